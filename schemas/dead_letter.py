@@ -1,0 +1,48 @@
+"""Dead letters: the original record, byte for byte, with `dlq.*` headers that say why."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from schemas.base import Written
+from schemas.scored import Timestamp
+
+Stage = Literal["decode", "validate", "score", "publish"]
+HEADER_PREFIX = "dlq."
+
+
+class DeadLetterHeaders(Written):
+    """The `dlq.*` headers, as UTF-8 strings on the wire. Key and value are the original's."""
+
+    model_config = Written.model_config | ConfigDict(
+        alias_generator=lambda name: HEADER_PREFIX + name.replace("_", "-"),
+        populate_by_name=True,
+        strict=False,
+    )
+
+    topic: str
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    stage: Stage
+    error: str = Field(description="The error's name, stable.")
+    message: str = Field(description="For people: what is wrong and what to do.")
+    attempts: int = Field(ge=1, description="1 at first, one more each time a replay fails.")
+    failed_at: Timestamp
+    worker_version: str
+    group: str
+    filter: str | None = Field(
+        None, description="Absent when the record could not be decoded: it concerns all filters."
+    )
+
+
+class DeadLetterLine(Written):
+    """`newsieve score` and `tier`: what stands in the place of a line that failed."""
+
+    outcome: Literal["dead_letter"]
+    line: int = Field(ge=0, description="0-based.")
+    stage: Stage
+    error: str
+    message: str
+    filter: str | None

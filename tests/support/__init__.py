@@ -1,0 +1,1 @@
+"""What tests share: tiny students, a broker, worker processes, an independent reader."""

@@ -1,0 +1,266 @@
+"""fit: trains the adapter and the head. On transformers.Trainer, with a thin subclass.
+
+With a held-out split, the epoch that is best on validation leaves the run. With
+cross-validation, one student a fold is trained to be judged, then the one to ship on all rows.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
+
+from training.errors import FitFailed
+from training.recipe import Fit, Recipe
+from training.run import Row, Run, hash_of, write_json
+from worker.engine.manifest import ADAPTER, TOKENIZER
+from worker.engine.model import StudentModel, base_location, load_backbone
+from worker.engine.tokenise import Tokeniser
+from worker.rules.catalogue import load
+
+STAGE: Final = "fit"
+FINAL: Final = "final"
+HUBER_DELTA: Final = 1.0  # score points; beyond, an error counts linearly
+EVALUATION_BATCH: Final = 32
+
+
+def fold_name(fold: int) -> str:
+    return f"fold-{fold}"
+
+
+def checkpoint(run: Run, name: str) -> Path:
+    """Where the adapter of this name lies."""
+    return run.path("checkpoints", name)
+
+
+def tokeniser_of(recipe: Recipe) -> Tokeniser:
+    return Tokeniser(Path(base_location(recipe.base.name)) / TOKENIZER, recipe.base.max_tokens)
+
+
+def fit(run: Run, threads: int | None = None) -> bool:
+    """Train what is missing. Returns False when nothing was."""
+    inputs = hash_of(run.require("prepare"))
+    if run.inputs_of(STAGE) == inputs:
+        return False
+    if threads:
+        torch.set_num_threads(threads)
+    recipe = run.recipe
+    rows = run.rows("train")
+    history: dict[str, Any] = {}
+    trainable = 0
+    if recipe.split.kind == "cross_validation":
+        for fold in range(recipe.split.folds):
+            kept = [row for row in rows if row["fold"] != fold]
+            judged = [row for row in rows if row["fold"] == fold]
+            trained = _train(run, fold_name(fold), kept, judged, choose_best=False)
+            history[fold_name(fold)] = trained.history
+        trained = _train(run, FINAL, rows, [], choose_best=False)
+    else:
+        trained = _train(run, FINAL, rows, run.rows("validation"), choose_best=True)
+    history[FINAL] = trained.history
+    trainable = trained.trainable_parameters
+    write_json(run.path("training_history.json"), history)
+    run.record(STAGE, inputs, trainable_parameters=trainable, versions=_versions())
+    return True
+
+
+@dataclass(frozen=True)
+class _Trained:
+    trainable_parameters: int
+    history: list[dict[str, float]]
+
+
+def _train(
+    run: Run, name: str, rows: Sequence[Row], judged: Sequence[Row], *, choose_best: bool
+) -> _Trained:
+    """Train one adapter and save it as this name's checkpoint."""
+    recipe = run.recipe
+    set_seed(recipe.fit.seed)
+    dimensions = load(recipe.filter).definition.dimension_names
+    targets = _targets(rows, dimensions)
+    model = build(recipe, targets.mean(axis=0))
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    tokeniser = tokeniser_of(recipe)
+    work = checkpoint(run, f"{name}.work")
+    history = _History()
+    trainer = _StudentTrainer(
+        fit=recipe.fit,
+        model=model,
+        args=_arguments(recipe.fit, work, evaluate=bool(judged), choose_best=choose_best),
+        train_dataset=_examples(rows, targets, tokeniser),
+        eval_dataset=_examples(judged, _targets(judged, dimensions), tokeniser),
+        data_collator=_collate,
+        compute_metrics=_mean_absolute_error,
+        callbacks=[history],
+    )
+    trainer.train()
+    _require_unchanged(model, trainable)
+    _save(model, work / "adapter")
+    shutil.rmtree(checkpoint(run, name), ignore_errors=True)
+    (work / "adapter").rename(checkpoint(run, name))
+    shutil.rmtree(work)
+    return _Trained(trainable, history.epochs)
+
+
+def build(recipe: Recipe, label_means: np.ndarray) -> PeftModel:
+    """The trainable model: LoRA on the backbone, a head that starts at the labels' mean."""
+    base = recipe.base
+    model = StudentModel(
+        load_backbone(base.name, base.revision),
+        base.pooling,
+        len(label_means),
+        bias=base.head_bias,
+    )
+    if base.head_bias:
+        nn.init.zeros_(model.score.weight)
+        model.score.bias.data = torch.tensor(label_means, dtype=torch.float32)
+    config = LoraConfig(
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=recipe.lora.targets,
+        modules_to_save=["score"],
+    )
+    return get_peft_model(model, config)
+
+
+def _save(model: PeftModel, folder: Path) -> None:
+    """The adapter and head as PEFT files that also open as a sequence classifier."""
+    config = model.peft_config["default"]
+    config.task_type = "SEQ_CLS"
+    config.base_model_name_or_path = None  # student.json names it; a path would be this machine's
+    model.save_pretrained(folder, safe_serialization=True)
+    if not (folder / ADAPTER).is_file():
+        raise FitFailed(f"PEFT wrote no {ADAPTER}")
+
+
+def _require_unchanged(model: PeftModel, trainable: int) -> None:
+    """A resumed or restored model that trains only its head looks like a plateau: refuse it."""
+    now = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if now != trainable:
+        raise FitFailed(f"{now:,} parameters are trainable after training, {trainable:,} before")
+
+
+class _StudentTrainer(Trainer):
+    """Two learning rates, and the recipe's loss in score points."""
+
+    def __init__(self, *, fit: Fit, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._fit = fit
+        self._loss: Callable[[Tensor, Tensor], Tensor] = (
+            nn.HuberLoss(delta=HUBER_DELTA) if fit.loss == "huber" else nn.MSELoss()
+        )
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        trained = [
+            (name, parameter)
+            for name, parameter in (model or self.model).named_parameters()
+            if parameter.requires_grad
+        ]
+        head = [parameter for name, parameter in trained if ".score." in name]
+        adapter = [parameter for name, parameter in trained if ".score." not in name]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": adapter, "lr": self._fit.learning_rate},
+                {"params": head, "lr": self._fit.head_learning_rate},
+            ],
+            weight_decay=self._fit.weight_decay,
+        )
+        return self.optimizer
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        scores = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        loss = self._loss(scores, inputs["labels"])
+        return (loss, {"scores": scores}) if return_outputs else loss
+
+
+class _History(TrainerCallback):
+    """What each epoch reached."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs:
+            self.epochs.append({"step": state.global_step, **logs})
+
+
+def _arguments(fit: Fit, folder: Path, *, evaluate: bool, choose_best: bool) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=fit.epochs,
+        per_device_train_batch_size=fit.batch_size,
+        per_device_eval_batch_size=EVALUATION_BATCH,
+        learning_rate=fit.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=fit.warmup,
+        max_grad_norm=fit.clip,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch" if evaluate else "no",
+        save_strategy="epoch" if choose_best else "no",
+        load_best_model_at_end=choose_best,
+        metric_for_best_model="mae" if choose_best else None,
+        greater_is_better=False if choose_best else None,
+        logging_strategy="epoch",
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        report_to=[],
+        seed=fit.seed,
+        data_seed=fit.seed,
+    )
+
+
+def _examples(rows: Sequence[Row], targets: np.ndarray, tokeniser: Tokeniser) -> list[Row]:
+    tokens = tokeniser.encode([row["text"] for row in rows])
+    return [
+        {"input_ids": item.ids, "labels": target}
+        for item, target in zip(tokens, targets.tolist(), strict=True)
+    ]
+
+
+def _targets(rows: Sequence[Row], dimensions: Sequence[str]) -> np.ndarray:
+    """(N, D) label scores."""
+    return np.array([[row["scores"][name] for name in dimensions] for row in rows], dtype=np.float64)
+
+
+def _collate(examples: Sequence[Row]) -> dict[str, Tensor]:
+    width = max(len(example["input_ids"]) for example in examples)
+    ids = torch.zeros(len(examples), width, dtype=torch.long)
+    mask = torch.zeros(len(examples), width, dtype=torch.long)
+    for row, example in enumerate(examples):
+        ids[row, : len(example["input_ids"])] = torch.tensor(example["input_ids"])
+        mask[row, : len(example["input_ids"])] = 1
+    labels = torch.tensor([example["labels"] for example in examples], dtype=torch.float32)
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def _mean_absolute_error(prediction: EvalPrediction) -> dict[str, float]:
+    scores = np.clip(np.asarray(prediction.predictions), 0, 10)
+    return {"mae": float(np.abs(scores - np.asarray(prediction.label_ids)).mean())}
+
+
+def _versions() -> dict[str, str]:
+    import peft
+    import tokenizers
+    import transformers
+
+    import worker
+
+    return {
+        "newsieve": worker.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "tokenizers": tokenizers.__version__,
+        "peft": peft.__version__,
+    }

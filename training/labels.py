@@ -1,0 +1,99 @@
+"""Reading oracle labels in every shape they come in, guessing nothing.
+
+A label stands at the row's top level, under `oracle_scores` (one or a list) or under
+`<filter>_analysis`; flat (`{"agency": 7}`), nested (`{"agency": {"score": 7}}`), or positional to
+the row's `dimensions` (`{"oracle": "…", "scores": [7, …]}`). One bad value refuses the whole row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from worker.rules.definition import SCORE_MAX, SCORE_MIN
+
+UNKNOWN_ORACLE: Final = ""
+ORACLE_FIELDS: Final = ("oracle", "oracle_key")
+
+
+class BadLabel(Exception):
+    """A row that cannot be used, with the field and the reason."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One oracle's scores of one article, in the filter's dimension order."""
+
+    oracle: str
+    scores: tuple[int, ...]
+
+
+def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str]) -> list[Label]:
+    """All labels of a row. Raises BadLabel; also when there is none."""
+    found = [
+        Label(_oracle_of(label), tuple(_scores(label, where, row, dimensions)))
+        for where, label in _places(row, filter_name, dimensions)
+    ]
+    if not found:
+        raise BadLabel("oracle_scores", "the row has no label for this filter")
+    return found
+
+
+def _places(
+    row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    analysis = f"{filter_name}_analysis"
+    for field in ("oracle_scores", analysis):
+        value = row.get(field)
+        if value is None:
+            continue
+        for index, label in enumerate(value if isinstance(value, list) else [value]):
+            where = f"{field}[{index}]" if isinstance(value, list) else field
+            if not isinstance(label, dict):
+                raise BadLabel(where, "not an object")
+            yield where, label
+    if any(name in row for name in dimensions):
+        yield "", row
+
+
+def _oracle_of(label: Mapping[str, Any]) -> str:
+    for field in ORACLE_FIELDS:
+        if isinstance(label.get(field), str):
+            return str(label[field])
+    return UNKNOWN_ORACLE
+
+
+def _scores(
+    label: Mapping[str, Any], where: str, row: Mapping[str, Any], dimensions: Sequence[str]
+) -> Iterator[int]:
+    prefix = f"{where}." if where else ""
+    named = _by_name(label, prefix, row)
+    for name in dimensions:
+        if name not in named:
+            raise BadLabel(prefix + name, "the dimension is missing")
+        value = named[name]
+        if isinstance(value, dict):
+            value = value.get("score")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise BadLabel(prefix + name, f"{value!r} is not an integer")
+        if not SCORE_MIN <= value <= SCORE_MAX:
+            raise BadLabel(prefix + name, f"{value} is outside 0-10")
+        yield value
+
+
+def _by_name(
+    label: Mapping[str, Any], prefix: str, row: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    scores = label.get("scores", label)
+    if isinstance(scores, dict):
+        return scores
+    names = row.get("dimensions")
+    if not isinstance(scores, list) or not isinstance(names, list) or len(scores) != len(names):
+        raise BadLabel(f"{prefix}scores", "not one score for each of the row's `dimensions`")
+    return dict(zip(map(str, names), scores, strict=True))

@@ -1,0 +1,283 @@
+"""prepare: label files in, one clean and split data set out, with a manifest that proves it.
+
+Bad rows are left out and listed. Duplicates of any kind stay on one side of a split, so that no
+student is judged on a text it was trained on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from datasketch import MinHash, MinHashLSH
+
+from training.errors import LabelsRefused
+from training.labels import BadLabel, Label, labels_of
+from training.recipe import Recipe, Split
+from training.run import (
+    RUN_FILE,
+    SHORT_HASH,
+    Row,
+    Run,
+    file_hash,
+    hash_of,
+    write_json,
+    write_jsonl,
+)
+from worker.rules.catalogue import Filter, load
+from worker.rules.content import ContentRules
+from worker.rules.text import render
+
+SHINGLE_WORDS: Final = 5
+PERMUTATIONS: Final = 128
+BAD_ROWS_LISTED: Final = 100
+_WORD: Final = re.compile(r"\w+")
+_TRACKING: Final = re.compile(r"[?#].*$")
+
+STAGE: Final = "prepare"
+
+
+def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Run, bool]:
+    """The run for this recipe and these labels, and whether it had to be made.
+
+    Raises LabelsRefused above the recipe's share of bad rows, or for several oracles of which
+    the recipe names none.
+    """
+    filter_ = load(recipe.filter)
+    label_hashes = {path.name: file_hash(path) for path in label_files}
+    inputs = hash_of(recipe.model_dump(mode="json"), label_hashes, filter_.label_hash)
+    run = _run_folder(runs, filter_.name, inputs)
+    if run.path(RUN_FILE).exists() and run.inputs_of(STAGE) == inputs:
+        return run, False
+    rows, dropped = _read(label_files, recipe, filter_)
+    _tier(rows, filter_)
+    groups = _duplicate_groups(rows, recipe.labels.near_duplicate_similarity)
+    splits = _split(rows, groups, recipe.split)
+    for name, members in splits.items():
+        write_jsonl(run.path("data", f"{name}.jsonl"), members)
+    manifest = _manifest(splits, dropped, label_hashes, groups)
+    write_json(run.path("data", "manifest.json"), manifest)
+    write_json(run.path(RUN_FILE), {"recipe": recipe.model_dump(mode="json")})
+    run.record(
+        STAGE,
+        inputs,
+        filter=filter_.reference,
+        label_hash=filter_.label_hash,
+        data=manifest,
+    )
+    return run, True
+
+
+def _run_folder(runs: Path, filter_name: str, inputs: str) -> Run:
+    """The folder of an earlier run with the same inputs, else one named after today."""
+    short = inputs[:SHORT_HASH]
+    earlier = sorted(runs.glob(f"{filter_name}-*-{short}"))
+    today = dt.datetime.now(dt.UTC).strftime("%Y%m%d")
+    return Run(earlier[-1] if earlier else runs / f"{filter_name}-{today}-{short}")
+
+
+def _read(
+    label_files: Sequence[Path], recipe: Recipe, filter_: Filter
+) -> tuple[list[Row], list[dict[str, Any]]]:
+    """Usable rows with their mean label, and what was dropped and why."""
+    found: list[tuple[Row, list[Label]]] = []
+    bad: list[dict[str, Any]] = []
+    total = 0
+    for path in label_files:
+        for line, raw in enumerate(path.read_bytes().split(b"\n")):
+            if not raw.strip():
+                continue
+            total += 1
+            try:
+                row = _parse(raw)
+                labels = labels_of(row, filter_.name, filter_.definition.dimension_names)
+                found.append((_article(row), labels))
+            except BadLabel as error:
+                bad.append(
+                    {"file": path.name, "line": line, "field": error.field, "reason": error.reason}
+                )
+    if len(bad) > recipe.labels.bad_rows_allowed * total:
+        first = "; ".join(f"{b['file']}:{b['line']} {b['field']}: {b['reason']}" for b in bad[:3])
+        raise LabelsRefused(
+            f"{len(bad)} of {total} rows are bad, more than the {recipe.labels.bad_rows_allowed:.0%} "
+            f"that the recipe allows (labels.bad_rows_allowed). The first: {first}"
+        )
+    counted = _counted_oracles(recipe, [label for _, labels in found for label in labels])
+    rows = [
+        {**row, **_mean_label([item for item in labels if item.oracle in counted], filter_)}
+        for row, labels in found
+        if any(label.oracle in counted for label in labels)
+    ]
+    return rows, bad
+
+
+def _parse(raw: bytes) -> Row:
+    try:
+        row = json.loads(raw)
+    except ValueError as error:
+        raise BadLabel("line", f"not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise BadLabel("line", "not an object")
+    return row
+
+
+def _article(row: Row) -> Row:
+    """What training needs of an article."""
+    text = render(_text(row, "title"), _text(row, "content"))
+    if not text:
+        raise BadLabel("content", "neither title nor content")
+    identity = row.get("id") or hashlib.sha256(text.encode()).hexdigest()
+    return {
+        "id": str(identity),
+        "title": _text(row, "title"),
+        "url": _text(row, "url"),
+        "source": _text(row, "source"),
+        "language": _text(row, "language"),
+        "text": text,
+    }
+
+
+def _text(row: Row, field: str) -> str | None:
+    value = row.get(field)
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _counted_oracles(recipe: Recipe, labels: Iterable[Label]) -> set[str]:
+    seen = Counter(label.oracle for label in labels)
+    if recipe.labels.oracles:
+        return set(recipe.labels.oracles)
+    if len(seen) > 1:
+        raise LabelsRefused(
+            "the labels come from several oracles, which never mix unasked: name those to mix in "
+            f"labels.oracles. There are {', '.join(f'{k!r} ({n})' for k, n in seen.items())}"
+        )
+    return set(seen)
+
+
+def _mean_label(labels: Sequence[Label], filter_: Filter) -> Row:
+    mean = np.mean([label.scores for label in labels], axis=0).tolist()
+    return {
+        "scores": dict(zip(filter_.definition.dimension_names, mean, strict=True)),
+        "labels": len(labels),
+        "oracles": sorted({label.oracle for label in labels}),
+    }
+
+
+def _tier(rows: list[Row], filter_: Filter) -> None:
+    """The content rules each article met, and the tier of its label."""
+    rules = ContentRules([filter_.definition])
+    names = filter_.definition.dimension_names
+    for row in rows:
+        row["content_rules"] = list(rules.met(row["text"], row["title"], row["url"])[0].names)
+    scores = np.array([[row["scores"][name] for name in names] for row in rows])
+    tiers = filter_.tiering.decide(scores, [row["content_rules"] for row in rows]).tier
+    for row, tier in zip(rows, tiers, strict=True):
+        row["tier"] = tier
+
+
+def _duplicate_groups(rows: Sequence[Row], similarity: float) -> list[int]:
+    """For each row the number of its group: same id, url, text, or nearly the same text."""
+    parent = list(range(len(rows)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    keys: tuple[Callable[[Row], str | None], ...] = (
+        lambda row: row["id"],
+        lambda row: _TRACKING.sub("", row["url"]).rstrip("/").lower() if row["url"] else None,
+        lambda row: " ".join(_WORD.findall(row["text"].lower())),
+    )
+    for key in keys:
+        first: dict[str, int] = {}
+        for index, row in enumerate(rows):
+            value = key(row)
+            if value:
+                parent[root(index)] = root(first.setdefault(value, index))
+    index_of_hashes = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
+    for index, row in enumerate(rows):
+        fingerprint = _min_hash(row["text"])
+        for other in index_of_hashes.query(fingerprint):
+            parent[root(index)] = root(other)
+        index_of_hashes.insert(index, fingerprint)
+    return [root(index) for index in range(len(rows))]
+
+
+def _min_hash(text: str) -> MinHash:
+    words = _WORD.findall(text.lower())
+    shingles = {
+        " ".join(words[at : at + SHINGLE_WORDS]).encode()
+        for at in range(max(1, len(words) - SHINGLE_WORDS + 1))
+    }
+    fingerprint = MinHash(num_perm=PERMUTATIONS)
+    fingerprint.update_batch(list(shingles))
+    return fingerprint
+
+
+def _split(rows: Sequence[Row], groups: Sequence[int], split: Split) -> dict[str, list[Row]]:
+    """Whole groups to splits, tier by tier, so that each split has its share of each tier."""
+    by_tier: dict[str, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row, group in zip(rows, groups, strict=True):
+        by_tier[rows[group]["tier"]][group].append(row)
+    chance = random.Random(split.seed)
+    found: dict[str, list[Row]] = {name: [] for name in _split_names(split)}
+    for tier in sorted(by_tier):
+        members = [by_tier[tier][group] for group in sorted(by_tier[tier])]
+        chance.shuffle(members)
+        for position, group_rows in enumerate(members):
+            _assign(found, group_rows, position, len(members), split)
+    return found
+
+
+def _split_names(split: Split) -> tuple[str, ...]:
+    return ("train",) if split.kind == "cross_validation" else ("train", "validation", "test")
+
+
+def _assign(
+    found: dict[str, list[Row]], group: list[Row], position: int, count: int, split: Split
+) -> None:
+    if split.kind == "cross_validation":
+        found["train"] += [{**row, "fold": position % split.folds} for row in group]
+        return
+    at = (position + 0.5) / count
+    if at < split.test:
+        found["test"] += group
+    elif at < split.test + split.validation:
+        found["validation"] += group
+    else:
+        found["train"] += group
+
+
+def _manifest(
+    splits: Mapping[str, list[Row]],
+    bad: list[dict[str, Any]],
+    label_hashes: Mapping[str, str],
+    groups: Sequence[int],
+) -> dict[str, Any]:
+    return {
+        "files": dict(label_hashes),
+        "rows": {name: len(rows) for name, rows in splits.items()},
+        "hashes": {name: hash_of(rows) for name, rows in splits.items()},
+        "tiers": {
+            name: dict(sorted(Counter(row["tier"] for row in rows).items()))
+            for name, rows in splits.items()
+        },
+        "oracles": dict(
+            sorted(
+                Counter(key for rows in splits.values() for r in rows for key in r["oracles"]).items()
+            )
+        ),
+        "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),
+        "bad_rows": len(bad),
+        "bad_rows_listed": bad[:BAD_ROWS_LISTED],
+    }

@@ -1,0 +1,113 @@
+"""The recipe of a student: a TOML file, checked, and saved whole beside what it made."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training.errors import RecipeInvalid
+from worker.engine.manifest import BaseName, Pooling
+from worker.rules.catalogue import describe
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Base(BaseName):
+    """The base model and how its hidden states become one vector."""
+
+    pooling: Pooling
+    head_bias: bool
+    max_tokens: int = Field(gt=0)
+
+
+class Labels(Part):
+    """Which labels count."""
+
+    oracles: list[str] = Field(
+        default=[], description="Oracles to mix. Empty: there must be only one."
+    )
+    near_duplicate_similarity: float = Field(
+        default=0.8, gt=0, le=1, description="Jaccard similarity of 5-word shingles."
+    )
+    bad_rows_allowed: Fraction = 0.01
+
+
+class Split(Part):
+    """How quality is judged: on held-out rows, or on each row by a student that never saw it."""
+
+    kind: Literal["holdout", "cross_validation"]
+    validation: Fraction = 0.1
+    test: Fraction = 0.1
+    folds: int = Field(default=5, ge=2)
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train on")
+        return self
+
+
+class Lora(Part):
+    """The adapter. `targets` is a regular expression for a layer's whole name, or last names."""
+
+    rank: int = Field(gt=0)
+    alpha: Positive
+    dropout: Fraction
+    targets: str | list[str]
+
+
+class Fit(Part):
+    """Optimisation."""
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    learning_rate: Positive
+    head_learning_rate: Positive
+    warmup: Fraction = Field(description="Fraction of all steps.")
+    clip: Positive = Field(description="Largest gradient norm.")
+    weight_decay: float = Field(default=0.0, ge=0)
+    loss: Literal["mse", "huber"] = "mse"
+    seed: int = 42
+
+
+class Gate(Part):
+    """What a student must reach on the judged rows to be packaged."""
+
+    mae: Positive
+    spearman: float = Field(ge=-1, le=1)
+    tier_agreement: float = Field(ge=0, le=1)
+
+
+class Recipe(Part):
+    filter: str
+    purpose: str = Field(description="One sentence for the model card: what the student is for.")
+    base: Base
+    labels: Labels = Labels()
+    split: Split
+    lora: Lora
+    fit: Fit
+    gate: Gate
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in this file. Raises RecipeInvalid."""
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise RecipeInvalid(f"{path}: {describe(error)}") from None
+    except (OSError, ValueError) as error:
+        raise RecipeInvalid(f"{path}: {error}") from None
+
+
+def recipe_from(facts: dict[str, Any]) -> Recipe:
+    """The recipe as a run saved it."""
+    return Recipe.model_validate(facts)

@@ -1,0 +1,201 @@
+"""Builds the real objects from settings: the only place that knows them all.
+
+Imports of torch happen inside functions, so that commands without a model start fast.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import worker
+from schemas.topics import DEAD_LETTER, RAW, Topic, topic_name, topics
+from worker.codec.dead_letter import Writer
+from worker.codec.decode import DecodePolicy
+from worker.codec.encode import FilterEncoder
+from worker.engine.scorer import Scorer
+from worker.kafka.client import Cluster, make_producer
+from worker.kafka.intake import Intake
+from worker.kafka.transaction import Publisher
+from worker.limits import Limits
+from worker.observe.http import ObserveServer
+from worker.observe.logs import get_logger
+from worker.observe.metrics import Metrics
+from worker.observe.observer import WorkerObserver
+from worker.observe.watchdog import Watchdog
+from worker.pipeline import Policy, Worker
+from worker.rules.catalogue import Filter, load
+from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
+from worker.scoring import ScoringPath
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.engine.student import Student
+
+APP: Final = "newsieve"
+COMPONENT: Final = "worker"
+CPU_BUDGET_TOKENS: Final = 2_048  # larger buckets leave a CPU's caches
+GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
+
+_log = get_logger("assemble")
+
+
+@dataclass(frozen=True, slots=True)
+class StudentIdentity:
+    """What records say of a student."""
+
+    filter: Filter
+    hash: str
+
+
+def cluster(settings: Settings) -> Cluster:
+    return Cluster(settings.kafka.bootstrap_servers, settings.kafka.options)
+
+
+def load_filters(settings: Settings) -> list[Filter]:
+    """The filters at work. Raises UnknownFilter or FilterInvalid."""
+    return [load(reference) for reference in settings.worker.filters]
+
+
+def all_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
+    """The table of topics for these filters."""
+    tiers = {item.name: item.definition.published_tiers for item in filters}
+    return topics(settings.kafka.topic_prefix, tiers)
+
+
+def student_folder(settings: Settings, filter_: Filter) -> Path:
+    return settings.student.folders.get(filter_.name, filter_.student_folder)
+
+
+def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
+    """Every filter's student, loaded, merged and held against its canaries.
+
+    Raises StudentInvalid or CanaryMismatch.
+    """
+    from worker.engine.student import check_canaries, load_student, set_threads
+
+    set_threads(settings.student.threads)
+    students = {}
+    for filter_ in filters:
+        student = load_student(
+            filter_,
+            student_folder(settings, filter_),
+            base=settings.student.base,
+            device=settings.student.device,
+            dtype=settings.student.dtype,
+        )
+        worst = max((item[2] for item in check_canaries(student)), default=0.0)
+        _log.info(
+            "student.loaded",
+            filter=filter_.reference,
+            student=student.hash,
+            device=student.device,
+            dtype=student.dtype,
+            canary_difference=round(worst, 5),
+        )
+        students[filter_.name] = student
+    return students
+
+
+def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:
+    from worker.engine.engine import Engine
+
+    on_cpu = all(student.device == "cpu" for student in students.values())
+    default = CPU_BUDGET_TOKENS if on_cpu else GPU_BUDGET_TOKENS
+    return Engine(students, settings.student.budget_tokens or default)
+
+
+def scoring_path(
+    settings: Settings, identities: Sequence[StudentIdentity], scorer: Scorer
+) -> ScoringPath:
+    """Decode → rules → score → decide → encode, for these filters."""
+    source = f"{APP}/{COMPONENT}/{settings.worker.group}"
+    encoders = [
+        FilterEncoder(
+            identity.filter,
+            identity.hash,
+            sampling_policy(settings, identity.filter),
+            settings.kafka.topic_prefix,
+            source,
+        )
+        for identity in identities
+    ]
+    policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+    return ScoringPath(encoders, scorer, policy, utc_now)
+
+
+def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
+    sampling = settings.sampling
+    own = sampling.filters.get(filter_.name, {})
+    pi = {LOW: own.get(LOW, sampling.low), SURFACED: own.get(SURFACED, sampling.surfaced)}
+    return SamplingPolicy(sampling.policy, sampling.epoch, pi)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """A worker with what surrounds it."""
+
+    worker: Worker
+    server: ObserveServer
+    watchdog: Watchdog
+
+
+def make_worker(settings: Settings, path: ScoringPath) -> RunningWorker:
+    """A worker ready to run, its /metrics already served. The model must be warm by now."""
+    slot = settings.worker.slot or _random_slot()
+    kafka = cluster(settings)
+    static = {"group.instance.id": slot} if settings.kafka.static_membership else {}
+    prefix = settings.kafka.topic_prefix
+    intake = Intake(kafka.consumer(settings.worker.group, static), topic_name(prefix, RAW))
+    metrics, watchdog = Metrics(), Watchdog()
+    observer = WorkerObserver(metrics, watchdog, intake.lag)
+    transactional_id = f"{APP}-{settings.worker.group}-{slot}"
+    publisher = Publisher(
+        lambda on_delivery: make_producer(
+            kafka.producer({"transactional.id": transactional_id, "on_delivery": on_delivery})
+        ),
+        observer.heartbeat,
+    )
+    limits = Limits(
+        settings.worker.dead_letter_ratio,
+        settings.worker.dead_letter_window,
+        settings.worker.dead_letter_run,
+    )
+    policy = Policy(
+        settings.worker.batch_articles,
+        settings.worker.batches_in_flight,
+        settings.worker.commit_seconds,
+        settings.worker.commit_records,
+        settings.worker.drain_seconds,
+    )
+    writer = Writer(topic_name(prefix, DEAD_LETTER), settings.worker.group, worker.__version__)
+    built = Worker(path, intake, publisher, limits, policy, writer, observer, utc_now)
+    server = ObserveServer(
+        settings.observe.host,
+        settings.observe.port,
+        metrics.registry,
+        watchdog.is_alive,
+        lambda: intake.is_member,
+    )
+    _log.info("worker.assembled", slot=slot, observe_port=server.port, pid=os.getpid())
+    return RunningWorker(built, server, watchdog)
+
+
+def utc_now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _random_slot() -> str:
+    slot = secrets.token_hex(4)
+    _log.warning(
+        "slot.made_up",
+        slot=slot,
+        advice="set NEWSIEVE_WORKER__SLOT, stable per replica: a restart then ends what its "
+        "predecessor left open at once instead of after the transaction's time-out",
+    )
+    return slot

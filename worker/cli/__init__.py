@@ -1,0 +1,46 @@
+"""The `newsieve` command: one module a command, results on stdout, logs on stderr.
+
+Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 restart me. A user's mistake gets a
+sentence, never a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from worker.cli import demo, dlq, doctor, filters, produce, score, tail, tier, topics, work
+from worker.errors import EXIT_PERSON, Fatal, NewsieveError
+
+app = typer.Typer(
+    help="Scores a stream of news articles with distilled language models, exactly once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.command()(demo.demo)
+app.add_typer(topics.app, name="topics")
+app.command()(produce.produce)
+app.command("worker")(work.work)
+app.command()(score.score)
+app.command()(tier.tier)
+app.command()(tail.tail)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(filters.app, name="filters")
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    run(app)
+
+
+def run(application: typer.Typer) -> None:
+    """Run an application; errors become a sentence and an exit code."""
+    try:
+        application()
+    except NewsieveError as error:
+        print(f"{sys.argv[0].rpartition('/')[2]}: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)

@@ -1,0 +1,95 @@
+"""What commands share: their common options, reading settings, printing rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from worker.errors import InputFileInvalid
+from worker.observe import logs
+from worker.settings import Settings, load_settings
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings; default newsieve.toml if there is one."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def read_settings(config: Path | None) -> Settings:
+    """Settings from file and environment, with logging set up. Raises SettingsInvalid."""
+    logs.configure()
+    return load_settings(config, os.environ)
+
+
+def say(text: str) -> None:
+    """A result, on stdout."""
+    _out.print(text, markup=False)
+
+
+def note(text: str) -> None:
+    """What is going on, on stderr."""
+    _err.print(text, markup=False)
+
+
+def show_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    _out.print(table)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, only on a terminal. Yields what moves it on."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=_err,
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+@contextmanager
+def open_input(file: str) -> Iterator[IO[bytes]]:
+    """A file's bytes, or standard input's for `-`. Raises InputFileInvalid."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = open(file, "rb")  # noqa: SIM115, PTH123 - closed below
+    except OSError as error:
+        raise InputFileInvalid(f"cannot read {file}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+def lines_of(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines, 0-based, ended by \\n only. Blank ones are skipped but counted."""
+    for number, line in enumerate(stream):
+        line = line.removesuffix(b"\n")
+        if line.strip():
+            yield number, line

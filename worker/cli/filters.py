@@ -1,0 +1,168 @@
+"""`newsieve filters`: what filters there are, what one says, what its rules would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from worker.cli.common import JsonOption, lines_of, note, open_input, say, show_json, show_table
+from worker.codec.decode import DecodePolicy, RawRecord, decode
+from worker.errors import RecordError
+from worker.rules.catalogue import Filter, available, load
+from worker.rules.content import ContentRules
+
+MAX_BYTES: Final = 4_000_000
+RARE, COMMON = 0.002, 0.15  # a text rule outside these is broken rather than selective
+
+app = typer.Typer(help="List, show and check the filters.", no_args_is_help=True)
+
+FilterArgument = Annotated[str, typer.Argument(metavar="F", help="A name, or name/vN.")]
+
+
+@app.command("list")
+def list_(json: JsonOption = False) -> None:
+    """List the filters.
+
+    Example: newsieve filters list
+    """
+    rows = [_summary(load(reference)) for reference in available()]
+    if json:
+        show_json(rows)
+        return
+    columns = ["filter", "dimensions", "published_tiers", "student"]
+    show_table(
+        "",
+        columns,
+        [
+            (
+                row["filter"],
+                len(row["dimensions"]),
+                ", ".join(row["published_tiers"]),
+                "yes" if row["student"] else "no",
+            )
+            for row in rows
+        ],
+    )
+
+
+@app.command()
+def show(filter_: FilterArgument, json: JsonOption = False) -> None:
+    """Show a filter: dimensions, rules, gates, caps, tiers, hashes.
+
+    Example: newsieve filters show uplifting
+    """
+    chosen = load(filter_)
+    if json:
+        show_json({**_summary(chosen), "definition": chosen.definition.model_dump(mode="json")})
+        return
+    definition = chosen.definition
+    say(f"{chosen.reference}: {definition.description}")
+    say(f"filter hash {chosen.filter_hash}")
+    say(f"label hash  {chosen.label_hash}")
+    say("")
+    show_table(
+        "",
+        ["dimension", "weight", "what it measures"],
+        [(item.name, f"{item.weight:.3g}", item.measures) for item in definition.dimensions],
+    )
+    for gate in definition.gates:
+        say(f"\ngate {gate.name}: at most {gate.limit:g} when {gate.when}")
+    for cap in definition.caps:
+        condition = f" and {cap.when}" if cap.when is not None else ""
+        say(f"cap: at most {cap.limit:g} for articles that meet {cap.rule}{condition}")
+    say("")
+    show_table(
+        "",
+        ["tier", "when", "published"],
+        [(t.name, t.when or "all the rest", "yes" if t.published else "") for t in definition.tiers],
+    )
+    if definition.rules:
+        say("")
+        show_table(
+            "",
+            ["content rule", "effect", "what it finds"],
+            [(r.name, "blocks" if r.blocks else "caps", r.description) for r in definition.rules],
+        )
+
+
+@app.command()
+def check(
+    filter_: FilterArgument,
+    articles: Annotated[
+        Path | None, typer.Option("--articles", metavar="FILE", help="JSON Lines to try the rules on.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Validate a filter, and report how often each rule fires on a file of articles.
+
+    A text rule that fires on fewer than 0.2 % or more than 15 % is pointed out. Domain rules are
+    only reported.
+
+    Example: newsieve filters check uplifting --articles articles.jsonl
+    """
+    chosen = load(filter_)
+    if articles is None:
+        if json:
+            show_json({"filter": chosen.reference, "valid": True})
+        else:
+            say(f"{chosen.reference} is valid")
+        return
+    total, bad, met, blocked = _count(chosen, str(articles))
+    rows = [_rate(rule.name, bool(rule.patterns), met, blocked, total) for rule in chosen.definition.rules]
+    if json:
+        show_json({"filter": chosen.reference, "valid": True, "articles": total, "bad": bad, "rules": rows})
+        return
+    say(f"{chosen.reference} is valid; its rules on {total} articles ({bad} unreadable lines):")
+    show_table(
+        "",
+        ["rule", "meets %", "blocks %", "note"],
+        [(r["rule"], f"{r['meets']:.2%}", f"{r['blocks']:.2%}", r["note"]) for r in rows],
+    )
+
+
+def _summary(filter_: Filter) -> dict[str, Any]:
+    return {
+        "filter": filter_.reference,
+        "description": filter_.definition.description,
+        "dimensions": list(filter_.definition.dimension_names),
+        "published_tiers": list(filter_.definition.published_tiers),
+        "filter_hash": filter_.filter_hash,
+        "label_hash": filter_.label_hash,
+        "student": (filter_.student_folder / "student.json").is_file(),
+    }
+
+
+def _count(filter_: Filter, file: str) -> tuple[int, int, Counter[str], Counter[str]]:
+    rules = ContentRules([filter_.definition])
+    policy = DecodePolicy(MAX_BYTES, id_from_key=False)
+    total, bad = 0, 0
+    met: Counter[str] = Counter()
+    blocked: Counter[str] = Counter()
+    with open_input(file) as stream:
+        for _, line in lines_of(stream):
+            try:
+                article = decode(RawRecord(line, None, None, None, {}), policy)
+            except RecordError:
+                bad += 1
+                continue
+            total += 1
+            (found,) = rules.met(article.text, article.title, article.url)
+            met.update(found.names)
+            if found.blocked_by is not None:
+                blocked[found.blocked_by] += 1
+    if not total:
+        note(f"{file} has no readable article")
+    return total, bad, met, blocked
+
+
+def _rate(
+    name: str, reads_text: bool, met: Counter[str], blocked: Counter[str], total: int
+) -> dict[str, Any]:
+    meets = met[name] / total if total else 0.0
+    remark = ""
+    if reads_text and total and not RARE <= meets <= COMMON:
+        remark = "fires too rarely" if meets < RARE else "fires too often"
+    return {"rule": name, "meets": meets, "blocks": blocked[name] / max(total, 1), "note": remark}

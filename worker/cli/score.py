@@ -1,0 +1,82 @@
+"""`newsieve score`: JSON Lines in, outcomes out, without Kafka, by the worker's own path."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from worker import assemble
+from worker.cli.common import ConfigOption, lines_of, open_input, read_settings
+from worker.codec.dead_letter import dead_letter_line
+from worker.codec.decode import RawRecord
+from worker.rules.catalogue import load
+from worker.scoring import DEAD_LETTER, MicroBatch, Outcome, ScoringPath
+
+DEFAULT_FILTER = "uplifting"
+STANDARD_INPUT = "-"
+
+
+def score(
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Default: stdin.")] = STANDARD_INPUT,
+    filter_: Annotated[
+        str, typer.Option("--filter", metavar="F", help="A name, or name/vN.")
+    ] = DEFAULT_FILTER,
+    config: ConfigOption = None,
+) -> None:
+    """Score articles: one JSON line out for each line in, in order; exit 1 if one was bad.
+
+    Example: newsieve score articles.jsonl --filter uplifting
+    """
+    settings = read_settings(config)
+    chosen = load(filter_)
+    students = assemble.load_students(settings, [chosen])
+    engine = assemble.make_engine(settings, students)
+    identity = assemble.StudentIdentity(chosen, students[chosen.name].hash)
+    path = assemble.scoring_path(settings, [identity], engine)
+    any_bad = False
+    try:
+        with open_input(file) as stream:
+            records = (_record(file, number, line) for number, line in lines_of(stream))
+            for line, outcome in _outcomes(
+                path, records, settings.worker.batch_articles, settings.worker.batches_in_flight
+            ):
+                sys.stdout.buffer.write(_printed(line, outcome) + b"\n")
+                any_bad = any_bad or outcome.outcome == DEAD_LETTER
+            sys.stdout.buffer.flush()
+    finally:
+        engine.close()
+    if any_bad:
+        raise typer.Exit(1)
+
+
+def _record(file: str, number: int, line: bytes) -> RawRecord:
+    return RawRecord(line, None, None, None, {"file": file, "line": number})
+
+
+def _outcomes(
+    path: ScoringPath, records: Iterator[RawRecord], batch_articles: int, batches_in_flight: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Each record's line and outcome, in order, with batches in flight as in the worker."""
+    in_flight: deque[MicroBatch] = deque()
+    while True:
+        batch = list(islice(records, batch_articles))
+        if batch:
+            in_flight.append(path.start(batch))
+        if not in_flight:
+            return
+        if batch and len(in_flight) <= batches_in_flight:
+            continue
+        for row in path.finish(in_flight.popleft()):
+            for outcome in row.outcomes:
+                yield row.record.input["line"], outcome
+
+
+def _printed(line: int, outcome: Outcome) -> bytes:
+    if outcome.error is not None:
+        return dead_letter_line(line, outcome.error, outcome.filter)
+    return outcome.records[0].value or b""

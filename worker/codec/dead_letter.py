@@ -1,0 +1,112 @@
+"""Dead letters: the original key, value, headers and timestamp, and `dlq.*` headers that say why.
+
+`newsieve dlq replay` writes a letter back to the raw topic without those headers, but for
+`dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from schemas.dead_letter import HEADER_PREFIX
+from worker.codec.decode import Headers, RawRecord, header
+from worker.codec.encode import OutRecord
+from worker.errors import RecordError
+
+FILTER: Final = f"{HEADER_PREFIX}filter"
+ATTEMPTS: Final = f"{HEADER_PREFIX}attempts"
+MAX_MESSAGE_CHARACTERS: Final = 1_000  # of an error, which may quote its text
+
+
+class Writer(NamedTuple):
+    """Who writes dead letters."""
+
+    topic: str
+    group: str
+    worker_version: str
+
+
+class Place(NamedTuple):
+    """Where the original stood."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+def dead_letter(
+    record: RawRecord, place: Place, error: RecordError, filter_name: str | None, writer: Writer, now: str
+) -> OutRecord:
+    """The dead letter of one (raw record, filter), or of the record when `filter_name` is None."""
+    facts = {
+        "topic": place.topic,
+        "partition": place.partition,
+        "offset": place.offset,
+        "stage": error.stage,
+        "error": error.name,
+        "message": str(error)[:MAX_MESSAGE_CHARACTERS],
+        "attempts": attempts(record.headers) + 1,
+        "failed-at": now,
+        "worker-version": writer.worker_version,
+        "group": writer.group,
+    }
+    if filter_name is not None:
+        facts["filter"] = filter_name
+    headers = [
+        *original_headers(record.headers),
+        *((HEADER_PREFIX + name, _utf8(str(value))) for name, value in facts.items()),
+    ]
+    return OutRecord(writer.topic, record.key, record.value, headers, record.timestamp_ms)
+
+
+def dead_letter_line(line: int, error: RecordError, filter_name: str | None) -> bytes:
+    """What `newsieve score` and `tier` print in the place of a line that failed."""
+    facts = {
+        "outcome": "dead_letter",
+        "line": line,
+        "stage": error.stage,
+        "error": error.name,
+        "message": str(error)[:MAX_MESSAGE_CHARACTERS],
+        "filter": filter_name,
+    }
+    return orjson.dumps(facts)
+
+
+def original_headers(headers: Headers | None) -> Headers:
+    """The headers the record had before newsieve."""
+    return [item for item in headers or () if not item[0].startswith(HEADER_PREFIX)]
+
+
+def replay(record: RawRecord, topic: str) -> OutRecord:
+    """The record to put back on the raw topic."""
+    kept = [item for item in record.headers or () if item[0] in (FILTER, ATTEMPTS)]
+    headers = [*original_headers(record.headers), *kept]
+    return OutRecord(topic, record.key, record.value, headers, record.timestamp_ms)
+
+
+def attempts(headers: Headers | None) -> int:
+    """How often this record has failed already."""
+    value = header(headers, ATTEMPTS)
+    return int(value) if value is not None and value.isdigit() and len(value) < 10 else 0
+
+
+def only_filter(headers: Headers | None) -> str | None:
+    """The one filter that a replayed record is for."""
+    value = header(headers, FILTER)
+    return value.decode("utf-8", "replace") if value is not None else None
+
+
+def explanation(headers: Headers | None) -> Mapping[str, Any]:
+    """The `dlq.*` headers by name without the prefix, as text."""
+    return {
+        key.removeprefix(HEADER_PREFIX): (value or b"").decode("utf-8", "replace")
+        for key, value in headers or ()
+        if key.startswith(HEADER_PREFIX)
+    }
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,180 @@
+"""A raw record's bytes to an Article, or to the error that makes it a dead letter.
+
+Strict about id, title and content; any other field of a wrong type becomes null and is named.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from worker.codec.json_text import parse, parse_exactly
+from worker.errors import InvalidContent, InvalidId, InvalidJson, InvalidTitle, NoText, NotAnObject
+from worker.rules.article import Article
+from worker.rules.text import content_hash, render
+
+Headers = list[tuple[str, bytes | None]]
+
+STRUCTURED_TYPE: Final = b"application/cloudevents+json"
+TEXT_NAMESPACE: Final = uuid.UUID("6f2d9f0e-6a3b-5f0c-9a59-0f7d8a4e2b11")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodePolicy:
+    """What the settings say about raw records."""
+
+    max_bytes: int
+    id_from_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as it came. `input` is what ScoredArticle says of its place."""
+
+    value: bytes
+    key: bytes | None
+    headers: Headers | None
+    timestamp_ms: int | None
+    input: dict[str, Any]
+
+
+def decode(record: RawRecord, policy: DecodePolicy) -> Article:
+    """The record's article. Raises RecordError."""
+    facts = parse(record.value, policy.max_bytes)
+    if type(facts) is not dict:
+        raise NotAnObject(f"a JSON {_json_name(facts)}, not an object")
+    if "specversion" in facts or header(record.headers, "content-type") is not None:
+        facts = _event_data(facts, record.headers, policy)
+    if type(facts.get("id")) is float:  # perhaps an integer beyond 64 bits
+        facts = {**facts, "id": _exact_id(record.value, facts["id"])}
+    nulled: list[str] = []
+    title = _title(facts)
+    content = _content(facts, nulled)
+    text = render(title, content)
+    if not text:
+        raise NoText("neither a title nor a content with anything in it")
+    url = _optional(facts, "url", nulled)
+    published_at = _optional(facts, "published_at", nulled)
+    if published_at is None:
+        published_at = _optional(facts, "published_date", nulled)
+    if not _is_list_of_text(facts.get("tags")):
+        nulled.append("tags")
+    return Article(
+        id=_id(facts, record.key if policy.id_from_key else None, url, text),
+        title=title,
+        content=content,
+        url=url,
+        source=_optional(facts, "source", nulled),
+        language=_optional(facts, "language", nulled),
+        published_at=published_at,
+        text=text,
+        content_hash=content_hash(text),
+        nulled=tuple(nulled),
+    )
+
+
+def header(headers: Headers | None, name: str) -> bytes | None:
+    """The last value of a header; headers may be repeated, null or binary."""
+    if headers:
+        for key, value in reversed(headers):
+            if key == name:
+                return value
+    return None
+
+
+def _event_data(
+    facts: dict[str, Any], headers: Headers | None, policy: DecodePolicy
+) -> dict[str, Any]:
+    """The article inside a structured CloudEvent, or the object as it is."""
+    content_type = header(headers, "content-type") or b""
+    is_event = content_type.lower().startswith(STRUCTURED_TYPE) or (
+        isinstance(facts.get("specversion"), str) and "type" in facts and "source" in facts
+    )
+    if not is_event or not ("data" in facts or "data_base64" in facts):
+        return facts
+    data = facts.get("data")
+    if data is None and isinstance(facts.get("data_base64"), str):
+        try:
+            encoded = base64.b64decode(facts["data_base64"], validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidJson(f"data_base64 is not base64: {error}") from None
+        data = parse(encoded, policy.max_bytes)
+    elif isinstance(data, str):
+        data = parse(data.encode(), policy.max_bytes)
+    if not isinstance(data, dict):
+        raise NotAnObject(f"the event's data is a JSON {_json_name(data)}, not an object")
+    return data
+
+
+def _exact_id(value: bytes, inexact: float) -> Any:
+    exact = parse_exactly(value)
+    data = exact.get("data")
+    for facts in (exact, data if isinstance(data, dict) else {}):
+        candidate = facts.get("id")
+        if type(candidate) in (int, float) and float(candidate) == inexact:
+            return candidate
+    return inexact
+
+
+def _id(facts: Mapping[str, Any], key: bytes | None, url: str | None, text: str) -> str:
+    value = facts.get("id")
+    if isinstance(value, str):
+        if value and not value.isspace():
+            return value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    elif value is not None:
+        raise InvalidId(f"id is a JSON {_json_name(value)}; it must be a string or an integer")
+    if key:
+        return key.decode("utf-8", "replace")
+    if url and not url.isspace():
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, url))
+    return str(uuid.uuid5(TEXT_NAMESPACE, text))
+
+
+def _title(facts: Mapping[str, Any]) -> str | None:
+    title = facts.get("title")
+    if title is None:
+        return None
+    if type(title) is not str:
+        raise InvalidTitle(f"title is a JSON {_json_name(title)}; it must be a string")
+    return title
+
+
+def _content(facts: Mapping[str, Any], nulled: list[str]) -> str | None:
+    """The first of the accepted fields that is not blank."""
+    content = facts.get("content")
+    if content is not None and type(content) is not str:
+        raise InvalidContent(f"content is a JSON {_json_name(content)}; it must be a string")
+    if content and not content.isspace():
+        return content
+    for field in ("text", "body"):
+        other = _optional(facts, field, nulled)
+        if other and not other.isspace():
+            return other
+    return content
+
+
+def _optional(facts: Mapping[str, Any], field: str, nulled: list[str]) -> str | None:
+    value = facts.get(field)
+    if value is None:
+        return None
+    if type(value) is not str:
+        nulled.append(field)
+        return None
+    return value
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return value is None or (type(value) is list and all(type(item) is str for item in value))
+
+
+def _json_name(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
+    return names.get(type(value), "object")

@@ -1,0 +1,250 @@
+"""Decisions to records: ScoredArticle, TieredArticle, OracleRequest, with CloudEvents headers.
+
+One encoder per filter; what all of a filter's records share is built once. Field order is the
+models'. Knows where a record goes by name, and nothing of how it gets there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from schemas import events
+from schemas.topics import ORACLE_REQUESTS, SCORED, tier_topic_name, topic_name
+from worker.codec.decode import Headers, RawRecord, header
+from worker.rules.article import Article
+from worker.rules.catalogue import Filter
+from worker.rules.content import RulesMet
+from worker.rules.sampling import LOW, PURPOSE, SURFACED, Draw, SamplingPolicy, draw
+
+EVENT_NAMESPACE: Final = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27").bytes
+TRACE_PARENT: Final = "traceparent"
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class OutRecord(NamedTuple):
+    """A record to produce. `timestamp_ms` None: the producer's clock."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int | None = None
+
+
+class Scoring(NamedTuple):
+    """One article's scores and the decision made from them."""
+
+    scores: list[float]
+    weighted_average: float
+    score: float
+    gates: tuple[str, ...]
+    caps: tuple[str, ...]
+    tier: str
+    tokens: int
+    truncated: bool
+
+
+class FilterEncoder:
+    """The records of one filter's outcomes."""
+
+    def __init__(
+        self, filter_: Filter, student: str, sampling: SamplingPolicy, prefix: str, source: str
+    ) -> None:
+        """`student` is the student's hash, `prefix` the topics', `source` the ce_source."""
+        definition = filter_.definition
+        self.filter = filter_
+        self._dimensions = definition.dimension_names
+        self._sampling = sampling
+        self._source = source.encode()
+        self._identity = {
+            "filter": filter_.name,
+            "filter_version": filter_.version,
+            "filter_hash": filter_.filter_hash,
+            "label_hash": filter_.label_hash,
+            "student": student,
+        }
+        self._id_suffix = f"\n{filter_.filter_hash}\n{student}\n"
+        self._scored_topic = topic_name(prefix, SCORED)
+        self._oracle_topic = topic_name(prefix, ORACLE_REQUESTS)
+        self._tier_topics = {
+            tier: tier_topic_name(prefix, filter_.name, tier) for tier in definition.published_tiers
+        }
+        self._constant_headers = cache(self._build_constant_headers)
+
+    def blocked(self, record: RawRecord, article: Article, met: RulesMet, now: str) -> OutRecord:
+        """The ScoredArticle of an article that a content rule blocked. `now` is ISO 8601."""
+        facts = {
+            "article": identity(article),
+            **self._identity,
+            "outcome": "blocked",
+            "scores": None,
+            "weighted_average": None,
+            "score": None,
+            "gates": (),
+            "caps": (),
+            "content_rules": met.names,
+            "blocked_by": met.blocked_by,
+            "tier": None,
+            "tier_confidence": None,
+            "tokens": None,
+            "truncated": None,
+            "sampling": None,
+            "input": record.input,
+            "scored_at": now,
+        }
+        return self._record(
+            self._scored_topic, events.SCORED, "blocked", None, record, article, facts, now
+        )
+
+    def scored(
+        self, record: RawRecord, article: Article, met: RulesMet, scoring: Scoring, now: str
+    ) -> list[OutRecord]:
+        """The ScoredArticle, then the tier's record and the oracle's request where there are."""
+        who, tier = identity(article), scoring.tier
+        tier_topic = self._tier_topics.get(tier)
+        chosen = draw(article.id, SURFACED if tier_topic else LOW, self._sampling)
+        facts = {
+            "article": who,
+            **self._identity,
+            "outcome": "scored",
+            "scores": dict(zip(self._dimensions, scoring.scores, strict=True)),
+            "weighted_average": scoring.weighted_average,
+            "score": scoring.score,
+            "gates": scoring.gates,
+            "caps": scoring.caps,
+            "content_rules": met.names,
+            "blocked_by": None,
+            "tier": tier,
+            "tier_confidence": None,
+            "tokens": scoring.tokens,
+            "truncated": scoring.truncated,
+            "sampling": self._sampling_facts(chosen),
+            "input": record.input,
+            "scored_at": now,
+        }
+        found = [
+            self._record(
+                self._scored_topic, events.SCORED, "scored", tier, record, article, facts, now
+            )
+        ]
+        if tier_topic:
+            whole = {**facts, "article": {**who, "content": article.content}}
+            found.append(
+                self._record(
+                    tier_topic, events.TIERED, "scored", tier, record, article, whole, now
+                )
+            )
+        if chosen.selected:
+            found.append(self._oracle_request(record, article, met, facts, now))
+        return found
+
+    def _oracle_request(
+        self, record: RawRecord, article: Article, met: RulesMet, scored: dict[str, Any], now: str
+    ) -> OutRecord:
+        facts = {
+            "article": {**scored["article"], "content": article.content},
+            **self._identity,
+            "scores": scored["scores"],
+            "weighted_average": scored["weighted_average"],
+            "score": scored["score"],
+            "content_rules": met.names,
+            "tier": scored["tier"],
+            "sampling": scored["sampling"],
+            "requested_at": now,
+        }
+        return self._record(
+            self._oracle_topic,
+            events.ORACLE_REQUESTED,
+            "scored",
+            scored["tier"],
+            record,
+            article,
+            facts,
+            now,
+        )
+
+    def _record(
+        self,
+        topic: str,
+        event_type: str,
+        outcome: str,
+        tier: str | None,
+        record: RawRecord,
+        article: Article,
+        facts: dict[str, Any],
+        now: str,
+    ) -> OutRecord:
+        name = f"{article.id}\n{article.content_hash}{self._id_suffix}{event_type}"
+        headers: Headers = [
+            *self._constant_headers(event_type, outcome, tier),
+            ("ce_id", event_id(name)),
+            ("ce_time", now.encode()),
+        ]
+        trace_parent = header(record.headers, TRACE_PARENT)
+        if trace_parent is not None:
+            headers.append((TRACE_PARENT, trace_parent))
+        return OutRecord(topic, article.id.encode(), orjson.dumps(facts), headers)
+
+    def _build_constant_headers(self, event_type: str, outcome: str, tier: str | None) -> Headers:
+        headers: Headers = [
+            ("ce_specversion", events.SPEC_VERSION.encode()),
+            ("ce_type", event_type.encode()),
+            ("ce_source", self._source),
+            ("content-type", events.CONTENT_TYPE.encode()),
+            ("filter", self.filter.name.encode()),
+            ("filter_version", self.filter.version.encode()),
+            ("outcome", outcome.encode()),
+        ]
+        if tier is not None:
+            headers.append(("tier", tier.encode()))
+        return headers
+
+    def _sampling_facts(self, chosen: Draw) -> dict[str, Any]:
+        return {
+            "selected": chosen.selected,
+            "policy": self._sampling.policy,
+            "epoch": self._sampling.epoch,
+            "stratum": chosen.stratum,
+            "purpose": PURPOSE,
+            "pi": chosen.pi,
+            "u": chosen.u,
+        }
+
+
+def identity(article: Article) -> dict[str, Any]:
+    """The `article` block of a record, without the text."""
+    return {
+        "id": article.id,
+        "title": article.title,
+        "url": article.url,
+        "source": article.source,
+        "language": article.language,
+        "published_at": article.published_at,
+        "content_hash": article.content_hash,
+    }
+
+
+def event_id(name: str) -> bytes:
+    """The UUIDv5 of a name in newsieve's namespace (RFC 9562, section 5.5), as text."""
+    digest = bytearray(hashlib.sha1(EVENT_NAMESPACE + name.encode(), usedforsecurity=False).digest())
+    digest[6] = digest[6] & 0x0F | 0x50  # version 5
+    digest[8] = digest[8] & 0x3F | 0x80  # the RFC's variant
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}".encode()
+
+
+def timestamp(milliseconds: int | None) -> str | None:
+    """ISO 8601 in UTC of a Kafka timestamp, None for one that is missing or no date."""
+    if milliseconds is None or milliseconds < 0:
+        return None
+    try:
+        moment = _EPOCH + dt.timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

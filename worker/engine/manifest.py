@@ -1,0 +1,92 @@
+"""student.json: what a student is, how it was made, what it was measured to do."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from worker.errors import StudentInvalid
+from worker.rules.catalogue import Filter, describe
+
+MANIFEST: Final = "student.json"
+ADAPTER: Final = "adapter_model.safetensors"
+ADAPTER_CONFIG: Final = "adapter_config.json"
+TOKENIZER: Final = "tokenizer.json"
+CANARIES: Final = "canaries.jsonl"
+BASELINE: Final = "baseline.jsonl"
+MODEL_CARD: Final = "README.md"
+REQUIRED_FILES: Final = (MANIFEST, ADAPTER, ADAPTER_CONFIG, TOKENIZER, CANARIES)
+
+Pooling = Literal["last", "mean"]
+
+
+class BaseName(BaseModel):
+    """The base model: a Hugging Face id, a folder, or `package:<installed package>`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    revision: str
+
+
+class Manifest(BaseModel):
+    """student.json, checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    filter: str
+    filter_version: int
+    label_hash: str
+    dimensions: list[str]
+    base: BaseName
+    pooling: Pooling = Field(description="last token for decoders, masked mean for encoders")
+    head_bias: bool
+    max_tokens: int = Field(gt=0)
+    trainable_parameters: int = Field(gt=0)
+    training: dict[str, Any]
+    data: dict[str, Any]
+    seeds: list[int]
+    versions: dict[str, str]
+    metrics: dict[str, Any]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The folder's student.json. Raises StudentInvalid, also for a missing file."""
+    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    if missing:
+        raise StudentInvalid(
+            f"no usable student in {folder}: {', '.join(missing)} missing. Train one with "
+            "newsieve-train, or set NEWSIEVE_STUDENT__FOLDERS to where it is"
+        )
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except ValidationError as error:
+        raise StudentInvalid(f"{folder / MANIFEST}: {describe(error)}") from None
+
+
+def check_filter(manifest: Manifest, folder: Path, filter_: Filter) -> None:
+    """A student is bound to a filter by what its labels mean. Raises StudentInvalid."""
+    if manifest.label_hash != filter_.label_hash:
+        raise StudentInvalid(
+            f"the student in {folder} was trained on labels that mean something else than "
+            f"{filter_.reference}'s do now (label hash {manifest.label_hash[:19]}…, the filter's "
+            f"{filter_.label_hash[:19]}…): train a new one, or restore the filter's dimensions "
+            "and prompt.md"
+        )
+    if tuple(manifest.dimensions) != filter_.definition.dimension_names:
+        raise StudentInvalid(f"the student in {folder} has other dimensions than the filter")
+
+
+def student_hash(folder: Path, base: BaseName) -> str:
+    """SHA-256 over the sorted names and hashes of the folder's files, and the base model."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            file_hash = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.name} {file_hash}\n".encode())
+    digest.update(f"{base.name} {base.revision}\n".encode())
+    return "sha256:" + digest.hexdigest()

@@ -1,0 +1,218 @@
+"""Every error newsieve raises. The class says what happens next:
+
+    NewsieveError
+    ├── RecordError            the record's own fault → a dead letter, the stream goes on
+    │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep NotAnObject
+    │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
+    │   │                      MissingDimension InvalidScore InvalidContentRules
+    │   ├── ScoreError         ModelFailed ScoreNotFinite
+    │   └── PublishError       OutputTooLarge
+    ├── Unavailable            the world's fault → retry with backoff
+    │                          Transient OutcomeUnknown BrokerUnavailable
+    └── Fatal                  → stop; the exit code tells a supervisor what to do
+        ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing TopicsWrong
+        │                      RecordRefused
+        ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
+        └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
+
+Messages say what to do. Knows nothing of Kafka, torch or any caller.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+EXIT_PERSON = 1
+EXIT_USAGE = 2
+EXIT_RESTART = 3
+
+
+class NewsieveError(Exception):
+    """The root. `str(error)` is written for people."""
+
+
+class RecordError(NewsieveError):
+    """This record cannot get its outcome: it becomes a dead letter."""
+
+    stage: ClassVar[Literal["decode", "validate", "score", "publish"]]
+
+    @property
+    def name(self) -> str:
+        """The stable name in `dlq.error`."""
+        return type(self).__name__
+
+
+class DecodeError(RecordError):
+    stage = "decode"
+
+
+class TooLarge(DecodeError):
+    """Over the size limit."""
+
+
+class NotUtf8(DecodeError):
+    """Bytes that are not UTF-8."""
+
+
+class InvalidJson(DecodeError):
+    """Not JSON."""
+
+
+class NonFiniteNumber(DecodeError):
+    """A NaN or Infinity literal."""
+
+
+class NestedTooDeep(DecodeError):
+    """Arrays and objects nested beyond the limit."""
+
+
+class NotAnObject(DecodeError):
+    """JSON, but not an object."""
+
+
+class InvalidRecord(RecordError):
+    stage = "validate"
+
+
+class InvalidId(InvalidRecord):
+    """An id that is neither string nor integer."""
+
+
+class InvalidTitle(InvalidRecord):
+    """A title that is not a string."""
+
+
+class InvalidContent(InvalidRecord):
+    """A content that is not a string."""
+
+
+class NoText(InvalidRecord):
+    """Neither title nor content with anything in it."""
+
+
+class MissingDimension(InvalidRecord):
+    """A score object without one of the filter's dimensions."""
+
+
+class InvalidScore(InvalidRecord):
+    """A score that is not a finite number from 0 to 10."""
+
+
+class InvalidContentRules(InvalidRecord):
+    """Content rules that the filter does not have."""
+
+
+class ScoreError(RecordError):
+    stage = "score"
+
+
+class ModelFailed(ScoreError):
+    """The model raised on this text, and on no other of its batch."""
+
+
+class ScoreNotFinite(ScoreError):
+    """The model gave NaN or infinity."""
+
+
+class PublishError(RecordError):
+    stage = "publish"
+
+
+class OutputTooLarge(PublishError):
+    """The record's output is larger than the broker takes."""
+
+
+class Unavailable(NewsieveError):
+    """Something outside is away for now: retry with backoff."""
+
+
+class Transient(Unavailable):
+    """The transaction was aborted and nothing is lost: the same records come again."""
+
+
+class OutcomeUnknown(Unavailable):
+    """Nobody knows whether the transaction was committed: the broker must be asked."""
+
+
+class BrokerUnavailable(Unavailable):
+    """No broker answers."""
+
+
+class Fatal(NewsieveError):
+    """The process has to end."""
+
+    exit_code: ClassVar[int]
+
+
+class NeedsPerson(Fatal):
+    """Restarting would not help."""
+
+    exit_code = EXIT_PERSON
+
+
+class DeadLetterLimit(NeedsPerson):
+    """Too many dead letters: stopped before dropping anything."""
+
+
+class StudentInvalid(NeedsPerson):
+    """A student folder that is incomplete, or made for other labels."""
+
+
+class CanaryMismatch(NeedsPerson):
+    """The student does not reproduce the scores of the machine that trained it."""
+
+
+class BrokerMissing(NeedsPerson):
+    """The demo and the tests found no way to a broker."""
+
+
+class TopicsWrong(NeedsPerson):
+    """A topic is missing or refuses us."""
+
+
+class RecordRefused(NeedsPerson):
+    """A dead letter that the broker does not take: nothing may be dropped, so we stop."""
+
+
+class WrongUsage(Fatal):
+    """The user can mend it: wrong settings, names or files."""
+
+    exit_code = EXIT_USAGE
+
+
+class SettingsInvalid(WrongUsage):
+    """A setting that is unknown or of a wrong type."""
+
+
+class FilterInvalid(WrongUsage):
+    """A filter definition that contradicts itself."""
+
+
+class UnknownFilter(WrongUsage):
+    """No filter of that name."""
+
+
+class InputFileInvalid(WrongUsage):
+    """A file named on the command line that cannot be read."""
+
+
+class NeedsRestart(Fatal):
+    """A fresh process will do better."""
+
+    exit_code = EXIT_RESTART
+
+
+class Fenced(NeedsRestart):
+    """Another worker has taken over this slot's transactional id."""
+
+
+class TooManyRecreations(NeedsRestart):
+    """The producer had to be replaced too often within a minute."""
+
+
+class DeviceFailed(NeedsRestart):
+    """The device fails on texts known to be good."""
+
+
+class ConsumerFailed(NeedsRestart):
+    """The consumer reports a fatal error."""

@@ -1,0 +1,129 @@
+"""Topics: creating what is missing from the one table, and saying what differs. Commands only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
+
+from schemas.topics import MAX_MESSAGE_BYTES, Topic
+from worker.errors import BrokerUnavailable, TopicsWrong
+from worker.kafka.client import Cluster, make_admin
+
+ADMIN_SECONDS: Final = 15
+BROKER_DEFAULT: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a topic is not what the table says."""
+
+    topic: str
+    what: str
+    mend: str
+
+
+class TopicAdmin:
+    """Short-lived: make one per command."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._servers = cluster.bootstrap_servers
+        self._admin = make_admin(cluster.admin())
+
+    def partitions(self) -> dict[str, int]:
+        """Partition counts of all topics. Raises BrokerUnavailable."""
+        try:
+            metadata = self._admin.list_topics(timeout=ADMIN_SECONDS)
+        except KafkaException as failure:
+            raise BrokerUnavailable(
+                f"no broker answers at {self._servers}: {failure.args[0].str()}. Set "
+                "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
+            ) from None
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def create(self, topics: Sequence[Topic]) -> list[str]:
+        """Create what is missing; return its names. Raises TopicsWrong or BrokerUnavailable."""
+        known = self.partitions()
+        wanted = [_new_topic(topic) for topic in topics if topic.name not in known]
+        if not wanted:
+            return []
+        created = []
+        for name, future in self._admin.create_topics(wanted).items():
+            try:
+                future.result(ADMIN_SECONDS)
+                created.append(name)
+            except KafkaException as failure:
+                error: KafkaError = failure.args[0]
+                if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise TopicsWrong(f"cannot create {name}: {error.str()}") from None
+        return sorted(created)
+
+    def differences(self, topics: Sequence[Topic]) -> list[Difference]:
+        """What `create` and an administrator would have to do."""
+        known = self.partitions()
+        found = [
+            Difference(topic.name, "missing", "newsieve topics create")
+            for topic in topics
+            if topic.name not in known
+        ]
+        present = [topic for topic in topics if topic.name in known]
+        return found + self._configuration_differences(present, known)
+
+    def _configuration_differences(
+        self, topics: Sequence[Topic], partitions: dict[str, int]
+    ) -> list[Difference]:
+        found = []
+        resources = {
+            ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in topics
+        }
+        if not resources:
+            return []
+        for resource, future in self._admin.describe_configs(list(resources)).items():
+            topic = resources[resource]
+            count = partitions[topic.name]
+            if count < topic.kind.partitions:
+                mend = f"kafka-topics --alter --topic {topic.name} --partitions"
+                found.append(
+                    Difference(
+                        topic.name,
+                        f"{count} partitions, not {topic.kind.partitions}",
+                        f"{mend} {topic.kind.partitions}",
+                    )
+                )
+            try:
+                actual = {key: entry.value for key, entry in future.result(ADMIN_SECONDS).items()}
+            except KafkaException as failure:
+                raise TopicsWrong(f"cannot read {topic.name}'s settings: {failure.args[0]}") from None
+            found += _compare(topic, actual)
+        return found
+
+
+def _compare(topic: Topic, actual: dict[str, str]) -> list[Difference]:
+    alter = f"kafka-configs --alter --entity-type topics --entity-name {topic.name} --add-config"
+    found = []
+    largest = int(actual.get("max.message.bytes", 0))
+    if largest < MAX_MESSAGE_BYTES:
+        what = f"max.message.bytes is {largest:,}, less than {MAX_MESSAGE_BYTES:,}"
+        mend = f"{alter} max.message.bytes={MAX_MESSAGE_BYTES}"
+        found.append(Difference(topic.name, what, mend))
+    policy = actual.get("cleanup.policy", "")
+    if topic.kind.cleanup not in policy:
+        what = f"cleanup.policy is {policy}, not {topic.kind.cleanup}"
+        mend = f"{alter} cleanup.policy={topic.kind.cleanup}"
+        found.append(Difference(topic.name, what, mend))
+    return found
+
+
+def _new_topic(topic: Topic) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=topic.kind.partitions,
+        replication_factor=BROKER_DEFAULT,
+        config={
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            "cleanup.policy": topic.kind.cleanup,
+        },
+    )

@@ -1,0 +1,278 @@
+"""A real Kafka broker for the demo and the tests: one that is configured, Docker's, or Java's.
+
+    1. the address in NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS
+    2. Docker, image apache/kafka, through testcontainers
+    3. Java 17 and Maven: Apache Kafka's published artifacts in KRaft mode, no root needed
+
+A production cluster is somebody else's; nothing here belongs into one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+from confluent_kafka import KafkaException
+
+from worker.errors import BrokerMissing
+from worker.kafka.client import Cluster, make_admin
+
+ENVIRONMENT: Final = "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
+POM: Final = Path(__file__).resolve().parents[2] / "deploy" / "broker" / "pom.xml"
+START_SECONDS: Final = 60
+STOP_SECONDS: Final = 30
+IMAGE: Final = "apache/kafka:4.1.2"
+CONTAINER_PORT: Final = 9092
+
+_SETTINGS: Final = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "auto.create.topics.enable": "false",
+    "message.max.bytes": str(9 * 1024 * 1024),
+    "offsets.topic.num.partitions": "4",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker that answers."""
+
+    bootstrap_servers: str
+    how: str
+
+
+@contextlib.contextmanager
+def find_or_start(environment: Mapping[str, str], say: Say) -> Iterator[Broker]:
+    """The first broker of the list above; what was started ends with the block.
+
+    Raises BrokerMissing, saying which of the three to provide.
+    """
+    configured = environment.get(ENVIRONMENT)
+    if configured:
+        require_answer(configured, START_SECONDS)
+        yield Broker(configured, f"the one {ENVIRONMENT} names")
+        return
+    container = _docker_container(say)
+    if container is not None:
+        port = free_port()
+        with container(port):
+            servers = f"127.0.0.1:{port}"
+            require_answer(servers, START_SECONDS)
+            yield Broker(servers, f"a container of {IMAGE}")
+        return
+    require_java()
+    with JavaBroker(say=say) as broker:
+        yield Broker(broker.bootstrap_servers, "Apache Kafka on this machine's Java")
+
+
+def require_java() -> None:
+    """Raise BrokerMissing unless Java, Maven and the pom are there."""
+    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
+    if missing or not POM.is_file():
+        raise BrokerMissing(
+            f"no Kafka broker: provide one of (1) {ENVIRONMENT}, (2) a running Docker engine, "
+            f"(3) Java 17 or later and Maven (not found: {', '.join(missing) or POM})"
+        )
+
+
+class JavaBroker:
+    """Apache Kafka in a process of its own, that can be stopped, killed, stalled, started again."""
+
+    def __init__(self, settings: Mapping[str, str] | None = None, say: Say = lambda _: None) -> None:
+        self._libraries = _libraries(say)
+        self._folder = Path(tempfile.mkdtemp(prefix="newsieve-kafka-"))
+        self._port, controller_port = free_port(), free_port()
+        self._config = self._folder / "server.properties"
+        self._log = self._folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._say = say
+        self.bootstrap_servers = f"127.0.0.1:{self._port}"
+        listeners = f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller_port}"
+        lines = _SETTINGS | {
+            "listeners": listeners,
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "log.dirs": str(self._folder / "data"),
+        }
+        lines |= settings or {}
+        self._config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+
+    def __enter__(self) -> JavaBroker:
+        self._say("formatting and starting Apache Kafka …")
+        cluster_id = uuid.uuid4().hex[:22]
+        arguments = ["format", "-t", cluster_id, "-c", str(self._config)]
+        done = subprocess.run(
+            self._java("kafka.tools.StorageTool", *arguments), capture_output=True, check=False
+        )
+        if done.returncode != 0:
+            raise BrokerMissing(f"Kafka could not format its storage: {done.stderr.decode()[-500:]}")
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start and wait for an answer. Raises BrokerMissing."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._java("kafka.Kafka", str(self._config)),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        process = self._process
+        require_answer(
+            self.bootstrap_servers,
+            START_SECONDS,
+            is_alive=lambda: process.poll() is None,
+            why=lambda: self._log.read_text(errors="replace")[-1_000:],
+        )
+
+    def stop(self) -> None:
+        """Shut down in order, as a rolling restart does."""
+        self._signal(signal.SIGTERM)
+        if self._process is not None:
+            self._process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(STOP_SECONDS)
+
+    def stall(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def _java(self, main: str, *arguments: str) -> list[str]:
+        return [
+            "java",
+            "-Xms256m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=4",
+            "-cp",
+            f"{self._libraries}/*",
+            main,
+            *arguments,
+        ]
+
+
+def require_answer(
+    bootstrap_servers: str,
+    seconds: float,
+    is_alive: Callable[[], bool] = lambda: True,
+    why: Callable[[], str] = lambda: "",
+) -> None:
+    """Wait until the broker answers. Raises BrokerMissing."""
+    deadline = time.monotonic() + seconds
+    admin = make_admin(Cluster(bootstrap_servers, {"socket.timeout.ms": 2_000}).admin())
+    while time.monotonic() < deadline and is_alive():
+        try:
+            if admin.list_topics(timeout=2).brokers:
+                return
+        except KafkaException:
+            time.sleep(0.1)
+    raise BrokerMissing(f"no broker answers at {bootstrap_servers}. {why()}".strip())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _libraries(say: Say) -> Path:
+    """The folder with Kafka's jars, fetched by Maven once per version."""
+    require_java()
+    namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
+    version = ElementTree.parse(POM).findtext("m:properties/m:kafka.version", "", namespace)  # noqa: S314
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "newsieve" / f"kafka-{version}"
+    if folder.is_dir():
+        return folder
+    say(f"fetching Apache Kafka {version} with Maven …")
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    done = subprocess.run(
+        [
+            "mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies",
+            "-DincludeScope=runtime", f"-DoutputDirectory={partial}",
+        ],
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise BrokerMissing(f"Maven could not fetch Kafka: {done.stdout.decode()[-500:]}")
+    with contextlib.suppress(OSError):  # another process was faster
+        partial.rename(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _docker_container(say: Say) -> Callable[[int], Any] | None:
+    """A context manager for a container on a given port, or None without a Docker engine.
+
+    Not testcontainers' KafkaContainer, which starts another vendor's image.
+    """
+    try:
+        import docker
+        from testcontainers.core.container import DockerContainer
+    except ImportError:
+        return None
+    try:
+        docker.from_env().ping()
+    except Exception:  # noqa: BLE001 - whatever is wrong with Docker, there is another way
+        return None
+
+    def start(port: int) -> Any:
+        say(f"starting a container of {IMAGE} …")
+        container = DockerContainer(IMAGE).with_bind_ports(CONTAINER_PORT, port)
+        listeners = {
+            "listeners": f"PLAINTEXT://:{CONTAINER_PORT},CONTROLLER://:9093",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": "1@localhost:9093",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        }
+        for key, value in (_SETTINGS | listeners).items():
+            container = container.with_env("KAFKA_" + key.upper().replace(".", "_"), value)
+        return container
+
+    return start
+
+
+def _die_with_parent() -> None:
+    """So that a demo that is killed leaves no broker behind (Linux)."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

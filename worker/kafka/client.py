@@ -1,0 +1,127 @@
+"""How each client is configured, and why; nothing is connected here.
+
+The user's librdkafka options come over ours in every client, except what exactly-once rests on
+(see settings). Options of the other kind of client are left out, or librdkafka warns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+Config = dict[str, Any]
+Partition = tuple[str, int]
+
+TRANSACTION_TIMEOUT_SECONDS: Final = 30
+"""At 10 s a broker that stalls for 18 s fences healthy workers."""
+OPERATION_SECONDS: Final = 10
+"""For one call of the transaction API; send_offsets_to_transaction takes up to twice that."""
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+
+_log = logging.getLogger("newsieve.kafka")
+
+_COMMON: Final[Config] = {
+    "client.id": "newsieve",
+    "socket.keepalive.enable": True,
+    # A broker that comes back is found at once; the default waits up to 10 s.
+    "reconnect.backoff.max.ms": 1_000,
+}
+_CONSUMER: Final[Config] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # Also for plain input: it makes offset fetches wait for transactions that are pending.
+    "isolation.level": "read_committed",
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 6_000,  # a killed worker's partitions move after this
+    "heartbeat.interval.ms": 2_000,
+    "max.poll.interval.ms": 120_000,
+    "queued.min.messages": 5_000,
+    "queued.max.messages.kbytes": 32_768,
+    "fetch.queue.backoff.ms": 20,  # or the queue runs dry
+    "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+}
+_PRODUCER: Final[Config] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "compression.type": "lz4",
+    "linger.ms": 5,
+    "batch.num.messages": 10_000,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 262_144,
+    "message.max.bytes": MAX_MESSAGE_BYTES,
+    # The default made three CONCURRENT_TRANSACTIONS in a row cost 760 ms.
+    "retry.backoff.ms": 20,
+    "transaction.timeout.ms": TRANSACTION_TIMEOUT_SECONDS * 1_000,
+    "delivery.report.only.error": True,
+}
+# KIP-848 leaves these to the broker, and librdkafka refuses them.
+_CLASSIC_ONLY: Final = frozenset(
+    {"session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"}
+)
+_CONSUMER_ONLY: Final = (
+    "group.", "session.", "heartbeat.", "partition.assignment", "max.poll.", "fetch.", "queued.",
+    "auto.offset", "max.partition.fetch", "check.crcs", "coordinator.query",
+)  # fmt: skip
+_PRODUCER_ONLY: Final = (
+    "linger.", "batch.", "compression.", "queue.buffering", "acks", "request.required.acks",
+    "message.timeout", "delivery.timeout", "transaction.", "delivery.report", "partitioner",
+    "sticky.", "message.send", "request.timeout",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where the broker is, and the user's librdkafka options."""
+
+    bootstrap_servers: str
+    options: Mapping[str, Any]
+
+    def consumer(self, group: str, ours: Mapping[str, Any] | None = None) -> Config:
+        """A consumer of a group. Over our defaults come `ours`, over those the user's options."""
+        config = self._config(_CONSUMER, ours, _PRODUCER_ONLY) | {"group.id": group}
+        if config.get("group.protocol") == "consumer":
+            config = {key: value for key, value in config.items() if key not in _CLASSIC_ONLY}
+        return config
+
+    def producer(self, ours: Mapping[str, Any] | None = None) -> Config:
+        return self._config(_PRODUCER, ours, _CONSUMER_ONLY)
+
+    def admin(self) -> Config:
+        return self._config({}, None, (*_CONSUMER_ONLY, *_PRODUCER_ONLY))
+
+    def _config(
+        self, base: Config, ours: Mapping[str, Any] | None, left_out: tuple[str, ...]
+    ) -> Config:
+        options = {
+            key: value for key, value in self.options.items() if not key.startswith(left_out)
+        }
+        return {
+            **_COMMON,
+            **base,
+            **(ours or {}),
+            "bootstrap.servers": self.bootstrap_servers,
+            **options,
+        }
+
+
+def make_consumer(config: Config) -> Consumer:
+    return Consumer(config, logger=_log)
+
+
+def make_producer(config: Config) -> Producer:
+    return Producer(config, logger=_log)
+
+
+def make_admin(config: Config) -> AdminClient:
+    """For commands. A worker holds none: after a broker's fault it can stall for minutes."""
+    return AdminClient(config, logger=_log)
+
+
+def topic_partition(partition: Partition, offset: int) -> TopicPartition:
+    return TopicPartition(partition[0], partition[1], offset)

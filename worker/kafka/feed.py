@@ -1,0 +1,71 @@
+"""A plain, idempotent producer for commands that put files on a topic."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from worker.errors import BrokerUnavailable, TopicsWrong
+from worker.kafka.client import Cluster, make_producer
+
+DELIVERY_SECONDS: Final = 60
+
+
+class Feeder:
+    """Sends records to one topic and counts what arrived. Leaving the block waits for all."""
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self.topic = topic
+        self.delivered = 0
+        self._failure: KafkaError | None = None
+        config = cluster.producer({"delivery.report.only.error": False, "linger.ms": 20})
+        config.pop("transaction.timeout.ms")
+        self._producer = make_producer(config)
+
+    def __enter__(self) -> Feeder:
+        """Raises BrokerUnavailable or TopicsWrong."""
+        try:
+            known = self._producer.list_topics(self.topic, timeout=15).topics[self.topic]
+        except KafkaException as failure:
+            raise BrokerUnavailable(
+                f"no broker answers: {failure.args[0].str()}. Set NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
+            ) from None
+        if known.error is not None:
+            raise TopicsWrong(f"{self.topic}: {known.error.str()}. Run `newsieve topics create`")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._producer.purge()
+            return
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        while self._producer.flush(1) and time.monotonic() < deadline and self._failure is None:
+            pass
+        self._raise_failure()
+        if len(self._producer):
+            raise BrokerUnavailable(f"{len(self._producer)} records were not delivered in time")
+
+    def send(self, key: bytes | None, value: bytes) -> None:
+        """Send one record. Raises BrokerUnavailable for one that was not delivered."""
+        while True:
+            self._raise_failure()
+            try:
+                self._producer.produce(self.topic, value=value, key=key, on_delivery=self._delivered)
+                self._producer.poll(0)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as failure:
+                raise BrokerUnavailable(f"{self.topic}: {failure.args[0].str()}") from None
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is None:
+            self.delivered += 1
+        elif self._failure is None:
+            self._failure = error
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise BrokerUnavailable(f"{self.topic}: {self._failure.str()}")

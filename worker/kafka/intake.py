@@ -1,0 +1,196 @@
+"""The consuming side: records in, with the epoch they were taken in; rebalances; going back.
+
+Owner thread only. A rebalance is served inside `take`: before partitions are given up, `on_revoke`
+may publish and commit what is finished.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+
+from worker.codec.decode import RawRecord
+from worker.errors import ConsumerFailed, NeedsRestart, TopicsWrong
+from worker.kafka.client import Config, Partition, make_consumer, topic_partition
+from worker.kafka.messages import raw_record
+from worker.kafka.offsets import Offsets
+
+COMMITTED_SECONDS: Final = 8
+COMMITTED_TRIES: Final = 4
+_METADATA_MAGIC: Final = b":"
+_REFUSED_CODES: Final = frozenset(
+    {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
+)
+
+_log = logging.getLogger("newsieve.kafka")
+
+
+class Taken(NamedTuple):
+    """A raw record, where it stood, and the epoch it was taken in. `record` is None for a
+    tombstone, which has no outcome but moves the offset on."""
+
+    record: RawRecord | None
+    partition: Partition
+    offset: int
+    epoch: int
+
+
+class RebalanceListener(Protocol):
+    """Who has work in flight."""
+
+    def before_revoke(self, partitions: Sequence[Partition]) -> None:
+        """Publish and commit what is finished; must not raise."""
+        ...
+
+    def after_loss(self) -> None:
+        """The partitions are gone already: nothing may be committed any more; must not raise."""
+        ...
+
+
+class Intake:
+    """A member of the consumer group."""
+
+    def __init__(self, config: Config, topic: str) -> None:
+        self.offsets = Offsets()
+        self.is_member = False  # read by other threads
+        self._config = config
+        self._topic = topic
+        self._consumer: Consumer = make_consumer(config)
+        self._listener: RebalanceListener | None = None
+
+    def subscribe(self, listener: RebalanceListener) -> None:
+        self._listener = listener
+        self._consumer.subscribe(
+            [self._topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def take(self, count: int, seconds: float) -> list[Taken]:
+        """Up to `count` records, waiting at most so long for all of them.
+
+        Serves rebalances. Raises ConsumerFailed or TopicsWrong.
+        """
+        try:
+            messages = self._consumer.consume(count, seconds)
+        except KafkaException as failure:
+            raise ConsumerFailed(f"consume: {failure.args[0]}") from None
+        taken = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._judge(error)
+                continue
+            partition = (message.topic(), message.partition())
+            epoch = self.offsets.take(partition, message.offset())
+            if epoch is not None:
+                record = raw_record(message) if message.value() is not None else None
+                taken.append(Taken(record, partition, message.offset(), epoch))
+        return taken
+
+    def rewind(self) -> None:
+        """Go back to the first record whose outcome is not committed. Raises ConsumerFailed."""
+        for partition, offset in self.offsets.rewind().items():
+            self._seek(partition, offset)
+
+    def rewind_to_committed(self, heartbeat: Callable[[], None]) -> None:
+        """Go back to what the broker has committed. Raises ConsumerFailed when it will not say."""
+        owned = self.offsets.owned()
+        if owned:
+            self.offsets.resume_at(self._committed(owned, heartbeat))
+        self.rewind()
+
+    def group_metadata(self) -> bytes | None:
+        """What fences a commit, or None while we are no member: Kafka would accept that unfenced."""
+        metadata: bytes = self._consumer.consumer_group_metadata()
+        generation, member = _generation_and_member(metadata)
+        return metadata if generation >= 0 and member else None
+
+    def lag(self) -> dict[Partition, int]:
+        """Records behind the end of each owned partition, as far as the client knows."""
+        found = {}
+        for partition in self.offsets.owned():
+            at = self.offsets.resume_of(partition)
+            _, high = self._consumer.get_watermark_offsets(
+                topic_partition(partition, OFFSET_INVALID), cached=True
+            )
+            if at is not None and high >= 0:
+                found[partition] = max(high - at, 0)
+        return found
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.is_member = True
+        self.offsets.assign(_names(partitions))
+        _log.info("partitions.assigned %s", _names(partitions))
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._listener is not None:
+            self._listener.before_revoke(_names(partitions))
+        self.offsets.revoke(_names(partitions))
+        _log.info("partitions.revoked %s", _names(partitions))
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._listener is not None:
+            self._listener.after_loss()
+        self.is_member = False
+        self.offsets.revoke(_names(partitions))
+        _log.warning("partitions.lost %s", _names(partitions))
+
+    def _judge(self, error: KafkaError) -> None:
+        # .fatal() is False for the bare _FATAL that later calls give; testing only the first
+        # leaves a process that lives, polls and does nothing for ever.
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+            raise ConsumerFailed(f"the consumer failed: {error}")
+        if error.code() in _REFUSED_CODES:
+            raise TopicsWrong(f"the broker refuses: {error}. `newsieve doctor` says which right")
+        _log.warning("consumer.error %s", error)
+
+    def _seek(self, partition: Partition, offset: int) -> None:
+        try:
+            self._consumer.seek(topic_partition(partition, offset))
+        except KafkaException as failure:
+            raise ConsumerFailed(f"seek {partition}: {failure.args[0]}") from None
+
+    def _committed(
+        self, partitions: list[Partition], heartbeat: Callable[[], None]
+    ) -> dict[Partition, int]:
+        """Asked through a consumer of its own: the member's can hang behind a pending join."""
+        wanted = [topic_partition(partition, OFFSET_INVALID) for partition in partitions]
+        asking = {key: value for key, value in self._config.items() if key != "group.instance.id"}
+        for _ in range(COMMITTED_TRIES):
+            heartbeat()
+            consumer = make_consumer(asking)
+            try:
+                found = consumer.committed(wanted, timeout=COMMITTED_SECONDS)
+                if all(item.error is None for item in found):
+                    return {(f.topic, f.partition): f.offset for f in found if f.offset >= 0}
+            except KafkaException as failure:
+                _log.warning("committed.failed %s", failure.args[0])
+            finally:
+                consumer.close()
+        raise _cannot_ask()
+
+
+def _cannot_ask() -> NeedsRestart:
+    return ConsumerFailed("the broker does not say what is committed: restart and ask again")
+
+
+def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:
+    return [(item.topic, item.partition) for item in partitions]
+
+
+def _generation_and_member(metadata: bytes) -> tuple[int, bytes]:
+    """Read from librdkafka's serialised form: magic, generation, group, member, instance."""
+    start = metadata.index(_METADATA_MAGIC) + 1
+    (generation,) = struct.unpack_from("=i", metadata, start)
+    _, member, _ = metadata[start + 4 :].split(b"\0", 2)
+    return generation, member

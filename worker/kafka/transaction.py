@@ -1,0 +1,237 @@
+"""One transaction after another, and what to do when one goes wrong. Owner thread only.
+
+    begin lazily → produce … → send offsets → commit
+
+Every failure ends in one of three ways: the transaction is aborted and the records come again
+(Transient); nobody knows whether it was committed, so the producer was replaced and the broker
+must be asked (OutcomeUnknown); or the process has to end (Fenced, TooManyRecreations).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from worker.codec.decode import Headers
+from worker.codec.encode import OutRecord
+from worker.errors import (
+    Fenced,
+    OutcomeUnknown,
+    OutputTooLarge,
+    TooManyRecreations,
+    TopicsWrong,
+    Transient,
+)
+from worker.kafka.client import MAX_MESSAGE_BYTES, OPERATION_SECONDS, Partition, topic_partition
+
+RECREATIONS_PER_MINUTE: Final = 5
+QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
+RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
+
+_FENCED_CODES: Final = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+    }
+)
+_REFUSED_CODES: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+
+
+
+
+class Publisher:
+    """One transactional producer, replaced whenever nobody knows what became of a transaction."""
+
+    def __init__(
+        self,
+        make_producer: Callable[[Callable[[KafkaError, Message], None]], Producer],
+        heartbeat: Callable[[], None],
+    ) -> None:
+        """`make_producer` takes the delivery callback; `heartbeat` says the loop is alive."""
+        self._make_producer = make_producer
+        self._heartbeat = heartbeat
+        self._producer: Producer | None = None
+        self._is_open = False
+        self._replaced_at: list[float] = []
+        self._too_large: set[bytes] = set()  # ce_ids of records that the broker refused
+        self._refusal: str | None = None
+
+    def connect(self) -> None:
+        """Become the one producer of the transactional id; whatever it left open is aborted.
+
+        Waits for a broker as long as it takes. Raises Fenced.
+        """
+        self._producer = self._make_producer(self._on_delivery)
+        while True:
+            try:
+                self._producer.init_transactions(OPERATION_SECONDS)
+                return
+            except KafkaException as failure:
+                error = _error(failure)
+                if error.code() in _REFUSED_CODES:
+                    raise TopicsWrong(f"the broker refuses the transactional id: {error}") from None
+                if not error.retriable():
+                    raise Fenced(f"cannot take the transactional id over: {error}") from None
+                self._heartbeat()
+
+    def require_fit(self, records: list[OutRecord]) -> None:
+        """Raise OutputTooLarge before any record of an outcome is produced."""
+        for record in records:
+            size = len(record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD_BYTES
+            size += sum(len(name) + len(value or b"") for name, value in record.headers)
+            if size > MAX_MESSAGE_BYTES or _event_id(record.headers) in self._too_large:
+                raise OutputTooLarge(
+                    f"a record of {size:,} bytes for {record.topic}, which takes "
+                    f"{MAX_MESSAGE_BYTES:,}"
+                )
+
+    def produce(self, record: OutRecord) -> None:
+        """Into the open transaction, or a new one. Raises Transient or OutcomeUnknown."""
+        producer = self._open()
+        extra = {} if record.timestamp_ms is None else {"timestamp": record.timestamp_ms}
+        deadline = time.monotonic() + QUEUE_FULL_SECONDS
+        while True:
+            try:
+                producer.produce(
+                    record.topic, value=record.value, key=record.key, headers=record.headers, **extra
+                )
+                return
+            except BufferError:
+                self._heartbeat()
+                producer.poll(0.05)
+                if time.monotonic() > deadline:
+                    self._abort_because("the producer's queue stays full: the broker is too slow")
+            except KafkaException as failure:
+                # A bare _STATE or _FATAL: the transaction failed in the background.
+                self._abort_because(str(_error(failure)))
+
+    def commit(self, offsets: Mapping[Partition, int], group_metadata: bytes) -> None:
+        """Commit the open transaction with these offsets; opens one if there is none.
+
+        Raises Transient, OutcomeUnknown or Fenced.
+        """
+        producer = self._open()
+        positions = [topic_partition(partition, offset) for partition, offset in offsets.items()]
+        failed = self._call(
+            lambda t: producer.send_offsets_to_transaction(positions, group_metadata, t)
+        )
+        if failed is not None:
+            self._abort_because(str(failed))
+        self._heartbeat()
+        failed = self._call(producer.commit_transaction)
+        if failed is None:
+            self._is_open = False
+        elif failed.txn_requires_abort():
+            self._abort_because(str(failed))
+        else:
+            self._replace(f"commit: {failed}")
+
+    def abort(self) -> None:
+        """Abort the open transaction, if any. Raises OutcomeUnknown or Fenced."""
+        if not self._is_open or self._producer is None:
+            return
+        # A plain abort purges what is queued and leaves a hole in the sequence numbers, on
+        # which the next transaction fails: flush first.
+        if self._producer.flush(OPERATION_SECONDS):
+            self._replace("flush before abort: messages are left")
+        self._heartbeat()
+        failed = self._call(self._producer.abort_transaction)
+        if failed is not None:
+            self._replace(f"abort: {failed}")
+        self._is_open = False
+        if self._refusal is not None:
+            raise TopicsWrong(
+                f"{self._refusal}. `newsieve topics check` says what is missing or not allowed"
+            )
+
+    def close(self) -> None:
+        """Forget the producer. An open transaction is left to the broker to abort."""
+        self._producer = None
+
+    def _open(self) -> Producer:
+        if self._producer is None:
+            raise RuntimeError("connect first")
+        if not self._is_open:
+            failed = self._call(lambda _: self._begin())
+            if failed is not None:
+                self._replace(f"begin: {failed}")
+            self._is_open = True
+        return self._producer
+
+    def _begin(self) -> None:
+        if self._producer is not None:
+            self._producer.begin_transaction()
+
+    def _call(self, operation: Callable[[float], None]) -> KafkaError | None:
+        """Run one call of the transaction API until its time is up: None, or what it failed with.
+
+        Raises Fenced.
+        """
+        deadline = time.monotonic() + OPERATION_SECONDS
+        while True:
+            try:
+                operation(max(deadline - time.monotonic(), 0.1))
+                return None
+            except KafkaException as failure:
+                error = _error(failure)
+                if error.code() in _FENCED_CODES:
+                    raise Fenced(
+                        "another worker uses this slot's transactional id, or this one was away "
+                        "for longer than a transaction may last"
+                    ) from None
+                if error.code() in _REFUSED_CODES:
+                    self._refusal = f"the broker refuses: {error}"
+                passing = error.retriable() and not error.txn_requires_abort()
+                if not passing or time.monotonic() >= deadline:
+                    return error
+                self._heartbeat()
+
+    def _abort_because(self, reason: str) -> NoReturn:
+        self.abort()
+        raise Transient(reason)
+
+    def _replace(self, reason: str) -> NoReturn:
+        """A late answer to the old producer's call must not reach a later transaction."""
+        now = time.monotonic()
+        self._replaced_at = [at for at in self._replaced_at if now - at < 60] + [now]
+        if len(self._replaced_at) > RECREATIONS_PER_MINUTE:
+            raise TooManyRecreations(
+                f"the producer was replaced {RECREATIONS_PER_MINUTE} times within a minute; "
+                f"last: {reason}"
+            )
+        if self._producer is not None:
+            self._producer.purge()
+        self._producer, self._is_open = None, False
+        self.connect()
+        raise OutcomeUnknown(reason)
+
+    def _on_delivery(self, error: KafkaError, message: Message) -> None:
+        """Called for failures only: what the next attempt must know of this one."""
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            event_id = _event_id(message.headers() or [])
+            if event_id is not None:
+                self._too_large.add(event_id)
+            else:
+                self._refusal = f"topic {message.topic()} takes no dead letter of this size: {error}"
+        elif error.code() in _REFUSED_CODES:
+            self._refusal = f"topic {message.topic()}: {error}"
+
+
+def _error(failure: KafkaException) -> KafkaError:
+    error: KafkaError = failure.args[0]
+    return error
+
+
+def _event_id(headers: Headers) -> bytes | None:
+    return next((value for name, value in headers if name == "ce_id"), None)

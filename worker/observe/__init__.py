@@ -1,0 +1,1 @@
+"""What the person on call sees: logs, metrics, health. Observes; decides nothing."""

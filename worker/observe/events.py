@@ -1,0 +1,53 @@
+"""What the worker tells its observers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from worker.scoring import Outcome, Row
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one transaction holds, in numbers; it keeps no record."""
+
+    records: int = 0
+    tombstones: int = 0
+    nulled_fields: int = 0
+    # filter ("" when nothing was decoded), outcome, tier or stage or ""
+    outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    timestamps_ms: list[int] = field(default_factory=list)
+
+    def add(self, row: Row, outcomes: Sequence[Outcome]) -> None:
+        """Count one raw record's outcomes."""
+        self.records += 1
+        if row.article is not None:
+            self.nulled_fields += len(row.article.nulled)
+        if row.record.timestamp_ms is not None:
+            self.timestamps_ms.append(row.record.timestamp_ms)
+        for outcome in outcomes:
+            detail = outcome.error.stage if outcome.error is not None else outcome.tier or ""
+            self.outcomes[outcome.filter or "", outcome.outcome, detail] += 1
+
+
+class Observer(Protocol):
+    """Who watches the worker."""
+
+    def heartbeat(self) -> None:
+        """The loop is alive."""
+        ...
+
+    def committed(self, tally: Tally, seconds: float) -> None:
+        """A transaction was committed, which took so long."""
+        ...
+
+    def aborted(self, reason: str) -> None:
+        """A transaction was aborted; its records come again."""
+        ...
+
+    def drained(self, abandoned: int) -> None:
+        """The worker has stopped; so many records in flight will come again."""
+        ...

@@ -1,0 +1,59 @@
+"""What is made of the worker's news: metrics, a log line, a heartbeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from worker.observe.events import Tally
+from worker.observe.logs import get_logger
+from worker.observe.metrics import Metrics
+from worker.observe.watchdog import Watchdog
+
+LAG_SECONDS: Final = 5.0
+
+_log = get_logger("worker")
+
+
+class WorkerObserver:
+    """Watches one worker."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        watchdog: Watchdog,
+        lag: Callable[[], Mapping[tuple[str, int], int]],
+    ) -> None:
+        """`lag` gives the records behind, per owned partition, from what the client knows."""
+        self._metrics = metrics
+        self._watchdog = watchdog
+        self._lag = lag
+        self._lag_at = 0.0
+        self._committed = 0
+
+    def heartbeat(self) -> None:
+        self._watchdog.beat()
+        now = time.monotonic()
+        if now - self._lag_at > LAG_SECONDS:
+            self._lag_at = now
+            self._metrics.lag(self._lag())
+
+    def committed(self, tally: Tally, seconds: float) -> None:
+        self._watchdog.beat()
+        self._metrics.committed(tally, seconds)
+        self._committed += tally.records
+        counts: dict[str, int] = {}
+        for (_, outcome, _), count in tally.outcomes.items():
+            counts[outcome] = counts.get(outcome, 0) + count
+        _log.info(
+            "transaction.committed", records=tally.records, seconds=round(seconds, 3), **counts
+        )
+
+    def aborted(self, reason: str) -> None:
+        self._watchdog.beat()
+        self._metrics.aborted()
+        _log.warning("transaction.aborted", reason=reason)
+
+    def drained(self, abandoned: int) -> None:
+        _log.info("worker.drained", records_committed=self._committed, records_abandoned=abandoned)

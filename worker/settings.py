@@ -1,0 +1,262 @@
+"""All settings, in one tree: defaults, then newsieve.toml, then NEWSIEVE_<SECTION>__<FIELD>.
+
+An unknown name is an error that suggests the right one. Each field says its unit and why it has
+its default. Only `assemble` and the command line read this; everything else is handed values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from schemas.topics import DEFAULT_PREFIX
+from worker.errors import SettingsInvalid
+
+PREFIX: Final = "NEWSIEVE_"
+DELIMITER: Final = "__"
+DEFAULT_FILE: Final = Path("newsieve.toml")
+MASK: Final = "********"
+SECRET_WORDS: Final = (
+    "password", "secret", "token", "pem", "jaas", "api.key", "basic.auth", "oauthbearer.config",
+)
+# What exactly-once rests on is not a setting.
+FORBIDDEN_OPTIONS: Final = frozenset(
+    {
+        "isolation.level",
+        "enable.idempotence",
+        "transactional.id",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+    }
+)
+
+
+def _from_json(value: Any) -> Any:
+    """A mapping comes as a JSON object from the environment."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"not a JSON object: {error}") from None
+
+
+def _from_commas(value: Any) -> Any:
+    """A list comes with commas from the environment."""
+    if not isinstance(value, str):
+        return value
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+FromJson = BeforeValidator(_from_json)
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    bootstrap_servers: str = "localhost:9092"
+    options: Annotated[dict[str, Any], FromJson] = Field(
+        default={},
+        description="librdkafka keys for every client, over ours: SASL, TLS, group.protocol …",
+    )
+    topic_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    static_membership: bool = Field(
+        default=False,
+        description="group.instance.id = slot. Off: after a broker's kill -9, static members "
+        "that live are fenced.",
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _keeps_the_guarantee(cls, value: dict[str, Any]) -> dict[str, Any]:
+        forbidden = sorted(FORBIDDEN_OPTIONS & set(value))
+        if forbidden:
+            raise ValueError(f"{', '.join(forbidden)}: exactly-once rests on it, it cannot be set")
+        return value
+
+
+class WorkerSettings(Section):
+    filters: Annotated[list[str], BeforeValidator(_from_commas)] = ["uplifting"]
+    slot: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="Stable per replica (a StatefulSet's ordinal): part of the transactional id.",
+    )
+    group: str = Field(default="newsieve", min_length=1, max_length=200)
+    id_from_key: bool = Field(default=False, description="Take a missing id from the record's key.")
+    max_record_bytes: int = Field(default=4_000_000, gt=0, description="Larger: a dead letter.")
+    batch_articles: int = Field(
+        default=128,
+        gt=0,
+        description="Articles per micro-batch: enough to sort by length, few enough that a CPU "
+        "finishes one in seconds.",
+    )
+    batches_in_flight: int = Field(
+        default=2, gt=0, le=8, description="One on the device, the next being tokenised."
+    )
+    commit_seconds: Positive = Field(default=0.4, description="Oldest a transaction gets.")
+    commit_records: int = Field(
+        default=2_000, gt=0, description="Raw records a transaction covers at most, about."
+    )
+    drain_seconds: Positive = Field(
+        default=20, description="For finishing after SIGTERM; Kubernetes kills after 30."
+    )
+    dead_letter_ratio: Probability = Field(
+        default=0.5, description="Of the last dead_letter_window records: more stops the worker."
+    )
+    dead_letter_window: int = Field(default=1_000, gt=0)
+    dead_letter_run: int = Field(
+        default=100, gt=0, description="So many dead letters in a row stop the worker."
+    )
+
+    @field_validator("filters")
+    @classmethod
+    def _some_and_unique(cls, value: list[str]) -> list[str]:
+        names = [item.partition("/")[0] for item in value]
+        if not names or len(set(names)) < len(names):
+            raise ValueError("name each filter once, and at least one")
+        return value
+
+
+class StudentSettings(Section):
+    folders: Annotated[dict[str, Path], FromJson] = Field(
+        default={}, description="Filter to folder; default: filters/<name>/v<N>/student."
+    )
+    base: str | None = Field(default=None, description="Overrides the base model's name or folder.")
+    device: str = "auto"
+    dtype: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="On a CPU auto means a 50 ms probe."
+    )
+    threads: int | None = Field(default=None, gt=0, description="Of a forward pass; default: cores.")
+    budget_tokens: int | None = Field(
+        default=None,
+        gt=0,
+        description="Of a forward pass, padding included. Default: 2048 on a CPU, where larger "
+        "ones leave the caches, 16896 on a GPU, where it fills 132 multiprocessors.",
+    )
+
+
+class SamplingSettings(Section):
+    policy: str = Field(default="p1", min_length=1)
+    epoch: str = Field(default="2026-11", min_length=1, description="A new one draws anew.")
+    low: Probability = Field(default=0.02, description="Inclusion probability of unpublished tiers.")
+    surfaced: Probability = Field(default=0.2, description="Of published tiers.")
+    filters: Annotated[dict[str, dict[Literal["low", "surfaced"], Probability]], FromJson] = Field(
+        default={}, description="Filter to probabilities of its own."
+    )
+
+    @field_validator("epoch")
+    @classmethod
+    def _fits_a_key(cls, value: str) -> str:
+        if len(value.encode()) > 64:
+            raise ValueError("at most 64 bytes: it keys a blake2b hash")
+        return value
+
+
+class OracleSettings(Section):
+    calls_per_day: int = Field(
+        default=100, ge=0, description="Budget; `newsieve doctor` says what drift it can find."
+    )
+
+
+class ObserveSettings(Section):
+    port: int = Field(default=0, ge=0, le=65535, description="0: a free one, logged.")
+    host: str = "0.0.0.0"  # noqa: S104 - a scraper is on another machine
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    worker: WorkerSettings = WorkerSettings()
+    student: StudentSettings = StudentSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    oracle: OracleSettings = OracleSettings()
+    observe: ObserveSettings = ObserveSettings()
+
+
+def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
+    """The settings of a file (None: newsieve.toml where there is one) and an environment.
+
+    Raises SettingsInvalid, naming the setting and the one that was probably meant.
+    """
+    tree = _read_file(file)
+    for name, value in environment.items():
+        if name.startswith(PREFIX) and DELIMITER in name:
+            section, _, field = name.removeprefix(PREFIX).lower().partition(DELIMITER)
+            tree.setdefault(section, {})
+            if isinstance(tree[section], dict):
+                tree[section] = {**tree[section], field: value}
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsInvalid("\n".join(_explain(error, environment))) from None
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """The settings for people's eyes: secrets are masked."""
+    shown: dict[str, Any] = settings.model_dump(mode="json")
+    shown["kafka"]["options"] = mask_secrets(settings.kafka.options)
+    return shown
+
+
+def mask_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
+    """librdkafka options with the values of secrets masked."""
+    return {
+        name: MASK if any(word in name.lower() for word in SECRET_WORDS) else value
+        for name, value in options.items()
+    }
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    if file is None and not DEFAULT_FILE.is_file():
+        return {}
+    path = file or DEFAULT_FILE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsInvalid(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsInvalid(f"{path} is not TOML: {error}") from None
+
+
+def _explain(error: ValidationError, environment: Mapping[str, str]) -> Iterator[str]:
+    for item in error.errors(include_input=False):
+        path = [str(step) for step in item["loc"]]
+        name = _shown_name(path, environment)
+        if item["type"] == "extra_forbidden":
+            yield f"there is no setting {name}{_suggestion(path)}"
+        else:
+            yield f"{name}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _shown_name(path: list[str], environment: Mapping[str, str]) -> str:
+    """The name as the user wrote it: an environment variable or a path in the file."""
+    for variable in (PREFIX + DELIMITER.join(path[:2]).upper(), PREFIX + path[0].upper()):
+        if variable in environment or any(name.startswith(variable + DELIMITER) for name in environment):
+            return variable
+    return ".".join(path)
+
+
+def _suggestion(path: list[str]) -> str:
+    known: dict[str, str] = {}
+    for section, info in Settings.model_fields.items():
+        known[section] = section
+        for field in info.annotation.model_fields:  # type: ignore[union-attr]  # all are Sections
+            known[f"{section}.{field}"] = f"{section}.{field}"
+    close = difflib.get_close_matches(".".join(path[:2]), known, n=1, cutoff=0.5)
+    if not close:
+        return ""
+    section, _, field = close[0].partition(".")
+    variable = PREFIX + section.upper() + (DELIMITER + field.upper() if field else DELIMITER + "…")
+    return f"; did you mean {close[0]} (in the environment {variable})?"
