@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -25,7 +25,11 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
-_out = Console(highlight=False, soft_wrap=True)
+PIPED_COLUMNS: Final = 200  # of a table that is not shown on a terminal
+
+_out = Console(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_COLUMNS
+)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -1,3 +1,121 @@
+"""`newsieve dlq`: look at dead letters, and drive them again once what failed is mended."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from typing import Annotated
+
 import typer
-app = typer.Typer()
-def dlq() -> None: ...
+
+from worker.assemble import cluster, utc_now
+from worker.cli.common import ConfigOption, JsonOption, read_settings, say, show_json, show_table
+from worker.errors import SettingsInvalid
+from worker.kafka.dead_letters import DeadLetters, Selection
+from worker.settings import Settings
+
+app = typer.Typer(help="List dead letters, and replay them.", no_args_is_help=True)
+
+StageOption = Annotated[
+    str | None, typer.Option("--stage", help="decode, validate, score or publish.")
+]
+ErrorOption = Annotated[str | None, typer.Option("--error", help="An error's name: InvalidJson.")]
+FilterOption = Annotated[str | None, typer.Option("--filter", help="A filter's name.")]
+SinceOption = Annotated[str | None, typer.Option("--since", help="Failed at or after, ISO 8601.")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Failed before, ISO 8601.")]
+
+
+@app.command("list")
+def list_(
+    stage: StageOption = None,
+    error: ErrorOption = None,
+    filter_: FilterOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    records: Annotated[bool, typer.Option("--records", help="Each one, not counts.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Count dead letters by stage and error, or list them one by one.
+
+    Example: newsieve dlq list --stage decode
+    """
+    settings = read_settings(config)
+    selection = _selection(stage, error, filter_, since, until)
+    letters = list(_dead_letters(settings).letters(selection))
+    if records:
+        rows = [
+            {
+                "letter": f"{item.found.partition}/{item.found.offset}",
+                **item.why,
+                "replayed": item.is_replayed,
+            }
+            for item in letters
+        ]
+        columns = ["letter", "stage", "error", "filter", "attempts", "replayed", "message"]
+    else:
+        counts = Counter(
+            (item.why.get("stage"), item.why.get("error"), item.why.get("filter"), item.is_replayed)
+            for item in letters
+        )
+        columns = ["stage", "error", "filter", "replayed", "count"]
+        rows = [dict(zip(columns, (*key, n), strict=True)) for key, n in counts.most_common()]
+    if json:
+        show_json(rows)
+    elif rows:
+        show_table("", columns, [[_cell(row.get(name)) for name in columns] for row in rows])
+    else:
+        say("no dead letters")
+
+
+@app.command()
+def replay(
+    stage: StageOption = None,
+    error: ErrorOption = None,
+    filter_: FilterOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.001, metavar="N", help="Letters a second at most.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Put dead letters back on the raw topic, each at most once, for the filter that failed.
+
+    Killed at any moment, it can be run again: nothing is doubled.
+
+    Example: newsieve dlq replay --stage score --filter uplifting --rate 50
+    """
+    settings = read_settings(config)
+    selection = _selection(stage, error, filter_, since, until)
+    count = _dead_letters(settings).replay(selection, rate, utc_now)
+    say(f"replayed {count} dead letters")
+
+
+def _dead_letters(settings: Settings) -> DeadLetters:
+    return DeadLetters(cluster(settings), settings.kafka.topic_prefix)
+
+
+def _selection(
+    stage: str | None, error: str | None, filter_: str | None, since: str | None, until: str | None
+) -> Selection:
+    return Selection(stage, error, filter_, _utc("--since", since), _utc("--until", until))
+
+
+def _utc(option: str, text: str | None) -> str | None:
+    """An ISO 8601 time, normalised so that it compares as text. Without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsInvalid(f"{option} {text!r} is not a time such as 2026-11-22T16:00") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _cell(value: object) -> object:
+    if value is None or value is False:
+        return ""
+    return "yes" if value is True else value

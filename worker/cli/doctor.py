@@ -1,3 +1,146 @@
+"""`newsieve doctor`: what is wrong, and which command mends it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
 import typer
-app = typer.Typer()
-def doctor() -> None: ...
+
+from schemas.topics import RAW, Topic, topic_name
+from worker import assemble
+from worker.cli.common import ConfigOption, JsonOption, read_settings, show_json, show_table
+from worker.errors import NewsieveError
+from worker.kafka.admin import TopicAdmin
+from worker.kafka.rights import missing_rights
+from worker.rules.catalogue import Filter
+from worker.settings import Settings
+
+Verdict = Literal["ok", "wrong", "note"]
+
+# Labels until an alarm (median) by rise of the mean absolute error, measured by simulation with
+# 500 reference rows.
+LABELS_TO_DETECT: Final = ((0.1, 769), (0.2, 179), (0.5, 44))
+ANCHOR_SHARE: Final = 0.25  # one oracle call in four labels an anchor
+STRATA: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    check: str
+    verdict: Verdict
+    finding: str
+    mend: str = ""
+
+
+def doctor(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Check settings, filters, students, device, broker, topics, rights and label rate.
+
+    Exit 1 when something is wrong; each line says which command mends it.
+
+    Example: newsieve doctor
+    """
+    settings = read_settings(config)
+    findings = list(_examine(settings))
+    if json:
+        show_json([dataclasses.asdict(item) for item in findings])
+    else:
+        rows = [(item.check, item.verdict, item.finding, item.mend) for item in findings]
+        show_table("", ["check", "", "finding", "mend with"], rows)
+    if any(item.verdict == "wrong" for item in findings):
+        raise typer.Exit(1)
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
+    yield Finding("settings", "ok", "read; no unknown names")
+    if settings.worker.slot is None:
+        yield Finding(
+            "slot", "note", "NEWSIEVE_WORKER__SLOT is not set", "set it, stable per replica"
+        )
+    filters: list[Filter] = []
+    yield from _guarded("filters", lambda: _filters(settings, filters))
+    if filters:
+        yield from _guarded("students", lambda: _students(settings, filters))
+        yield from _guarded("broker", lambda: _broker(settings, filters))
+        yield _label_rate(settings, len(filters))
+
+
+def _guarded(check: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """An error's message says what to do; the other checks go on."""
+    try:
+        yield from examine()
+    except NewsieveError as error:
+        yield Finding(check, "wrong", str(error))
+
+
+def _filters(settings: Settings, found: list[Filter]) -> Iterator[Finding]:
+    found += assemble.load_filters(settings)
+    yield Finding("filters", "ok", ", ".join(item.reference for item in found))
+
+
+def _students(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
+    for name, student in assemble.load_students(settings, filters).items():
+        what = f"{student.hash[:19]}… on {student.device} in {student.dtype}, canaries reproduced"
+        yield Finding(f"student {name}", "ok", what)
+
+
+def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
+    kafka = assemble.cluster(settings)
+    admin = TopicAdmin(kafka)
+    wanted = assemble.all_topics(settings, filters)
+    admin.partitions()
+    yield Finding("broker", "ok", f"{settings.kafka.bootstrap_servers} answers")
+    differences = admin.differences(wanted)
+    for item in differences:
+        yield Finding(f"topic {item.topic}", "wrong", item.what, item.mend)
+    if not differences:
+        yield Finding("topics", "ok", f"all {len(wanted)} are as they should be")
+    missing = {item.topic for item in differences if item.what == "missing"}
+    present = [topic for topic in wanted if topic.name not in missing]
+    yield from _rights(settings, present)
+
+
+def _rights(settings: Settings, topics: list[Topic]) -> Iterator[Finding]:
+    raw = topic_name(settings.kafka.topic_prefix, RAW)
+    needed = {
+        topic.name: "READ" if topic.name == raw else "WRITE"
+        for topic in topics
+        if topic.name == raw or "worker" in topic.kind.writers
+    }
+    missing = missing_rights(assemble.cluster(settings), needed, settings.worker.group)
+    for what, mend in missing:
+        yield Finding("rights", "wrong", what, mend)
+    if not missing:
+        yield Finding("rights", "ok", "a worker may read, write and commit")
+
+
+def _label_rate(settings: Settings, filters: int) -> Finding:
+    """What the oracle's budget can find, by arithmetic."""
+    per_day = settings.oracle.calls_per_day * (1 - ANCHOR_SHARE) / (filters * STRATA)
+    if per_day == 0:
+        return Finding("label rate", "note", "oracle.calls_per_day is 0: drift cannot be found")
+    days = {rise: labels / per_day for rise, labels in LABELS_TO_DETECT}
+    return Finding(
+        "label rate",
+        "note",
+        f"{per_day:.0f} labels a day per filter and stratum: within a day a rise of the error by "
+        f"{_rise_within(per_day)} is found; +0.2 takes {days[0.2]:.1f} days, +0.5 {days[0.5]:.1f}",
+        "oracle.calls_per_day",
+    )
+
+
+def _rise_within(labels: float) -> str:
+    """The smallest rise that so many labels find, between the measured points in log-log."""
+    largest = LABELS_TO_DETECT[-1]
+    if labels < largest[1]:
+        return f"none below +{largest[0]}"
+    for (small, many), (large, few) in zip(LABELS_TO_DETECT, LABELS_TO_DETECT[1:], strict=False):
+        if few <= labels <= many:
+            share = math.log(labels / few) / math.log(many / few)
+            return f"+{math.exp(math.log(large) + share * math.log(small / large)):.2f}"
+    return f"+{LABELS_TO_DETECT[0][0]}"

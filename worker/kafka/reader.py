@@ -2,79 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.codec.decode import RawRecord
 from worker.errors import BrokerUnavailable, TopicsWrong
-from worker.kafka.client import Cluster, make_consumer
+from worker.kafka.client import Cluster, Partition, make_consumer
 from worker.kafka.messages import raw_record
 
 GROUP: Final = "newsieve-reader"  # librdkafka wants a name; the group is never joined
-METADATA_SECONDS: Final = 15
+PATIENCE_SECONDS: Final = 15
+CALL_SECONDS: Final = 5
+RETRY_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.2
+POLL_RECORDS: Final = 500
+
+
+Answer = TypeVar("Answer")
 
 
 class Found(NamedTuple):
     """A record and where it stood. A tombstone's value is None."""
 
     record: RawRecord
+    topic: str
     partition: int
     offset: int
 
 
-def read(
-    cluster: Cluster, topic: str, *, from_beginning: bool, until_end: bool
-) -> Iterator[Found]:
+class Reader:
+    """Follows topics from given offsets on. Close it."""
+
+    def __init__(self, cluster: Cluster, topics: Sequence[str]) -> None:
+        """Raises BrokerUnavailable or TopicsWrong."""
+        self._consumer = make_consumer(cluster.consumer(GROUP, {"enable.partition.eof": True}))
+        self.ends = {item: end for topic in topics for item, end in self._ends(topic).items()}
+        self.unread = set(self.ends)
+
+    def start(self, offsets: Mapping[Partition, int] | None = None) -> None:
+        """Read from these offsets; None means from the beginning."""
+        wanted = dict.fromkeys(self.ends, OFFSET_BEGINNING) if offsets is None else offsets
+        self._consumer.assign([TopicPartition(*item, at) for item, at in wanted.items()])
+
+    def poll(self, seconds: float = POLL_SECONDS) -> list[Found]:
+        """What has come. Partitions read up to what was their end leave `unread`.
+
+        Raises BrokerUnavailable.
+        """
+        found = []
+        for message in self._consumer.consume(POLL_RECORDS, seconds):
+            error, partition = message.error(), (message.topic(), message.partition())
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    raise BrokerUnavailable(error.str())
+                self.unread.discard(partition)
+                continue
+            if message.offset() >= self.ends[partition]:
+                self.unread.discard(partition)
+            found.append(Found(raw_record(message), *partition, message.offset()))
+        return found
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _ends(self, topic: str) -> dict[Partition, int]:
+        return {
+            (topic, partition): _end(self._consumer, topic, partition)
+            for partition in _partitions(self._consumer, topic)
+        }
+
+
+def read(cluster: Cluster, topic: str, *, from_beginning: bool, until_end: bool) -> Iterator[Found]:
     """Records of all partitions; `until_end` stops at what was the end when it began.
 
     Raises BrokerUnavailable or TopicsWrong.
     """
-    consumer = make_consumer(cluster.consumer(GROUP, {"enable.partition.eof": True}))
+    reader = Reader(cluster, [topic])
     try:
-        partitions = _partitions(consumer, topic)
-        ends = {p: _end(consumer, topic, p) for p in partitions}
-        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
-        consumer.assign([TopicPartition(topic, p, start) for p in partitions])
-        unread = set(partitions)
-        while unread or not until_end:
-            for message in consumer.consume(500, POLL_SECONDS):
-                error, partition = message.error(), message.partition()
-                if error is not None:
-                    _judge(error)
-                    unread.discard(partition)
-                elif until_end and message.offset() >= ends[partition]:
-                    unread.discard(partition)
-                else:
-                    yield Found(raw_record(message), partition, message.offset())
-    except KafkaException as failure:
-        raise BrokerUnavailable(f"{topic}: {failure.args[0].str()}") from None
+        reader.start(None if from_beginning else reader.ends)
+        while reader.unread or not until_end:
+            for found in reader.poll():
+                if not until_end or found.offset < reader.ends[found.topic, found.partition]:
+                    yield found
+    finally:
+        reader.close()
+
+
+def start_group_at_end(cluster: Cluster, group: str, topic: str) -> None:
+    """Let a new group begin with what comes from now on. Raises BrokerUnavailable."""
+    consumer = make_consumer(cluster.consumer(group))
+    try:
+        ends = [
+            TopicPartition(topic, partition, _end(consumer, topic, partition))
+            for partition in _partitions(consumer, topic)
+        ]
+        _patiently(lambda: consumer.commit(offsets=ends, asynchronous=False))
     finally:
         consumer.close()
 
 
-def _end(consumer: Consumer, topic: str, partition: int) -> int:
-    _, high = consumer.get_watermark_offsets(
-        TopicPartition(topic, partition), timeout=METADATA_SECONDS
-    )
-    return int(high)
-
-
-def _judge(error: KafkaError) -> None:
-    """The end of a partition is the only error that is none."""
-    if error.code() != KafkaError._PARTITION_EOF:
-        raise BrokerUnavailable(error.str())
-
-
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    try:
-        found = consumer.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
-    except KafkaException as failure:
-        raise BrokerUnavailable(
-            f"no broker answers: {failure.args[0].str()}. Set NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
-        ) from None
+    found = _patiently(lambda: consumer.list_topics(topic, timeout=CALL_SECONDS)).topics[topic]
     if found.error is not None:
         raise TopicsWrong(f"{topic}: {found.error.str()}. `newsieve topics check` lists them")
     return sorted(found.partitions)
+
+
+def _end(consumer: Consumer, topic: str, partition: int) -> int:
+    asked = TopicPartition(topic, partition)
+    _, high = _patiently(lambda: consumer.get_watermark_offsets(asked, timeout=CALL_SECONDS))
+    return int(high)
+
+
+def _patiently(call: Callable[[], Answer]) -> Answer:
+    """Ask until there is an answer: a topic that was just created has no leader yet.
+
+    Raises BrokerUnavailable.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return call()
+        except KafkaException as failure:
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(
+                    f"no answer from the broker: {failure.args[0].str()}. Set "
+                    "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
+                ) from None
+            time.sleep(RETRY_SECONDS)

@@ -129,7 +129,11 @@ class Publisher:
         if failed is not None:
             self._abort_because(str(failed))
         self._heartbeat()
-        failed = self._call(producer.commit_transaction)
+        self.commit_records()
+
+    def commit_records(self) -> None:
+        """Commit the open transaction without offsets of a group. Raises as `commit`."""
+        failed = self._call(self._open().commit_transaction)
         if failed is None:
             self._is_open = False
         elif failed.txn_requires_abort():

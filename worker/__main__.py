@@ -1,0 +1,5 @@
+"""`python -m worker` is `newsieve`."""
+
+from worker.cli import main
+
+main()

@@ -1,0 +1,100 @@
+"""What the demo did, for somebody who sees newsieve for the first time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from statistics import median
+from typing import Any, Final
+
+from worker.demo.run import DemoRun
+from worker.rules.catalogue import Filter
+
+EXAMPLES_PER_TIER: Final = 2
+TITLE_CHARACTERS: Final = 70
+TOP_DIMENSIONS: Final = 3
+
+
+def summary(run: DemoRun) -> str:
+    """The whole text."""
+    parts: list[str] = [""]
+    for filter_ in run.filters:
+        parts += [*_filter(run, filter_), ""]
+    parts += [*_dead_letters(run), "", *_numbers(run)]
+    return "\n".join(parts)
+
+
+def further_commands(run: DemoRun, *, is_kept: bool) -> str:
+    """How to look around."""
+    published = [
+        run.topic(f"tier.{f.name}.{f.definition.published_tiers[0]}".replace("_", "-"))
+        for f in run.filters
+    ]
+    lines = [f"  newsieve tail {topic} --from-beginning" for topic in published]
+    lines += ["  newsieve dlq list", "  newsieve doctor"]
+    if is_kept:
+        variables = "\n".join(f"  export {k}='{v}'" for k, v in run.environment().items())
+        return "\n".join(
+            ["Everything stays until Ctrl-C. In another terminal:", variables, *lines]
+        )
+    return "\n".join(
+        ["To look around, run `newsieve demo --keep` and, in another terminal, what it says:", *lines]
+    )
+
+
+def _filter(run: DemoRun, filter_: Filter) -> Iterator[str]:
+    mine = [item for item in run.ledger.scored if item["filter"] == filter_.name]
+    tiers = Counter(item["tier"] for item in mine if item["outcome"] == "scored")
+    yield f"{filter_.reference}: {filter_.definition.description}"
+    published = filter_.definition.published_tiers
+    for tier in dict.fromkeys(item.name for item in filter_.definition.tiers):
+        where = f"→ {run.topic(f'tier.{filter_.name}.{tier}'.replace('_', '-'))}"
+        yield f"  {tier:<16}{tiers[tier]:>6}  {where if tier in published else ''}".rstrip()
+    blocked = Counter(item["blocked_by"] for item in mine if item["outcome"] == "blocked")
+    if blocked:
+        rules = ", ".join(f"{name} {count}" for name, count in blocked.most_common())
+        yield f"  {'blocked':<16}{blocked.total():>6}  by content rules: {rules}"
+    limits = Counter(name for item in mine for name in (*item["gates"], *item["caps"]))
+    if limits:
+        named = ", ".join(f"{name} {count}" for name, count in limits.most_common())
+        yield f"  {'held down':<16}{'':>6}  by gates and caps: {named}"
+    for tier in published:
+        yield from _examples(tier, [item for item in mine if item["tier"] == tier])
+
+
+def _examples(tier: str, articles: list[dict[str, Any]]) -> Iterator[str]:
+    best = sorted(articles, key=lambda item: -item["score"])[:EXAMPLES_PER_TIER]
+    for item in best:
+        top = sorted(item["scores"].items(), key=lambda pair: -pair[1])[:TOP_DIMENSIONS]
+        scores = ", ".join(f"{name} {score:.1f}" for name, score in top)
+        title = (item["article"]["title"] or item["article"]["id"])[:TITLE_CHARACTERS]
+        yield f"  {tier}, {item['score']:.2f}: “{title}” ({scores})"
+
+
+def _dead_letters(run: DemoRun) -> Iterator[str]:
+    letters = run.ledger.letters
+    yield f"Dead letters: {len(letters)}, with their original bytes, on {run.topic('dead-letter')}"
+    counts = Counter((item["stage"], item["error"]) for item in letters)
+    for (stage, error), count in counts.most_common():
+        example = next(item for item in letters if item["error"] == error)
+        yield f"  {count:>4}  {stage}: {error} ({example['message'][:TITLE_CHARACTERS]})"
+
+
+def _numbers(run: DemoRun) -> Iterator[str]:
+    ledger = run.ledger
+    yield (
+        f"Exactly once: {run.records} raw records × {len(run.filters)} filters = "
+        f"{ledger.expected} outcomes; missing {ledger.missing}, doubled {ledger.doubled}"
+    )
+    latencies = sorted(ledger.latencies_seconds)
+    slow = latencies[int(len(latencies) * 0.95)] if latencies else 0.0
+    yield (
+        f"Throughput: {run.records / run.stream_seconds:.1f} articles/s "
+        f"({len(ledger.scored) / run.stream_seconds:.1f} outcomes/s) with {run.workers} workers, "
+        f"ready after {run.start_seconds:.1f} s"
+    )
+    middle = median(latencies) if latencies else 0.0
+    yield (
+        f"Latency, raw record to committed outcome: median {middle:.1f} s, 95 % {slow:.1f} s "
+        "(all articles came at once, so most of it is waiting in line)"
+    )

@@ -1,0 +1,179 @@
+"""Dead letters: reading them, and putting them back on the raw topic, each at most once.
+
+Which letters were replayed is an operator's decision and stands on the control topic, one
+compacted record per partition of the dead-letter topic. It is written in the same transaction as
+the raw records, so a replay that is killed anywhere doubles nothing and loses nothing: run it
+again. Two replays at once cannot be: the second fences the first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from schemas import events
+from schemas.topics import CONTROL, DEAD_LETTER, RAW, topic_name
+from worker.codec.dead_letter import explanation, replay
+from worker.codec.encode import OutRecord, event_id
+from worker.errors import OutcomeUnknown, Transient
+from worker.kafka.client import Cluster, make_producer
+from worker.kafka.ranges import OffsetRanges
+from worker.kafka.reader import Found, read
+from worker.kafka.transaction import Publisher
+
+DECISION: Final = "dead_letters_replayed"
+TRANSACTION_RECORDS: Final = 500
+TRANSACTION_SECONDS: Final = 1.0
+TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters. None: any. Times are ISO 8601 in UTC, of the failure."""
+
+    stage: str | None = None
+    error: str | None = None
+    filter: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def takes(self, why: dict[str, str]) -> bool:
+        failed_at = why.get("failed-at", "")
+        return (
+            self.stage in (None, why.get("stage"))
+            and self.error in (None, why.get("error"))
+            and self.filter in (None, why.get("filter"))
+            and (self.since is None or failed_at >= self.since)
+            and (self.until is None or failed_at < self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter, what its headers say, and whether it was replayed."""
+
+    found: Found
+    why: dict[str, str]
+    is_replayed: bool
+
+
+class DeadLetters:
+    """The dead-letter topic of one prefix."""
+
+    def __init__(self, cluster: Cluster, prefix: str) -> None:
+        self._cluster = cluster
+        self._prefix = prefix
+        self.topic = topic_name(prefix, DEAD_LETTER)
+        self._control = topic_name(prefix, CONTROL)
+
+    def letters(self, selection: Selection) -> Iterator[Letter]:
+        """All selected letters that are there now."""
+        replayed = self._replayed()
+        for found in read(self._cluster, self.topic, from_beginning=True, until_end=True):
+            why = dict(explanation(found.record.headers))
+            if selection.takes(why):
+                known = replayed.get(found.partition)
+                yield Letter(found, why, known is not None and found.offset in known)
+
+    def replay(
+        self, selection: Selection, per_second: float | None, now: Callable[[], str]
+    ) -> int:
+        """Put selected letters back that never were; return how many.
+
+        Raises Fenced when another replay takes over, Transient or OutcomeUnknown when the broker
+        stays unwell.
+        """
+        publisher = Publisher(self._make_producer, lambda: None)
+        publisher.connect()
+        done = 0
+        for attempt in range(TRIES):
+            try:
+                for committed in self._replay(publisher, selection, per_second, now):
+                    done += committed
+                return done
+            except (Transient, OutcomeUnknown):  # the control topic says what is committed
+                if attempt == TRIES - 1:
+                    raise
+        return done
+
+    def _replay(
+        self,
+        publisher: Publisher,
+        selection: Selection,
+        per_second: float | None,
+        now: Callable[[], str],
+    ) -> Iterator[int]:
+        """One transaction after another; yields how many letters each put back."""
+        raw_topic = topic_name(self._prefix, RAW)
+        replayed = self._replayed()
+        touched: set[int] = set()
+        pending, opened_at = 0, time.monotonic()
+
+        def commit() -> None:
+            for partition in sorted(touched):
+                publisher.produce(self._decision(partition, replayed[partition], now()))
+            publisher.commit_records()
+            touched.clear()
+
+        for letter in self.letters(selection):
+            if letter.is_replayed:
+                continue
+            publisher.produce(replay(letter.found.record, raw_topic))
+            replayed.setdefault(letter.found.partition, OffsetRanges()).add(letter.found.offset)
+            touched.add(letter.found.partition)
+            pending += 1
+            if per_second:
+                time.sleep(1 / per_second)
+            if pending >= TRANSACTION_RECORDS or time.monotonic() - opened_at > TRANSACTION_SECONDS:
+                commit()
+                yield pending
+                pending, opened_at = 0, time.monotonic()
+        if pending:
+            commit()
+            yield pending
+
+    def _replayed(self) -> dict[int, OffsetRanges]:
+        """The offsets replayed so far, by partition of the dead-letter topic."""
+        found: dict[int, OffsetRanges] = {}
+        for record in read(self._cluster, self._control, from_beginning=True, until_end=True):
+            if not record.record.value:
+                continue
+            facts = orjson.loads(record.record.value)
+            arguments = facts.get("arguments", {})
+            if facts.get("decision") == DECISION and arguments.get("topic") == self.topic:
+                found[arguments["partition"]] = OffsetRanges(arguments["ranges"])
+        return found
+
+    def _decision(self, partition: int, ranges: OffsetRanges, now: str) -> OutRecord:
+        scope = f"dead-letters/{partition}"
+        facts = {
+            "scope": scope,
+            "decision": DECISION,
+            "arguments": {
+                "topic": self.topic,
+                "partition": partition,
+                "ranges": ranges.as_lists(),
+            },
+            "decided_by": None,
+            "decided_at": now,
+        }
+        value = orjson.dumps(facts)
+        headers: list[tuple[str, bytes | None]] = [
+            ("ce_specversion", events.SPEC_VERSION.encode()),
+            ("ce_type", events.CONTROL_DECIDED.encode()),
+            ("ce_source", b"newsieve/dlq/replay"),
+            ("content-type", events.CONTENT_TYPE.encode()),
+            ("ce_id", event_id(f"{scope}\n{value.decode()}")),
+            ("ce_time", now.encode()),
+        ]
+        return OutRecord(self._control, scope.encode(), value, headers)
+
+    def _make_producer(self, on_delivery: Any) -> Any:
+        identity = f"newsieve-dlq-replay-{self._prefix}"
+        return make_producer(
+            self._cluster.producer({"transactional.id": identity, "on_delivery": on_delivery})
+        )

@@ -1,0 +1,57 @@
+"""Whether this user may do what a worker does, asked of the broker. For `newsieve doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AclOperation
+
+from worker.errors import BrokerUnavailable
+from worker.kafka.admin import ADMIN_SECONDS
+from worker.kafka.client import Cluster, make_admin, make_producer
+
+
+def missing_rights(
+    cluster: Cluster, needed: Mapping[str, str], group: str
+) -> list[tuple[str, str]]:
+    """What is not allowed, and the command that allows it. `needed`: topic to READ or WRITE.
+
+    Raises BrokerUnavailable.
+    """
+    allow = "kafka-acls --add --allow-principal User:<you>"
+    found = []
+    admin = make_admin(cluster.admin())
+    asked = admin.describe_topics(
+        TopicCollection(list(needed)),
+        include_authorized_operations=True,
+        request_timeout=ADMIN_SECONDS,
+    )
+    for topic, future in asked.items():
+        wanted = needed[topic]
+        try:
+            allowed = future.result(ADMIN_SECONDS).authorized_operations or []
+        except KafkaException as failure:
+            found.append((f"{topic}: {failure.args[0].str()}", f"{allow} --topic {topic}"))
+            continue
+        if AclOperation[wanted] not in allowed and AclOperation.ALL not in allowed:
+            found.append((f"may not {wanted} {topic}", f"{allow} --operation {wanted} --topic {topic}"))
+    refused = _transactions_refused(cluster, group)
+    if refused is not None:
+        grant = f"{allow} --operation WRITE --resource-pattern-type prefixed"
+        found.append((refused, f"{grant} --transactional-id newsieve-{group}-"))
+    return found
+
+
+def _transactions_refused(cluster: Cluster, group: str) -> str | None:
+    """Take a transactional id of our own: a worker's would fence that worker."""
+    identity = f"newsieve-{group}-doctor"
+    try:
+        producer = make_producer(cluster.producer({"transactional.id": identity}))
+        producer.init_transactions(ADMIN_SECONDS)
+    except KafkaException as failure:
+        error = failure.args[0]
+        if error.retriable():
+            raise BrokerUnavailable(f"no transaction coordinator answers: {error.str()}") from None
+        return f"may not use transactional ids newsieve-{group}-*: {error.str()}"
+    return None
