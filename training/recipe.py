@@ -84,7 +84,10 @@ class Gate(Part):
 
     mae: Positive
     spearman: float = Field(ge=-1, le=1)
-    tier_agreement: float = Field(ge=0, le=1)
+    tier_agreement: float | None = Field(default=None, ge=0, le=1, description="All tiers.")
+    surfaced_agreement: float | None = Field(
+        default=None, ge=0, le=1, description="Published tiers against the others."
+    )
 
 
 class Recipe(Part):
