@@ -27,7 +27,7 @@ ThreadsOption = Annotated[
 
 def main() -> None:
     """Run the command line and exit."""
-    run_application(app)
+    run_application(app, "newsieve-train")
 
 
 @app.callback()

@@ -34,13 +34,13 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Run the command line and exit."""
-    run(app)
+    run(app, "newsieve")
 
 
-def run(application: typer.Typer) -> None:
-    """Run an application; errors become a sentence and an exit code."""
+def run(application: typer.Typer, name: str) -> None:
+    """Run an application by its name; errors become a sentence and an exit code."""
     try:
-        application()
+        application(prog_name=name)
     except NewsieveError as error:
-        print(f"{sys.argv[0].rpartition('/')[2]}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)

@@ -130,20 +130,20 @@ class Intake:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self.is_member = True
         self.offsets.assign(_names(partitions))
-        _log.info("partitions.assigned %s", _names(partitions))
+        _log.info("partitions.assigned %s", _numbers(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         if self._listener is not None:
             self._listener.before_revoke(_names(partitions))
         self.offsets.revoke(_names(partitions))
-        _log.info("partitions.revoked %s", _names(partitions))
+        _log.info("partitions.revoked %s", _numbers(partitions))
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         if self._listener is not None:
             self._listener.after_loss()
         self.is_member = False
         self.offsets.revoke(_names(partitions))
-        _log.warning("partitions.lost %s", _names(partitions))
+        _log.warning("partitions.lost %s", _numbers(partitions))
 
     def _judge(self, error: KafkaError) -> None:
         # .fatal() is False for the bare _FATAL that later calls give; testing only the first
@@ -186,6 +186,10 @@ def _cannot_ask() -> NeedsRestart:
 
 def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:
     return [(item.topic, item.partition) for item in partitions]
+
+
+def _numbers(partitions: Sequence[TopicPartition]) -> list[int]:
+    return [item.partition for item in partitions]
 
 
 def _generation_and_member(metadata: bytes) -> tuple[int, bytes]:

@@ -29,6 +29,7 @@ from worker.kafka.client import MAX_MESSAGE_BYTES, OPERATION_SECONDS, Partition,
 
 RECREATIONS_PER_MINUTE: Final = 5
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
+QUEUE_POLL_SECONDS: Final = 0.05
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 
 _FENCED_CODES: Final = frozenset(
@@ -109,7 +110,7 @@ class Publisher:
                 return
             except BufferError:
                 self._heartbeat()
-                producer.poll(0.05)
+                self._call(lambda _: producer.poll(QUEUE_POLL_SECONDS))
                 if time.monotonic() > deadline:
                     self._abort_because("the producer's queue stays full: the broker is too slow")
             except KafkaException as failure:
@@ -147,8 +148,9 @@ class Publisher:
             return
         # A plain abort purges what is queued and leaves a hole in the sequence numbers, on
         # which the next transaction fails: flush first.
-        if self._producer.flush(OPERATION_SECONDS):
-            self._replace("flush before abort: messages are left")
+        failed = self._call(self._producer.flush)
+        if failed is not None or len(self._producer):
+            self._replace(f"flush before abort: {failed or 'messages are left'}")
         self._heartbeat()
         failed = self._call(self._producer.abort_transaction)
         if failed is not None:
@@ -177,7 +179,7 @@ class Publisher:
         if self._producer is not None:
             self._producer.begin_transaction()
 
-    def _call(self, operation: Callable[[float], None]) -> KafkaError | None:
+    def _call(self, operation: Callable[[float], object]) -> KafkaError | None:
         """Run one call of the transaction API until its time is up: None, or what it failed with.
 
         Raises Fenced.
@@ -187,7 +189,7 @@ class Publisher:
             try:
                 operation(max(deadline - time.monotonic(), 0.1))
                 return None
-            except KafkaException as failure:
+            except (KafkaException, SystemError) as failure:
                 error = _error(failure)
                 if error.code() in _FENCED_CODES:
                     raise Fenced(
@@ -232,8 +234,13 @@ class Publisher:
             self._refusal = f"topic {message.topic()}: {error}"
 
 
-def _error(failure: KafkaException) -> KafkaError:
-    error: KafkaError = failure.args[0]
+def _error(failure: KafkaException | SystemError) -> KafkaError:
+    """The error inside. A fatal one that librdkafka reports while it also calls our delivery
+    callback surfaces as a SystemError, caused by the exception that says what it is."""
+    known = failure if isinstance(failure, KafkaException) else failure.__cause__
+    if not isinstance(known, KafkaException):
+        raise failure
+    error: KafkaError = known.args[0]
     return error
 
 

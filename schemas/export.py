@@ -1,0 +1,205 @@
+"""Generates what other languages read: JSON Schemas, an AsyncAPI 3 document, the field ledger.
+
+    python -m schemas.export            write schemas/json/ and schemas/asyncapi.yaml
+    python -m schemas.export --release  also write schemas/released.json, at a release
+
+Tests fail when the generated files are stale, and when a field of `released.json` has gone or
+changed its type: fields are only added, or the `v1` in the event type changes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel
+
+from schemas import events
+from schemas.article import RawArticle
+from schemas.base import Written
+from schemas.dead_letter import DeadLetterHeaders, DeadLetterLine
+from schemas.drift import CanaryReport, ControlDecision, DriftAlert, DriftState
+from schemas.events import ArticleEventHeaders, EventHeaders
+from schemas.oracle import OracleRequest, OracleScore
+from schemas.scored import ScoredArticle, TieredArticle
+from schemas.topics import DEAD_LETTER, DEFAULT_PREFIX, KINDS, RAW, TIER, TopicKind
+
+FOLDER: Final = Path(__file__).parent
+MODELS: Final[tuple[type[BaseModel], ...]] = (
+    RawArticle,
+    ScoredArticle,
+    TieredArticle,
+    OracleRequest,
+    OracleScore,
+    DeadLetterHeaders,
+    DeadLetterLine,
+    CanaryReport,
+    DriftAlert,
+    DriftState,
+    ControlDecision,
+    EventHeaders,
+    ArticleEventHeaders,
+)
+EVENT_TYPES: Final = {
+    ScoredArticle: events.SCORED,
+    TieredArticle: events.TIERED,
+    OracleRequest: events.ORACLE_REQUESTED,
+    OracleScore: events.ORACLE_SCORED,
+    CanaryReport: events.CANARY_REPORTED,
+    DriftAlert: events.DRIFT_ALERT,
+    DriftState: events.DRIFT_STATE,
+    ControlDecision: events.CONTROL_DECIDED,
+}
+_ABOUT_ARTICLES: Final = (ScoredArticle, TieredArticle, OracleRequest)
+
+
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The model's JSON Schema, as on the wire: what we write, or what we read."""
+    mode: Literal["serialization", "validation"] = (
+        "serialization" if issubclass(model, Written) else "validation"
+    )
+    schema = model.model_json_schema(mode=mode, by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def asyncapi() -> dict[str, Any]:
+    """The AsyncAPI 3 document of all topics."""
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
+    messages: dict[str, Any] = {}
+    for kind in KINDS:
+        name = _message_name(kind)
+        messages[name] = _message(kind)
+        address = f"{DEFAULT_PREFIX}.{kind.suffix}" + (
+            ".{filter}.{tier}" if kind.suffix == TIER else ""
+        )
+        channel = kind.suffix.replace(".", "-")
+        channels[channel] = {
+            "address": address,
+            "description": f"Key: {kind.key}. Written by: {', '.join(kind.writers)}.",
+            "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+            "bindings": {"kafka": {"partitions": kind.partitions}},
+        }
+        if kind.suffix == TIER:
+            channels[channel]["parameters"] = {
+                "filter": {"description": "A filter's name, `_` written `-`."},
+                "tier": {"description": "A tier that the filter publishes."},
+            }
+        operations[f"{'receive' if kind.suffix == RAW else 'send'}-{channel}"] = {
+            "action": "receive" if kind.suffix == RAW else "send",
+            "channel": {"$ref": f"#/channels/{channel}"},
+        }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "newsieve",
+            "version": "1.0.0",
+            "description": "Scored and tiered news. `articles` is the default topic prefix.",
+        },
+        "defaultContentType": events.CONTENT_TYPE,
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages},
+    }
+
+
+def ledger() -> dict[str, dict[str, str]]:
+    """For each model, each field's path and type: what a release promises."""
+    return {
+        model.__name__: dict(sorted(_fields(json_schema(model)))) for model in MODELS
+    }
+
+
+def incompatibilities(
+    released: Mapping[str, Mapping[str, str]], current: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """What of a release is no longer so. Added models and fields are no break."""
+    found = []
+    for model, fields in released.items():
+        for path, kind in fields.items():
+            now = current.get(model, {}).get(path)
+            if now is None:
+                found.append(f"{model}.{path} has gone")
+            elif now != kind:
+                found.append(f"{model}.{path} was {kind}, is {now}")
+    return found
+
+
+def files() -> dict[Path, str]:
+    """The generated files and what they should hold."""
+    found = {
+        FOLDER / "json" / f"{model.__name__}.schema.json": _json(json_schema(model))
+        for model in MODELS
+    }
+    found[FOLDER / "asyncapi.yaml"] = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True)
+    return found
+
+
+def main() -> None:
+    """Write the generated files."""
+    for path, text in files().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    if "--release" in sys.argv:
+        (FOLDER / "released.json").write_text(_json(ledger()), encoding="utf-8")
+
+
+def _message_name(kind: TopicKind) -> str:
+    return "DeadLetter" if kind.suffix == DEAD_LETTER else kind.record.__name__
+
+
+def _message(kind: TopicKind) -> dict[str, Any]:
+    if kind.suffix == DEAD_LETTER:
+        return {
+            "contentType": "application/octet-stream",
+            "headers": {"$ref": "json/DeadLetterHeaders.schema.json"},
+            "description": "The original key, value and headers, and `dlq.*` headers.",
+        }
+    message: dict[str, Any] = {"payload": {"$ref": f"json/{kind.record.__name__}.schema.json"}}
+    if kind.suffix != RAW:
+        headers = ArticleEventHeaders if kind.record in _ABOUT_ARTICLES else EventHeaders
+        message["headers"] = {"$ref": f"json/{headers.__name__}.schema.json"}
+        message["description"] = f"ce_type {EVENT_TYPES[kind.record]}"
+    return message
+
+
+def _fields(
+    schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = None, prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Paths and types of a schema's fields, references followed."""
+    definitions = definitions or schema.get("$defs", {})
+    for name, field in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        options = [_resolve(option, definitions) for option in field.get("anyOf", [field])]
+        yield path, " | ".join(sorted({_kind(option) for option in options}))
+        for option in options:
+            yield from _fields(option, definitions, f"{path}.")
+            if option.get("type") == "array":
+                items = _resolve(option.get("items", {}), definitions)
+                yield from _fields(items, definitions, f"{path}[].")
+
+
+def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = schema.get("$ref")
+    found: Mapping[str, Any] = (
+        definitions[reference.rpartition("/")[2]] if reference is not None else schema
+    )
+    return found
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    if "const" in schema:
+        return f"const {schema['const']}"
+    return str(schema.get("type", "any"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    main()

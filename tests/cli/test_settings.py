@@ -1,0 +1,143 @@
+"""Settings: precedence, unknown names, secrets."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from worker.errors import SettingsInvalid
+from worker.settings import MASK, Settings, load_settings, masked
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_environment_wins_over_the_file_over_the_defaults(tmp_path: Path) -> None:
+    """Lists come with commas, mappings as JSON."""
+    file = tmp_path / "n.toml"
+    file.write_text('[worker]\ngroup = "from-file"\nfilters = ["sustainability"]\n')
+    environment = {
+        "NEWSIEVE_WORKER__FILTERS": "uplifting, investment_risk",
+        "NEWSIEVE_KAFKA__OPTIONS": '{"group.protocol": "consumer"}',
+        "NEWSIEVE_SAMPLING__FILTERS": '{"uplifting": {"low": 0.5}}',
+    }
+
+    settings = load_settings(file, environment)
+
+    assert settings.worker.group == "from-file"
+    assert settings.worker.filters == ["uplifting", "investment_risk"]
+    assert settings.kafka.options == {"group.protocol": "consumer"}
+    assert settings.sampling.filters["uplifting"]["low"] == 0.5
+    assert settings.worker.commit_records == 2_000
+
+
+def test_newsieve_toml_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --config."""
+    (tmp_path / "newsieve.toml").write_text('[worker]\ngroup = "here"\n')
+    monkeypatch.chdir(tmp_path)
+
+    assert load_settings(None, {}).worker.group == "here"
+
+
+@pytest.mark.parametrize(
+    ("environment", "suggestion"),
+    [
+        ({"NEWSIEVE_WORKER__FILTER": "x"}, "NEWSIEVE_WORKER__FILTERS"),
+        ({"NEWSIEVE_KAFKA__BOOTSTRAP_SERVER": "x"}, "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"),
+        ({"NEWSIEVE_KAFAK__OPTIONS": "{}"}, "NEWSIEVE_KAFKA__"),
+        ({"NEWSIEVE_OBSERVE__PROT": "1"}, "NEWSIEVE_OBSERVE__PORT"),
+    ],
+)
+def test_a_misspelt_name_is_an_error_that_suggests_the_right_one(
+    environment: dict[str, str], suggestion: str
+) -> None:
+    """In the environment, for names with a double underscore."""
+    with pytest.raises(SettingsInvalid, match=f"did you mean .*{suggestion}"):
+        load_settings(None, environment)
+
+
+def test_a_misspelt_name_in_the_file_is_an_error_too(tmp_path: Path) -> None:
+    """With the same suggestion."""
+    file = tmp_path / "n.toml"
+    file.write_text("[worker]\ncomit_seconds = 1\n")
+
+    with pytest.raises(SettingsInvalid, match="there is no setting worker.comit_seconds; did you mean worker.commit_seconds"):
+        load_settings(file, {})
+
+
+def test_what_an_orchestrator_injects_is_left_alone() -> None:
+    """Only names with a double underscore are ours."""
+    load_settings(None, {"NEWSIEVE_PORT": "tcp://10.0.0.1", "NEWSIEVE_SERVICE_HOST": "x", "OTHER__X": "1"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"NEWSIEVE_WORKER__BATCH_ARTICLES": "many"}, "NEWSIEVE_WORKER__BATCH_ARTICLES: .*integer"),
+        ({"NEWSIEVE_WORKER__BATCH_ARTICLES": "0"}, "greater than 0"),
+        ({"NEWSIEVE_KAFKA__OPTIONS": "sasl"}, "not a JSON object"),
+        ({"NEWSIEVE_KAFKA__OPTIONS": '{"isolation.level": "x"}'}, "exactly-once rests on it"),
+        ({"NEWSIEVE_WORKER__FILTERS": "uplifting,uplifting/v4"}, "each filter once"),
+        ({"NEWSIEVE_WORKER__FILTERS": ","}, "at least one"),
+        ({"NEWSIEVE_WORKER__SLOT": "a b"}, "pattern"),
+        ({"NEWSIEVE_SAMPLING__LOW": "1.5"}, "less than or equal to 1"),
+        ({"NEWSIEVE_SAMPLING__EPOCH": "e" * 65}, "64 bytes"),
+        ({"NEWSIEVE_STUDENT__DTYPE": "fp8"}, "fp32"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_the_user_wrote(
+    environment: dict[str, str], complaint: str
+) -> None:
+    """At the start, not at the first record."""
+    with pytest.raises(SettingsInvalid, match=complaint):
+        load_settings(None, environment)
+
+
+@pytest.mark.parametrize("text", ["[worker", "worker = 3", '[worker]\ngroup = "a"\ngroup = "b"\n'])
+def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
+    """With its name."""
+    file = tmp_path / "n.toml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsInvalid):
+        load_settings(file, {})
+
+
+def test_secrets_are_masked_wherever_settings_are_shown() -> None:
+    """By the option's name."""
+    options = {"sasl.username": "u", "sasl.password": "p", "ssl.key.password": "q", "ssl.key.pem": "r"}
+
+    shown = masked(Settings.model_validate({"kafka": {"options": options}}))["kafka"]["options"]
+
+    assert shown == {"sasl.username": "u", "sasl.password": MASK, "ssl.key.password": MASK, "ssl.key.pem": MASK}
+
+
+def test_the_example_file_is_valid_and_names_every_setting() -> None:
+    """`newsieve.example.toml` documents the defaults."""
+    example = ROOT / "newsieve.example.toml"
+    tree = tomllib.loads(example.read_text())
+
+    assert load_settings(example, {}) == Settings()
+    for section, info in Settings.model_fields.items():
+        commented = {
+            line.lstrip("# ").partition(" =")[0]
+            for line in example.read_text().split(f"\n[{section}]")[1].split("\n[")[0].splitlines()
+            if line.startswith("# ") and " = " in line
+        }
+        assert set(tree[section]) | commented >= set(info.annotation.model_fields)
+
+
+def test_what_the_example_file_comments_out_is_valid_too(tmp_path: Path) -> None:
+    """Uncommented, it still loads."""
+    file = tmp_path / "n.toml"
+    lines = (ROOT / "newsieve.example.toml").read_text().splitlines()
+    settings = r"# (options|slot|folders|base|threads|budget_tokens|filters) = "
+    file.write_text("\n".join(re.sub("^# ", "", line) if re.match(settings, line) else line for line in lines))
+
+    loaded = load_settings(file, {})
+
+    assert loaded.worker.slot == "0"
+    assert loaded.student.threads == 2
+    assert loaded.kafka.options["security.protocol"] == "SASL_SSL"

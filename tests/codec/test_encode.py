@@ -1,0 +1,249 @@
+"""Records as written: every byte valid against the models, every header as documented."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import events
+from schemas.dead_letter import DeadLetterHeaders, DeadLetterLine
+from schemas.events import ArticleEventHeaders
+from schemas.oracle import OracleRequest
+from schemas.scored import ScoredArticle, TieredArticle
+from worker.codec.dead_letter import Place, Writer, attempts, dead_letter, dead_letter_line, replay
+from worker.codec.decode import DecodePolicy, Headers, RawRecord, decode
+from worker.codec.encode import FilterEncoder, OutRecord, Scoring, event_id, timestamp
+from worker.errors import InvalidJson, ModelFailed
+from worker.rules.catalogue import Filter
+from worker.rules.content import RulesMet
+from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
+
+NOW = "2026-11-22T16:00:00.000Z"
+INPUT = {"topic": "articles.raw", "partition": 3, "offset": 1287, "timestamp": NOW}
+STUDENT = "sha256:" + "a" * 64
+NOTHING = RulesMet((), None)
+TEXTS = st.text(max_size=30)
+
+
+def encoder(filter_: Filter, pi: float = 1.0) -> FilterEncoder:
+    policy = SamplingPolicy("p1", "2026-11", {LOW: pi, SURFACED: pi})
+    return FilterEncoder(filter_, STUDENT, policy, "articles", "newsieve/worker/g")
+
+
+def raw(value: Any = None, headers: Headers | None = None) -> RawRecord:
+    body = {"id": "a", "title": "T", "content": "C"} if value is None else value
+    return RawRecord(json.dumps(body).encode(), b"key", headers, 1_700_000_000_000, INPUT)
+
+
+def scoring(filter_: Filter, score: float) -> Scoring:
+    import numpy as np
+
+    rows = np.full((1, len(filter_.definition.dimensions)), score)
+    d = filter_.tiering.decide(rows, [()])
+    return Scoring(
+        rows[0].tolist(), d.weighted_average[0], d.score[0], d.gates[0], d.caps[0], d.tier[0], 12, False
+    )
+
+
+def records(filter_: Filter, record: RawRecord, score: float, pi: float = 1.0) -> list[OutRecord]:
+    article = decode(record, DecodePolicy(10**6, id_from_key=False))
+    return encoder(filter_, pi).scored(record, article, NOTHING, scoring(filter_, score), NOW)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"title": TEXTS.filter(str.strip)},
+        optional={
+            "id": TEXTS | st.integers(),
+            "content": TEXTS,
+            "url": TEXTS,
+            "source": st.none() | st.integers(),
+            "language": TEXTS,
+        },
+    ),
+    st.integers(0, 100_000).map(lambda n: n / 10_000),
+)
+@settings(max_examples=200)
+def test_every_byte_is_valid_against_the_models(
+    uplifting: Filter, value: dict[str, Any], score: float
+) -> None:
+    """Strictly, and the model writes the same bytes again."""
+    models = {
+        "articles.scored": ScoredArticle,
+        "articles.oracle.requests": OracleRequest,
+    }
+    for record in records(uplifting, raw(value), score):
+        model = models.get(record.topic, TieredArticle)
+        parsed = model.model_validate_json(record.value or b"", strict=True)
+        assert parsed.model_dump(mode="json") == json.loads(record.value or b"")
+        assert list(json.loads(record.value or b"")) == list(model.model_fields)
+        headers = {name: (text or b"").decode() for name, text in record.headers}
+        ArticleEventHeaders.model_validate(headers)
+        assert record.key == json.loads(record.value or b"")["article"]["id"].encode()
+
+
+def test_a_blocked_article_is_a_record_without_scores(uplifting: Filter) -> None:
+    """It says which rule blocked it, and which others it met."""
+    record = raw()
+    article = decode(record, DecodePolicy(10**6, id_from_key=False))
+    met = RulesMet(("academic_domains", "corporate_finance"), "academic_domains")
+
+    out = encoder(uplifting).blocked(record, article, met, NOW)
+
+    parsed = ScoredArticle.model_validate_json(out.value or b"", strict=True)
+    assert (parsed.outcome, parsed.blocked_by) == ("blocked", "academic_domains")
+    assert parsed.content_rules == ["academic_domains", "corporate_finance"]
+    assert parsed.scores is parsed.tier is parsed.sampling is None
+    assert "tier" not in dict(out.headers)
+
+
+@pytest.mark.parametrize(
+    ("score", "topics"),
+    [
+        (8.0, ["articles.scored", "articles.tier.uplifting.impact"]),
+        (5.0, ["articles.scored", "articles.tier.uplifting.connection"]),
+        (1.0, ["articles.scored"]),
+    ],
+)
+def test_a_published_tier_gets_a_record_with_the_text(
+    uplifting: Filter, score: float, topics: list[str]
+) -> None:
+    """And the scored topic one without."""
+    found = records(uplifting, raw(), score, pi=0.0)
+
+    assert [record.topic for record in found] == topics
+    assert "content" not in json.loads(found[0].value or b"")["article"]
+    assert all(json.loads(r.value or b"")["article"]["content"] == "C" for r in found[1:])
+
+
+def test_names_have_dashes_in_topics(investment_risk: Filter) -> None:
+    """investment_risk publishes to …tier.investment-risk.…"""
+    scores = [8, 8, 0, 0, 0, 0, 8, 8]
+    import numpy as np
+
+    d = investment_risk.tiering.decide(np.array([scores], dtype=float), [()])
+    made = Scoring(list(map(float, scores)), d.weighted_average[0], d.score[0], (), (), d.tier[0], 1, False)
+    record = raw()
+    article = decode(record, DecodePolicy(10**6, id_from_key=False))
+
+    found = encoder(investment_risk, 0).scored(record, article, NOTHING, made, NOW)
+
+    assert found[1].topic == "articles.tier.investment-risk.red"
+
+
+def test_a_selected_article_is_requested_from_the_oracle_and_says_why(uplifting: Filter) -> None:
+    """With the text, the student's scores and the draw."""
+    request = records(uplifting, raw(), 8.0, pi=1.0)[-1]
+
+    parsed = OracleRequest.model_validate_json(request.value or b"", strict=True)
+    assert request.topic == "articles.oracle.requests"
+    assert parsed.article.content == "C"
+    assert parsed.sampling.selected and parsed.sampling.stratum == "surfaced"
+    assert parsed.tier == "impact"
+
+
+def test_the_same_fact_has_the_same_event_id_and_others_have_others(uplifting: Filter) -> None:
+    """UUIDv5 of article id, content hash, filter hash, student and type; not of place or time."""
+
+    def ids(record: RawRecord) -> list[bytes | None]:
+        return [dict(out.headers)["ce_id"] for out in records(uplifting, record, 8.0)]
+
+    elsewhere = RawRecord(raw().value, b"other", None, 5, {**INPUT, "offset": 99})
+    assert ids(raw()) == ids(elsewhere)
+    assert len(set(ids(raw()))) == 3
+    assert not set(ids(raw())) & set(ids(raw({"id": "a", "title": "T", "content": "D"})))
+    assert not set(ids(raw())) & set(ids(raw({"id": "b", "title": "T", "content": "C"})))
+
+
+@given(TEXTS)
+def test_event_ids_are_uuids_of_version_5(name: str) -> None:
+    """As the standard library makes them."""
+    namespace = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27")
+
+    assert event_id(name).decode() == str(uuid.uuid5(namespace, name))
+
+
+def test_headers_are_cloud_events_and_pass_the_trace_on(uplifting: Filter) -> None:
+    """Binary mode; traceparent byte for byte, other headers of the input stay behind."""
+    trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    record = raw(headers=[("traceparent", trace), ("x-secret", b"s"), ("n", None)])
+
+    headers = dict(records(uplifting, record, 8.0)[0].headers)
+
+    assert headers["ce_type"] == events.SCORED.encode()
+    assert headers["ce_source"] == b"newsieve/worker/g"
+    assert headers["content-type"] == b"application/json"
+    assert headers["traceparent"] == trace
+    assert (headers["filter"], headers["outcome"], headers["tier"]) == (b"uplifting", b"scored", b"impact")
+    assert "x-secret" not in headers
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+        (None, None),
+        (-1, None),
+        (2**62, None),
+    ],
+)
+def test_timestamps_are_iso_8601_in_utc(milliseconds: int | None, text: str | None) -> None:
+    """A timestamp that is no date is null."""
+    assert timestamp(milliseconds) == text
+
+
+WRITER = Writer("articles.dead-letter", "g", "1.0")
+
+
+def test_a_dead_letter_keeps_the_original_and_says_why() -> None:
+    """Key, value, headers and timestamp byte for byte; dlq.* headers valid against the model."""
+    headers: Headers = [("h", b"\xff\x00"), ("h", None), ("dlq.error", b"stale")]
+    record = RawRecord(b"\xffnot json", b"\xfe", headers, 123, INPUT)
+
+    letter = dead_letter(record, Place("articles.raw", 3, 7), InvalidJson("why"), None, WRITER, NOW)
+
+    assert (letter.topic, letter.key, letter.value) == ("articles.dead-letter", b"\xfe", b"\xffnot json")
+    assert letter.timestamp_ms == 123
+    assert letter.headers[:2] == [("h", b"\xff\x00"), ("h", None)]
+    why = {name: (value or b"").decode() for name, value in letter.headers if name.startswith("dlq.")}
+    parsed = DeadLetterHeaders.model_validate(why)
+    assert (parsed.stage, parsed.error, parsed.offset) == ("decode", "InvalidJson", 7)
+    assert parsed.attempts == 1 and parsed.filter is None
+
+
+def test_a_letter_replayed_is_the_original_with_what_counts_attempts() -> None:
+    """And one that fails again says so."""
+    record = RawRecord(b"v", b"k", [("h", b"1")], 123, INPUT)
+    place = Place("articles.raw", 0, 1)
+    letter = dead_letter(record, place, ModelFailed("m"), "uplifting", WRITER, NOW)
+    sent = RawRecord(letter.value or b"", letter.key, letter.headers, 123, INPUT)
+
+    again = replay(sent, "articles.raw")
+
+    assert (again.key, again.value, again.timestamp_ms) == (b"k", b"v", 123)
+    assert again.headers == [("h", b"1"), ("dlq.attempts", b"1"), ("dlq.filter", b"uplifting")]
+    failed_again = RawRecord(b"v", b"k", again.headers, 123, INPUT)
+    second = dead_letter(failed_again, place, ModelFailed("m"), "uplifting", WRITER, NOW)
+    assert attempts(second.headers) == 2
+    assert [name for name, _ in second.headers].count("dlq.attempts") == 1
+
+
+@pytest.mark.parametrize("value", [b"x", b"-1", b"9" * 50, b"", None, b"\xff"])
+def test_an_attempts_header_that_is_no_count_counts_as_none(value: bytes | None) -> None:
+    """Headers of others are data."""
+    assert attempts([("dlq.attempts", value)]) == 0
+
+
+def test_the_line_of_a_bad_line_is_valid() -> None:
+    """For `newsieve score` and `tier`."""
+    line = dead_letter_line(7, InvalidJson("w" * 5_000), None)
+
+    parsed = DeadLetterLine.model_validate_json(line)
+    assert (parsed.line, parsed.stage, parsed.error) == (7, "decode", "InvalidJson")
+    assert len(parsed.message) == 1_000

@@ -1,0 +1,75 @@
+"""Fixtures for all tests: one broker a session, tiny students, a clean environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.topics import unique_prefix
+from worker.errors import BrokerMissing
+from worker.kafka.broker import Broker, find_or_start
+from worker.rules.catalogue import Filter, load
+
+ON_CI = bool(os.environ.get("CI"))
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A real broker. Tests fail on CI without one; on a laptop they are skipped."""
+    try:
+        with find_or_start(os.environ, lambda text: print(text, file=sys.stderr)) as found:
+            yield found
+    except BrokerMissing as error:
+        if ON_CI:
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix of the test's own."""
+    return unique_prefix()
+
+
+@pytest.fixture(scope="session")
+def uplifting() -> Filter:
+    return load("uplifting")
+
+
+@pytest.fixture(scope="session")
+def investment_risk() -> Filter:
+    return load("investment_risk")
+
+
+@pytest.fixture(scope="session")
+def sustainability() -> Filter:
+    return load("sustainability")
+
+
+@pytest.fixture(scope="session")
+def tiny_student(tmp_path_factory: pytest.TempPathFactory, uplifting: Filter) -> Path:
+    """A student of uplifting with random weights, BERT-like."""
+    from tests.support.tiny_student import make_student
+
+    return make_student(tmp_path_factory.mktemp("tiny-bert"), uplifting, "bert")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen(tmp_path_factory: pytest.TempPathFactory, uplifting: Filter) -> Path:
+    """A student of uplifting with random weights, Qwen2's architecture."""
+    from tests.support.tiny_student import make_student
+
+    return make_student(tmp_path_factory.mktemp("tiny-qwen2"), uplifting, "qwen2")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the developer's reaches a test, nor a newsieve.toml."""
+    for name in list(os.environ):
+        if name.startswith("NEWSIEVE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)

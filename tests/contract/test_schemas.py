@@ -1,0 +1,114 @@
+"""The contract's files are what the models say, and only ever grow."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from schemas import export
+from schemas.topics import KINDS, tier_topic_name, topics
+
+
+def test_generated_files_are_fresh() -> None:
+    """`python -m schemas.export` writes them."""
+    for path, text in export.files().items():
+        assert path.read_text(encoding="utf-8") == text, f"run python -m schemas.export: {path.name}"
+
+
+def test_no_generated_file_is_left_over() -> None:
+    """A model that has gone takes its schema along."""
+    there = set((export.FOLDER / "json").iterdir())
+
+    assert there == {path for path in export.files() if path.suffix == ".json"}
+
+
+def test_the_present_models_keep_what_was_released() -> None:
+    """Fields are only added; otherwise the v1 in the event type changes."""
+    released = json.loads((export.FOLDER / "released.json").read_text())
+
+    assert export.incompatibilities(released, export.ledger()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"remove": "tier"}, "ScoredArticle.tier has gone"),
+        ({"retype": ("score", "string")}, "ScoredArticle.score was null | number, is string"),
+    ],
+)
+def test_a_removed_or_retyped_field_is_noticed(change: dict[str, Any], complaint: str) -> None:
+    """The compatibility test can fail."""
+    current = {name: dict(fields) for name, fields in export.ledger().items()}
+    if "remove" in change:
+        del current["ScoredArticle"][change["remove"]]
+    else:
+        field, kind = change["retype"]
+        current["ScoredArticle"][field] = kind
+
+    assert complaint in export.incompatibilities(export.ledger(), current)
+
+
+def test_an_added_field_is_no_break() -> None:
+    """Consumers ignore what they do not know."""
+    current = {name: dict(fields) for name, fields in export.ledger().items()}
+    current["ScoredArticle"]["new_field"] = "string"
+
+    assert export.incompatibilities(export.ledger(), current) == []
+
+
+@pytest.mark.parametrize("model", export.MODELS, ids=lambda model: model.__name__)
+def test_every_schema_is_a_json_schema(model: Any) -> None:
+    """Draft 2020-12; written records require all of their fields."""
+    schema = export.json_schema(model)
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_the_asyncapi_document_has_every_topic() -> None:
+    """Its references lead to files that exist."""
+    document = yaml.safe_load((export.FOLDER / "asyncapi.yaml").read_text())
+
+    addresses = {channel["address"] for channel in document["channels"].values()}
+    assert len(addresses) == len(KINDS)
+    assert "articles.tier.{filter}.{tier}" in addresses
+    for message in document["components"]["messages"].values():
+        for part in ("payload", "headers"):
+            if part in message:
+                assert (export.FOLDER / message[part]["$ref"]).is_file()
+
+
+def test_the_table_of_topics_names_them_as_documented() -> None:
+    """`_` is written `-`, tiers one topic each, control and drift one partition."""
+    table = {
+        topic.name: topic.kind
+        for topic in topics("articles", {"investment_risk": ("red", "green"), "uplifting": ("impact",)})
+    }
+
+    assert set(table) == {
+        "articles.raw",
+        "articles.scored",
+        "articles.tier.investment-risk.red",
+        "articles.tier.investment-risk.green",
+        "articles.tier.uplifting.impact",
+        "articles.dead-letter",
+        "articles.oracle.requests",
+        "articles.oracle.scores",
+        "articles.shadow",
+        "articles.canaries",
+        "articles.drift.alerts",
+        "articles.drift.state",
+        "articles.control",
+    }
+    single = {name for name, kind in table.items() if kind.partitions == 1}
+    assert single == {"articles.drift.alerts", "articles.drift.state", "articles.control"}
+    compacted = {name for name, kind in table.items() if kind.cleanup == "compact"}
+    assert compacted == {"articles.drift.state", "articles.control"}
+
+
+def test_a_prefix_keeps_its_underscores() -> None:
+    """Only filter and tier names are rewritten."""
+    assert tier_topic_name("my_news", "investment_risk", "not_x") == "my_news.tier.investment-risk.not-x"

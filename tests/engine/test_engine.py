@@ -1,0 +1,129 @@
+"""The engine around the model: several filters, bad rows, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.support.tiny_student import make_student
+from worker.engine.engine import Engine
+from worker.engine.student import Forward, Student, load_student
+from worker.errors import DeviceFailed, ModelFailed, ScoreNotFinite
+from worker.rules.catalogue import Filter
+
+TEXTS = [f"The {word} story of a village" for word in "good bad long old new sad sea sky".split()]
+
+
+@pytest.fixture(scope="module")
+def student(tiny_student: Path, uplifting: Filter) -> Student:
+    return load_student(uplifting, tiny_student)
+
+
+class Poisoned:
+    """The student's forward pass, except that texts with a poisoned token break it."""
+
+    def __init__(self, inner: Forward, is_poison: Sequence[int], answer: Exception | float) -> None:
+        self.inner, self.poison, self.answer = inner, list(is_poison), answer
+        self.calls = 0
+
+    def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+        self.calls += 1
+        bad = [list(ids) == self.poison for ids in batch]
+        if any(bad) and isinstance(self.answer, Exception):
+            raise self.answer
+        scores = self.inner(batch)
+        if not isinstance(self.answer, Exception):
+            scores[bad] = self.answer
+        return scores
+
+
+def poisoned(student: Student, text: str, answer: Exception | float) -> Student:
+    ids = student.tokeniser.encode([text])[0].ids
+    return replace(student, forward=Poisoned(student.forward, ids, answer))
+
+
+def test_a_row_that_breaks_the_model_costs_its_neighbours_nothing(student: Student) -> None:
+    """It alone has a fault; the others have the scores they always have."""
+    engine = Engine({"uplifting": poisoned(student, TEXTS[3], ValueError("boom"))}, 4_096)
+    healthy = Engine({"uplifting": student}, 4_096)
+    rows = list(range(len(TEXTS)))
+
+    found = engine.submit(TEXTS, {"uplifting": rows}).result()["uplifting"]
+    expected = healthy.submit(TEXTS, {"uplifting": rows}).result()["uplifting"]
+
+    assert set(found.faults) == {3}
+    assert isinstance(found.faults[3], ModelFailed)
+    assert "boom" in str(found.faults[3])
+    others = [row for row in rows if row != 3]
+    assert np.abs(found.scores[others] - expected.scores[others]).max() < 1e-4
+
+
+@pytest.mark.parametrize("answer", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_not_finite_is_a_fault_not_a_number(student: Student, answer: float) -> None:
+    """Never null, never 0."""
+    engine = Engine({"uplifting": poisoned(student, TEXTS[0], answer)}, 4_096)
+
+    found = engine.submit(TEXTS, {"uplifting": [0, 1]}).result()["uplifting"]
+
+    assert isinstance(found.faults[0], ScoreNotFinite)
+    assert 1 not in found.faults
+
+
+def test_a_dead_device_is_not_the_articles_fault(student: Student) -> None:
+    """The future raises, and no row is blamed."""
+
+    class Dead:
+        def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+            raise RuntimeError("device lost")
+
+    engine = Engine({"uplifting": replace(student, forward=Dead())}, 4_096)
+
+    with pytest.raises(DeviceFailed, match="device lost"):
+        engine.submit(TEXTS, {"uplifting": [0, 1, 2]}).result()
+
+
+def test_a_second_filter_costs_its_forward_pass_and_no_second_tokenisation(
+    student: Student, sustainability: Filter, tiny_student: Path, tmp_path: Path
+) -> None:
+    """Students that read alike share the tokens; each scores only what it is asked for."""
+    base = Path(student.manifest.base.name)
+    second = load_student(sustainability, make_student(tmp_path, sustainability, seed=5, base=base))
+    engine = Engine({"uplifting": student, "sustainability": second}, 4_096)
+    encoded: list[int] = []
+    original = student.tokeniser.encode
+
+    def counting(texts: Sequence[str]) -> object:
+        encoded.append(len(texts))
+        return original(texts)
+
+    student.tokeniser.encode = second.tokeniser.encode = counting  # type: ignore[method-assign]
+    try:
+        found = engine.submit(TEXTS, {"uplifting": [0, 1, 2], "sustainability": [2, 3]}).result()
+    finally:
+        student.tokeniser.encode = original  # type: ignore[method-assign]
+
+    assert encoded == [4]
+    assert len(found["uplifting"].scores) == 3
+    assert len(found["sustainability"].scores) == 2
+    assert found["uplifting"].tokens[2] == found["sustainability"].tokens[0]
+
+
+def test_batches_finish_in_the_order_they_were_submitted(student: Student) -> None:
+    """First in, first out, however different their sizes."""
+    engine = Engine({"uplifting": student}, 256)
+    done: list[int] = []
+    futures = []
+    for index, size in enumerate([200, 1, 50, 1]):
+        texts = [f"village {n} " * 20 for n in range(size)]
+        future = engine.submit(texts, {"uplifting": list(range(size))})
+        future.add_done_callback(lambda _, index=index: done.append(index))
+        futures.append(future)
+    for future in futures:
+        future.result()
+
+    assert done == [0, 1, 2, 3]

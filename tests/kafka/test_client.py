@@ -1,0 +1,55 @@
+"""How clients are configured."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+
+from worker.kafka.client import Cluster
+
+OPTIONS = {"sasl.username": "u", "session.timeout.ms": 9_000, "linger.ms": 50, "fetch.min.bytes": 5}
+
+
+def test_the_users_options_reach_every_client_and_win() -> None:
+    """Except those that only another kind of client knows."""
+    cluster = Cluster("b:1", OPTIONS)
+
+    consumer, producer, admin = cluster.consumer("g"), cluster.producer(), cluster.admin()
+
+    assert all(config["sasl.username"] == "u" for config in (consumer, producer, admin))
+    assert consumer["session.timeout.ms"] == 9_000 and "session.timeout.ms" not in producer
+    assert producer["linger.ms"] == 50 and "linger.ms" not in consumer
+    assert not {"linger.ms", "fetch.min.bytes", "session.timeout.ms"} & set(admin)
+
+
+def test_the_input_is_read_committed_and_never_commits_by_itself() -> None:
+    """Whatever the defaults of librdkafka are."""
+    config = Cluster("b:1", {}).consumer("g")
+
+    assert config["isolation.level"] == "read_committed"
+    assert config["enable.auto.commit"] is False
+    assert config["enable.auto.offset.store"] is False
+
+
+def test_the_new_group_protocol_omits_what_it_forbids() -> None:
+    """KIP-848 leaves these to the broker."""
+    config = Cluster("b:1", {"group.protocol": "consumer"}).consumer("g")
+
+    assert config["group.protocol"] == "consumer"
+    assert not {"session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"} & set(config)
+    Consumer(config).close()
+
+
+@pytest.mark.parametrize("options", [{}, {"group.protocol": "consumer"}, {"compression.type": "zstd"}])
+def test_librdkafka_accepts_every_configuration_without_a_warning(
+    options: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No client is given a key it does not know."""
+    cluster = Cluster("127.0.0.1:1", options)
+    Consumer(cluster.consumer("g")).close()
+    producer = Producer(cluster.producer({"transactional.id": "t"}))
+    admin = AdminClient(cluster.admin())
+    del producer, admin
+
+    assert "CONFWARN" not in capfd.readouterr().err

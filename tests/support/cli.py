@@ -1,0 +1,64 @@
+"""Running the commands in this process, as a shell would."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import training.cli
+import worker.cli
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Standard output as JSON Lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def newsieve(*arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
+    return _run(worker.cli.main, "newsieve", arguments, stdin, env or {})
+
+
+def newsieve_train(*arguments: str) -> Result:
+    return _run(training.cli.main, "newsieve-train", arguments, b"", {})
+
+
+def _run(
+    main: Callable[[], None], name: str, arguments: tuple[str, ...], stdin: bytes, env: Mapping[str, str]
+) -> Result:
+    out, err = io.BytesIO(), io.StringIO()
+    code = 0
+    with (
+        patch.object(sys, "argv", [name, *arguments]),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
+        patch.object(sys, "stdout", io.TextIOWrapper(out, write_through=True)),
+        patch.object(sys, "stderr", err),
+        patch.dict(os.environ, env),
+    ):
+        try:
+            main()
+        except SystemExit as done:
+            code = done.code if isinstance(done.code, int) else 0
+        sys.stdout.flush()
+        found = out.getvalue()
+    return Result(code, found, err.getvalue())

@@ -1,0 +1,88 @@
+"""A stream for one test: its topics, its raw records, its workers, its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from schemas.topics import topics
+from tests.support.reader import CommittedReader
+from tests.support.workers import WorkerProcess, environment
+from worker.kafka.admin import TopicAdmin
+from worker.kafka.client import Cluster
+from worker.rules.catalogue import load
+
+Header = tuple[str, bytes | None]
+
+
+@dataclass
+class Stream:
+    """Everything a test of the running system needs."""
+
+    servers: str
+    prefix: str
+    folder: Path
+    students: dict[str, Path]
+    raw: set[tuple[int, int]] = field(default_factory=set)
+    workers: list[WorkerProcess] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        published = {name: load(name).definition.published_tiers for name in self.students}
+        TopicAdmin(Cluster(self.servers, {})).create(topics(self.prefix, published))
+
+    @property
+    def raw_topic(self) -> str:
+        return f"{self.prefix}.raw"
+
+    def environment(self, **more: object) -> dict[str, str]:
+        return environment(self.servers, self.prefix, self.students, **more)
+
+    def produce(
+        self,
+        records: Iterable[tuple[bytes | None, bytes | None]],
+        headers: list[Header] | None = None,
+    ) -> None:
+        """Put records on the raw topic and remember where they are."""
+        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5})
+
+        def delivered(error: object, message: Message) -> None:
+            assert error is None, error
+            if message.value() is not None:
+                self.raw.add((message.partition(), message.offset()))
+
+        for key, value in records:
+            producer.produce(self.raw_topic, value, key, headers=headers or [], on_delivery=delivered)
+            producer.poll(0)
+        assert producer.flush(30) == 0
+
+    def start_worker(self, slot: str, **more: object) -> WorkerProcess:
+        log = self.folder / f"worker-{slot}-{len(self.workers)}.log"
+        worker = WorkerProcess(log, self.environment(worker__slot=slot, **more))
+        self.workers.append(worker)
+        return worker
+
+    def reader(self) -> CommittedReader:
+        return CommittedReader(self.servers, self.prefix)
+
+    def committed(self) -> dict[int, int]:
+        """The group's committed offsets of the raw topic."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.prefix})
+        partitions = consumer.list_topics(self.raw_topic, timeout=20).topics[self.raw_topic].partitions
+        found = consumer.committed([TopicPartition(self.raw_topic, p) for p in partitions], timeout=20)
+        consumer.close()
+        return {item.partition: item.offset for item in found if item.offset >= 0}
+
+    def raw_ends(self) -> dict[int, int]:
+        """One past the last raw record, by partition with records."""
+        ends: dict[int, int] = {}
+        for partition, offset in self.raw:
+            ends[partition] = max(ends.get(partition, 0), offset + 1)
+        return ends
+
+    def close(self) -> None:
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.kill()
