@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     StrictInt,
     StrictStr,
@@ -35,7 +36,7 @@ Lenient = WrapValidator(_null_if_wrong)
 ArticleId = Annotated[StrictStr | StrictInt, BeforeValidator(_no_boolean)]
 OptionalText = Annotated[StrictStr | None, Lenient]
 
-_USABLE_TEXT = {
+_USABLE_TEXT: dict[str, Any] = {
     "anyOf": [
         {"required": [name], "properties": {name: {"type": "string", "pattern": r"\S"}}}
         for name in ("title", "content", "text", "body")
@@ -61,12 +62,10 @@ class RawArticle(Read):
     source: OptionalText = None
     language: OptionalText = None
     published_at: OptionalText = None
-    published_date: OptionalText = Field(
-        None, description="Read when `published_at` is absent."
-    )
+    published_date: OptionalText = Field(None, description="Read when `published_at` is absent.")
     tags: Annotated[list[StrictStr] | None, Lenient] = None
 
-    model_config = Read.model_config | {"json_schema_extra": _USABLE_TEXT}
+    model_config = ConfigDict(json_schema_extra=_USABLE_TEXT)
 
     @model_validator(mode="after")
     def _has_text(self) -> RawArticle:

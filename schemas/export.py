@@ -109,9 +109,7 @@ def asyncapi() -> dict[str, Any]:
 
 def ledger() -> dict[str, dict[str, str]]:
     """For each model, each field's path and type: what a release promises."""
-    return {
-        model.__name__: dict(sorted(_fields(json_schema(model)))) for model in MODELS
-    }
+    return {model.__name__: dict(sorted(_fields(json_schema(model)))) for model in MODELS}
 
 
 def incompatibilities(
@@ -135,7 +133,9 @@ def files() -> dict[Path, str]:
         FOLDER / "json" / f"{model.__name__}.schema.json": _json(json_schema(model))
         for model in MODELS
     }
-    found[FOLDER / "asyncapi.yaml"] = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True)
+    found[FOLDER / "asyncapi.yaml"] = yaml.safe_dump(
+        asyncapi(), sort_keys=False, allow_unicode=True
+    )
     return found
 
 

@@ -21,7 +21,7 @@ ON_CI = bool(os.environ.get("CI"))
 def broker() -> Iterator[Broker]:
     """A real broker. Tests fail on CI without one; on a laptop they are skipped."""
     try:
-        with find_or_start(os.environ, lambda text: print(text, file=sys.stderr)) as found:
+        with find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as found:
             yield found
     except BrokerMissing as error:
         if ON_CI:

@@ -25,8 +25,6 @@ def mean(labels: Floats, count: int) -> Floats:
 
 def tf_idf(texts: Sequence[str], labels: Floats, judged: Sequence[str]) -> Floats:
     """(N, D): TF-IDF of words and pairs of words, ridge regression."""
-    vectors = TfidfVectorizer(
-        sublinear_tf=True, ngram_range=(1, 2), min_df=2, max_features=WORDS
-    )
+    vectors = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2, max_features=WORDS)
     model = Ridge(alpha=RIDGE_ALPHA).fit(vectors.fit_transform(texts), labels)
     return round_scores(np.asarray(model.predict(vectors.transform(judged)), dtype=np.float64))

@@ -29,12 +29,12 @@ def model_card(
         _metadata(manifest, student),
         f"# newsieve student: {manifest.filter} v{manifest.filter_version}",
         recipe.purpose,
-        "A LoRA adapter and a linear head over a pinned base model. It reads an article's title and "
-        f"text ({manifest.max_tokens} tokens at most) and predicts the scores, 0 to 10, that a large "
-        "language model, the oracle, would give it on these dimensions: "
+        "A LoRA adapter and a linear head over a pinned base model. It reads an article's title "
+        f"and text ({manifest.max_tokens} tokens at most) and predicts the scores, 0 to 10, that a "
+        "large language model, the oracle, would give it on these dimensions: "
         f"{', '.join(manifest.dimensions)}.",
-        "## Intended use\n\nRanking and routing news in a newsieve worker. Scores are predictions of "
-        "a model's judgement, not facts about an article or its author. Not for decisions about "
+        "## Intended use\n\nRanking and routing news in a newsieve worker. Scores are predictions "
+        "of a model's judgement, not facts about an article or its author. Not for decisions about "
         "people, and not for languages or kinds of text that the labels do not contain.",
         _data(manifest),
         _quality(metrics, judged, student),
@@ -72,8 +72,8 @@ def _data(manifest: Manifest) -> str:
     oracles = ", ".join(f"{name} ({count})" for name, count in manifest.data["oracles"].items())
     return (
         f"## Data\n\nOracle labels of news articles, several labels of one article averaged. "
-        f"Articles: {rows}. Oracles, with the articles each labelled: {oracles}. The texts are third "
-        "parties' and are not part of this folder."
+        f"Articles: {rows}. Oracles, with the articles each labelled: {oracles}. The texts are "
+        "third parties' and are not part of this folder."
     )
 
 
@@ -98,8 +98,8 @@ def _quality(metrics: dict[str, Any], judged: str, student: dict[str, Any]) -> s
     return "\n".join(
         [
             f"## Quality\n\nOn {student['articles']} articles, by {JUDGED[judged]}. Mean absolute "
-            f"error in score points; 95 % interval of this student's: {low:.3f} to {high:.3f}. With "
-            f"the texts shuffled against the labels it would be {student['shuffled_mae']:.3f}.\n",
+            f"error in score points; 95 % interval of this student's: {low:.3f} to {high:.3f}. "
+            f"With the texts shuffled against the labels it would be {student['shuffled_mae']:.3f}.\n",
             *table,
             "",
             *dimensions,
@@ -118,7 +118,9 @@ def _limits(
         "less than the tolerance against which newsieve holds the canaries at start."
     )
     if failures:
-        text += f"\n\nShipped although it failed its gate ({'; '.join(failures)}): {failed_gate_reason}"
+        text += (
+            f"\n\nShipped although it failed its gate ({'; '.join(failures)}): {failed_gate_reason}"
+        )
     return text
 
 

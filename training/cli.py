@@ -92,7 +92,7 @@ def package(
 ) -> None:
     """Write the student folder, if the student passes the recipe's gate.
 
-    Example: newsieve-train package runs/uplifting-20261122-0af0cba1 --out filters/uplifting/v4/student
+    Example: newsieve-train package runs/uplifting-20261122-0af0cba1 --out student
     """
     from training import package as stage
     from training.run import Run

@@ -149,7 +149,7 @@ def _require_unchanged(model: PeftModel, trainable: int) -> None:
         raise FitFailed(f"{now:,} parameters are trainable after training, {trainable:,} before")
 
 
-class _StudentTrainer(Trainer):
+class _StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped to us
     """Two learning rates, and the recipe's loss in score points."""
 
     def __init__(self, *, fit: Fit, **kwargs: Any) -> None:
@@ -177,20 +177,24 @@ class _StudentTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: Any = False,
+        **_: Any,  # noqa: FBT002
     ) -> Any:
         scores = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         loss = self._loss(scores, inputs["labels"])
         return (loss, {"scores": scores}) if return_outputs else loss
 
 
-class _History(TrainerCallback):
+class _History(TrainerCallback):  # type: ignore[misc]  # as above
     """What each epoch reached."""
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
         if logs:
             self.epochs.append({"step": state.global_step, **logs})
 
@@ -231,7 +235,9 @@ def _examples(rows: Sequence[Row], targets: np.ndarray, tokeniser: Tokeniser) ->
 
 def _targets(rows: Sequence[Row], dimensions: Sequence[str]) -> np.ndarray:
     """(N, D) label scores."""
-    return np.array([[row["scores"][name] for name in dimensions] for row in rows], dtype=np.float64)
+    return np.array(
+        [[row["scores"][name] for name in dimensions] for row in rows], dtype=np.float64
+    )
 
 
 def _collate(examples: Sequence[Row]) -> dict[str, Tensor]:

@@ -87,9 +87,7 @@ def _scores(
         yield value
 
 
-def _by_name(
-    label: Mapping[str, Any], prefix: str, row: Mapping[str, Any]
-) -> Mapping[str, Any]:
+def _by_name(label: Mapping[str, Any], prefix: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
     scores = label.get("scores", label)
     if isinstance(scores, dict):
         return scores

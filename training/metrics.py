@@ -28,7 +28,9 @@ def quality(
         "articles": len(student),
         "mae": _rounded(np.abs(error).mean()),
         "mae_interval": _interval(np.abs(error).mean(axis=1), seed),
-        "spearman": _rounded(np.mean([_spearman(s, o) for s, o in zip(student.T, oracle.T, strict=True)])),
+        "spearman": _rounded(
+            np.mean([_spearman(s, o) for s, o in zip(student.T, oracle.T, strict=True)])
+        ),
         "dimensions": {
             name: {
                 "mae": _rounded(np.abs(error[:, at]).mean()),

@@ -94,7 +94,7 @@ def _copy_model(run: Run, recipe: Recipe, folder: Path) -> None:
 
 
 def _manifest(run: Run, recipe: Recipe, filter_: Filter, metrics: dict[str, Any]) -> Manifest:
-    facts = run.facts
+    facts, today = run.facts, dt.datetime.now(dt.UTC).date().isoformat()
     return Manifest(
         format=1,
         filter=filter_.name,
@@ -106,7 +106,7 @@ def _manifest(run: Run, recipe: Recipe, filter_: Filter, metrics: dict[str, Any]
         head_bias=recipe.base.head_bias,
         max_tokens=recipe.base.max_tokens,
         trainable_parameters=facts["trainable_parameters"],
-        training=recipe.model_dump(mode="json") | {"packaged_on": dt.datetime.now(dt.UTC).date().isoformat()},
+        training={**recipe.model_dump(mode="json"), "packaged_on": today},
         data={key: facts["data"][key] for key in ("rows", "hashes", "oracles", "tiers")},
         seeds=[recipe.fit.seed],
         versions=facts["versions"],
@@ -115,7 +115,7 @@ def _manifest(run: Run, recipe: Recipe, filter_: Filter, metrics: dict[str, Any]
 
 
 def _canaries(run: Run, recipe: Recipe, filter_: Filter) -> Iterator[Row]:
-    """Texts written for the purpose, with this machine's scores: raw, neither clamped nor rounded."""
+    """Texts written for the purpose, with this machine's raw scores."""
     forward = load_forward(recipe, checkpoint(run, FINAL), run.facts["trainable_parameters"])
     names = filter_.definition.dimension_names
     rows = list(read_jsonl(CANARY_TEXTS))

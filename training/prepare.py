@@ -107,8 +107,9 @@ def _read(
     if len(bad) > recipe.labels.bad_rows_allowed * total:
         first = "; ".join(f"{b['file']}:{b['line']} {b['field']}: {b['reason']}" for b in bad[:3])
         raise LabelsRefused(
-            f"{len(bad)} of {total} rows are bad, more than the {recipe.labels.bad_rows_allowed:.0%} "
-            f"that the recipe allows (labels.bad_rows_allowed). The first: {first}"
+            f"{len(bad)} of {total} rows are bad, more than the "
+            f"{recipe.labels.bad_rows_allowed:.0%} that the recipe allows (labels.bad_rows_allowed). "
+            f"The first: {first}"
         )
     counted = _counted_oracles(recipe, [label for _, labels in found for label in labels])
     rows = [
@@ -274,7 +275,9 @@ def _manifest(
         },
         "oracles": dict(
             sorted(
-                Counter(key for rows in splits.values() for r in rows for key in r["oracles"]).items()
+                Counter(
+                    key for rows in splits.values() for r in rows for key in r["oracles"]
+                ).items()
             )
         ),
         "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),

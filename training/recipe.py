@@ -17,6 +17,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Part(BaseModel):
+    """A closed part of the recipe."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -91,6 +93,8 @@ class Gate(Part):
 
 
 class Recipe(Part):
+    """The whole recipe."""
+
     filter: str
     purpose: str = Field(description="One sentence for the model card: what the student is for.")
     base: Base

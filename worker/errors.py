@@ -2,7 +2,8 @@
 
     NewsieveError
     ├── RecordError            the record's own fault → a dead letter, the stream goes on
-    │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep NotAnObject
+    │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep
+    │   │                      NotAnObject
     │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
     │   │                      MissingDimension InvalidScore InvalidContentRules
     │   ├── ScoreError         ModelFailed ScoreNotFinite
@@ -10,8 +11,8 @@
     ├── Unavailable            the world's fault → retry with backoff
     │                          Transient OutcomeUnknown BrokerUnavailable
     └── Fatal                  → stop; the exit code tells a supervisor what to do
-        ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing TopicsWrong
-        │                      RecordRefused
+        ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
+        │                      TopicsWrong RecordRefused
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
 
@@ -43,6 +44,8 @@ class RecordError(NewsieveError):
 
 
 class DecodeError(RecordError):
+    """The bytes are not what we read."""
+
     stage = "decode"
 
 
@@ -71,6 +74,8 @@ class NotAnObject(DecodeError):
 
 
 class InvalidRecord(RecordError):
+    """What was read is not what we take."""
+
     stage = "validate"
 
 
@@ -103,6 +108,8 @@ class InvalidContentRules(InvalidRecord):
 
 
 class ScoreError(RecordError):
+    """The model has no score for it."""
+
     stage = "score"
 
 
@@ -115,6 +122,8 @@ class ScoreNotFinite(ScoreError):
 
 
 class PublishError(RecordError):
+    """Its output cannot be written."""
+
     stage = "publish"
 
 

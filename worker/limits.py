@@ -26,7 +26,9 @@ class Limits:
 
     def check(self, outcomes: Sequence[Outcome]) -> None:
         """Count one raw record. Raises DeadLetterLimit before it is published."""
-        errors = [item.error.name for item in outcomes if item.outcome == DEAD_LETTER and item.error]
+        errors = [
+            item.error.name for item in outcomes if item.outcome == DEAD_LETTER and item.error
+        ]
         self._recent.append(bool(errors))
         self._in_a_row = self._in_a_row + 1 if errors else 0
         if not errors:
@@ -36,7 +38,9 @@ class Limits:
             self._stop(f"more than {self._run} records in a row are dead letters")
         full = len(self._recent) == self._recent.maxlen
         if full and sum(self._recent) > self._ratio * len(self._recent):
-            self._stop(f"more than {self._ratio:.0%} of {len(self._recent)} records are dead letters")
+            self._stop(
+                f"more than {self._ratio:.0%} of {len(self._recent)} records are dead letters"
+            )
 
     def committed(self) -> None:
         self._before = (list(self._recent), self._in_a_row)

@@ -1,4 +1,6 @@
-"""START READING HERE. The worker's loop: poll → decode → rules → batch → score → tier → publish → commit.
+"""START READING HERE. The worker's loop.
+
+    poll → decode → rules → batch → score → tier → publish → commit
 
 One thread owns every Kafka call. Micro-batches are scored beside it and published in the order
 they were taken, so a record's outcomes, its offset and everything before it on its partition
@@ -121,7 +123,9 @@ class Worker:
         taken = self._waiting
         self._waiting = []
         if room > 0:
-            taken += self._take(room if not is_idle else 1, IDLE_SECONDS if is_idle else LINGER_SECONDS)
+            taken += self._take(
+                room if not is_idle else 1, IDLE_SECONDS if is_idle else LINGER_SECONDS
+            )
         if is_idle and taken and room > 1:
             taken += self._take(room - 1, LINGER_SECONDS)
         taken = [item for item in taken if self._is_current(item)]

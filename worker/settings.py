@@ -22,8 +22,16 @@ PREFIX: Final = "NEWSIEVE_"
 DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
 MASK: Final = "********"
+BLAKE2B_KEY_BYTES: Final = 64
 SECRET_WORDS: Final = (
-    "password", "secret", "token", "pem", "jaas", "api.key", "basic.auth", "oauthbearer.config",
+    "password",
+    "secret",
+    "token",
+    "pem",
+    "jaas",
+    "api.key",
+    "basic.auth",
+    "oauthbearer.config",
 )
 # What exactly-once rests on is not a setting.
 FORBIDDEN_OPTIONS: Final = frozenset(
@@ -60,10 +68,14 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Section(BaseModel):
+    """A closed part of the tree."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KafkaSettings(Section):
+    """The broker and its topics."""
+
     bootstrap_servers: str = "localhost:9092"
     options: Annotated[dict[str, Any], FromJson] = Field(
         default={},
@@ -86,6 +98,8 @@ class KafkaSettings(Section):
 
 
 class WorkerSettings(Section):
+    """The scoring worker."""
+
     filters: Annotated[list[str], BeforeValidator(_from_commas)] = ["uplifting"]
     slot: str | None = Field(
         default=None,
@@ -129,6 +143,8 @@ class WorkerSettings(Section):
 
 
 class StudentSettings(Section):
+    """The models and what they run on."""
+
     folders: Annotated[dict[str, Path], FromJson] = Field(
         default={}, description="Filter to folder; default: filters/<name>/v<N>/student."
     )
@@ -137,7 +153,9 @@ class StudentSettings(Section):
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="On a CPU auto means a 50 ms probe."
     )
-    threads: int | None = Field(default=None, gt=0, description="Of a forward pass; default: cores.")
+    threads: int | None = Field(
+        default=None, gt=0, description="Of a forward pass; default: cores."
+    )
     budget_tokens: int | None = Field(
         default=None,
         gt=0,
@@ -147,9 +165,13 @@ class StudentSettings(Section):
 
 
 class SamplingSettings(Section):
+    """Which articles go to the oracle."""
+
     policy: str = Field(default="p1", min_length=1)
     epoch: str = Field(default="2026-11", min_length=1, description="A new one draws anew.")
-    low: Probability = Field(default=0.02, description="Inclusion probability of unpublished tiers.")
+    low: Probability = Field(
+        default=0.02, description="Inclusion probability of unpublished tiers."
+    )
     surfaced: Probability = Field(default=0.2, description="Of published tiers.")
     filters: Annotated[dict[str, dict[Literal["low", "surfaced"], Probability]], FromJson] = Field(
         default={}, description="Filter to probabilities of its own."
@@ -158,18 +180,22 @@ class SamplingSettings(Section):
     @field_validator("epoch")
     @classmethod
     def _fits_a_key(cls, value: str) -> str:
-        if len(value.encode()) > 64:
-            raise ValueError("at most 64 bytes: it keys a blake2b hash")
+        if len(value.encode()) > BLAKE2B_KEY_BYTES:
+            raise ValueError(f"at most {BLAKE2B_KEY_BYTES} bytes: it keys a blake2b hash")
         return value
 
 
 class OracleSettings(Section):
+    """The oracle."""
+
     calls_per_day: int = Field(
         default=100, ge=0, description="Budget; `newsieve doctor` says what drift it can find."
     )
 
 
 class ObserveSettings(Section):
+    """Metrics and health."""
+
     port: int = Field(default=0, ge=0, le=65535, description="0: a free one, logged.")
     host: str = "0.0.0.0"  # noqa: S104 - a scraper is on another machine
 
@@ -243,7 +269,9 @@ def _explain(error: ValidationError, environment: Mapping[str, str]) -> Iterator
 def _shown_name(path: list[str], environment: Mapping[str, str]) -> str:
     """The name as the user wrote it: an environment variable or a path in the file."""
     for variable in (PREFIX + DELIMITER.join(path[:2]).upper(), PREFIX + path[0].upper()):
-        if variable in environment or any(name.startswith(variable + DELIMITER) for name in environment):
+        if variable in environment or any(
+            name.startswith(variable + DELIMITER) for name in environment
+        ):
             return variable
     return ".".join(path)
 

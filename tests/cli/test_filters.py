@@ -12,14 +12,25 @@ def test_list_names_the_filters() -> None:
     """As a table and as JSON."""
     assert "uplifting/v4" in newsieve("filters", "list").text
     rows = newsieve("filters", "list", "--json").json()
-    assert [row["filter"] for row in rows] == ["investment_risk/v2", "sustainability/v1", "uplifting/v4"]
+    assert [row["filter"] for row in rows] == [
+        "investment_risk/v2",
+        "sustainability/v1",
+        "uplifting/v4",
+    ]
 
 
 def test_show_says_all_that_decides() -> None:
     """Dimensions, gates, caps, tiers, rules, hashes."""
     text = newsieve("filters", "show", "uplifting").text
 
-    for piece in ("collective_benefit", "0.38", "at most 3", "corporate_finance", "impact", "sha256:"):
+    for piece in (
+        "collective_benefit",
+        "0.38",
+        "at most 3",
+        "corporate_finance",
+        "impact",
+        "sha256:",
+    ):
         assert piece in text
     definition = newsieve("filters", "show", "uplifting/v4", "--json").json()["definition"]
     assert definition["gates"][0]["limit"] == 3.0

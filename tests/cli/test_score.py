@@ -53,7 +53,10 @@ def test_blank_lines_are_skipped_but_counted_and_lines_end_at_newline_only(env: 
     done = newsieve("score", stdin=stdin, env=env)
 
     assert done.code == 0
-    assert [row["input"] for row in done.rows()] == [{"file": "-", "line": 1}, {"file": "-", "line": 3}]
+    assert [row["input"] for row in done.rows()] == [
+        {"file": "-", "line": 1},
+        {"file": "-", "line": 3},
+    ]
     assert done.rows()[0]["article"]["title"] == "a\u2028b"
 
 
@@ -98,7 +101,9 @@ def test_made_ids_are_the_same_on_every_run(env: Env) -> None:
         (["score", "--config", "missing.toml"], 2, "cannot read missing.toml"),
     ],
 )
-def test_a_users_mistake_gets_a_sentence(env: Env, arguments: list[str], code: int, complaint: str) -> None:
+def test_a_users_mistake_gets_a_sentence(
+    env: Env, arguments: list[str], code: int, complaint: str
+) -> None:
     """And the right exit code."""
     done = newsieve(*arguments, env=env)
 
@@ -109,4 +114,4 @@ def test_a_users_mistake_gets_a_sentence(env: Env, arguments: list[str], code: i
 
 def test_an_empty_input_is_no_error(env: Env) -> None:
     """Nothing in, nothing out."""
-    assert newsieve("score", stdin=b"", env=env) .code == 0
+    assert newsieve("score", stdin=b"", env=env).code == 0

@@ -63,13 +63,18 @@ def test_a_misspelt_name_in_the_file_is_an_error_too(tmp_path: Path) -> None:
     file = tmp_path / "n.toml"
     file.write_text("[worker]\ncomit_seconds = 1\n")
 
-    with pytest.raises(SettingsInvalid, match="there is no setting worker.comit_seconds; did you mean worker.commit_seconds"):
+    with pytest.raises(
+        SettingsInvalid,
+        match=r"there is no setting worker.comit_seconds; did you mean worker.commit_seconds",
+    ):
         load_settings(file, {})
 
 
 def test_what_an_orchestrator_injects_is_left_alone() -> None:
     """Only names with a double underscore are ours."""
-    load_settings(None, {"NEWSIEVE_PORT": "tcp://10.0.0.1", "NEWSIEVE_SERVICE_HOST": "x", "OTHER__X": "1"})
+    load_settings(
+        None, {"NEWSIEVE_PORT": "tcp://10.0.0.1", "NEWSIEVE_SERVICE_HOST": "x", "OTHER__X": "1"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,11 +112,21 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     """By the option's name."""
-    options = {"sasl.username": "u", "sasl.password": "p", "ssl.key.password": "q", "ssl.key.pem": "r"}
+    options = {
+        "sasl.username": "u",
+        "sasl.password": "p",
+        "ssl.key.password": "q",
+        "ssl.key.pem": "r",
+    }
 
     shown = masked(Settings.model_validate({"kafka": {"options": options}}))["kafka"]["options"]
 
-    assert shown == {"sasl.username": "u", "sasl.password": MASK, "ssl.key.password": MASK, "ssl.key.pem": MASK}
+    assert shown == {
+        "sasl.username": "u",
+        "sasl.password": MASK,
+        "ssl.key.password": MASK,
+        "ssl.key.pem": MASK,
+    }
 
 
 def test_the_example_file_is_valid_and_names_every_setting() -> None:
@@ -134,7 +149,9 @@ def test_what_the_example_file_comments_out_is_valid_too(tmp_path: Path) -> None
     file = tmp_path / "n.toml"
     lines = (ROOT / "newsieve.example.toml").read_text().splitlines()
     settings = r"# (options|slot|folders|base|threads|budget_tokens|filters) = "
-    file.write_text("\n".join(re.sub("^# ", "", line) if re.match(settings, line) else line for line in lines))
+    file.write_text(
+        "\n".join(re.sub("^# ", "", line) if re.match(settings, line) else line for line in lines)
+    )
 
     loaded = load_settings(file, {})
 

@@ -11,7 +11,16 @@ import pytest
 from tests.support.cli import newsieve
 
 FIVES = dict.fromkeys(
-    ["agency", "progress", "collective_benefit", "connection", "innovation", "justice", "resilience", "wonder"],
+    [
+        "agency",
+        "progress",
+        "collective_benefit",
+        "connection",
+        "innovation",
+        "justice",
+        "resilience",
+        "wonder",
+    ],
     5,
 )
 
@@ -34,16 +43,24 @@ def test_bare_scores_and_wrapped_ones_are_decided_alike() -> None:
     )
 
     assert code == 0
-    assert rows[0] == rows[1] == {
-        "scores": {name: 5.0 for name in FIVES},
-        "weighted_average": 5.0,
-        "score": 5.0,
-        "gates": [],
-        "caps": [],
-        "tier": "connection",
-    }
+    assert (
+        rows[0]
+        == rows[1]
+        == {
+            "scores": dict.fromkeys(FIVES, 5.0),
+            "weighted_average": 5.0,
+            "score": 5.0,
+            "gates": [],
+            "caps": [],
+            "tier": "connection",
+        }
+    )
     assert rows[2] == rows[3] != rows[0]
-    assert (rows[2]["score"], rows[2]["caps"], rows[2]["tier"]) == (2.0, ["corporate_finance"], "not_uplifting")
+    assert (rows[2]["score"], rows[2]["caps"], rows[2]["tier"]) == (
+        2.0,
+        ["corporate_finance"],
+        "not_uplifting",
+    )
     assert (rows[4]["score"], rows[4]["tier"]) == (4.0, "connection")  # a cap is inclusive
 
 
@@ -81,8 +98,12 @@ def test_what_is_no_set_of_scores_is_a_dead_letter_never_a_tier(value: Any, erro
 def test_published_records_are_decided_again_to_the_same(tiny_student: Path) -> None:
     """`newsieve tier` reproduces every decision from the record alone."""
     env = {"NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(tiny_student)})}
-    texts = [f"Share price of village number {n} rose" if n % 3 else f"Story {n}" for n in range(200)]
-    stdin = b"\n".join(json.dumps({"id": n, "title": text}).encode() for n, text in enumerate(texts))
+    texts = [
+        f"Share price of village number {n} rose" if n % 3 else f"Story {n}" for n in range(200)
+    ]
+    stdin = b"\n".join(
+        json.dumps({"id": n, "title": text}).encode() for n, text in enumerate(texts)
+    )
     scored = newsieve("score", stdin=stdin, env=env)
     assert scored.code == 0
 

@@ -22,8 +22,8 @@ from worker.errors import (
     NestedTooDeep,
     NonFiniteNumber,
     NotAnObject,
-    NotUtf8,
     NoText,
+    NotUtf8,
     RecordError,
     TooLarge,
 )
@@ -34,7 +34,10 @@ POLICY = DecodePolicy(max_bytes=10_000, id_from_key=False)
 
 
 def article(
-    value: Any, key: bytes | None = None, headers: Headers | None = None, policy: DecodePolicy = POLICY
+    value: Any,
+    key: bytes | None = None,
+    headers: Headers | None = None,
+    policy: DecodePolicy = POLICY,
 ) -> Article:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     return decode(RawRecord(raw, key, headers, None, {}), policy)
@@ -159,8 +162,14 @@ def test_content_is_the_first_field_that_is_not_blank(value: Any, content: str) 
         ({"id": 0}, "0"),
         ({"id": -7}, "-7"),
         ({"id": 2**70}, str(2**70)),
-        ({"id": None, "url": "https://e.org/1"}, str(uuid.uuid5(uuid.NAMESPACE_URL, "https://e.org/1"))),
-        ({"id": " ", "url": "https://e.org/1"}, str(uuid.uuid5(uuid.NAMESPACE_URL, "https://e.org/1"))),
+        (
+            {"id": None, "url": "https://e.org/1"},
+            str(uuid.uuid5(uuid.NAMESPACE_URL, "https://e.org/1")),
+        ),
+        (
+            {"id": " ", "url": "https://e.org/1"},
+            str(uuid.uuid5(uuid.NAMESPACE_URL, "https://e.org/1")),
+        ),
     ],
 )
 def test_an_id_is_given_or_made_of_the_url(value: Any, identity: str) -> None:
@@ -209,9 +218,19 @@ EVENT = {"specversion": "1.0", "type": "x", "source": "/s", "id": "event"}
 @pytest.mark.parametrize(
     ("value", "headers"),
     [
-        (INNER, [("ce_specversion", b"1.0"), ("ce_id", b"event"), ("content-type", b"application/json")]),
+        (
+            INNER,
+            [
+                ("ce_specversion", b"1.0"),
+                ("ce_id", b"event"),
+                ("content-type", b"application/json"),
+            ],
+        ),
         ({**EVENT, "data": INNER}, None),
-        ({**EVENT, "data": INNER}, [("content-type", b"application/cloudevents+json; charset=utf-8")]),
+        (
+            {**EVENT, "data": INNER},
+            [("content-type", b"application/cloudevents+json; charset=utf-8")],
+        ),
         ({**EVENT, "data": json.dumps(INNER)}, None),
         ({**EVENT, "data_base64": base64.b64encode(json.dumps(INNER).encode()).decode()}, None),
         (INNER, [("content-type", None), ("x", b"\xff"), ("x", b"again")]),
@@ -235,7 +254,9 @@ def test_an_event_without_an_article_is_refused(data: Any, error: type[RecordErr
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 ARTICLES = st.dictionaries(
@@ -262,7 +283,11 @@ def test_the_hot_path_accepts_exactly_what_the_model_does(facts: dict[str, Any])
 
     assert (modelled is None) == (read is None)
     if modelled is not None and read is not None:
-        assert (read.title, read.url, read.source) == (modelled.title, modelled.url, modelled.source)
+        assert (read.title, read.url, read.source) == (
+            modelled.title,
+            modelled.url,
+            modelled.source,
+        )
         assert read.text == render(modelled.title, read.content)
 
 
@@ -279,4 +304,7 @@ def test_no_bytes_crash_the_decoder(value: bytes) -> None:
 def test_any_object_may_carry_an_unusual_key_and_specversion() -> None:
     """An article that happens to have such a field is still an article."""
     assert article({"specversion": "1.0", "title": "t"}).title == "t"
-    assert article({"specversion": 1, "type": "x", "source": "y", "data": 3, "title": "t"}).title == "t"
+    assert (
+        article({"specversion": 1, "type": "x", "source": "y", "data": 3, "title": "t"}).title
+        == "t"
+    )

@@ -6,6 +6,7 @@ import json
 import uuid
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,12 +42,17 @@ def raw(value: Any = None, headers: Headers | None = None) -> RawRecord:
 
 
 def scoring(filter_: Filter, score: float) -> Scoring:
-    import numpy as np
-
     rows = np.full((1, len(filter_.definition.dimensions)), score)
     d = filter_.tiering.decide(rows, [()])
     return Scoring(
-        rows[0].tolist(), d.weighted_average[0], d.score[0], d.gates[0], d.caps[0], d.tier[0], 12, False
+        rows[0].tolist(),
+        d.weighted_average[0],
+        d.score[0],
+        d.gates[0],
+        d.caps[0],
+        d.tier[0],
+        tokens=12,
+        truncated=False,
     )
 
 
@@ -124,10 +130,17 @@ def test_a_published_tier_gets_a_record_with_the_text(
 def test_names_have_dashes_in_topics(investment_risk: Filter) -> None:
     """investment_risk publishes to …tier.investment-risk.…"""
     scores = [8, 8, 0, 0, 0, 0, 8, 8]
-    import numpy as np
-
     d = investment_risk.tiering.decide(np.array([scores], dtype=float), [()])
-    made = Scoring(list(map(float, scores)), d.weighted_average[0], d.score[0], (), (), d.tier[0], 1, False)
+    made = Scoring(
+        list(map(float, scores)),
+        d.weighted_average[0],
+        d.score[0],
+        (),
+        (),
+        d.tier[0],
+        tokens=1,
+        truncated=False,
+    )
     record = raw()
     article = decode(record, DecodePolicy(10**6, id_from_key=False))
 
@@ -179,7 +192,11 @@ def test_headers_are_cloud_events_and_pass_the_trace_on(uplifting: Filter) -> No
     assert headers["ce_source"] == b"newsieve/worker/g"
     assert headers["content-type"] == b"application/json"
     assert headers["traceparent"] == trace
-    assert (headers["filter"], headers["outcome"], headers["tier"]) == (b"uplifting", b"scored", b"impact")
+    assert (headers["filter"], headers["outcome"], headers["tier"]) == (
+        b"uplifting",
+        b"scored",
+        b"impact",
+    )
     assert "x-secret" not in headers
 
 
@@ -208,10 +225,16 @@ def test_a_dead_letter_keeps_the_original_and_says_why() -> None:
 
     letter = dead_letter(record, Place("articles.raw", 3, 7), InvalidJson("why"), None, WRITER, NOW)
 
-    assert (letter.topic, letter.key, letter.value) == ("articles.dead-letter", b"\xfe", b"\xffnot json")
+    assert (letter.topic, letter.key, letter.value) == (
+        "articles.dead-letter",
+        b"\xfe",
+        b"\xffnot json",
+    )
     assert letter.timestamp_ms == 123
     assert letter.headers[:2] == [("h", b"\xff\x00"), ("h", None)]
-    why = {name: (value or b"").decode() for name, value in letter.headers if name.startswith("dlq.")}
+    why = {
+        name: (value or b"").decode() for name, value in letter.headers if name.startswith("dlq.")
+    }
     parsed = DeadLetterHeaders.model_validate(why)
     assert (parsed.stage, parsed.error, parsed.offset) == ("decode", "InvalidJson", 7)
     assert parsed.attempts == 1 and parsed.filter is None

@@ -19,7 +19,13 @@ def leaves(node: type[Exception]) -> Iterator[type[Exception]]:
 
 
 LEAVES = list(leaves(errors.NewsieveError))
-OUTCOMES = (errors.RecordError, errors.Unavailable, errors.NeedsPerson, errors.WrongUsage, errors.NeedsRestart)
+OUTCOMES = (
+    errors.RecordError,
+    errors.Unavailable,
+    errors.NeedsPerson,
+    errors.WrongUsage,
+    errors.NeedsRestart,
+)
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)

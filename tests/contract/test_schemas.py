@@ -16,7 +16,9 @@ from schemas.topics import KINDS, tier_topic_name, topics
 def test_generated_files_are_fresh() -> None:
     """`python -m schemas.export` writes them."""
     for path, text in export.files().items():
-        assert path.read_text(encoding="utf-8") == text, f"run python -m schemas.export: {path.name}"
+        assert path.read_text(encoding="utf-8") == text, (
+            f"run python -m schemas.export: {path.name}"
+        )
 
 
 def test_no_generated_file_is_left_over() -> None:
@@ -85,7 +87,9 @@ def test_the_table_of_topics_names_them_as_documented() -> None:
     """`_` is written `-`, tiers one topic each, control and drift one partition."""
     table = {
         topic.name: topic.kind
-        for topic in topics("articles", {"investment_risk": ("red", "green"), "uplifting": ("impact",)})
+        for topic in topics(
+            "articles", {"investment_risk": ("red", "green"), "uplifting": ("impact",)}
+        )
     }
 
     assert set(table) == {
@@ -111,4 +115,7 @@ def test_the_table_of_topics_names_them_as_documented() -> None:
 
 def test_a_prefix_keeps_its_underscores() -> None:
     """Only filter and tier names are rewritten."""
-    assert tier_topic_name("my_news", "investment_risk", "not_x") == "my_news.tier.investment-risk.not-x"
+    assert (
+        tier_topic_name("my_news", "investment_risk", "not_x")
+        == "my_news.tier.investment-risk.not-x"
+    )

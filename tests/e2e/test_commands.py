@@ -22,7 +22,9 @@ from worker.kafka.broker import Broker
 from worker.kafka.client import Cluster
 
 
-def test_topics_create_makes_what_check_misses(broker: Broker, prefix: str, tiny_student: Path) -> None:
+def test_topics_create_makes_what_check_misses(
+    broker: Broker, prefix: str, tiny_student: Path
+) -> None:
     """From one table; twice is as good as once."""
     env = environment(broker.bootstrap_servers, prefix, {"uplifting": tiny_student})
 
@@ -64,11 +66,21 @@ def test_produce_sends_every_line_as_it_is_keyed_by_its_id(stream: Stream, tmp_p
     file = tmp_path / "a.jsonl"
     file.write_bytes(b'{"id": 7, "title": "x"}\n\n\xff{\n{"title": "no id"}')
 
-    done = newsieve("produce", str(file), "-", stdin=b'{"id": "s", "title": "y"}', env=stream.environment())
+    done = newsieve(
+        "produce", str(file), "-", stdin=b'{"id": "s", "title": "y"}', env=stream.environment()
+    )
 
-    assert done.text == f"produced 4 records to {stream.raw_topic}\n" or "produced 4 records" in done.text
+    assert (
+        done.text == f"produced 4 records to {stream.raw_topic}\n"
+        or "produced 4 records" in done.text
+    )
     shown = newsieve(
-        "tail", stream.raw_topic, "--from-beginning", "--until-end", "--json", env=stream.environment()
+        "tail",
+        stream.raw_topic,
+        "--from-beginning",
+        "--until-end",
+        "--json",
+        env=stream.environment(),
     )
     assert sorted(shown.text.splitlines())[:2] == sorted(
         ['{"id": 7, "title": "x"}', '{"id": "s", "title": "y"}']
@@ -116,7 +128,9 @@ def test_dead_letters_are_listed_replayed_once_and_count_their_attempts(stream: 
     worker = stream.start_worker("a")
     outputs = reader.read_until(lambda o: len(o.letters) == 4, 60)
     assert sorted(why["dlq.attempts"] for why in outputs.letters) == ["1", "1", "2", "2"]
-    assert "replayed 2 dead letters" in newsieve("dlq", "replay", env=env).text  # the new ones, once
+    assert (
+        "replayed 2 dead letters" in newsieve("dlq", "replay", env=env).text
+    )  # the new ones, once
     records = newsieve("dlq", "list", "--records", "--json", env=env).json()
     assert sum(row["replayed"] for row in records) >= 4
     assert worker.terminate() == 0
@@ -163,7 +177,9 @@ def test_a_replay_killed_in_the_middle_doubles_nothing(stream: Stream) -> None:
     assert 0 < rest < 30
     raw = newsieve("tail", stream.raw_topic, "--from-beginning", "--until-end", "--json", env=env)
     assert len(raw.text.splitlines()) == 60
-    control = newsieve("tail", f"{stream.prefix}.control", "--from-beginning", "--until-end", "--json", env=env)
+    control = newsieve(
+        "tail", f"{stream.prefix}.control", "--from-beginning", "--until-end", "--json", env=env
+    )
     for row in control.rows():
         ControlDecision.model_validate_json(json.dumps(row), strict=True)
     reader.close()
@@ -185,7 +201,9 @@ def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
     assert "no broker answers" in away.text and "Traceback" not in away.err
 
 
-@pytest.mark.parametrize("arguments", [["topics", "check"], ["produce", "-"], ["tail", "x"], ["dlq", "list"]])
+@pytest.mark.parametrize(
+    "arguments", [["topics", "check"], ["produce", "-"], ["tail", "x"], ["dlq", "list"]]
+)
 def test_without_a_broker_a_command_says_so(arguments: list[str]) -> None:
     """In a sentence, within seconds."""
     env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}

@@ -52,13 +52,15 @@ def assert_same(outputs: list[dict[str, Any]], expected: list[dict[str, Any]]) -
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
         for field in one.keys() - set(VARYING):
-            approximate = pytest.approx(other[field], abs=1e-3) if field in NUMBERS else other[field]
+            approximate = (
+                pytest.approx(other[field], abs=1e-3) if field in NUMBERS else other[field]
+            )
             assert one[field] == approximate, field
 
 
 def test_outputs_are_a_function_of_the_inputs(stream: Stream) -> None:
-    """Each (raw record, filter) has exactly one outcome, and it is the right one; bad records are
-    dead letters with their bytes; tombstones are skipped; offsets, order and ends are as promised."""
+    """Each (raw record, filter) has exactly one outcome, the right one; bad records are dead
+    letters with their bytes; tombstones are skipped; offsets, order and ends as promised."""
     records = list(raw_records(600))
     stream.produce([*records, (b"tombstone", None)])
     worker = stream.start_worker("a")
@@ -99,7 +101,11 @@ def _is_bad(value: bytes) -> bool:
         facts = json.loads(value)
     except ValueError:
         return True
-    return not isinstance(facts, dict) or not isinstance(facts.get("title"), str) or facts["id"] is True
+    return (
+        not isinstance(facts, dict)
+        or not isinstance(facts.get("title"), str)
+        or facts["id"] is True
+    )
 
 
 def test_health_says_what_the_loop_does(stream: Stream) -> None:
@@ -117,9 +123,13 @@ def test_several_filters_score_the_same_records(
     stream: Stream, sustainability: Filter, tmp_path: Path
 ) -> None:
     """Each its own outcomes; an article that one filter blocks, another scores."""
-    base = Path(json.loads((stream.students["uplifting"] / "student.json").read_text())["base"]["name"])
+    base = Path(
+        json.loads((stream.students["uplifting"] / "student.json").read_text())["base"]["name"]
+    )
     second = make_student(tmp_path / "second", sustainability, base=base)
-    both = Stream(stream.servers, stream.prefix, tmp_path, {**stream.students, "sustainability": second})
+    both = Stream(
+        stream.servers, stream.prefix, tmp_path, {**stream.students, "sustainability": second}
+    )
     both.produce(raw_records(120, seed=3))
     worker = both.start_worker("a")
     reader = both.reader()
@@ -154,9 +164,7 @@ def test_a_dead_letter_limit_stops_with_nothing_dropped(stream: Stream) -> None:
     reader.close()
 
 
-def test_a_worker_without_its_topics_says_which_command_makes_them(
-    stream: Stream, tiny_student: Path
-) -> None:
+def test_a_worker_without_its_topics_says_which_command_makes_them(stream: Stream) -> None:
     """Before it loads anything else, and without a traceback."""
     worker = stream.start_worker("a", kafka__topic_prefix="nowhere")
 

@@ -49,7 +49,9 @@ class Model:
 
 
 @given(st.integers(1, 100), st.data())
-def test_one_bad_row_costs_at_most_log2_n_plus_1_forwards_more(size: int, data: st.DataObject) -> None:
+def test_one_bad_row_costs_at_most_log2_n_plus_1_forwards_more(
+    size: int, data: st.DataObject
+) -> None:
     """And every neighbour is scored."""
     bad = data.draw(st.integers(0, size - 1))
     model = Model({bad})
@@ -112,7 +114,7 @@ def test_out_of_memory_halves_the_batch_and_blames_nobody(size: int, fits: int) 
 def test_out_of_memory_for_a_single_text_is_the_devices_failure() -> None:
     """When even a harmless text does not fit."""
 
-    def forward(rows: Sequence[int]) -> None:
+    def forward(_: Sequence[int]) -> None:
         raise OutOfMemory
 
     with pytest.raises(OutOfMemory):

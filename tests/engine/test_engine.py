@@ -16,7 +16,10 @@ from worker.engine.student import Forward, Student, load_student
 from worker.errors import DeviceFailed, ModelFailed, ScoreNotFinite
 from worker.rules.catalogue import Filter
 
-TEXTS = [f"The {word} story of a village" for word in "good bad long old new sad sea sky".split()]
+TEXTS = [
+    f"The {word} story of a village"
+    for word in ["good", "bad", "long", "old", "new", "sad", "sea", "sky"]
+]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,9 @@ def test_a_row_that_breaks_the_model_costs_its_neighbours_nothing(student: Stude
 
 
 @pytest.mark.parametrize("answer", [float("nan"), float("inf"), -float("inf")])
-def test_a_score_that_is_not_finite_is_a_fault_not_a_number(student: Student, answer: float) -> None:
+def test_a_score_that_is_not_finite_is_a_fault_not_a_number(
+    student: Student, answer: float
+) -> None:
     """Never null, never 0."""
     engine = Engine({"uplifting": poisoned(student, TEXTS[0], answer)}, 4_096)
 
@@ -78,7 +83,7 @@ def test_a_dead_device_is_not_the_articles_fault(student: Student) -> None:
     """The future raises, and no row is blamed."""
 
     class Dead:
-        def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+        def __call__(self, _: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
             raise RuntimeError("device lost")
 
     engine = Engine({"uplifting": replace(student, forward=Dead())}, 4_096)
@@ -88,7 +93,7 @@ def test_a_dead_device_is_not_the_articles_fault(student: Student) -> None:
 
 
 def test_a_second_filter_costs_its_forward_pass_and_no_second_tokenisation(
-    student: Student, sustainability: Filter, tiny_student: Path, tmp_path: Path
+    student: Student, sustainability: Filter, tmp_path: Path
 ) -> None:
     """Students that read alike share the tokens; each scores only what it is asked for."""
     base = Path(student.manifest.base.name)

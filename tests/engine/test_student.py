@@ -51,12 +51,16 @@ def test_merged_scores_are_those_of_unmerged_peft(tiny_qwen: Path, uplifting: Fi
     """A Qwen2 student's folder opens with plain PEFT as a sequence classifier."""
     student = load_student(uplifting, tiny_qwen)
     base = json.loads((tiny_qwen / "student.json").read_text())["base"]["name"]
-    plain = AutoModelForSequenceClassification.from_pretrained(base, num_labels=8, dtype=torch.float32)
+    plain = AutoModelForSequenceClassification.from_pretrained(
+        base, num_labels=8, dtype=torch.float32
+    )
     peft = PeftModel.from_pretrained(plain, tiny_qwen).eval()
     tokens = student.tokeniser.encode(TEXTS)
 
     with torch.inference_mode():
-        reference = np.stack([peft(input_ids=torch.tensor([t.ids])).logits[0].numpy() for t in tokens])
+        reference = np.stack(
+            [peft(input_ids=torch.tensor([t.ids])).logits[0].numpy() for t in tokens]
+        )
 
     assert np.abs(scores(student, TEXTS) - reference).max() < 1e-3
     assert np.ptp(reference, axis=0).min() > 0.1, "the texts must differ for this to mean anything"
@@ -128,8 +132,18 @@ def poison(tensors: dict[str, torch.Tensor]) -> None:
         (lambda f: (f / "student.json").write_text("{"), "student.json"),
         (lambda f: edit_json(f / "adapter_config.json", use_dora=True), "use_dora"),
         (lambda f: edit_json(f / "adapter_config.json", r="many"), "not a LoRA configuration"),
-        (lambda f: edit_json(f / "student.json", base={"name": "package:nope_x", "revision": "1"}), "pip install"),
-        (lambda f: edit_json(f / "student.json", base={"name": "no/such/folder", "revision": "1"}), "STUDENT__BASE"),
+        (
+            lambda f: edit_json(
+                f / "student.json", base={"name": "package:nope_x", "revision": "1"}
+            ),
+            "pip install",
+        ),
+        (
+            lambda f: edit_json(
+                f / "student.json", base={"name": "no/such/folder", "revision": "1"}
+            ),
+            "STUDENT__BASE",
+        ),
     ],
 )
 def test_a_damaged_folder_is_refused_with_what_is_wrong(
@@ -199,7 +213,15 @@ def test_the_missions_student_has_the_published_number_of_parameters(
                 "rank": 16,
                 "alpha": 32,
                 "dropout": 0.05,
-                "targets": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+                "targets": [
+                    "q_proj",
+                    "k_proj",
+                    "v_proj",
+                    "o_proj",
+                    "gate_proj",
+                    "up_proj",
+                    "down_proj",
+                ],
             },
             "fit": {
                 "epochs": 5,

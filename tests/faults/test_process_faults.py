@@ -108,7 +108,9 @@ def test_a_second_worker_in_the_same_slot_fences_the_first(stream: Stream) -> No
     assert_exactly_once(stream)
 
 
-def test_a_worker_that_was_away_longer_than_its_session_commits_nothing_late(stream: Stream) -> None:
+def test_a_worker_that_was_away_longer_than_its_session_commits_nothing_late(
+    stream: Stream,
+) -> None:
     """SIGSTOP beyond the session: another takes over, and the sleeper's work is void."""
     stream.produce(raw_records(RECORDS, keys=300))
     sleeper = stream.start_worker("a")

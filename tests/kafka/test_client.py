@@ -37,11 +37,17 @@ def test_the_new_group_protocol_omits_what_it_forbids() -> None:
     config = Cluster("b:1", {"group.protocol": "consumer"}).consumer("g")
 
     assert config["group.protocol"] == "consumer"
-    assert not {"session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"} & set(config)
+    assert not {
+        "session.timeout.ms",
+        "heartbeat.interval.ms",
+        "partition.assignment.strategy",
+    } & set(config)
     Consumer(config).close()
 
 
-@pytest.mark.parametrize("options", [{}, {"group.protocol": "consumer"}, {"compression.type": "zstd"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"group.protocol": "consumer"}, {"compression.type": "zstd"}]
+)
 def test_librdkafka_accepts_every_configuration_without_a_warning(
     options: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,7 +95,9 @@ CONDITIONS = st.recursive(
 
 
 @given(CONDITIONS, st.lists(st.integers(0, 10), min_size=3, max_size=3))
-def test_the_canonical_text_of_a_condition_means_the_same(condition: And, scores: list[int]) -> None:
+def test_the_canonical_text_of_a_condition_means_the_same(
+    condition: And, scores: list[int]
+) -> None:
     """What the filter hash is made of can be read back."""
     named = values(agency=scores[0], wonder=scores[1], average=scores[2])
 

@@ -20,7 +20,9 @@ def risk_rules(investment_risk: Filter) -> ContentRules:
     return ContentRules([investment_risk.definition])
 
 
-def names(rules: ContentRules, text: str, title: str | None = None, url: str | None = None) -> set[str]:
+def names(
+    rules: ContentRules, text: str, title: str | None = None, url: str | None = None
+) -> set[str]:
     return set(rules.met(text, title, url)[0].names)
 
 
@@ -33,7 +35,10 @@ def names(rules: ContentRules, text: str, title: str | None = None, url: str | N
         ("corporate_finance", "Der Aktienkurs fiel nach den Quartalszahlen."),
         ("corporate_finance", "La start-up annonce une levée de fonds de 12 millions d'euros."),
         ("corporate_finance", "La empresa prepara su salida a bolsa."),
-        ("military_security", "The ministry doubled its defence spending and ordered fighter jets."),
+        (
+            "military_security",
+            "The ministry doubled its defence spending and ordered fighter jets.",
+        ),
         ("military_security", "Het ministerie van Defensie stuurt troepen naar de grens."),
         ("military_security", "Die Bundeswehr verlegt Kampfjets an die Grenze."),
         ("military_security", "Le budget de la défense augmente de dix pour cent."),
@@ -52,11 +57,20 @@ def test_a_rule_catches_its_kind_of_news(rules: ContentRules, rule: str, text: s
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        ("corporate_finance", "The village shares its harvest; profit is not the point of trading seeds."),
+        (
+            "corporate_finance",
+            "The village shares its harvest; profit is not the point of trading seeds.",
+        ),
         ("corporate_finance", "An employee-owned printer paid its first dividend to the workers."),
-        ("corporate_finance", "Een coöperatie zonder winstoogmerk doet een beroep op aandeelhouders."),
+        (
+            "corporate_finance",
+            "Een coöperatie zonder winstoogmerk doet een beroep op aandeelhouders.",
+        ),
         ("corporate_finance", "Die Genossenschaft zahlt ihren Mitgliedern eine Dividende."),
-        ("corporate_finance", "L'association à but non lucratif remercie ses actionnaires solidaires."),
+        (
+            "corporate_finance",
+            "L'association à but non lucratif remercie ses actionnaires solidaires.",
+        ),
         ("military_security", "She held the child in her arms while the band played."),
         ("military_security", "Troops withdrew after the ceasefire, and peacekeepers moved in."),
         ("military_security", "Na het staakt-het-vuren trokken de troepen zich terug."),
@@ -80,7 +94,11 @@ def test_a_rule_leaves_other_news_alone(rules: ContentRules, rule: str, text: st
         ("affiliate_promotion", "Bon plan", "Voici un code promo pour la rentrée."),
         ("clickbait_title", "Market CRASH ahead!!", "x"),
         ("clickbait_title", "This secret stock 🚀 will make you rich", "x"),
-        ("academic_paper", "A bound", "arXiv:2506.22200v5 Announce Type: new Abstract: We prove it."),
+        (
+            "academic_paper",
+            "A bound",
+            "arXiv:2506.22200v5 Announce Type: new Abstract: We prove it.",
+        ),
         ("stock_picking", "Picks", "Three stocks to buy now; analysts raised the price target."),
         ("stock_picking", "Tipps", "Unsere Aktientipps mit Kursziel."),
         ("get_rich_speculation", "Crypto", "This altcoin could be the next bitcoin: 100x gains."),

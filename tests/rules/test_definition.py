@@ -98,8 +98,10 @@ def test_comments_and_descriptions_change_no_hash_and_rules_only_the_filters(
     reworded = load_folder(
         edited(
             "uplifting/v4",
-            lambda text: "# a remark\n"
-            + text.replace("whatever the tone it is told in", "not how it is told"),
+            lambda text: (
+                "# a remark\n"
+                + text.replace("whatever the tone it is told in", "not how it is told")
+            ),
         )
     )
     assert (reworded.filter_hash, reworded.label_hash) == (

@@ -42,7 +42,9 @@ def decide_uplifting(scores: Sequence[float], rules: set[str]) -> tuple[str, flo
     if "business_news" in rules and benefit < 6:
         limits["business_news"] = 4_000_000
     score = min([average, *limits.values()])
-    tier = "impact" if score >= 7_000_000 else "connection" if score >= 4_000_000 else "not_uplifting"
+    tier = (
+        "impact" if score >= 7_000_000 else "connection" if score >= 4_000_000 else "not_uplifting"
+    )
     return tier, score / 1e6, {name for name, limit in limits.items() if limit < average}
 
 
@@ -121,7 +123,7 @@ def test_an_articles_decision_does_not_depend_on_its_batch(
     assert together.tier[at] == alone.tier[0]
 
 
-def test_a_record_alone_reproduces_its_decision(uplifting: Filter) -> None:
+def test_a_record_alone_reproduces_its_decision() -> None:
     """Rounding a published score again changes nothing."""
     raw = np.random.default_rng(1).uniform(-1, 11, (500, 8))
 

@@ -6,10 +6,37 @@ import json
 import random
 from collections.abc import Iterator
 
-WORDS = (
-    "village river school nurse farmer court market share price army peace solar wind battery "
-    "forest ocean vaccine music people build open plant heal repair teach win lose rise fall"
-).split()
+WORDS = [
+    "village",
+    "river",
+    "school",
+    "nurse",
+    "farmer",
+    "court",
+    "market",
+    "share",
+    "price",
+    "army",
+    "peace",
+    "solar",
+    "wind",
+    "battery",
+    "forest",
+    "ocean",
+    "vaccine",
+    "music",
+    "people",
+    "build",
+    "open",
+    "plant",
+    "heal",
+    "repair",
+    "teach",
+    "win",
+    "lose",
+    "rise",
+    "fall",
+]
 BAD = (b"{", b"null", b'{"title": 5}', b'{"id": true, "title": "x"}', b"\xff\xfe", b"{}")
 
 

@@ -44,7 +44,11 @@ def newsieve_train(*arguments: str) -> Result:
 
 
 def _run(
-    main: Callable[[], None], name: str, arguments: tuple[str, ...], stdin: bytes, env: Mapping[str, str]
+    main: Callable[[], None],
+    name: str,
+    arguments: tuple[str, ...],
+    stdin: bytes,
+    env: Mapping[str, str],
 ) -> Result:
     out, err = io.BytesIO(), io.StringIO()
     code = 0

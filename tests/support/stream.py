@@ -54,7 +54,9 @@ class Stream:
                 self.raw.add((message.partition(), message.offset()))
 
         for key, value in records:
-            producer.produce(self.raw_topic, value, key, headers=headers or [], on_delivery=delivered)
+            producer.produce(
+                self.raw_topic, value, key, headers=headers or [], on_delivery=delivered
+            )
             producer.poll(0)
         assert producer.flush(30) == 0
 
@@ -70,8 +72,12 @@ class Stream:
     def committed(self) -> dict[int, int]:
         """The group's committed offsets of the raw topic."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.prefix})
-        partitions = consumer.list_topics(self.raw_topic, timeout=20).topics[self.raw_topic].partitions
-        found = consumer.committed([TopicPartition(self.raw_topic, p) for p in partitions], timeout=20)
+        partitions = (
+            consumer.list_topics(self.raw_topic, timeout=20).topics[self.raw_topic].partitions
+        )
+        found = consumer.committed(
+            [TopicPartition(self.raw_topic, p) for p in partitions], timeout=20
+        )
         consumer.close()
         return {item.partition: item.offset for item in found if item.offset >= 0}
 

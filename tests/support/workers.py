@@ -33,7 +33,9 @@ class WorkerProcess:
         """Wait until the log has this text."""
         deadline = time.monotonic() + seconds
         while text not in self.text():
-            assert self.process.poll() is None, f"ended {self.process.returncode}: {self.text()[-2_000:]}"
+            assert self.process.poll() is None, (
+                f"ended {self.process.returncode}: {self.text()[-2_000:]}"
+            )
             assert time.monotonic() < deadline, f"no {text!r} in: {self.text()[-2_000:]}"
             time.sleep(0.1)
 
@@ -64,7 +66,9 @@ def environment(
     return {
         "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
         "NEWSIEVE_KAFKA__TOPIC_PREFIX": prefix,
-        "NEWSIEVE_STUDENT__FOLDERS": json.dumps({name: str(path) for name, path in students.items()}),
+        "NEWSIEVE_STUDENT__FOLDERS": json.dumps(
+            {name: str(path) for name, path in students.items()}
+        ),
         "NEWSIEVE_STUDENT__THREADS": "1",
         "NEWSIEVE_WORKER__FILTERS": ",".join(students),
         "NEWSIEVE_WORKER__GROUP": prefix,

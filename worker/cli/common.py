@@ -21,7 +21,9 @@ from worker.settings import Settings, load_settings
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings; default newsieve.toml if there is one."),
+    typer.Option(
+        "--config", metavar="FILE", help="Settings; default newsieve.toml if there is one."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
@@ -94,6 +96,5 @@ def open_input(file: str) -> Iterator[IO[bytes]]:
 def lines_of(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Numbered lines, 0-based, ended by \\n only. Blank ones are skipped but counted."""
     for number, line in enumerate(stream):
-        line = line.removesuffix(b"\n")
         if line.strip():
-            yield number, line
+            yield number, line.removesuffix(b"\n")

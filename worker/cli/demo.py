@@ -37,7 +37,7 @@ def demo(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Find or start a broker, score articles with every filter that has a student, say what came out.
+    """Find or start a broker, score articles with all filters that have a student, say what came.
 
     The broker: the one NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS names, else Docker's, else Apache Kafka
     on this machine's Java. On a broker that others use set NEWSIEVE_KAFKA__TOPIC_PREFIX.

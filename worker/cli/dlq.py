@@ -76,7 +76,8 @@ def replay(
     since: SinceOption = None,
     until: UntilOption = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=0.001, metavar="N", help="Letters a second at most.")
+        float | None,
+        typer.Option("--rate", min=0.001, metavar="N", help="Letters a second at most."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:

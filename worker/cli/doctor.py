@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import typer
@@ -139,7 +140,7 @@ def _rise_within(labels: float) -> str:
     largest = LABELS_TO_DETECT[-1]
     if labels < largest[1]:
         return f"none below +{largest[0]}"
-    for (small, many), (large, few) in zip(LABELS_TO_DETECT, LABELS_TO_DETECT[1:], strict=False):
+    for (small, many), (large, few) in pairwise(LABELS_TO_DETECT):
         if few <= labels <= many:
             share = math.log(labels / few) / math.log(many / few)
             return f"+{math.exp(math.log(large) + share * math.log(small / large)):.2f}"

@@ -13,6 +13,7 @@ from worker.codec.decode import DecodePolicy, RawRecord, decode
 from worker.errors import RecordError
 from worker.rules.catalogue import Filter, available, load
 from worker.rules.content import ContentRules
+from worker.rules.definition import Rule
 
 MAX_BYTES: Final = 4_000_000
 RARE, COMMON = 0.002, 0.15  # a text rule outside these is broken rather than selective
@@ -77,7 +78,10 @@ def show(filter_: FilterArgument, json: JsonOption = False) -> None:
     show_table(
         "",
         ["tier", "when", "published"],
-        [(t.name, t.when or "all the rest", "yes" if t.published else "") for t in definition.tiers],
+        [
+            (t.name, t.when or "all the rest", "yes" if t.published else "")
+            for t in definition.tiers
+        ],
     )
     if definition.rules:
         say("")
@@ -92,7 +96,8 @@ def show(filter_: FilterArgument, json: JsonOption = False) -> None:
 def check(
     filter_: FilterArgument,
     articles: Annotated[
-        Path | None, typer.Option("--articles", metavar="FILE", help="JSON Lines to try the rules on.")
+        Path | None,
+        typer.Option("--articles", metavar="FILE", help="JSON Lines to try the rules on."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -111,9 +116,17 @@ def check(
             say(f"{chosen.reference} is valid")
         return
     total, bad, met, blocked = _count(chosen, str(articles))
-    rows = [_rate(rule.name, bool(rule.patterns), met, blocked, total) for rule in chosen.definition.rules]
+    rows = [_rate(rule, met, blocked, total) for rule in chosen.definition.rules]
     if json:
-        show_json({"filter": chosen.reference, "valid": True, "articles": total, "bad": bad, "rules": rows})
+        show_json(
+            {
+                "filter": chosen.reference,
+                "valid": True,
+                "articles": total,
+                "bad": bad,
+                "rules": rows,
+            }
+        )
         return
     say(f"{chosen.reference} is valid; its rules on {total} articles ({bad} unreadable lines):")
     show_table(
@@ -158,11 +171,14 @@ def _count(filter_: Filter, file: str) -> tuple[int, int, Counter[str], Counter[
     return total, bad, met, blocked
 
 
-def _rate(
-    name: str, reads_text: bool, met: Counter[str], blocked: Counter[str], total: int
-) -> dict[str, Any]:
-    meets = met[name] / total if total else 0.0
+def _rate(rule: Rule, met: Counter[str], blocked: Counter[str], total: int) -> dict[str, Any]:
+    meets = met[rule.name] / total if total else 0.0
     remark = ""
-    if reads_text and total and not RARE <= meets <= COMMON:
+    if rule.patterns and total and not RARE <= meets <= COMMON:
         remark = "fires too rarely" if meets < RARE else "fires too often"
-    return {"rule": name, "meets": meets, "blocks": blocked[name] / max(total, 1), "note": remark}
+    return {
+        "rule": rule.name,
+        "meets": meets,
+        "blocks": blocked[rule.name] / max(total, 1),
+        "note": remark,
+    }

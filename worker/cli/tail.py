@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_
 import sys
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -34,14 +35,9 @@ def tail(
     Example: newsieve tail articles.tier.uplifting.impact --from-beginning --until-end
     """
     settings = read_settings(config)
-    shown = 0
-    for found in read(
-        cluster(settings), topic, from_beginning=from_beginning, until_end=until_end
-    ):
-        _show(found, as_json=json)
-        shown += 1
-        if shown == count:
-            return
+    found = read(cluster(settings), topic, from_beginning=from_beginning, until_end=until_end)
+    for record in islice(found, count):
+        _show(record, as_json=json)
 
 
 def _show(found: Found, *, as_json: bool) -> None:

@@ -41,7 +41,9 @@ def tier(
         lines = lines_of(stream)
         while batch := list(islice(lines, BATCH_LINES)):
             parsed = [_parse(line, chosen) for _, line in batch]
-            decided = iter(_decide(chosen, [item for item in parsed if isinstance(item, ScoreObject)]))
+            decided = iter(
+                _decide(chosen, [item for item in parsed if isinstance(item, ScoreObject)])
+            )
             for (number, _), item in zip(batch, parsed, strict=True):
                 if isinstance(item, RecordError):
                     any_bad = True

@@ -18,6 +18,7 @@ from worker.errors import RecordError
 
 FILTER: Final = f"{HEADER_PREFIX}filter"
 ATTEMPTS: Final = f"{HEADER_PREFIX}attempts"
+MAX_COUNT_DIGITS: Final = 9
 MAX_MESSAGE_CHARACTERS: Final = 1_000  # of an error, which may quote its text
 
 
@@ -38,7 +39,12 @@ class Place(NamedTuple):
 
 
 def dead_letter(
-    record: RawRecord, place: Place, error: RecordError, filter_name: str | None, writer: Writer, now: str
+    record: RawRecord,
+    place: Place,
+    error: RecordError,
+    filter_name: str | None,
+    writer: Writer,
+    now: str,
 ) -> OutRecord:
     """The dead letter of one (raw record, filter), or of the record when `filter_name` is None."""
     facts = {
@@ -90,7 +96,8 @@ def replay(record: RawRecord, topic: str) -> OutRecord:
 def attempts(headers: Headers | None) -> int:
     """How often this record has failed already."""
     value = header(headers, ATTEMPTS)
-    return int(value) if value is not None and value.isdigit() and len(value) < 10 else 0
+    is_count = value is not None and value.isdigit() and len(value) <= MAX_COUNT_DIGITS
+    return int(value or 0) if is_count else 0
 
 
 def only_filter(headers: Headers | None) -> str | None:

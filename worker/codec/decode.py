@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from worker.codec.json_text import parse, parse_exactly
-from worker.errors import InvalidContent, InvalidId, InvalidJson, InvalidTitle, NoText, NotAnObject
+from worker.errors import InvalidContent, InvalidId, InvalidJson, InvalidTitle, NotAnObject, NoText
 from worker.rules.article import Article
 from worker.rules.text import content_hash, render
 
@@ -115,7 +115,7 @@ def _exact_id(value: bytes, inexact: float) -> Any:
     data = exact.get("data")
     for facts in (exact, data if isinstance(data, dict) else {}):
         candidate = facts.get("id")
-        if type(candidate) in (int, float) and float(candidate) == inexact:
+        if isinstance(candidate, int | float) and float(candidate) == inexact:
             return candidate
     return inexact
 

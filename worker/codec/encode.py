@@ -136,9 +136,7 @@ class FilterEncoder:
         if tier_topic:
             whole = {**facts, "article": {**who, "content": article.content}}
             found.append(
-                self._record(
-                    tier_topic, events.TIERED, "scored", tier, record, article, whole, now
-                )
+                self._record(tier_topic, events.TIERED, "scored", tier, record, article, whole, now)
             )
         if chosen.selected:
             found.append(self._oracle_request(record, article, met, facts, now))
@@ -232,7 +230,9 @@ def identity(article: Article) -> dict[str, Any]:
 
 def event_id(name: str) -> bytes:
     """The UUIDv5 of a name in newsieve's namespace (RFC 9562, section 5.5), as text."""
-    digest = bytearray(hashlib.sha1(EVENT_NAMESPACE + name.encode(), usedforsecurity=False).digest())
+    digest = bytearray(
+        hashlib.sha1(EVENT_NAMESPACE + name.encode(), usedforsecurity=False).digest()
+    )
     digest[6] = digest[6] & 0x0F | 0x50  # version 5
     digest[8] = digest[8] & 0x3F | 0x80  # the RFC's variant
     text = digest.hex()

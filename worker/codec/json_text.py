@@ -64,12 +64,12 @@ def _without_lone_surrogates(facts: dict[str, Any]) -> dict[str, Any]:
 def _require_shallow(text: str) -> None:
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
-        token = match[0]
-        if token in "[{":
+        mark = match[0]
+        if mark in "[{":
             depth += 1
             if depth > MAX_NESTING:
                 raise NestedTooDeep(f"nested more than {MAX_NESTING} deep")
-        elif token in "]}":
+        elif mark in "]}":
             depth -= 1
 
 

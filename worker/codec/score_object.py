@@ -21,9 +21,7 @@ class ScoreObject(NamedTuple):
     rules: frozenset[str]
 
 
-def parse_score_object(
-    line: bytes, dimensions: Sequence[str], rules: Sequence[str]
-) -> ScoreObject:
+def parse_score_object(line: bytes, dimensions: Sequence[str], rules: Sequence[str]) -> ScoreObject:
     """Raises RecordError: nothing is filled in, nothing is converted."""
     facts = parse(line, MAX_BYTES)
     if not isinstance(facts, dict):

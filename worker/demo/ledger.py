@@ -45,7 +45,9 @@ class Ledger:
 
     @property
     def doubled(self) -> int:
-        return sum(count - 1 for seen in self._seen.values() for count in seen.values() if count > 1)
+        return sum(
+            count - 1 for seen in self._seen.values() for count in seen.values() if count > 1
+        )
 
     @property
     def is_complete(self) -> bool:

@@ -93,5 +93,3 @@ def _start(
             start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
         )
     return WorkerProcess(process, log)
-
-

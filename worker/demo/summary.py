@@ -34,11 +34,12 @@ def further_commands(run: DemoRun, *, is_kept: bool) -> str:
     lines += ["  newsieve dlq list", "  newsieve doctor"]
     if is_kept:
         variables = "\n".join(f"  export {k}='{v}'" for k, v in run.environment().items())
-        return "\n".join(
-            ["Everything stays until Ctrl-C. In another terminal:", variables, *lines]
-        )
+        return "\n".join(["Everything stays until Ctrl-C. In another terminal:", variables, *lines])
     return "\n".join(
-        ["To look around, run `newsieve demo --keep` and, in another terminal, what it says:", *lines]
+        [
+            "To look around, run `newsieve demo --keep` and, in another terminal, what it says:",
+            *lines,
+        ]
     )
 
 

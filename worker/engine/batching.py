@@ -96,6 +96,6 @@ def _search(
 def _attempt(forward: Callable[[Sequence[int]], None], rows: Sequence[int]) -> Exception | None:
     try:
         forward(rows)
-    except Exception as error:  # whatever the model raises: the search decides whose fault it is
+    except Exception as error:  # noqa: BLE001 - whatever the model raises: the search decides whose fault it is
         return error
     return None

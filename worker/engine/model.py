@@ -25,10 +25,11 @@ class StudentModel(nn.Module):
 
     def __init__(self, backbone: nn.Module, pooling: Pooling, outputs: int, *, bias: bool) -> None:
         super().__init__()
-        self.config: Any = backbone.config
+        config: Any = backbone.config
+        self.config = config
         self.model = backbone
         self.pooling = pooling
-        self.score = nn.Linear(int(self.config.hidden_size), outputs, bias=bias)
+        self.score = nn.Linear(int(config.hidden_size), outputs, bias=bias)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(N, T) ids, padded on the right, and their mask, to (N, D) raw scores.

@@ -33,7 +33,8 @@ class ReferenceForward:
                     ids.to(self._device, non_blocking=True),
                     mask.to(self._device, non_blocking=True),
                 )
-                return scores.double().cpu().numpy()
+                found: npt.NDArray[np.float64] = scores.double().cpu().numpy()
+                return found
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemory(str(error)) from error

@@ -65,7 +65,11 @@ class Student:
 
 
 def load_student(
-    filter_: Filter, folder: Path, *, base: str | None = None, device: str = "auto",
+    filter_: Filter,
+    folder: Path,
+    *,
+    base: str | None = None,
+    device: str = "auto",
     dtype: Dtype = "auto",
 ) -> Student:
     """Load, merge, check. `base` overrides the base model's name.

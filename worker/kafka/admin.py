@@ -76,9 +76,7 @@ class TopicAdmin:
         self, topics: Sequence[Topic], partitions: dict[str, int]
     ) -> list[Difference]:
         found = []
-        resources = {
-            ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in topics
-        }
+        resources = {ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in topics}
         if not resources:
             return []
         for resource, future in self._admin.describe_configs(list(resources)).items():
@@ -96,7 +94,9 @@ class TopicAdmin:
             try:
                 actual = {key: entry.value for key, entry in future.result(ADMIN_SECONDS).items()}
             except KafkaException as failure:
-                raise TopicsWrong(f"cannot read {topic.name}'s settings: {failure.args[0]}") from None
+                raise TopicsWrong(
+                    f"cannot read {topic.name}'s settings: {failure.args[0]}"
+                ) from None
             found += _compare(topic, actual)
         return found
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from confluent_kafka import KafkaException
 
@@ -99,7 +99,9 @@ def require_java() -> None:
 class JavaBroker:
     """Apache Kafka in a process of its own, that can be stopped, killed, stalled, started again."""
 
-    def __init__(self, settings: Mapping[str, str] | None = None, say: Say = lambda _: None) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, say: Say = lambda _: None
+    ) -> None:
         self._libraries = _libraries(say)
         self._folder = Path(tempfile.mkdtemp(prefix="newsieve-kafka-"))
         self._port, controller_port = free_port(), free_port()
@@ -127,7 +129,9 @@ class JavaBroker:
             self._java("kafka.tools.StorageTool", *arguments), capture_output=True, check=False
         )
         if done.returncode != 0:
-            raise BrokerMissing(f"Kafka could not format its storage: {done.stderr.decode()[-500:]}")
+            raise BrokerMissing(
+                f"Kafka could not format its storage: {done.stderr.decode()[-500:]}"
+            )
         self.start()
         return self
 
@@ -143,7 +147,7 @@ class JavaBroker:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call, no locks
             )
         process = self._process
         require_answer(
@@ -216,7 +220,7 @@ def _libraries(say: Say) -> Path:
     """The folder with Kafka's jars, fetched by Maven once per version."""
     require_java()
     namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
-    version = ElementTree.parse(POM).findtext("m:properties/m:kafka.version", "", namespace)  # noqa: S314
+    version = ET.parse(POM).findtext("m:properties/m:kafka.version", "", namespace)  # noqa: S314
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "newsieve" / f"kafka-{version}"
     if folder.is_dir():

@@ -79,9 +79,7 @@ class DeadLetters:
                 known = replayed.get(found.partition)
                 yield Letter(found, why, known is not None and found.offset in known)
 
-    def replay(
-        self, selection: Selection, per_second: float | None, now: Callable[[], str]
-    ) -> int:
+    def replay(self, selection: Selection, per_second: float | None, now: Callable[[], str]) -> int:
         """Put selected letters back that never were; return how many.
 
         Raises Fenced when another replay takes over, Transient or OutcomeUnknown when the broker

@@ -52,7 +52,9 @@ class Feeder:
         while True:
             self._raise_failure()
             try:
-                self._producer.produce(self.topic, value=value, key=key, on_delivery=self._delivered)
+                self._producer.produce(
+                    self.topic, value=value, key=key, on_delivery=self._delivered
+                )
                 self._producer.poll(0)
                 return
             except BufferError:

@@ -106,7 +106,7 @@ class Intake:
         self.rewind()
 
     def group_metadata(self) -> bytes | None:
-        """What fences a commit, or None while we are no member: Kafka would accept that unfenced."""
+        """What fences a commit. None while we are no member: Kafka would accept that, unfenced."""
         metadata: bytes = self._consumer.consumer_group_metadata()
         generation, member = _generation_and_member(metadata)
         return metadata if generation >= 0 and member else None

@@ -35,7 +35,9 @@ def missing_rights(
             found.append((f"{topic}: {failure.args[0].str()}", f"{allow} --topic {topic}"))
             continue
         if AclOperation[wanted] not in allowed and AclOperation.ALL not in allowed:
-            found.append((f"may not {wanted} {topic}", f"{allow} --operation {wanted} --topic {topic}"))
+            found.append(
+                (f"may not {wanted} {topic}", f"{allow} --operation {wanted} --topic {topic}")
+            )
     refused = _transactions_refused(cluster, group)
     if refused is not None:
         grant = f"{allow} --operation WRITE --resource-pattern-type prefixed"

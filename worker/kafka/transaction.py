@@ -28,13 +28,14 @@ from worker.errors import (
 from worker.kafka.client import MAX_MESSAGE_BYTES, OPERATION_SECONDS, Partition, topic_partition
 
 RECREATIONS_PER_MINUTE: Final = 5
+A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
 QUEUE_POLL_SECONDS: Final = 0.05
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 
 _FENCED_CODES: Final = frozenset(
     {
-        KafkaError._FENCED,
+        KafkaError._FENCED,  # noqa: SLF001 - its public name
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.PRODUCER_FENCED,
     }
@@ -47,8 +48,6 @@ _REFUSED_CODES: Final = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
-
-
 
 
 class Publisher:
@@ -105,7 +104,11 @@ class Publisher:
         while True:
             try:
                 producer.produce(
-                    record.topic, value=record.value, key=record.key, headers=record.headers, **extra
+                    record.topic,
+                    value=record.value,
+                    key=record.key,
+                    headers=record.headers,
+                    **extra,
                 )
                 return
             except BufferError:
@@ -210,7 +213,7 @@ class Publisher:
     def _replace(self, reason: str) -> NoReturn:
         """A late answer to the old producer's call must not reach a later transaction."""
         now = time.monotonic()
-        self._replaced_at = [at for at in self._replaced_at if now - at < 60] + [now]
+        self._replaced_at = [at for at in self._replaced_at if now - at < A_MINUTE] + [now]
         if len(self._replaced_at) > RECREATIONS_PER_MINUTE:
             raise TooManyRecreations(
                 f"the producer was replaced {RECREATIONS_PER_MINUTE} times within a minute; "
@@ -229,7 +232,9 @@ class Publisher:
             if event_id is not None:
                 self._too_large.add(event_id)
             else:
-                self._refusal = f"topic {message.topic()} takes no dead letter of this size: {error}"
+                self._refusal = (
+                    f"topic {message.topic()} takes no dead letter of this size: {error}"
+                )
         elif error.code() in _REFUSED_CODES:
             self._refusal = f"topic {message.topic()}: {error}"
 

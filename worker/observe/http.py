@@ -25,7 +25,7 @@ class ObserveServer:
         }
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the base class's name
+            def do_GET(self) -> None:
                 page = pages.get(self.path.partition("?")[0])
                 status, body, kind = page() if page else (404, b"not found\n", "text/plain")
                 self.send_response(status)

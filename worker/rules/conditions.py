@@ -65,6 +65,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """The part does not hold."""
+
     part: Condition
 
     def holds(self, values: Values) -> Mask:
@@ -79,10 +81,13 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
+    """All parts hold."""
+
     parts: tuple[Condition, ...]
 
     def holds(self, values: Values) -> Mask:
-        return np.logical_and.reduce([part.holds(values) for part in self.parts])
+        found: Mask = np.logical_and.reduce([part.holds(values) for part in self.parts])
+        return found
 
     def names(self) -> Iterator[str]:
         for part in self.parts:
@@ -94,10 +99,13 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
+    """Some part holds."""
+
     parts: tuple[Condition, ...]
 
     def holds(self, values: Values) -> Mask:
-        return np.logical_or.reduce([part.holds(values) for part in self.parts])
+        found: Mask = np.logical_or.reduce([part.holds(values) for part in self.parts])
+        return found
 
     def names(self) -> Iterator[str]:
         for part in self.parts:

@@ -38,6 +38,8 @@ class Part(BaseModel):
 
 
 class Dimension(Part):
+    """One scored quality and its weight in the average."""
+
     name: Name
     weight: float = Field(ge=0, le=1)
     measures: str = Field(description="What it measures, for people.")
@@ -52,7 +54,7 @@ class Rule(Part):
     name: Name
     blocks: bool = False
     field: Literal["text", "title"] = Field(
-        "text", description="What patterns read: title and content, or the title alone."
+        default="text", description="What patterns read: title and content, or the title alone."
     )
     domains: list[str] = Field(default=[], description="Hosts, matched on a dot boundary.")
     patterns: list[str] = Field(default=[], description="RE2, case-insensitive.")
@@ -88,7 +90,7 @@ class Tier(Part):
     name: Name
     when: When | None = None
     published: bool = False
-    zero: bool = Field(False, description="The average and score of this tier are 0.")
+    zero: bool = Field(default=False, description="The average and score of this tier are 0.")
 
 
 class FilterDefinition(Part):
@@ -124,7 +126,9 @@ class FilterDefinition(Part):
         _require_unique("rule", self.rule_names)
         _require_unique("cap", [cap.rule for cap in self.caps])
         _require_unique("gate", [gate.name for gate in self.gates])
-        _require_unique("tier", [name for name, *_ in {(t.name, t.published, t.zero) for t in self.tiers}])
+        _require_unique(
+            "tier", [name for name, *_ in {(t.name, t.published, t.zero) for t in self.tiers}]
+        )
         total = sum(dimension.weight for dimension in self.dimensions)
         if abs(total - 1) > WEIGHT_SUM_TOLERANCE:
             raise ValueError(f"the weights sum to {total:.6g}, not 1")

@@ -27,7 +27,8 @@ NO_NAMES: Final[tuple[str, ...]] = ()
 
 def round_scores(raw: Floats) -> Floats:
     """Clamp to the scale and round once. Not-finite values stay what they are."""
-    return np.round(np.clip(raw, SCORE_MIN, SCORE_MAX), SCORE_DECIMALS)
+    clamped: Floats = np.clip(raw, SCORE_MIN, SCORE_MAX)
+    return clamped.round(SCORE_DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _published(averages: Floats) -> list[float]:
 def _names_of_limits(
     limits: dict[str, tuple[Mask, float]], average: Floats
 ) -> list[tuple[str, ...]]:
-    """For each article, the names whose condition holds and whose own limit is below its average."""
+    """For each article, the names that hold and whose own limit is below its average."""
     named = [NO_NAMES] * len(average)
     for name, (holds, limit) in limits.items():
         for row in np.flatnonzero(holds & (limit < average - AVERAGE_TOLERANCE)).tolist():
