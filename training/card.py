@@ -98,8 +98,9 @@ def _quality(metrics: dict[str, Any], judged: str, student: dict[str, Any]) -> s
     return "\n".join(
         [
             f"## Quality\n\nOn {student['articles']} articles, by {JUDGED[judged]}. Mean absolute "
-            f"error in score points; 95 % interval of this student's: {low:.3f} to {high:.3f}. "
-            f"With the texts shuffled against the labels it would be {student['shuffled_mae']:.3f}.\n",
+            f"error in score points; 95 % interval of this student's: {low:.3f} to "
+            f"{high:.3f}. With the texts shuffled against the labels it would be "
+            f"{student['shuffled_mae']:.3f}.\n",
             *table,
             "",
             *dimensions,

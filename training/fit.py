@@ -180,8 +180,8 @@ class _StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         self,
         model: nn.Module,
         inputs: dict[str, Tensor],
-        return_outputs: Any = False,
-        **_: Any,  # noqa: FBT002
+        return_outputs: Any = False,  # noqa: FBT002 - the base class's
+        **_: Any,
     ) -> Any:
         scores = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         loss = self._loss(scores, inputs["labels"])

@@ -108,8 +108,7 @@ def _read(
         first = "; ".join(f"{b['file']}:{b['line']} {b['field']}: {b['reason']}" for b in bad[:3])
         raise LabelsRefused(
             f"{len(bad)} of {total} rows are bad, more than the "
-            f"{recipe.labels.bad_rows_allowed:.0%} that the recipe allows (labels.bad_rows_allowed). "
-            f"The first: {first}"
+            f"{recipe.labels.bad_rows_allowed:.0%} that the recipe allows. The first: {first}"
         )
     counted = _counted_oracles(recipe, [label for _, labels in found for label in labels])
     rows = [
