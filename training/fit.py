@@ -7,6 +7,7 @@ cross-validation, one student a fold is trained to be judged, then the one to sh
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,15 @@ import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
-from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import (
+    EvalPrediction,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 
 from training.errors import FitFailed
 from training.recipe import Fit, Recipe
@@ -101,6 +110,10 @@ def _train(
         compute_metrics=_mean_absolute_error,
         callbacks=[history],
     )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if sys.stderr.isatty():
+        trainer.add_callback(_ProgressBar)
     trainer.train()
     _require_unchanged(model, trainable)
     _save(model, work / "adapter")
@@ -186,6 +199,13 @@ class _StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         scores = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         loss = self._loss(scores, inputs["labels"])
         return (loss, {"scores": scores}) if return_outputs else loss
+
+
+class _ProgressBar(ProgressCallback):  # type: ignore[misc]  # as above
+    """The bar alone: standard output is for results."""
+
+    def on_log(self, *_: Any, **__: Any) -> None:
+        """Nothing is printed; the history file has it."""
 
 
 class _History(TrainerCallback):  # type: ignore[misc]  # as above

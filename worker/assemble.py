@@ -143,6 +143,7 @@ class RunningWorker:
     worker: Worker
     server: ObserveServer
     watchdog: Watchdog
+    metrics: Metrics
 
 
 def make_worker(settings: Settings, path: ScoringPath) -> RunningWorker:
@@ -183,7 +184,7 @@ def make_worker(settings: Settings, path: ScoringPath) -> RunningWorker:
         lambda: intake.is_member,
     )
     _log.info("worker.assembled", slot=slot, observe_port=server.port, pid=os.getpid())
-    return RunningWorker(built, server, watchdog)
+    return RunningWorker(built, server, watchdog, metrics)
 
 
 def utc_now() -> str:

@@ -185,13 +185,9 @@ class Worker:
                 outcome = Outcome(outcome.filter, DEAD_LETTER, None, [], error)
         if outcome.error is None:
             return outcome
+        place = Place(*item.partition, item.offset)
         letter = dead_letter(
-            row.record,
-            Place(*item.partition, item.offset),
-            outcome.error,
-            outcome.filter,
-            self._writer,
-            self._now(),
+            row.record, place, outcome.error, outcome.filter, self._writer, self._now()
         )
         self._require_accepted(letter, item)
         return outcome._replace(records=[letter])

@@ -1,0 +1,54 @@
+"""sentry-arroyo, at least once: consume, produce, commit. Run in its own environment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from arroyo.backends.kafka import KafkaConsumer, KafkaPayload, KafkaProducer
+from arroyo.backends.kafka.configuration import build_kafka_configuration
+from arroyo.backends.kafka.configuration import build_kafka_consumer_configuration as consuming
+from arroyo.commit import CommitPolicy
+from arroyo.processing.processor import StreamProcessor
+from arroyo.processing.strategies import CommitOffsets, Produce, ProcessingStrategyFactory
+from arroyo.types import Commit, Partition, Topic
+from meter import Meter, read_task
+
+logging.disable(logging.ERROR)
+
+
+class Forward(ProcessingStrategyFactory[KafkaPayload]):
+    """Produce what comes, count what is committed."""
+
+    def __init__(self, producer: KafkaProducer, out: Topic) -> None:
+        self._producer, self._out = producer, out
+
+    def create_with_partitions(self, commit: Commit, _: Mapping[Partition, int]) -> Any:
+        return Produce(self._producer, self._out, CommitOffsets(commit), max_buffer_size=10_000)
+
+
+def main() -> None:
+    task = read_task()
+    brokers = {"bootstrap.servers": task.servers}
+    consumer = KafkaConsumer(consuming(brokers, group_id=task.group, auto_offset_reset="earliest"))
+    producer = KafkaProducer(
+        build_kafka_configuration(
+            brokers, override_params={"linger.ms": 5, "compression.type": "lz4"}
+        )
+    )
+    processor = StreamProcessor(
+        consumer, Topic(task.topic), Forward(producer, Topic(task.out)), CommitPolicy(0.4, 2_000)
+    )
+    meter = Meter()
+    while _committed(consumer) < task.records:
+        for _ in range(200):
+            processor._run_once()  # noqa: SLF001 - it has no public way to stop after a count
+    meter.report(task.records)
+
+
+def _committed(consumer: KafkaConsumer) -> int:
+    return sum(consumer.tell().values())
+
+
+main()

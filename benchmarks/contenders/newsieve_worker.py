@@ -1,0 +1,90 @@
+"""The worker's whole path with the uplifting filter, but for the model and the tokeniser."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from meter import Meter, Task, read_task
+
+from worker import assemble
+from worker.engine.scorer import FilterScores, Tokens
+from worker.rules.catalogue import load
+from worker.settings import load_settings
+
+FILTERS = ("uplifting", "sustainability", "investment_risk")
+STUDENT = "sha256:" + "0" * 64
+CHECK_SECONDS = 0.05
+
+
+class NoOp:
+    """A scorer that knows its answers beforehand: all tiers, all gates."""
+
+    def __init__(self) -> None:
+        self._scores = np.random.default_rng(0).uniform(0, 10, (100_000, 8))
+        self._tokens = [Tokens([0] * 200, truncated=False)] * 100_000
+        self._at = 0
+
+    def submit(
+        self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
+    ) -> Future[dict[str, FilterScores]]:
+        self._at = (self._at + len(texts)) % 90_000
+        done: Future[dict[str, FilterScores]] = Future()
+        done.set_result(
+            {
+                name: FilterScores(
+                    self._scores[self._at : self._at + len(rows)], self._tokens[: len(rows)], {}
+                )
+                for name, rows in wanted.items()
+            }
+        )
+        return done
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def main() -> None:
+    task = read_task()
+    filters = int(task.out)  # how many
+    environment = {
+        "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": task.servers,
+        "NEWSIEVE_KAFKA__TOPIC_PREFIX": task.topic.removesuffix(".raw"),
+        "NEWSIEVE_WORKER__GROUP": task.group,
+        "NEWSIEVE_WORKER__SLOT": "bench",
+        "NEWSIEVE_WORKER__DEAD_LETTER_RUN": "1000000",
+    }
+    settings = load_settings(None, environment)
+    identities = [assemble.StudentIdentity(load(name), STUDENT) for name in FILTERS[:filters]]
+    path = assemble.scoring_path(settings, identities, NoOp())
+    running = assemble.make_worker(settings, path)
+    stop = _StopAfter(running, task)
+    meter = Meter()
+    running.worker.run(stop)
+    meter.report(stop.records)
+
+
+class _StopAfter:
+    """Asks the metrics now and then whether all records are committed."""
+
+    def __init__(self, running: assemble.RunningWorker, task: Task) -> None:
+        self._registry = running.metrics.registry
+        self._wanted = task.records
+        self._asked_at = 0.0
+        self.records = 0
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._asked_at > CHECK_SECONDS:
+            self._asked_at = time.monotonic()
+            value = self._registry.get_sample_value("newsieve_records_total")
+            self.records = int(value or 0)
+        return self.records >= self._wanted
+
+
+main()

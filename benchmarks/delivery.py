@@ -1,0 +1,153 @@
+"""The worker's cost per record outside model and tokeniser, beside bare Kafka and its peers.
+
+    python -m benchmarks.delivery [--articles FILE] [--records N] [--rounds N] [--no-peers]
+
+newsieve decodes, checks, applies rules, tiers, samples, builds records with headers and commits
+transactions; the others move bytes. Contenders are processes of their own and take turns. Peers
+run in virtual environments of their own, made on first use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.raw_topic import SAMPLE, fill
+from benchmarks.report import publish, spread
+from worker.kafka.broker import find_or_start
+from worker.kafka.client import Cluster
+
+CONTENDERS = Path(__file__).parent / "contenders"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newsieve" / "peers"
+FILTERS = ("uplifting", "sustainability", "investment_risk")
+SECONDS = 300
+BARE = "bare confluent-kafka, transactions"
+OURS = "newsieve, uplifting"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A script, what it runs in, and what it promises."""
+
+    name: str
+    script: str
+    promise: str
+    package: str | None = None
+    out: str | None = None
+
+
+CONTENDING = (
+    Contender(BARE, "bare.py", "exactly once"),
+    Contender(OURS, "newsieve_worker.py", "exactly once", out="1"),
+    Contender("newsieve, three filters", "newsieve_worker.py", "exactly once", out="3"),
+    Contender("Quix Streams", "quix.py", "exactly once", "quixstreams==3.28.1"),
+    Contender("arroyo", "arroyo.py", "at least once", "sentry-arroyo==2.48.0"),
+    Contender(
+        "FastStream, batches", "faststream.py", "at least once", "faststream[confluent]==0.7.8"
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--articles", type=Path, default=SAMPLE)
+    parser.add_argument("--records", type=int, default=40_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--save")
+    options = parser.parse_args()
+    contending = [c for c in CONTENDING if c.package is None or not options.no_peers]
+    found: dict[str, list[dict[str, float]]] = {c.name: [] for c in contending}
+    with find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as broker:
+        cluster = Cluster(broker.bootstrap_servers, {})
+        prefix = fill(cluster, options.articles, options.records, FILTERS)
+        for _ in range(options.rounds):
+            for contender in contending:
+                found[contender.name].append(_run(contender, cluster, prefix, options.records))
+                sys.stderr.write(f"{contender.name}: {found[contender.name][-1]}\n")
+    publish(
+        "Cost per record outside model and tokeniser",
+        _table(contending, found, options),
+        options.save,
+    )
+
+
+def _run(contender: Contender, cluster: Cluster, prefix: str, records: int) -> dict[str, float]:
+    arguments = [
+        "--servers", cluster.bootstrap_servers,
+        "--topic", f"{prefix}.raw",
+        "--out", contender.out or f"{prefix}.shadow",
+        "--group", f"{prefix}-{secrets.token_hex(3)}",
+        "--records", str(records),
+    ]  # fmt: skip
+    done = subprocess.run(
+        [_python(contender), str(CONTENDERS / contender.script), *arguments],
+        env={**os.environ, "PYTHONPATH": str(CONTENDERS.parents[1])}
+        if not contender.package
+        else None,
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    reports = [line for line in done.stdout.splitlines() if line.startswith(b'{"records"')]
+    if not reports:
+        raise SystemExit(f"{contender.name} reported nothing:\n{done.stderr.decode()[-2_000:]}")
+    report: dict[str, float] = json.loads(reports[-1])
+    return report
+
+
+def _python(contender: Contender) -> str:
+    """This environment's Python, or the peer's own."""
+    if contender.package is None:
+        return sys.executable
+    folder = CACHE / contender.package.replace("==", "-").replace("[", "-").replace("]", "")
+    python = folder / "bin" / "python"
+    if not python.exists():
+        sys.stderr.write(f"installing {contender.package} …\n")
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", contender.package], check=True)
+    return str(python)
+
+
+def _table(
+    contending: list[Contender],
+    found: dict[str, list[dict[str, float]]],
+    options: argparse.Namespace,
+) -> list[str]:
+    lines = [
+        f"{options.records:,} records of `{options.articles.name}`, {options.rounds} rounds in turn; "
+        "medians, smallest and largest.",
+        "",
+        "| | promise | µs of CPU per record | records/s | peak MiB |",
+        "|---|---|---|---|---|",
+    ]
+    cpu = {
+        name: [1e6 * r["cpu_seconds"] / r["records"] for r in runs] for name, runs in found.items()
+    }
+    for contender in contending:
+        runs = found[contender.name]
+        rates = [run["records"] / run["wall_seconds"] for run in runs]
+        peaks = [run["peak_mib"] for run in runs]
+        lines.append(
+            f"| {contender.name} | {contender.promise} | {spread(cpu[contender.name])} | "
+            f"{spread(rates, 0)} | {spread(peaks, 0)} |"
+        )
+    ratio = statistics.median(cpu[OURS]) / statistics.median(cpu[BARE])
+    added = statistics.median(cpu[CONTENDING[2].name]) - statistics.median(cpu[OURS])
+    return [
+        *lines,
+        "",
+        f"newsieve costs {ratio:.2f} times the bare loop; two more filters add {added:.1f} µs.",
+    ]
+
+
+if __name__ == "__main__":
+    main()

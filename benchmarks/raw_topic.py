@@ -1,0 +1,29 @@
+"""A raw topic with as many records as a benchmark needs, from a file of articles."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from schemas.topics import topics
+from worker.cli.common import lines_of
+from worker.kafka.admin import TopicAdmin
+from worker.kafka.client import Cluster
+from worker.kafka.feed import Feeder
+from worker.rules.catalogue import load
+
+SAMPLE = Path(__file__).resolve().parents[1] / "worker" / "demo" / "articles.jsonl"
+
+
+def fill(cluster: Cluster, articles: Path, records: int, filters: Sequence[str]) -> str:
+    """Create a prefix's topics, produce so many records, return the prefix."""
+    prefix = f"bench-{secrets.token_hex(3)}"
+    tiers = {name: load(name).definition.published_tiers for name in filters}
+    TopicAdmin(cluster).create(topics(prefix, tiers))
+    with articles.open("rb") as stream:
+        lines = [line for _, line in lines_of(stream)]
+    with Feeder(cluster, f"{prefix}.raw") as feeder:
+        for number in range(records):
+            feeder.send(str(number).encode(), lines[number % len(lines)])
+    return prefix

@@ -1,0 +1,139 @@
+"""Every example of `--help` and every command of the README does what it says, on a real broker."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import training.cli
+import worker.cli
+from tests.support.articles import raw_records
+from tests.support.cli import newsieve
+from tests.support.stream import Stream
+from worker.kafka.broker import Broker
+from worker.rules.catalogue import load
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
+    """Each command's path and its click command."""
+
+    def walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(f"{path} {name}".strip(), inner)
+        if not getattr(command, "commands", None):
+            yield path, command
+
+    yield from walk("", typer.main.get_command(app))
+
+
+ALL = [
+    (name, path, command)
+    for name, app in (("newsieve", worker.cli.app), ("newsieve-train", training.cli.app))
+    for path, command in commands(app)
+]
+
+
+def example(command: Any) -> str:
+    found = re.search(r"Example: (.+)", command.help or "")
+    assert found, f"no example in {command.name}"
+    return found[1].strip()
+
+
+@pytest.mark.parametrize(("name", "path", "command"), ALL, ids=[f"{n} {p}" for n, p, _ in ALL])
+def test_every_command_has_an_example_and_every_option_a_help_text(
+    name: str, path: str, command: Any
+) -> None:
+    """The example is the command's own, and parses."""
+    assert example(command).startswith(f"{name} {path}")
+    arguments = example(command).split()[len(f"{name} {path}".split()) :]
+    command.make_context(path, arguments, resilient_parsing=False)
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and parameter.name != "help":
+            assert parameter.help, f"{path}: {parameter.name}"
+
+
+@pytest.fixture(scope="module")
+def playground(
+    broker: Broker, tmp_path_factory: pytest.TempPathFactory, tiny_student: Path
+) -> Iterator[Stream]:
+    """A running worker, articles in every state, scores in a file."""
+    folder = tmp_path_factory.mktemp("playground")
+    (folder / "articles.jsonl").write_bytes(
+        b"\n".join(
+            value for _, value in raw_records(60) if b"\n" not in value and value[:1] == b"{"
+        )
+    )
+    names = load("uplifting").definition.dimension_names
+    scores = [json.dumps(dict.fromkeys(names, level)) for level in range(11)]
+    (folder / "scores.jsonl").write_text("\n".join(scores))
+    stream = Stream(broker.bootstrap_servers, "examples", folder, {"uplifting": tiny_student})
+    stream.produce(raw_records(60))
+    worker_ = stream.start_worker("examples")
+    worker_.wait_until("transaction.committed")
+    yield stream
+    assert worker_.terminate() == 0
+    stream.close()
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("newsieve ")]
+
+
+ELSEWHERE = ("newsieve worker", "newsieve demo")  # tests/e2e run them as processes
+EXAMPLES = sorted(
+    {
+        line
+        for line in [*readme_commands(), *(example(c) for n, _, c in ALL if n == "newsieve")]
+        if not line.startswith(ELSEWHERE)
+    }
+)
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_an_example_works(line: str, playground: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run as it stands, but for the topics' prefix and a limit on following."""
+    monkeypatch.chdir(playground.folder)
+    arguments = line.replace("articles.tier", f"{playground.prefix}.tier").split()[1:]
+
+    done = newsieve(*arguments, env=playground.environment(worker__slot="doctor"))
+
+    bad_lines = arguments[0] == "score" and b"dead_letter" in done.out
+    assert done.code == (1 if bad_lines else 0), done.err
+    assert done.out
+    assert "Traceback" not in done.err
+
+
+def test_the_readmes_subscriber_reads_tiered_articles(playground: Stream) -> None:
+    """Ten lines of code, as they stand."""
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    lines = [line for line in code[1].splitlines() if line.strip()]
+    assert len(lines) <= 10
+    program = code[1].replace("localhost:9092", playground.servers)
+    program = program.replace("articles.tier", f"{playground.prefix}.tier")
+
+    reader = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert reader.stdout is not None
+        started = time.monotonic()
+        line = reader.stdout.readline()
+        assert float(line.split()[0]) >= 4
+        assert time.monotonic() - started < 60
+    finally:
+        reader.kill()
+        reader.wait()
+        if reader.stdout is not None:
+            reader.stdout.close()
