@@ -71,7 +71,7 @@ def main() -> None:
         prefix = fill(cluster, options.articles, options.records, FILTERS)
         for _ in range(options.rounds):
             for contender in contending:
-                found[contender.name].append(_run(contender, cluster, prefix, options.records))
+                found[contender.name].append(run(contender, cluster, prefix, options.records))
                 sys.stderr.write(f"{contender.name}: {found[contender.name][-1]}\n")
     publish(
         "Cost per record outside model and tokeniser",
@@ -80,7 +80,7 @@ def main() -> None:
     )
 
 
-def _run(contender: Contender, cluster: Cluster, prefix: str, records: int) -> dict[str, float]:
+def run(contender: Contender, cluster: Cluster, prefix: str, records: int) -> dict[str, float]:
     arguments = [
         "--servers", cluster.bootstrap_servers,
         "--topic", f"{prefix}.raw",
@@ -123,8 +123,8 @@ def _table(
     options: argparse.Namespace,
 ) -> list[str]:
     lines = [
-        f"{options.records:,} records of `{options.articles.name}`, {options.rounds} rounds in turn; "
-        "medians, smallest and largest.",
+        f"{options.records:,} records of `{options.articles.name}`, {options.rounds} rounds in "
+        "turn; medians, smallest and largest.",
         "",
         "| | promise | µs of CPU per record | records/s | peak MiB |",
         "|---|---|---|---|---|",

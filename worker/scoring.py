@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple, cast
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from worker.codec.dead_letter import only_filter
 from worker.codec.decode import DecodePolicy, RawRecord, decode
-from worker.codec.encode import FilterEncoder, OutRecord, Scoring
+from worker.codec.encode import ArticleJson, FilterEncoder, OutRecord, Scoring, Subject
 from worker.engine.scorer import FilterScores, Scorer
 from worker.errors import RecordError
-from worker.rules.article import Article
 from worker.rules.content import ContentRules, RulesMet
 from worker.rules.tiers import round_scores
 
@@ -39,20 +38,26 @@ class Outcome(NamedTuple):
 
 @dataclass(slots=True)
 class Row:
-    """A raw record on its way. `met` has an entry per filter; both are empty after an error."""
+    """A raw record on its way. Without a subject it could not be decoded; else `met` has what
+    each filter's content rules say."""
 
     record: RawRecord
-    article: Article | None
+    subject: Subject | None
     met: tuple[RulesMet, ...]
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome]
+
+
+Work = list[tuple[Row, Subject, RulesMet]]
 
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Rows in input order, and the scores to come: of `wanted[filter]`, indices into `rows`."""
+    """Rows in input order; what is to be scored and what was blocked, by filter; the scores to
+    come, of `wanted` in its order."""
 
     rows: list[Row]
-    wanted: Mapping[str, list[int]]
+    wanted: Mapping[str, Work]
+    blocked: Mapping[str, Work]
     scores: Future[dict[str, FilterScores]] | None
 
     @property
@@ -80,28 +85,41 @@ class ScoringPath:
 
     def start(self, records: Sequence[RawRecord]) -> MicroBatch:
         """Decode, apply the content rules, send what is left to the scorer."""
-        rows = [self._row(record) for record in records]
-        wanted: dict[str, list[int]] = {name: [] for name in self._names}
-        for index, row in enumerate(rows):
-            if row.article is None:
+        rows: list[Row] = []
+        texts: list[str] = []
+        wanted: dict[str, Work] = {name: [] for name in self._names}
+        blocked: dict[str, Work] = {name: [] for name in self._names}
+        places: dict[str, list[int]] = {name: [] for name in self._names}
+        for record in records:
+            row = self._row(record)
+            rows.append(row)
+            subject = row.subject
+            if subject is None:
                 continue
-            only = only_filter(row.record.headers)
+            only = only_filter(record.headers) if record.headers else None
             for name, met in zip(self._names, row.met, strict=True):
                 if only is not None and only != name:
                     continue
-                if met.blocked_by is None:
-                    wanted[name].append(index)
-                else:
-                    row.outcomes.append(self._blocked(name, row, row.article, met))
-        wanted = {name: indices for name, indices in wanted.items() if indices}
-        return MicroBatch(rows, wanted, self._submit(rows, wanted))
+                if met.blocked_by is not None:
+                    blocked[name].append((row, subject, met))
+                    continue
+                wanted[name].append((row, subject, met))
+                places[name].append(len(texts))
+            texts.append(subject.article.text)
+        asked = {name: found for name, found in places.items() if found}
+        scores = self._scorer.submit(texts, asked) if asked else None
+        return MicroBatch(rows, wanted, blocked, scores)
 
     def finish(self, batch: MicroBatch) -> list[Row]:
         """The rows with all their outcomes. Waits for the scores; raises what scoring raised."""
+        now = self._now()
+        for name, work in batch.blocked.items():
+            for row, subject, met in work:
+                record = self._encoders[name].blocked(subject, met, now)
+                row.outcomes.append(Outcome(name, BLOCKED, None, [record], None, met.blocked_by))
         if batch.scores is not None:
-            now = self._now()
-            for name, scores in batch.scores.result().items():
-                self._decide(name, batch, scores, now)
+            for name, scored in batch.scores.result().items():
+                self._decide(self._encoders[name], batch.wanted[name], scored, now)
         return batch.rows
 
     def _row(self, record: RawRecord) -> Row:
@@ -109,51 +127,36 @@ class ScoringPath:
             article = decode(record, self._policy)
         except RecordError as error:
             return Row(record, None, (), [Outcome(None, DEAD_LETTER, None, [], error)])
-        return Row(record, article, self._rules.met(article.text, article.title, article.url))
+        met = self._rules.met(article.text, article.title, article.url)
+        return Row(record, Subject(record, article, ArticleJson(article)), met, [])
 
-    def _blocked(self, name: str, row: Row, article: Article, met: RulesMet) -> Outcome:
-        out = self._encoders[name].blocked(row.record, article, met, self._now())
-        return Outcome(name, BLOCKED, None, [out], None, met.blocked_by)
-
-    def _submit(
-        self, rows: Sequence[Row], wanted: Mapping[str, list[int]]
-    ) -> Future[dict[str, FilterScores]] | None:
-        if not wanted:
-            return None
-        texts = [row.article.text if row.article is not None else "" for row in rows]
-        return self._scorer.submit(texts, wanted)
-
-    def _decide(self, name: str, batch: MicroBatch, scored: FilterScores, now: str) -> None:
-        """Tiers and records of one filter's rows."""
-        encoder = self._encoders[name]
-        position = self._names.index(name)
-        indices = batch.wanted[name]
-        good = [at for at in range(len(indices)) if at not in scored.faults]
+    @staticmethod
+    def _decide(encoder: FilterEncoder, work: Work, scored: FilterScores, now: str) -> None:
+        """One filter's tiers and records, and dead letters of what could not be scored."""
+        name = encoder.filter.name
         for at, error in scored.faults.items():
-            outcome = Outcome(name, DEAD_LETTER, None, [], error)
-            batch.rows[indices[at]].outcomes.append(outcome)
+            work[at][0].outcomes.append(Outcome(name, DEAD_LETTER, None, [], error))
+        good = [at for at in range(len(work)) if at not in scored.faults]
         if not good:
             return
         scores = round_scores(scored.scores[good])
-        met = [batch.rows[indices[at]].met[position] for at in good]
-        decisions = encoder.filter.tiering.decide(scores, [item.names for item in met])
+        rules_met = [work[at][2].names for at in good]
+        decided = encoder.filter.tiering.decide(scores, rules_met)
         columns = zip(
             good,
-            met,
             scores.tolist(),
-            decisions.weighted_average,
-            decisions.score,
-            decisions.gates,
-            decisions.caps,
-            decisions.tier,
+            decided.weighted_average,
+            decided.score,
+            decided.gates,
+            decided.caps,
+            decided.tier,
             strict=True,
         )
-        for at, rules, row_scores, average, score, gates, caps, tier in columns:
-            row = batch.rows[indices[at]]
+        for at, row_scores, average, score, gates, caps, tier in columns:
+            row, subject, met = work[at]
             tokens = scored.tokens[at]
             scoring = Scoring(
                 row_scores, average, score, gates, caps, tier, len(tokens.ids), tokens.truncated
             )
-            article = cast("Article", row.article)  # only decoded rows are wanted
-            out = encoder.scored(row.record, article, rules, scoring, now)
-            row.outcomes.append(Outcome(name, SCORED, tier, out, None))
+            records = encoder.scored(subject, met, scoring, now)
+            row.outcomes.append(Outcome(name, SCORED, tier, records, None))

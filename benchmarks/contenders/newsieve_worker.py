@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from meter import Meter, Task, read_task
+from meter import Meter, read_task
+from student_worker import StopAfter
 
 from worker import assemble
 from worker.engine.scorer import FilterScores, Tokens
@@ -20,7 +20,6 @@ from worker.settings import load_settings
 
 FILTERS = ("uplifting", "sustainability", "investment_risk")
 STUDENT = "sha256:" + "0" * 64
-CHECK_SECONDS = 0.05
 
 
 class NoOp:
@@ -64,27 +63,10 @@ def main() -> None:
     identities = [assemble.StudentIdentity(load(name), STUDENT) for name in FILTERS[:filters]]
     path = assemble.scoring_path(settings, identities, NoOp())
     running = assemble.make_worker(settings, path)
-    stop = _StopAfter(running, task)
+    stop = StopAfter(running, task)
     meter = Meter()
     running.worker.run(stop)
     meter.report(stop.records)
-
-
-class _StopAfter:
-    """Asks the metrics now and then whether all records are committed."""
-
-    def __init__(self, running: assemble.RunningWorker, task: Task) -> None:
-        self._registry = running.metrics.registry
-        self._wanted = task.records
-        self._asked_at = 0.0
-        self.records = 0
-
-    def __call__(self) -> bool:
-        if time.monotonic() - self._asked_at > CHECK_SECONDS:
-            self._asked_at = time.monotonic()
-            value = self._registry.get_sample_value("newsieve_records_total")
-            self.records = int(value or 0)
-        return self.records >= self._wanted
 
 
 main()

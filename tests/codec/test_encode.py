@@ -18,7 +18,15 @@ from schemas.oracle import OracleRequest
 from schemas.scored import ScoredArticle, TieredArticle
 from worker.codec.dead_letter import Place, Writer, attempts, dead_letter, dead_letter_line, replay
 from worker.codec.decode import DecodePolicy, Headers, RawRecord, decode
-from worker.codec.encode import FilterEncoder, OutRecord, Scoring, event_id, timestamp
+from worker.codec.encode import (
+    ArticleJson,
+    FilterEncoder,
+    OutRecord,
+    Scoring,
+    Subject,
+    event_id,
+    timestamp,
+)
 from worker.errors import InvalidJson, ModelFailed
 from worker.rules.catalogue import Filter
 from worker.rules.content import RulesMet
@@ -41,6 +49,11 @@ def raw(value: Any = None, headers: Headers | None = None) -> RawRecord:
     return RawRecord(json.dumps(body).encode(), b"key", headers, 1_700_000_000_000, INPUT)
 
 
+def subject(record: RawRecord) -> Subject:
+    article = decode(record, DecodePolicy(10**6, id_from_key=False))
+    return Subject(record, article, ArticleJson(article))
+
+
 def scoring(filter_: Filter, score: float) -> Scoring:
     rows = np.full((1, len(filter_.definition.dimensions)), score)
     d = filter_.tiering.decide(rows, [()])
@@ -57,8 +70,7 @@ def scoring(filter_: Filter, score: float) -> Scoring:
 
 
 def records(filter_: Filter, record: RawRecord, score: float, pi: float = 1.0) -> list[OutRecord]:
-    article = decode(record, DecodePolicy(10**6, id_from_key=False))
-    return encoder(filter_, pi).scored(record, article, NOTHING, scoring(filter_, score), NOW)
+    return encoder(filter_, pi).scored(subject(record), NOTHING, scoring(filter_, score), NOW)
 
 
 @given(
@@ -95,11 +107,9 @@ def test_every_byte_is_valid_against_the_models(
 
 def test_a_blocked_article_is_a_record_without_scores(uplifting: Filter) -> None:
     """It says which rule blocked it, and which others it met."""
-    record = raw()
-    article = decode(record, DecodePolicy(10**6, id_from_key=False))
     met = RulesMet(("academic_domains", "corporate_finance"), "academic_domains")
 
-    out = encoder(uplifting).blocked(record, article, met, NOW)
+    out = encoder(uplifting).blocked(subject(raw()), met, NOW)
 
     parsed = ScoredArticle.model_validate_json(out.value or b"", strict=True)
     assert (parsed.outcome, parsed.blocked_by) == ("blocked", "academic_domains")
@@ -141,10 +151,8 @@ def test_names_have_dashes_in_topics(investment_risk: Filter) -> None:
         tokens=1,
         truncated=False,
     )
-    record = raw()
-    article = decode(record, DecodePolicy(10**6, id_from_key=False))
 
-    found = encoder(investment_risk, 0).scored(record, article, NOTHING, made, NOW)
+    found = encoder(investment_risk, 0).scored(subject(raw()), NOTHING, made, NOW)
 
     assert found[1].topic == "articles.tier.investment-risk.red"
 

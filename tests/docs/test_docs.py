@@ -78,7 +78,7 @@ def test_no_file_names_a_registry_or_this_machine() -> None:
     ]
     for name in TRACKED:
         path = ROOT / name
-        if path.is_file() and path.suffix not in (".safetensors",):
+        if path.is_file() and path.suffix != ".safetensors":
             text = path.read_text(encoding="utf-8", errors="replace")
             assert not any(host in text for host in hosts), name
             assert not any(

@@ -126,7 +126,7 @@ def test_labels_of_several_oracles_never_mix_unasked(recipe: Make, tmp_path: Pat
         row["oracle_scores"].append({"oracle": "two", "scores": [min(10, first + 2)] * 8})
     path = write(tmp_path / "l.jsonl", mixed)
 
-    with pytest.raises(LabelsRefused, match="'one' .40., 'two' .40."):
+    with pytest.raises(LabelsRefused, match=r"'one' \(40\), 'two' \(40\)"):
         prepare(recipe(), [path], tmp_path / "runs")
     only, _ = prepare(recipe(labels__oracles=["two"]), [path], tmp_path / "runs")
     both, _ = prepare(recipe(labels__oracles=["one", "two"]), [path], tmp_path / "runs")

@@ -61,7 +61,7 @@ def test_shuffling_the_texts_against_the_labels_destroys_the_quality(trained: Ru
 
 
 def test_the_package_says_how_it_was_made(trained: Run, tmp_path: Path) -> None:
-    """Model card with Hugging Face's metadata, baseline rows of numbers, no path of this machine."""
+    """Model card with Hugging Face's metadata, baseline rows of numbers, no machine's path."""
     folder = package(trained, tmp_path / "student", "a test")
 
     card = (folder / "README.md").read_text()

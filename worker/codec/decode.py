@@ -10,7 +10,7 @@ import binascii
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from worker.codec.json_text import parse, parse_exactly
 from worker.errors import InvalidContent, InvalidId, InvalidJson, InvalidTitle, NotAnObject, NoText
@@ -31,8 +31,7 @@ class DecodePolicy:
     id_from_key: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """A record as it came. `input` is what ScoredArticle says of its place."""
 
     value: bytes

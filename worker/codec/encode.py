@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -24,6 +24,7 @@ from worker.rules.sampling import LOW, PURPOSE, SURFACED, Draw, SamplingPolicy, 
 
 EVENT_NAMESPACE: Final = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27").bytes
 TRACE_PARENT: Final = "traceparent"
+_OPENING: Final = b'{"article":'
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -50,6 +51,37 @@ class Scoring(NamedTuple):
     truncated: bool
 
 
+class ArticleJson:
+    """An article's part of its records, encoded once for all filters and topics."""
+
+    __slots__ = ("_content", "identity")
+
+    def __init__(self, article: Article) -> None:
+        self._content = article.content
+        self.identity = orjson.dumps(
+            {
+                "id": article.id,
+                "title": article.title,
+                "url": article.url,
+                "source": article.source,
+                "language": article.language,
+                "published_at": article.published_at,
+                "content_hash": article.content_hash,
+            }
+        )
+
+    def with_content(self) -> bytes:
+        return b'%b,"content":%b}' % (self.identity[:-1], orjson.dumps(self._content))
+
+
+class Subject(NamedTuple):
+    """What records are about: the raw record, its article, and that encoded."""
+
+    record: RawRecord
+    article: Article
+    json: ArticleJson
+
+
 class FilterEncoder:
     """The records of one filter's outcomes."""
 
@@ -62,13 +94,14 @@ class FilterEncoder:
         self._dimensions = definition.dimension_names
         self._sampling = sampling
         self._source = source.encode()
-        self._identity = {
+        identity = {
             "filter": filter_.name,
             "filter_version": filter_.version,
             "filter_hash": filter_.filter_hash,
             "label_hash": filter_.label_hash,
             "student": student,
         }
+        self._identity = orjson.dumps(identity)[1:-1]
         self._id_suffix = f"\n{filter_.filter_hash}\n{student}\n"
         self._scored_topic = topic_name(prefix, SCORED)
         self._oracle_topic = topic_name(prefix, ORACLE_REQUESTS)
@@ -77,11 +110,9 @@ class FilterEncoder:
         }
         self._constant_headers = cache(self._build_constant_headers)
 
-    def blocked(self, record: RawRecord, article: Article, met: RulesMet, now: str) -> OutRecord:
+    def blocked(self, subject: Subject, met: RulesMet, now: str) -> OutRecord:
         """The ScoredArticle of an article that a content rule blocked. `now` is ISO 8601."""
         facts = {
-            "article": identity(article),
-            **self._identity,
             "outcome": "blocked",
             "scores": None,
             "weighted_average": None,
@@ -95,23 +126,22 @@ class FilterEncoder:
             "tokens": None,
             "truncated": None,
             "sampling": None,
-            "input": record.input,
+            "input": subject.record.input,
             "scored_at": now,
         }
-        return self._record(
-            self._scored_topic, events.SCORED, "blocked", None, record, article, facts, now
-        )
+        value = self._value(subject.json.identity, facts)
+        headers = self._headers(events.SCORED, "blocked", None, subject, now)
+        return OutRecord(self._scored_topic, subject.article.id.encode(), value, headers)
 
     def scored(
-        self, record: RawRecord, article: Article, met: RulesMet, scoring: Scoring, now: str
+        self, subject: Subject, met: RulesMet, scoring: Scoring, now: str
     ) -> list[OutRecord]:
         """The ScoredArticle, then the tier's record and the oracle's request where there are."""
-        who, tier = identity(article), scoring.tier
+        tier, json = scoring.tier, subject.json
+        key = subject.article.id.encode()
         tier_topic = self._tier_topics.get(tier)
-        chosen = draw(article.id, SURFACED if tier_topic else LOW, self._sampling)
+        chosen = draw(subject.article.id, SURFACED if tier_topic else LOW, self._sampling)
         facts = {
-            "article": who,
-            **self._identity,
             "outcome": "scored",
             "scores": dict(zip(self._dimensions, scoring.scores, strict=True)),
             "weighted_average": scoring.weighted_average,
@@ -125,69 +155,44 @@ class FilterEncoder:
             "tokens": scoring.tokens,
             "truncated": scoring.truncated,
             "sampling": self._sampling_facts(chosen),
-            "input": record.input,
+            "input": subject.record.input,
             "scored_at": now,
         }
-        found = [
-            self._record(
-                self._scored_topic, events.SCORED, "scored", tier, record, article, facts, now
-            )
-        ]
+        value = self._value(json.identity, facts)
+        headers = self._headers(events.SCORED, "scored", tier, subject, now)
+        found = [OutRecord(self._scored_topic, key, value, headers)]
         if tier_topic:
-            whole = {**facts, "article": {**who, "content": article.content}}
-            found.append(
-                self._record(tier_topic, events.TIERED, "scored", tier, record, article, whole, now)
+            headers = self._headers(events.TIERED, "scored", tier, subject, now)
+            whole = b"%b%b%b" % (
+                _OPENING,
+                json.with_content(),
+                value[len(_OPENING) + len(json.identity) :],
             )
+            found.append(OutRecord(tier_topic, key, whole, headers))
         if chosen.selected:
-            found.append(self._oracle_request(record, article, met, facts, now))
+            headers = self._headers(events.ORACLE_REQUESTED, "scored", tier, subject, now)
+            value = self._value(json.with_content(), _request_facts(facts, now))
+            found.append(OutRecord(self._oracle_topic, key, value, headers))
         return found
 
-    def _oracle_request(
-        self, record: RawRecord, article: Article, met: RulesMet, scored: dict[str, Any], now: str
-    ) -> OutRecord:
-        facts = {
-            "article": {**scored["article"], "content": article.content},
-            **self._identity,
-            "scores": scored["scores"],
-            "weighted_average": scored["weighted_average"],
-            "score": scored["score"],
-            "content_rules": met.names,
-            "tier": scored["tier"],
-            "sampling": scored["sampling"],
-            "requested_at": now,
-        }
-        return self._record(
-            self._oracle_topic,
-            events.ORACLE_REQUESTED,
-            "scored",
-            scored["tier"],
-            record,
-            article,
-            facts,
-            now,
-        )
+    def _value(self, article: bytes, facts: dict[str, Any]) -> bytes:
+        return b"%b%b,%b,%b" % (_OPENING, article, self._identity, orjson.dumps(facts)[1:])
 
-    def _record(
-        self,
-        topic: str,
-        event_type: str,
-        outcome: str,
-        tier: str | None,
-        record: RawRecord,
-        article: Article,
-        facts: dict[str, Any],
-        now: str,
-    ) -> OutRecord:
+    def _headers(
+        self, event_type: str, outcome: str, tier: str | None, subject: Subject, now: str
+    ) -> Headers:
+        article, incoming = subject.article, subject.record.headers
         name = f"{article.id}\n{article.content_hash}{self._id_suffix}{event_type}"
         headers: Headers = [
             *self._constant_headers(event_type, outcome, tier),
             ("ce_id", event_id(name)),
             ("ce_time", now.encode()),
         ]
-        trace_parent = header(record.headers, TRACE_PARENT)
-        if trace_parent is not None:
-            headers.append((TRACE_PARENT, trace_parent))
-        return OutRecord(topic, article.id.encode(), orjson.dumps(facts), headers)
+        if incoming:
+            trace_parent = header(incoming, TRACE_PARENT)
+            if trace_parent is not None:
+                headers.append((TRACE_PARENT, trace_parent))
+        return headers
 
     def _build_constant_headers(self, event_type: str, outcome: str, tier: str | None) -> Headers:
         headers: Headers = [
@@ -215,17 +220,17 @@ class FilterEncoder:
         }
 
 
-def identity(article: Article) -> dict[str, Any]:
-    """The `article` block of a record, without the text."""
-    return {
-        "id": article.id,
-        "title": article.title,
-        "url": article.url,
-        "source": article.source,
-        "language": article.language,
-        "published_at": article.published_at,
-        "content_hash": article.content_hash,
-    }
+def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
+    """What an OracleRequest takes over from the ScoredArticle."""
+    taken = (
+        "scores",
+        "weighted_average",
+        "score",
+        "content_rules",
+        "tier",
+        "sampling",
+    )
+    return {**{name: scored[name] for name in taken}, "requested_at": now}
 
 
 def event_id(name: str) -> bytes:
@@ -243,8 +248,15 @@ def timestamp(milliseconds: int | None) -> str | None:
     """ISO 8601 in UTC of a Kafka timestamp, None for one that is missing or no date."""
     if milliseconds is None or milliseconds < 0:
         return None
+    seconds, rest = divmod(milliseconds, 1_000)
+    date = _date(seconds)
+    return f"{date}.{rest:03d}Z" if date is not None else None
+
+
+@lru_cache(maxsize=4_096)
+def _date(seconds: int) -> str | None:
+    """Records of one second share it."""
     try:
-        moment = _EPOCH + dt.timedelta(milliseconds=milliseconds)
+        return (_EPOCH + dt.timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
     except OverflowError:
         return None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

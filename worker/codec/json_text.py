@@ -30,7 +30,7 @@ def parse(value: bytes, max_bytes: int) -> Any:
         parsed = orjson.loads(value)
     except orjson.JSONDecodeError:
         return parse_exactly(value)
-    if value.count(b"[") + value.count(b"{") > MAX_NESTING:
+    if type(parsed) is dict and _has_nesting(parsed):
         _require_shallow(value.decode())
     return parsed
 
@@ -59,6 +59,17 @@ def _without_lone_surrogates(facts: dict[str, Any]) -> dict[str, Any]:
         key: _LONE_SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
         for key, value in facts.items()
     }
+
+
+def _has_nesting(facts: dict[str, Any]) -> bool:
+    """Whether some field holds containers in a container: few articles do."""
+    for value in facts.values():
+        kind = type(value)
+        if kind is list or kind is dict:
+            for inner in value if kind is list else value.values():
+                if type(inner) is list or type(inner) is dict:
+                    return True
+    return False
 
 
 def _require_shallow(text: str) -> None:

@@ -31,6 +31,7 @@ RECREATIONS_PER_MINUTE: Final = 5
 A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
 QUEUE_POLL_SECONDS: Final = 0.05
+SMALL_BYTES: Final = MAX_MESSAGE_BYTES // 4  # fits with any headers that a record has
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 
 _FENCED_CODES: Final = frozenset(
@@ -89,6 +90,8 @@ class Publisher:
         """Raise OutputTooLarge before any record of an outcome is produced."""
         for record in records:
             size = len(record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD_BYTES
+            if size < SMALL_BYTES and not self._too_large:
+                continue
             size += sum(len(name) + len(value or b"") for name, value in record.headers)
             if size > MAX_MESSAGE_BYTES or _event_id(record.headers) in self._too_large:
                 raise OutputTooLarge(

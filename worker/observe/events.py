@@ -24,8 +24,8 @@ class Tally:
     def add(self, row: Row, outcomes: Sequence[Outcome]) -> None:
         """Count one raw record's outcomes."""
         self.records += 1
-        if row.article is not None:
-            self.nulled_fields += len(row.article.nulled)
+        if row.subject is not None:
+            self.nulled_fields += len(row.subject.article.nulled)
         if row.record.timestamp_ms is not None:
             self.timestamps_ms.append(row.record.timestamp_ms)
         for outcome in outcomes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Article:
+class Article(NamedTuple):
     """`text` is the rendered article, never empty. `content` is whichever of the accepted fields
     held it. `nulled` names optional fields that had a wrong type."""
 
@@ -19,4 +18,4 @@ class Article:
     published_at: str | None
     text: str
     content_hash: str
-    nulled: tuple[str, ...] = ()
+    nulled: tuple[str, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Stratum = Literal["low", "surfaced"]
 LOW: Final[Stratum] = "low"
@@ -29,8 +29,7 @@ class SamplingPolicy:
     pi: Mapping[Stratum, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(NamedTuple):
     """One article's draw."""
 
     selected: bool

@@ -1,0 +1,55 @@
+"""The same student in the loop everybody writes first: transformers, arrival order, padding."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import torch
+from meter import Meter, read_task
+from transformers import AutoTokenizer
+
+from worker.engine import adapter
+from worker.engine.manifest import read_manifest
+from worker.engine.model import StudentModel, base_location, load_backbone
+from worker.rules.catalogue import load
+
+BATCH = 16
+
+
+def main() -> None:
+    """`--topic` is the articles' file, `--out` filter:padding:threads (padding: longest, 512)."""
+    task = read_task()
+    name, padding, threads = task.out.split(":")
+    torch.set_num_threads(int(threads))
+    filter_ = load(name)
+    manifest = read_manifest(filter_.student_folder)
+    base = manifest.base
+    model = StudentModel(
+        load_backbone(base.name, base.revision),
+        manifest.pooling,
+        len(manifest.dimensions),
+        bias=manifest.head_bias,
+    )
+    adapter.merge(model, filter_.student_folder, manifest.trainable_parameters)
+    model.eval()
+    tokenizer = AutoTokenizer.from_pretrained(base_location(base.name))
+    lines = Path(task.topic).read_bytes().splitlines()[: task.records]
+    articles = [json.loads(line) for line in lines]
+    settings = (
+        {"padding": "max_length", "max_length": 512}
+        if padding == "512"
+        else {"padding": "longest", "max_length": manifest.max_tokens}
+    )
+    meter = Meter()
+    with torch.inference_mode():
+        for at in range(0, len(articles), BATCH):
+            texts = [f"{a['title']}\n\n{a['content']}" for a in articles[at : at + BATCH]]
+            batch = tokenizer(texts, truncation=True, return_tensors="pt", **settings)
+            model(batch["input_ids"], batch["attention_mask"]).tolist()
+    meter.report(len(articles))
+
+
+main()

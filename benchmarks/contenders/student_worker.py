@@ -1,0 +1,67 @@
+"""The worker end to end with a real student: bytes in the queue to records out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from meter import Meter, Task, read_task
+
+from worker import assemble
+from worker.settings import load_settings
+
+CHECK_SECONDS = 0.05
+
+
+def main() -> None:
+    """`--out` is filters:dtype:threads, filters joined by +."""
+    task = read_task()
+    filters, dtype, threads = task.out.split(":")
+    settings = load_settings(
+        None,
+        {
+            "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": task.servers,
+            "NEWSIEVE_KAFKA__TOPIC_PREFIX": task.topic.removesuffix(".raw"),
+            "NEWSIEVE_WORKER__GROUP": task.group,
+            "NEWSIEVE_WORKER__SLOT": "bench",
+            "NEWSIEVE_WORKER__FILTERS": filters.replace("+", ","),
+            "NEWSIEVE_STUDENT__DTYPE": dtype,
+            "NEWSIEVE_STUDENT__THREADS": threads,
+        },
+    )
+    loading_since = time.perf_counter()
+    chosen = assemble.load_filters(settings)
+    students = assemble.load_students(settings, chosen)
+    engine = assemble.make_engine(settings, students)
+    identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in chosen]
+    path = assemble.scoring_path(settings, identities, engine)
+    running = assemble.make_worker(settings, path)
+    load_seconds = time.perf_counter() - loading_since
+    stop = StopAfter(running, task)
+    meter = Meter()
+    running.worker.run(stop)
+    meter.report(stop.records, load_seconds=load_seconds, dtype=next(iter(students.values())).dtype)
+    engine.close()
+
+
+class StopAfter:
+    """Asks the metrics now and then whether all records are committed."""
+
+    def __init__(self, running: assemble.RunningWorker, task: Task) -> None:
+        self._registry = running.metrics.registry
+        self._wanted = task.records
+        self._asked_at = 0.0
+        self.records = 0
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._asked_at > CHECK_SECONDS:
+            self._asked_at = time.monotonic()
+            value = self._registry.get_sample_value("newsieve_records_total")
+            self.records = int(value or 0)
+        return self.records >= self._wanted
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The students in the repository are real: they reproduce their canaries and read the text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import worker.demo
+from worker.codec.decode import DecodePolicy, RawRecord, decode
+from worker.engine.engine import score_tokens
+from worker.engine.student import Student, check_canaries, load_student
+from worker.errors import RecordError
+from worker.rules.catalogue import Filter, available, load
+from worker.rules.tiers import round_scores
+
+DEMO = Path(worker.demo.__file__).parent
+SHIPPED = [
+    reference
+    for reference in available()
+    if (load(reference).student_folder / "student.json").is_file()
+]
+BUDGET_TOKENS = 2_048
+
+
+def articles() -> dict[str, str]:
+    """The demo's readable articles: id to text."""
+    policy = DecodePolicy(10**7, id_from_key=False)
+    found = {}
+    for line in (DEMO / "articles.jsonl").read_bytes().split(b"\n"):
+        try:
+            article = decode(RawRecord(line, None, None, None, {}), policy)
+        except RecordError:
+            continue
+        found[article.id] = article.text
+    return found
+
+
+def labels(filter_: Filter) -> dict[str, list[float]]:
+    """The demo's labels of one filter, by article id."""
+    rows = map(json.loads, (DEMO / "labels.jsonl").read_text().splitlines())
+    names = filter_.definition.dimension_names
+    return {r["id"]: [r["scores"][n] for n in names] for r in rows if r["filter"] == filter_.name}
+
+
+def score(student: Student, texts: Sequence[str]) -> np.ndarray:
+    return round_scores(
+        score_tokens(student, student.tokeniser.encode(texts), BUDGET_TOKENS).scores
+    )
+
+
+def test_the_demo_has_two_students() -> None:
+    """uplifting and sustainability."""
+    assert SHIPPED == ["sustainability/v1", "uplifting/v4"]
+
+
+@pytest.mark.parametrize("reference", SHIPPED)
+def test_a_shipped_student_reads_the_text(reference: str) -> None:
+    """On labelled articles it never saw it beats the labels' mean; with the texts shuffled against
+    the labels it is no better than the mean."""
+    filter_ = load(reference)
+    student = load_student(filter_, filter_.student_folder, dtype="fp32")
+    check_canaries(student)
+    texts, known = articles(), labels(filter_)
+    assert set(known) == set(texts)
+    oracle = np.array([known[name] for name in texts])
+
+    scores = score(student, list(texts.values()))
+
+    error = np.abs(scores - oracle).mean()
+    mean_error = np.abs(oracle.mean(axis=0) - oracle).mean()
+    shuffled = np.random.default_rng(0).permutation(len(scores))
+    shuffled_error = np.abs(scores[shuffled] - oracle).mean()
+    assert error < 0.85 * mean_error
+    assert shuffled_error > 0.95 * mean_error
