@@ -45,13 +45,13 @@ class Contender:
 
 
 CONTENDING = (
-    Contender(BARE, "bare.py", "exactly once"),
+    Contender(BARE, "bare_loop.py", "exactly once"),
     Contender(OURS, "newsieve_worker.py", "exactly once", out="1"),
     Contender("newsieve, three filters", "newsieve_worker.py", "exactly once", out="3"),
-    Contender("Quix Streams", "quix.py", "exactly once", "quixstreams==3.28.1"),
-    Contender("arroyo", "arroyo.py", "at least once", "sentry-arroyo==2.48.0"),
+    Contender("Quix Streams", "quix_loop.py", "exactly once", "quixstreams==3.28.1"),
+    Contender("arroyo", "arroyo_loop.py", "at least once", "sentry-arroyo==2.48.0"),
     Contender(
-        "FastStream, batches", "faststream.py", "at least once", "faststream[confluent]==0.7.8"
+        "FastStream, batches", "faststream_loop.py", "at least once", "faststream[confluent]==0.7.8"
     ),
 )
 

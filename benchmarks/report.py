@@ -39,7 +39,7 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 def publish(title: str, lines: Sequence[str], save: str | None) -> None:
     """Print the report; with `save`, also write it to results/."""
     command = "python -m " + " ".join(
-        shlex.quote(item)
+        shlex.quote(Path(item).name if "/" in item else item)
         for item in [f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
         if not item.startswith("--save")
     )

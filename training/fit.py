@@ -22,10 +22,10 @@ from transformers import (
     PrinterCallback,
     ProgressCallback,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_utils import get_last_checkpoint
 
 from training.errors import FitFailed
 from training.recipe import Fit, Recipe
@@ -99,7 +99,6 @@ def _train(
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     tokeniser = tokeniser_of(recipe)
     work = checkpoint(run, f"{name}.work")
-    history = _History()
     trainer = _StudentTrainer(
         fit=recipe.fit,
         model=model,
@@ -108,19 +107,19 @@ def _train(
         eval_dataset=_examples(judged, _targets(judged, dimensions), tokeniser),
         data_collator=_collate,
         compute_metrics=_mean_absolute_error,
-        callbacks=[history],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if sys.stderr.isatty():
         trainer.add_callback(_ProgressBar)
-    trainer.train()
+    interrupted = get_last_checkpoint(str(work)) if work.is_dir() else None
+    trainer.train(resume_from_checkpoint=interrupted)
     _require_unchanged(model, trainable)
     _save(model, work / "adapter")
     shutil.rmtree(checkpoint(run, name), ignore_errors=True)
     (work / "adapter").rename(checkpoint(run, name))
     shutil.rmtree(work)
-    return _Trained(trainable, history.epochs)
+    return _Trained(trainable, trainer.state.log_history)
 
 
 def build(recipe: Recipe, label_means: np.ndarray) -> PeftModel:
@@ -206,17 +205,6 @@ class _ProgressBar(ProgressCallback):  # type: ignore[misc]  # as above
 
     def on_log(self, *_: Any, **__: Any) -> None:
         """Nothing is printed; the history file has it."""
-
-
-class _History(TrainerCallback):  # type: ignore[misc]  # as above
-    """What each epoch reached."""
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
-
-    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-        if logs:
-            self.epochs.append({"step": state.global_step, **logs})
 
 
 def _arguments(fit: Fit, folder: Path, *, evaluate: bool, choose_best: bool) -> TrainingArguments:

@@ -20,6 +20,7 @@ from worker.rules.text import content_hash, render
 Headers = list[tuple[str, bytes | None]]
 
 STRUCTURED_TYPE: Final = b"application/cloudevents+json"
+_TEXT_ONLY: Final = {str}
 TEXT_NAMESPACE: Final = uuid.UUID("6f2d9f0e-6a3b-5f0c-9a59-0f7d8a4e2b11")
 
 
@@ -169,7 +170,7 @@ def _optional(facts: Mapping[str, Any], field: str, nulled: list[str]) -> str | 
 
 
 def _is_list_of_text(value: Any) -> bool:
-    return value is None or (type(value) is list and all(type(item) is str for item in value))
+    return value is None or (type(value) is list and set(map(type, value)) <= _TEXT_ONLY)
 
 
 def _json_name(value: Any) -> str:

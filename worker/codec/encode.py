@@ -25,6 +25,8 @@ from worker.rules.sampling import LOW, PURPOSE, SURFACED, Draw, SamplingPolicy, 
 EVENT_NAMESPACE: Final = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27").bytes
 TRACE_PARENT: Final = "traceparent"
 _OPENING: Final = b'{"article":'
+# The RFC's variant: the two highest bits of this hexadecimal digit are 10.
+_VARIANT: Final = {digit: f"{int(digit, 16) & 0x3 | 0x8:x}" for digit in "0123456789abcdef"}
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -235,13 +237,11 @@ def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
 
 def event_id(name: str) -> bytes:
     """The UUIDv5 of a name in newsieve's namespace (RFC 9562, section 5.5), as text."""
-    digest = bytearray(
-        hashlib.sha1(EVENT_NAMESPACE + name.encode(), usedforsecurity=False).digest()
+    text = hashlib.sha1(EVENT_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANT[text[16]]
+    return (
+        f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}".encode()
     )
-    digest[6] = digest[6] & 0x0F | 0x50  # version 5
-    digest[8] = digest[8] & 0x3F | 0x80  # the RFC's variant
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}".encode()
 
 
 def timestamp(milliseconds: int | None) -> str | None:
