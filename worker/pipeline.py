@@ -128,7 +128,6 @@ class Worker:
             )
         if is_idle and taken and room > 1:
             taken += self._take(room - 1, LINGER_SECONDS)
-        taken = [item for item in taken if self._is_current(item)]
         if taken:
             records = [item.record for item in taken if item.record is not None]
             self._in_flight.append(InFlight(self._path.start(records), taken))

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from worker.codec.dead_letter import only_filter
 from worker.codec.decode import DecodePolicy, RawRecord, decode
-from worker.codec.encode import ArticleJson, FilterEncoder, OutRecord, Scoring, Subject
+from worker.codec.encode import FilterEncoder, OutRecord, Scoring, Subject, subject_of
 from worker.engine.scorer import FilterScores, Scorer
 from worker.errors import RecordError
 from worker.rules.content import ContentRules, RulesMet
@@ -128,7 +128,7 @@ class ScoringPath:
         except RecordError as error:
             return Row(record, None, (), [Outcome(None, DEAD_LETTER, None, [], error)])
         met = self._rules.met(article.text, article.title, article.url)
-        return Row(record, Subject(record, article, ArticleJson(article)), met, [])
+        return Row(record, subject_of(record, article), met, [])
 
     @staticmethod
     def _decide(encoder: FilterEncoder, work: Work, scored: FilterScores, now: str) -> None:

@@ -19,12 +19,12 @@ from schemas.scored import ScoredArticle, TieredArticle
 from worker.codec.dead_letter import Place, Writer, attempts, dead_letter, dead_letter_line, replay
 from worker.codec.decode import DecodePolicy, Headers, RawRecord, decode
 from worker.codec.encode import (
-    ArticleJson,
     FilterEncoder,
     OutRecord,
     Scoring,
     Subject,
     event_id,
+    subject_of,
     timestamp,
 )
 from worker.errors import InvalidJson, ModelFailed
@@ -51,7 +51,7 @@ def raw(value: Any = None, headers: Headers | None = None) -> RawRecord:
 
 def subject(record: RawRecord) -> Subject:
     article = decode(record, DecodePolicy(10**6, id_from_key=False))
-    return Subject(record, article, ArticleJson(article))
+    return subject_of(record, article)
 
 
 def scoring(filter_: Filter, score: float) -> Scoring:

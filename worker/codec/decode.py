@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,8 @@ from worker.rules.text import content_hash, render
 Headers = list[tuple[str, bytes | None]]
 
 STRUCTURED_TYPE: Final = b"application/cloudevents+json"
+_OPTIONAL: Final = ("url", "source", "language", "published_at", "published_date")
+_OTHER_CONTENT: Final = ("text", "body")
 _TEXT_ONLY: Final = {str}
 TEXT_NAMESPACE: Final = uuid.UUID("6f2d9f0e-6a3b-5f0c-9a59-0f7d8a4e2b11")
 
@@ -52,15 +54,12 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
     if type(facts.get("id")) is float:  # perhaps an integer beyond 64 bits
         facts = {**facts, "id": _exact_id(record.value, facts["id"])}
     nulled: list[str] = []
+    url, source, language, published_at, published_date = _texts(facts, _OPTIONAL, nulled)
     title = _title(facts)
     content = _content(facts, nulled)
     text = render(title, content)
     if not text:
         raise NoText("neither a title nor a content with anything in it")
-    url = _optional(facts, "url", nulled)
-    published_at = _optional(facts, "published_at", nulled)
-    if published_at is None:
-        published_at = _optional(facts, "published_date", nulled)
     if not _is_list_of_text(facts.get("tags")):
         nulled.append("tags")
     return Article(
@@ -68,9 +67,9 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
         title=title,
         content=content,
         url=url,
-        source=_optional(facts, "source", nulled),
-        language=_optional(facts, "language", nulled),
-        published_at=published_at,
+        source=source,
+        language=language,
+        published_at=published_at if published_at is not None else published_date,
         text=text,
         content_hash=content_hash(text),
         nulled=tuple(nulled),
@@ -152,21 +151,20 @@ def _content(facts: Mapping[str, Any], nulled: list[str]) -> str | None:
         raise InvalidContent(f"content is a JSON {_json_name(content)}; it must be a string")
     if content and not content.isspace():
         return content
-    for field in ("text", "body"):
-        other = _optional(facts, field, nulled)
+    for other in _texts(facts, _OTHER_CONTENT, nulled):
         if other and not other.isspace():
             return other
     return content
 
 
-def _optional(facts: Mapping[str, Any], field: str, nulled: list[str]) -> str | None:
-    value = facts.get(field)
-    if value is None:
-        return None
-    if type(value) is not str:
-        nulled.append(field)
-        return None
-    return value
+def _texts(facts: Mapping[str, Any], fields: Sequence[str], nulled: list[str]) -> list[str | None]:
+    """The values of optional fields, in their order; null where it is no text."""
+    values = list(map(facts.get, fields))
+    for at, value in enumerate(values):
+        if value is not None and type(value) is not str:
+            nulled.append(fields[at])
+            values[at] = None
+    return values
 
 
 def _is_list_of_text(value: Any) -> bool:

@@ -23,6 +23,7 @@ from worker.rules.content import RulesMet
 from worker.rules.sampling import LOW, PURPOSE, SURFACED, Draw, SamplingPolicy, draw
 
 EVENT_NAMESPACE: Final = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27").bytes
+_NAMESPACE_HASHED: Final = hashlib.sha1(EVENT_NAMESPACE, usedforsecurity=False)
 TRACE_PARENT: Final = "traceparent"
 _OPENING: Final = b'{"article":'
 # The RFC's variant: the two highest bits of this hexadecimal digit are 10.
@@ -53,35 +54,26 @@ class Scoring(NamedTuple):
     truncated: bool
 
 
-class ArticleJson:
-    """An article's part of its records, encoded once for all filters and topics."""
-
-    __slots__ = ("_content", "identity")
-
-    def __init__(self, article: Article) -> None:
-        self._content = article.content
-        self.identity = orjson.dumps(
-            {
-                "id": article.id,
-                "title": article.title,
-                "url": article.url,
-                "source": article.source,
-                "language": article.language,
-                "published_at": article.published_at,
-                "content_hash": article.content_hash,
-            }
-        )
-
-    def with_content(self) -> bytes:
-        return b'%b,"content":%b}' % (self.identity[:-1], orjson.dumps(self._content))
-
-
 class Subject(NamedTuple):
-    """What records are about: the raw record, its article, and that encoded."""
+    """What records are about. `identity` is the article but for its content, as JSON."""
 
     record: RawRecord
     article: Article
-    json: ArticleJson
+    identity: bytes
+
+
+def subject_of(record: RawRecord, article: Article) -> Subject:
+    """Encoded once, for all filters and topics."""
+    facts = {
+        "id": article.id,
+        "title": article.title,
+        "url": article.url,
+        "source": article.source,
+        "language": article.language,
+        "published_at": article.published_at,
+        "content_hash": article.content_hash,
+    }
+    return Subject(record, article, orjson.dumps(facts))
 
 
 class FilterEncoder:
@@ -131,7 +123,7 @@ class FilterEncoder:
             "input": subject.record.input,
             "scored_at": now,
         }
-        value = self._value(subject.json.identity, facts)
+        value = self._value(subject.identity, facts)
         headers = self._headers(events.SCORED, "blocked", None, subject, now)
         return OutRecord(self._scored_topic, subject.article.id.encode(), value, headers)
 
@@ -139,10 +131,10 @@ class FilterEncoder:
         self, subject: Subject, met: RulesMet, scoring: Scoring, now: str
     ) -> list[OutRecord]:
         """The ScoredArticle, then the tier's record and the oracle's request where there are."""
-        tier, json = scoring.tier, subject.json
+        tier = scoring.tier
         key = subject.article.id.encode()
         tier_topic = self._tier_topics.get(tier)
-        chosen = draw(subject.article.id, SURFACED if tier_topic else LOW, self._sampling)
+        sampling = draw(subject.article.id, SURFACED if tier_topic else LOW, self._sampling)
         facts = {
             "outcome": "scored",
             "scores": dict(zip(self._dimensions, scoring.scores, strict=True)),
@@ -156,24 +148,23 @@ class FilterEncoder:
             "tier_confidence": None,
             "tokens": scoring.tokens,
             "truncated": scoring.truncated,
-            "sampling": self._sampling_facts(chosen),
+            "sampling": self._sampling_facts(sampling),
             "input": subject.record.input,
             "scored_at": now,
         }
-        value = self._value(json.identity, facts)
+        value = self._value(subject.identity, facts)
         headers = self._headers(events.SCORED, "scored", tier, subject, now)
         found = [OutRecord(self._scored_topic, key, value, headers)]
+        if not tier_topic and not sampling.selected:
+            return found
+        article = _with_content(subject)
         if tier_topic:
             headers = self._headers(events.TIERED, "scored", tier, subject, now)
-            whole = b"%b%b%b" % (
-                _OPENING,
-                json.with_content(),
-                value[len(_OPENING) + len(json.identity) :],
-            )
-            found.append(OutRecord(tier_topic, key, whole, headers))
-        if chosen.selected:
+            rest = value[len(_OPENING) + len(subject.identity) :]
+            found.append(OutRecord(tier_topic, key, b"%b%b%b" % (_OPENING, article, rest), headers))
+        if sampling.selected:
             headers = self._headers(events.ORACLE_REQUESTED, "scored", tier, subject, now)
-            value = self._value(json.with_content(), _request_facts(facts, now))
+            value = self._value(article, _request_facts(facts, now))
             found.append(OutRecord(self._oracle_topic, key, value, headers))
         return found
 
@@ -222,6 +213,11 @@ class FilterEncoder:
         }
 
 
+def _with_content(subject: Subject) -> bytes:
+    content = orjson.dumps(subject.article.content)
+    return b'%b,"content":%b}' % (subject.identity[:-1], content)
+
+
 def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
     """What an OracleRequest takes over from the ScoredArticle."""
     taken = (
@@ -237,11 +233,11 @@ def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
 
 def event_id(name: str) -> bytes:
     """The UUIDv5 of a name in newsieve's namespace (RFC 9562, section 5.5), as text."""
-    text = hashlib.sha1(EVENT_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    hasher = _NAMESPACE_HASHED.copy()
+    hasher.update(name.encode())
+    text = hasher.hexdigest()
     variant = _VARIANT[text[16]]
-    return (
-        f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}".encode()
-    )
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}".encode()
 
 
 def timestamp(milliseconds: int | None) -> str | None:

@@ -50,7 +50,8 @@ _PRODUCER: Final[Config] = {
     "enable.idempotence": True,
     "acks": "all",
     "compression.type": "lz4",
-    "linger.ms": 5,
+    # Nothing is visible before its commit, which flushes: waiting for larger batches is free.
+    "linger.ms": 100,
     "batch.num.messages": 10_000,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 262_144,

@@ -33,6 +33,7 @@ QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a ful
 QUEUE_POLL_SECONDS: Final = 0.05
 SMALL_BYTES: Final = MAX_MESSAGE_BYTES // 4  # fits with any headers that a record has
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
+PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
 _FENCED_CODES: Final = frozenset(
     {
@@ -102,21 +103,18 @@ class Publisher:
     def produce(self, record: OutRecord) -> None:
         """Into the open transaction, or a new one. Raises Transient or OutcomeUnknown."""
         producer = self._open()
-        extra = {} if record.timestamp_ms is None else {"timestamp": record.timestamp_ms}
-        deadline = time.monotonic() + QUEUE_FULL_SECONDS
+        topic, key, value, headers, timestamp_ms = record
+        deadline: float | None = None
         while True:
             try:
                 producer.produce(
-                    record.topic,
-                    value=record.value,
-                    key=record.key,
-                    headers=record.headers,
-                    **extra,
+                    topic, value, key, headers=headers, timestamp=timestamp_ms or PRODUCERS_CLOCK
                 )
                 return
             except BufferError:
                 self._heartbeat()
                 self._call(lambda _: producer.poll(QUEUE_POLL_SECONDS))
+                deadline = deadline or time.monotonic() + QUEUE_FULL_SECONDS
                 if time.monotonic() > deadline:
                     self._abort_because("the producer's queue stays full: the broker is too slow")
             except KafkaException as failure:

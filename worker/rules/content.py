@@ -6,6 +6,7 @@ patterns and however hostile the text. Knows nothing of what a met rule leads to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,6 +31,9 @@ class RulesMet:
     names: tuple[str, ...]
     blocked_by: str | None
 
+
+# After a scheme and a user, up to a port or the path; an IPv6 address keeps its colons.
+_HOST: Final = re.compile(r"\s*(?:[^/?#\\]*?://|//)?(?:[^/?#\\]*@)?(\[[^\]]*\]|[^/?#\\:\s]*)")
 
 NO_HITS: Final[frozenset[int]] = frozenset()
 
@@ -139,11 +143,5 @@ def _options() -> re2.Options:
 
 def host_of(url: str) -> str:
     """The host of a url, lower case, without user, port or trailing dot; "" if there is none."""
-    _, separator, rest = url.strip().partition("://")
-    authority = rest if separator else url.strip().removeprefix("//")
-    for end in "/?#\\":
-        authority = authority.partition(end)[0]
-    host = authority.rpartition("@")[2]
-    if not host.startswith("["):  # an IPv6 address keeps its colons
-        host = host.partition(":")[0]
-    return host.rstrip(".").lower()
+    found = _HOST.match(url)
+    return found[1].rstrip(".").lower() if found else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
 Stratum = Literal["low", "surfaced"]
@@ -51,5 +52,11 @@ def uniform(article_id: str, epoch: str) -> float:
     The division rounds the largest 1,024 numerators up to 1; they become the largest float
     below it.
     """
-    digest = hashlib.blake2b(article_id.encode(), key=epoch.encode()).digest()
-    return min(int.from_bytes(digest[:8], "big") / _RANGE, _LARGEST_BELOW_ONE)
+    hasher = _keyed(epoch).copy()
+    hasher.update(article_id.encode())
+    return min(int.from_bytes(hasher.digest()[:8], "big") / _RANGE, _LARGEST_BELOW_ONE)
+
+
+@cache
+def _keyed(epoch: str) -> hashlib.blake2b:
+    return hashlib.blake2b(key=epoch.encode())
