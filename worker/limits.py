@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from worker.errors import DeadLetterLimit
-from worker.scoring import DEAD_LETTER, Outcome
+from worker.scoring import Outcome
 
 
 class Limits:
@@ -26,9 +26,7 @@ class Limits:
 
     def check(self, outcomes: Sequence[Outcome]) -> None:
         """Count one raw record. Raises DeadLetterLimit before it is published."""
-        errors = [
-            item.error.name for item in outcomes if item.outcome == DEAD_LETTER and item.error
-        ]
+        errors = [item.error.name for item in outcomes if item.error is not None]
         self._recent.append(bool(errors))
         self._in_a_row = self._in_a_row + 1 if errors else 0
         if not errors:
