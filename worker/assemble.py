@@ -29,6 +29,7 @@ from worker.observe.logs import get_logger
 from worker.observe.metrics import Metrics
 from worker.observe.observer import WorkerObserver
 from worker.observe.watchdog import Watchdog
+from worker.outbox import Outbox
 from worker.pipeline import Policy, Worker
 from worker.rules.catalogue import Filter, load
 from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
@@ -179,7 +180,8 @@ def make_worker(settings: Settings, path: ScoringPath) -> RunningWorker:
         settings.worker.drain_seconds,
     )
     writer = Writer(topic_name(prefix, DEAD_LETTER), settings.worker.group, worker.__version__)
-    built = Worker(path, intake, publisher, limits, policy, writer, observer, utc_now)
+    outbox = Outbox(publisher, limits, writer, utc_now)
+    built = Worker(path, intake, publisher, outbox, policy, observer)
     server = ObserveServer(
         settings.observe.host,
         settings.observe.port,

@@ -19,27 +19,21 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from worker.codec.dead_letter import Place, Writer, dead_letter
-from worker.codec.encode import OutRecord
-from worker.errors import (
-    DeadLetterLimit,
-    Fatal,
-    OutcomeUnknown,
-    OutputTooLarge,
-    RecordRefused,
-    Transient,
-)
+from worker.codec.dead_letter import Place
+from worker.errors import DeadLetterLimit, Fatal, OutcomeUnknown, Transient
 from worker.kafka.client import Partition
 from worker.kafka.intake import Intake, Taken
 from worker.kafka.transaction import Publisher
-from worker.limits import Limits
 from worker.observe.events import Observer, Tally
-from worker.scoring import DEAD_LETTER, MicroBatch, Outcome, Row, ScoringPath
+from worker.outbox import Outbox
+from worker.scoring import MicroBatch, Row, ScoringPath
 
 IDLE_SECONDS: Final = 0.25  # how long an idle worker waits for a record
 LINGER_SECONDS: Final = 0.01  # how long a busy one does, to fill a micro-batch
 WAIT_SECONDS: Final = 0.05  # for the oldest micro-batch, before looking around again
 KEEP_ALIVE_SECONDS: Final = 1.0  # without polling, rebalances would wait for the model
+BACKOFF_SECONDS: Final = 0.1  # after the second abort in a row; doubled from then on
+MAX_BACKOFF_SECONDS: Final = 5.0
 REVOKE_SECONDS: Final = 2.0  # to finish what is on the device before giving partitions up
 
 
@@ -69,20 +63,16 @@ class Worker:
         path: ScoringPath,
         intake: Intake,
         publisher: Publisher,
-        limits: Limits,
+        outbox: Outbox,
         policy: Policy,
-        writer: Writer,
         observer: Observer,
-        now: Callable[[], str],
     ) -> None:
         self._path = path
         self._intake = intake
         self._publisher = publisher
-        self._limits = limits
+        self._outbox = outbox
         self._policy = policy
-        self._writer = writer
         self._observer = observer
-        self._now = now
         self._in_flight: deque[InFlight] = deque()
         self._waiting: list[Taken] = []  # taken while the scorer was busy
         self._uncommitted = Tally()
@@ -90,6 +80,8 @@ class Worker:
         self._polled_at = 0.0
         self._must_rewind: Transient | OutcomeUnknown | None = None
         self._failure: Fatal | None = None
+        self._is_leaving = False
+        self._failures_in_a_row = 0
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Work until told to stop, then drain. Raises Fatal when the process has to end."""
@@ -103,6 +95,7 @@ class Worker:
             self._guarded(self._commit)  # up to the record that was one too many
             raise
         finally:
+            self._is_leaving = True  # what is not committed by now comes again, elsewhere
             self._drop_in_flight()
             self._intake.close()
 
@@ -165,41 +158,11 @@ class Worker:
         if self._first_uncommitted_at is None:
             self._first_uncommitted_at = time.monotonic()
         if row is not None:
-            outcomes = [self._fitting(item, row, outcome) for outcome in row.outcomes]
-            self._limits.check(outcomes)
-            for outcome in outcomes:
-                for record in outcome.records:
-                    self._publisher.produce(record)
+            outcomes = self._outbox.put(row, Place(*item.partition, item.offset))
             self._uncommitted.add(row, outcomes)
         else:
             self._uncommitted.tombstones += 1
         self._intake.offsets.produce(item.partition, item.offset)
-
-    def _fitting(self, item: Taken, row: Row, outcome: Outcome) -> Outcome:
-        """The outcome with its records; a dead letter instead when they are too large."""
-        if outcome.error is None:
-            try:
-                self._publisher.require_fit(outcome.records)
-            except OutputTooLarge as error:
-                outcome = Outcome(outcome.filter, DEAD_LETTER, None, [], error)
-        if outcome.error is None:
-            return outcome
-        place = Place(*item.partition, item.offset)
-        letter = dead_letter(
-            row.record, place, outcome.error, outcome.filter, self._writer, self._now()
-        )
-        self._require_accepted(letter, item)
-        return outcome._replace(records=[letter])
-
-    def _require_accepted(self, letter: OutRecord, item: Taken) -> None:
-        try:
-            self._publisher.require_fit([letter])
-        except OutputTooLarge as error:
-            raise RecordRefused(
-                f"the record at {item.partition}, offset {item.offset} cannot be scored, nor its "
-                f"dead letter written: {error}. Raise max.message.bytes on the topic, or skip the "
-                "record by resetting the group's offset"
-            ) from None
 
     def _commit_if_due(self) -> None:
         since = self._first_uncommitted_at
@@ -219,8 +182,9 @@ class Worker:
             started = time.monotonic()
             self._publisher.commit(offsets, metadata)
             self._intake.offsets.committed()
-            self._limits.committed()
+            self._outbox.committed()
             self._observer.committed(self._uncommitted, time.monotonic() - started)
+            self._failures_in_a_row = 0
         self._uncommitted = Tally()
         self._first_uncommitted_at = None
 
@@ -229,17 +193,24 @@ class Worker:
         try:
             step()
         except Transient as failure:
-            self._observer.aborted(str(failure))
+            self._back_off(str(failure))
             self._forget_uncommitted()
             self._intake.rewind()
         except OutcomeUnknown as failure:
-            self._observer.aborted(f"outcome unknown: {failure}")
+            self._back_off(f"outcome unknown: {failure}")
             self._forget_uncommitted()
             self._intake.rewind_to_committed(self._observer.heartbeat)
 
+    def _back_off(self, reason: str) -> None:
+        """The first time at once, then longer and longer: the world needs time."""
+        self._observer.aborted(reason)
+        if self._failures_in_a_row:
+            time.sleep(min(BACKOFF_SECONDS * 2**self._failures_in_a_row, MAX_BACKOFF_SECONDS))
+        self._failures_in_a_row += 1
+
     def _forget_uncommitted(self) -> None:
         self._drop_in_flight()
-        self._limits.rolled_back()
+        self._outbox.rolled_back()
         self._uncommitted = Tally()
         self._first_uncommitted_at = None
 
@@ -267,7 +238,13 @@ class Worker:
         self._observer.drained(abandoned)
 
     def before_revoke(self, partitions: Sequence[Partition]) -> None:
-        """Finish what is nearly finished, commit, let go. Runs inside `Intake.take`."""
+        """Finish what is nearly finished, commit, let go. Runs inside `Intake.take`.
+
+        Once a commit has failed nothing more is committed before the rewind: the transaction is
+        gone, and offsets without their records would lose them.
+        """
+        if self._is_leaving or self._must_rewind is not None or self._failure is not None:
+            return
         leaving = set(partitions)
         concerned = leaving & self._intake.offsets.to_commit().keys() or any(
             taken.partition in leaving for item in self._in_flight for taken in item.taken
@@ -283,14 +260,22 @@ class Worker:
         except (Transient, OutcomeUnknown) as failure:
             self._must_rewind = failure
         except Fatal as failure:
-            self._failure = failure
+            self._failure = self._failure or failure
+            self._abort()  # the leaving partitions' offsets are about to be forgotten
 
     def after_loss(self) -> None:
         """The group has gone on without us: nothing uncommitted may be committed."""
         self._must_rewind = Transient("partitions were lost")
+        self._abort()
+
+    def _abort(self) -> None:
+        """Give the transaction up, inside a rebalance, where nothing may be raised. Seeking back
+        waits until the rebalance is over; that nothing uncommitted counts holds from now on."""
+        self._forget_uncommitted()
+        self._intake.offsets.rewind()
         try:
             self._publisher.abort()
         except OutcomeUnknown as failure:
             self._must_rewind = failure
         except Fatal as failure:
-            self._failure = failure
+            self._failure = self._failure or failure

@@ -1,0 +1,75 @@
+"""Puts outcomes into the open transaction, a dead letter where a record cannot be written.
+
+Counts dead letters against the limits. Knows nothing of offsets, epochs or when to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from worker.codec.dead_letter import Place, Writer, dead_letter
+from worker.codec.encode import OutRecord
+from worker.errors import OutputTooLarge, RecordRefused
+from worker.kafka.transaction import Publisher
+from worker.limits import Limits
+from worker.scoring import DEAD_LETTER, Outcome, Row
+
+
+class Outbox:
+    """Between the scoring path and the publisher. Owner thread only."""
+
+    def __init__(
+        self, publisher: Publisher, limits: Limits, writer: Writer, now: Callable[[], str]
+    ) -> None:
+        """`now` gives the time in ISO 8601."""
+        self._publisher = publisher
+        self._limits = limits
+        self._writer = writer
+        self._now = now
+
+    def put(self, row: Row, place: Place) -> list[Outcome]:
+        """Publish all of a raw record's outcomes, or none; return them as published.
+
+        Raises DeadLetterLimit or RecordRefused before anything of it is published, and what
+        `Publisher.produce` raises.
+        """
+        outcomes = [self._fitting(row, place, outcome) for outcome in row.outcomes]
+        self._limits.check(outcomes)
+        for outcome in outcomes:
+            for record in outcome.records:
+                self._publisher.produce(record)
+        return outcomes
+
+    def committed(self) -> None:
+        """What was put is committed."""
+        self._limits.committed()
+
+    def rolled_back(self) -> None:
+        """What was put since the last commit comes again."""
+        self._limits.rolled_back()
+
+    def _fitting(self, row: Row, place: Place, outcome: Outcome) -> Outcome:
+        """The outcome as it stands; a dead letter instead when it cannot be written."""
+        error = outcome.error or self._misfit(outcome.records)
+        if error is None:
+            return outcome
+        letter = dead_letter(row.record, place, error, outcome.filter, self._writer, self._now())
+        self._require_accepted(letter, place)
+        return Outcome(outcome.filter, DEAD_LETTER, None, [letter], error)
+
+    def _misfit(self, records: list[OutRecord]) -> OutputTooLarge | None:
+        try:
+            self._publisher.require_fit(records)
+        except OutputTooLarge as error:
+            return error
+        return None
+
+    def _require_accepted(self, letter: OutRecord, place: Place) -> None:
+        try:
+            self._publisher.require_fit([letter])
+        except OutputTooLarge as error:
+            raise RecordRefused(
+                f"the record at {place.topic}/{place.partition}, offset {place.offset} cannot be "
+                f"scored, nor its dead letter written: {error}. Raise max.message.bytes on the "
+                "topic, or skip the record by resetting the group's offset"
+            ) from None
