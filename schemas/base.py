@@ -1,4 +1,4 @@
-"""The two kinds of model: what we write is closed, what we read is open."""
+"""The kinds of model: what we write is closed, what we read is open, headers are strings."""
 
 from __future__ import annotations
 
@@ -22,6 +22,25 @@ class Written(BaseModel):
         allow_inf_nan=False,
         json_schema_extra=_every_field_is_present,
     )
+
+
+def _as_on_the_wire(schema: dict[str, Any]) -> None:
+    """Headers are strings; one without a value is absent; others may travel beside ours."""
+    del schema["additionalProperties"]
+    properties = schema["properties"]
+    schema["required"] = [name for name, item in properties.items() if "default" not in item]
+    for item in properties.values():
+        if "anyOf" in item or item.get("type") == "integer":
+            pattern = {"pattern": "^[0-9]+$"} if item.get("type") == "integer" else {}
+            for key in ("anyOf", "default", "minimum"):
+                item.pop(key, None)
+            item.update({"type": "string"} | pattern)
+
+
+class WrittenHeaders(Written):
+    """Headers of a record newsieve writes, as text; its schema describes them on the wire."""
+
+    model_config = ConfigDict(populate_by_name=True, json_schema_extra=_as_on_the_wire)
 
 
 class Read(BaseModel):

@@ -6,20 +6,18 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from schemas.base import Written
+from schemas.base import Written, WrittenHeaders
 from schemas.scored import Timestamp
 
 Stage = Literal["decode", "validate", "score", "publish"]
 HEADER_PREFIX = "dlq."
 
 
-class DeadLetterHeaders(Written):
+class DeadLetterHeaders(WrittenHeaders):
     """The `dlq.*` headers, as UTF-8 strings on the wire. Key and value are the original's."""
 
-    model_config = Written.model_config | ConfigDict(
-        alias_generator=lambda name: HEADER_PREFIX + name.replace("_", "-"),
-        populate_by_name=True,
-        strict=False,
+    model_config = ConfigDict(
+        alias_generator=lambda name: HEADER_PREFIX + name.replace("_", "-"), strict=False
     )
 
     topic: str
@@ -45,4 +43,3 @@ class DeadLetterLine(Written):
     stage: Stage
     error: str
     message: str
-    filter: str | None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from schemas.base import Written
+from schemas.base import WrittenHeaders
 from schemas.scored import Timestamp
 
 SPEC_VERSION: Final = "1.0"
@@ -14,7 +14,6 @@ CONTENT_TYPE: Final = "application/json"
 
 SCORED: Final = "newsieve.article.scored.v1"
 TIERED: Final = "newsieve.article.tiered.v1"
-SHADOWED: Final = "newsieve.article.shadowed.v1"
 ORACLE_REQUESTED: Final = "newsieve.oracle.requested.v1"
 ORACLE_SCORED: Final = "newsieve.oracle.scored.v1"
 DRIFT_ALERT: Final = "newsieve.drift.alert.v1"
@@ -23,10 +22,8 @@ CANARY_REPORTED: Final = "newsieve.canary.reported.v1"
 CONTROL_DECIDED: Final = "newsieve.control.decided.v1"
 
 
-class EventHeaders(Written):
+class EventHeaders(WrittenHeaders):
     """Headers of every record but dead letters, as UTF-8 strings on the wire."""
-
-    model_config = Written.model_config | ConfigDict(populate_by_name=True)
 
     ce_specversion: Literal["1.0"]
     ce_type: str

@@ -51,7 +51,10 @@ def prepare(
     run, made = stage.prepare(read_recipe(recipe), labels, runs)
     data = run.facts["data"]
     rows = ", ".join(f"{name} {count}" for name, count in data["rows"].items())
-    note(f"{'prepared' if made else 'nothing to do'}: {rows}; bad rows {data['bad_rows']}")
+    note(
+        f"{'prepared' if made else 'nothing to do'}: {rows}; bad rows {data['bad_rows']}, "
+        f"rows of oracles that the recipe does not name {data['rows_of_unnamed_oracles']}"
+    )
     say(str(run.folder))
 
 

@@ -54,6 +54,8 @@ def package(run: Run, folder: Path, failed_gate_reason: str | None = None) -> Pa
             f"the student is not good enough to ship: {'; '.join(failures)}. To ship it all the "
             'same, give --allow-failed-gate "reason"'
         )
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise GateFailed(f"{folder} is not empty and holds no student: it would be deleted")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

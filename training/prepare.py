@@ -32,6 +32,7 @@ from training.run import (
     write_json,
     write_jsonl,
 )
+from worker.errors import InputFileInvalid
 from worker.rules.catalogue import Filter, load
 from worker.rules.content import ContentRules
 from worker.rules.text import render
@@ -48,22 +49,26 @@ STAGE: Final = "prepare"
 def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Run, bool]:
     """The run for this recipe and these labels, and whether it had to be made.
 
-    Raises LabelsRefused above the recipe's share of bad rows, or for several oracles of which
-    the recipe names none.
+    Raises InputFileInvalid, or LabelsRefused: above the recipe's share of bad rows, for several
+    oracles of which the recipe names none, or when no label is left.
     """
     filter_ = load(recipe.filter)
-    label_hashes = {path.name: file_hash(path) for path in label_files}
+    label_hashes = [{"name": path.name, "sha256": _hash_of_file(path)} for path in label_files]
     inputs = hash_of(recipe.model_dump(mode="json"), label_hashes, filter_.label_hash)
     run = _run_folder(runs, filter_.name, inputs)
     if run.path(RUN_FILE).exists() and run.inputs_of(STAGE) == inputs:
         return run, False
-    rows, dropped = _read(label_files, recipe, filter_)
+    rows, bad, unnamed = _read(label_files, recipe, filter_)
+    if not rows:
+        raise LabelsRefused(
+            f"no row has a label of {', '.join(recipe.labels.oracles) or 'any oracle'}"
+        )
     _tier(rows, filter_)
     groups = _duplicate_groups(rows, recipe.labels.near_duplicate_similarity)
     splits = _split(rows, groups, recipe.split)
     for name, members in splits.items():
         write_jsonl(run.path("data", f"{name}.jsonl"), members)
-    manifest = _manifest(splits, dropped, label_hashes, groups)
+    manifest = _manifest(splits, bad, unnamed, label_hashes, groups)
     write_json(run.path("data", "manifest.json"), manifest)
     write_json(run.path(RUN_FILE), {"recipe": recipe.model_dump(mode="json")})
     run.record(
@@ -76,6 +81,13 @@ def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Ru
     return run, True
 
 
+def _hash_of_file(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise InputFileInvalid(f"cannot read {path}: {error.strerror}") from None
+
+
 def _run_folder(runs: Path, filter_name: str, inputs: str) -> Run:
     """The folder of an earlier run with the same inputs, else one named after today."""
     short = inputs[:SHORT_HASH]
@@ -86,8 +98,9 @@ def _run_folder(runs: Path, filter_name: str, inputs: str) -> Run:
 
 def _read(
     label_files: Sequence[Path], recipe: Recipe, filter_: Filter
-) -> tuple[list[Row], list[dict[str, Any]]]:
-    """Usable rows with their mean label, and what was dropped and why."""
+) -> tuple[list[Row], list[dict[str, Any]], int]:
+    """Usable rows with their mean label; the bad rows and why; how many only other oracles
+    labelled."""
     found: list[tuple[Row, list[Label]]] = []
     bad: list[dict[str, Any]] = []
     total = 0
@@ -111,12 +124,12 @@ def _read(
             f"{recipe.labels.bad_rows_allowed:.0%} that the recipe allows. The first: {first}"
         )
     counted = _counted_oracles(recipe, [label for _, labels in found for label in labels])
-    rows = [
-        {**row, **_mean_label([item for item in labels if item.oracle in counted], filter_)}
-        for row, labels in found
-        if any(label.oracle in counted for label in labels)
-    ]
-    return rows, bad
+    rows = []
+    for row, labels in found:
+        chosen = [label for label in labels if label.oracle in counted]
+        if chosen:
+            rows.append({**row, **_mean_label(chosen, filter_)})
+    return rows, bad, len(found) - len(rows)
 
 
 def _parse(raw: bytes) -> Row:
@@ -261,11 +274,12 @@ def _assign(
 def _manifest(
     splits: Mapping[str, list[Row]],
     bad: list[dict[str, Any]],
-    label_hashes: Mapping[str, str],
+    unnamed: int,
+    label_hashes: list[dict[str, str]],
     groups: Sequence[int],
 ) -> dict[str, Any]:
     return {
-        "files": dict(label_hashes),
+        "files": label_hashes,
         "rows": {name: len(rows) for name, rows in splits.items()},
         "hashes": {name: hash_of(rows) for name, rows in splits.items()},
         "tiers": {
@@ -281,5 +295,6 @@ def _manifest(
         ),
         "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),
         "bad_rows": len(bad),
+        "rows_of_unnamed_oracles": unnamed,
         "bad_rows_listed": bad[:BAD_ROWS_LISTED],
     }

@@ -15,6 +15,7 @@
         │                      TopicsWrong RecordRefused
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
+                               BrokerLost
 
 Messages say what to do. Knows nothing of Kafka, torch or any caller.
 """
@@ -225,3 +226,7 @@ class DeviceFailed(NeedsRestart):
 
 class ConsumerFailed(NeedsRestart):
     """The consumer reports a fatal error."""
+
+
+class BrokerLost(NeedsRestart):
+    """No broker answers a worker for long: its supervisor's turn to wait and try again."""

@@ -34,7 +34,9 @@ WAIT_SECONDS: Final = 0.05  # for the oldest micro-batch, before looking around 
 KEEP_ALIVE_SECONDS: Final = 1.0  # without polling, rebalances would wait for the model
 BACKOFF_SECONDS: Final = 0.1  # after the second abort in a row; doubled from then on
 MAX_BACKOFF_SECONDS: Final = 5.0
-REVOKE_SECONDS: Final = 2.0  # to finish what is on the device before giving partitions up
+# To finish what is on the device before giving partitions up. The commit after it has its own
+# limits, which all together stay below max.poll.interval.ms.
+REVOKE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)

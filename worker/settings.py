@@ -13,26 +13,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from schemas.topics import DEFAULT_PREFIX
 from worker.errors import SettingsInvalid
+from worker.rules.catalogue import available
 
 PREFIX: Final = "NEWSIEVE_"
 DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
-MASK: Final = "********"
 BLAKE2B_KEY_BYTES: Final = 64
-SECRET_WORDS: Final = (
-    "password",
-    "secret",
-    "token",
-    "pem",
-    "jaas",
-    "api.key",
-    "basic.auth",
-    "oauthbearer.config",
-)
 # What exactly-once rests on is not a setting.
 FORBIDDEN_OPTIONS: Final = frozenset(
     {
@@ -62,7 +60,18 @@ def _from_commas(value: Any) -> Any:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+def _of_known_filters(value: dict[str, Any]) -> dict[str, Any]:
+    known = sorted({reference.partition("/")[0] for reference in available()})
+    for name in value:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"there is no filter {name!r}{hint}")
+    return value
+
+
 FromJson = BeforeValidator(_from_json)
+OfKnownFilters = AfterValidator(_of_known_filters)
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -145,7 +154,7 @@ class WorkerSettings(Section):
 class StudentSettings(Section):
     """The models and what they run on."""
 
-    folders: Annotated[dict[str, Path], FromJson] = Field(
+    folders: Annotated[dict[str, Path], FromJson, OfKnownFilters] = Field(
         default={}, description="Filter to folder; default: filters/<name>/v<N>/student."
     )
     base: str | None = Field(default=None, description="Overrides the base model's name or folder.")
@@ -173,9 +182,9 @@ class SamplingSettings(Section):
         default=0.02, description="Inclusion probability of unpublished tiers."
     )
     surfaced: Probability = Field(default=0.2, description="Of published tiers.")
-    filters: Annotated[dict[str, dict[Literal["low", "surfaced"], Probability]], FromJson] = Field(
-        default={}, description="Filter to probabilities of its own."
-    )
+    filters: Annotated[
+        dict[str, dict[Literal["low", "surfaced"], Probability]], FromJson, OfKnownFilters
+    ] = Field(default={}, description="Filter to probabilities of its own.")
 
     @field_validator("epoch")
     @classmethod
@@ -227,21 +236,6 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise SettingsInvalid("\n".join(_explain(error, environment))) from None
-
-
-def masked(settings: Settings) -> dict[str, Any]:
-    """The settings for people's eyes: secrets are masked."""
-    shown: dict[str, Any] = settings.model_dump(mode="json")
-    shown["kafka"]["options"] = mask_secrets(settings.kafka.options)
-    return shown
-
-
-def mask_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
-    """librdkafka options with the values of secrets masked."""
-    return {
-        name: MASK if any(word in name.lower() for word in SECRET_WORDS) else value
-        for name, value in options.items()
-    }
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:

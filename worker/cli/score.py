@@ -78,5 +78,5 @@ def _outcomes(
 
 def _printed(line: int, outcome: Outcome) -> bytes:
     if outcome.error is not None:
-        return dead_letter_line(line, outcome.error, outcome.filter)
+        return dead_letter_line(line, outcome.error)
     return outcome.records[0].value or b""

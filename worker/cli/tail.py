@@ -48,7 +48,7 @@ def _show(found: Found, *, as_json: bool) -> None:
         return
     why = explanation(found.record.headers)
     place = f"{found.partition}/{found.offset}"
-    if why:
+    if "stage" in why:  # a replayed record has its attempts, and no stage
         say(f"{place}  dead letter  {why['stage']}: {why['error']}: {why['message']}")
         return
     say(f"{place}  {_line(found)}")

@@ -47,7 +47,7 @@ def tier(
             for (number, _), item in zip(batch, parsed, strict=True):
                 if isinstance(item, RecordError):
                     any_bad = True
-                    printed = dead_letter_line(number, item, chosen.name)
+                    printed = dead_letter_line(number, item)
                 else:
                     printed = next(decided)
                 sys.stdout.buffer.write(printed + b"\n")

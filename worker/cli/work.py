@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType
 
 from worker import assemble
 from worker.cli.common import ConfigOption, read_settings
-from worker.errors import TopicsWrong
+from worker.errors import BrokerLost, BrokerUnavailable, TopicsWrong
 from worker.kafka.admin import TopicAdmin
 from worker.observe.logs import get_logger
+from worker.rules.catalogue import Filter
 from worker.settings import Settings
 
 EXIT_SECOND_SIGNAL = 130
@@ -31,8 +33,8 @@ def work(config: ConfigOption = None) -> None:
     stop = threading.Event()
     _stop_on_signals(stop)
     filters = assemble.load_filters(settings)
+    _require_topics(settings, filters)
     students = assemble.load_students(settings, filters)
-    _require_topics(settings)
     engine = assemble.make_engine(settings, students)
     identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in filters]
     running = assemble.make_worker(settings, assemble.scoring_path(settings, identities, engine))
@@ -44,10 +46,13 @@ def work(config: ConfigOption = None) -> None:
         running.server.close()
 
 
-def _require_topics(settings: Settings) -> None:
-    """Fail at the start rather than at the first record. Raises TopicsWrong."""
-    wanted = assemble.all_topics(settings, assemble.load_filters(settings))
-    known = TopicAdmin(assemble.cluster(settings)).partitions()
+def _require_topics(settings: Settings, filters: Sequence[Filter]) -> None:
+    """Fail at the start rather than at the first record. Raises TopicsWrong or BrokerLost."""
+    wanted = assemble.all_topics(settings, filters)
+    try:
+        known = TopicAdmin(assemble.cluster(settings)).partitions()
+    except BrokerUnavailable as error:
+        raise BrokerLost(str(error)) from None
     missing = [topic.name for topic in wanted if topic.name not in known]
     if missing:
         raise TopicsWrong(

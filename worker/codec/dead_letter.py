@@ -68,7 +68,7 @@ def dead_letter(
     return OutRecord(writer.topic, record.key, record.value, headers, record.timestamp_ms)
 
 
-def dead_letter_line(line: int, error: RecordError, filter_name: str | None) -> bytes:
+def dead_letter_line(line: int, error: RecordError) -> bytes:
     """What `newsieve score` and `tier` print in the place of a line that failed."""
     facts = {
         "outcome": "dead_letter",
@@ -76,7 +76,6 @@ def dead_letter_line(line: int, error: RecordError, filter_name: str | None) -> 
         "stage": error.stage,
         "error": error.name,
         "message": str(error)[:MAX_MESSAGE_CHARACTERS],
-        "filter": filter_name,
     }
     return orjson.dumps(facts)
 

@@ -114,9 +114,16 @@ def _exact_id(value: bytes, inexact: float) -> Any:
     data = exact.get("data")
     for facts in (exact, data if isinstance(data, dict) else {}):
         candidate = facts.get("id")
-        if isinstance(candidate, int | float) and float(candidate) == inexact:
+        if isinstance(candidate, int | float) and _rounds_to(candidate, inexact):
             return candidate
     return inexact
+
+
+def _rounds_to(exact: float, inexact: float) -> bool:
+    try:
+        return float(exact) == inexact
+    except OverflowError:
+        return False
 
 
 def _id(facts: Mapping[str, Any], key: bytes | None, url: str | None, text: str) -> str:

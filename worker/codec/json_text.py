@@ -19,7 +19,7 @@ MAX_INTEGER_DIGITS: Final = 4_000  # Python refuses to convert more than 4,300
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]')
+_STRING_OR_BRACKET: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]')
 
 
 def parse(value: bytes, max_bytes: int) -> Any:

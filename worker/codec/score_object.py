@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -38,7 +37,7 @@ def _score(scores: Mapping[str, Any], name: str) -> float:
     value = scores[name]
     if type(value) not in (int, float):  # a boolean is an int to isinstance
         raise InvalidScore(f"{name} is {value!r:.60}, not a number")
-    if not (math.isfinite(value) and SCORE_MIN <= value <= SCORE_MAX):
+    if not SCORE_MIN <= value <= SCORE_MAX:  # nor is a NaN
         raise InvalidScore(f"{name} is {value!r:.60}, outside 0-10")
     return float(value)
 

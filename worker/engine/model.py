@@ -6,7 +6,6 @@ student's adapter also opens with plain PEFT.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 from typing import Any, Final
@@ -81,10 +80,3 @@ def base_location(name: str) -> str:
             f"pip install {package.replace('_', '-')}"
         )
     return str(Path(next(iter(spec.submodule_search_locations))) / "model")
-
-
-def base_revision(name: str) -> str:
-    """What pins a base model: a package's version; else the hub's branch, or nothing."""
-    if name.startswith(PACKAGE_PREFIX):
-        return importlib.metadata.version(name.removeprefix(PACKAGE_PREFIX))
-    return "main"

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+
+from worker.errors import SettingsInvalid
 
 Config = dict[str, Any]
 Partition = tuple[str, int]
@@ -112,16 +114,24 @@ class Cluster:
 
 
 def make_consumer(config: Config) -> Consumer:
-    return Consumer(config, logger=_log)
+    """Raises SettingsInvalid for an option that librdkafka refuses, as the other two do."""
+    return _make(Consumer, config)
 
 
 def make_producer(config: Config) -> Producer:
-    return Producer(config, logger=_log)
+    return _make(Producer, config)
 
 
 def make_admin(config: Config) -> AdminClient:
     """For commands. A worker holds none: after a broker's fault it can stall for minutes."""
-    return AdminClient(config, logger=_log)
+    return _make(AdminClient, config)
+
+
+def _make(client: type[Any], config: Config) -> Any:
+    try:
+        return client(config, logger=_log)
+    except KafkaException as failure:
+        raise SettingsInvalid(f"kafka.options: {failure.args[0].str()}") from None
 
 
 def topic_partition(partition: Partition, offset: int) -> TopicPartition:

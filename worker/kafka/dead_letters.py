@@ -109,30 +109,31 @@ class DeadLetters:
         raw_topic = topic_name(self._prefix, RAW)
         replayed = self._replayed()
         touched: set[int] = set()
-        pending, opened_at = 0, time.monotonic()
+        pause = 1 / per_second if per_second else 0.0
+        pending, opened_at = 0, 0.0
 
-        def commit() -> None:
+        def commit() -> int:
             for partition in sorted(touched):
                 publisher.produce(self._decision(partition, replayed[partition], now()))
             publisher.commit_records()
             touched.clear()
+            return pending
 
         for letter in self.letters(selection):
             if letter.is_replayed:
                 continue
+            is_old = time.monotonic() + pause > opened_at + TRANSACTION_SECONDS
+            if pending and (is_old or pending >= TRANSACTION_RECORDS):
+                yield commit()
+                pending = 0
+            time.sleep(pause)  # a long one never inside an open transaction
             publisher.produce(replay(letter.found.record, raw_topic))
             replayed.setdefault(letter.found.partition, OffsetRanges()).add(letter.found.offset)
             touched.add(letter.found.partition)
+            opened_at = opened_at if pending else time.monotonic()
             pending += 1
-            if per_second:
-                time.sleep(1 / per_second)
-            if pending >= TRANSACTION_RECORDS or time.monotonic() - opened_at > TRANSACTION_SECONDS:
-                commit()
-                yield pending
-                pending, opened_at = 0, time.monotonic()
         if pending:
-            commit()
-            yield pending
+            yield commit()
 
     def _replayed(self) -> dict[int, OffsetRanges]:
         """The offsets replayed so far, by partition of the dead-letter topic."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation
@@ -38,11 +39,24 @@ def missing_rights(
             found.append(
                 (f"may not {wanted} {topic}", f"{allow} --operation {wanted} --topic {topic}")
             )
+    if not _may_read_group(admin, group):
+        found.append((f"may not READ group {group}", f"{allow} --operation READ --group {group}"))
     refused = _transactions_refused(cluster, group)
     if refused is not None:
         grant = f"{allow} --operation WRITE --resource-pattern-type prefixed"
         found.append((refused, f"{grant} --transactional-id newsieve-{group}-"))
     return found
+
+
+def _may_read_group(admin: Any, group: str) -> bool:
+    asked = admin.describe_consumer_groups(
+        [group], include_authorized_operations=True, request_timeout=ADMIN_SECONDS
+    )
+    try:
+        allowed = asked[group].result(ADMIN_SECONDS).authorized_operations or []
+    except KafkaException:
+        return False
+    return AclOperation.READ in allowed or AclOperation.ALL in allowed
 
 
 def _transactions_refused(cluster: Cluster, group: str) -> str | None:

@@ -4,7 +4,7 @@
 
 Every failure ends in one of three ways: the transaction is aborted and the records come again
 (Transient); nobody knows whether it was committed, so the producer was replaced and the broker
-must be asked (OutcomeUnknown); or the process has to end (Fenced, TooManyRecreations).
+must be asked (OutcomeUnknown); or the process has to end (any Fatal).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from worker.codec.decode import Headers
 from worker.codec.encode import OutRecord
 from worker.errors import (
+    BrokerLost,
     Fenced,
     OutcomeUnknown,
     OutputTooLarge,
@@ -27,6 +28,7 @@ from worker.errors import (
 )
 from worker.kafka.client import MAX_MESSAGE_BYTES, OPERATION_SECONDS, Partition, topic_partition
 
+CONNECT_SECONDS: Final = 60
 RECREATIONS_PER_MINUTE: Final = 5
 A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
@@ -48,6 +50,9 @@ _REFUSED_CODES: Final = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        # librdkafka has waited topic.metadata.propagation.max.ms, 30 s, for it to appear
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - its public name
     }
 )
 
@@ -72,9 +77,10 @@ class Publisher:
     def connect(self) -> None:
         """Become the one producer of the transactional id; whatever it left open is aborted.
 
-        Waits for a broker as long as it takes. Raises Fenced.
+        Raises Fenced, TopicsWrong, or BrokerLost after CONNECT_SECONDS.
         """
         self._producer = self._make_producer(self._on_delivery)
+        deadline = time.monotonic() + CONNECT_SECONDS
         while True:
             try:
                 self._producer.init_transactions(OPERATION_SECONDS)
@@ -85,6 +91,8 @@ class Publisher:
                     raise TopicsWrong(f"the broker refuses the transactional id: {error}") from None
                 if not error.retriable():
                     raise Fenced(f"cannot take the transactional id over: {error}") from None
+                if time.monotonic() > deadline:
+                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {error}") from None
                 self._heartbeat()
 
     def require_fit(self, records: list[OutRecord]) -> None:
@@ -119,7 +127,10 @@ class Publisher:
                     self._abort_because("the producer's queue stays full: the broker is too slow")
             except KafkaException as failure:
                 # A bare _STATE or _FATAL: the transaction failed in the background.
-                self._abort_because(str(_error(failure)))
+                error = _error(failure)
+                if error.code() in _REFUSED_CODES:
+                    self._refusal = f"topic {topic}: {error}"
+                self._abort_because(str(error))
 
     def commit(self, offsets: Mapping[Partition, int], group_metadata: bytes) -> None:
         """Commit the open transaction with these offsets; opens one if there is none.

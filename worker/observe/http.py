@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from worker.errors import SettingsInvalid
+
 Check = Callable[[], bool]
 
 
@@ -17,7 +19,7 @@ class ObserveServer:
     def __init__(
         self, host: str, port: int, registry: CollectorRegistry, is_live: Check, is_ready: Check
     ) -> None:
-        """Raises OSError when the port is taken."""
+        """Raises SettingsInvalid when it cannot listen there."""
         pages: dict[str, Callable[[], tuple[int, bytes, str]]] = {
             "/metrics": lambda: (200, generate_latest(registry), CONTENT_TYPE_LATEST),
             "/livez": lambda: _answer(is_live()),
@@ -37,7 +39,13 @@ class ObserveServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
                 pass
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            raise SettingsInvalid(
+                f"cannot listen on {host}:{port}: {error.strerror}. Set NEWSIEVE_OBSERVE__PORT; 0 "
+                "takes a free one"
+            ) from None
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="observe", daemon=True).start()

@@ -10,7 +10,7 @@ import structlog
 Logger = structlog.stdlib.BoundLogger
 
 
-def configure(*, verbose: bool = False) -> None:
+def configure() -> None:
     """Send structlog and the standard library's logging through one formatter."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -37,7 +37,7 @@ def configure(*, verbose: bool = False) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("newsieve").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("newsieve").setLevel(logging.INFO)
 
 
 def get_logger(name: str) -> Logger:
