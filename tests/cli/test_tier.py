@@ -80,6 +80,7 @@ def test_bare_scores_and_wrapped_ones_are_decided_alike() -> None:
         ({"scores": FIVES, "caps": [1]}, "InvalidContentRules"),
         (b'{"agency": NaN}', "NonFiniteNumber"),
         (json.dumps(FIVES).replace("5}", "1e999}").encode(), "InvalidScore"),
+        (json.dumps(FIVES).replace("5}", "1" + "0" * 400 + "}").encode(), "InvalidScore"),
         (b"[]", "NotAnObject"),
         (b"{", "InvalidJson"),
         (b"\xff", "NotUtf8"),

@@ -126,6 +126,8 @@ def test_what_cannot_be_read_is_refused_by_name(value: bytes, error: type[Record
         b'{"title": "x", "n": ' + b"[" * 99 + b"]" * 99 + b"}",
         b'{"title": "' + b"[" * 500 + b'"}',
         b'{"title": "a", "text": 5, "body": 6}',
+        b'{"specversion": "1.0", "type": "x", "source": "s", "id": 1' + b"0" * 400 + b","
+        b' "data": {"id": 12345678901234567890123, "title": "t"}}',
         b'{"title": "a", "content": null, "body": "b"}',
     ],
 )

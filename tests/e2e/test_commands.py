@@ -124,6 +124,8 @@ def test_dead_letters_are_listed_replayed_once_and_count_their_attempts(stream: 
     assert "replayed 1 dead letters" in first.text
     assert "replayed 1 dead letters" in newsieve("dlq", "replay", "--rate", "100", env=env).text
     assert "replayed 0 dead letters" in newsieve("dlq", "replay", env=env).text
+    shown = newsieve("tail", stream.raw_topic, "--from-beginning", "--until-end", env=env)
+    assert shown.code == 0 and len(shown.text.splitlines()) == 5  # replayed ones, too
 
     worker = stream.start_worker("a")
     outputs = reader.read_until(lambda o: len(o.letters) == 4, 60)

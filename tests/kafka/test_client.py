@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from worker.kafka.client import Cluster
+from worker.errors import SettingsInvalid
+from worker.kafka.client import Cluster, Config, make_admin, make_consumer, make_producer
 
 OPTIONS = {"sasl.username": "u", "session.timeout.ms": 9_000, "linger.ms": 50, "fetch.min.bytes": 5}
 
@@ -30,6 +33,13 @@ def test_the_input_is_read_committed_and_never_commits_by_itself() -> None:
     assert config["isolation.level"] == "read_committed"
     assert config["enable.auto.commit"] is False
     assert config["enable.auto.offset.store"] is False
+
+
+@pytest.mark.parametrize("make", [make_consumer, make_producer, make_admin])
+def test_an_option_that_nobody_knows_is_a_settings_error(make: Callable[[Config], object]) -> None:
+    """Named, and without a traceback."""
+    with pytest.raises(SettingsInvalid, match=r'kafka.options: No such .*"foo.bar"'):
+        make({"group.id": "g", "foo.bar": 1})
 
 
 def test_the_new_group_protocol_omits_what_it_forbids() -> None:

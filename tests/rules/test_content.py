@@ -94,6 +94,8 @@ def test_a_rule_leaves_other_news_alone(rules: ContentRules, rule: str, text: st
         ("affiliate_promotion", "Bon plan", "Voici un code promo pour la rentrée."),
         ("clickbait_title", "Market CRASH ahead!!", "x"),
         ("clickbait_title", "This secret stock 🚀 will make you rich", "x"),
+        ("clickbait_title", "Dit wil je weten over de beurs", "x"),
+        ("clickbait_title", "Geheimtipp für Anleger", "x"),
         (
             "academic_paper",
             "A bound",
@@ -114,6 +116,30 @@ def test_investment_risk_blocks_what_is_no_signal(
 
     assert rule in met.names
     assert met.blocked_by is not None
+
+
+@pytest.mark.parametrize(
+    ("rule", "title", "text"),
+    [
+        ("affiliate_promotion", "Ad market", "Regulators study how affiliates are paid."),
+        ("affiliate_promotion", "Winkels", "De aanbieding van de overheid is afgewezen."),
+        ("affiliate_promotion", "Handel", "Der Rabatt auf Strom endet im Juli."),
+        ("clickbait_title", "Recession warning: central bank sees risk", "x"),
+        ("clickbait_title", "¡Feliz Navidad!", "x"),
+        ("clickbait_title", "Banken: let op kredietrisico", "x"),
+        ("academic_paper", "Doctors", "In this paper shop the abstract: art hangs on every wall."),
+        ("academic_paper", "Onderzoek", "Het onderzoek verscheen in een tijdschrift."),
+        ("academic_paper", "Studie", "Die Studie erschien im Juni."),
+        ("get_rich_speculation", "Funds", "Guaranteed deposits rose; returns fell."),
+        ("get_rich_speculation", "Rijk", "De rijksbegroting kent geen rendement."),
+        ("get_rich_speculation", "Reich", "Frankreich prüft eine Rendite-Steuer."),
+    ],
+)
+def test_investment_risk_leaves_signals_alone(
+    risk_rules: ContentRules, rule: str, title: str, text: str
+) -> None:
+    """A warning is not clickbait because it warns."""
+    assert rule not in names(risk_rules, f"{title}\n\n{text}", title)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +13,20 @@ import pytest
 from tests.support.cli import newsieve_train
 from training.errors import GateFailed, RunInvalid
 from training.evaluate import evaluate
-from training.fit import checkpoint, fit
+from training.fit import _StudentTrainer, checkpoint, fit, tokeniser_of
 from training.package import gate_failures, package
+from training.predict import load_forward
 from training.prepare import prepare
 from training.recipe import Gate, Recipe
 from training.run import Run, read_jsonl
 from worker.engine.engine import score_tokens
+from worker.engine.manifest import ADAPTER
 from worker.engine.student import check_canaries, load_student
-from worker.rules.catalogue import Filter
+from worker.rules.catalogue import Filter, load
 from worker.rules.tiers import round_scores
 
 Make = Callable[..., Recipe]
+RECIPE = str(Path(__file__).resolve().parents[2] / "training/recipes/uplifting_minilm.toml")
 
 
 @pytest.fixture
@@ -78,6 +82,46 @@ def test_the_package_says_how_it_was_made(trained: Run, tmp_path: Path) -> None:
     assert config["base_model_name_or_path"] is None
 
 
+def test_an_interrupted_fit_goes_on_after_its_last_epoch(
+    recipe: Make, labels: Path, tmp_path: Path, trained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the very weights of the run that nothing interrupted."""
+    run, _ = prepare(recipe(), [labels], tmp_path / "others")
+    honest, calls = _StudentTrainer.compute_loss, 0
+
+    def dying(*arguments: object, **more: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 100:
+            raise KeyboardInterrupt
+        return honest(*arguments, **more)
+
+    monkeypatch.setattr(_StudentTrainer, "compute_loss", dying)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run, threads=1)
+    monkeypatch.setattr(_StudentTrainer, "compute_loss", honest)
+    assert fit(run, threads=1)
+
+    ours, theirs = (checkpoint(item, "final") / ADAPTER for item in (run, trained))
+    assert ours.read_bytes() == theirs.read_bytes()
+    history = json.loads(run.path("training_history.json").read_text())["final"]
+    assert [entry["epoch"] for entry in history if "eval_mae" in entry] == list(range(1, 16))
+
+
+def test_the_mean_score_on_validation_is_the_labels_mean(trained: Run) -> None:
+    """Dimension by dimension, before clamping, whatever the loss fits."""
+    rows = trained.rows("validation")
+    names = load("uplifting").definition.dimension_names
+    forward = load_forward(
+        trained.recipe, checkpoint(trained, "final"), trained.facts["trainable_parameters"]
+    )
+    tokens = tokeniser_of(trained.recipe).encode([row["text"] for row in rows])
+    scores = np.array([forward([item.ids])[0].tolist() for item in tokens])
+    labels = np.array([[row["scores"][name] for name in names] for row in rows])
+
+    assert scores.mean(axis=0) == pytest.approx(labels.mean(axis=0), abs=1e-3)
+
+
 def test_a_stage_that_is_done_does_nothing_again(trained: Run) -> None:
     """Until its inputs change; deleting its record makes it run."""
     before = checkpoint(trained, "final").stat().st_mtime_ns
@@ -107,6 +151,11 @@ def test_a_student_below_its_gate_is_not_shipped_unless_with_a_reason(
     fit(run, threads=1)
     evaluate(run)
 
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "filter.toml").write_text("precious")
+    with pytest.raises(GateFailed, match="holds no student"):
+        package(run, tmp_path / "mine", "a slip of the hand")
+    assert (tmp_path / "mine" / "filter.toml").read_text() == "precious"
     with pytest.raises(GateFailed, match=r"mean absolute error .* above 0.01"):
         package(run, tmp_path / "student")
     assert not (tmp_path / "student").exists()
@@ -162,6 +211,8 @@ def test_cross_validation_judges_every_row_by_a_student_that_never_saw_it(
         (["fit", "nowhere"], 2, "is not a run"),
         (["package", "nowhere"], 2, "is not a run"),
         (["prepare"], 2, "Missing argument"),
+        (["prepare", RECIPE, "no.jsonl"], 2, "cannot read no.jsonl"),
+        (["prepare", RECIPE, os.devnull], 1, "no row has a label of gemini-pro-api-batch"),
     ],
 )
 def test_a_users_mistake_gets_a_sentence(arguments: list[str], code: int, complaint: str) -> None:
