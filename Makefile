@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: venv demo test lint schemas bench clean
+.PHONY: venv demo test lint schemas clean
 
 venv: $(INSTALLED)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,3 +28,13 @@ def fill(cluster: Cluster, articles: Path, records: int, filters: Sequence[str])
         for number in range(records):
             feeder.send(str(number).encode(), lines[number % len(lines)])
     return prefix
+
+
+def readable(line: bytes) -> str | None:
+    """Title, blank line, content; None without either."""
+    try:
+        article = json.loads(line)
+        text: str = article["title"] + "\n\n" + article["content"]
+        return text
+    except (ValueError, TypeError, KeyError):
+        return None

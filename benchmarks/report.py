@@ -38,10 +38,12 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 def publish(title: str, lines: Sequence[str], save: str | None) -> None:
     """Print the report; with `save`, also write it to results/."""
+    words = [f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
+    if save:
+        at = words.index("--save")
+        words[at : at + 2] = []
     command = "python -m " + " ".join(
-        shlex.quote(Path(item).name if "/" in item else item)
-        for item in [f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
-        if not item.startswith("--save")
+        shlex.quote(Path(word).name if "/" in word else word) for word in words
     )
     head = [
         f"# {title}",

@@ -37,18 +37,14 @@ def main() -> None:
             brokers, override_params={"linger.ms": 5, "compression.type": "lz4"}
         )
     )
-    processor = StreamProcessor(
-        consumer, Topic(task.topic), Forward(producer, Topic(task.out)), CommitPolicy(0.4, 2_000)
-    )
+    forward = Forward(producer, Topic(task.out))
+    processor = StreamProcessor(consumer, Topic(task.topic), forward, CommitPolicy(0.4, 2_000))
     meter = Meter()
-    while _committed(consumer) < task.records:
+    while sum(consumer.tell().values()) < task.records:
         for _ in range(200):
             processor._run_once()  # noqa: SLF001 - it has no public way to stop after a count
+    processor._shutdown()  # waits until all is produced and committed
     meter.report(task.records)
-
-
-def _committed(consumer: KafkaConsumer) -> int:
-    return sum(consumer.tell().values())
 
 
 main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from faststream import FastStream
 from faststream.confluent import KafkaBroker
@@ -16,8 +17,16 @@ async def main() -> None:
     app = FastStream(broker, logger=None)
     done, meter = 0, Meter()
 
+    async def as_it_is(message: Any) -> Any:
+        return message.body
+
     @broker.subscriber(
-        task.topic, group_id=task.group, batch=True, max_records=500, auto_offset_reset="earliest"
+        task.topic,
+        group_id=task.group,
+        batch=True,
+        max_records=500,
+        auto_offset_reset="earliest",
+        decoder=as_it_is,
     )
     async def forward(bodies: list[bytes]) -> None:
         nonlocal done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from meter import Meter, read_task
 from transformers import AutoTokenizer
 
+from benchmarks.raw_topic import readable
 from worker.engine import adapter
 from worker.engine.manifest import read_manifest
 from worker.engine.model import StudentModel, base_location, load_backbone
@@ -36,8 +36,8 @@ def main() -> None:
     adapter.merge(model, filter_.student_folder, manifest.trainable_parameters)
     model.eval()
     tokenizer = AutoTokenizer.from_pretrained(base_location(base.name))
-    lines = Path(task.topic).read_bytes().splitlines()[: task.records]
-    articles = [json.loads(line) for line in lines]
+    lines = Path(task.topic).read_bytes().splitlines()
+    articles = [text for text in map(readable, lines) if text is not None][: task.records]
     settings = (
         {"padding": "max_length", "max_length": 512}
         if padding == "512"
@@ -46,7 +46,7 @@ def main() -> None:
     meter = Meter()
     with torch.inference_mode():
         for at in range(0, len(articles), BATCH):
-            texts = [f"{a['title']}\n\n{a['content']}" for a in articles[at : at + BATCH]]
+            texts = articles[at : at + BATCH]
             batch = tokenizer(texts, truncation=True, return_tensors="pt", **settings)
             model(batch["input_ids"], batch["attention_mask"]).tolist()
     meter.report(len(articles))
