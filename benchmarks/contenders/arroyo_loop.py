@@ -43,7 +43,7 @@ def main() -> None:
     while sum(consumer.tell().values()) < task.records:
         for _ in range(200):
             processor._run_once()  # noqa: SLF001 - it has no public way to stop after a count
-    processor._shutdown()  # waits until all is produced and committed
+    processor._shutdown()  # noqa: SLF001 - waits until all is produced and committed
     meter.report(task.records)
 
 
