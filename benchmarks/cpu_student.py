@@ -9,11 +9,8 @@ tokenising costs on one thread stands apart.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import secrets
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +18,7 @@ from pathlib import Path
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 from tokenizers import Tokenizer
 
+from benchmarks.contest import Report, run_contender
 from benchmarks.raw_topic import SAMPLE, fill, readable
 from benchmarks.report import publish, spread
 from worker.engine.manifest import TOKENIZER, read_manifest
@@ -29,9 +27,7 @@ from worker.kafka.broker import find_or_start
 from worker.kafka.client import Cluster
 from worker.rules.catalogue import load
 
-CONTENDERS = Path(__file__).parent / "contenders"
 FILTER = "sustainability"
-SECONDS = 3_000
 CHUNK = 128
 LONGEST = "transformers, batch 16, padded to the longest"
 FIXED = "transformers, batch 16, padded to 512"
@@ -48,13 +44,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--save")
     options = parser.parse_args()
-    found: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, list[Report]] = {}
     with find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as broker:
         cluster = Cluster(broker.bootstrap_servers, {})
         prefix = fill(cluster, options.articles, options.records, (FILTER, "uplifting"))
         for _ in range(options.rounds):
             for name, script, topic, out in _contending(options, prefix):
-                report = _run(script, cluster, topic, out, options.records)
+                report = run_contender(script, cluster, topic, out, options.records)
                 found.setdefault(name, []).append(report)
                 sys.stderr.write(f"{name}: {report}\n")
     lines = [*_table(found, options), _tokenising(options)]
@@ -72,26 +68,7 @@ def _contending(options: argparse.Namespace, prefix: str) -> list[tuple[str, str
     ]
 
 
-def _run(script: str, cluster: Cluster, topic: str, out: str, records: int) -> dict[str, float]:
-    arguments = [
-        "--servers", cluster.bootstrap_servers, "--topic", topic, "--out", out,
-        "--group", f"bench-{secrets.token_hex(3)}", "--records", str(records),
-    ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, str(CONTENDERS / script), *arguments],
-        env={**os.environ, "PYTHONPATH": str(CONTENDERS.parents[1])},
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    reports = [line for line in done.stdout.splitlines() if line.startswith(b'{"records"')]
-    if not reports:
-        raise SystemExit(f"{script} reported nothing:\n{done.stderr.decode()[-2_000:]}")
-    report: dict[str, float] = json.loads(reports[-1])
-    return report
-
-
-def _table(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> list[str]:
+def _table(found: dict[str, list[Report]], options: argparse.Namespace) -> list[str]:
     rates = {name: [r["records"] / r["wall_seconds"] for r in runs] for name, runs in found.items()}
     lines = [
         f"{options.records} articles of `{options.articles.name}`, {options.threads} threads, "

@@ -10,9 +10,7 @@ run in virtual environments of their own, made on first use.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import secrets
 import statistics
 import subprocess
 import sys
@@ -20,15 +18,14 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.contest import Report, run_contender
 from benchmarks.raw_topic import SAMPLE, fill
 from benchmarks.report import publish, spread
 from worker.kafka.broker import find_or_start
 from worker.kafka.client import Cluster
 
-CONTENDERS = Path(__file__).parent / "contenders"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newsieve" / "peers"
 FILTERS = ("uplifting", "sustainability", "investment_risk")
-SECONDS = 300
 BARE = "bare confluent-kafka, transactions"
 OURS = "newsieve, uplifting"
 
@@ -69,7 +66,7 @@ def main() -> None:
     parser.add_argument("--save")
     options = parser.parse_args()
     contending = [c for c in CONTENDING if c.package is None or not options.no_peers]
-    found: dict[str, list[dict[str, float]]] = {c.name: [] for c in contending}
+    found: dict[str, list[Report]] = {c.name: [] for c in contending}
     with find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as broker:
         cluster = Cluster(broker.bootstrap_servers, {})
         prefix = fill(cluster, options.articles, options.records, FILTERS)
@@ -84,34 +81,21 @@ def main() -> None:
     )
 
 
-def run(contender: Contender, cluster: Cluster, prefix: str, records: int) -> dict[str, float]:
-    arguments = [
-        "--servers", cluster.bootstrap_servers,
-        "--topic", f"{prefix}.raw",
-        "--out", contender.out or f"{prefix}.shadow",
-        "--group", f"{prefix}-{secrets.token_hex(3)}",
-        "--records", str(min(records, contender.most_records or records)),
-    ]  # fmt: skip
-    done = subprocess.run(
-        [_python(contender), str(CONTENDERS / contender.script), *arguments],
-        env={**os.environ, "PYTHONPATH": str(CONTENDERS.parents[1])}
-        if not contender.package
-        else None,
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
+def run(contender: Contender, cluster: Cluster, prefix: str, records: int) -> Report:
+    return run_contender(
+        contender.script,
+        cluster,
+        f"{prefix}.raw",
+        contender.out or f"{prefix}.shadow",
+        min(records, contender.most_records or records),
+        _python(contender),
     )
-    reports = [line for line in done.stdout.splitlines() if line.startswith(b'{"records"')]
-    if not reports:
-        raise SystemExit(f"{contender.name} reported nothing:\n{done.stderr.decode()[-2_000:]}")
-    report: dict[str, float] = json.loads(reports[-1])
-    return report
 
 
-def _python(contender: Contender) -> str:
-    """This environment's Python, or the peer's own."""
+def _python(contender: Contender) -> str | None:
+    """The peer's own."""
     if contender.package is None:
-        return sys.executable
+        return None
     folder = CACHE / contender.package.replace("==", "-").replace("[", "-").replace("]", "")
     python = folder / "bin" / "python"
     if not python.exists():
@@ -123,7 +107,7 @@ def _python(contender: Contender) -> str:
 
 def _table(
     contending: list[Contender],
-    found: dict[str, list[dict[str, float]]],
+    found: dict[str, list[Report]],
     options: argparse.Namespace,
 ) -> list[str]:
     lines = [

@@ -22,7 +22,7 @@ TIMES = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--articles", type=Path, default=SAMPLE)
-    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--save")
     options = parser.parse_args()
     worker = next(contender for contender in CONTENDING if contender.name == OURS)

@@ -240,19 +240,14 @@ def event_id(name: str) -> bytes:
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}".encode()
 
 
+@lru_cache(maxsize=1_024)  # many records come in one millisecond
 def timestamp(milliseconds: int | None) -> str | None:
     """ISO 8601 in UTC of a Kafka timestamp, None for one that is missing or no date."""
     if milliseconds is None or milliseconds < 0:
         return None
     seconds, rest = divmod(milliseconds, 1_000)
-    date = _date(seconds)
-    return f"{date}.{rest:03d}Z" if date is not None else None
-
-
-@lru_cache(maxsize=4_096)
-def _date(seconds: int) -> str | None:
-    """Records of one second share it."""
     try:
-        return (_EPOCH + dt.timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
+        date = _EPOCH + dt.timedelta(seconds=seconds)
     except OverflowError:
         return None
+    return f"{date.isoformat().removesuffix('+00:00')}.{rest:03d}Z"

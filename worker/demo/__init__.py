@@ -1,1 +1,2 @@
-"""The demo: a whole newsieve on this machine. Its articles were written for it."""
+"""`newsieve demo`, and its data: articles.jsonl, written for it, and labels.jsonl, the scores that
+a large language model gave each readable article on reading it once."""
