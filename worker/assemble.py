@@ -9,7 +9,7 @@ import datetime as dt
 import gc
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -149,6 +149,7 @@ class RunningWorker:
     server: ObserveServer
     watchdog: Watchdog
     metrics: Metrics
+    is_ready: Callable[[], bool]
 
 
 def make_worker(settings: Settings, path: ScoringPath) -> RunningWorker:
@@ -182,16 +183,20 @@ def make_worker(settings: Settings, path: ScoringPath) -> RunningWorker:
     writer = Writer(topic_name(prefix, DEAD_LETTER), settings.worker.group, worker.__version__)
     outbox = Outbox(publisher, limits, writer, utc_now)
     built = Worker(path, intake, publisher, outbox, policy, observer)
+
+    def is_ready() -> bool:
+        return intake.is_member
+
     server = ObserveServer(
         settings.observe.host,
         settings.observe.port,
         metrics.registry,
         watchdog.is_alive,
-        lambda: intake.is_member,
+        is_ready,
     )
     _spare_the_collector()
     _log.info("worker.assembled", slot=slot, observe_port=server.port, pid=os.getpid())
-    return RunningWorker(built, server, watchdog, metrics)
+    return RunningWorker(built, server, watchdog, metrics, is_ready)
 
 
 def _spare_the_collector() -> None:

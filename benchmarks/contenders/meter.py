@@ -27,6 +27,9 @@ class Meter:
     """CPU of all threads of this process, from construction on."""
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
         self._cpu = _cpu_seconds()
         self._wall = time.perf_counter()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -39,8 +40,8 @@ def main() -> None:
     path = assemble.scoring_path(settings, identities, engine)
     running = assemble.make_worker(settings, path)
     load_seconds = time.perf_counter() - loading_since
-    stop = StopAfter(running, task)
     meter = Meter()
+    stop = StopAfter(running, task, on_ready=meter.restart)
     running.worker.run(stop)
     meter.report(stop.records, load_seconds=load_seconds, dtype=next(iter(students.values())).dtype)
     engine.close()
@@ -49,13 +50,25 @@ def main() -> None:
 class StopAfter:
     """Asks the metrics now and then whether all records are committed."""
 
-    def __init__(self, running: assemble.RunningWorker, task: Task) -> None:
+    def __init__(
+        self,
+        running: assemble.RunningWorker,
+        task: Task,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_ready` is called once, when the worker has joined its group: joining takes the
+        broker's group.initial.rebalance.delay.ms, seconds that say nothing about a model."""
         self._registry = running.metrics.registry
+        self._is_ready = running.is_ready
+        self._on_ready: Callable[[], None] | None = on_ready
         self._wanted = task.records
         self._asked_at = 0.0
         self.records = 0
 
     def __call__(self) -> bool:
+        if self._on_ready is not None and self._is_ready():
+            self._on_ready()
+            self._on_ready = None
         if time.monotonic() - self._asked_at > CHECK_SECONDS:
             self._asked_at = time.monotonic()
             value = self._registry.get_sample_value("newsieve_records_total")
