@@ -10,8 +10,7 @@ import typer
 from schemas.topics import RAW, topic_name
 from worker.assemble import cluster
 from worker.cli.common import ConfigOption, lines_of, open_input, progress, read_settings, say
-from worker.codec.decode import DecodePolicy, RawRecord, decode
-from worker.errors import RecordError
+from worker.codec.decode import record_key
 from worker.kafka.feed import Feeder
 
 
@@ -26,22 +25,13 @@ def produce(
     Example: newsieve produce articles.jsonl
     """
     settings = read_settings(config)
-    policy = DecodePolicy(settings.worker.max_record_bytes, id_from_key=False)
     with Feeder(cluster(settings), topic_name(settings.kafka.topic_prefix, RAW)) as feeder:
         for file in files:
             with open_input(file) as stream, progress(f"producing {file}", _size(file)) as advance:
                 for _, line in lines_of(stream):
-                    feeder.send(_key(line, policy), line)
+                    feeder.send(record_key(line), line)
                     advance(len(line) + 1)
     say(f"produced {feeder.delivered} records to {feeder.topic}")
-
-
-def _key(line: bytes, policy: DecodePolicy) -> bytes | None:
-    record = RawRecord(line, None, None, None, {})
-    try:
-        return decode(record, policy).id.encode()
-    except RecordError:
-        return None
 
 
 def _size(file: str) -> int | None:

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from worker.codec.json_text import parse, parse_exactly
-from worker.errors import InvalidContent, InvalidId, InvalidJson, InvalidTitle, NotAnObject, NoText
+from worker.errors import (
+    InvalidContent,
+    InvalidId,
+    InvalidJson,
+    InvalidTitle,
+    NotAnObject,
+    NoText,
+    RecordError,
+)
 from worker.rules.article import Article
 from worker.rules.text import content_hash, render
 
@@ -74,6 +82,16 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
         content_hash=content_hash(text),
         nulled=tuple(nulled),
     )
+
+
+def record_key(value: bytes) -> bytes | None:
+    """The key for a raw record: its article's id, so that versions stay in order. None for what
+    cannot be read."""
+    try:
+        policy = DecodePolicy(len(value), id_from_key=False)
+        return decode(RawRecord(value, None, None, None, {}), policy).id.encode()
+    except RecordError:
+        return None
 
 
 def header(headers: Headers | None, name: str) -> bytes | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from schemas.topics import DEAD_LETTER, DEFAULT_PREFIX, RAW, SCORED, Topic, topic_name
 from worker.codec.dead_letter import explanation
+from worker.codec.decode import record_key
 from worker.demo.ledger import Ledger
 from worker.demo.stage import DemoFailed
 from worker.kafka.admin import TopicAdmin
@@ -75,7 +76,7 @@ class DemoRun:
         started_at = heard_at = time.monotonic()
         with Feeder(self.cluster, self.topic(RAW)) as feeder:
             for line in articles:
-                feeder.send(None, line)
+                feeder.send(record_key(line), line)
         self.records = feeder.delivered
         while len(self.ledger.raw) < self.records or not self.ledger.is_complete:
             require_alive()
