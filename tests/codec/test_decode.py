@@ -8,11 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from schemas.article import RawArticle
 from worker.codec.decode import DecodePolicy, Headers, RawRecord, decode
 from worker.errors import (
     InvalidContent,
@@ -28,7 +24,6 @@ from worker.errors import (
     TooLarge,
 )
 from worker.rules.article import Article
-from worker.rules.text import render
 
 POLICY = DecodePolicy(max_bytes=10_000, id_from_key=False)
 
@@ -252,59 +247,6 @@ def test_an_event_without_an_article_is_refused(data: Any, error: type[RecordErr
     """As its content would be."""
     with pytest.raises(error):
         article({**EVENT, **data})
-
-
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-ARTICLES = st.dictionaries(
-    st.sampled_from(
-        ["id", "title", "content", "text", "body", "url", "source", "tags", "published_at", "x"]
-    ),
-    st.text(max_size=8) | JSON_VALUES,
-)
-
-
-@given(ARTICLES)
-@settings(max_examples=500)
-def test_the_hot_path_accepts_exactly_what_the_model_does(facts: dict[str, Any]) -> None:
-    """The pydantic model is the contract; the worker reads by hand, for speed."""
-    raw = json.dumps(facts).encode()
-    try:
-        modelled: RawArticle | None = RawArticle.model_validate_json(raw)
-    except ValidationError:
-        modelled = None
-    try:
-        read: Article | None = article(raw)
-    except RecordError:
-        read = None
-
-    assert (modelled is None) == (read is None)
-    if modelled is not None and read is not None:
-        assert (read.title, read.url, read.source) == (
-            modelled.title,
-            modelled.url,
-            modelled.source,
-        )
-        assert read.text == render(modelled.title, read.content)
-
-
-@given(st.binary(max_size=60))
-@settings(max_examples=500)
-def test_no_bytes_crash_the_decoder(value: bytes) -> None:
-    """Any bytes become an article or a named error."""
-    try:
-        assert article(value).text
-    except RecordError as error:
-        assert error.name and str(error)
 
 
 def test_any_object_may_carry_an_unusual_key_and_specversion() -> None:
