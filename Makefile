@@ -12,7 +12,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up .venv (several GB with torch; a few minutes the first time) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@# compiled now, or every start of a worker compiles torch where Python may not write its caches
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $(INSTALLED)
 
 demo: venv

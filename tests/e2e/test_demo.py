@@ -47,7 +47,7 @@ def test_the_demo_takes_articles_and_stays_until_interrupted(
     _, complaints = demo.communicate(timeout=60)
 
     assert demo.returncode == 0, complaints[-2_000:]
-    assert "2 raw records × 2 filters = 3 outcomes; missing 0, doubled 0" in shown
+    assert "2 raw records × 2 filters = 4 outcomes; missing 0, doubled 0" in shown
     assert f"export NEWSIEVE_KAFKA__TOPIC_PREFIX='{prefix}'" in shown
     assert "Traceback" not in complaints
 

@@ -23,7 +23,9 @@ def limit(servers: str, topic: str, size: int) -> None:
 def article(name: str, characters: int) -> tuple[bytes, bytes]:
     """Text that does not compress, since brokers count compressed bytes."""
     text = "".join(chr(0x4E00 + (i * i * 7919 + i * 31) % 20_000) for i in range(characters // 3))
-    return name.encode(), json.dumps({"id": name, "title": name, "content": text}).encode()
+    return name.encode(), json.dumps(
+        {"id": name, "title": name, "content": text}, ensure_ascii=False
+    ).encode()
 
 
 def test_an_output_that_the_broker_refuses_becomes_a_dead_letter(stream: Stream) -> None:

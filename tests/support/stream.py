@@ -46,7 +46,9 @@ class Stream:
         headers: list[Header] | None = None,
     ) -> None:
         """Put records on the raw topic and remember where they are."""
-        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5})
+        producer = Producer(
+            {"bootstrap.servers": self.servers, "linger.ms": 5, "message.max.bytes": 8_000_000}
+        )
 
         def delivered(error: object, message: Message) -> None:
             assert error is None, error

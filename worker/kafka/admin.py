@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -59,7 +60,14 @@ class TopicAdmin:
                 error: KafkaError = failure.args[0]
                 if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise TopicsWrong(f"cannot create {name}: {error.str()}") from None
+        self._wait_for(created)
         return sorted(created)
+
+    def _wait_for(self, names: Sequence[str]) -> None:
+        """Until brokers know them: the controller answers before that."""
+        deadline = time.monotonic() + ADMIN_SECONDS
+        while not set(names) <= self.partitions().keys() and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def differences(self, topics: Sequence[Topic]) -> list[Difference]:
         """What `create` and an administrator would have to do."""
