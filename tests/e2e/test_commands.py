@@ -204,11 +204,14 @@ def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["topics", "check"], ["produce", "-"], ["tail", "x"], ["dlq", "list"], ["worker"]],
+    "arguments", [["topics", "check"], ["produce", "-"], ["tail", "x"], ["dlq", "list"], ["worker"]]
 )
-def test_without_a_broker_a_command_says_so(arguments: list[str]) -> None:
+def test_without_a_broker_a_command_says_so(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a sentence, within seconds."""
+    for module in ("admin", "feed"):
+        monkeypatch.setattr(f"worker.kafka.{module}.ADMIN_SECONDS", 2)
     env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
     done = newsieve(*arguments, stdin=b"{}", env=env)

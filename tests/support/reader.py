@@ -47,16 +47,16 @@ class CommittedReader:
 
     def __init__(self, bootstrap_servers: str, prefix: str) -> None:
         self._prefix = prefix
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "group.id": f"reader-{prefix}",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-            }
-        )
+        config = {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": f"reader-{prefix}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+        }
+        self._consumer = Consumer(config)
+        self._asking = Consumer(config)  # behind the other's waiting fetches answers take 0.5 s
         known = self._consumer.list_topics(timeout=20).topics
         inputs = {f"{prefix}.raw", f"{prefix}.control"}
         self._partitions = [
@@ -90,9 +90,10 @@ class CommittedReader:
 
     def close(self) -> None:
         self._consumer.close()
+        self._asking.close()
 
     def _last_offset(self, partition: TopicPartition) -> int:
-        low, high = self._consumer.get_watermark_offsets(partition, timeout=20)
+        low, high = self._asking.get_watermark_offsets(partition, timeout=20)
         return high if high > low else 0
 
     def _poll(self, seconds: float) -> None:

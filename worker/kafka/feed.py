@@ -8,6 +8,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from worker.errors import BrokerUnavailable, TopicsWrong
+from worker.kafka.admin import ADMIN_SECONDS
 from worker.kafka.client import Cluster, make_producer
 
 DELIVERY_SECONDS: Final = 60
@@ -27,7 +28,7 @@ class Feeder:
     def __enter__(self) -> Feeder:
         """Raises BrokerUnavailable or TopicsWrong."""
         try:
-            known = self._producer.list_topics(self.topic, timeout=15).topics[self.topic]
+            known = self._producer.list_topics(self.topic, timeout=ADMIN_SECONDS).topics[self.topic]
         except KafkaException as failure:
             raise BrokerUnavailable(
                 f"no broker answers: {failure.args[0].str()}. Set NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"

@@ -15,7 +15,6 @@ from typing import Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from worker.codec.decode import Headers
 from worker.codec.encode import OutRecord
 from worker.errors import (
     BrokerLost,
@@ -46,6 +45,7 @@ _FENCED_CODES: Final = frozenset(
 )
 _REFUSED_CODES: Final = frozenset(
     {
+        KafkaError.MSG_SIZE_TOO_LARGE,  # records that `require_fit` lets pass fit our topics
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -71,7 +71,6 @@ class Publisher:
         self._producer: Producer | None = None
         self._is_open = False
         self._replaced_at: list[float] = []
-        self._too_large: set[bytes] = set()  # ce_ids of records that the broker refused
         self._refusal: str | None = None
 
     def connect(self) -> None:
@@ -99,10 +98,10 @@ class Publisher:
         """Raise OutputTooLarge before any record of an outcome is produced."""
         for record in records:
             size = len(record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD_BYTES
-            if size < SMALL_BYTES and not self._too_large:
+            if size < SMALL_BYTES:
                 continue
             size += sum(len(name) + len(value or b"") for name, value in record.headers)
-            if size > MAX_MESSAGE_BYTES or _event_id(record.headers) in self._too_large:
+            if size > MAX_MESSAGE_BYTES:
                 raise OutputTooLarge(
                     f"a record of {size:,} bytes for {record.topic}, which takes "
                     f"{MAX_MESSAGE_BYTES:,}"
@@ -239,15 +238,7 @@ class Publisher:
 
     def _on_delivery(self, error: KafkaError, message: Message) -> None:
         """Called for failures only: what the next attempt must know of this one."""
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            event_id = _event_id(message.headers() or [])
-            if event_id is not None:
-                self._too_large.add(event_id)
-            else:
-                self._refusal = (
-                    f"topic {message.topic()} takes no dead letter of this size: {error}"
-                )
-        elif error.code() in _REFUSED_CODES:
+        if error.code() in _REFUSED_CODES:
             self._refusal = f"topic {message.topic()}: {error}"
 
 
@@ -259,7 +250,3 @@ def _error(failure: KafkaException | SystemError) -> KafkaError:
         raise failure
     error: KafkaError = known.args[0]
     return error
-
-
-def _event_id(headers: Headers) -> bytes | None:
-    return next((value for name, value in headers if name == "ce_id"), None)
