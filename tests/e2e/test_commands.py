@@ -203,9 +203,7 @@ def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
     assert "no broker answers" in away.text and "Traceback" not in away.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["topics", "check"], ["produce", "-"], ["tail", "x"], ["dlq", "list"], ["worker"]]
-)
+@pytest.mark.parametrize("arguments", [["topics", "check"], ["produce", "-"], ["worker"]])
 def test_without_a_broker_a_command_says_so(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
