@@ -12,11 +12,18 @@ from pathlib import Path
 from worker.kafka.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
+# A shell that runs the tests in the background has them, and so the demo, ignore Ctrl-C.
+PROGRAM = """
+import signal
+from worker.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
 
 
 def start_demo(broker: Broker, prefix: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "worker", "demo", *arguments],
+        [sys.executable, "-c", PROGRAM, "demo", *arguments],
         cwd=ROOT,
         env={
             **os.environ,
