@@ -60,6 +60,7 @@ def test_three_workers_one_killed_in_mid_stream_and_restarted(stream: Stream) ->
 
     feed.join()
     wait_for_outcomes(stream, RECORDS)
+    workers[1].wait_until("worker.assembled")  # before that, SIGTERM ends it like any process
     assert stop(workers) == [0, 0, 0]
     assert_exactly_once(stream)
 

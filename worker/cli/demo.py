@@ -67,8 +67,7 @@ def demo(
                 run.stream(lines, lambda: _require_alive(running), advance)
             say(summary(run))
             if keep:
-                say(further_commands(run, is_kept=True))
-                _wait_for_interrupt()
+                _stay(further_commands(run, is_kept=True))
     say(further_commands(run, is_kept=False))
     if run.ledger.missing or run.ledger.doubled:
         raise DemoFailed("the outcomes do not add up")
@@ -92,8 +91,10 @@ def _require_alive(running: list[WorkerProcess]) -> None:
         worker.is_ready()
 
 
-def _wait_for_interrupt() -> None:
+def _stay(invitation: str) -> None:
+    """Until Ctrl-C, which may come while the invitation is still being read."""
     try:
+        say(invitation)
         threading.Event().wait()
     except KeyboardInterrupt:
         note("stopping …")
