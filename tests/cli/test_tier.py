@@ -9,20 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support.cli import newsieve
+from worker.rules.catalogue import load
 
-FIVES = dict.fromkeys(
-    [
-        "agency",
-        "progress",
-        "collective_benefit",
-        "connection",
-        "innovation",
-        "justice",
-        "resilience",
-        "wonder",
-    ],
-    5,
-)
+FIVES = dict.fromkeys(load("uplifting").definition.dimension_names, 5)
 
 
 def tier(*values: Any) -> tuple[int, list[dict[str, Any]]]:

@@ -70,10 +70,7 @@ def test_produce_sends_every_line_as_it_is_keyed_by_its_id(stream: Stream, tmp_p
         "produce", str(file), "-", stdin=b'{"id": "s", "title": "y"}', env=stream.environment()
     )
 
-    assert (
-        done.text == f"produced 4 records to {stream.raw_topic}\n"
-        or "produced 4 records" in done.text
-    )
+    assert done.text == f"produced 4 records to {stream.raw_topic}\n"
     shown = newsieve(
         "tail",
         stream.raw_topic,

@@ -12,17 +12,9 @@ import pytest
 
 from tests.support.tiny_student import make_base
 from training.recipe import Recipe
+from worker.rules.catalogue import load
 
-DIMENSIONS = [
-    "agency",
-    "progress",
-    "collective_benefit",
-    "connection",
-    "innovation",
-    "justice",
-    "resilience",
-    "wonder",
-]
+DIMENSIONS = list(load("uplifting").definition.dimension_names)
 GOOD, BAD = ["heal", "help", "open", "plant", "repair"], ["lose", "fall", "army", "price", "court"]
 
 

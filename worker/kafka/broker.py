@@ -98,11 +98,9 @@ def require_java() -> None:
 
 
 class JavaBroker:
-    """Apache Kafka in a process of its own, that can be stopped, killed, stalled, started again."""
+    """Apache Kafka in a process and a folder of its own, both gone at the end."""
 
-    def __init__(
-        self, settings: Mapping[str, str] | None = None, say: Say = lambda _: None
-    ) -> None:
+    def __init__(self, say: Say = lambda _: None) -> None:
         self._libraries = _libraries(say)
         self._folder = Path(tempfile.mkdtemp(prefix="newsieve-kafka-"))
         self._port, controller_port = free_port(), free_port()
@@ -119,7 +117,6 @@ class JavaBroker:
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "log.dirs": str(self._folder / "data"),
         }
-        lines |= settings or {}
         self._config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
 
     def __enter__(self) -> JavaBroker:
@@ -158,26 +155,10 @@ class JavaBroker:
             why=lambda: self._log.read_text(errors="replace")[-1_000:],
         )
 
-    def stop(self) -> None:
-        """Shut down in order, as a rolling restart does."""
-        self._signal(signal.SIGTERM)
-        if self._process is not None:
-            self._process.wait(STOP_SECONDS)
-
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
         if self._process is not None:
+            self._process.kill()
             self._process.wait(STOP_SECONDS)
-
-    def stall(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
 
     def _java(self, main: str, *arguments: str) -> list[str]:
         return [

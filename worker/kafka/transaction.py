@@ -175,10 +175,6 @@ class Publisher:
                 f"{self._refusal}. `newsieve topics check` says what is missing or not allowed"
             )
 
-    def close(self) -> None:
-        """Forget the producer. An open transaction is left to the broker to abort."""
-        self._producer = None
-
     def _open(self) -> Producer:
         if self._producer is None:
             raise RuntimeError("connect first")
