@@ -24,7 +24,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def student(tiny_student: Path, uplifting: Filter) -> Student:
-    return load_student(uplifting, tiny_student)
+    return load_student(uplifting, tiny_student, dtype="fp32")
 
 
 class Poisoned:
@@ -97,7 +97,8 @@ def test_a_second_filter_costs_its_forward_pass_and_no_second_tokenisation(
 ) -> None:
     """Students that read alike share the tokens; each scores only what it is asked for."""
     base = Path(student.manifest.base.name)
-    second = load_student(sustainability, make_student(tmp_path, sustainability, seed=5, base=base))
+    folder = make_student(tmp_path, sustainability, seed=5, base=base)
+    second = load_student(sustainability, folder, dtype="fp32")
     engine = Engine({"uplifting": student, "sustainability": second}, 4_096)
     encoded: list[int] = []
     original = student.tokeniser.encode

@@ -44,12 +44,12 @@ def scores(student: Student, texts: list[str], budget: int = 256) -> np.ndarray:
 @pytest.fixture(params=["bert", "qwen2"])
 def student(request: pytest.FixtureRequest, uplifting: Filter) -> Student:
     name = {"bert": "tiny_student", "qwen2": "tiny_qwen"}[request.param]
-    return load_student(uplifting, request.getfixturevalue(name))
+    return load_student(uplifting, request.getfixturevalue(name), dtype="fp32")
 
 
 def test_merged_scores_are_those_of_unmerged_peft(tiny_qwen: Path, uplifting: Filter) -> None:
     """A Qwen2 student's folder opens with plain PEFT as a sequence classifier."""
-    student = load_student(uplifting, tiny_qwen)
+    student = load_student(uplifting, tiny_qwen, dtype="fp32")
     base = json.loads((tiny_qwen / "student.json").read_text())["base"]["name"]
     plain = AutoModelForSequenceClassification.from_pretrained(
         base, num_labels=8, dtype=torch.float32
@@ -172,7 +172,7 @@ def test_a_student_that_does_not_reproduce_its_canaries_does_not_run(
     path.write_text("\n".join(map(json.dumps, lines)))
 
     with pytest.raises(CanaryMismatch, match="canary-0"):
-        check_canaries(load_student(uplifting, copied))
+        check_canaries(load_student(uplifting, copied, dtype="fp32"))
 
 
 def test_the_students_hash_covers_every_file_and_the_base(copied: Path, uplifting: Filter) -> None:

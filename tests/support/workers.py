@@ -69,6 +69,7 @@ def environment(
         "NEWSIEVE_STUDENT__FOLDERS": json.dumps(
             {name: str(path) for name, path in students.items()}
         ),
+        "NEWSIEVE_STUDENT__DTYPE": "fp32",  # what is compared must not depend on the processor
         "NEWSIEVE_STUDENT__THREADS": "1",
         "NEWSIEVE_WORKER__FILTERS": ",".join(students),
         "NEWSIEVE_WORKER__GROUP": prefix,

@@ -47,7 +47,7 @@ def test_a_student_learns_and_the_worker_loads_exactly_what_was_judged(
 
     folder = package(trained, tmp_path / "student", "a test")
 
-    student = load_student(uplifting, folder)
+    student = load_student(uplifting, folder, dtype="fp32")
     check_canaries(student)
     rows = trained.rows("test")
     tokens = student.tokeniser.encode([row["text"] for row in rows])
