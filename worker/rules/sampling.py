@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Final, Literal, NamedTuple
 
 Stratum = Literal["low", "surfaced"]
@@ -52,11 +51,6 @@ def uniform(article_id: str, epoch: str) -> float:
     The division rounds the largest 1,024 numerators up to 1; they become the largest float
     below it.
     """
-    hasher = _keyed(epoch).copy()
-    hasher.update(article_id.encode())
-    return min(int.from_bytes(hasher.digest()[:8], "big") / _RANGE, _LARGEST_BELOW_ONE)
-
-
-@cache
-def _keyed(epoch: str) -> hashlib.blake2b:
-    return hashlib.blake2b(key=epoch.encode())
+    hasher = hashlib.blake2b(article_id.encode(), key=epoch.encode())
+    u = int.from_bytes(hasher.digest()[:8], "big") / _RANGE
+    return u if u < 1 else _LARGEST_BELOW_ONE
