@@ -73,6 +73,15 @@ def all_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
     return topics(settings.kafka.topic_prefix, tiers)
 
 
+def worker_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
+    """Those of the table that a worker reads or writes."""
+    return [
+        topic
+        for topic in all_topics(settings, filters)
+        if topic.kind.suffix == RAW or COMPONENT in topic.kind.writers
+    ]
+
+
 def student_folder(settings: Settings, filter_: Filter) -> Path:
     return settings.student.folders.get(filter_.name, filter_.student_folder)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from worker.codec.dead_letter import Place
-from worker.errors import DeadLetterLimit, Fatal, OutcomeUnknown, Transient
+from worker.errors import DeadLetterLimit, Fatal, OutcomeUnknown, RecordRefused, Transient
 from worker.kafka.client import Partition
 from worker.kafka.intake import Intake, Taken
 from worker.kafka.transaction import Publisher
@@ -93,12 +93,13 @@ class Worker:
             while not should_stop():
                 self._guarded(self._step)
             self._drain()
-        except DeadLetterLimit:
-            self._guarded(self._commit)  # up to the record that was one too many
+        except (DeadLetterLimit, RecordRefused):
+            self._guarded(self._commit)  # up to the record that stops us
             raise
         finally:
             self._is_leaving = True  # what is not committed by now comes again, elsewhere
             self._drop_in_flight()
+            self._publisher.leave()
             self._intake.close()
 
     def _step(self) -> None:

@@ -194,12 +194,11 @@ def test_the_key_is_an_id_only_where_the_settings_say_so() -> None:
 
 def test_optional_fields_of_a_wrong_type_become_null_and_are_named() -> None:
     """They never make an article invalid."""
-    read = article(
-        {"title": "t", "url": 1, "source": [], "language": {}, "published_at": 5, "tags": "x"}
-    )
+    wrong = {"url": 1, "source": [], "language": {}, "published_at": 5, "tags": "x", "body": 6}
+    read = article({"title": "t", "content": "c", **wrong})
 
     assert (read.url, read.source, read.language, read.published_at) == (None,) * 4
-    assert set(read.nulled) == {"url", "source", "language", "published_at", "tags"}
+    assert set(read.nulled) == set(wrong)
 
 
 def test_published_date_is_accepted_for_published_at() -> None:

@@ -111,11 +111,28 @@ def test_out_of_memory_halves_the_batch_and_blames_nobody(size: int, fits: int) 
     assert scored == set(range(size))
 
 
-def test_out_of_memory_for_a_single_text_is_the_devices_failure() -> None:
-    """When even a harmless text does not fit."""
+@pytest.mark.parametrize("is_healthy", [False, True])
+def test_out_of_memory_for_a_single_text_is_the_devices_failure(*, is_healthy: bool) -> None:
+    """Also when a harmless text fits: a record is not to blame for what a device lacks."""
 
-    def forward(_: Sequence[int]) -> None:
-        raise OutOfMemory
+    def forward(rows: Sequence[int]) -> None:
+        if 3 in rows:
+            raise OutOfMemory
 
     with pytest.raises(OutOfMemory):
-        isolate(forward, range(4), is_healthy=lambda: False)
+        isolate(forward, range(4), is_healthy=lambda: is_healthy)
+
+
+def test_a_device_that_dies_in_the_middle_blames_no_row() -> None:
+    """What it did before says nothing of what it does now."""
+    calls: list[int] = []
+
+    def forward(rows: Sequence[int]) -> None:
+        calls.append(len(rows))
+        if len(calls) == 1:
+            raise OutOfMemory
+        if len(calls) > 2:
+            raise ValueError("device lost")
+
+    with pytest.raises(ValueError, match="device lost"):
+        isolate(forward, range(8), is_healthy=lambda: len(calls) <= 2)

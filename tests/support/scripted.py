@@ -158,6 +158,7 @@ class LedgerProducer:
         self._offsets: dict[int, int] = {}
         self.failing: dict[str, KafkaError] = {}
         self.init_error: KafkaError | None = None
+        self.is_open = False
 
     def __len__(self) -> int:
         return 0
@@ -167,7 +168,7 @@ class LedgerProducer:
             raise KafkaException(self.init_error)
 
     def begin_transaction(self) -> None:
-        self._pending, self._offsets = [], {}
+        self._pending, self._offsets, self.is_open = [], {}, True
 
     def produce(self, topic: str, value: bytes, _key: bytes, **_: Any) -> None:
         if topic.endswith(".scored"):
@@ -184,13 +185,14 @@ class LedgerProducer:
         self._maybe_fail("commit")
         self._ledger.outputs += self._pending
         self._ledger.offsets |= self._offsets
+        self.is_open = False
 
     def flush(self, _: float) -> int:
         return 0
 
     def abort_transaction(self, _: float) -> None:
         self._maybe_fail("abort")
-        self._pending, self._offsets = [], {}
+        self._pending, self._offsets, self.is_open = [], {}, False
 
     def purge(self) -> None:
         self._pending, self._offsets = [], {}

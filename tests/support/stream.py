@@ -90,6 +90,15 @@ class Stream:
             ends[partition] = max(ends.get(partition, 0), offset + 1)
         return ends
 
+    def committed_end(self, topic: str) -> int:
+        """How far a read_committed reader could read, over all partitions."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "ends"})
+        partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        end = sum(consumer.get_watermark_offsets(place, timeout=20)[1] for place in places)
+        consumer.close()
+        return end
+
     def close(self) -> None:
         for worker in self.workers:
             if worker.process.poll() is None:

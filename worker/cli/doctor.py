@@ -102,17 +102,13 @@ def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
     if not differences:
         yield Finding("topics", "ok", f"all {len(wanted)} are as they should be")
     missing = {item.topic for item in differences if item.what == "missing"}
-    present = [topic for topic in wanted if topic.name not in missing]
-    yield from _rights(settings, present)
+    used = assemble.worker_topics(settings, filters)
+    yield from _rights(settings, [topic for topic in used if topic.name not in missing])
 
 
 def _rights(settings: Settings, topics: list[Topic]) -> Iterator[Finding]:
     raw = topic_name(settings.kafka.topic_prefix, RAW)
-    needed = {
-        topic.name: "READ" if topic.name == raw else "WRITE"
-        for topic in topics
-        if topic.name == raw or "worker" in topic.kind.writers
-    }
+    needed = {topic.name: "READ" if topic.name == raw else "WRITE" for topic in topics}
     missing = missing_rights(assemble.cluster(settings), needed, settings.worker.group)
     for what, mend in missing:
         yield Finding("rights", "wrong", what, mend)

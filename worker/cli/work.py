@@ -48,7 +48,7 @@ def work(config: ConfigOption = None) -> None:
 
 def _require_topics(settings: Settings, filters: Sequence[Filter]) -> None:
     """Fail at the start rather than at the first record. Raises TopicsWrong or BrokerLost."""
-    wanted = assemble.all_topics(settings, filters)
+    wanted = assemble.worker_topics(settings, filters)
     try:
         known = TopicAdmin(assemble.cluster(settings)).partitions()
     except BrokerUnavailable as error:

@@ -174,9 +174,10 @@ def _content(facts: Mapping[str, Any], nulled: list[str]) -> str | None:
     content = facts.get("content")
     if content is not None and type(content) is not str:
         raise InvalidContent(f"content is a JSON {_json_name(content)}; it must be a string")
+    others = _texts(facts, _OTHER_CONTENT, nulled)
     if content and not content.isspace():
         return content
-    for other in _texts(facts, _OTHER_CONTENT, nulled):
+    for other in others:
         if other and not other.isspace():
             return other
     return content

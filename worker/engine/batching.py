@@ -44,9 +44,9 @@ def isolate(
 
     `forward` stores its own results. One bad row among N costs at most ⌈log2 N⌉ + 1 forwards more
     than none: each test halves the suspects, and the neighbours set aside are run together at
-    the end. OutOfMemory halves the batch and blames nobody. When nothing has succeeded yet,
-    `is_healthy` decides whether the rows are bad or the device is: if the device, the error
-    is raised.
+    the end. OutOfMemory halves the batch and blames nobody: for a single row it is raised.
+    `is_healthy` decides whether the rows are bad or the device is, at the first failure when
+    nothing has succeeded and once at the end: if the device, the error is raised.
     """
     faults: dict[int, Exception] = {}
     succeeded = False
@@ -57,7 +57,9 @@ def isolate(
         if error is None:
             succeeded = True
             continue
-        if isinstance(error, OutOfMemory) and len(group) > 1:
+        if isinstance(error, OutOfMemory):
+            if len(group) == 1:
+                raise error
             half = len(group) // 2
             pending += [group[half:], group[:half]]
             continue
@@ -65,10 +67,14 @@ def isolate(
             raise error
         culprit, error, set_aside, some_passed = _search(forward, group, error)
         succeeded = succeeded or some_passed
+        if isinstance(error, OutOfMemory):
+            raise error
         if error is not None:
             faults[culprit] = error
         if set_aside:
             pending.append(set_aside)
+    if faults and not is_healthy():  # it may have died in the middle
+        raise next(iter(faults.values()))
     return faults
 
 

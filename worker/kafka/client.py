@@ -14,6 +14,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from schemas.topics import MAX_MESSAGE_BYTES
 from worker.errors import SettingsInvalid
 
 Config = dict[str, Any]
@@ -23,9 +24,10 @@ TRANSACTION_TIMEOUT_SECONDS: Final = 30
 """At 10 s a broker that stalls for 18 s fences healthy workers."""
 OPERATION_SECONDS: Final = 10
 """For one call of the transaction API; send_offsets_to_transaction takes up to twice that."""
-MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 
 _log = logging.getLogger("newsieve.kafka")
+# A new cluster says so for a second, and librdkafka tries again: no news for anybody.
+_log.addFilter(lambda line: "Coordinator load in progress: retrying" not in line.getMessage())
 
 _COMMON: Final[Config] = {
     "client.id": "newsieve",

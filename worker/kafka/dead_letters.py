@@ -119,13 +119,13 @@ class DeadLetters:
             touched.clear()
             return pending
 
-        for letter in self.letters(selection):
-            if letter.is_replayed:
-                continue
+        for letter in self.letters(Selection()):  # all: the transaction ages while we look
             is_old = time.monotonic() + pause > opened_at + TRANSACTION_SECONDS
             if pending and (is_old or pending >= TRANSACTION_RECORDS):
                 yield commit()
                 pending = 0
+            if letter.is_replayed or not selection.takes(letter.why):
+                continue
             time.sleep(pause)  # a long one never inside an open transaction
             publisher.produce(replay(letter.found.record, raw_topic))
             replayed.setdefault(letter.found.partition, OffsetRanges()).add(letter.found.offset)

@@ -21,7 +21,7 @@ class Feeder:
         self.topic = topic
         self.delivered = 0
         self._failure: KafkaError | None = None
-        config = cluster.producer({"delivery.report.only.error": False, "linger.ms": 20})
+        config = cluster.producer({"linger.ms": 20}) | {"delivery.report.only.error": False}
         config.pop("transaction.timeout.ms")
         self._producer = make_producer(config)
 

@@ -9,12 +9,14 @@ must be asked (OutcomeUnknown); or the process has to end (any Fatal).
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from schemas.topics import MAX_MESSAGE_BYTES
 from worker.codec.encode import OutRecord
 from worker.errors import (
     BrokerLost,
@@ -25,9 +27,10 @@ from worker.errors import (
     TopicsWrong,
     Transient,
 )
-from worker.kafka.client import MAX_MESSAGE_BYTES, OPERATION_SECONDS, Partition, topic_partition
+from worker.kafka.client import OPERATION_SECONDS, Partition, topic_partition
 
 CONNECT_SECONDS: Final = 60
+LEAVE_SECONDS: Final = 2
 RECREATIONS_PER_MINUTE: Final = 5
 A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
@@ -62,7 +65,7 @@ class Publisher:
 
     def __init__(
         self,
-        make_producer: Callable[[Callable[[KafkaError, Message], None]], Producer],
+        make_producer: Callable[[Callable[[KafkaError | None, Message], None]], Producer],
         heartbeat: Callable[[], None],
     ) -> None:
         """`make_producer` takes the delivery callback; `heartbeat` says the loop is alive."""
@@ -86,7 +89,7 @@ class Publisher:
                 return
             except KafkaException as failure:
                 error = _error(failure)
-                if error.code() in _REFUSED_CODES:
+                if error.code() in _REFUSED_CODES | {KafkaError.INVALID_TRANSACTION_TIMEOUT}:
                     raise TopicsWrong(f"the broker refuses the transactional id: {error}") from None
                 if not error.retriable():
                     raise Fenced(f"cannot take the transactional id over: {error}") from None
@@ -150,7 +153,7 @@ class Publisher:
         """Commit the open transaction without offsets of a group. Raises as `commit`."""
         failed = self._call(self._open().commit_transaction)
         if failed is None:
-            self._is_open = False
+            self._is_open, self._refusal = False, None
         elif failed.txn_requires_abort():
             self._abort_because(str(failed))
         else:
@@ -170,10 +173,14 @@ class Publisher:
         if failed is not None:
             self._replace(f"abort: {failed}")
         self._is_open = False
-        if self._refusal is not None:
-            raise TopicsWrong(
-                f"{self._refusal}. `newsieve topics check` says what is missing or not allowed"
-            )
+        self._raise_refusal()
+
+    def leave(self) -> None:
+        """On the way out: end what is open, so that readers need not wait for its time-out."""
+        if self._is_open and self._producer is not None:
+            with contextlib.suppress(KafkaException, SystemError):
+                self._producer.abort_transaction(LEAVE_SECONDS)
+            self._is_open = False
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -230,11 +237,20 @@ class Publisher:
             self._producer.purge()
         self._producer, self._is_open = None, False
         self.connect()
+        self._raise_refusal()
         raise OutcomeUnknown(reason)
 
-    def _on_delivery(self, error: KafkaError, message: Message) -> None:
-        """Called for failures only: what the next attempt must know of this one."""
-        if error.code() in _REFUSED_CODES:
+    def _raise_refusal(self) -> None:
+        """Raise TopicsWrong if the broker refused something since the last commit."""
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            raise TopicsWrong(
+                f"{refusal}. `newsieve topics check` says what is missing or not allowed"
+            )
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        """Called for failures, unless the user's options ask for all."""
+        if error is not None and error.code() in _REFUSED_CODES:
             self._refusal = f"topic {message.topic()}: {error}"
 
 
