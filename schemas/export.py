@@ -3,15 +3,16 @@
     python -m schemas.export            write schemas/json/ and schemas/asyncapi.yaml
     python -m schemas.export --release  also write schemas/released.json, at a release
 
-Tests fail when the generated files are stale, and when a field of `released.json` has gone or
-changed its type: fields are only added, or the `v1` in the event type changes.
+Tests fail when the generated files are stale, and when a field of `released.json`, or one of the
+values it may have, has gone or changed its type: fields and values are only added, or the `v1` in
+the event type changes.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -107,15 +108,19 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def ledger() -> dict[str, dict[str, str]]:
-    """For each model, each field's path and type: what a release promises."""
-    return {model.__name__: dict(sorted(_fields(json_schema(model)))) for model in MODELS}
+def ledger(models: Sequence[type[BaseModel]] = MODELS) -> dict[str, dict[str, str]]:
+    """For each model, the path and type of all that is in it: what a release promises."""
+    schemas = {model.__name__: json_schema(model) for model in models}
+    return {
+        name: dict(sorted(_parts(schema, schema.get("$defs", {}))))
+        for name, schema in schemas.items()
+    }
 
 
 def incompatibilities(
     released: Mapping[str, Mapping[str, str]], current: Mapping[str, Mapping[str, str]]
 ) -> list[str]:
-    """What of a release is no longer so. Added models and fields are no break."""
+    """What of a release is no longer so. Added models, fields and values are no break."""
     found = []
     for model, fields in released.items():
         for path, kind in fields.items():
@@ -167,20 +172,33 @@ def _message(kind: TopicKind) -> dict[str, Any]:
     return message
 
 
-def _fields(
-    schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = None, prefix: str = ""
+def _parts(
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], path: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Paths and types of a schema's fields, references followed."""
-    definitions = definitions or schema.get("$defs", {})
+    """Paths and types of what is in a schema, references followed.
+
+    `field`, `array[]` for its items, `object.*` for its unnamed values, `field = value` for each
+    value that a field may have.
+    """
+    dot = f"{path}." if path else ""
     for name, field in schema.get("properties", {}).items():
-        path = f"{prefix}{name}"
-        options = [_resolve(option, definitions) for option in field.get("anyOf", [field])]
-        yield path, " | ".join(sorted({_kind(option) for option in options}))
-        for option in options:
-            yield from _fields(option, definitions, f"{path}.")
-            if option.get("type") == "array":
-                items = _resolve(option.get("items", {}), definitions)
-                yield from _fields(items, definitions, f"{path}[].")
+        yield from _whole(field, definitions, f"{dot}{name}")
+    if "items" in schema:
+        yield from _whole(schema["items"], definitions, f"{path}[]")
+    others = schema.get("additionalProperties", False)
+    if others is not False:
+        yield from _whole({} if others is True else others, definitions, f"{dot}*")
+    for value in _values(schema):
+        yield f"{path} = {value}", "value"
+
+
+def _whole(
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], path: str
+) -> Iterator[tuple[str, str]]:
+    options = [_resolve(option, definitions) for option in schema.get("anyOf", [schema])]
+    yield path, " | ".join(sorted({_kind(option) for option in options}))
+    for option in options:
+        yield from _parts(option, definitions, path)
 
 
 def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -192,9 +210,13 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mappi
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    if "const" in schema:
-        return f"const {schema['const']}"
-    return str(schema.get("type", "any"))
+    kind = str(schema.get("type", "any"))
+    return f"{kind} enum" if _values(schema) else kind
+
+
+def _values(schema: Mapping[str, Any]) -> Sequence[Any]:
+    values: Sequence[Any] = [schema["const"]] if "const" in schema else schema.get("enum", ())
+    return values
 
 
 def _json(value: Any) -> str:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from schemas.topics import DEFAULT_PREFIX
+from worker.codec.json_text import MAX_RECORD_BYTES
 from worker.errors import SettingsInvalid
 from worker.rules.catalogue import available
 
@@ -117,7 +118,9 @@ class WorkerSettings(Section):
     )
     group: str = Field(default="newsieve", min_length=1, max_length=200)
     id_from_key: bool = Field(default=False, description="Take a missing id from the record's key.")
-    max_record_bytes: int = Field(default=4_000_000, gt=0, description="Larger: a dead letter.")
+    max_record_bytes: int = Field(
+        default=MAX_RECORD_BYTES, gt=0, description="Larger: a dead letter."
+    )
     batch_articles: int = Field(
         default=128,
         gt=0,
@@ -139,7 +142,7 @@ class WorkerSettings(Section):
     )
     dead_letter_window: int = Field(default=1_000, gt=0)
     dead_letter_run: int = Field(
-        default=100, gt=0, description="So many dead letters in a row stop the worker."
+        default=100, gt=0, description="Dead letters in a row: more stop the worker."
     )
 
     @field_validator("filters")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.cli import newsieve
+import pytest
+
+from tests.support.cli import Result, newsieve
+from worker.cli.filters import ENOUGH_ARTICLES
 
 
 def test_list_names_the_filters() -> None:
@@ -52,6 +55,59 @@ def test_check_reports_each_rules_rate(tmp_path: Path) -> None:
     assert rates["corporate_finance"]["meets"] == 0.1
     assert rates["military_security"]["note"] == "fires too rarely"
     assert rates["defence_press_domains"]["note"] == ""
+
+
+CLICKBAIT = '{"title": "The SECRET of a quiet day"}'
+QUIET = '{"title": "A quiet day"}'
+
+
+def checked(tmp_path: Path, lines: list[str], *options: str) -> Result:
+    """`newsieve filters check investment_risk`, whose clickbait_title is a text rule."""
+    file = tmp_path / "articles.jsonl"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return newsieve("filters", "check", "investment_risk", "--articles", str(file), *options)
+
+
+@pytest.mark.parametrize(("line", "rate"), [(QUIET, 0.0), (CLICKBAIT, 1.0)])
+def test_a_text_rule_that_never_or_always_fires_is_a_defect(
+    tmp_path: Path, line: str, rate: float
+) -> None:
+    """On articles enough to tell: exit 1, and said so, in JSON too."""
+    done = checked(tmp_path, [line] * ENOUGH_ARTICLES, "--json")
+
+    row = next(row for row in done.json()["rules"] if row["rule"] == "clickbait_title")
+    assert done.code == 1
+    assert (row["meets"], row["defect"]) == (rate, True)
+    table = checked(tmp_path, [line] * ENOUGH_ARTICLES)
+    assert table.code == 1
+    assert f"a defect: {'always' if rate else 'never'} fires" in table.text
+
+
+def test_a_rule_with_domains_is_no_defect_where_it_never_fires(tmp_path: Path) -> None:
+    """A source may simply not be in the file."""
+    rows = checked(tmp_path, [QUIET] * ENOUGH_ARTICLES, "--json").json()["rules"]
+
+    assert [row["defect"] for row in rows if row["rule"] == "academic_paper"] == [False]
+
+
+@pytest.mark.parametrize("line", [QUIET, CLICKBAIT], ids=["never", "always"])
+def test_too_few_articles_prove_no_defect(tmp_path: Path, line: str) -> None:
+    """Pointed out all the same."""
+    done = checked(tmp_path, [line] * (ENOUGH_ARTICLES - 1))
+
+    assert done.code == 0
+    assert "fires too" in done.text and "defect" not in done.text
+
+
+def test_a_rare_or_common_text_rule_is_no_defect(tmp_path: Path) -> None:
+    """It may be meant: pointed out, exit 0."""
+    titles = ("A coupon code", "Stocks to buy", "Passive income")
+    lines = [json.dumps({"title": title}) for title in titles]
+
+    done = checked(tmp_path, lines + [CLICKBAIT] * ENOUGH_ARTICLES)
+
+    assert done.code == 0
+    assert "fires too rarely" in done.text and "fires too often" in done.text
 
 
 def test_check_validates_without_articles() -> None:

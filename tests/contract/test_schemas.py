@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal
 
 import jsonschema
 import pytest
 import yaml
+from pydantic import create_model
 
 from schemas import export
+from schemas.base import Written
 from schemas.topics import KINDS, tier_topic_name, topics
 
 
@@ -52,6 +55,70 @@ def test_a_removed_or_retyped_field_is_noticed(change: dict[str, Any], complaint
         current["ScoredArticle"][field] = kind
 
     assert complaint in export.incompatibilities(export.ledger(), current)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+class Inner(Written):
+    scores: dict[str, int]
+
+
+def recorded(kind: Any) -> dict[str, dict[str, str]]:
+    """The ledger of a model whose only field has this type."""
+    return export.ledger([create_model("Model", __base__=Written, field=(kind, ...))])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        (list[str], list[int], "field[] was string, is integer"),
+        (list[list[str]], list[list[int]], "field[][] was string, is integer"),
+        (dict[str, float], dict[str, str], "field.* was number, is string"),
+        (dict[str, Any], dict[str, str], "field.* was any, is string"),
+        (dict[str, float] | None, dict[str, list[float]] | None, "field.* was number, is array"),
+        (list[Inner], list[dict[str, str]], "field[].scores has gone"),
+        (list[dict[str, Inner]], list[dict[str, str]], "field[].*.scores.* has gone"),
+        (Literal["red", "green"], Literal["red"], "field = green has gone"),
+        (Literal["red", "green"], Literal["red", "blue"], "field = green has gone"),
+        (Literal["red"], Literal["blue"], "field = red has gone"),
+        (list[Literal["red", "green"]], list[Literal["red"]], "field[] = green has gone"),
+        (Colour, Literal["red"], "field = green has gone"),
+        (Literal["red"] | None, Literal["blue"] | None, "field = red has gone"),
+        (Literal["red"], str, "field was string enum, is string"),
+        (str, Literal["red"], "field was string, is string enum"),
+    ],
+)
+def test_what_is_in_a_field_is_part_of_its_type(before: Any, after: Any, complaint: str) -> None:
+    """A list's items, an object's unnamed values, the values of an enum."""
+    found = export.incompatibilities(recorded(before), recorded(after))
+
+    assert f"Model.{complaint}" in found
+    assert export.incompatibilities(recorded(before), recorded(before)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Literal["red"], Literal["red", "green"]),
+        (list[Literal["red"]], list[Literal["green", "red"]]),
+        (Literal["green", "red"], Colour),
+    ],
+)
+def test_an_added_value_is_no_break(before: Any, after: Any) -> None:
+    """Consumers expect values they do not know."""
+    assert export.incompatibilities(recorded(before), recorded(after)) == []
+
+
+def test_the_release_recorded_what_is_in_its_fields() -> None:
+    """Or their retyping would not be noticed in the present models."""
+    released = json.loads((export.FOLDER / "released.json").read_text())["ScoredArticle"]
+
+    assert released["gates[]"] == "string"
+    assert released["scores.*"] == "number"
+    assert {"outcome = blocked", "outcome = scored"} <= released.keys()
 
 
 def test_an_added_field_is_no_break() -> None:

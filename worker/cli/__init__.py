@@ -7,11 +7,16 @@ sentence, never a traceback.
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import typer
 
 from worker.cli import demo, dlq, doctor, filters, produce, score, tail, tier, topics, work
-from worker.errors import EXIT_PERSON, Fatal, NewsieveError
+from worker.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
+
+# What a program imports late is in this extra: `pip install newsieve` alone has no models.
+EXTRAS: Final = {"newsieve": "worker", "newsieve-train": "train"}
+OURS: Final = ("schemas", "training", "worker")
 
 app = typer.Typer(
     help="Scores a stream of news articles with distilled language models, exactly once.",
@@ -44,3 +49,10 @@ def run(application: typer.Typer, name: str) -> None:
     except NewsieveError as error:
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if not module or module in OURS:
+            raise
+        mend = f"pip install 'newsieve[{EXTRAS[name]}]'"
+        print(f"{name}: {module} is not installed: {mend}", file=sys.stderr)  # noqa: T201 - as above
+        sys.exit(EXIT_USAGE)

@@ -29,10 +29,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a tabl
 
 PIPED_COLUMNS: Final = 200  # of a table that is not shown on a terminal
 
+# What is printed comes from articles and files: `[x]` and `:heart:` in it are text.
 _out = Console(
-    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_COLUMNS
+    highlight=False,
+    markup=False,
+    emoji=False,
+    soft_wrap=True,
+    width=None if sys.stdout.isatty() else PIPED_COLUMNS,
 )
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def read_settings(config: Path | None) -> Settings:
@@ -43,12 +48,12 @@ def read_settings(config: Path | None) -> Settings:
 
 def say(text: str) -> None:
     """A result, on stdout."""
-    _out.print(text, markup=False)
+    _out.print(_printable(text))
 
 
 def note(text: str) -> None:
     """What is going on, on stderr."""
-    _err.print(text, markup=False)
+    _err.print(_printable(text))
 
 
 def show_json(value: Any) -> None:
@@ -58,15 +63,20 @@ def show_json(value: Any) -> None:
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     table = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(_printable(str(cell)) for cell in row))
     _out.print(table)
+
+
+def _printable(text: str) -> str:
+    """The text with ? for lone surrogates, which have no UTF-8 form."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, only on a terminal. Yields what moves it on."""
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),

@@ -8,19 +8,21 @@ from typing import Annotated
 
 import typer
 
+from schemas.dead_letter import Stage
 from worker.assemble import cluster, utc_now
 from worker.cli.common import ConfigOption, JsonOption, read_settings, say, show_json, show_table
 from worker.errors import SettingsInvalid
 from worker.kafka.dead_letters import DeadLetters, Selection
+from worker.rules.catalogue import load
 from worker.settings import Settings
 
 app = typer.Typer(help="List dead letters, and replay them.", no_args_is_help=True)
 
-StageOption = Annotated[
-    str | None, typer.Option("--stage", help="decode, validate, score or publish.")
-]
+StageOption = Annotated[Stage | None, typer.Option("--stage", help="Where it failed.")]
 ErrorOption = Annotated[str | None, typer.Option("--error", help="An error's name: InvalidJson.")]
-FilterOption = Annotated[str | None, typer.Option("--filter", help="A filter's name.")]
+FilterOption = Annotated[
+    str | None, typer.Option("--filter", metavar="F", help="A name; of name/vN, the name.")
+]
 SinceOption = Annotated[str | None, typer.Option("--since", help="Failed at or after, ISO 8601.")]
 UntilOption = Annotated[str | None, typer.Option("--until", help="Failed before, ISO 8601.")]
 
@@ -42,7 +44,7 @@ def list_(
     """
     settings = read_settings(config)
     selection = _selection(stage, error, filter_, since, until)
-    letters = list(_dead_letters(settings).letters(selection))
+    letters = _dead_letters(settings).letters(selection)  # not held: each has its whole record
     if records:
         rows = [
             {
@@ -98,9 +100,15 @@ def _dead_letters(settings: Settings) -> DeadLetters:
 
 
 def _selection(
-    stage: str | None, error: str | None, filter_: str | None, since: str | None, until: str | None
+    stage: Stage | None,
+    error: str | None,
+    filter_: str | None,
+    since: str | None,
+    until: str | None,
 ) -> Selection:
-    return Selection(stage, error, filter_, _utc("--since", since), _utc("--until", until))
+    """Raises UnknownFilter or SettingsInvalid."""
+    name = load(filter_).name if filter_ is not None else None
+    return Selection(stage, error, name, _utc("--since", since), _utc("--until", until))
 
 
 def _utc(option: str, text: str | None) -> str | None:

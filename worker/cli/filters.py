@@ -10,13 +10,15 @@ import typer
 
 from worker.cli.common import JsonOption, lines_of, note, open_input, say, show_json, show_table
 from worker.codec.decode import DecodePolicy, RawRecord, decode
+from worker.codec.json_text import MAX_RECORD_BYTES
 from worker.errors import RecordError
 from worker.rules.catalogue import Filter, available, load
 from worker.rules.content import ContentRules
 from worker.rules.definition import Rule
 
-MAX_BYTES: Final = 4_000_000
-RARE, COMMON = 0.002, 0.15  # a text rule outside these is broken rather than selective
+RARE, COMMON = 0.002, 0.15  # a text rule outside these is perhaps broken rather than selective
+# A rule as rare as RARE fires on one of so many articles with a probability of 95 %.
+ENOUGH_ARTICLES: Final = 1_500
 
 app = typer.Typer(help="List, show and check the filters.", no_args_is_help=True)
 
@@ -103,8 +105,8 @@ def check(
 ) -> None:
     """Validate a filter, and report how often each rule fires on a file of articles.
 
-    A text rule that fires on fewer than 0.2 % or more than 15 % is pointed out. Rules with domains
-    are only reported.
+    A text rule that fires on fewer than 0.2 % or more than 15 % is pointed out. One that fires on
+    none or all of 1,500 articles or more is a defect: exit 1. Rules with domains are only reported.
 
     Example: newsieve filters check uplifting --articles articles.jsonl
     """
@@ -127,13 +129,15 @@ def check(
                 "rules": rows,
             }
         )
-        return
-    say(f"{chosen.reference} is valid; its rules on {total} articles ({bad} unreadable lines):")
-    show_table(
-        "",
-        ["rule", "meets %", "blocks %", "note"],
-        [(r["rule"], f"{r['meets']:.2%}", f"{r['blocks']:.2%}", r["note"]) for r in rows],
-    )
+    else:
+        say(f"{chosen.reference} is valid; its rules on {total} articles ({bad} unreadable lines):")
+        show_table(
+            "",
+            ["rule", "meets %", "blocks %", "note"],
+            [(r["rule"], f"{r['meets']:.2%}", f"{r['blocks']:.2%}", r["note"]) for r in rows],
+        )
+    if any(row["defect"] for row in rows):
+        raise typer.Exit(1)
 
 
 def _summary(filter_: Filter) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _summary(filter_: Filter) -> dict[str, Any]:
 
 def _count(filter_: Filter, file: str) -> tuple[int, int, Counter[str], Counter[str]]:
     rules = ContentRules([filter_.definition])
-    policy = DecodePolicy(MAX_BYTES, id_from_key=False)
+    policy = DecodePolicy(MAX_RECORD_BYTES, id_from_key=False)
     total, bad = 0, 0
     met: Counter[str] = Counter()
     blocked: Counter[str] = Counter()
@@ -173,12 +177,17 @@ def _count(filter_: Filter, file: str) -> tuple[int, int, Counter[str], Counter[
 
 def _rate(rule: Rule, met: Counter[str], blocked: Counter[str], total: int) -> dict[str, Any]:
     meets = met[rule.name] / total if total else 0.0
+    is_judged = bool(rule.patterns and not rule.domains and total)
+    defect = is_judged and total >= ENOUGH_ARTICLES and meets in (0, 1)
     remark = ""
-    if rule.patterns and not rule.domains and total and not RARE <= meets <= COMMON:
+    if defect:
+        remark = f"a defect: {'always' if meets else 'never'} fires"
+    elif is_judged and not RARE <= meets <= COMMON:
         remark = "fires too rarely" if meets < RARE else "fires too often"
     return {
         "rule": rule.name,
         "meets": meets,
         "blocks": blocked[rule.name] / max(total, 1),
+        "defect": defect,
         "note": remark,
     }

@@ -57,13 +57,13 @@ def _show(found: Found, *, as_json: bool) -> None:
 def _line(found: Found) -> str:
     try:
         facts = json_.loads(found.record.value or b"")
-    except ValueError:
+    except (ValueError, RecursionError):  # not JSON, or nested beyond reading
         return repr((found.record.value or b"")[:120])
     article = facts.get("article") if isinstance(facts, dict) else None
     if not isinstance(article, dict):
         return json_.dumps(facts, ensure_ascii=False)[:200]
-    outcome = (header(found.record.headers, "outcome") or b"").decode()
-    if outcome == "blocked":
+    outcome = header(found.record.headers, "outcome")
+    if outcome == b"blocked":
         verdict = f"blocked by {facts.get('blocked_by')}"
     else:
         verdict = f"{facts.get('tier')} {facts.get('score')}"

@@ -14,6 +14,7 @@ import orjson
 
 from worker.errors import InvalidJson, NestedTooDeep, NonFiniteNumber, NotUtf8, TooLarge
 
+MAX_RECORD_BYTES: Final = 4_000_000  # where settings say nothing else; half of what a topic takes
 MAX_NESTING: Final = 100
 MAX_INTEGER_DIGITS: Final = 4_000  # Python refuses to convert more than 4,300
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from worker.codec.json_text import parse
+from worker.codec.json_text import MAX_RECORD_BYTES, parse
 from worker.errors import InvalidContentRules, InvalidScore, MissingDimension, NotAnObject
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
-MAX_BYTES: Final = 4_000_000
 RULE_FIELDS: Final = ("content_rules", "caps")
 
 
@@ -22,7 +21,7 @@ class ScoreObject(NamedTuple):
 
 def parse_score_object(line: bytes, dimensions: Sequence[str], rules: Sequence[str]) -> ScoreObject:
     """Raises RecordError: nothing is filled in, nothing is converted."""
-    facts = parse(line, MAX_BYTES)
+    facts = parse(line, MAX_RECORD_BYTES)
     if not isinstance(facts, dict):
         raise NotAnObject("not a JSON object")
     scores = facts.get("scores", facts)

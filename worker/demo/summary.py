@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any, Final
 
+from schemas.topics import tier_topic_name
 from worker.demo.run import DemoRun
 from worker.rules.catalogue import Filter
 
@@ -27,8 +28,7 @@ def summary(run: DemoRun) -> str:
 def further_commands(run: DemoRun, *, is_kept: bool) -> str:
     """How to look around."""
     published = [
-        run.topic(f"tier.{f.name}.{f.definition.published_tiers[0]}".replace("_", "-"))
-        for f in run.filters
+        tier_topic_name(run.prefix, f.name, f.definition.published_tiers[0]) for f in run.filters
     ]
     lines = [f"  newsieve tail {topic} --from-beginning" for topic in published]
     lines += ["  newsieve dlq list", "  newsieve doctor"]
@@ -49,7 +49,7 @@ def _filter(run: DemoRun, filter_: Filter) -> Iterator[str]:
     yield f"{filter_.reference}: {filter_.definition.description}"
     published = filter_.definition.published_tiers
     for tier in dict.fromkeys(item.name for item in filter_.definition.tiers):
-        where = f"→ {run.topic(f'tier.{filter_.name}.{tier}'.replace('_', '-'))}"
+        where = f"→ {tier_topic_name(run.prefix, filter_.name, tier)}"
         yield f"  {tier:<16}{tiers[tier]:>6}  {where if tier in published else ''}".rstrip()
     blocked = Counter(item["blocked_by"] for item in mine if item["outcome"] == "blocked")
     if blocked:

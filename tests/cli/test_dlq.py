@@ -1,0 +1,79 @@
+"""`newsieve dlq`: what it refuses before it asks a broker, and how much it holds."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cli import newsieve
+from worker.codec.decode import RawRecord
+from worker.kafka.dead_letters import DeadLetters, Letter, Selection
+from worker.kafka.reader import Found
+
+LETTERS = 50
+LETTER_BYTES = 1_000_000
+
+
+@pytest.fixture
+def selections(monkeypatch: pytest.MonkeyPatch) -> list[Selection]:
+    """The selections that reach a dead-letter topic of large letters."""
+    seen: list[Selection] = []
+
+    def letters(_: DeadLetters, selection: Selection) -> Iterator[Letter]:
+        seen.append(selection)
+        why = {"stage": "decode", "error": "InvalidJson", "filter": "uplifting", "message": "no"}
+        for offset in range(LETTERS):
+            record = RawRecord(bytes(LETTER_BYTES), None, None, None, {})
+            yield Letter(Found(record, "articles.dead-letter", 0, offset), {**why}, offset == 0)
+
+    monkeypatch.setattr(DeadLetters, "letters", letters)
+    return seen
+
+
+@pytest.mark.parametrize("command", ["list", "replay"])
+@pytest.mark.parametrize(
+    ("option", "value", "names"),
+    [
+        ("--filter", "upliftin", ["investment_risk/v2", "uplifting/v4"]),
+        ("--filter", "uplifting/v999", ["uplifting/v4"]),
+        ("--stage", "scoring", ["decode", "validate", "score", "publish"]),
+    ],
+)
+def test_what_can_never_match_is_wrong_usage(
+    command: str, option: str, value: str, names: list[str]
+) -> None:
+    """With the names there are, before a broker is asked."""
+    done = newsieve("dlq", command, option, value)
+
+    assert done.code == 2
+    assert value in done.err and all(name in done.err for name in names)
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("reference", ["uplifting", "uplifting/v4"])
+def test_a_filters_version_means_its_name(selections: list[Selection], reference: str) -> None:
+    """Letters carry the name alone."""
+    newsieve("dlq", "list", "--stage", "score", "--filter", reference)
+
+    assert selections == [Selection(stage="score", filter="uplifting")]
+
+
+@pytest.mark.parametrize("options", [[], ["--records"]])
+def test_listing_holds_one_letter_at_a_time(
+    selections: list[Selection], options: list[str]
+) -> None:
+    """A topic of dead letters may be larger than the memory."""
+    tracemalloc.start()
+    try:
+        done = newsieve("dlq", "list", "--json", *options)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    rows = json.loads(done.out)
+    assert len(selections) == 1
+    assert sum(row.get("count", 1) for row in rows) == LETTERS
+    assert peak_bytes < 10 * LETTER_BYTES

@@ -1,0 +1,65 @@
+"""The commands of an installation without extras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER_EXTRA = ("safetensors", "tokenizers", "torch", "transformers")
+TRAIN_EXTRA = ("accelerate", "datasketch", "peft", "sklearn", "scipy")
+
+
+def run_without(missing: tuple[str, ...], program: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and standard error of a command in a Python where these modules are missing."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing}))\n"
+        f"from {program}.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "program", "arguments", "extra"),
+    [
+        (WORKER_EXTRA, "worker", ["score"], "newsieve[worker]"),
+        (WORKER_EXTRA, "worker", ["doctor"], "newsieve[worker]"),
+        (TRAIN_EXTRA, "training", ["prepare", "recipe.toml", "l.jsonl"], "newsieve[train]"),
+        (WORKER_EXTRA + TRAIN_EXTRA, "training", ["fit", "run"], "newsieve[train]"),
+        (TRAIN_EXTRA, "training", ["evaluate", "run"], "newsieve[train]"),
+    ],
+)
+def test_a_command_whose_extra_is_missing_names_it(
+    missing: tuple[str, ...], program: str, arguments: list[str], extra: str
+) -> None:
+    """Exit 2 and how to install it, no traceback."""
+    code, complaint = run_without(missing, program, *arguments)
+
+    assert code == 2
+    assert complaint.splitlines()[-1].endswith(f"is not installed: pip install '{extra}'")
+    assert "Traceback" not in complaint
+
+
+def test_a_missing_module_of_our_own_is_a_defect() -> None:
+    """No extra would mend it: a traceback."""
+    code, complaint = run_without(("worker.engine.student",), "worker", "score")
+
+    assert code == 1
+    assert "Traceback" in complaint and "pip install" not in complaint
+
+
+def test_the_base_installation_needs_no_extra_for_rules() -> None:
+    """Filters and tiers are decided without a model."""
+    code, _ = run_without(WORKER_EXTRA + TRAIN_EXTRA, "worker", "filters", "list")
+
+    assert code == 0
