@@ -13,6 +13,7 @@ from training import baselines
 from training.fit import FINAL, checkpoint, fold_name
 from training.metrics import quality
 from training.predict import load_forward, predict
+from training.prepare import content_rules, label_scores
 from training.run import Row, Run, hash_of, write_json, write_jsonl
 from worker.rules.catalogue import Filter, load
 
@@ -34,13 +35,13 @@ class _Judged:
 
 def evaluate(run: Run) -> bool:
     """Judge the run's student. Returns False when that was done already."""
-    inputs = hash_of(run.require("fit"))
+    recipe, filter_ = run.recipe, load(run.recipe.filter)
+    inputs = inputs_now(run, filter_)
     if run.inputs_of(STAGE) == inputs:
         return False
-    recipe, filter_ = run.recipe, load(run.recipe.filter)
     rows: dict[str, list[Row]] = {}
     scores: dict[str, dict[str, list[Floats]]] = {}
-    for part in _parts(run):
+    for part in _parts(run, filter_):
         forward = load_forward(
             recipe, checkpoint(run, part.checkpoint), run.facts["trainable_parameters"]
         )
@@ -69,8 +70,13 @@ def evaluate(run: Run) -> bool:
     return True
 
 
-def _parts(run: Run) -> Iterator[_Judged]:
-    train = run.rows("train")
+def inputs_now(run: Run, filter_: Filter) -> str:
+    """What a judgement rests on: the student, and the filter that makes tiers of its scores."""
+    return hash_of(run.require("fit"), filter_.filter_hash)
+
+
+def _parts(run: Run, filter_: Filter) -> Iterator[_Judged]:
+    train = _rows(run, "train", filter_)
     if run.recipe.split.kind == CROSS_VALIDATION:
         for fold in range(run.recipe.split.folds):
             judged = [row for row in train if row["fold"] == fold]
@@ -78,13 +84,14 @@ def _parts(run: Run) -> Iterator[_Judged]:
             yield _Judged(CROSS_VALIDATION, fold_name(fold), judged, seen)
         return
     for split in ("validation", "test"):
-        yield _Judged(split, FINAL, run.rows(split), train)
+        yield _Judged(split, FINAL, _rows(run, split, filter_), train)
 
 
-def label_scores(rows: Sequence[Row], filter_: Filter) -> Floats:
-    """(N, D) oracle scores in the filter's dimension order."""
-    names = filter_.definition.dimension_names
-    return np.array([[row["scores"][name] for name in names] for row in rows], dtype=np.float64)
+def _rows(run: Run, split: str, filter_: Filter) -> list[Row]:
+    """A split's rows with the rules they meet now: those may have changed since prepare."""
+    rows = run.rows(split)
+    rules = content_rules(rows, filter_)
+    return [{**row, "content_rules": met} for row, met in zip(rows, rules, strict=True)]
 
 
 def _quality(filter_: Filter, scores: Floats, rows: Sequence[Row], seed: int) -> dict[str, Any]:

@@ -6,10 +6,11 @@ cross-validation, one student a fold is trained to be judged, then the one to sh
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,8 +29,9 @@ from transformers import (
 from transformers.trainer_utils import PredictionOutput, get_last_checkpoint
 
 from training.errors import FitFailed
+from training.prepare import label_scores
 from training.recipe import Fit, Recipe
-from training.run import Row, Run, hash_of, write_json
+from training.run import SHORT_HASH, Row, Run, hash_of, write_json
 from worker.engine.manifest import ADAPTER, TOKENIZER
 from worker.engine.model import StudentModel, base_location, load_backbone
 from worker.engine.tokenise import Tokeniser
@@ -37,6 +39,7 @@ from worker.rules.catalogue import load
 
 STAGE: Final = "fit"
 FINAL: Final = "final"
+TRAINED: Final = "trained.json"
 HUBER_DELTA: Final = 1.0  # score points; beyond, an error counts linearly
 EVALUATION_BATCH: Final = 32
 
@@ -61,50 +64,62 @@ def fit(run: Run, threads: int | None = None) -> bool:
         return False
     if threads:
         torch.set_num_threads(threads)
-    recipe = run.recipe
-    rows = run.rows("train")
-    history: dict[str, Any] = {}
-    trainable = 0
-    if recipe.split.kind == "cross_validation":
-        for fold in range(recipe.split.folds):
-            kept = [row for row in rows if row["fold"] != fold]
-            judged = [row for row in rows if row["fold"] == fold]
-            trained = _train(run, fold_name(fold), kept, judged, choose_best=False)
-            history[fold_name(fold)] = trained.history
-        trained = _train(run, FINAL, rows, [], choose_best=False)
-    else:
-        trained = _train(run, FINAL, rows, run.rows("validation"), choose_best=True)
-    history[FINAL] = trained.history
-    trainable = trained.trainable_parameters
+    trained = {}
+    for name, rows, judged in _adapters(run):
+        done = _finished(checkpoint(run, name), inputs)
+        trained[name] = done or _train(run, name, inputs, rows, judged)
+    history = {name: item.history for name, item in trained.items()}
     write_json(run.path("training_history.json"), history)
+    trainable = trained[FINAL].trainable_parameters
     run.record(STAGE, inputs, trainable_parameters=trainable, versions=_versions())
     return True
 
 
+def _adapters(run: Run) -> Iterator[tuple[str, Sequence[Row], Sequence[Row]]]:
+    """Of each adapter its name, the rows it is trained on, and those it is judged by meanwhile."""
+    rows = run.rows("train")
+    if run.recipe.split.kind == "holdout":
+        yield FINAL, rows, run.rows("validation")
+        return
+    for fold in range(run.recipe.split.folds):
+        kept = [row for row in rows if row["fold"] != fold]
+        yield fold_name(fold), kept, [row for row in rows if row["fold"] == fold]
+    yield FINAL, rows, []
+
+
 @dataclass(frozen=True)
 class _Trained:
+    inputs: str
     trainable_parameters: int
     history: list[dict[str, float]]
 
 
+def _finished(folder: Path, inputs: str) -> _Trained | None:
+    """What an interrupted fit with the same inputs finished here."""
+    path = folder / TRAINED
+    trained = _Trained(**json.loads(path.read_bytes())) if path.is_file() else None
+    return trained if trained and trained.inputs == inputs else None
+
+
 def _train(
-    run: Run, name: str, rows: Sequence[Row], judged: Sequence[Row], *, choose_best: bool
+    run: Run, name: str, inputs: str, rows: Sequence[Row], judged: Sequence[Row]
 ) -> _Trained:
     """Train one adapter and save it as this name's checkpoint."""
     recipe = run.recipe
+    choose_best = recipe.split.kind == "holdout"
     set_seed(recipe.fit.seed)
-    dimensions = load(recipe.filter).definition.dimension_names
-    targets = _targets(rows, dimensions)
+    filter_ = load(recipe.filter)
+    targets = label_scores(rows, filter_)
     model = build(recipe, targets.mean(axis=0))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     tokeniser = tokeniser_of(recipe)
-    work = checkpoint(run, f"{name}.work")
+    work = checkpoint(run, f"{name}.{inputs[:SHORT_HASH]}.work")
     trainer = _StudentTrainer(
         fit=recipe.fit,
         model=model,
         args=_arguments(recipe.fit, work, evaluate=bool(judged), choose_best=choose_best),
         train_dataset=_examples(rows, targets, tokeniser),
-        eval_dataset=_examples(judged, _targets(judged, dimensions), tokeniser),
+        eval_dataset=_examples(judged, label_scores(judged, filter_), tokeniser),
         data_collator=_collate,
         compute_metrics=_mean_absolute_error,
     )
@@ -118,10 +133,13 @@ def _train(
     if choose_best and recipe.base.head_bias:
         _centre(model, trainer.predict(trainer.eval_dataset))
     _save(model, work / "adapter")
+    trained = _Trained(inputs, trainable, trainer.state.log_history)
+    write_json(work / "adapter" / TRAINED, asdict(trained))
     shutil.rmtree(checkpoint(run, name), ignore_errors=True)
     (work / "adapter").rename(checkpoint(run, name))
-    shutil.rmtree(work)
-    return _Trained(trainable, trainer.state.log_history)
+    for folder in work.parent.glob(f"{name}.*.work"):  # also of inputs that are no more
+        shutil.rmtree(folder)
+    return trained
 
 
 def build(recipe: Recipe, label_means: np.ndarray) -> PeftModel:
@@ -255,13 +273,6 @@ def _examples(rows: Sequence[Row], targets: np.ndarray, tokeniser: Tokeniser) ->
     ]
 
 
-def _targets(rows: Sequence[Row], dimensions: Sequence[str]) -> np.ndarray:
-    """(N, D) label scores."""
-    return np.array(
-        [[row["scores"][name] for name in dimensions] for row in rows], dtype=np.float64
-    )
-
-
 def _collate(examples: Sequence[Row]) -> dict[str, Tensor]:
     width = max(len(example["input_ids"]) for example in examples)
     ids = torch.zeros(len(examples), width, dtype=torch.long)
@@ -285,10 +296,5 @@ def _versions() -> dict[str, str]:
 
     import worker
 
-    return {
-        "newsieve": worker.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "tokenizers": tokenizers.__version__,
-        "peft": peft.__version__,
-    }
+    libraries = (torch, transformers, tokenizers, peft)
+    return {"newsieve": worker.__version__} | {lib.__name__: lib.__version__ for lib in libraries}

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from training.card import model_card
-from training.errors import GateFailed
-from training.evaluate import CROSS_VALIDATION
+from training.errors import GateFailed, RunInvalid
+from training.evaluate import CROSS_VALIDATION, inputs_now
 from training.evaluate import STAGE as EVALUATE
 from training.fit import FINAL, checkpoint, tokeniser_of
 from training.predict import load_forward
@@ -42,10 +42,15 @@ OPTIONAL_TOKENIZER_FILES: Final = ("tokenizer_config.json", "special_tokens_map.
 def package(run: Run, folder: Path, failed_gate_reason: str | None = None) -> Path:
     """Write the student folder, all of it or nothing.
 
-    Raises GateFailed, unless a reason is given, which then stands in the model card.
+    Raises GateFailed, unless a reason is given, which then stands in the model card; RunInvalid
+    when the student was not judged, or not as it and its filter now are.
     """
-    run.require(EVALUATE)
     recipe, filter_ = run.recipe, load(run.recipe.filter)
+    if run.require(EVALUATE) != inputs_now(run, filter_):
+        raise RunInvalid(
+            "the student or its filter has changed since it was judged: run "
+            f"`newsieve-train evaluate {run.folder}` again"
+        )
     metrics = json.loads(run.path("metrics.json").read_bytes())
     judged = CROSS_VALIDATION if CROSS_VALIDATION in metrics else "test"
     failures = gate_failures(recipe.gate, metrics[judged])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
 from training.errors import LabelsRefused
@@ -54,7 +55,8 @@ def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Ru
     """
     filter_ = load(recipe.filter)
     label_hashes = [{"name": path.name, "sha256": _hash_of_file(path)} for path in label_files]
-    inputs = hash_of(recipe.model_dump(mode="json"), label_hashes, filter_.label_hash)
+    hashes = {"filter_hash": filter_.filter_hash, "label_hash": filter_.label_hash}
+    inputs = hash_of(recipe.model_dump(mode="json"), label_hashes, hashes)
     run = _run_folder(runs, filter_.name, inputs)
     if run.path(RUN_FILE).exists() and run.inputs_of(STAGE) == inputs:
         return run, False
@@ -71,13 +73,7 @@ def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Ru
     manifest = _manifest(splits, bad, unnamed, label_hashes, groups)
     write_json(run.path("data", "manifest.json"), manifest)
     write_json(run.path(RUN_FILE), {"recipe": recipe.model_dump(mode="json")})
-    run.record(
-        STAGE,
-        inputs,
-        filter=filter_.reference,
-        label_hash=filter_.label_hash,
-        data=manifest,
-    )
+    run.record(STAGE, inputs, filter=filter_.reference, **hashes, data=manifest)
     return run, True
 
 
@@ -186,14 +182,22 @@ def _mean_label(labels: Sequence[Label], filter_: Filter) -> Row:
 
 def _tier(rows: list[Row], filter_: Filter) -> None:
     """The content rules each article met, and the tier of its label."""
+    rules = content_rules(rows, filter_)
+    tiers = filter_.tiering.decide(label_scores(rows, filter_), rules).tier
+    for row, met, tier in zip(rows, rules, tiers, strict=True):
+        row["content_rules"], row["tier"] = met, tier
+
+
+def content_rules(rows: Sequence[Row], filter_: Filter) -> list[list[str]]:
+    """For each article, the names of the rules that it meets."""
     rules = ContentRules([filter_.definition])
+    return [list(rules.met(row["text"], row["title"], row["url"])[0].names) for row in rows]
+
+
+def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64]:
+    """(N, D) oracle scores in the filter's dimension order."""
     names = filter_.definition.dimension_names
-    for row in rows:
-        row["content_rules"] = list(rules.met(row["text"], row["title"], row["url"])[0].names)
-    scores = np.array([[row["scores"][name] for name in names] for row in rows])
-    tiers = filter_.tiering.decide(scores, [row["content_rules"] for row in rows]).tier
-    for row, tier in zip(rows, tiers, strict=True):
-        row["tier"] = tier
+    return np.array([[row["scores"][name] for name in names] for row in rows], dtype=np.float64)
 
 
 def _duplicate_groups(rows: Sequence[Row], similarity: float) -> list[int]:
@@ -282,19 +286,14 @@ def _manifest(
         "files": label_hashes,
         "rows": {name: len(rows) for name, rows in splits.items()},
         "hashes": {name: hash_of(rows) for name, rows in splits.items()},
-        "tiers": {
-            name: dict(sorted(Counter(row["tier"] for row in rows).items()))
-            for name, rows in splits.items()
-        },
-        "oracles": dict(
-            sorted(
-                Counter(
-                    key for rows in splits.values() for r in rows for key in r["oracles"]
-                ).items()
-            )
-        ),
+        "tiers": {name: _counts(row["tier"] for row in rows) for name, rows in splits.items()},
+        "oracles": _counts(key for rows in splits.values() for r in rows for key in r["oracles"]),
         "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),
         "bad_rows": len(bad),
         "rows_of_unnamed_oracles": unnamed,
         "bad_rows_listed": bad[:BAD_ROWS_LISTED],
     }
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))

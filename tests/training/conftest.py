@@ -1,9 +1,10 @@
-"""A tiny base model, labels made by a rule, and recipes over both."""
+"""A tiny base model, labels made by a rule, recipes over both, and a student they make."""
 
 from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_student import make_base
+from training.evaluate import evaluate
+from training.fit import fit
+from training.prepare import prepare
 from training.recipe import Recipe
-from worker.rules.catalogue import load
+from training.run import Run
+from worker.rules.catalogue import SHIPPED, load
 
 DIMENSIONS = list(load("uplifting").definition.dimension_names)
 GOOD, BAD = ["heal", "help", "open", "plant", "repair"], ["lose", "fall", "army", "price", "court"]
@@ -86,3 +91,28 @@ def recipe(base: Path) -> Callable[..., Recipe]:
         return Recipe.model_validate(facts)
 
     return make
+
+
+@pytest.fixture
+def edit_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Replaces text in uplifting's filter.toml, which all stages read: a copy."""
+    folder = tmp_path / "filters" / "uplifting" / "v4"
+    folder.mkdir(parents=True)
+    for name in ("filter.toml", "prompt.md"):
+        shutil.copy(SHIPPED / "uplifting" / "v4" / name, folder)
+    monkeypatch.setattr(load, "__defaults__", (tmp_path / "filters",))
+
+    def edit(old: str, new: str) -> None:
+        text = (folder / "filter.toml").read_text()
+        assert old in text
+        (folder / "filter.toml").write_text(text.replace(old, new))
+
+    return edit
+
+
+@pytest.fixture
+def trained(recipe: Callable[..., Recipe], labels: Path, tmp_path: Path) -> Run:
+    run, _ = prepare(recipe(), [labels], tmp_path / "runs")
+    fit(run, threads=1)
+    evaluate(run)
+    return run

@@ -15,6 +15,7 @@ from training.errors import LabelsRefused
 from training.prepare import prepare
 from training.recipe import Recipe
 from training.run import Run
+from worker.rules.catalogue import load
 
 Make = Callable[..., Recipe]
 
@@ -59,6 +60,28 @@ def test_the_same_inputs_are_the_same_run_and_other_ones_another(
     assert (again.folder, made) == (first.folder, False)
     assert made_other and other.folder != first.folder
     assert split_of(other) == split_of(first)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('when = "score >= 4"', 'when = "score >= 6"'), (r"'\b(share|stock) prices?\b'", "'heal'")],
+)
+def test_another_threshold_or_rule_is_another_run(
+    recipe: Make,
+    labels: Path,
+    tmp_path: Path,
+    edit_filter: Callable[[str, str], None],
+    old: str,
+    new: str,
+) -> None:
+    """Its tiers and content rules stand in the data, and the split goes by tiers."""
+    first, _ = prepare(recipe(), [labels], tmp_path / "runs")
+    edit_filter(old, new)
+    other, made = prepare(recipe(), [labels], tmp_path / "runs")
+
+    assert made and other.folder != first.folder
+    assert other.facts["data"]["tiers"] != first.facts["data"]["tiers"]
+    assert other.facts["filter_hash"] == load("uplifting").filter_hash
 
 
 def test_duplicates_of_any_kind_stay_on_one_side(recipe: Make, tmp_path: Path) -> None:

@@ -13,28 +13,18 @@ import pytest
 from tests.support.cli import newsieve_train
 from training.errors import GateFailed, RunInvalid
 from training.evaluate import evaluate
-from training.fit import _StudentTrainer, checkpoint, fit, tokeniser_of
+from training.fit import checkpoint, fit
 from training.package import gate_failures, package
-from training.predict import load_forward
 from training.prepare import prepare
 from training.recipe import Gate, Recipe
 from training.run import Run, read_jsonl
 from worker.engine.engine import score_tokens
-from worker.engine.manifest import ADAPTER
 from worker.engine.student import check_canaries, load_student
-from worker.rules.catalogue import Filter, load
+from worker.rules.catalogue import Filter
 from worker.rules.tiers import round_scores
 
 Make = Callable[..., Recipe]
 RECIPE = str(Path(__file__).resolve().parents[2] / "training/recipes/uplifting_minilm.toml")
-
-
-@pytest.fixture
-def trained(recipe: Make, labels: Path, tmp_path: Path) -> Run:
-    run, _ = prepare(recipe(), [labels], tmp_path / "runs")
-    fit(run, threads=1)
-    evaluate(run)
-    return run
 
 
 def test_a_student_learns_and_the_worker_loads_exactly_what_was_judged(
@@ -82,53 +72,36 @@ def test_the_package_says_how_it_was_made(trained: Run, tmp_path: Path) -> None:
     assert config["base_model_name_or_path"] is None
 
 
-def test_an_interrupted_fit_goes_on_after_its_last_epoch(
-    recipe: Make, labels: Path, tmp_path: Path, trained: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To the very weights of the run that nothing interrupted."""
-    run, _ = prepare(recipe(), [labels], tmp_path / "others")
-    honest, calls = _StudentTrainer.compute_loss, 0
-
-    def dying(*arguments: object, **more: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 100:
-            raise KeyboardInterrupt
-        return honest(*arguments, **more)
-
-    monkeypatch.setattr(_StudentTrainer, "compute_loss", dying)
-    with pytest.raises(KeyboardInterrupt):
-        fit(run, threads=1)
-    monkeypatch.setattr(_StudentTrainer, "compute_loss", honest)
-    assert fit(run, threads=1)
-
-    ours, theirs = (checkpoint(item, "final") / ADAPTER for item in (run, trained))
-    assert ours.read_bytes() == theirs.read_bytes()
-    history = json.loads(run.path("training_history.json").read_text())["final"]
-    assert [entry["epoch"] for entry in history if "eval_mae" in entry] == list(range(1, 16))
-
-
-def test_the_mean_score_on_validation_is_the_labels_mean(trained: Run) -> None:
-    """Dimension by dimension, before clamping, whatever the loss fits."""
-    rows = trained.rows("validation")
-    names = load("uplifting").definition.dimension_names
-    forward = load_forward(
-        trained.recipe, checkpoint(trained, "final"), trained.facts["trainable_parameters"]
-    )
-    tokens = tokeniser_of(trained.recipe).encode([row["text"] for row in rows])
-    scores = np.array([forward([item.ids])[0].tolist() for item in tokens])
-    labels = np.array([[row["scores"][name] for name in names] for row in rows])
-
-    assert scores.mean(axis=0) == pytest.approx(labels.mean(axis=0), abs=1e-3)
-
-
 def test_a_stage_that_is_done_does_nothing_again(trained: Run) -> None:
-    """Until its inputs change; deleting its record makes it run."""
+    """Until its inputs change."""
     before = checkpoint(trained, "final").stat().st_mtime_ns
 
     assert not fit(trained)
     assert not evaluate(trained)
     assert checkpoint(trained, "final").stat().st_mtime_ns == before
+
+
+def test_a_changed_filter_has_the_student_judged_again(
+    trained: Run, tmp_path: Path, edit_filter: Callable[[str, str], None]
+) -> None:
+    """By its new thresholds and rules; until then nothing is packaged, and nothing is trained."""
+    before = json.loads(trained.path("metrics.json").read_text())["test"]["student"]
+    edit_filter('when = "score >= 4"', 'when = "score >= 6"')
+    edit_filter(r"'\b(share|stock) prices?\b'", "'army'")
+
+    with pytest.raises(RunInvalid, match="newsieve-train evaluate"):
+        package(trained, tmp_path / "student", "a test")
+    assert not fit(trained)
+    assert evaluate(trained)
+    assert not evaluate(trained)
+
+    after = json.loads(trained.path("metrics.json").read_text())["test"]["student"]
+    assert after["mae"] == before["mae"]
+    assert after["tier_majority"] != before["tier_majority"]
+    texts = {row["id"]: row["text"] for row in trained.rows("test")}
+    for row in read_jsonl(trained.path("predictions", "test.jsonl")):
+        assert ("corporate_finance" in row["content_rules"]) == ("army" in texts[row["id"]])
+    assert package(trained, tmp_path / "student", "a test").is_dir()
 
 
 def test_stages_come_in_order(recipe: Make, labels: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree as ET
 
 from confluent_kafka import KafkaException
@@ -38,6 +39,7 @@ STOP_SECONDS: Final = 30
 IMAGE: Final = "apache/kafka:4.1.2"
 CONTAINER_PORT: Final = 9092
 DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
+JAVA_VERSION: Final = 17  # the oldest that Kafka 4 runs on
 
 _SETTINGS: Final = {
     "process.roles": "broker,controller",
@@ -74,33 +76,42 @@ def find_or_start(environment: Mapping[str, str], say: Say) -> Iterator[Broker]:
         require_answer(configured, START_SECONDS)
         yield Broker(configured, f"the one {ENVIRONMENT} names")
         return
-    container = _docker_container(say)
-    if container is not None:
-        port = free_port()
-        with container(port):
-            servers = f"127.0.0.1:{port}"
-            require_answer(servers, START_SECONDS)
+    with contextlib.ExitStack() as stack:
+        servers = _start_container(stack, say)
+        if servers is not None:
             yield Broker(servers, f"a container of {IMAGE}")
-        return
-    require_java()
+            return
     with JavaBroker(say=say) as broker:
         yield Broker(broker.bootstrap_servers, "Apache Kafka on this machine's Java")
 
 
 def require_java() -> None:
-    """Raise BrokerMissing unless Java, Maven and the pom are there."""
+    """Raise BrokerMissing unless Java is there and new enough, and Maven and the pom are there."""
     missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
     if missing or not POM.is_file():
-        raise BrokerMissing(
-            f"no Kafka broker: provide one of (1) {ENVIRONMENT}, (2) a running Docker engine, "
-            f"(3) Java 17 or later and Maven (not found: {', '.join(missing) or POM})"
-        )
+        lacking = f"not found: {', '.join(missing) or POM}"
+    else:
+        done = subprocess.run(["java", "-version"], capture_output=True, check=False)
+        said = done.stderr.decode(errors="replace")
+        found = re.search(r'version "(?:1\.)?(\d+)', said)  # Java 8 calls itself 1.8
+        if found and int(found[1]) >= JAVA_VERSION:
+            return
+        lacking = f"found: Java {found[1]}" if found else f"java -version says: {said.strip()}"
+    raise BrokerMissing(
+        f"no Kafka broker: provide one of (1) {ENVIRONMENT}, (2) a running Docker engine, "
+        f"(3) Java {JAVA_VERSION} or later and Maven ({lacking})"
+    )
 
 
 class JavaBroker:
-    """Apache Kafka in a process and a folder of its own, both gone at the end."""
+    """Apache Kafka in a process and a folder of its own, both gone at the end.
 
-    def __init__(self, say: Say = lambda _: None) -> None:
+    `settings` come over ours. Who kills the process may `start()` it again, on the same data.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, say: Say = lambda _: None
+    ) -> None:
         self._libraries = _libraries(say)
         self._folder = Path(tempfile.mkdtemp(prefix="newsieve-kafka-"))
         self._port, controller_port = free_port(), free_port()
@@ -116,11 +127,31 @@ class JavaBroker:
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "log.dirs": str(self._folder / "data"),
+            **(settings or {}),
         }
         self._config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
 
     def __enter__(self) -> JavaBroker:
         self._say("formatting and starting Apache Kafka …")
+        with contextlib.ExitStack() as on_error:
+            on_error.push(self)
+            self._format()
+            self.start()
+            on_error.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The one started last, for signals. Raises BrokerMissing."""
+        if self._process is None:
+            raise BrokerMissing("the broker was not started")
+        return self._process
+
+    def _format(self) -> None:
         cluster_id = uuid.uuid4().hex[:22]
         arguments = ["format", "-t", cluster_id, "-c", str(self._config)]
         done = subprocess.run(
@@ -130,12 +161,6 @@ class JavaBroker:
             raise BrokerMissing(
                 f"Kafka could not format its storage: {done.stderr.decode()[-500:]}"
             )
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
         """Start and wait for an answer. Raises BrokerMissing."""
@@ -226,8 +251,8 @@ def _libraries(say: Say) -> Path:
     return folder
 
 
-def _docker_container(say: Say) -> Callable[[int], Any] | None:
-    """A context manager for a container on a given port, or None without a Docker engine.
+def _start_container(stack: contextlib.ExitStack, say: Say) -> str | None:
+    """The address of a broker in a container that ends with the stack, or None without one.
 
     Not testcontainers' KafkaContainer, which starts another vendor's image.
     """
@@ -239,25 +264,33 @@ def _docker_container(say: Say) -> Callable[[int], Any] | None:
     except ImportError:
         return None
     try:
-        docker.from_env().ping()
+        with contextlib.closing(docker.from_env()) as engine:
+            engine.ping()
     except Exception:  # noqa: BLE001 - whatever is wrong with Docker, there is another way
         return None
-
-    def start(port: int) -> Any:
-        say(f"starting a container of {IMAGE} …")
+    say(f"starting a container of {IMAGE} …")
+    port = free_port()
+    servers = f"127.0.0.1:{port}"
+    try:
         container = DockerContainer(IMAGE).with_bind_ports(CONTAINER_PORT, port)
-        listeners = {
-            "listeners": f"PLAINTEXT://:{CONTAINER_PORT},CONTROLLER://:9093",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-            "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": "1@localhost:9093",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        }
-        for key, value in (_SETTINGS | listeners).items():
+        for key, value in (_SETTINGS | _container_listeners(servers)).items():
             container = container.with_env("KAFKA_" + key.upper().replace(".", "_"), value)
-        return container
+        stack.enter_context(container)
+        require_answer(servers, START_SECONDS)
+    except Exception as error:  # noqa: BLE001 - as above
+        say(f"Docker could not start {IMAGE}, so Java it is: {' '.join(str(error).split())}")
+        return None
+    return servers
 
-    return start
+
+def _container_listeners(servers: str) -> dict[str, str]:
+    return {
+        "listeners": f"PLAINTEXT://:{CONTAINER_PORT},CONTROLLER://:9093",
+        "advertised.listeners": f"PLAINTEXT://{servers}",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": "1@localhost:9093",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    }
 
 
 def _die_with_parent() -> None:
