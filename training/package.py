@@ -46,6 +46,12 @@ def package(run: Run, folder: Path, failed_gate_reason: str | None = None) -> Pa
     when the student was not judged, or not as it and its filter now are.
     """
     recipe, filter_ = run.recipe, load(run.recipe.filter)
+    if run.facts.get("label_hash") != filter_.label_hash:
+        raise RunInvalid(
+            f"the labels of {filter_.reference} mean something else than when they were prepared "
+            "(dimensions, prompt or rendering): have them labelled again, and run "
+            "`newsieve-train prepare`"
+        )
     if run.require(EVALUATE) != inputs_now(run, filter_):
         raise RunInvalid(
             "the student or its filter has changed since it was judged: run "

@@ -104,6 +104,15 @@ def test_a_changed_filter_has_the_student_judged_again(
     assert package(trained, tmp_path / "student", "a test").is_dir()
 
 
+def test_a_student_of_other_labels_is_not_packaged(trained: Run, tmp_path: Path) -> None:
+    """It would claim the new prompt's meaning, and the worker would believe it."""
+    facts = {**trained.facts, "label_hash": "sha256:" + "0" * 64}
+    trained.path("run.json").write_text(json.dumps(facts))
+
+    with pytest.raises(RunInvalid, match="newsieve-train prepare"):
+        package(trained, tmp_path / "student", "a test")
+
+
 def test_stages_come_in_order(recipe: Make, labels: Path, tmp_path: Path) -> None:
     """Each says which one is missing."""
     run, _ = prepare(recipe(), [labels], tmp_path / "runs")
