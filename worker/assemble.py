@@ -20,6 +20,7 @@ from worker.codec.dead_letter import Writer
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
 from worker.engine.scorer import Scorer
+from worker.kafka.backfill import Backfill
 from worker.kafka.client import Cluster, make_producer
 from worker.kafka.intake import Intake
 from worker.kafka.transaction import Publisher
@@ -143,6 +144,13 @@ def scoring_path(
     return ScoringPath(encoders, scorer, policy, utc_now)
 
 
+def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:
+    """Of the raw topic, in the settings' group. Raises BrokerUnavailable or TopicsWrong."""
+    topic = topic_name(settings.kafka.topic_prefix, RAW)
+    milliseconds = [int(moment.timestamp() * 1_000) for moment in (since, until)]
+    return Backfill(cluster(settings), settings.worker.group, topic, *milliseconds)
+
+
 def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
     sampling = settings.sampling
     own = sampling.filters.get(filter_.name, {})
@@ -161,13 +169,17 @@ class RunningWorker:
     is_ready: Callable[[], bool]
 
 
-def make_worker(settings: Settings, path: ScoringPath) -> RunningWorker:
+def make_worker(
+    settings: Settings, path: ScoringPath, backfill: Backfill | None = None
+) -> RunningWorker:
     """A worker ready to run, its /metrics already served. The model must be warm by now."""
     slot = settings.worker.slot or _random_slot()
     kafka = cluster(settings)
-    static = {"group.instance.id": slot} if settings.kafka.static_membership else {}
+    ours = {"group.instance.id": slot} if settings.kafka.static_membership else {}
+    ends = backfill.ends if backfill is not None else {}
+    config = kafka.consumer(settings.worker.group, ours) | {"enable.partition.eof": bool(ends)}
     prefix = settings.kafka.topic_prefix
-    intake = Intake(kafka.consumer(settings.worker.group, static), topic_name(prefix, RAW))
+    intake = Intake(config, topic_name(prefix, RAW), ends)
     metrics, watchdog = Metrics(), Watchdog()
     observer = WorkerObserver(metrics, watchdog, intake.lag)
     transactional_id = f"{APP}-{settings.worker.group}-{slot}"

@@ -44,6 +44,7 @@ class Stream:
         self,
         records: Iterable[tuple[bytes | None, bytes | None]],
         headers: list[Header] | None = None,
+        timestamp_ms: int = 0,
     ) -> None:
         """Put records on the raw topic and remember where they are."""
         producer = Producer(
@@ -57,14 +58,19 @@ class Stream:
 
         for key, value in records:
             producer.produce(
-                self.raw_topic, value, key, headers=headers or [], on_delivery=delivered
+                self.raw_topic,
+                value,
+                key,
+                headers=headers or [],
+                timestamp=timestamp_ms,
+                on_delivery=delivered,
             )
             producer.poll(0)
         assert producer.flush(30) == 0
 
-    def start_worker(self, slot: str, **more: object) -> WorkerProcess:
+    def start_worker(self, slot: str, *arguments: str, **more: object) -> WorkerProcess:
         log = self.folder / f"worker-{slot}-{len(self.workers)}.log"
-        worker = WorkerProcess(log, self.environment(worker__slot=slot, **more))
+        worker = WorkerProcess(log, self.environment(worker__slot=slot, **more), *arguments)
         self.workers.append(worker)
         return worker
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from worker.errors import InputFileInvalid
+from worker.errors import InputFileInvalid, WrongUsage
 from worker.observe import logs
 from worker.settings import Settings, load_settings
 
@@ -38,6 +39,15 @@ _out = Console(
     width=None if sys.stdout.isatty() else PIPED_COLUMNS,
 )
 _err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def moment_of(option: str, text: str) -> dt.datetime:
+    """An ISO 8601 time, in UTC unless it says otherwise. Raises WrongUsage."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise WrongUsage(f"{option} {text!r} is not a time such as 2026-11-22T16:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
 
 
 def read_settings(config: Path | None) -> Settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from typing import Annotated
 
@@ -10,8 +9,15 @@ import typer
 
 from schemas.dead_letter import Stage
 from worker.assemble import cluster, utc_now
-from worker.cli.common import ConfigOption, JsonOption, read_settings, say, show_json, show_table
-from worker.errors import SettingsInvalid
+from worker.cli.common import (
+    ConfigOption,
+    JsonOption,
+    moment_of,
+    read_settings,
+    say,
+    show_json,
+    show_table,
+)
 from worker.kafka.dead_letters import DeadLetters, Selection
 from worker.rules.catalogue import load
 from worker.settings import Settings
@@ -106,22 +112,16 @@ def _selection(
     since: str | None,
     until: str | None,
 ) -> Selection:
-    """Raises UnknownFilter or SettingsInvalid."""
+    """Raises UnknownFilter or WrongUsage."""
     name = load(filter_).name if filter_ is not None else None
     return Selection(stage, error, name, _utc("--since", since), _utc("--until", until))
 
 
 def _utc(option: str, text: str | None) -> str | None:
-    """An ISO 8601 time, normalised so that it compares as text. Without a zone it is UTC."""
+    """An ISO 8601 time, normalised so that it compares as text."""
     if text is None:
         return None
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsInvalid(f"{option} {text!r} is not a time such as 2026-11-22T16:00") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment_of(option, text).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _cell(value: object) -> object:

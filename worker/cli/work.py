@@ -1,17 +1,22 @@
-"""`newsieve worker`: score the raw topic until told to stop."""
+"""`newsieve worker`: score the raw topic until told to stop, or a stretch of it."""
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import threading
 from collections.abc import Sequence
 from types import FrameType
+from typing import Annotated
+
+import typer
 
 from worker import assemble
-from worker.cli.common import ConfigOption, read_settings
-from worker.errors import BrokerLost, BrokerUnavailable, TopicsWrong
+from worker.cli.common import ConfigOption, moment_of, read_settings
+from worker.errors import BrokerLost, BrokerUnavailable, TopicsWrong, WrongUsage
 from worker.kafka.admin import TopicAdmin
+from worker.kafka.backfill import Backfill
 from worker.observe.logs import get_logger
 from worker.rules.catalogue import Filter
 from worker.settings import Settings
@@ -21,29 +26,89 @@ EXIT_SECOND_SIGNAL = 130
 _log = get_logger("worker")
 
 
-def work(config: ConfigOption = None) -> None:
+def work(
+    from_timestamp: Annotated[
+        str | None,
+        typer.Option(
+            "--from-timestamp",
+            metavar="TIME",
+            help="Score again what came at or after this, ISO 8601, then end.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help="Only what came before this; default: now."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
     """Score raw articles and publish the outcomes, exactly once, until SIGTERM.
 
     SIGTERM finishes what is in flight; a second one exits at once. Exit codes: 0 drained,
     1 a person is needed, 2 settings, 3 restart me.
 
+    --from-timestamp makes a backfill: in a group of its own, named after the times, so that the
+    live group's offsets stay where they are, and the same command goes on where it was killed.
+
     Example: newsieve worker
+
+    Example: newsieve worker --from-timestamp 2026-11-01 --until 2026-11-08
     """
     settings = read_settings(config)
     stop = threading.Event()
     _stop_on_signals(stop)
+    span = _span(from_timestamp, until)
+    if span is not None:
+        settings = _in_a_group_of_its_own(settings, from_timestamp, until)
     filters = assemble.load_filters(settings)
     _require_topics(settings, filters)
     students = assemble.load_students(settings, filters)
     engine = assemble.make_engine(settings, students)
     identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in filters]
-    running = assemble.make_worker(settings, assemble.scoring_path(settings, identities, engine))
+    path = assemble.scoring_path(settings, identities, engine)
+    backfill = _begun(settings, span) if span is not None else None
+    running = assemble.make_worker(settings, path, backfill)
     running.watchdog.start()
     try:
-        running.worker.run(stop.is_set)
+        running.worker.run(lambda: stop.is_set() or (backfill is not None and backfill.is_done()))
     finally:
         engine.close()
         running.server.close()
+
+
+def _span(since: str | None, until: str | None) -> tuple[dt.datetime, dt.datetime] | None:
+    """The times of a backfill. Raises WrongUsage."""
+    if since is None:
+        if until is not None:
+            raise WrongUsage("--until ends a backfill: say --from-timestamp, too")
+        return None
+    begin = moment_of("--from-timestamp", since)
+    end = moment_of("--until", until) if until is not None else dt.datetime.now(dt.UTC)
+    if begin >= end:
+        raise WrongUsage(f"--from-timestamp {since} is not before {until or 'now'}")
+    return begin, end
+
+
+def _in_a_group_of_its_own(settings: Settings, since: str | None, until: str | None) -> Settings:
+    """Named after what was asked for, so that the same command finds its group again."""
+    stretch = "-".join(
+        f"{moment_of('', time):%Y%m%dT%H%M%S}" for time in (since, until) if time is not None
+    )
+    group = f"{settings.worker.group}-backfill-{stretch}"
+    return settings.model_copy(
+        update={"worker": settings.worker.model_copy(update={"group": group})}
+    )
+
+
+def _begun(settings: Settings, span: tuple[dt.datetime, dt.datetime]) -> Backfill:
+    """Raises BrokerLost."""
+    try:
+        backfill = assemble.make_backfill(settings, *span)
+        backfill.seed()
+    except BrokerUnavailable as error:
+        raise BrokerLost(str(error)) from None
+    records = sum(backfill.ends.values()) - sum(backfill.starts.values())
+    _log.info("backfill.begun", group=settings.worker.group, records_at_most=records)
+    return backfill
 
 
 def _require_topics(settings: Settings, filters: Sequence[Filter]) -> None:

@@ -63,6 +63,9 @@ _PRODUCER: Final[Config] = {
     # The default made three CONCURRENT_TRANSACTIONS in a row cost 760 ms.
     "retry.backoff.ms": 20,
     "transaction.timeout.ms": TRANSACTION_TIMEOUT_SECONDS * 1_000,
+    # With the default, re-bootstrapping, send_offsets_to_transaction can hang for ever after a
+    # broker's stall or restart. For consumers the default stays: theirs could idle for ever.
+    "metadata.recovery.strategy": "none",
     "delivery.report.only.error": True,
 }
 # KIP-848 leaves these to the broker, and librdkafka refuses them.

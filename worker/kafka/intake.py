@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
@@ -31,7 +31,7 @@ _log = logging.getLogger("newsieve.kafka")
 
 class Taken(NamedTuple):
     """A raw record, where it stood, and the epoch it was taken in. `record` is None for a
-    tombstone, which has no outcome but moves the offset on."""
+    tombstone and for the end of a backfill, which have no outcome but move the offset on."""
 
     record: RawRecord | None
     partition: Partition
@@ -52,10 +52,14 @@ class RebalanceListener(Protocol):
 
 
 class Intake:
-    """A member of the consumer group."""
+    """A member of the consumer group. With `ends` it takes nothing from those offsets on."""
 
-    def __init__(self, config: Config, topic: str) -> None:
+    def __init__(
+        self, config: Config, topic: str, ends: Mapping[Partition, int] | None = None
+    ) -> None:
         self.offsets = Offsets()
+        self._ends = ends or {}
+        self._ended: dict[Partition, int] = {}  # in which epoch the end was reached
         self.is_member = False  # read by other threads
         self._config = config
         self._topic = topic
@@ -83,15 +87,32 @@ class Intake:
         taken = []
         for message in messages:
             error = message.error()
+            partition = (message.topic(), message.partition())
+            if self._ends and self._is_beyond(partition, message.offset()):
+                taken += self._end(partition)
+                continue
             if error is not None:
                 self._judge(error)
                 continue
-            partition = (message.topic(), message.partition())
             epoch = self.offsets.take(partition, message.offset())
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
         return taken
+
+    def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
+        end = self._ends.get(partition)
+        return end is not None and offset is not None and offset >= end
+
+    def _end(self, partition: Partition) -> list[Taken]:
+        """What moves the offset up to the end of a backfill, behind all that was taken before:
+        there may be no record just below it."""
+        end = self._ends[partition]
+        epoch = self.offsets.take(partition, end)
+        if epoch is None or self._ended.get(partition) == epoch:
+            return []
+        self._ended[partition] = epoch
+        return [Taken(None, partition, end - 1, epoch)]
 
     def rewind(self) -> None:
         """Go back to the first record whose outcome is not committed. Raises ConsumerFailed."""
@@ -152,6 +173,8 @@ class Intake:
             raise ConsumerFailed(f"the consumer failed: {error}")
         if error.code() in _REFUSED_CODES:
             raise TopicsWrong(f"the broker refuses: {error}. `newsieve doctor` says which right")
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            return
         _log.warning("consumer.error %s", error)
 
     def _seek(self, partition: Partition, offset: int) -> None:

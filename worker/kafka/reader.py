@@ -70,8 +70,8 @@ class Reader:
 
     def _ends(self, topic: str) -> dict[Partition, int]:
         return {
-            (topic, partition): _end(self._consumer, topic, partition)
-            for partition in _partitions(self._consumer, topic)
+            (topic, partition): end_of(self._consumer, topic, partition)
+            for partition in partitions_of(self._consumer, topic)
         }
 
 
@@ -96,28 +96,30 @@ def start_group_at_end(cluster: Cluster, group: str, topic: str) -> None:
     consumer = make_consumer(cluster.consumer(group))
     try:
         ends = [
-            TopicPartition(topic, partition, _end(consumer, topic, partition))
-            for partition in _partitions(consumer, topic)
+            TopicPartition(topic, partition, end_of(consumer, topic, partition))
+            for partition in partitions_of(consumer, topic)
         ]
-        _patiently(lambda: consumer.commit(offsets=ends, asynchronous=False))
+        patiently(lambda: consumer.commit(offsets=ends, asynchronous=False))
     finally:
         consumer.close()
 
 
-def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    found = _patiently(lambda: consumer.list_topics(topic, timeout=CALL_SECONDS)).topics[topic]
+def partitions_of(consumer: Consumer, topic: str) -> list[int]:
+    """A topic's partitions. Raises TopicsWrong or BrokerUnavailable."""
+    found = patiently(lambda: consumer.list_topics(topic, timeout=CALL_SECONDS)).topics[topic]
     if found.error is not None:
         raise TopicsWrong(f"{topic}: {found.error.str()}. `newsieve topics check` lists them")
     return sorted(found.partitions)
 
 
-def _end(consumer: Consumer, topic: str, partition: int) -> int:
+def end_of(consumer: Consumer, topic: str, partition: int) -> int:
+    """One past the last record that may be read. Raises BrokerUnavailable."""
     asked = TopicPartition(topic, partition)
-    _, high = _patiently(lambda: consumer.get_watermark_offsets(asked, timeout=CALL_SECONDS))
+    _, high = patiently(lambda: consumer.get_watermark_offsets(asked, timeout=CALL_SECONDS))
     return int(high)
 
 
-def _patiently(call: Callable[[], Answer]) -> Answer:
+def patiently(call: Callable[[], Answer]) -> Answer:
     """Ask until there is an answer: a topic that was just created has no leader yet.
 
     Raises BrokerUnavailable.

@@ -144,6 +144,9 @@ class Publisher:
         failed = self._call(
             lambda t: producer.send_offsets_to_transaction(positions, group_metadata, t)
         )
+        if failed is not None and failed.code() == KafkaError._TIMED_OUT:  # noqa: SLF001 - as above
+            # After a broker's stall a producer can lose its coordinator for good.
+            self._replace(f"send offsets: {failed}")
         if failed is not None:
             self._abort_because(str(failed))
         self._heartbeat()
