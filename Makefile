@@ -4,7 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: venv demo test lint schemas clean
+MINUTES ?= 10
+
+.PHONY: venv demo test soak sabotage lint schemas clean
 
 venv: $(INSTALLED)
 
@@ -21,6 +23,12 @@ demo: venv
 
 test: venv lint
 	@$(BIN)/pytest
+
+soak: venv
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
+sabotage: venv
+	@$(BIN)/python -m tests.faults.sabotage
 
 lint: venv
 	@$(BIN)/ruff check --quiet .

@@ -38,7 +38,8 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 def publish(title: str, lines: Sequence[str], save: str | None) -> None:
     """Print the report; with `save`, also write it to results/."""
-    words = [f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
+    program = sys.modules["__main__"].__spec__
+    words = [program.name if program else Path(sys.argv[0]).stem, *sys.argv[1:]]
     if save:
         at = words.index("--save")
         words[at : at + 2] = []

@@ -14,6 +14,21 @@ from worker.errors import BrokerMissing
 from worker.kafka.broker import Broker, find_or_start
 from worker.rules.catalogue import Filter, load
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sabotage", help="A defect of tests/faults/sabotage.py.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    name = config.getoption("--sabotage")
+    if name:
+        from tests.faults.sabotage import DEFECTS
+        from tests.support.workers import WorkerProcess
+
+        DEFECTS[name].apply()
+        WorkerProcess.program = ("tests.faults.sabotage", name)
+
+
 ON_CI = bool(os.environ.get("CI"))
 
 

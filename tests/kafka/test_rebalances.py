@@ -12,6 +12,7 @@ from tests.support.scripted import (
     abortable,
     assigned,
     failing,
+    lost,
     nothing,
     records,
     revoked,
@@ -36,6 +37,62 @@ def test_what_is_finished_is_committed_before_its_partition_goes(
     scene.run(monkeypatch)
 
     assert scene.ledger.offsets == {0: 2, 1: 2}
+    scene.ledger.assert_exactly_once()
+
+
+def test_partitions_that_were_lost_are_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group has gone on without us; another member has them, and their records."""
+    scene = Scene(
+        [
+            assigned(0, 1),
+            records((0, 0), (1, 0)),
+            nothing,
+            lost(0, 1),
+            assigned(1),
+            records((1, 0)),
+            nothing,
+        ]
+    )
+    scene.run(monkeypatch)
+
+    assert scene.ledger.offsets == {1: 1}
+    scene.ledger.assert_exactly_once()
+
+
+def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its records come again, perhaps after another member has handled some."""
+    monkeypatch.setattr("worker.pipeline.REVOKE_SECONDS", 0.05)
+
+    def release(_: ScriptedConsumer) -> list[Message]:
+        scene.scorer.release()
+        return []
+
+    scene = Scene(
+        [
+            assigned(0),
+            records((0, 0)),
+            revoked(0),
+            assigned(0),
+            records((0, 0)),
+            release,
+            nothing,
+        ],
+        is_held=True,
+    )
+    scene.run(monkeypatch)
+
+    assert scene.ledger.offsets == {0: 1}
+    scene.ledger.assert_exactly_once()
+
+
+def test_what_is_in_flight_at_the_end_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM drains: what has been taken is published and committed."""
+    scene = Scene([assigned(0), records((0, 0), (0, 1))])
+    scene.run(monkeypatch)
+
+    assert scene.ledger.offsets == {0: 2}
     scene.ledger.assert_exactly_once()
 
 

@@ -124,6 +124,10 @@ class ScriptedConsumer:
         self._assigned = [p for p in self._assigned if p not in partitions]
         self._callbacks["on_revoke"](self, [TopicPartition(TOPIC, p) for p in partitions])
 
+    def lose(self, *partitions: int) -> None:
+        self._assigned = [p for p in self._assigned if p not in partitions]
+        self._callbacks["on_lost"](self, [TopicPartition(TOPIC, p) for p in partitions])
+
     def consumer_group_metadata(self) -> bytes:
         return MEMBER
 
@@ -262,6 +266,14 @@ def nothing(_: ScriptedConsumer) -> list[Message]:
 def revoked(*partitions: int) -> Step:
     def step(consumer: ScriptedConsumer) -> list[Message]:
         consumer.revoke(*partitions)
+        return []
+
+    return step
+
+
+def lost(*partitions: int) -> Step:
+    def step(consumer: ScriptedConsumer) -> list[Message]:
+        consumer.lose(*partitions)
         return []
 
     return step

@@ -18,11 +18,13 @@ READY_SECONDS = 120
 class WorkerProcess:
     """`newsieve worker` in a process of its own."""
 
+    program: tuple[str, ...] = ("worker",)  # a sabotaged one, when tests are to fail
+
     def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
         self.log = log
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "worker", *arguments],
+                [sys.executable, "-m", *self.program, "worker", *arguments],
                 cwd=log.parent,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
                 stdout=stream,
