@@ -19,6 +19,7 @@ from tests.support.stream import Stream
 from tests.support.workers import WorkerProcess
 
 CHECK_SECONDS = 0.1
+FENCED_SECONDS = 60
 RESTARTED = (0, 3, -signal.SIGKILL)  # by the supervisor; 1 and 2 need a person
 
 
@@ -43,6 +44,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.workers = {slot: self._start(slot) for slot in self.slots}
         self._doomed: set[int] = set()
+        self._replaced: list[WorkerProcess] = []
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._supervise, daemon=True)
         self._thread.start()
@@ -59,8 +61,14 @@ class Fleet:
 
     def replace(self, slot: str) -> None:
         """Start a second self in a slot; it is the slot's worker from now on."""
-        self.doom(slot)
+        self._replaced.append(self.doom(slot))
         self.workers[slot] = self._start(slot)
+
+    def wait_for_the_replaced(self) -> None:
+        """They are fenced at their next transaction: a supervisor is asked to restart them."""
+        while self._replaced:
+            first = self._replaced.pop()
+            assert first.wait(FENCED_SECONDS) == 3, first.text()[-2_000:]
 
     def records(self) -> dict[str, float]:
         """What each worker says it has committed."""

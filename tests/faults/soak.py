@@ -101,6 +101,7 @@ class Storm:
         self.feed.is_paused = False
         seconds = self.watcher.seconds_until_all_move(over, PATIENCE_SECONDS)
         self.report.recovery[name].append(seconds)
+        self.scene.fleet.wait_for_the_replaced()
         self._wait_for_the_fleet()
         self.require_offsets_and_outcomes_agree()
         return seconds

@@ -74,12 +74,9 @@ def pause_a_worker(seconds: float, *, ends_it: bool = False) -> Fault:
 def second_self(scene: Scene) -> float:
     """A second worker in a slot fences the first."""
     slot = scene.slot()
-    first = scene.fleet.workers[slot]
     scene.fleet.replace(slot)
     scene.fleet.workers[slot].wait_until("partitions.assigned")
-    ended_at = time.time()
-    assert first.wait(STOP_SECONDS) in (0, 3), first.text()[-2_000:]
-    return ended_at
+    return time.time()
 
 
 def stall_the_broker(seconds: float) -> Fault:
