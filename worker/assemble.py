@@ -23,7 +23,7 @@ from worker.engine.scorer import Scorer
 from worker.kafka.backfill import Backfill
 from worker.kafka.client import Cluster, make_producer
 from worker.kafka.intake import Intake
-from worker.kafka.transaction import Publisher
+from worker.kafka.transaction import Publisher, largest_message_bytes
 from worker.limits import Limits
 from worker.observe.http import ObserveServer
 from worker.observe.logs import get_logger
@@ -32,7 +32,7 @@ from worker.observe.observer import WorkerObserver
 from worker.observe.watchdog import Watchdog
 from worker.outbox import Outbox
 from worker.pipeline import Policy, Worker
-from worker.rules.catalogue import Filter, load
+from worker.rules.catalogue import Filter, available, load
 from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
 from worker.scoring import ScoringPath
 from worker.settings import Settings
@@ -141,7 +141,8 @@ def scoring_path(
         for identity in identities
     ]
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
-    return ScoringPath(encoders, scorer, policy, utc_now)
+    catalogue = frozenset(reference.partition("/")[0] for reference in available())
+    return ScoringPath(encoders, scorer, policy, utc_now, catalogue)
 
 
 def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:
@@ -182,12 +183,11 @@ def make_worker(
     intake = Intake(config, topic_name(prefix, RAW), ends)
     metrics, watchdog = Metrics(), Watchdog()
     observer = WorkerObserver(metrics, watchdog, intake.lag)
-    transactional_id = f"{APP}-{settings.worker.group}-{slot}"
+    producing = kafka.producer({"transactional.id": f"{APP}-{settings.worker.group}-{slot}"})
     publisher = Publisher(
-        lambda on_delivery: make_producer(
-            kafka.producer({"transactional.id": transactional_id, "on_delivery": on_delivery})
-        ),
+        lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
         observer.heartbeat,
+        largest_message_bytes(producing),
     )
     limits = Limits(
         settings.worker.dead_letter_ratio,

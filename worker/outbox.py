@@ -70,6 +70,7 @@ class Outbox:
         except OutputTooLarge as error:
             raise RecordRefused(
                 f"the record at {place.topic}/{place.partition}, offset {place.offset} cannot be "
-                f"scored, nor its dead letter written: {error}. Raise max.message.bytes on the "
-                "topic, or skip the record by resetting the group's offset"
+                f"scored, nor its dead letter written: {error}. Raise message.max.bytes in "
+                "kafka.options and max.message.bytes on the topic, or skip the record by "
+                "resetting the group's offset"
             ) from None

@@ -7,7 +7,7 @@ Knows nothing of Kafka, transactions or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -74,14 +74,17 @@ class ScoringPath:
         scorer: Scorer,
         policy: DecodePolicy,
         now: Callable[[], str],
+        catalogue: Collection[str],
     ) -> None:
-        """`now` gives the time in ISO 8601."""
+        """`now` gives the time in ISO 8601; `catalogue` has the names of all filters there are,
+        whoever runs them."""
         self._encoders = {encoder.filter.name: encoder for encoder in encoders}
         self._names = tuple(self._encoders)
         self._rules = ContentRules([encoder.filter.definition for encoder in encoders])
         self._scorer = scorer
         self._policy = policy
         self._now = now
+        self._catalogue = catalogue
 
     def start(self, records: Sequence[RawRecord]) -> MicroBatch:
         """Decode, apply the content rules, send what is left to the scorer."""
@@ -96,7 +99,7 @@ class ScoringPath:
             subject = row.subject
             if subject is None:
                 continue
-            only = only_filter(record.headers) if record.headers else None
+            only = only_filter(record.headers, self._catalogue) if record.headers else None
             for name, met in zip(self._names, row.met, strict=True):
                 if only is not None and only != name:
                     continue

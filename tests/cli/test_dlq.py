@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,10 @@ from worker.kafka.reader import Found
 
 LETTERS = 50
 LETTER_BYTES = 1_000_000
+NOTE = (
+    "4 of them are for filters that are not in worker.filters: investment_risk (3), "
+    "sustainability (1)"
+)
 
 
 @pytest.fixture
@@ -51,6 +56,33 @@ def test_what_can_never_match_is_wrong_usage(
     assert done.code == 2
     assert value in done.err and all(name in done.err for name in names)
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "moment"),
+    [("--since", "0001-01-01T00:00+05:00"), ("--until", "9999-12-31T23:59-12:00")],
+)
+def test_a_time_that_utc_has_no_year_for_is_wrong_usage(option: str, moment: str) -> None:
+    """In the sentence of any other text that is no time."""
+    done = newsieve("dlq", "list", option, moment)
+
+    assert done.code == 2
+    assert f"{option} '{moment}' is not a time" in done.err and "Traceback" not in done.err
+
+
+def test_a_replay_says_which_letters_the_filters_at_work_do_not_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or an operator would wait for outcomes that never come."""
+    counts = Counter({"": 4, "uplifting": 2, "investment_risk": 3, "sustainability": 1})
+    monkeypatch.setattr(DeadLetters, "replay", lambda *_: counts)
+    both = {"NEWSIEVE_WORKER__FILTERS": "uplifting/v4,investment_risk,sustainability"}
+
+    done = newsieve("dlq", "replay", env={"NEWSIEVE_WORKER__FILTERS": "uplifting/v4"})
+
+    assert done.text == "replayed 10 dead letters\n"
+    assert NOTE in done.err.replace("\n", " ")
+    assert "worker.filters" not in newsieve("dlq", "replay", env=both).err
 
 
 @pytest.mark.parametrize("reference", ["uplifting", "uplifting/v4"])

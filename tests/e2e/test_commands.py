@@ -92,6 +92,56 @@ def test_produce_sends_every_line_as_it_is_keyed_by_its_id(stream: Stream, tmp_p
     assert len(shown.text.splitlines()) == 4
 
 
+def raw_count(stream: Stream) -> int:
+    """How many records the raw topic has."""
+    shown = newsieve(
+        "tail", stream.raw_topic, "--from-beginning", "--until-end", env=stream.environment()
+    )
+    assert shown.code == 0
+    return len(shown.text.splitlines())
+
+
+def test_produce_opens_all_files_before_it_sends_anything(stream: Stream, tmp_path: Path) -> None:
+    """A misspelt second name leaves nothing half done."""
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"title": "x"}\n' * 10)
+
+    done = newsieve("produce", str(file), str(tmp_path / "b.jsonl"), env=stream.environment())
+
+    assert done.code == 2
+    assert "b.jsonl" in done.err
+    assert raw_count(stream) == 0
+
+
+def test_produce_delivers_what_it_sent_before_it_stopped_and_says_where(
+    stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that the broker does not take; an interruption."""
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    first.write_bytes(b'{"title": "x"}\n' * 4)
+    second.write_bytes(b'{"title": "x"}\n\n' + b"x" * 2_000 + b'\n{"title": "y"}\n')
+
+    env = stream.environment(kafka__options='{"message.max.bytes": 1000, "linger.ms": 500}')
+    done = newsieve("produce", str(first), str(second), env=env)
+
+    assert done.code == 1
+    assert f"5 records delivered; stopped at {second}, line 3" in done.err
+    assert raw_count(stream) == 5
+
+    def interrupted(line: bytes) -> None:
+        if len(line) > 1_000:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("worker.cli.produce.record_key", interrupted)
+    done = newsieve("produce", str(second), env=env)
+
+    assert done.code != 0 and "Traceback" not in done.err
+    assert f"interrupted. 1 records delivered; stopped at {second}, line 3" in " ".join(
+        done.err.split("\n")
+    )
+    assert raw_count(stream) == 6
+
+
 def test_tail_follows_a_topic_and_stops_after_a_count(stream: Stream) -> None:
     """What comes after it began."""
     results = []
@@ -144,19 +194,20 @@ def test_dead_letters_are_listed_replayed_once_and_count_their_attempts(stream: 
 
 
 def test_a_letter_of_one_filter_is_replayed_for_that_filter_alone(stream: Stream) -> None:
-    """`dlq.filter` travels along; others are not scored twice."""
+    """`dlq.filter` travels along; others are not scored twice. One that names none is ignored."""
     good = b'{"id": "x", "title": "A quiet day"}'
     stream.produce([(b"x", good)], headers=[("dlq.filter", b"uplifting"), ("dlq.attempts", b"1")])
     stream.produce([(b"y", good)], headers=[("dlq.filter", b"sustainability")])
     stream.produce([(b"z", good)])
+    stream.produce([(b"w", good)], headers=[("dlq.filter", b"nope")])
     worker = stream.start_worker("a")
     reader = stream.reader()
 
-    reader.read_until(lambda o: len(o.scored) >= 2, 120)
+    reader.read_until(lambda o: len(o.scored) >= 3, 120)
     assert worker.terminate() == 0
 
-    assert len(reader.read_to_end().scored) == 2
-    assert sum(stream.committed().values()) == 3
+    assert len(reader.read_to_end().scored) == 3
+    assert sum(stream.committed().values()) == 4
     reader.close()
 
 
@@ -214,8 +265,7 @@ def test_without_a_broker_a_command_says_so(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a sentence, within seconds."""
-    for module in ("admin", "feed"):
-        monkeypatch.setattr(f"worker.kafka.{module}.ADMIN_SECONDS", 2)
+    monkeypatch.setattr("worker.kafka.admin.ADMIN_SECONDS", 2)
     env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
     done = newsieve(*arguments, stdin=b"{}", env=env)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.scripted import Ledger, LedgerProducer
 from worker.codec.decode import RawRecord
+from worker.errors import TopicsWrong
 from worker.kafka import dead_letters
 from worker.kafka.client import Cluster
 from worker.kafka.dead_letters import DeadLetters, Letter, Selection
@@ -26,7 +28,7 @@ def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
     def letters(_: DeadLetters, selection: Selection) -> Iterator[Letter]:
         nonlocal searched_with_one_open
         for offset in range(1_000):
-            why = {"stage": "decode" if offset == 3 else "score"}
+            why = {"stage": "decode" if offset == 3 else "score", "filter": "uplifting"}
             found = Found(RawRecord(b"{", None, [], None, {}), "articles.dead-letter", 0, offset)
             searched_with_one_open += producer.is_open
             if selection.takes(why):
@@ -39,8 +41,82 @@ def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
     monkeypatch.setattr(dead_letters, "make_producer", lambda _: producer)
 
     replaying = DeadLetters(Cluster("nowhere", {}), "articles")
-    assert replaying.replay(Selection(stage="decode"), None, lambda: "2026-11-23") == 1
+    replayed = replaying.replay(Selection(stage="decode"), None, lambda: "2026-11-23")
+    assert replayed == {"uplifting": 1}
 
     seconds = searched_with_one_open * 0.1
     assert seconds <= 2 * dead_letters.TRANSACTION_SECONDS
     assert not producer.is_open
+
+
+def decision(
+    partition: object = 0, ranges: object = ((2, 3),), topic: str = "dead-letter"
+) -> bytes:
+    arguments = {"topic": f"articles.{topic}", "partition": partition, "ranges": ranges}
+    return json.dumps({"decision": "dead_letters_replayed", "arguments": arguments}).encode()
+
+
+def replayed_offsets(
+    monkeypatch: pytest.MonkeyPatch, control: list[tuple[bytes, bytes | None]]
+) -> list[int]:
+    """Of five letters, those that a control topic of these keys and values says were replayed."""
+
+    def read(_: Cluster, topic: str, **__: bool) -> Iterator[Found]:
+        letters: list[tuple[bytes, bytes | None]] = [(b"k", b"{")] * 5
+        for offset, (key, value) in enumerate(control if topic.endswith("control") else letters):
+            yield Found(RawRecord(value or b"", key, None, None, {}), topic, 0, offset)
+
+    monkeypatch.setattr(dead_letters, "read", read)
+    letters = DeadLetters(Cluster("nowhere", {}), "articles").letters(Selection())
+    return [letter.found.offset for letter in letters if letter.is_replayed]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b"x",
+        b"[]",
+        b"\xff",
+        b"[" * 5_000,
+        b"{}",
+        b'{"decision": "rebaseline", "arguments": null}',
+        decision(ranges=None, topic="other"),
+    ],
+)
+def test_what_is_no_decision_about_these_letters_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, foreign: bytes
+) -> None:
+    """The control topic is everybody's."""
+    control = [(b"a", foreign), (b"dead-letters/0", decision()), (b"b", foreign)]
+
+    assert replayed_offsets(monkeypatch, [*control]) == [2, 3]
+
+
+BROKEN = [
+    b'{"decision": "dead_letters_replayed", "arguments": null}',
+    b'{"decision": "dead_letters_replayed", "arguments": {}}',
+    decision(ranges=[[5]]),
+    decision(ranges=None),
+    decision(partition="0"),
+    decision(partition=[]),
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_decision_that_cannot_be_read_stops_with_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, broken: bytes
+) -> None:
+    """Passing it over would replay letters twice."""
+    with pytest.raises(TopicsWrong, match=r"articles.control: partition 0, offset 1 .*'k'"):
+        replayed_offsets(monkeypatch, [(b"dead-letters/0", decision()), (b"k", broken)])
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_decision_is_mended_by_a_later_one(
+    monkeypatch: pytest.MonkeyPatch, broken: bytes
+) -> None:
+    """The latest of a key counts, long before the broker drops the others."""
+    mended = [(b"k", broken), (b"k", decision(ranges=[[0, 0]]))]
+
+    assert replayed_offsets(monkeypatch, [*mended]) == [0]
+    assert replayed_offsets(monkeypatch, [*mended, (b"k", None)]) == []

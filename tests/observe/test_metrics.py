@@ -49,6 +49,17 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
     assert value(metrics, "end_to_end_seconds_bucket", le="7200.0") == 3
 
 
+def test_a_timestamp_of_the_future_is_no_latency() -> None:
+    """The sum of a histogram never falls: a scraper would take that for a restart."""
+    metrics = Metrics()
+    an_hour_ahead_ms = int((time.time() + 3_600) * 1_000)
+
+    metrics.committed(Tally(records=2, timestamps_ms=[an_hour_ahead_ms] * 2), 0.02)
+
+    assert value(metrics, "end_to_end_seconds_count") == 2
+    assert value(metrics, "end_to_end_seconds_sum") == 0
+
+
 def test_a_partition_that_was_given_up_has_no_lag_any_more() -> None:
     """Or its last value would alarm for ever."""
     metrics = Metrics()

@@ -29,6 +29,10 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 PIPED_COLUMNS: Final = 200  # of a table that is not shown on a terminal
+# Control characters and line ends as JSON writes them: what we print of others drives no terminal.
+CONTROLS: Final = {
+    code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+}
 
 # What is printed comes from articles and files: `[x]` and `:heart:` in it are text.
 _out = Console(
@@ -45,9 +49,9 @@ def moment_of(option: str, text: str) -> dt.datetime:
     """An ISO 8601 time, in UTC unless it says otherwise. Raises WrongUsage."""
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # in UTC the year may be 0 or 10,000
         raise WrongUsage(f"{option} {text!r} is not a time such as 2026-11-22T16:00") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
 
 
 def read_settings(config: Path | None) -> Settings:
@@ -56,9 +60,10 @@ def read_settings(config: Path | None) -> Settings:
     return load_settings(config, os.environ)
 
 
-def say(text: str) -> None:
-    """A result, on stdout."""
-    _out.print(_printable(text))
+def say(text: str, *, is_line: bool = False) -> None:
+    """A result, on stdout, its control characters escaped; of one line, what would end it, too."""
+    lines = [text] if is_line else text.split("\n")
+    _out.print(_printable("\n".join(line.translate(CONTROLS) for line in lines)))
 
 
 def note(text: str) -> None:

@@ -10,9 +10,11 @@ import typer
 from schemas.dead_letter import Stage
 from worker.assemble import cluster, utc_now
 from worker.cli.common import (
+    CONTROLS,
     ConfigOption,
     JsonOption,
     moment_of,
+    note,
     read_settings,
     say,
     show_json,
@@ -97,8 +99,16 @@ def replay(
     """
     settings = read_settings(config)
     selection = _selection(stage, error, filter_, since, until)
-    count = _dead_letters(settings).replay(selection, rate, utc_now)
-    say(f"replayed {count} dead letters")
+    replayed = _dead_letters(settings).replay(selection, rate, utc_now)
+    say(f"replayed {replayed.total()} dead letters")
+    ours = {reference.partition("/")[0] for reference in settings.worker.filters}
+    others = Counter({name: n for name, n in replayed.items() if name and name not in ours})
+    if others:
+        names = ", ".join(f"{name} ({count})" for name, count in others.most_common())
+        note(
+            f"{others.total()} of them are for filters that are not in worker.filters: "
+            f"{names.translate(CONTROLS)}"
+        )
 
 
 def _dead_letters(settings: Settings) -> DeadLetters:
@@ -124,7 +134,7 @@ def _utc(option: str, text: str | None) -> str | None:
     return moment_of(option, text).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _cell(value: object) -> object:
+def _cell(value: object) -> str:
     if value is None or value is False:
         return ""
-    return "yes" if value is True else value
+    return "yes" if value is True else str(value).translate(CONTROLS)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
 from schemas.topics import RAW, topic_name
 from worker.assemble import cluster
-from worker.cli.common import ConfigOption, lines_of, open_input, progress, read_settings, say
+from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
 from worker.codec.decode import record_key
+from worker.errors import BrokerUnavailable, InputFileInvalid
 from worker.kafka.feed import Feeder
 
 
@@ -25,13 +28,49 @@ def produce(
     Example: newsieve produce articles.jsonl
     """
     settings = read_settings(config)
-    with Feeder(cluster(settings), topic_name(settings.kafka.topic_prefix, RAW)) as feeder:
-        for file in files:
-            with open_input(file) as stream, progress(f"producing {file}", _size(file)) as advance:
-                for _, line in lines_of(stream):
-                    feeder.send(record_key(line), line)
-                    advance(len(line) + 1)
+    feeder = Feeder(cluster(settings), topic_name(settings.kafka.topic_prefix, RAW))
+    with ExitStack() as opened:
+        inputs = [(file, opened.enter_context(open_input(file))) for file in files]
+        _Feeding(feeder).run(inputs)
     say(f"produced {feeder.delivered} records to {feeder.topic}")
+
+
+class _Feeding:
+    """Files into a feeder. Whatever stops it, what was sent is delivered, and it says how far."""
+
+    def __init__(self, feeder: Feeder) -> None:
+        self._feeder = feeder
+        self._file, self._line = "", 0
+
+    def run(self, inputs: Sequence[tuple[str, IO[bytes]]]) -> None:
+        """Raises TopicsWrong, BrokerUnavailable or InputFileInvalid."""
+        try:
+            with self._feeder:
+                for self._file, stream in inputs:
+                    self._send(stream)
+        except BrokerUnavailable as error:
+            raise BrokerUnavailable(f"{error}{self._progress()}") from None
+        except OSError as error:
+            raise InputFileInvalid(
+                f"cannot read {self._file}: {error.strerror or error}{self._progress()}"
+            ) from None
+        except KeyboardInterrupt:
+            note(f"interrupted{self._progress()}")
+            raise
+
+    def _send(self, stream: IO[bytes]) -> None:
+        self._line = 0
+        with progress(f"producing {self._file}", _size(self._file)) as advance:
+            for number, line in lines_of(stream):
+                self._line = number + 1
+                self._feeder.send(record_key(line), line)
+                advance(len(line) + 1)
+
+    def _progress(self) -> str:
+        if not self._file:  # no broker
+            return ""
+        delivered = self._feeder.delivered
+        return f". {delivered} records delivered; stopped at {self._file}, line {self._line}"
 
 
 def _size(file: str) -> int | None:

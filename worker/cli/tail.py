@@ -5,15 +5,18 @@ from __future__ import annotations
 import json as json_
 import sys
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
 from worker.assemble import cluster
-from worker.cli.common import ConfigOption, JsonOption, read_settings, say
+from worker.cli.common import CONTROLS, ConfigOption, JsonOption, read_settings, say
 from worker.codec.dead_letter import explanation
 from worker.codec.decode import header
 from worker.kafka.reader import Found, read
+
+# Between a JSON text's tokens only a space means the same; in its strings there are none of these.
+_ONE_LINE: Final = CONTROLS | dict.fromkeys(map(ord, "\t\n\r"), " ")
 
 
 def tail(
@@ -36,29 +39,34 @@ def tail(
     """
     settings = read_settings(config)
     found = read(cluster(settings), topic, from_beginning=from_beginning, until_end=until_end)
-    for record in islice(found, count):
+    for record in islice(found, min(count, sys.maxsize) if count is not None else None):
         _show(record, as_json=json)
 
 
 def _show(found: Found, *, as_json: bool) -> None:
     if as_json:
         value = (found.record.value or b"").decode("utf-8", "replace")
-        sys.stdout.write(value.replace("\n", " ") + "\n")
+        sys.stdout.write(value.translate(_ONE_LINE) + "\n")
         sys.stdout.flush()
         return
     why = explanation(found.record.headers)
     place = f"{found.partition}/{found.offset}"
     if "stage" in why:  # a replayed record has its attempts, and no stage
-        say(f"{place}  dead letter  {why['stage']}: {why['error']}: {why['message']}")
-        return
-    say(f"{place}  {_line(found)}")
+        text = f"dead letter  {why['stage']}: {why.get('error')}: {why.get('message')}"
+    else:
+        text = _line(found)
+    say(f"{place}  {text}", is_line=True)
 
 
 def _line(found: Found) -> str:
+    value = found.record.value or b""
     try:
-        facts = json_.loads(found.record.value or b"")
+        return _summary(json_.loads(value), found)
     except (ValueError, RecursionError):  # not JSON, or nested beyond reading
-        return repr((found.record.value or b"")[:120])
+        return repr(value[:120])
+
+
+def _summary(facts: Any, found: Found) -> str:
     article = facts.get("article") if isinstance(facts, dict) else None
     if not isinstance(article, dict):
         return json_.dumps(facts, ensure_ascii=False)[:200]

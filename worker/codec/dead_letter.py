@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -99,10 +99,12 @@ def attempts(headers: Headers | None) -> int:
     return int(value or 0) if is_count else 0
 
 
-def only_filter(headers: Headers | None) -> str | None:
-    """The one filter that a replayed record is for."""
+def only_filter(headers: Headers | None, catalogue: Collection[str]) -> str | None:
+    """The one filter that a replayed record is for. None when the header names no filter of the
+    catalogue: anybody may have written it, and the record is for all filters."""
     value = header(headers, FILTER)
-    return value.decode("utf-8", "replace") if value is not None else None
+    name = value.decode("utf-8", "replace") if value is not None else None
+    return name if name in catalogue else None
 
 
 def explanation(headers: Headers | None) -> Mapping[str, Any]:

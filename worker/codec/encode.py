@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 import uuid
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,8 @@ from worker.rules.sampling import LOW, PURPOSE, SURFACED, Draw, SamplingPolicy, 
 EVENT_NAMESPACE: Final = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27").bytes
 _NAMESPACE_HASHED: Final = hashlib.sha1(EVENT_NAMESPACE, usedforsecurity=False)
 TRACE_PARENT: Final = "traceparent"
+TRACE_PARENT_BYTES: Final = 55  # of the W3C's version 00, the only one
+_TRACE_PARENT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _OPENING: Final = b'{"article":'
 # The RFC's variant: the two highest bits of this hexadecimal digit are 10.
 _VARIANT: Final = {digit: f"{int(digit, 16) & 0x3 | 0x8:x}" for digit in "0123456789abcdef"}
@@ -183,7 +186,7 @@ class FilterEncoder:
         ]
         if incoming:
             trace_parent = header(incoming, TRACE_PARENT)
-            if trace_parent is not None:
+            if trace_parent is not None and _is_trace_parent(trace_parent):
                 headers.append((TRACE_PARENT, trace_parent))
         return headers
 
@@ -211,6 +214,11 @@ class FilterEncoder:
             "pi": chosen.pi,
             "u": chosen.u,
         }
+
+
+def _is_trace_parent(value: bytes) -> bool:
+    """Anything else stays behind: a header may be as large as a record."""
+    return len(value) == TRACE_PARENT_BYTES and _TRACE_PARENT.fullmatch(value) is not None
 
 
 def _with_content(subject: Subject) -> bytes:

@@ -137,6 +137,9 @@ def _make(client: type[Any], config: Config) -> Any:
         return client(config, logger=_log)
     except KafkaException as failure:
         raise SettingsInvalid(f"kafka.options: {failure.args[0].str()}") from None
+    except (AttributeError, SystemError, TypeError, ValueError) as failure:
+        # A callback, which no setting can give, or a text that has no UTF-8 form.
+        raise SettingsInvalid(f"kafka.options: {failure}") from None
 
 
 def topic_partition(partition: Partition, offset: int) -> TopicPartition:

@@ -9,21 +9,24 @@ again. Two replays at once cannot be: the second fences the first.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas import events
 from schemas.topics import CONTROL, DEAD_LETTER, RAW, topic_name
 from worker.codec.dead_letter import explanation, replay
 from worker.codec.encode import OutRecord, event_id
-from worker.errors import OutcomeUnknown, Transient
+from worker.errors import OutcomeUnknown, TopicsWrong, Transient
 from worker.kafka.client import Cluster, make_producer
 from worker.kafka.ranges import OffsetRanges
 from worker.kafka.reader import Found, read
 from worker.kafka.transaction import Publisher
+from worker.rules.catalogue import describe
 
 DECISION: Final = "dead_letters_replayed"
 TRANSACTION_RECORDS: Final = 500
@@ -61,6 +64,20 @@ class Letter:
     is_replayed: bool
 
 
+class _Arguments(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    topic: str
+    partition: int = Field(ge=0)
+    ranges: list[tuple[int, int]]
+
+
+class _Replayed(BaseModel):
+    """What we read of a decision: which offsets of a dead-letter partition were replayed."""
+
+    arguments: _Arguments
+
+
 class DeadLetters:
     """The dead-letter topic of one prefix."""
 
@@ -79,15 +96,17 @@ class DeadLetters:
                 known = replayed.get(found.partition)
                 yield Letter(found, why, known is not None and found.offset in known)
 
-    def replay(self, selection: Selection, per_second: float | None, now: Callable[[], str]) -> int:
-        """Put selected letters back that never were; return how many.
+    def replay(
+        self, selection: Selection, per_second: float | None, now: Callable[[], str]
+    ) -> Counter[str]:
+        """Put selected letters back that never were; return how many for which filter, "" for all.
 
         Raises Fenced when another replay takes over, Transient or OutcomeUnknown when the broker
-        stays unwell.
+        stays unwell, TopicsWrong for a broken decision.
         """
         publisher = Publisher(self._make_producer, lambda: None)
         publisher.connect()
-        done = 0
+        done: Counter[str] = Counter()
         for attempt in range(TRIES):
             try:
                 for committed in self._replay(publisher, selection, per_second, now):
@@ -104,15 +123,16 @@ class DeadLetters:
         selection: Selection,
         per_second: float | None,
         now: Callable[[], str],
-    ) -> Iterator[int]:
-        """One transaction after another; yields how many letters each put back."""
+    ) -> Iterator[Counter[str]]:
+        """One transaction after another; yields how many letters each put back, by filter."""
         raw_topic = topic_name(self._prefix, RAW)
         replayed = self._replayed()
         touched: set[int] = set()
         pause = 1 / per_second if per_second else 0.0
-        pending, opened_at = 0, 0.0
+        pending: Counter[str] = Counter()
+        opened_at = 0.0
 
-        def commit() -> int:
+        def commit() -> Counter[str]:
             for partition in sorted(touched):
                 publisher.produce(self._decision(partition, replayed[partition], now()))
             publisher.commit_records()
@@ -121,9 +141,9 @@ class DeadLetters:
 
         for letter in self.letters(Selection()):  # all: the transaction ages while we look
             is_old = time.monotonic() + pause > opened_at + TRANSACTION_SECONDS
-            if pending and (is_old or pending >= TRANSACTION_RECORDS):
+            if pending and (is_old or pending.total() >= TRANSACTION_RECORDS):
                 yield commit()
-                pending = 0
+                pending = Counter()
             if letter.is_replayed or not selection.takes(letter.why):
                 continue
             time.sleep(pause)  # a long one never inside an open transaction
@@ -131,21 +151,31 @@ class DeadLetters:
             replayed.setdefault(letter.found.partition, OffsetRanges()).add(letter.found.offset)
             touched.add(letter.found.partition)
             opened_at = opened_at if pending else time.monotonic()
-            pending += 1
+            pending[letter.why.get("filter", "")] += 1
         if pending:
             yield commit()
 
     def _replayed(self) -> dict[int, OffsetRanges]:
         """The offsets replayed so far, by partition of the dead-letter topic."""
-        found: dict[int, OffsetRanges] = {}
-        for record in read(self._cluster, self._control, from_beginning=True, until_end=True):
-            if not record.record.value:
-                continue
-            facts = orjson.loads(record.record.value)
-            arguments = facts.get("arguments", {})
-            if facts.get("decision") == DECISION and arguments.get("topic") == self.topic:
-                found[arguments["partition"]] = OffsetRanges(arguments["ranges"])
-        return found
+        latest: dict[bytes | None, Found] = {}
+        for found in read(self._cluster, self._control, from_beginning=True, until_end=True):
+            if not found.record.value:
+                latest.pop(found.record.key, None)
+            elif self._is_ours(found.record.value):
+                latest[found.record.key] = found
+        decided = [_arguments_of(found) for found in latest.values()]
+        return {item.partition: OffsetRanges(item.ranges) for item in decided}
+
+    def _is_ours(self, value: bytes) -> bool:
+        """Whether this is a decision about this topic's letters; operators make others."""
+        try:
+            facts = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return False
+        if not isinstance(facts, dict) or facts.get("decision") != DECISION:
+            return False
+        arguments = facts.get("arguments")
+        return not isinstance(arguments, dict) or arguments.get("topic", self.topic) == self.topic
 
     def _decision(self, partition: int, ranges: OffsetRanges, now: str) -> OutRecord:
         scope = f"dead-letters/{partition}"
@@ -176,3 +206,15 @@ class DeadLetters:
         return make_producer(
             self._cluster.producer({"transactional.id": identity, "on_delivery": on_delivery})
         )
+
+
+def _arguments_of(found: Found) -> _Arguments:
+    """Raises TopicsWrong: without them letters would be replayed twice."""
+    try:
+        return _Replayed.model_validate_json(found.record.value).arguments
+    except ValidationError as error:
+        raise TopicsWrong(
+            f"{found.topic}: partition {found.partition}, offset {found.offset} should say which "
+            f"dead letters were replayed, but: {describe(error)}. Write a right one with its key "
+            f"{found.record.key!r:.80}; a null value forgets what was replayed"
+        ) from None

@@ -8,18 +8,20 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from worker.errors import BrokerUnavailable, TopicsWrong
-from worker.kafka.admin import ADMIN_SECONDS
+from worker.kafka.admin import TopicAdmin
 from worker.kafka.client import Cluster, make_producer
 
 DELIVERY_SECONDS: Final = 60
 
 
 class Feeder:
-    """Sends records to one topic and counts what arrived. Leaving the block waits for all."""
+    """Sends records to one topic and counts what arrived. Leaving the block waits for all that
+    was sent, whatever ends it."""
 
     def __init__(self, cluster: Cluster, topic: str) -> None:
         self.topic = topic
         self.delivered = 0
+        self._cluster = cluster
         self._failure: KafkaError | None = None
         config = cluster.producer({"linger.ms": 20}) | {"delivery.report.only.error": False}
         config.pop("transaction.timeout.ms")
@@ -27,23 +29,17 @@ class Feeder:
 
     def __enter__(self) -> Feeder:
         """Raises BrokerUnavailable or TopicsWrong."""
-        try:
-            known = self._producer.list_topics(self.topic, timeout=ADMIN_SECONDS).topics[self.topic]
-        except KafkaException as failure:
-            raise BrokerUnavailable(
-                f"no broker answers: {failure.args[0].str()}. Set NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
-            ) from None
-        if known.error is not None:
-            raise TopicsWrong(f"{self.topic}: {known.error.str()}. Run `newsieve topics create`")
+        # Asked for one topic, a broker may create it, with its own defaults.
+        if self.topic not in TopicAdmin(self._cluster).partitions():
+            raise TopicsWrong(f"there is no topic {self.topic}. Run `newsieve topics create`")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._producer.purge()
-            return
         deadline = time.monotonic() + DELIVERY_SECONDS
-        while self._producer.flush(1) and time.monotonic() < deadline and self._failure is None:
+        while self._producer.flush(1) and time.monotonic() < deadline:
             pass
+        if kind is not None:
+            return
         self._raise_failure()
         if len(self._producer):
             raise BrokerUnavailable(f"{len(self._producer)} records were not delivered in time")

@@ -11,7 +11,8 @@ from worker.codec.encode import timestamp
 def raw_record(message: Message) -> RawRecord:
     """The message's bytes, copied once. A header whose name is not UTF-8 hides all headers."""
     kind, milliseconds = message.timestamp()
-    stamp = milliseconds if kind != TIMESTAMP_NOT_AVAILABLE else None
+    # A client may set any number; -1 is Kafka's own word for none.
+    stamp = milliseconds if kind != TIMESTAMP_NOT_AVAILABLE and milliseconds >= 0 else None
     try:
         headers: Headers | None = message.headers()
     except UnicodeDecodeError:

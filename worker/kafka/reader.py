@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
@@ -19,6 +20,7 @@ CALL_SECONDS: Final = 5
 RETRY_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.2
 POLL_RECORDS: Final = 500
+_TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")  # what Kafka takes for a name
 
 
 Answer = TypeVar("Answer")
@@ -106,6 +108,8 @@ def start_group_at_end(cluster: Cluster, group: str, topic: str) -> None:
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     """A topic's partitions. Raises TopicsWrong or BrokerUnavailable."""
+    if not _TOPIC.fullmatch(topic):
+        raise TopicsWrong(f"{topic!r:.80} is not a topic's name")
     found = patiently(lambda: consumer.list_topics(topic, timeout=CALL_SECONDS)).topics[topic]
     if found.error is not None:
         raise TopicsWrong(f"{topic}: {found.error.str()}. `newsieve topics check` lists them")

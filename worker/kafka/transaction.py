@@ -23,11 +23,12 @@ from worker.errors import (
     Fenced,
     OutcomeUnknown,
     OutputTooLarge,
+    SettingsInvalid,
     TooManyRecreations,
     TopicsWrong,
     Transient,
 )
-from worker.kafka.client import OPERATION_SECONDS, Partition, topic_partition
+from worker.kafka.client import OPERATION_SECONDS, Config, Partition, topic_partition
 
 CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
@@ -35,7 +36,6 @@ RECREATIONS_PER_MINUTE: Final = 5
 A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
 QUEUE_POLL_SECONDS: Final = 0.05
-SMALL_BYTES: Final = MAX_MESSAGE_BYTES // 4  # fits with any headers that a record has
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
@@ -67,9 +67,12 @@ class Publisher:
         self,
         make_producer: Callable[[Callable[[KafkaError | None, Message], None]], Producer],
         heartbeat: Callable[[], None],
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        """`make_producer` takes the delivery callback; `heartbeat` says the loop is alive."""
+        """`make_producer` takes the delivery callback; `heartbeat` says the loop is alive;
+        `max_message_bytes` is what the producer takes."""
         self._make_producer = make_producer
+        self._max_message_bytes = max_message_bytes
         self._heartbeat = heartbeat
         self._producer: Producer | None = None
         self._is_open = False
@@ -101,13 +104,12 @@ class Publisher:
         """Raise OutputTooLarge before any record of an outcome is produced."""
         for record in records:
             size = len(record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD_BYTES
-            if size < SMALL_BYTES:
-                continue
-            size += sum(len(name) + len(value or b"") for name, value in record.headers)
-            if size > MAX_MESSAGE_BYTES:
+            for name, value in record.headers:
+                size += len(name) + len(value or b"")
+            if size > self._max_message_bytes:
                 raise OutputTooLarge(
-                    f"a record of {size:,} bytes for {record.topic}, which takes "
-                    f"{MAX_MESSAGE_BYTES:,}"
+                    f"a record of {size:,} bytes for {record.topic}, where message.max.bytes is "
+                    f"{self._max_message_bytes:,}"
                 )
 
     def produce(self, record: OutRecord) -> None:
@@ -255,6 +257,17 @@ class Publisher:
         """Called for failures, unless the user's options ask for all."""
         if error is not None and error.code() in _REFUSED_CODES:
             self._refusal = f"topic {message.topic()}: {error}"
+
+
+def largest_message_bytes(config: Config) -> int:
+    """What a producer of this configuration takes. Raises SettingsInvalid."""
+    limit = config["message.max.bytes"]
+    try:
+        return int(limit)
+    except (TypeError, ValueError):
+        raise SettingsInvalid(
+            f"kafka.options: message.max.bytes is {limit!r}, not a number"
+        ) from None
 
 
 def _error(failure: KafkaException | SystemError) -> KafkaError:

@@ -87,7 +87,8 @@ class Metrics:
                 self._outcomes.labels(filter_name, outcome, "").inc(count)
             else:
                 self._outcomes.labels(filter_name, outcome, detail).inc(count)
-        self._latency.observe(time.time() - np.array(tally.timestamps_ms) / 1_000)
+        latency_seconds = time.time() - np.array(tally.timestamps_ms) / 1_000
+        self._latency.observe(np.maximum(latency_seconds, 0))  # clocks differ; sums never fall
 
     def aborted(self) -> None:
         self._transactions.labels("aborted").inc()

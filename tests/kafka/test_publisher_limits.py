@@ -1,0 +1,43 @@
+"""How large a record may be: what the producer's configuration says, headers and all."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.codec.encode import OutRecord
+from worker.errors import OutputTooLarge, SettingsInvalid
+from worker.kafka.client import Cluster
+from worker.kafka.transaction import Publisher, largest_message_bytes
+
+MEGABYTE = 1_000_000
+
+
+def require_fit(options: dict[str, object], record: OutRecord) -> None:
+    def never(_: object) -> None:
+        raise AssertionError
+
+    limit = largest_message_bytes(Cluster("nowhere", options).producer())
+    Publisher(never, lambda: None, limit).require_fit([record])  # type: ignore[arg-type]
+
+
+def test_the_users_option_is_the_limit() -> None:
+    """A larger one lets larger records pass, a smaller one fewer."""
+    record = OutRecord("t", None, bytes(10 * MEGABYTE), [])
+
+    with pytest.raises(OutputTooLarge, match=r"message.max.bytes is 8,388,608"):
+        require_fit({}, record)
+    require_fit({"message.max.bytes": "16000000"}, record)
+    with pytest.raises(OutputTooLarge, match=r"message.max.bytes is 2,000"):
+        require_fit({"message.max.bytes": 2_000}, OutRecord("t", None, bytes(1_000), []))
+
+
+def test_headers_count_however_small_the_value() -> None:
+    """A dead letter has all headers of its original."""
+    with pytest.raises(OutputTooLarge):
+        require_fit({}, OutRecord("t", None, b"", [("x", bytes(5 * MEGABYTE))] * 2))
+
+
+def test_a_limit_that_is_no_number_is_a_settings_error() -> None:
+    """Named, as librdkafka's own refusals are."""
+    with pytest.raises(SettingsInvalid, match=r"kafka.options: message.max.bytes is 'large'"):
+        largest_message_bytes(Cluster("nowhere", {"message.max.bytes": "large"}).producer())
