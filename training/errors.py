@@ -10,7 +10,7 @@ class RecipeInvalid(WrongUsage):
 
 
 class RunInvalid(WrongUsage):
-    """Not a run folder, or an earlier stage is missing."""
+    """Not a run folder nor a place for one, or an earlier stage is missing."""
 
 
 class LabelsRefused(NeedsPerson):

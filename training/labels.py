@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from worker.codec.json_text import MAX_RECORD_BYTES, parse
+from worker.errors import DecodeError
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
 UNKNOWN_ORACLE: Final = ""
@@ -24,6 +26,17 @@ class BadLabel(Exception):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+def parse_row(raw: bytes) -> dict[str, Any]:
+    """One line of a labels file, as the worker reads articles. Raises BadLabel."""
+    try:
+        row = parse(raw, MAX_RECORD_BYTES)
+    except DecodeError as error:
+        raise BadLabel("line", str(error)) from None
+    if not isinstance(row, dict):
+        raise BadLabel("line", "not an object")
+    return row
 
 
 @dataclass(frozen=True, slots=True)

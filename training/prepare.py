@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import random
 import re
 from collections import Counter, defaultdict
@@ -20,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
-from training.errors import LabelsRefused
-from training.labels import BadLabel, Label, labels_of
+from training.errors import LabelsRefused, RunInvalid
+from training.labels import BadLabel, Label, labels_of, parse_row
 from training.recipe import Recipe, Split
 from training.run import (
     RUN_FILE,
@@ -50,8 +49,8 @@ STAGE: Final = "prepare"
 def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Run, bool]:
     """The run for this recipe and these labels, and whether it had to be made.
 
-    Raises InputFileInvalid, or LabelsRefused: above the recipe's share of bad rows, for several
-    oracles of which the recipe names none, or when no label is left.
+    Raises InputFileInvalid, RunInvalid, or LabelsRefused: above the recipe's share of bad rows,
+    for several oracles of which the recipe names none, or when no label is left.
     """
     filter_ = load(recipe.filter)
     label_hashes = [{"name": path.name, "sha256": _hash_of_file(path)} for path in label_files]
@@ -65,6 +64,7 @@ def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Ru
         raise LabelsRefused(
             f"no row has a label of {', '.join(recipe.labels.oracles) or 'any oracle'}"
         )
+    _make_folder(run.folder)
     _tier(rows, filter_)
     groups = _duplicate_groups(rows, recipe.labels.near_duplicate_similarity)
     splits = _split(rows, groups, recipe.split)
@@ -92,6 +92,13 @@ def _run_folder(runs: Path, filter_name: str, inputs: str) -> Run:
     return Run(earlier[-1] if earlier else runs / f"{filter_name}-{today}-{short}")
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunInvalid(f"cannot make the folder {folder}: {error.strerror}") from None
+
+
 def _read(
     label_files: Sequence[Path], recipe: Recipe, filter_: Filter
 ) -> tuple[list[Row], list[dict[str, Any]], int]:
@@ -106,7 +113,7 @@ def _read(
                 continue
             total += 1
             try:
-                row = _parse(raw)
+                row = parse_row(raw)
                 labels = labels_of(row, filter_.name, filter_.definition.dimension_names)
                 found.append((_article(row), labels))
             except BadLabel as error:
@@ -128,16 +135,6 @@ def _read(
     return rows, bad, len(found) - len(rows)
 
 
-def _parse(raw: bytes) -> Row:
-    try:
-        row = json.loads(raw)
-    except ValueError as error:
-        raise BadLabel("line", f"not JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise BadLabel("line", "not an object")
-    return row
-
-
 def _article(row: Row) -> Row:
     """What training needs of an article."""
     text = render(_text(row, "title"), _text(row, "content"))
@@ -156,7 +153,7 @@ def _article(row: Row) -> Row:
 
 def _text(row: Row, field: str) -> str | None:
     value = row.get(field)
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    return value if isinstance(value, str) else None
 
 
 def _counted_oracles(recipe: Recipe, labels: Iterable[Label]) -> set[str]:

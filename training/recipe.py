@@ -12,7 +12,7 @@ from training.errors import RecipeInvalid
 from worker.engine.manifest import BaseName, Pooling
 from worker.rules.catalogue import describe
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -37,7 +37,10 @@ class Labels(Part):
         default=[], description="Oracles to mix. Empty: there must be only one."
     )
     near_duplicate_similarity: float = Field(
-        default=0.8, gt=0, le=1, description="Jaccard similarity of 5-word shingles."
+        default=0.8,
+        gt=0,
+        le=0.98,  # above it 128 permutations are too few for two bands
+        description="Jaccard similarity of 5-word shingles.",
     )
     bad_rows_allowed: Fraction = 0.01
 
@@ -111,7 +114,7 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise RecipeInvalid(f"{path}: {describe(error)}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise RecipeInvalid(f"{path}: {error}") from None
 
 

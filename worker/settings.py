@@ -32,6 +32,7 @@ PREFIX: Final = "NEWSIEVE_"
 DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
 BLAKE2B_KEY_BYTES: Final = 64
+MOST: Final = 1_000_000_000  # of anything counted: more is a slip, and fits no C integer
 # What exactly-once rests on is not a setting.
 FORBIDDEN_OPTIONS: Final = frozenset(
     {
@@ -50,7 +51,7 @@ def _from_json(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not a JSON object: {error}") from None
 
 
@@ -73,8 +74,8 @@ def _of_known_filters(value: dict[str, Any]) -> dict[str, Any]:
 
 FromJson = BeforeValidator(_from_json)
 OfKnownFilters = AfterValidator(_of_known_filters)
-Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -104,6 +105,9 @@ class KafkaSettings(Section):
         forbidden = sorted(FORBIDDEN_OPTIONS & set(value))
         if forbidden:
             raise ValueError(f"{', '.join(forbidden)}: exactly-once rests on it, it cannot be set")
+        for name, option in value.items():
+            if not isinstance(option, str | int | float):
+                raise ValueError(f"{name}: not a string, a number, true or false")
         return value
 
 
@@ -116,33 +120,40 @@ class WorkerSettings(Section):
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="Stable per replica (a StatefulSet's ordinal): part of the transactional id.",
     )
-    group: str = Field(default="newsieve", min_length=1, max_length=200)
+    group: str = Field(
+        default="newsieve",
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="With any other letter the broker refuses every transaction.",
+    )
     id_from_key: bool = Field(default=False, description="Take a missing id from the record's key.")
     max_record_bytes: int = Field(
-        default=MAX_RECORD_BYTES, gt=0, description="Larger: a dead letter."
+        default=MAX_RECORD_BYTES, gt=0, le=MOST, description="Larger: a dead letter."
     )
     batch_articles: int = Field(
         default=128,
         gt=0,
+        le=100_000,
         description="Articles per micro-batch: enough to sort by length, few enough that a CPU "
         "finishes one in seconds.",
     )
     batches_in_flight: int = Field(
         default=2, gt=0, le=8, description="One on the device, the next being tokenised."
     )
-    commit_seconds: Positive = Field(default=0.4, description="Oldest a transaction gets.")
+    commit_seconds: Positive = Field(
+        default=0.4, le=10, description="Oldest a transaction gets; the broker ends it after 30."
+    )
     commit_records: int = Field(
-        default=2_000, gt=0, description="Raw records a transaction covers at most, about."
+        default=2_000, gt=0, le=MOST, description="Raw records a transaction covers at most, about."
     )
     drain_seconds: Positive = Field(
-        default=20, description="For finishing after SIGTERM; Kubernetes kills after 30."
+        default=20, le=86_400, description="For finishing after SIGTERM; Kubernetes kills after 30."
     )
     dead_letter_ratio: Probability = Field(
         default=0.5, description="Of the last dead_letter_window records: more stops the worker."
     )
-    dead_letter_window: int = Field(default=1_000, gt=0)
+    dead_letter_window: int = Field(default=1_000, gt=0, le=10_000_000)
     dead_letter_run: int = Field(
-        default=100, gt=0, description="Dead letters in a row: more stop the worker."
+        default=100, gt=0, le=MOST, description="Dead letters in a row: more stop the worker."
     )
 
     @field_validator("filters")
@@ -161,16 +172,17 @@ class StudentSettings(Section):
         default={}, description="Filter to folder; default: filters/<name>/v<N>/student."
     )
     base: str | None = Field(default=None, description="Overrides the base model's name or folder.")
-    device: str = "auto"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="On a CPU auto means a 50 ms probe."
     )
     threads: int | None = Field(
-        default=None, gt=0, description="Of a forward pass; default: cores."
+        default=None, gt=0, le=1_024, description="Of a forward pass; default: cores."
     )
     budget_tokens: int | None = Field(
         default=None,
         gt=0,
+        le=MOST,
         description="Of a forward pass, padding included. Default: 2048 on a CPU, where larger "
         "ones leave the caches, 16896 on a GPU, where it fills 132 multiprocessors.",
     )
@@ -201,7 +213,10 @@ class OracleSettings(Section):
     """The oracle."""
 
     calls_per_day: int = Field(
-        default=100, ge=0, description="Budget; `newsieve doctor` says what drift it can find."
+        default=100,
+        ge=0,
+        le=MOST,
+        description="Budget; `newsieve doctor` says what drift it can find.",
     )
 
 
@@ -229,16 +244,19 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
     Raises SettingsInvalid, naming the setting and the one that was probably meant.
     """
     tree = _read_file(file)
+    variables: dict[tuple[str, ...], str] = {}
     for name, value in environment.items():
         if name.startswith(PREFIX) and DELIMITER in name:
             section, _, field = name.removeprefix(PREFIX).lower().partition(DELIMITER)
-            tree.setdefault(section, {})
-            if isinstance(tree[section], dict):
+            variables[section, field] = name
+            if section not in tree:
+                variables[(section,)] = name
+            if isinstance(tree.setdefault(section, {}), dict):
                 tree[section] = {**tree[section], field: value}
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise SettingsInvalid("\n".join(_explain(error, environment))) from None
+        raise SettingsInvalid("\n".join(_explain(error, variables, file or DEFAULT_FILE))) from None
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:
@@ -249,28 +267,21 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsInvalid(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsInvalid(f"{path} is not TOML: {error}") from None
 
 
-def _explain(error: ValidationError, environment: Mapping[str, str]) -> Iterator[str]:
+def _explain(
+    error: ValidationError, variables: Mapping[tuple[str, ...], str], file: Path
+) -> Iterator[str]:
     for item in error.errors(include_input=False):
         path = [str(step) for step in item["loc"]]
-        name = _shown_name(path, environment)
+        variable = variables.get(tuple(path[:2]))
+        name = ".".join([variable, *path[2:]]) if variable else f"{'.'.join(path)} ({file})"
         if item["type"] == "extra_forbidden":
             yield f"there is no setting {name}{_suggestion(path)}"
         else:
             yield f"{name}: {item['msg'].removeprefix('Value error, ')}"
-
-
-def _shown_name(path: list[str], environment: Mapping[str, str]) -> str:
-    """The name as the user wrote it: an environment variable or a path in the file."""
-    for variable in (PREFIX + DELIMITER.join(path[:2]).upper(), PREFIX + path[0].upper()):
-        if variable in environment or any(
-            name.startswith(variable + DELIMITER) for name in environment
-        ):
-            return variable
-    return ".".join(path)
 
 
 def _suggestion(path: list[str]) -> str:

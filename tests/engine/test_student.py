@@ -132,6 +132,19 @@ def poison(tensors: dict[str, torch.Tensor]) -> None:
         (lambda f: (f / "student.json").write_text("{"), "student.json"),
         (lambda f: edit_json(f / "adapter_config.json", use_dora=True), "use_dora"),
         (lambda f: edit_json(f / "adapter_config.json", r="many"), "not a LoRA configuration"),
+        (lambda f: edit_json(f / "adapter_config.json", target_modules="("), "LoRA configuration"),
+        (lambda f: edit_json(f / "adapter_config.json", r=10**400), "LoRA configuration"),
+        (lambda f: edit_json(f / "student.json", max_tokens=100_000), "reads 100,000 tokens"),
+        (lambda f: (f / "tokenizer.json").write_bytes(b"{}"), "tokenizer.json"),
+        (lambda f: (f / "canaries.jsonl").write_text(""), "canaries.jsonl is empty"),
+        (
+            lambda f: (f / "canaries.jsonl").write_text('{"id": "a", "text": "b", "scores": {}}'),
+            "other dimensions",
+        ),
+        (
+            lambda f: (f / "canaries.jsonl").write_text('{"id": "a", "text": 5, "scores": {}}'),
+            "canaries.jsonl",
+        ),
         (
             lambda f: edit_json(
                 f / "student.json", base={"name": "package:nope_x", "revision": "1"}

@@ -145,6 +145,8 @@ def test_and_is_not_hashed_like_or(
         ("blocks = true", "blocks = false", "must either block or be named by a cap"),
         ("limit = 3.0", "limit = 30", "less than or equal to 10"),
         ("'\\bcac 40\\b'", "'(?=x)'", "pattern"),
+        ('when = "score >= 7"', 'when = {name = "score", op = "==", limit = 7.0}', "when"),
+        ('name = "wonder"', 'name = "average"', "average"),
         ("version = 4", "version = 5", "calls itself"),
         ("[[gates]]", "[[gates", "filter.toml"),
     ],

@@ -119,6 +119,7 @@ def test_bad_rows_are_left_out_and_listed(recipe: Make, tmp_path: Path) -> None:
     """With file, line, field and reason."""
     bad = {**rows(1)[0], "oracle_scores": [{"oracle": "one", "scores": [11] + [5] * 7}]}
     path = write(tmp_path / "l.jsonl", [*rows(150), bad])
+    path.write_bytes(path.read_bytes().replace(b'"id": "', b'"id": "\\ud800', 1))
 
     run, _ = prepare(recipe(), [path], tmp_path / "runs")
 

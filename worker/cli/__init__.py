@@ -6,8 +6,11 @@ sentence, never a traceback.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from typing import Final
+from pathlib import Path
+from typing import Final, TextIO, cast
 
 import typer
 
@@ -44,8 +47,17 @@ def main() -> None:
 
 def run(application: typer.Typer, name: str) -> None:
     """Run an application by its name; errors become a sentence and an exit code."""
+    _replace_closed_streams()
     try:
-        application(prog_name=name)
+        try:
+            application(prog_name=name)
+        finally:
+            sys.stdout.flush()  # what fails here would fail when nobody can say so any more
+    except OSError as error:
+        sys.stdout = _null("w")  # or the interpreter tries again at its end
+        if not isinstance(error, BrokenPipeError):
+            print(f"{name}: {_reason(error)}", file=sys.stderr)  # noqa: T201 - the command line
+        sys.exit(EXIT_PERSON)
     except NewsieveError as error:
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)
@@ -56,3 +68,22 @@ def run(application: typer.Typer, name: str) -> None:
         mend = f"pip install 'newsieve[{EXTRAS[name]}]'"
         print(f"{name}: {module} is not installed: {mend}", file=sys.stderr)  # noqa: T201 - as above
         sys.exit(EXIT_USAGE)
+
+
+def _replace_closed_streams() -> None:
+    """Where the shell closed one (`<&-`), Python has None: let its use be an OSError."""
+    if sys.stdin is None:
+        sys.stdin = _null("w")
+    if sys.stdout is None:
+        sys.stdout = _null("r")
+
+
+def _null(mode: str) -> TextIO:
+    return cast(TextIO, Path(os.devnull).open(mode, encoding="utf-8"))
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, io.UnsupportedOperation):
+        return "standard input or standard output is closed"
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason

@@ -49,17 +49,20 @@ def merge(model: StudentModel, folder: Path, trainable_parameters: int) -> None:
         )
     targets = _targets(model, config["target_modules"])
     _require_keys(folder, set(tensors), _expected_keys(model, targets))
-    scale = float(config["lora_alpha"]) / int(config["r"])
+    rank = int(config["r"])
+    scale = float(config["lora_alpha"]) / rank
     with torch.no_grad():
         for name, module in targets.items():
             down = tensors[f"{PREFIX}{name}.lora_A.weight"].float()
             up = tensors[f"{PREFIX}{name}.lora_B.weight"].float()
-            _require_shape(folder, name, (up.shape[0], down.shape[1]), module.weight)
+            outputs, inputs = module.weight.shape
+            _require_shape(folder, f"{name}.lora_A", down, (rank, inputs))
+            _require_shape(folder, f"{name}.lora_B", up, (outputs, rank))
             module.weight += scale * (up @ down)
             _require_finite(folder, name, module.weight)
         for name, parameter in model.score.named_parameters():
             value = tensors[f"{PREFIX}{HEAD}.{name}"].float()
-            _require_shape(folder, f"{HEAD}.{name}", tuple(value.shape), parameter)
+            _require_shape(folder, f"{HEAD}.{name}", value, tuple(parameter.shape))
             _require_finite(folder, f"{HEAD}.{name}", value)
             parameter.copy_(value)
 
@@ -74,11 +77,23 @@ def _config(folder: Path) -> dict[str, Any]:
                     f"{path}: {key} = {config.get(key)!r} is not supported; it must be "
                     f"{allowed[0]!r}"
                 )
-        if int(config["r"]) < 1 or float(config["lora_alpha"]) <= 0 or not config["target_modules"]:
-            raise ValueError("r, lora_alpha and target_modules must be set")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if int(config["r"]) < 1 or float(config["lora_alpha"]) / int(config["r"]) <= 0:
+            raise ValueError("r and lora_alpha must be set")
+        _require_targets(config["target_modules"])
+    except (
+        ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError, re.error
+    ) as error:  # fmt: skip
         raise StudentInvalid(f"{path} is not a LoRA configuration: {error}") from None
     return dict(config)
+
+
+def _require_targets(wanted: Any) -> None:
+    if isinstance(wanted, str):
+        re.compile(wanted)
+    elif not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
+        raise TypeError("target_modules is neither a regular expression nor a list of names")
+    if not wanted:
+        raise ValueError("target_modules must be set")
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
@@ -119,11 +134,11 @@ def _require_keys(folder: Path, found: set[str], expected: set[str]) -> None:
     )
 
 
-def _require_shape(folder: Path, name: str, shape: tuple[int, ...], into: Tensor) -> None:
-    if tuple(shape) != tuple(into.shape):
+def _require_shape(folder: Path, name: str, tensor: Tensor, wanted: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != wanted:
         raise StudentInvalid(
-            f"{folder / ADAPTER}: {name} has shape {tuple(shape)}, the base model "
-            f"{tuple(into.shape)}"
+            f"{folder / ADAPTER}: {name} has shape {tuple(tensor.shape)}, by the base model and "
+            f"{ADAPTER_CONFIG} it must have {wanted}"
         )
 
 

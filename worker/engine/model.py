@@ -73,7 +73,10 @@ def base_location(name: str) -> str:
     if not name.startswith(PACKAGE_PREFIX):
         return name
     package = name.removeprefix(PACKAGE_PREFIX)
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # of a package above it, or no name of a package
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise StudentInvalid(
             f"the base model is in the Python package {package}, which is not installed: "

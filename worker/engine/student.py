@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from worker.engine import adapter
 from worker.engine.device import Dtype, choose_device, choose_dtype, dtype_name
@@ -26,7 +26,7 @@ from worker.engine.model import StudentModel, load_backbone
 from worker.engine.reference import ReferenceForward
 from worker.engine.tokenise import Tokeniser
 from worker.errors import CanaryMismatch, StudentInvalid
-from worker.rules.catalogue import Filter
+from worker.rules.catalogue import Filter, describe
 
 # What the same student may differ by between machines, in score points. fp32: other processors
 # sum in another order. bf16: the largest error seen against fp32.
@@ -41,13 +41,14 @@ class Forward(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Canary:
+class Canary(BaseModel):
     """A fixed text with the scores of the machine that trained the student."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     id: str
     text: str
-    scores: dict[str, float]
+    scores: dict[str, FiniteFloat]
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,15 @@ def load_student(
     """
     manifest = read_manifest(folder)
     check_filter(manifest, folder, filter_)
+    canaries = read_canaries(folder / CANARIES, manifest.dimensions)
+    tokeniser = Tokeniser(folder / TOKENIZER, manifest.max_tokens)
     model = StudentModel(
         load_backbone(base or manifest.base.name, manifest.base.revision),
         manifest.pooling,
         len(manifest.dimensions),
         bias=manifest.head_bias,
     )
+    _require_positions(manifest, folder, model)
     adapter.merge(model, folder, manifest.trainable_parameters)
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device, int(model.config.hidden_size))
@@ -93,19 +97,34 @@ def load_student(
         hash=student_hash(folder, manifest.base),
         device=str(chosen_device),
         dtype=dtype_name(chosen_dtype),
-        tokeniser=Tokeniser(folder / TOKENIZER, manifest.max_tokens),
+        tokeniser=tokeniser,
         forward=ReferenceForward(model, chosen_device, chosen_dtype),
-        canaries=read_canaries(folder / CANARIES),
+        canaries=canaries,
     )
 
 
-def read_canaries(path: Path) -> tuple[Canary, ...]:
-    """The folder's canaries. Raises StudentInvalid."""
+def _require_positions(manifest: Manifest, folder: Path, model: StudentModel) -> None:
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and manifest.max_tokens > positions:
+        raise StudentInvalid(
+            f"the student in {folder} reads {manifest.max_tokens:,} tokens, its base model "
+            f"only {positions:,}: mend max_tokens, or name the right base model"
+        )
+
+
+def read_canaries(path: Path, dimensions: Sequence[str]) -> tuple[Canary, ...]:
+    """The folder's canaries, at least one. Raises StudentInvalid."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return tuple(Canary(**json.loads(line)) for line in lines if line.strip())
-    except (ValueError, TypeError) as error:
-        raise StudentInvalid(f"{path}: {error}") from None
+        lines = path.read_bytes().split(b"\n")
+        canaries = tuple(Canary.model_validate_json(line) for line in lines if line.strip())
+    except ValidationError as error:
+        raise StudentInvalid(f"{path}: {describe(error)}") from None
+    if not canaries:
+        raise StudentInvalid(f"{path} is empty: nothing shows that the student scores as trained")
+    for canary in canaries:
+        if set(canary.scores) != set(dimensions):
+            raise StudentInvalid(f"{path}: {canary.id!r} has scores of other dimensions")
+    return canaries
 
 
 def check_canaries(student: Student) -> list[tuple[Canary, dict[str, float], float]]:
@@ -113,8 +132,6 @@ def check_canaries(student: Student) -> list[tuple[Canary, dict[str, float], flo
 
     Raises CanaryMismatch beyond the tolerance of the student's precision.
     """
-    if not student.canaries:
-        return []
     tokens = student.tokeniser.encode([canary.text for canary in student.canaries])
     names = student.manifest.dimensions
     found = []

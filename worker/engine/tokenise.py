@@ -14,6 +14,7 @@ from typing import Final
 from tokenizers import Tokenizer
 
 from worker.engine.scorer import Tokens
+from worker.errors import StudentInvalid
 
 CHARACTERS_PER_TOKEN: Final = 10  # more than natural text needs; a shorter cut is tried again
 # A text without white space is cut only here, where the tokens that the cut may change are far
@@ -26,9 +27,15 @@ class Tokeniser:
     """A fast tokenizer with its limit. Thread-safe; `encode` releases the GIL."""
 
     def __init__(self, tokenizer_file: Path, max_tokens: int) -> None:
-        """Reads a `tokenizer.json`. `max_tokens` counts special tokens too."""
+        """Reads a `tokenizer.json`. `max_tokens` counts special tokens too.
+
+        Raises StudentInvalid.
+        """
         facts = tokenizer_file.read_bytes()
-        self._tokenizer = Tokenizer.from_str(facts.decode())
+        try:
+            self._tokenizer = Tokenizer.from_str(facts.decode())
+        except Exception as error:  # the library has no class of its own
+            raise StudentInvalid(f"{tokenizer_file} is not a tokenizer: {error}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # "[SEP]" in an article is text

@@ -89,17 +89,24 @@ def load_folder(folder: Path) -> Filter:
         facts = tomllib.loads(path.read_text(encoding="utf-8"))
         definition = FilterDefinition.model_validate(facts)
         ContentRules([definition])
-        prompt = (folder / "prompt.md").read_text(encoding="utf-8")
     except ValidationError as error:
         raise FilterInvalid(f"{path}: {describe(error)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, PatternError, OSError) as error:
+    except (OSError, PatternError, RecursionError, ValueError) as error:
         raise FilterInvalid(f"{path}: {error}") from None
+    prompt = _prompt(folder / "prompt.md")
     if (definition.name, f"v{definition.version}") != (folder.parent.name, folder.name):
         raise FilterInvalid(
             f"{path} calls itself {definition.name} version {definition.version}; "
             f"its folder must be {definition.name}/v{definition.version}"
         )
     return Filter(definition, prompt, folder)
+
+
+def _prompt(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FilterInvalid(f"{path}: {error}") from None
 
 
 def describe(error: ValidationError) -> str:

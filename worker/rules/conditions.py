@@ -28,14 +28,14 @@ AVERAGE_TOLERANCE: Final = 1e-9
 MAX_NESTING: Final = 50  # parentheses and nots; keeps the parser's recursion small
 
 _TOKEN = re.compile(r"\s*(?:[a-z_][a-z0-9_]*|\d+(?:\.\d+)?|<=|>=|<|>|\(|\))")
-_KEYWORDS: Final = frozenset({"and", "or", "not"})
+KEYWORDS: Final = frozenset({"and", "or", "not"})
 _COMPARISONS: Final[Mapping[str, Callable[[npt.NDArray[np.float64], float], Mask]]] = {
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
     ">=": np.greater_equal,
 }
-_AVERAGES: Final = frozenset({"average", "score"})
+AVERAGES: Final = frozenset({"average", "score"})
 
 
 class ConditionError(ValueError):
@@ -52,7 +52,7 @@ class Comparison:
 
     def holds(self, values: Values) -> Mask:
         limit = self.limit
-        if self.name in _AVERAGES:
+        if self.name in AVERAGES:
             limit += -AVERAGE_TOLERANCE if self.op in (">=", "<") else AVERAGE_TOLERANCE
         return _COMPARISONS[self.op](values[self.name], limit)
 
@@ -163,7 +163,7 @@ class _Parser:
         return self._comparison()
 
     def _comparison(self) -> Comparison:
-        name = self._take(lambda token: token.isidentifier() and token not in _KEYWORDS, "a name")
+        name = self._take(lambda token: token.isidentifier() and token not in KEYWORDS, "a name")
         op = self._take(lambda token: token in _COMPARISONS, "one of < <= > >=")
         number = self._take(lambda token: token[0].isdigit(), "a number")
         return Comparison(name, op, float(number))

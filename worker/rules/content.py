@@ -13,6 +13,7 @@ from typing import Final
 
 import re2
 
+from worker.errors import FilterInvalid
 from worker.rules.definition import FilterDefinition, Rule
 
 # A budget for the automaton's lazily built states, not an allocation. Too small a one makes the
@@ -20,8 +21,8 @@ from worker.rules.definition import FilterDefinition, Rule
 AUTOMATON_BYTES: Final = 256 * 1024 * 1024
 
 
-class PatternError(ValueError):
-    """A pattern that RE2 does not accept."""
+class PatternError(FilterInvalid):
+    """Patterns that RE2 does not accept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class _PatternSet:
                     self._add(pattern, index, rule, excuses=True)
         self.size = len(self._meaning)
         if self.size:
-            self._set.Compile()
+            self._compile(field)
 
     def met(self, text: str) -> frozenset[int]:
         matches = self._set.Match(text) if self.size else None
@@ -110,6 +111,15 @@ class _PatternSet:
         meanings = [self._meaning[match] for match in matches]
         excused = {index for index, excuses in meanings if excuses}
         return frozenset(index for index, excuses in meanings if not excuses) - excused
+
+    def _compile(self, field: str) -> None:
+        try:
+            self._set.Compile()
+        except re2.error:
+            raise PatternError(
+                f"the {self.size} patterns of {field} rules are too large together: RE2 would need "
+                f"more than {AUTOMATON_BYTES:,} bytes"
+            ) from None
 
     def _add(self, pattern: str, index: int, rule: Rule, *, excuses: bool) -> None:
         try:

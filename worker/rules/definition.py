@@ -10,21 +10,39 @@ import hashlib
 import json
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
-from worker.rules.conditions import Condition, parse_condition
+from worker.rules.conditions import AVERAGES, KEYWORDS, Condition, parse_condition
 from worker.rules.text import RENDERING
 
 SCORE_MIN: Final = 0.0
 SCORE_MAX: Final = 10.0
 WEIGHT_SUM_TOLERANCE: Final = 1e-9
+# Conditions read some of these, score objects have the others beside their dimensions.
+RESERVED: Final = KEYWORDS | AVERAGES | {"scores", "content_rules", "caps"}
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 Limit = Annotated[float, Field(ge=SCORE_MIN, le=SCORE_MAX)]
 
 
 def _parse(text: Any) -> Any:
+    if isinstance(text, dict | list):  # or a table that looks like a condition's tree would pass
+        raise ValueError("a condition is a string")
     return parse_condition(text) if isinstance(text, str) else text
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"{name} cannot name a dimension: it means something else beside scores")
+    return name
 
 
 # Serialised in one canonical form, so that the hash sees what it says and not how it is spaced.
@@ -40,7 +58,7 @@ class Part(BaseModel):
 class Dimension(Part):
     """One scored quality and its weight in the average."""
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_not_reserved)]
     weight: float = Field(ge=0, le=1)
     measures: str = Field(description="What it measures, for people.")
     scale: list[str] = Field(
