@@ -12,22 +12,30 @@ from tests.support.cli import newsieve
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 
-SPAN = ("--from-timestamp", "2026-11-02T12:00", "--until", "2026-11-04")
+# Not longer ago: a topic's retention would take them away.
+BEGIN = dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(hours=10)
 
 
-def on(day: int) -> int:
-    """Noon of a day in November 2026, as Kafka's timestamp."""
-    return int(dt.datetime(2026, 11, day, 12, tzinfo=dt.UTC).timestamp() * 1_000)
+def hour(number: int) -> dt.datetime:
+    return BEGIN + dt.timedelta(hours=number)
+
+
+def at(number: int) -> int:
+    """An hour, as Kafka's timestamp."""
+    return int(hour(number).timestamp() * 1_000)
+
+
+SPAN = ("--from-timestamp", hour(2).isoformat(), "--until", hour(4).isoformat())
 
 
 def test_a_backfill_killed_in_the_middle_scores_its_stretch_once_and_ends(stream: Stream) -> None:
     """The live group's offsets stay; a fact the live worker has published keeps its id."""
-    stream.produce(raw_records(200, seed=1), timestamp_ms=on(1))
+    stream.produce(raw_records(200, seed=1), timestamp_ms=at(1))
     before = set(stream.raw)
-    stream.produce(raw_records(4_000, seed=2), timestamp_ms=on(2))
+    stream.produce(raw_records(4_000, seed=2), timestamp_ms=at(2))
     stretch = stream.raw - before
-    stream.produce([(b"tombstone", None)], timestamp_ms=on(3))
-    stream.produce(raw_records(200, seed=3), timestamp_ms=on(4))
+    stream.produce([(b"tombstone", None)], timestamp_ms=at(3))
+    stream.produce(raw_records(200, seed=3), timestamp_ms=at(4))
     live = stream.start_worker("a")
     reader = stream.reader()
     reader.read_until(lambda o: len(o.scored) + len(o.letters) == 4_400, 120)

@@ -83,7 +83,7 @@ def test_sigterm_drains_and_a_successor_goes_on(stream: Stream) -> None:
 def test_a_second_signal_exits_at_once(stream: Stream) -> None:
     """130, whatever is in flight."""
     stream.produce(raw_records(3_000))
-    worker = stream.start_worker("a", worker__batch_articles=2_000, worker__commit_seconds=30)
+    worker = stream.start_worker("a", worker__batch_articles=2_000, worker__commit_seconds=10)
     worker.wait_until("partitions.assigned")
     worker.process.send_signal(signal.SIGSTOP)  # so that both signals are waiting at once
     worker.process.send_signal(signal.SIGTERM)
