@@ -40,7 +40,7 @@ _out = Console(
     markup=False,
     emoji=False,
     soft_wrap=True,
-    width=None if sys.stdout.isatty() else PIPED_COLUMNS,
+    width=None if sys.stdout and sys.stdout.isatty() else PIPED_COLUMNS,  # none when closed
 )
 _err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
