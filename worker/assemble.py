@@ -5,6 +5,7 @@ Imports of torch happen inside functions, so that commands without a model start
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
 import gc
 import os
@@ -224,6 +225,7 @@ def _spare_the_collector() -> None:
     """What is loaded by now stays: collections need not look at it, nor come so often."""
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries that count their objects report leaks at the end
     gc.set_threshold(COLLECT_EVERY)
 
 

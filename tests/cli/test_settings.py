@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from worker.errors import SettingsInvalid
+from worker.kafka.client import Cluster, make_producer
 from worker.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +122,32 @@ def test_a_wrong_value_in_the_file_is_named_as_it_stands_there(tmp_path: Path) -
         load_settings(file, {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "here:1"})
 
 
-@pytest.mark.parametrize("text", ["[worker", "worker = 3", '[worker]\ngroup = "a"\ngroup = "b"\n'])
+def test_a_misspelt_name_in_the_file_is_not_taken_for_a_variable(tmp_path: Path) -> None:
+    """Nor where another variable begins as it does."""
+    file = tmp_path / "n.toml"
+    file.write_text('[kafka]\nbootstrap_server = "x"\n')
+
+    with pytest.raises(SettingsInvalid, match=r"no setting kafka\.bootstrap_server \(.*n\.toml\)"):
+        load_settings(file, {"NEWSIEVE_KAFKA__TOPIC_PREFIX": "a"})
+
+
+@pytest.mark.parametrize("options", [{"error_cb": "x"}, {"default.topic.config": 5}])
+def test_a_callback_among_the_options_is_a_wrong_setting(options: dict[str, Any]) -> None:
+    """The client refuses it with errors of Python's own."""
+    with pytest.raises(SettingsInvalid, match=r"kafka\.options: "):
+        make_producer(Cluster("localhost:1", options).producer())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[worker",
+        "worker = 3",
+        '[worker]\ngroup = "a"\ngroup = "b"\n',
+        "x = " + "[" * 20_000,
+    ],
+    ids=["open", "scalar", "twice", "deep"],
+)
 def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
     """With its name."""
     file = tmp_path / "n.toml"

@@ -71,6 +71,7 @@ def test_outputs_are_a_function_of_the_inputs(stream: Stream) -> None:
         f"http://127.0.0.1:{worker.events('worker.assembled')[0]['observe_port']}/metrics"
     ).read()
     assert worker.terminate() == 0
+    assert "leaked" not in worker.text()  # on call, every line in a log is a question
     outputs = reader.read_to_end()
 
     outcomes = outputs.outcomes()

@@ -133,9 +133,13 @@ def poison(tensors: dict[str, torch.Tensor]) -> None:
         (lambda f: edit_json(f / "adapter_config.json", use_dora=True), "use_dora"),
         (lambda f: edit_json(f / "adapter_config.json", r="many"), "not a LoRA configuration"),
         (lambda f: edit_json(f / "adapter_config.json", target_modules="("), "LoRA configuration"),
+        (lambda f: edit_json(f / "adapter_config.json", target_modules=5), "LoRA configuration"),
         (lambda f: edit_json(f / "adapter_config.json", r=10**400), "LoRA configuration"),
+        (lambda f: edit_json(f / "adapter_config.json", r=2), "lora_A has shape"),
         (lambda f: edit_json(f / "student.json", max_tokens=100_000), "reads 100,000 tokens"),
         (lambda f: (f / "tokenizer.json").write_bytes(b"{}"), "tokenizer.json"),
+        (lambda f: (f / "tokenizer.json").write_bytes(b""), "tokenizer.json"),
+        (lambda f: (f / "tokenizer.json").write_bytes(b"\xff\x00"), "tokenizer.json"),
         (lambda f: (f / "canaries.jsonl").write_text(""), "canaries.jsonl is empty"),
         (
             lambda f: (f / "canaries.jsonl").write_text('{"id": "a", "text": "b", "scores": {}}'),
@@ -148,6 +152,12 @@ def poison(tensors: dict[str, torch.Tensor]) -> None:
         (
             lambda f: edit_json(
                 f / "student.json", base={"name": "package:nope_x", "revision": "1"}
+            ),
+            "pip install",
+        ),
+        (
+            lambda f: edit_json(
+                f / "student.json", base={"name": "package:nope_x.y", "revision": "1"}
             ),
             "pip install",
         ),
@@ -167,6 +177,28 @@ def test_a_damaged_folder_is_refused_with_what_is_wrong(
 
     with pytest.raises(StudentInvalid, match=complaint):
         load_student(uplifting, copied)
+
+
+@pytest.mark.parametrize("scores", [[], {"agency": "5"}, {"agency": float("nan")}])
+def test_canaries_without_true_scores_are_refused(
+    copied: Path, uplifting: Filter, scores: object
+) -> None:
+    """A list, texts, what is no number."""
+    names = uplifting.definition.dimension_names
+    scores = dict.fromkeys(names, scores["agency"]) if isinstance(scores, dict) else scores
+    line = json.dumps({"id": "a", "text": "b", "scores": scores})
+    (copied / "canaries.jsonl").write_text(line)
+
+    with pytest.raises(StudentInvalid, match=r"canaries\.jsonl: scores"):
+        load_student(uplifting, copied)
+
+
+def test_canaries_are_split_at_line_feeds_only(copied: Path, uplifting: Filter) -> None:
+    """A Unicode line separator is part of an id."""
+    path = copied / "canaries.jsonl"
+    path.write_text(path.read_text().replace("canary-0", "canary\u2028zero"))
+
+    assert load_student(uplifting, copied).canaries[0].id == "canary\u2028zero"
 
 
 def test_another_filters_student_is_refused(tiny_student: Path, sustainability: Filter) -> None:

@@ -146,7 +146,12 @@ def test_and_is_not_hashed_like_or(
         ("limit = 3.0", "limit = 30", "less than or equal to 10"),
         ("'\\bcac 40\\b'", "'(?=x)'", "pattern"),
         ('when = "score >= 7"', 'when = {name = "score", op = "==", limit = 7.0}', "when"),
-        ('name = "wonder"', 'name = "average"', "average"),
+        ('when = "score >= 7"', "when = {parts = []}", "a condition is a string"),
+        *(
+            ('name = "wonder"', f'name = "{name}"', f"{name} cannot name a dimension")
+            for name in ("average", "score", "scores", "and", "or", "not", "caps", "content_rules")
+        ),
+        ("version = 4", "version = 4\nx = " + "[" * 20_000, "filter.toml"),
         ("version = 4", "version = 5", "calls itself"),
         ("[[gates]]", "[[gates", "filter.toml"),
     ],
@@ -158,4 +163,26 @@ def test_a_broken_filter_is_refused_with_the_reason(
     folder = edited("uplifting/v4", lambda text: text.replace(old, new, 1))
 
     with pytest.raises(FilterInvalid, match=complaint):
+        load_folder(folder)
+
+
+def test_patterns_that_are_too_large_together_are_refused(
+    edited: Callable[[str, Edit], Path],
+) -> None:
+    """Each alone RE2 would take."""
+    huge = ", ".join(rf"'\pL{{1000}}x{number}'" for number in range(60))
+    folder = edited("uplifting/v4", lambda text: text.replace(r"'\bcac 40\b'", huge, 1))
+
+    with pytest.raises(
+        FilterInvalid, match=r"filter\.toml: the \d+ patterns .* too large together"
+    ):
+        load_folder(folder)
+
+
+def test_a_prompt_that_is_not_utf_8_is_named_itself(edited: Callable[[str, Edit], Path]) -> None:
+    """Not the filter.toml beside it."""
+    folder = edited("uplifting/v4", lambda text: text)
+    (folder / "prompt.md").write_bytes(b"Score \xff")
+
+    with pytest.raises(FilterInvalid, match=r"prompt\.md: .*utf-8"):
         load_folder(folder)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.training.conftest import label_row
-from training.errors import LabelsRefused
+from training.errors import LabelsRefused, RecipeInvalid, RunInvalid
 from training.prepare import prepare
-from training.recipe import Recipe
+from training.recipe import Recipe, read_recipe
 from training.run import Run
 from worker.rules.catalogue import load
 
@@ -140,6 +140,43 @@ def test_too_many_bad_rows_are_refused(recipe: Make, tmp_path: Path) -> None:
     with pytest.raises(LabelsRefused, match="3 of 53 rows are bad"):
         prepare(recipe(), [path], tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_row_nested_too_deep_is_a_bad_row(recipe: Make, tmp_path: Path) -> None:
+    """As it is a dead letter of the worker's."""
+    path = write(tmp_path / "l.jsonl", [*rows(150), "[" * 2_000])
+
+    run, _ = prepare(recipe(), [path], tmp_path / "runs")
+
+    assert run.facts["data"]["bad_rows_listed"][0]["reason"] == "nested more than 100 deep"
+
+
+def test_runs_that_cannot_lie_where_they_should_are_refused(
+    recipe: Make, labels: Path, tmp_path: Path
+) -> None:
+    """In a file, or below one."""
+    for runs in (labels, Path("/dev/null/runs")):
+        with pytest.raises(RunInvalid, match="cannot make the folder"):
+            prepare(recipe(), [labels], runs)
+
+
+def test_a_similarity_that_cannot_be_told_is_refused(
+    recipe: Make, labels: Path, tmp_path: Path
+) -> None:
+    """0.98 is the highest that works."""
+    prepare(recipe(labels__near_duplicate_similarity=0.98), [labels], tmp_path / "runs")
+
+    with pytest.raises(ValueError, match=r"less than or equal to 0\.98"):
+        recipe(labels__near_duplicate_similarity=0.99)
+
+
+def test_a_recipe_nested_without_end_is_refused(tmp_path: Path) -> None:
+    """With its name."""
+    file = tmp_path / "recipe.toml"
+    file.write_text("x = " + "[" * 20_000)
+
+    with pytest.raises(RecipeInvalid, match=r"recipe\.toml"):
+        read_recipe(file)
 
 
 def test_labels_of_several_oracles_never_mix_unasked(recipe: Make, tmp_path: Path) -> None:
