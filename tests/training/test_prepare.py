@@ -151,9 +151,7 @@ def test_a_row_nested_too_deep_is_a_bad_row(recipe: Make, tmp_path: Path) -> Non
     assert run.facts["data"]["bad_rows_listed"][0]["reason"] == "nested more than 100 deep"
 
 
-def test_runs_that_cannot_lie_where_they_should_are_refused(
-    recipe: Make, labels: Path, tmp_path: Path
-) -> None:
+def test_runs_that_cannot_lie_where_they_should_are_refused(recipe: Make, labels: Path) -> None:
     """In a file, or below one."""
     for runs in (labels, Path("/dev/null/runs")):
         with pytest.raises(RunInvalid, match="cannot make the folder"):
