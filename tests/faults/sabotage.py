@@ -152,7 +152,7 @@ def one_id_for_all() -> None:
 
 DEFECTS = {
     "position": Defect(
-        commit_what_was_taken, FAULTS + "test_three_workers_one_killed_in_mid_stream_and_restarted"
+        commit_what_was_taken, REBALANCES + "test_what_is_still_being_scored_is_not_committed"
     ),
     "old-work": Defect(
         keep_old_work,

@@ -87,6 +87,16 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
     scene.ledger.assert_exactly_once()
 
 
+def test_what_is_still_being_scored_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition leaves with it: its next owner has to find it."""
+    monkeypatch.setattr("worker.pipeline.REVOKE_SECONDS", 0.05)
+    scene = Scene([assigned(0), records((0, 0), (0, 1)), revoked(0)], is_held=True)
+    scene.run(monkeypatch)
+
+    assert scene.ledger.offsets == {}
+    scene.ledger.assert_exactly_once()
+
+
 def test_what_is_in_flight_at_the_end_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM drains: what has been taken is published and committed."""
     scene = Scene([assigned(0), records((0, 0), (0, 1))])
