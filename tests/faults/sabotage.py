@@ -89,7 +89,6 @@ def commit_after_a_loss() -> None:
 
 def skip_what_is_too_much() -> None:
     """The limit drops the record and stops behind it."""
-    from worker.limits import Limits
     from worker.outbox import Outbox
 
     put = Outbox.put
@@ -99,7 +98,6 @@ def skip_what_is_too_much() -> None:
         return put(self, row, place)
 
     Outbox.put = dropping  # type: ignore[method-assign]
-    assert Limits
 
 
 def search_one_by_one() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from worker.errors import BrokerUnavailable
 from worker.kafka.client import Cluster, Partition, make_consumer, topic_partition
 from worker.kafka.reader import CALL_SECONDS, end_of, partitions_of, patiently
 
@@ -42,7 +43,8 @@ class Backfill:
     def seed(self) -> None:
         """Let a new group begin at the start; one that has begun goes on where it is.
 
-        All partitions at once, so that a group has either all of them or none.
+        All partitions at once, so that a group has either all of them or none. Raises
+        BrokerUnavailable.
         """
         if any(offset >= 0 for offset in patiently(self._committed).values()):
             return
@@ -50,22 +52,20 @@ class Backfill:
         try:
             self._consumer.commit(offsets=starts, asynchronous=False)
         except KafkaException as failure:
-            if failure.args[0].code() not in _HAS_MEMBERS:  # who have been through here
-                raise
+            error = failure.args[0]
+            if error.code() not in _HAS_MEMBERS:  # who have been through here
+                raise BrokerUnavailable(f"the backfill cannot begin: {error.str()}") from None
 
     def is_done(self) -> bool:
         """Whether the whole group is. Asks the broker, once a second."""
         if not self._is_done and time.monotonic() - self._asked_at > ASK_SECONDS:
+            self._asked_at = time.monotonic()
             try:
                 committed = self._committed()
             except KafkaException:
                 return False
-            self._asked_at = time.monotonic()
             self._is_done = all(committed[item] >= end for item, end in self.ends.items())
         return self._is_done
-
-    def close(self) -> None:
-        self._consumer.close()
 
     def _committed(self) -> dict[Partition, int]:
         asked = [topic_partition(item, _NONE) for item in self.starts]
