@@ -86,8 +86,10 @@ class Worker:
         self._failures_in_a_row = 0
 
     def run(self, should_stop: Callable[[], bool]) -> None:
-        """Work until told to stop, then drain. Raises Fatal when the process has to end."""
-        self._publisher.connect()
+        """Work until told to stop, then drain; the publisher is connected.
+
+        Raises Fatal when the process has to end.
+        """
         self._intake.subscribe(self)
         try:
             while not should_stop():

@@ -240,6 +240,7 @@ class Scene:
         identity = assemble.StudentIdentity(load("uplifting"), "sha256:" + "0" * 64)
         path = assemble.scoring_path(settings, [identity], self.scorer)
         publisher = Publisher(lambda _: self.producer, lambda: None)
+        publisher.connect()
         limits = Limits(1, 1_000, self.dead_letter_run)
         outbox = Outbox(publisher, limits, Writer("d", "g", "0"), assemble.utc_now)
         policy = Policy(128, 2, 3_600, 1_000_000, 5)  # commits only when told to leave something

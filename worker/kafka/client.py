@@ -7,6 +7,8 @@ The user's librdkafka options come over ours in every client, except what exactl
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,11 +25,10 @@ Partition = tuple[str, int]
 TRANSACTION_TIMEOUT_SECONDS: Final = 30
 """At 10 s a broker that stalls for 18 s fences healthy workers."""
 OPERATION_SECONDS: Final = 10
-"""For one call of the transaction API; send_offsets_to_transaction takes up to twice that."""
+"""For one call of the transaction API."""
+SAME_NEWS_SECONDS: Final = 10.0
 
 _log = logging.getLogger("newsieve.kafka")
-# A new cluster says so for a second, and librdkafka tries again: no news for anybody.
-_log.addFilter(lambda line: "Coordinator load in progress: retrying" not in line.getMessage())
 
 _COMMON: Final[Config] = {
     "client.id": "newsieve",
@@ -83,6 +84,34 @@ _PRODUCER_ONLY: Final = (
 )  # fmt: skip
 
 
+class _OldNews(logging.Filter):
+    """While a broker is away librdkafka says the same hundreds of times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if "Coordinator load in progress: retrying" in text:  # a new cluster's first second
+            return False
+        kind = _NUMBERS.sub("", text)
+        now = time.monotonic()
+        self._said_at = {k: at for k, at in self._said_at.items() if now - at < SAME_NEWS_SECONDS}
+        is_new = kind not in self._said_at
+        if is_new:
+            self._said_at[kind] = now
+        return is_new
+
+
+_NUMBERS: Final = re.compile(r"\d+")
+_log.addFilter(_OldNews())
+
+# Were it shorter than an operation, librdkafka would send the end of a transaction again, and the
+# first, arriving late, could end the next transaction. Its default is transaction.timeout.ms.
+_NOT_A_PRODUCERS: Final = ("socket.timeout.",)
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """Where the broker is, and the user's librdkafka options."""
@@ -98,7 +127,8 @@ class Cluster:
         return config
 
     def producer(self, ours: Mapping[str, Any] | None = None) -> Config:
-        return self._config(_PRODUCER, ours, _CONSUMER_ONLY)
+        """A producer, configured as a consumer is."""
+        return self._config(_PRODUCER, ours, (*_CONSUMER_ONLY, *_NOT_A_PRODUCERS))
 
     def admin(self) -> Config:
         return self._config({}, None, (*_CONSUMER_ONLY, *_PRODUCER_ONLY))

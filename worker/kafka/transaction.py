@@ -28,6 +28,7 @@ from worker.errors import (
     TopicsWrong,
     Transient,
 )
+from worker.kafka.bounded import Caller, CallHung
 from worker.kafka.client import OPERATION_SECONDS, Config, Partition, topic_partition
 
 CONNECT_SECONDS: Final = 60
@@ -75,12 +76,13 @@ class Publisher:
         self._max_message_bytes = max_message_bytes
         self._heartbeat = heartbeat
         self._producer: Producer | None = None
+        self._calls = Caller()
         self._is_open = False
         self._replaced_at: list[float] = []
         self._refusal: str | None = None
 
     def connect(self) -> None:
-        """Become the one producer of the transactional id; whatever it left open is aborted.
+        """Become the transactional id's one producer; what an earlier one left open is aborted.
 
         Raises Fenced, TopicsWrong, or BrokerLost after CONNECT_SECONDS.
         """
@@ -88,8 +90,10 @@ class Publisher:
         deadline = time.monotonic() + CONNECT_SECONDS
         while True:
             try:
-                self._producer.init_transactions(OPERATION_SECONDS)
+                self._calls.call(self._producer.init_transactions, OPERATION_SECONDS)
                 return
+            except CallHung as hung:
+                raise BrokerLost(f"the transaction coordinator: {hung}") from None
             except KafkaException as failure:
                 error = _error(failure)
                 if error.code() in _REFUSED_CODES | {KafkaError.INVALID_TRANSACTION_TIMEOUT}:
@@ -183,8 +187,8 @@ class Publisher:
     def leave(self) -> None:
         """On the way out: end what is open, so that readers need not wait for its time-out."""
         if self._is_open and self._producer is not None:
-            with contextlib.suppress(KafkaException, SystemError):
-                self._producer.abort_transaction(LEAVE_SECONDS)
+            with contextlib.suppress(KafkaException, SystemError, CallHung):
+                self._calls.call(self._producer.abort_transaction, LEAVE_SECONDS)
             self._is_open = False
 
     def _open(self) -> Producer:
@@ -209,8 +213,10 @@ class Publisher:
         deadline = time.monotonic() + OPERATION_SECONDS
         while True:
             try:
-                operation(max(deadline - time.monotonic(), 0.1))
+                self._calls.call(operation, max(deadline - time.monotonic(), 0.1))
                 return None
+            except CallHung as hung:
+                self._replace(str(hung))
             except (KafkaException, SystemError) as failure:
                 error = _error(failure)
                 if error.code() in _FENCED_CODES:
@@ -239,11 +245,16 @@ class Publisher:
                 f"last: {reason}"
             )
         if self._producer is not None:
-            self._producer.purge()
+            with contextlib.suppress(CallHung):
+                self._calls.call(self._purge, LEAVE_SECONDS)
         self._producer, self._is_open = None, False
         self.connect()
         self._raise_refusal()
         raise OutcomeUnknown(reason)
+
+    def _purge(self, _: float) -> None:
+        if self._producer is not None:
+            self._producer.purge()
 
     def _raise_refusal(self) -> None:
         """Raise TopicsWrong if the broker refused something since the last commit."""
