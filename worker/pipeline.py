@@ -204,7 +204,7 @@ class Worker:
         except OutcomeUnknown as failure:
             self._back_off(f"outcome unknown: {failure}")
             self._forget_uncommitted()
-            self._intake.rewind_to_committed(self._observer.heartbeat)
+            self._intake.rewind_to_committed()
 
     def _back_off(self, reason: str) -> None:
         """The first time at once, then longer and longer: the world needs time."""

@@ -41,7 +41,9 @@ _CONSUMER: Final[Config] = {
     "enable.auto.offset.store": False,
     # Also for plain input: it makes offset fetches wait for transactions that are pending.
     "isolation.level": "read_committed",
-    "auto.offset.reset": "earliest",
+    # Who has no offset, or one that is gone, is told so: see Intake. `earliest` would score a
+    # truncated partition again.
+    "auto.offset.reset": "error",
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": 6_000,  # a killed worker's partitions move after this
     "heartbeat.interval.ms": 2_000,

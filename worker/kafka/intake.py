@@ -1,6 +1,6 @@
 """The consuming side: records in, with the epoch they were taken in; rebalances; going back.
 
-Owner thread only. A rebalance is served inside `take`: before partitions are given up, `on_revoke`
+Owner thread only. A rebalance is served inside `take`: before partitions are given up, the listener
 may publish and commit what is finished.
 """
 
@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import logging
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    OFFSET_STORED,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from worker.codec.decode import RawRecord
-from worker.errors import ConsumerFailed, NeedsRestart, TopicsWrong
+from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong
 from worker.kafka.client import Config, Partition, make_consumer, topic_partition
+from worker.kafka.inquiry import Inquiry
 from worker.kafka.messages import raw_record
 from worker.kafka.offsets import Offsets
 
-COMMITTED_SECONDS: Final = 8
-COMMITTED_TRIES: Final = 4
+SILENCE_SECONDS: Final = 20.0  # a topic that is gone says nothing: ask
 _METADATA_MAGIC: Final = b":"
 _REFUSED_CODES: Final = frozenset(
     {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
@@ -55,13 +63,21 @@ class Intake:
     """A member of the consumer group. With `ends` it takes nothing from those offsets on."""
 
     def __init__(
-        self, config: Config, topic: str, ends: Mapping[Partition, int] | None = None
+        self,
+        config: Config,
+        topic: str,
+        inquiry: Inquiry,
+        expired: Callable[[int], None],
+        ends: Mapping[Partition, int] | None = None,
     ) -> None:
+        """`expired` hears of records that retention took before we could."""
         self.offsets = Offsets()
         self._ends = ends or {}
         self._ended: dict[Partition, int] = {}  # in which epoch the end was reached
         self.is_member = False  # read by other threads
-        self._config = config
+        self._inquiry = inquiry
+        self._expired = expired
+        self._heard_at = time.monotonic()
         self._topic = topic
         self._consumer: Consumer = make_consumer(config)
         self._listener: RebalanceListener | None = None
@@ -78,18 +94,23 @@ class Intake:
     def take(self, count: int, seconds: float) -> list[Taken]:
         """Up to `count` records, waiting at most so long for all of them.
 
-        Serves rebalances. Raises ConsumerFailed or TopicsWrong.
+        Serves rebalances. Raises ConsumerFailed, TopicsWrong or OffsetsWrong.
         """
         try:
             messages = self._consumer.consume(count, seconds)
         except KafkaException as failure:
             raise ConsumerFailed(f"consume: {failure.args[0]}") from None
-        taken = []
+        self._ask_after_silence(is_heard=bool(messages))
+        taken: list[Taken] = []
+        astray: list[Partition] = []
         for message in messages:
             error = message.error()
             partition = (message.topic(), message.partition())
             if self._ends and self._is_beyond(partition, message.offset()):
                 taken += self._end(partition)
+                continue
+            if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
+                astray.append(partition)
                 continue
             if error is not None:
                 self._judge(error)
@@ -98,7 +119,42 @@ class Intake:
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
+        if astray:
+            self._find_the_way(astray)
         return taken
+
+    def _ask_after_silence(self, *, is_heard: bool) -> None:
+        now = time.monotonic()
+        if is_heard:
+            self._heard_at = now
+        elif now - self._heard_at > SILENCE_SECONDS:
+            self._heard_at = now
+            self._inquiry.require_topics()
+
+    def _find_the_way(self, partitions: list[Partition]) -> None:
+        """Partitions have no record at the offset where we are, or we are nowhere yet.
+
+        A new group begins at the beginning. What retention took is lost, and said. An offset beyond
+        the end is somebody's to decide on: the topic was truncated, or is another of that name, and
+        beginning again would score its records a second time. Raises OffsetsWrong.
+        """
+        for partition, extent in self._inquiry.extents(partitions).items():
+            at = self.offsets.resume_of(partition)
+            at = extent.committed if at is None else at
+            if at is not None and at > extent.high and extent.committed is not None:
+                raise OffsetsWrong(
+                    f"the group's offset {at} is beyond the end, {extent.high}, of partition "
+                    f"{partition[1]} of {partition[0]}: it was truncated, or made anew. Set the "
+                    "group's offset with kafka-consumer-groups.sh --reset-offsets to where scoring "
+                    "should go on, and start again"
+                )
+            if at is not None and at < extent.low:
+                _log.error("records.expired partition %d: %d", partition[1], extent.low - at)
+                self._expired(extent.low - at)
+            is_within = at is not None and extent.low <= at <= extent.high
+            begin = at if at is not None and is_within else extent.low
+            self.offsets.resume_at({partition: begin})
+            self._go_to(partition, begin)
 
     def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
         end = self._ends.get(partition)
@@ -117,13 +173,17 @@ class Intake:
     def rewind(self) -> None:
         """Go back to the first record whose outcome is not committed. Raises ConsumerFailed."""
         for partition, offset in self.offsets.rewind().items():
-            self._seek(partition, offset)
+            self._go_to(partition, offset)
 
-    def rewind_to_committed(self, heartbeat: Callable[[], None]) -> None:
-        """Go back to what the broker has committed. Raises ConsumerFailed when it will not say."""
+    def rewind_to_committed(self) -> None:
+        """Go back to what the broker has committed.
+
+        Raises ConsumerFailed when it will not say, TopicsWrong when a topic is no longer there.
+        """
+        self._inquiry.require_topics()
         owned = self.offsets.owned()
         if owned:
-            self.offsets.resume_at(self._committed(owned, heartbeat))
+            self.offsets.resume_at(self._inquiry.committed(owned))
         self.rewind()
 
     def group_metadata(self) -> bytes | None:
@@ -177,34 +237,29 @@ class Intake:
             return
         _log.warning("consumer.error %s", error)
 
-    def _seek(self, partition: Partition, offset: int) -> None:
+    def _go_to(self, partition: Partition, offset: int) -> None:
+        place = topic_partition(partition, offset)
         try:
-            self._consumer.seek(topic_partition(partition, offset))
-        except KafkaException as failure:
-            raise ConsumerFailed(f"seek {partition}: {failure.args[0]}") from None
-
-    def _committed(
-        self, partitions: list[Partition], heartbeat: Callable[[], None]
-    ) -> dict[Partition, int]:
-        """Asked through a consumer of its own: the member's can hang behind a pending join."""
-        wanted = [topic_partition(partition, OFFSET_INVALID) for partition in partitions]
-        asking = {key: value for key, value in self._config.items() if key != "group.instance.id"}
-        for _ in range(COMMITTED_TRIES):
-            heartbeat()
-            consumer = make_consumer(asking)
+            self._consumer.seek(place)
+        except KafkaException:  # not while it fetches nothing, as behind the end: assign it anew
             try:
-                found = consumer.committed(wanted, timeout=COMMITTED_SECONDS)
-                if all(item.error is None for item in found):
-                    return {(f.topic, f.partition): f.offset for f in found if f.offset >= 0}
+                self._assign_anew(place)
             except KafkaException as failure:
-                _log.warning("committed.failed %s", failure.args[0])
-            finally:
-                consumer.close()
-        raise _cannot_ask()
+                raise ConsumerFailed(f"go to {partition}, {offset}: {failure.args[0]}") from None
 
-
-def _cannot_ask() -> NeedsRestart:
-    return ConsumerFailed("the broker does not say what is committed: restart and ask again")
+    def _assign_anew(self, place: TopicPartition) -> None:
+        """Keep the others where they are."""
+        try:
+            self._consumer.incremental_unassign([place])
+            self._consumer.incremental_assign([place])
+        except KafkaException:  # a user's eager assignor takes all or nothing
+            resumes = {item: self.offsets.resume_of(item) for item in self.offsets.owned()}
+            self._consumer.assign(
+                [
+                    topic_partition(item, OFFSET_STORED if at is None else at)
+                    for item, at in resumes.items()
+                ]
+            )
 
 
 def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:

@@ -40,7 +40,8 @@ class Reader:
 
     def __init__(self, cluster: Cluster, topics: Sequence[str]) -> None:
         """Raises BrokerUnavailable or TopicsWrong."""
-        self._consumer = make_consumer(cluster.consumer(GROUP, {"enable.partition.eof": True}))
+        ours = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+        self._consumer = make_consumer(cluster.consumer(GROUP, ours))
         self.ends = {item: end for topic in topics for item, end in self._ends(topic).items()}
         self.unread = set(self.ends)
 
