@@ -129,7 +129,7 @@ class Intake:
             self._heard_at = now
         elif now - self._heard_at > SILENCE_SECONDS:
             self._heard_at = now
-            self._inquiry.require_topics()
+            self.require_topics()
 
     def _find_the_way(self, partitions: list[Partition]) -> None:
         """Partitions have no record at the offset where we are, or we are nowhere yet.
@@ -180,11 +180,15 @@ class Intake:
 
         Raises ConsumerFailed when it will not say, TopicsWrong when a topic is no longer there.
         """
-        self._inquiry.require_topics()
+        self.require_topics()
         owned = self.offsets.owned()
         if owned:
             self.offsets.resume_at(self._inquiry.committed(owned))
         self.rewind()
+
+    def require_topics(self) -> None:
+        """Raise TopicsWrong when a topic is no longer there."""
+        self._inquiry.require_topics()
 
     def group_metadata(self) -> bytes | None:
         """What fences a commit. None while we are no member: Kafka would accept that, unfenced."""
