@@ -6,6 +6,7 @@ may publish and commit what is finished.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import struct
 import time
@@ -23,11 +24,14 @@ from confluent_kafka import (
 
 from worker.codec.decode import RawRecord
 from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong
+from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import Config, Partition, make_consumer, topic_partition
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.messages import raw_record
 from worker.kafka.offsets import Offsets
 
+RENEWALS_PER_MINUTE: Final = 3
+CLOSE_SECONDS: Final = 5
 SILENCE_SECONDS: Final = 20.0  # a topic that is gone says nothing: ask
 _METADATA_MAGIC: Final = b":"
 _REFUSED_CODES: Final = frozenset(
@@ -79,10 +83,13 @@ class Intake:
         self._expired = expired
         self._heard_at = time.monotonic()
         self._topic = topic
+        self._config = config
         self._consumer: Consumer = make_consumer(config)
+        self._renewals = PerMinute(RENEWALS_PER_MINUTE)
         self._listener: RebalanceListener | None = None
 
     def subscribe(self, listener: RebalanceListener) -> None:
+        """Join the group; rebalances are the listener's business, too."""
         self._listener = listener
         self._consumer.subscribe(
             [self._topic],
@@ -96,6 +103,13 @@ class Intake:
 
         Serves rebalances. Raises ConsumerFailed, TopicsWrong or OffsetsWrong.
         """
+        try:
+            return self._take(count, seconds)
+        except ConsumerFailed as failure:
+            self._renew(failure)
+            return []
+
+    def _take(self, count: int, seconds: float) -> list[Taken]:
         try:
             messages = self._consumer.consume(count, seconds)
         except KafkaException as failure:
@@ -122,6 +136,23 @@ class Intake:
         if astray:
             self._find_the_way(astray)
         return taken
+
+    def _renew(self, failure: ConsumerFailed) -> None:
+        """Join the group as somebody new.
+
+        After a broker's kill -9 live static members are fenced, with nobody there to fence them.
+        If there is somebody, they have our transactional id, too, and our next transaction fails.
+        Raises the failure when that does not help.
+        """
+        if not self._renewals.may():
+            raise failure
+        _log.warning("consumer.renewed %s", failure)
+        former, self._consumer = self._consumer, make_consumer(self._config)
+        self._lose(self.offsets.owned())
+        with contextlib.suppress(CallHung):
+            Caller().call(lambda _: former.close(), CLOSE_SECONDS)
+        if self._listener is not None:
+            self.subscribe(self._listener)
 
     def _ask_after_silence(self, *, is_heard: bool) -> None:
         now = time.monotonic()
@@ -212,23 +243,31 @@ class Intake:
         """Leave the group."""
         self._consumer.close()
 
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, member: Consumer, partitions: list[TopicPartition]) -> None:
+        if member is not self._consumer:  # a former one
+            return
         self.is_member = True
         self.offsets.assign(_names(partitions))
         _log.info("partitions.assigned %s", _numbers(partitions))
 
-    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, member: Consumer, partitions: list[TopicPartition]) -> None:
+        if member is not self._consumer:
+            return
         if self._listener is not None:
             self._listener.before_revoke(_names(partitions))
         self.offsets.revoke(_names(partitions))
         _log.info("partitions.revoked %s", _numbers(partitions))
 
-    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, member: Consumer, partitions: list[TopicPartition]) -> None:
+        if member is self._consumer:
+            self._lose(_names(partitions))
+
+    def _lose(self, partitions: list[Partition]) -> None:
         if self._listener is not None:
             self._listener.after_loss()
         self.is_member = False
-        self.offsets.revoke(_names(partitions))
-        _log.warning("partitions.lost %s", _numbers(partitions))
+        self.offsets.revoke(partitions)
+        _log.warning("partitions.lost %s", [number for _, number in partitions])
 
     def _judge(self, error: KafkaError) -> None:
         # .fatal() is False for the bare _FATAL that later calls give; testing only the first

@@ -28,13 +28,12 @@ from worker.errors import (
     TopicsWrong,
     Transient,
 )
-from worker.kafka.bounded import Caller, CallHung
+from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import OPERATION_SECONDS, Config, Partition, topic_partition
 
 CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
 RECREATIONS_PER_MINUTE: Final = 5
-A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
 QUEUE_POLL_SECONDS: Final = 0.05
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
@@ -78,7 +77,7 @@ class Publisher:
         self._producer: Producer | None = None
         self._calls = Caller()
         self._is_open = False
-        self._replaced_at: list[float] = []
+        self._recreations = PerMinute(RECREATIONS_PER_MINUTE)
         self._refusal: str | None = None
 
     def connect(self) -> None:
@@ -237,11 +236,9 @@ class Publisher:
 
     def _replace(self, reason: str) -> NoReturn:
         """A late answer to the old producer's call must not reach a later transaction."""
-        now = time.monotonic()
-        self._replaced_at = [at for at in self._replaced_at if now - at < A_MINUTE] + [now]
-        if len(self._replaced_at) > RECREATIONS_PER_MINUTE:
+        if not self._recreations.may():
             raise TooManyRecreations(
-                f"the producer was replaced {RECREATIONS_PER_MINUTE} times within a minute; "
+                f"the producer was replaced {self._recreations.times} times within a minute; "
                 f"last: {reason}"
             )
         if self._producer is not None:

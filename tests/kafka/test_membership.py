@@ -1,17 +1,18 @@
-"""Where a worker goes on when the group's offset leads nowhere, on a real broker."""
+"""Where a worker goes on when its offset leads nowhere, or its membership is gone: a real broker."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from worker.errors import OffsetsWrong, TopicsWrong
+from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong
 from worker.kafka import intake as intake_module
 from worker.kafka.broker import Broker
 from worker.kafka.client import Cluster, Partition
@@ -26,9 +27,12 @@ TAKE_SECONDS = 20
 class Unworried:
     """A listener with nothing in flight."""
 
+    losses = 0
+
     def before_revoke(self, partitions: Sequence[Partition]) -> None: ...
 
-    def after_loss(self) -> None: ...
+    def after_loss(self) -> None:
+        self.losses += 1
 
 
 @dataclass
@@ -39,6 +43,7 @@ class Topic:
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     expired: list[int] = field(default_factory=list)
+    listener: Unworried = field(default_factory=Unworried)
 
     def __post_init__(self) -> None:
         self.admin = AdminClient({"bootstrap.servers": self.servers})
@@ -66,11 +71,11 @@ class Topic:
         for done in self.admin.delete_records(places).values():
             done.result(20)
 
-    def intake(self) -> Intake:
-        config = Cluster(self.servers, self.options).consumer(self.name)
+    def intake(self, ours: dict[str, Any] | None = None) -> Intake:
+        config = Cluster(self.servers, self.options).consumer(self.name, ours)
         inquiry = Inquiry(config, [self.name], lambda: None)
         intake = Intake(config, self.name, inquiry, self.expired.append)
-        intake.subscribe(Unworried())
+        intake.subscribe(self.listener)
         return intake
 
     def take(self, count: int) -> dict[int, list[int]]:
@@ -152,3 +157,44 @@ def test_a_topic_that_is_gone_is_noticed(topic: Topic, monkeypatch: pytest.Monke
     with pytest.raises(TopicsWrong, match=f"no longer there: {topic.name}"):
         go_on()
     intake.close()
+
+
+def test_a_member_that_was_fenced_for_nothing_joins_again(topic: Topic) -> None:
+    """As static members are after a broker's kill -9. What it had in flight is void."""
+    static = {"group.instance.id": "a"}
+    intake = topic.intake(static)
+    while not intake.take(500, 0.1):
+        pass
+    double = Consumer(Cluster(topic.servers, {}).consumer(topic.name, static))
+    double.subscribe([topic.name])
+    while not double.assignment():
+        double.poll(0.1)
+
+    while not topic.listener.losses:
+        assert intake.take(500, 0.1) == []
+    double.close()
+    while not (taken := intake.take(500, 0.1)):
+        pass
+
+    assert intake.is_member and taken[0].offset == 0
+    intake.close()
+
+
+def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
+    """Something is wrong that a new member does not mend."""
+    intake = topic.intake()
+    failing = 0
+
+    def fail(*_: object) -> None:
+        nonlocal failing
+        failing += 1
+        raise KafkaException(KafkaError(KafkaError._FATAL, "scripted"))
+
+    def go_on() -> None:
+        while True:
+            intake._consumer = SimpleNamespace(consume=fail, close=lambda: None)
+            intake.take(500, 0.1)
+
+    with pytest.raises(ConsumerFailed, match="scripted"):
+        go_on()
+    assert failing == intake_module.RENEWALS_PER_MINUTE + 1
