@@ -1,4 +1,4 @@
-"""Where a worker goes on when its offset leads nowhere, or its membership is gone: a real broker."""
+"""Where a worker goes on when its offset leads nowhere, or its membership is gone. Real broker."""
 
 from __future__ import annotations
 

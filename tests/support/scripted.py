@@ -164,6 +164,10 @@ class LedgerProducer:
         self.failing: dict[str, KafkaError] = {}
         self.init_error: KafkaError | None = None
         self.is_open = False
+        self.complaints: list[KafkaError] = []
+
+    def poll(self, _: float) -> int:
+        return 0
 
     def __len__(self) -> int:
         return 0

@@ -15,7 +15,13 @@ from typing import Final, NamedTuple, TypeVar
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from worker.errors import ConsumerFailed, TopicsWrong
-from worker.kafka.client import Config, Partition, make_consumer, topic_partition
+from worker.kafka.client import (
+    Config,
+    Partition,
+    complaint_of,
+    make_consumer,
+    topic_partition,
+)
 
 ANSWER_SECONDS: Final = 8
 TRIES: Final = 4
@@ -75,15 +81,19 @@ class Inquiry:
         return self._patiently(ask)
 
     def require_topics(self) -> None:
-        """Raise TopicsWrong when a topic stays away; a broker that does not answer is no news."""
+        """Raise TopicsWrong when a topic stays away; a broker that does not answer is no news.
+
+        Raises AccessDenied when it does not trust us any more.
+        """
         missing: list[str] = []
         for _ in range(TRIES):
             self._heartbeat()
-            try:
-                with self._consumer() as consumer:
+            with self._consumer() as consumer:
+                try:
                     missing = [topic for topic in self._topics if not _exists(consumer, topic)]
-            except KafkaException:
-                return
+                except KafkaException:
+                    complaint_of(consumer)
+                    return
             if not missing:
                 return
             time.sleep(BETWEEN_SECONDS)

@@ -29,7 +29,13 @@ from worker.errors import (
     Transient,
 )
 from worker.kafka.bounded import Caller, CallHung, PerMinute
-from worker.kafka.client import OPERATION_SECONDS, Config, Partition, topic_partition
+from worker.kafka.client import (
+    OPERATION_SECONDS,
+    Config,
+    Partition,
+    complaint_of,
+    topic_partition,
+)
 
 CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
@@ -83,7 +89,7 @@ class Publisher:
     def connect(self) -> None:
         """Become the transactional id's one producer; what an earlier one left open is aborted.
 
-        Raises Fenced, TopicsWrong, or BrokerLost after CONNECT_SECONDS.
+        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost after CONNECT_SECONDS.
         """
         self._producer = self._make_producer(self._on_delivery)
         deadline = time.monotonic() + CONNECT_SECONDS
@@ -99,8 +105,9 @@ class Publisher:
                     raise TopicsWrong(f"the broker refuses the transactional id: {error}") from None
                 if not error.retriable():
                     raise Fenced(f"cannot take the transactional id over: {error}") from None
+                reason = complaint_of(self._producer) or error
                 if time.monotonic() > deadline:
-                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {error}") from None
+                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {reason}") from None
                 self._heartbeat()
 
     def require_fit(self, records: list[OutRecord]) -> None:
