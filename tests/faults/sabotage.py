@@ -148,6 +148,16 @@ def one_id_for_all() -> None:
     Cluster.producer = constant  # type: ignore[method-assign]
 
 
+def crash() -> None:
+    """Nobody's error: what the person on call sees is a traceback."""
+    from worker.pipeline import Worker
+
+    def crashing(_: Worker) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    Worker._step = crashing  # type: ignore[method-assign]
+
+
 DEFECTS = {
     "position": Defect(
         commit_what_was_taken, REBALANCES + "test_what_is_still_being_scored_is_not_committed"
