@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from tests.conftest import ON_CI
 from tests.support.articles import raw_records
 from tests.support.cli import Result, newsieve
 from tests.support.secure_broker import Right, SecureBroker, secure_broker
 from tests.support.stream import Stream
 from tests.support.topics import unique_prefix
 from tests.support.workers import ROOT, WorkerProcess
-from worker.errors import BrokerMissing
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
 SAMPLE_ALL = {"sampling__low": 1, "sampling__surfaced": 1}
@@ -26,13 +24,8 @@ SAMPLE_ALL = {"sampling__low": 1, "sampling__surfaced": 1}
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
-    try:
-        with secure_broker(tmp_path_factory.mktemp("secure")) as broker:
-            yield broker
-    except BrokerMissing as error:
-        if ON_CI:
-            raise
-        pytest.skip(str(error))
+    with secure_broker(tmp_path_factory.mktemp("secure")) as broker:
+        yield broker
 
 
 @dataclass
