@@ -119,8 +119,7 @@ def test_a_worker_that_was_away_longer_than_its_session_commits_nothing_late(
 ) -> None:
     """SIGSTOP beyond the session: another takes over, and the sleeper's work is void."""
     stream.produce(raw_records(RECORDS, keys=300))
-    often = {"worker__commit_seconds": 5, "worker__commit_records": 500}  # always something open
-    sleeper = stream.start_worker("a", **often)
+    sleeper = stream.start_worker("a")
     sleeper.wait_until("transaction.committed")
     sleeper.process.send_signal(signal.SIGSTOP)
     other = stream.start_worker("b")

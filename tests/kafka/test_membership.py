@@ -12,12 +12,13 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong
+from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong, Transient
 from worker.kafka import intake as intake_module
 from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster, Partition
+from worker.kafka.client import Cluster, Partition, make_producer
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake, Taken
+from worker.kafka.transaction import Publisher
 
 PARTITIONS = 2
 RECORDS = 100  # in each partition
@@ -198,3 +199,22 @@ def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
     with pytest.raises(ConsumerFailed, match="scripted"):
         go_on()
     assert failing == intake_module.RENEWALS_PER_MINUTE + 1
+
+
+def test_offsets_of_a_former_member_are_refused(topic: Topic) -> None:
+    """A worker that was away does not know yet that it is none: the broker does."""
+    intake = topic.intake()
+    while not intake.take(500, 0.1):
+        pass
+    config = Cluster(topic.servers, {}).producer({"transactional.id": topic.name})
+    publisher = Publisher(
+        lambda on_delivery: make_producer(config | {"on_delivery": on_delivery}), lambda: None
+    )
+    publisher.connect()
+    metadata = intake.group_metadata()
+    assert metadata is not None
+    intake.close()
+
+    with pytest.raises(Transient):
+        publisher.commit({(topic.name, 0): 5}, metadata)
+    assert Inquiry(intake._config, [], lambda: None).committed([(topic.name, 0)]) == {}
