@@ -87,11 +87,20 @@ class DriftState(Written):
 
 
 class ControlDecision(Written):
-    """A decision on `articles.control`. The latest one per scope counts."""
+    """A decision on `articles.control`. The latest one per scope counts.
+
+    Most are an operator's. `dead_letters_replayed` and `oracle_calls_claimed` are programs' own
+    notes of what must not be done, or paid for, twice.
+    """
 
     scope: str = Field(description="The record's key: what the decision is about.")
     decision: Literal[
-        "accept_oracle", "reject_oracle", "rebaseline", "acknowledge", "dead_letters_replayed"
+        "accept_oracle",
+        "reject_oracle",
+        "rebaseline",
+        "acknowledge",
+        "dead_letters_replayed",
+        "oracle_calls_claimed",
     ]
     arguments: dict[str, Any]
     decided_by: str | None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from schemas.article import ArticleIdentity, ArticleWithContent
 from schemas.base import Written
-from schemas.scored import Hash, Probability, Sampling, Score, Timestamp
+from schemas.scored import Hash, KafkaInput, Probability, Sampling, Score, Timestamp
+
+KEY_DIGITS: Final = 12  # of the hash in an oracle key's name: enough to tell prompts apart
 
 OracleInteger = Annotated[int, Field(ge=0, le=10)]
 
@@ -36,25 +39,41 @@ class OracleKey(Written):
 
     provider: str
     model: str = Field(description="As requested.")
-    model_version: str = Field(description="As the provider returned it.")
+    model_version: str = Field(
+        description="As the provider returned it; empty when it returned none."
+    )
     prompt_hash: Hash
     schema_hash: Hash
     thinking: str | None = Field(description="Thinking level, where the model has one.")
     temperature: float | None
 
+    @property
+    def name(self) -> str:
+        """The key as one string, for people and files: the rest of it is in the hash."""
+        rest = f"{self.prompt_hash}\n{self.schema_hash}\n{self.thinking}\n{self.temperature}"
+        digest = hashlib.sha256(rest.encode()).hexdigest()[:KEY_DIGITS]
+        return f"{self.provider}/{self.model}/{self.model_version}/{digest}"
+
 
 class OracleUsage(Written):
-    """What one answer cost."""
+    """What one label cost: all of its calls together."""
 
-    input_tokens: int = Field(ge=0)
-    output_tokens: int = Field(ge=0)
+    input_tokens: int = Field(ge=0, description="An upper bound where the provider gave none.")
+    output_tokens: int = Field(ge=0, description="Thinking included; bounded likewise.")
     cost_usd: float = Field(ge=0)
-    latency_seconds: float = Field(ge=0)
-    attempts: int = Field(ge=1)
+    latency_seconds: float = Field(ge=0, description="Of the last call.")
+    attempts: int = Field(
+        ge=1,
+        description="Calls that were answered, or may have been: all that may have been paid for.",
+    )
 
 
 class OracleScore(Written):
-    """The oracle's label beside the student's scores. Refusals are records too."""
+    """The oracle's label beside the student's scores. Refusals are records too.
+
+    Exactly one per request. `calls_without_record` and `reused` say when a label was, or may have
+    been, paid for twice, or not at all.
+    """
 
     article: ArticleIdentity
     filter: str
@@ -68,11 +87,28 @@ class OracleScore(Written):
     oracle_tier: str | None
     content_type: str | None
     reasoning: str | None
+    key_markers: list[str] | None = Field(description="What in the text decided the scores.")
+    failure: str | None = Field(description="Why there is no label, for people.")
     student_scores: dict[str, Score] | None
     student_tier: str | None
     content_rules: list[str]
     sampling: Sampling
-    effective_pi: Probability = Field(description="After the oracle's hard cap.")
-    usage: OracleUsage | None
+    effective_pi: Probability = Field(
+        description="After the oracle's hard cap: pi, or what the cap left of it. Weights use it."
+    )
+    usage: OracleUsage | None = Field(description="Null when nothing was asked for this record.")
+    calls_without_record: int = Field(
+        ge=0,
+        description="Earlier calls for this request, by an oracle that was killed, whose answers "
+        "were lost: they may have been paid for, too.",
+    )
+    reused: bool = Field(
+        description="The label is an earlier record's, of the same text by the same oracle."
+    )
+    fingerprint: str | None = Field(
+        description="The provider's, of its own configuration. No part of the key: fleets run "
+        "several at once."
+    )
     answer_hash: Hash | None = Field(description="Of the raw answer.")
+    input: KafkaInput = Field(description="Where the request stood.")
     labelled_at: Timestamp

@@ -54,7 +54,7 @@ KINDS: Final = (
     TopicKind(CANARIES, "filter", CanaryReport, ("worker",)),
     TopicKind(DRIFT_ALERTS, "fingerprint", DriftAlert, ("drift",), ORDERED),
     TopicKind(DRIFT_STATE, "fingerprint", DriftState, ("drift",), ORDERED, "compact"),
-    TopicKind(CONTROL, "scope", ControlDecision, ("operator",), ORDERED, "compact"),
+    TopicKind(CONTROL, "scope", ControlDecision, ("operator", "oracle"), ORDERED, "compact"),
 )
 
 

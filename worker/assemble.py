@@ -176,11 +176,14 @@ def take_slot(settings: Settings) -> Slot:
     Do it before a student is loaded, which may take a minute: until then readers of the output
     topics stand still. Raises Fenced, TopicsWrong or BrokerLost.
     """
-    name = settings.worker.slot or _random_slot()
+    return slot_of(settings, settings.worker.group, settings.worker.slot, "NEWSIEVE_WORKER__SLOT")
+
+
+def slot_of(settings: Settings, group: str, slot: str | None, setting: str) -> Slot:
+    """A group's slot; a made-up one where `setting` is not set. Raises as `take_slot`."""
+    name = slot or _random_slot(setting)
     watchdog = Watchdog()
-    producing = cluster(settings).producer(
-        {"transactional.id": f"{APP}-{settings.worker.group}-{name}"}
-    )
+    producing = cluster(settings).producer({"transactional.id": f"{APP}-{group}-{name}"})
     publisher = Publisher(
         lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
         watchdog.beat,
@@ -214,11 +217,6 @@ def make_worker(
     inquiry = Inquiry(config, needed, slot.watchdog.beat)
     intake = Intake(config, topic_name(prefix, RAW), inquiry, metrics.expired, ends)
     observer = WorkerObserver(metrics, slot.watchdog, intake.lag)
-    limits = Limits(
-        settings.worker.dead_letter_ratio,
-        settings.worker.dead_letter_window,
-        settings.worker.dead_letter_run,
-    )
     policy = Policy(
         settings.worker.batch_articles,
         settings.worker.batches_in_flight,
@@ -226,8 +224,7 @@ def make_worker(
         settings.worker.commit_records,
         settings.worker.drain_seconds,
     )
-    writer = Writer(topic_name(prefix, DEAD_LETTER), settings.worker.group, worker.__version__)
-    outbox = Outbox(slot.publisher, limits, writer, utc_now)
+    outbox = outbox_of(settings, slot.publisher, settings.worker.group)
     built = Worker(path, intake, slot.publisher, outbox, policy, observer)
 
     def is_ready() -> bool:
@@ -245,6 +242,17 @@ def make_worker(
     return RunningWorker(built, server, metrics, is_ready)
 
 
+def outbox_of(settings: Settings, publisher: Publisher, group: str) -> Outbox:
+    """With the settings' limits on dead letters."""
+    limits = Limits(
+        settings.worker.dead_letter_ratio,
+        settings.worker.dead_letter_window,
+        settings.worker.dead_letter_run,
+    )
+    letters = topic_name(settings.kafka.topic_prefix, DEAD_LETTER)
+    return Outbox(publisher, limits, Writer(letters, group, worker.__version__), utc_now)
+
+
 def _spare_the_collector() -> None:
     """What is loaded by now stays: collections need not look at it, nor come so often."""
     gc.collect()
@@ -257,12 +265,12 @@ def utc_now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _random_slot() -> str:
+def _random_slot(setting: str) -> str:
     slot = secrets.token_hex(4)
     _log.warning(
         "slot.made_up",
         slot=slot,
-        advice="set NEWSIEVE_WORKER__SLOT, stable per replica: a restart then ends what its "
+        advice=f"set {setting}, stable per replica: a restart then ends what its "
         "predecessor left open at once instead of after the transaction's time-out",
     )
     return slot

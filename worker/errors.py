@@ -5,14 +5,16 @@
     │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep
     │   │                      NotAnObject
     │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
-    │   │                      MissingDimension InvalidScore InvalidContentRules
+    │   │                      MissingDimension InvalidScore InvalidContentRules; for the oracle:
+    │   │                      InvalidRequest OtherLabels
     │   ├── ScoreError         ModelFailed ScoreNotFinite
     │   └── PublishError       OutputTooLarge
     ├── Unavailable            the world's fault → retry with backoff
     │                          Transient OutcomeUnknown BrokerUnavailable
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
-        │                      TopicsWrong OffsetsWrong RecordRefused AccessDenied
+        │                      TopicsWrong OffsetsWrong RecordRefused AccessDenied OracleRejects
+        │                      BudgetUsedUp
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
                                BrokerLost
@@ -108,6 +110,14 @@ class InvalidContentRules(InvalidRecord):
     """Content rules that the filter does not have."""
 
 
+class InvalidRequest(InvalidRecord):
+    """No request to the oracle, or for a filter that is not there."""
+
+
+class OtherLabels(InvalidRecord):
+    """A request by a worker whose prompt or dimensions are not the oracle's."""
+
+
 class ScoreError(RecordError):
     """The model has no score for it."""
 
@@ -190,6 +200,14 @@ class OffsetsWrong(NeedsPerson):
 
 class RecordRefused(NeedsPerson):
     """A dead letter that the broker does not take: nothing may be dropped, so we stop."""
+
+
+class OracleRejects(NeedsPerson):
+    """The oracle's provider finds fault with how it is asked: the key, the model, the schema."""
+
+
+class BudgetUsedUp(NeedsPerson):
+    """A file is not labelled to its end, because that would cost more than was allowed."""
 
 
 class WrongUsage(Fatal):

@@ -7,32 +7,24 @@ its default. Only `assemble` and the command line read this; everything else is 
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from schemas.topics import DEFAULT_PREFIX
 from worker.codec.json_text import MAX_RECORD_BYTES
 from worker.errors import SettingsInvalid
+from worker.oracle_settings import OracleSettings
 from worker.rules.catalogue import available
+from worker.sections import MOST, FromJson, Positive, Probability, Section
 
 PREFIX: Final = "NEWSIEVE_"
 DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
 BLAKE2B_KEY_BYTES: Final = 64
-MOST: Final = 1_000_000_000  # of anything counted: more is a slip, and fits no C integer
 # What exactly-once rests on is not a setting.
 FORBIDDEN_OPTIONS: Final = frozenset(
     {
@@ -43,16 +35,6 @@ FORBIDDEN_OPTIONS: Final = frozenset(
         "enable.auto.offset.store",
     }
 )
-
-
-def _from_json(value: Any) -> Any:
-    """A mapping comes as a JSON object from the environment."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not a JSON object: {error}") from None
 
 
 def _from_commas(value: Any) -> Any:
@@ -72,16 +54,7 @@ def _of_known_filters(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-FromJson = BeforeValidator(_from_json)
 OfKnownFilters = AfterValidator(_of_known_filters)
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """A closed part of the tree."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KafkaSettings(Section):
@@ -114,7 +87,7 @@ class KafkaSettings(Section):
 class WorkerSettings(Section):
     """The scoring worker."""
 
-    filters: Annotated[list[str], BeforeValidator(_from_commas)] = ["uplifting"]
+    filters: Annotated[list[str], BeforeValidator(_from_commas)] = Field(default=["uplifting"])
     slot: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
@@ -209,17 +182,6 @@ class SamplingSettings(Section):
         return value
 
 
-class OracleSettings(Section):
-    """The oracle."""
-
-    calls_per_day: int = Field(
-        default=100,
-        ge=0,
-        le=MOST,
-        description="Budget; `newsieve doctor` says what drift it can find.",
-    )
-
-
 class ObserveSettings(Section):
     """Metrics and health."""
 
@@ -244,6 +206,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
     Raises SettingsInvalid, naming the setting and the one that was probably meant.
     """
     tree = _read_file(file)
+    _require_no_secret(tree, file or DEFAULT_FILE)
     variables: dict[tuple[str, ...], str] = {}
     for name, value in environment.items():
         if name.startswith(PREFIX) and DELIMITER in name:
@@ -269,6 +232,14 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         raise SettingsInvalid(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise SettingsInvalid(f"{path} is not TOML: {error}") from None
+
+
+def _require_no_secret(tree: Mapping[str, Any], file: Path) -> None:
+    oracle = tree.get("oracle")
+    if isinstance(oracle, dict) and "api_key" in oracle:
+        raise SettingsInvalid(
+            f"oracle.api_key ({file}): a secret belongs into no file: set {PREFIX}ORACLE__API_KEY"
+        )
 
 
 def _explain(

@@ -13,7 +13,9 @@ WORKER_EXTRA = ("safetensors", "tokenizers", "torch", "transformers")
 TRAIN_EXTRA = ("accelerate", "datasketch", "peft", "sklearn", "scipy")
 
 
-def run_without(missing: tuple[str, ...], program: str, *arguments: str) -> tuple[int, str]:
+def run_without(
+    missing: tuple[str, ...], program: str, *arguments: str, **env: str
+) -> tuple[int, str]:
     """Exit code and standard error of a command in a Python where these modules are missing."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({missing}))\n"
@@ -21,7 +23,7 @@ def run_without(missing: tuple[str, ...], program: str, *arguments: str) -> tupl
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(ROOT), **env},
         capture_output=True,
         text=True,
         check=False,
@@ -63,3 +65,24 @@ def test_the_base_installation_needs_no_extra_for_rules() -> None:
     code, _ = run_without(WORKER_EXTRA + TRAIN_EXTRA, "worker", "filters", "list")
 
     assert code == 0
+
+
+def test_the_oracle_needs_no_model(tmp_path: Path) -> None:
+    """It never imports torch, nor what comes with it."""
+    (tmp_path / "labels.jsonl").write_text('{"id": "a", "filter": "uplifting", "refusal": "no"}\n')
+    (tmp_path / "articles.jsonl").write_text('{"id": "a", "title": "A title"}\n')
+    settings = {
+        "NEWSIEVE_ORACLE__PROVIDER": "label_file",
+        "NEWSIEVE_ORACLE__LABEL_FILE": str(tmp_path / "labels.jsonl"),
+    }
+
+    code, complaint = run_without(
+        WORKER_EXTRA + TRAIN_EXTRA,
+        "worker",
+        *("oracle", "label", str(tmp_path / "articles.jsonl")),
+        *("--out", str(tmp_path / "out.jsonl"), "--yes"),
+        **settings,
+    )
+
+    assert code == 0, complaint
+    assert '"refused"' in (tmp_path / "out.jsonl").read_text()

@@ -100,6 +100,12 @@ def test_what_an_orchestrator_injects_is_left_alone() -> None:
         ({"NEWSIEVE_WORKER__BATCH_ARTICLES": "2000000"}, "less than or equal"),
         ({"NEWSIEVE_WORKER__DEAD_LETTER_WINDOW": "9" * 20}, "less than or equal"),
         ({"NEWSIEVE_KAFKA__OPTIONS": '{"error_cb": []}'}, "error_cb"),
+        ({"NEWSIEVE_ORACLE__ENDPOINT": "https://me:secret@host/v1"}, "pattern"),
+        ({"NEWSIEVE_ORACLE__ENDPOINT": "https://host/v1?key=secret"}, "pattern"),
+        ({"NEWSIEVE_ORACLE__ENDPOINT": "host/v1"}, "pattern"),
+        ({"NEWSIEVE_ORACLE__CONCURRENCY": "0"}, "greater than 0"),
+        ({"NEWSIEVE_ORACLE__TEMPERATURE": "nan"}, "NEWSIEVE_ORACLE__TEMPERATURE"),
+        ({"NEWSIEVE_ORACLE__COST_USD_PER_DAY": "1"}, "limits nothing without prices"),
         ({"NEWSIEVE_KAFKA__OPTIONS": "[" * 20_000}, "NEWSIEVE_KAFKA__OPTIONS"),
         ({"NEWSIEVE_STUDENT__FOLDERS": '{"upliftin": "/x"}'}, "did you mean uplifting"),
         ({"NEWSIEVE_SAMPLING__FILTERS": '{"upliftin": {"low": 1}}'}, "did you mean uplifting"),
@@ -155,6 +161,22 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(SettingsInvalid):
         load_settings(file, {})
+
+
+def test_a_secret_belongs_into_no_file(tmp_path: Path) -> None:
+    """The file is refused without being quoted; the environment's is masked when it is shown."""
+    file = tmp_path / "n.toml"
+    file.write_text('[oracle]\napi_key = "sk-secret"\n')
+    with pytest.raises(SettingsInvalid, match="NEWSIEVE_ORACLE__API_KEY") as raised:
+        load_settings(file, {})
+    assert "sk-secret" not in str(raised.value)
+
+    settings = load_settings(None, {"NEWSIEVE_ORACLE__API_KEY": "sk-secret"})
+
+    assert settings.oracle.api_key is not None
+    assert settings.oracle.api_key.get_secret_value() == "sk-secret"
+    shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "sk-secret" not in shown
 
 
 def test_the_example_file_is_valid_and_names_every_setting() -> None:

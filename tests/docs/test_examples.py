@@ -92,7 +92,11 @@ def readme_commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith("newsieve ")]
 
 
-ELSEWHERE = ("newsieve worker", "newsieve demo")  # tests/e2e run them as processes
+ELSEWHERE = (
+    "newsieve worker",
+    "newsieve oracle",
+    "newsieve demo",
+)  # tests/e2e run them as processes
 EXAMPLES = sorted(
     {
         line

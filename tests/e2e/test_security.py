@@ -13,10 +13,11 @@ from confluent_kafka import Consumer, Producer
 
 from tests.support.articles import raw_records
 from tests.support.cli import Result, newsieve
+from tests.support.requests import request_record
 from tests.support.secure_broker import Right, SecureBroker, secure_broker
 from tests.support.stream import Stream
 from tests.support.topics import unique_prefix
-from tests.support.workers import ROOT, WorkerProcess
+from tests.support.workers import ROOT, OracleProcess, WorkerProcess
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
 SAMPLE_ALL = {"sampling__low": 1, "sampling__surfaced": 1}
@@ -163,6 +164,28 @@ def test_a_worker_needs_what_the_table_says_and_no_less(user: User) -> None:
         assert refused.wait(60) == 1, refused.text()[-2_000:]
         assert "refuses" in refused.text() and "Traceback" not in refused.text()
         user.broker.allow(user.name, [right])
+
+
+def test_an_oracle_needs_what_the_table_says(user: User) -> None:
+    """It reads its books, labels, notes what it asked, and puts aside what is no request."""
+    stream = user.stream
+    labels = stream.folder / "labels.jsonl"
+    labels.write_text('{"id": "a", "filter": "uplifting", "refusal": "No."}\n')
+    producer = Producer({"bootstrap.servers": stream.servers})
+    for key, value in (request_record("a"), (b"k", b"{")):
+        producer.produce(f"{stream.prefix}.oracle.requests", value, key)
+    assert producer.flush(20) == 0
+    user.broker.allow(user.name, rights_of("newsieve oracle", stream.prefix))
+    settings = {"PROVIDER": "label_file", "LABEL_FILE": labels, "GROUP": stream.prefix, "SLOT": "a"}
+    asked = {f"NEWSIEVE_ORACLE__{name}": str(value) for name, value in settings.items()}
+
+    oracle = OracleProcess(stream.folder / "oracle.log", user.environment() | asked)
+    stream.workers.append(oracle)
+    oracle.wait_until('"refused": 1', 60)
+    oracle.wait_until('"dead_letter": 1', 60)
+
+    assert oracle.terminate() == 0
+    assert "error" not in oracle.text()
 
 
 def test_a_backfill_and_the_doctor_need_what_the_table_says(user: User) -> None:

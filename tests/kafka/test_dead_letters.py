@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,12 @@ from worker.kafka.client import Cluster
 from worker.kafka.dead_letters import DeadLetters, Letter, Selection
 from worker.kafka.ranges import OffsetRanges
 from worker.kafka.reader import Found
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests need none."""
+    monkeypatch.setattr(dead_letters, "TopicAdmin", lambda _: SimpleNamespace(partitions=dict))
 
 
 def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
@@ -47,6 +54,33 @@ def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
     seconds = searched_with_one_open * 0.1
     assert seconds <= 2 * dead_letters.TRANSACTION_SECONDS
     assert not producer.is_open
+
+
+def test_a_letter_of_the_oracle_goes_back_to_the_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a raw record it would be no article."""
+    producer = LedgerProducer(Ledger())
+    topics: list[str] = []
+
+    def letters(_: DeadLetters, __: Selection) -> Iterator[Letter]:
+        for offset, topic in enumerate(("raw", "oracle.requests", "elsewhere")):
+            found = Found(RawRecord(b"{", None, [], None, {}), "articles.dead-letter", 0, offset)
+            yield Letter(found, {"topic": f"articles.{topic}"}, is_replayed=False)
+
+    monkeypatch.setattr(producer, "produce", lambda topic, *_, **__: topics.append(topic))
+    monkeypatch.setattr(DeadLetters, "letters", letters)
+    monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
+    monkeypatch.setattr(dead_letters, "make_producer", lambda _: producer)
+
+    DeadLetters(Cluster("nowhere", {}), "articles").replay(Selection(), None, lambda: "2026-11-23")
+
+    assert topics == [
+        "articles.raw",
+        "articles.oracle.requests",
+        "articles.raw",
+        "articles.control",
+    ]
 
 
 def decision(

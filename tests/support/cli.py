@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -58,6 +61,7 @@ def _run(
         patch.object(sys, "stdout", io.TextIOWrapper(out, write_through=True)),
         patch.object(sys, "stderr", err),
         patch.dict(os.environ, env),
+        _signals_kept(),
     ):
         try:
             main()
@@ -66,3 +70,15 @@ def _run(
         sys.stdout.flush()
         found = out.getvalue()
     return Result(code, found, err.getvalue())
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """A command may handle them, in a process of its own; only a main thread can put them back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)

@@ -19,6 +19,7 @@ class WorkerProcess:
     """`newsieve worker` in a process of its own."""
 
     sabotage: str | None = None  # a deliberate defect, when tests are to fail
+    command = "worker"
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class WorkerProcess:
             program = ["tests.faults.breakable", "--device", str(device), *program[1:]]
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *program, "worker", *arguments],
+                [sys.executable, "-m", *program, self.command, *arguments],
                 cwd=log.parent,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
                 stdout=stream,
@@ -71,6 +72,12 @@ class WorkerProcess:
 
     def wait(self, seconds: float) -> int:
         return self.process.wait(seconds)
+
+
+class OracleProcess(WorkerProcess):
+    """`newsieve oracle` likewise."""
+
+    command = "oracle"
 
 
 def environment(

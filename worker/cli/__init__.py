@@ -14,7 +14,19 @@ from typing import Final, TextIO, cast
 
 import typer
 
-from worker.cli import demo, dlq, doctor, filters, produce, score, tail, tier, topics, work
+from worker.cli import (
+    demo,
+    dlq,
+    doctor,
+    filters,
+    oracle,
+    produce,
+    score,
+    tail,
+    tier,
+    topics,
+    work,
+)
 from worker.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
 
 # What a program imports late is in this extra: `pip install newsieve` alone has no models.
@@ -32,6 +44,7 @@ app.command()(demo.demo)
 app.add_typer(topics.app, name="topics")
 app.command()(produce.produce)
 app.command("worker")(work.work)
+app.add_typer(oracle.app, name="oracle")
 app.command()(score.score)
 app.command()(tier.tier)
 app.command()(tail.tail)

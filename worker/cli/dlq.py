@@ -91,7 +91,7 @@ def replay(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Put dead letters back on the raw topic, each at most once, for the filter that failed.
+    """Put dead letters back where they came from, each at most once, for the filter that failed.
 
     Killed at any moment, it can be run again: nothing is doubled.
 

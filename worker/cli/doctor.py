@@ -12,7 +12,7 @@ from typing import Final, Literal
 import typer
 
 from schemas.topics import RAW, Topic, topic_name
-from worker import assemble
+from worker import assemble, assemble_oracle
 from worker.cli.common import ConfigOption, JsonOption, read_settings, show_json, show_table
 from worker.errors import NewsieveError
 from worker.kafka.admin import TopicAdmin
@@ -68,6 +68,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     if filters:
         yield from _guarded("students", lambda: _students(settings, filters))
         yield from _guarded("broker", lambda: _broker(settings, filters))
+        yield from _guarded("oracle", lambda: _oracle(settings))
         yield _label_rate(settings, len(filters))
 
 
@@ -114,6 +115,21 @@ def _rights(settings: Settings, topics: list[Topic]) -> Iterator[Finding]:
         yield Finding("rights", "wrong", what, mend)
     if not missing:
         yield Finding("rights", "ok", "a worker may read, write and commit")
+
+
+def _oracle(settings: Settings) -> Iterator[Finding]:
+    """How it would ask; nothing is asked."""
+    oracle = settings.oracle
+    if oracle.model is None and oracle.label_file is None:
+        mend = "NEWSIEVE_ORACLE__MODEL and NEWSIEVE_ORACLE__API_KEY"
+        yield Finding("oracle", "note", "none is set: the sample gets no labels", mend)
+        return
+    who = assemble_oracle.asked(settings)
+    assemble_oracle.make_provider(settings).close()
+    key = "with a key" if oracle.api_key is not None else "without a key"
+    money = f", USD {oracle.cost_usd_per_day:g}" if oracle.cost_usd_per_day is not None else ""
+    what = f"{who.provider}, {who.model}, {key}; {oracle.calls_per_day} calls{money} a day"
+    yield Finding("oracle", "ok", what)
 
 
 def _label_rate(settings: Settings, filters: int) -> Finding:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import signal
-import threading
-from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from worker import assemble
 from worker.cli.common import ConfigOption, moment_of, read_settings
-from worker.errors import BrokerLost, BrokerUnavailable, TopicsWrong, WrongUsage
-from worker.kafka.admin import TopicAdmin
+from worker.cli.programs import require_topics, stop_on_signals
+from worker.errors import BrokerLost, BrokerUnavailable, WrongUsage
 from worker.kafka.backfill import Backfill
 from worker.observe.logs import get_logger
-from worker.rules.catalogue import Filter
 from worker.settings import Settings
-
-EXIT_SECOND_SIGNAL = 130
 
 _log = get_logger("worker")
 
@@ -54,13 +46,12 @@ def work(
     Example: newsieve worker --from-timestamp 2026-11-01 --until 2026-11-08
     """
     settings = read_settings(config)
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    stop = stop_on_signals("worker")
     span = _span(from_timestamp, until)
     if span is not None:
         settings = _in_a_group_of_its_own(settings, from_timestamp, until)
     filters = assemble.load_filters(settings)
-    _require_topics(settings, filters)
+    require_topics(settings, assemble.worker_topics(settings, filters))
     slot = assemble.take_slot(settings)
     students = assemble.load_students(settings, filters)
     engine = assemble.make_engine(settings, students)
@@ -110,29 +101,3 @@ def _begun(settings: Settings, span: tuple[dt.datetime, dt.datetime]) -> Backfil
     records = sum(backfill.ends.values()) - sum(backfill.starts.values())
     _log.info("backfill.begun", group=settings.worker.group, records_at_most=records)
     return backfill
-
-
-def _require_topics(settings: Settings, filters: Sequence[Filter]) -> None:
-    """Fail at the start rather than at the first record. Raises TopicsWrong or BrokerLost."""
-    wanted = assemble.worker_topics(settings, filters)
-    try:
-        known = TopicAdmin(assemble.cluster(settings)).partitions()
-    except BrokerUnavailable as error:
-        raise BrokerLost(str(error)) from None
-    missing = [topic.name for topic in wanted if topic.name not in known]
-    if missing:
-        raise TopicsWrong(
-            f"{len(missing)} topics are missing, or not ours to see ({', '.join(missing[:3])} …): "
-            "run `newsieve topics create`; `newsieve doctor` says what rights are missing"
-        )
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    def handle(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(EXIT_SECOND_SIGNAL)
-        _log.info("worker.stopping", signal=signal.Signals(number).name)
-        stop.set()
-
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)

@@ -70,14 +70,18 @@ def dead_letter(
 
 def dead_letter_line(line: int, error: RecordError) -> bytes:
     """What `newsieve score` and `tier` print in the place of a line that failed."""
-    facts = {
+    return orjson.dumps(dead_letter_facts(line, error))
+
+
+def dead_letter_facts(line: int, error: RecordError) -> dict[str, Any]:
+    """A DeadLetterLine."""
+    return {
         "outcome": "dead_letter",
         "line": line,
         "stage": error.stage,
         "error": error.name,
         "message": str(error)[:MAX_MESSAGE_CHARACTERS],
     }
-    return orjson.dumps(facts)
 
 
 def original_headers(headers: Headers | None) -> Headers:

@@ -186,7 +186,7 @@ class FilterEncoder:
         ]
         if incoming:
             trace_parent = header(incoming, TRACE_PARENT)
-            if trace_parent is not None and _is_trace_parent(trace_parent):
+            if trace_parent is not None and is_trace_parent(trace_parent):
                 headers.append((TRACE_PARENT, trace_parent))
         return headers
 
@@ -216,7 +216,7 @@ class FilterEncoder:
         }
 
 
-def _is_trace_parent(value: bytes) -> bool:
+def is_trace_parent(value: bytes) -> bool:
     """Anything else stays behind: a header may be as large as a record."""
     return len(value) == TRACE_PARENT_BYTES and _TRACE_PARENT.fullmatch(value) is not None
 

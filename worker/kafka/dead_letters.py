@@ -1,8 +1,8 @@
-"""Dead letters: reading them, and putting them back on the raw topic, each at most once.
+"""Dead letters: reading them, and putting them back where they came from, each at most once.
 
 Which letters were replayed is an operator's decision and stands on the control topic, one
 compacted record per partition of the dead-letter topic. It is written in the same transaction as
-the raw records, so a replay that is killed anywhere doubles nothing and loses nothing: run it
+what is put back, so a replay that is killed anywhere doubles nothing and loses nothing: run it
 again. Two replays at once cannot be: the second fences the first.
 """
 
@@ -17,10 +17,10 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas import events
-from schemas.topics import CONTROL, DEAD_LETTER, RAW, topic_name
+from schemas.topics import CONTROL, DEAD_LETTER, ORACLE_REQUESTS, RAW, topic_name
+from worker.codec.control import decision_record
 from worker.codec.dead_letter import explanation, replay
-from worker.codec.encode import OutRecord, event_id
+from worker.codec.encode import OutRecord
 from worker.errors import OutcomeUnknown, TopicsWrong, Transient
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.client import Cluster, make_producer
@@ -30,6 +30,7 @@ from worker.kafka.transaction import Publisher
 from worker.rules.catalogue import describe
 
 DECISION: Final = "dead_letters_replayed"
+SOURCE: Final = b"newsieve/dlq/replay"
 TRANSACTION_RECORDS: Final = 500
 TRANSACTION_SECONDS: Final = 1.0
 TRIES: Final = 5
@@ -127,7 +128,6 @@ class DeadLetters:
         now: Callable[[], str],
     ) -> Iterator[Counter[str]]:
         """One transaction after another; yields how many letters each put back, by filter."""
-        raw_topic = topic_name(self._prefix, RAW)
         replayed = self._replayed()
         touched: set[int] = set()
         pause = 1 / per_second if per_second else 0.0
@@ -149,13 +149,18 @@ class DeadLetters:
             if letter.is_replayed or not selection.takes(letter.why):
                 continue
             time.sleep(pause)  # a long one never inside an open transaction
-            publisher.produce(replay(letter.found.record, raw_topic))
+            publisher.produce(replay(letter.found.record, self._origin_of(letter)))
             replayed.setdefault(letter.found.partition, OffsetRanges()).add(letter.found.offset)
             touched.add(letter.found.partition)
             opened_at = opened_at if pending else time.monotonic()
             pending[letter.why.get("filter", "")] += 1
         if pending:
             yield commit()
+
+    def _origin_of(self, letter: Letter) -> str:
+        """The oracle's letters are requests; all others are raw records."""
+        requests = topic_name(self._prefix, ORACLE_REQUESTS)
+        return requests if letter.why.get("topic") == requests else topic_name(self._prefix, RAW)
 
     def _replayed(self) -> dict[int, OffsetRanges]:
         """The offsets replayed so far, by partition of the dead-letter topic."""
@@ -180,28 +185,9 @@ class DeadLetters:
         return not isinstance(arguments, dict) or arguments.get("topic", self.topic) == self.topic
 
     def _decision(self, partition: int, ranges: OffsetRanges, now: str) -> OutRecord:
+        arguments = {"topic": self.topic, "partition": partition, "ranges": ranges.as_lists()}
         scope = f"dead-letters/{partition}"
-        facts = {
-            "scope": scope,
-            "decision": DECISION,
-            "arguments": {
-                "topic": self.topic,
-                "partition": partition,
-                "ranges": ranges.as_lists(),
-            },
-            "decided_by": None,
-            "decided_at": now,
-        }
-        value = orjson.dumps(facts)
-        headers: list[tuple[str, bytes | None]] = [
-            ("ce_specversion", events.SPEC_VERSION.encode()),
-            ("ce_type", events.CONTROL_DECIDED.encode()),
-            ("ce_source", b"newsieve/dlq/replay"),
-            ("content-type", events.CONTENT_TYPE.encode()),
-            ("ce_id", event_id(f"{scope}\n{value.decode()}")),
-            ("ce_time", now.encode()),
-        ]
-        return OutRecord(self._control, scope.encode(), value, headers)
+        return decision_record(self._control, scope, DECISION, arguments, SOURCE, now)
 
     def _make_producer(self, on_delivery: Any) -> Any:
         identity = f"newsieve-dlq-replay-{self._prefix}"

@@ -239,6 +239,12 @@ class Intake:
                 found[partition] = max(high - at, 0)
         return found
 
+    def hold(self, *, is_held: bool) -> None:
+        """Take nothing from the partitions owned now, or take again. Rebalances are served all the
+        same; what comes to be owned meanwhile is not held."""
+        owned = [topic_partition(item, OFFSET_INVALID) for item in self.offsets.owned()]
+        (self._consumer.pause if is_held else self._consumer.resume)(owned)
+
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()

@@ -31,11 +31,17 @@ class Found(NamedTuple):
 class Reader:
     """Follows topics from given offsets on. Close it."""
 
-    def __init__(self, cluster: Cluster, topics: Sequence[str]) -> None:
-        """Raises BrokerUnavailable or TopicsWrong."""
+    def __init__(
+        self, cluster: Cluster, topics: Sequence[str], ends: Mapping[Partition, int] | None = None
+    ) -> None:
+        """`ends` None: what may be read now. Raises BrokerUnavailable or TopicsWrong."""
         ours = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
         self._consumer = make_consumer(cluster.consumer(GROUP, ours))
-        self.ends = {item: end for topic in topics for item, end in self._ends(topic).items()}
+        self.ends = (
+            {item: end for topic in topics for item, end in self._ends(topic).items()}
+            if ends is None
+            else dict(ends)
+        )
         self.unread = set(self.ends)
 
     def start(self, offsets: Mapping[Partition, int] | None = None) -> None:
@@ -53,7 +59,8 @@ class Reader:
             error, partition = message.error(), (message.topic(), message.partition())
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                    self.unread.discard(partition)
+                    if message.offset() >= self.ends[partition]:  # else a transaction is undecided
+                        self.unread.discard(partition)
                 elif error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:  # we need no group
                     raise BrokerUnavailable(error.str())
                 continue

@@ -51,3 +51,23 @@ class Observer(Protocol):
     def drained(self, abandoned: int) -> None:
         """The worker has stopped; so many records in flight will come again."""
         ...
+
+
+class LabelObserver(Protocol):
+    """Who watches the oracle."""
+
+    def heartbeat(self) -> None:
+        """The loop is alive."""
+        ...
+
+    def committed(self, tally: Tally, seconds: float) -> None:
+        """A transaction was committed, which took so long."""
+        ...
+
+    def standing(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
+        """Requests in memory, the oldest one's timestamp, and what is left of the budget."""
+        ...
+
+    def drained(self, abandoned: int) -> None:
+        """The oracle has stopped; so many requests in memory will come again."""
+        ...

@@ -21,6 +21,7 @@ from worker.scoring import DEAD_LETTER
 
 LATENCY_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
 COMMIT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+CALL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 
 
 class BulkHistogram(Collector):
@@ -107,3 +108,45 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"newsieve_{name}", text, labels, registry=self.registry)
+
+
+class OracleMetrics(Metrics):
+    """The oracle's: those above, where a record is a request and an outcome its label's status,
+    and what asking costs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = self._counter("oracle_calls", "Calls to the provider.", "outcome")
+        self._call_seconds = Histogram(
+            "newsieve_oracle_call_seconds",
+            "Time of a call to the provider.",
+            buckets=CALL_SECONDS,
+            registry=self.registry,
+        )
+        self._tokens = self._counter("oracle_tokens", "Tokens used, by direction.", "direction")
+        self._cost = self._counter("oracle_cost_usd", "What the calls cost, in USD.")
+        self._circuit = self._gauge("oracle_circuit_open", "1: the provider is taken to be away.")
+        self._calls_left = self._gauge("oracle_calls_left", "Of today's budget, of our shares.")
+        self._usd_left = self._gauge("oracle_usd_left", "Of today's budget, in USD; +Inf: no cap.")
+        self._waiting = self._gauge("label_waiting_requests", "Requests in memory, without label.")
+        self._label_lag = self._gauge("label_lag_seconds", "Age of the oldest of them.")
+
+    def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
+        """`tokens` are those sent and those received."""
+        self._calls.labels(outcome).inc()
+        self._call_seconds.observe(seconds)
+        self._tokens.labels("input").inc(tokens[0])
+        self._tokens.labels("output").inc(tokens[1])
+        self._cost.inc(usd)
+
+    def circuit(self, *, is_open: bool) -> None:
+        self._circuit.set(is_open)
+
+    def standing(self, waiting: int, lag_seconds: float, calls: int, usd: float) -> None:
+        self._waiting.set(waiting)
+        self._label_lag.set(lag_seconds)
+        self._calls_left.set(calls)
+        self._usd_left.set(usd)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"newsieve_{name}", text, registry=self.registry)

@@ -1,0 +1,67 @@
+"""What the person on call sees of an oracle: calls, cost, the circuit, label lag."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from structlog.testing import capture_logs
+
+from worker.observe.events import Tally
+from worker.observe.label_observer import OracleObserver
+from worker.observe.metrics import OracleMetrics
+from worker.observe.watchdog import Watchdog
+
+
+def value(metrics: OracleMetrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"newsieve_{name}", labels)
+
+
+def test_calls_are_counted_as_they_come_and_told_once_per_transaction() -> None:
+    """A transaction that only claims is no news: its calls follow."""
+    metrics = OracleMetrics()
+    observer = OracleObserver(metrics, Watchdog(), dict)
+    tally = Tally(records=2, outcomes=Counter({("uplifting", "labelled", "impact"): 2}))
+
+    with capture_logs() as lines:
+        observer.committed(Tally(), 0.01)
+        observer.called("answered", 1.2, (1_000, 100), 0.002)
+        observer.called("busy", 0.1, (0, 0), 0.0)
+        observer.committed(tally, 0.01)
+        observer.committed(Tally(), 0.01)
+
+    (line,) = lines
+    assert line["event"] == "transaction.committed"
+    assert (line["requests"], line["labelled"], line["usd"]) == (2, 2, 0.002)
+    assert (line["calls_answered"], line["calls_busy"]) == (1, 1)
+    assert value(metrics, "oracle_calls_total", outcome="answered") == 1
+    assert value(metrics, "oracle_tokens_total", direction="input") == 1_000
+    assert value(metrics, "oracle_cost_usd_total") == 0.002
+    labelled = {"filter": "uplifting", "outcome": "labelled", "tier": "impact"}
+    assert value(metrics, "outcomes_total", **labelled) == 2
+
+
+def test_a_provider_that_is_away_raises_label_lag_and_opens_the_circuit() -> None:
+    """Both fall again when it answers."""
+    metrics = OracleMetrics()
+    observer = OracleObserver(metrics, Watchdog(), dict)
+    an_hour_ago_ms = int((time.time() - 3_600) * 1_000)
+
+    with capture_logs() as lines:
+        observer.gate_moved(is_broken=False, failures=1, seconds=1.0, reason="503")
+        observer.gate_moved(is_broken=True, failures=5, seconds=16.0, reason="503")
+        observer.standing(12, an_hour_ago_ms, 40, float("inf"))
+        assert value(metrics, "oracle_circuit_open") == 1
+        lag = value(metrics, "label_lag_seconds")
+        assert lag is not None and 3_600 <= lag < 3_700
+        observer.gate_moved(is_broken=False, failures=0, seconds=0.0, reason="an answer")
+        observer.standing(0, None, 40, float("inf"))
+
+    assert value(metrics, "oracle_circuit_open") == 0
+    assert value(metrics, "label_lag_seconds") == 0
+    assert value(metrics, "oracle_calls_left") == 40
+    assert [line["event"] for line in lines] == [
+        "provider.paused",
+        "circuit.opened",
+        "circuit.closed",
+    ]

@@ -1,0 +1,132 @@
+"""One question until its verdict: what is asked again, what is not, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from worker.oracle.interview import Interview
+from worker.oracle.prompt import Prompt
+from worker.oracle.provider import Prices, Reply, Tokens
+from worker.rules.catalogue import load
+
+PROMPT = Prompt(load("uplifting"), 1_000)
+PRICES = Prices(1.0, 10.0, 500)
+USED = Tokens(1_000, 100)
+LABEL = json.dumps({"scores": dict.fromkeys(PROMPT.filter.definition.dimension_names, 4)})
+
+
+def interview() -> Interview:
+    return Interview(PROMPT.question("a1", "A text."), PRICES)
+
+
+def heard(*replies: Reply, is_well: bool = True) -> Interview:
+    found = interview()
+    for reply in replies:
+        found.claimed(0.01, "2026-11-22")
+        found.hear(reply, 1.5, is_provider_well=is_well)
+    return found
+
+
+def answered(text: str, **more: Any) -> Reply:
+    return Reply("answered", text=text, model_version="v1", tokens=USED, **more)
+
+
+def test_a_label_is_a_verdict_with_its_cost() -> None:
+    """Tokens at the prices that are set."""
+    found = heard(answered(LABEL, answer_hash="sha256:" + "0" * 64, fingerprint="fp"))
+
+    assert found.verdict is not None and found.verdict.usage is not None
+    assert found.verdict.status == "labelled"
+    assert found.verdict.model_version == "v1"
+    assert found.verdict.usage.cost_usd == pytest.approx(0.002)
+    assert found.verdict.usage.attempts == 1
+    assert found.verdict.usage.latency_seconds == 1.5
+
+
+def test_an_invalid_answer_is_asked_for_once_more_and_both_are_on_record() -> None:
+    """The second is paid for like the first."""
+    first = heard(answered("nonsense"))
+    both = heard(answered("nonsense"), answered(LABEL))
+    neither = heard(answered("nonsense"), answered('{"scores": {"agency": 11}}'))
+
+    assert first.verdict is None and first.wants_claim
+    assert both.verdict is not None and both.verdict.usage is not None
+    assert both.verdict.status == "labelled"
+    assert both.verdict.usage.attempts == 2
+    assert both.verdict.usage.input_tokens == 2 * USED.input
+    assert neither.verdict is not None
+    assert neither.verdict.status == "invalid"
+    assert neither.verdict.failure == "agency: 11 is not from 0 to 10"
+
+
+def test_a_refusal_is_final() -> None:
+    """Who will not, will not."""
+    found = heard(Reply("refused", reason="SAFETY", model_version="v1", tokens=USED))
+
+    assert found.verdict is not None
+    assert (found.verdict.status, found.verdict.failure) == ("refused", "SAFETY")
+
+
+def test_a_call_that_was_turned_away_leaves_everything_as_it_was() -> None:
+    """Its claim serves the next one."""
+    found = heard(Reply("busy", reason="429"))
+
+    assert found.verdict is None and not found.wants_claim
+    assert (found.calls, found.claims, found.cost_usd) == (0, 1, 0)
+
+
+def test_a_call_without_an_answer_counts_at_the_most_it_can_have_cost() -> None:
+    """And is made again, under a new claim."""
+    found = heard(Reply("unanswered", reason="time-out"), answered(LABEL))
+
+    assert found.verdict is not None and found.verdict.usage is not None
+    assert found.verdict.usage.attempts == 2
+    most = PRICES.most(found.question)
+    assert found.verdict.usage.input_tokens == most.input + USED.input
+    assert found.cost_usd == pytest.approx(PRICES.cost_usd(most) + 0.002)
+
+
+def test_an_article_that_never_gets_an_answer_while_others_do_is_given_up() -> None:
+    """Three times; while the provider is away to all, it is nobody's fault."""
+    silence = Reply("unanswered", reason="time-out")
+
+    assert heard(silence, silence).verdict is None
+    given_up = heard(silence, silence, silence).verdict
+    assert given_up is not None
+    assert (given_up.status, given_up.failure) == ("invalid", "time-out")
+    assert heard(*[silence] * 9, is_well=False).verdict is None
+
+
+def test_without_a_budget_for_another_call_the_last_one_decides() -> None:
+    """A bad answer is the oracle's failure; no answer is not."""
+    bad = heard(answered("nonsense"))
+    silent = heard(Reply("unanswered", reason="time-out"))
+    for found in (bad, silent):
+        found.give_up("no budget")
+
+    assert bad.verdict is not None and silent.verdict is not None
+    assert bad.verdict.status == "invalid"
+    assert silent.verdict.status == "over_budget"
+    assert silent.verdict.failure == "no budget; before it: time-out"
+
+
+def test_a_rejected_request_costs_nothing() -> None:
+    """No call that may have been paid for, so no usage."""
+    found = heard(Reply("rejected", reason="too long"))
+
+    assert found.verdict is not None
+    assert found.verdict.status == "invalid"
+    assert found.verdict.usage is None
+    assert found.claims - found.calls == 1
+
+
+def test_the_most_that_a_call_can_use_is_more_than_any_text_can_have() -> None:
+    """No tokeniser makes more tokens than bytes."""
+    text = "प्रकाश " * 50
+    most = PRICES.most(PROMPT.question("a", text))
+
+    assert most.input > len(text.encode()) + len(PROMPT.instructions.encode())
+    assert most.output == 500

@@ -1,0 +1,164 @@
+"""The oracle's part of `assemble`: provider, labeller and books, built from settings.
+
+Imports of the HTTP client happen inside functions, so that commands without an oracle start fast.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+
+from schemas.topics import CONTROL, ORACLE_REQUESTS, ORACLE_SCORES, Topic, topic_name
+from worker.assemble import APP, Slot, all_topics, cluster, outbox_of, slot_of, utc_now
+from worker.books import KafkaBooks
+from worker.delivery import Delivery
+from worker.errors import SettingsInvalid
+from worker.kafka.inquiry import Inquiry
+from worker.kafka.intake import Intake
+from worker.labeller import Labeller
+from worker.observe.http import ObserveServer
+from worker.observe.label_observer import OracleObserver
+from worker.observe.logs import get_logger
+from worker.observe.metrics import OracleMetrics
+from worker.oracle.budget import UNLIMITED_USD, Caps
+from worker.oracle.desk import CallObserver, Desk
+from worker.oracle.docket import Docket, Oracle
+from worker.oracle.memory import Memory
+from worker.oracle.notes import Notes
+from worker.oracle.prompt import Asked, Prompt
+from worker.oracle.provider import Prices, Provider
+from worker.oracle.record import ScoreEncoder
+from worker.rules.catalogue import available, load
+from worker.settings import Settings
+
+COMPONENT = "oracle"
+LABEL_FILE = "label_file"
+LABEL_FILE_MODEL = "label-file"  # where the settings name none
+
+_log = get_logger(COMPONENT)
+
+
+def asked(settings: Settings) -> Asked:
+    """Who is asked, and how. Raises SettingsInvalid."""
+    oracle = settings.oracle
+    model = oracle.model or (LABEL_FILE_MODEL if oracle.provider == LABEL_FILE else None)
+    if model is None:
+        raise SettingsInvalid(
+            f"oracle.model is not set: name a model of {oracle.provider} in NEWSIEVE_ORACLE__MODEL"
+        )
+    return Asked(oracle.provider, model, oracle.thinking, oracle.temperature)
+
+
+def oracle_of(settings: Settings) -> Oracle:
+    """The oracle, with the prompts of all filters there are. Raises SettingsInvalid."""
+    oracle = settings.oracle
+    prompts = {
+        reference: Prompt(load(reference), oracle.article_characters) for reference in available()
+    }
+    prices = Prices(
+        oracle.input_usd_per_million, oracle.output_usd_per_million, oracle.max_output_tokens
+    )
+    return Oracle(asked(settings), prompts, prices, oracle.concurrency)
+
+
+def make_provider(settings: Settings) -> Provider:
+    """Whom the settings name. Nothing is asked yet. Raises SettingsInvalid or InputFileInvalid."""
+    who = asked(settings)
+    if settings.oracle.provider == LABEL_FILE:
+        from worker.oracle.label_file import read_label_file
+
+        if settings.oracle.label_file is None:
+            raise SettingsInvalid("oracle.label_file is not set: set NEWSIEVE_ORACLE__LABEL_FILE")
+        return read_label_file(settings.oracle.label_file, who)
+    from worker.oracle import chat, gemini
+    from worker.oracle.http import Endpoint
+
+    oracle = settings.oracle
+    module = gemini if oracle.provider == "gemini" else chat
+    if oracle.api_key is None and oracle.endpoint is None:
+        raise SettingsInvalid(
+            f"{oracle.provider} wants a key: set NEWSIEVE_ORACLE__API_KEY in the environment"
+        )
+    url = oracle.endpoint or module.ENDPOINT
+    endpoint = Endpoint(url, oracle.api_key, module.KEY_HEADER, oracle.timeout_seconds)
+    if oracle.provider == "gemini":
+        return gemini.Gemini(endpoint, who, oracle.max_output_tokens)
+    return chat.Chat(endpoint, who, oracle.max_output_tokens)
+
+
+def caps(settings: Settings) -> Caps:
+    usd = settings.oracle.cost_usd_per_day
+    return Caps(settings.oracle.calls_per_day, UNLIMITED_USD if usd is None else usd)
+
+
+def make_desk(settings: Settings, provider: Provider, observer: CallObserver) -> Desk:
+    return Desk(provider, settings.oracle.concurrency, observer, random.random)
+
+
+def oracle_topics(settings: Settings) -> list[Topic]:
+    """Those of the table that the oracle reads or writes."""
+    return [
+        topic
+        for topic in all_topics(settings, ())
+        if topic.kind.suffix == ORACLE_REQUESTS or COMPONENT in topic.kind.writers
+    ]
+
+
+def take_slot(settings: Settings) -> Slot:
+    """Raises Fenced, TopicsWrong or BrokerLost."""
+    oracle = settings.oracle
+    return slot_of(settings, oracle.group, oracle.slot, "NEWSIEVE_ORACLE__SLOT")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningOracle:
+    """A labeller with what surrounds it."""
+
+    labeller: Labeller
+    delivery: Delivery
+    server: ObserveServer
+
+
+def make_labeller(settings: Settings, provider: Provider, slot: Slot) -> RunningOracle:
+    """A labeller ready to run, its /metrics already served. Raises SettingsInvalid."""
+    group, prefix = settings.oracle.group, settings.kafka.topic_prefix
+    kafka, source = cluster(settings), f"{APP}/{COMPONENT}/{group}"
+    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
+    config, metrics = kafka.consumer(group, ours), OracleMetrics()
+    needed = [topic.name for topic in oracle_topics(settings)]
+    inquiry = Inquiry(config, needed, slot.watchdog.beat)
+    intake = Intake(config, topic_name(prefix, ORACLE_REQUESTS), inquiry, metrics.expired)
+    observer = OracleObserver(metrics, slot.watchdog, intake.lag)
+    delivery = Delivery(intake, slot.publisher, observer)
+    oracle = oracle_of(settings)
+    docket = Docket(oracle, make_desk(settings, provider, observer), Memory())
+    scores = topic_name(prefix, ORACLE_SCORES)
+    notes = Notes(topic_name(prefix, CONTROL), group, source)
+    books = KafkaBooks(kafka, inquiry, scores, notes, caps(settings), observer.heartbeat)
+    labeller = Labeller(
+        delivery,
+        outbox_of(settings, slot.publisher, group),
+        docket,
+        ScoreEncoder(oracle.asked, scores, source),
+        books,
+        observer,
+        utc_now,
+        settings.oracle.drain_seconds,
+    )
+    server = ObserveServer(
+        settings.observe.host,
+        settings.observe.port,
+        metrics.registry,
+        slot.watchdog.is_alive,
+        lambda: intake.is_member,
+    )
+    _log.info(
+        "oracle.assembled",
+        provider=oracle.asked.provider,
+        model=oracle.asked.model,
+        slot=slot.name,
+        observe_port=server.port,
+        pid=os.getpid(),
+    )
+    return RunningOracle(labeller, delivery, server)

@@ -1,0 +1,35 @@
+"""A decision on the control topic: what an operator, or a program for itself, has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from schemas import events
+from worker.codec.decode import Headers
+from worker.codec.encode import OutRecord, event_id
+
+
+def decision_record(
+    topic: str, scope: str, decision: str, arguments: Mapping[str, Any], source: bytes, now: str
+) -> OutRecord:
+    """A ControlDecision of nobody in particular. `source` is the ce_source, `now` ISO 8601."""
+    facts = {
+        "scope": scope,
+        "decision": decision,
+        "arguments": arguments,
+        "decided_by": None,
+        "decided_at": now,
+    }
+    value = orjson.dumps(facts)
+    headers: Headers = [
+        ("ce_specversion", events.SPEC_VERSION.encode()),
+        ("ce_type", events.CONTROL_DECIDED.encode()),
+        ("ce_source", source),
+        ("content-type", events.CONTENT_TYPE.encode()),
+        ("ce_id", event_id(f"{scope}\n{value.decode()}")),
+        ("ce_time", now.encode()),
+    ]
+    return OutRecord(topic, scope.encode(), value, headers)

@@ -1,0 +1,178 @@
+"""Exactly once, around any work: what was taken is published with its offset, or comes again.
+
+Holds an intake and a publisher together: steps of work run guarded, failures take back what is
+not committed, partitions are given up in order. One thread owns it all. What the work is, and when
+it commits, it does not know.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from worker.errors import Fatal, NeedsPerson, OutcomeUnknown, Transient, Unavailable
+from worker.kafka.client import Partition
+from worker.kafka.intake import Intake, Taken
+from worker.kafka.transaction import Publisher
+
+BACKOFF_SECONDS: Final = 0.1  # after the second failure in a row; doubled from then on
+MAX_BACKOFF_SECONDS: Final = 5.0
+SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics are still there
+REVOKE_SECONDS: Final = 2.0  # to finish what nearly is, before partitions are given up
+
+
+class Work(Protocol):
+    """What is done with what was taken. Called by the owner's thread only."""
+
+    def step(self) -> None:
+        """Take some, publish what is finished, commit. Raises Unavailable or Fatal."""
+        ...
+
+    def commit(self) -> None:
+        """Commit what is published. Raises as `step`."""
+        ...
+
+    def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
+        """Finish what is under way and commit it, within its own time."""
+        ...
+
+    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
+        """These will be given up: finish, publish and commit what can be. Raises as `step`."""
+        ...
+
+    def forget(self) -> None:
+        """Nothing since the last commit counts: the same records will come again."""
+        ...
+
+    def release(self, partitions: Sequence[Partition] | None) -> None:
+        """These, or all, are somebody else's now. Must not raise."""
+        ...
+
+
+class Watching(Protocol):
+    """The part of an observer that is told of failures."""
+
+    def heartbeat(self) -> None:
+        """The loop is alive."""
+        ...
+
+    def aborted(self, reason: str) -> None:
+        """A transaction was aborted; its records come again."""
+        ...
+
+
+class Delivery:
+    """The intake's listener, and the guard of every step."""
+
+    def __init__(self, intake: Intake, publisher: Publisher, observer: Watching) -> None:
+        self.intake = intake
+        self.publisher = publisher
+        self._observer = observer
+        self._must_rewind: Unavailable | None = None
+        self._failure: Fatal | None = None
+        self._is_leaving = False
+        self._failures_in_a_row = 0
+        self._work: Work
+
+    def run(self, work: Work, should_stop: Callable[[], bool]) -> None:
+        """Work until told to stop, then drain; the publisher is connected.
+
+        Raises Fatal when the process has to end.
+        """
+        self._work = work
+        self.intake.subscribe(self)
+        try:
+            while not should_stop():
+                self._observer.heartbeat()
+                self._guarded(work.step)
+            work.drain(self._guarded)
+        except NeedsPerson:
+            self._guarded(work.commit)  # up to what stops us
+            raise
+        finally:
+            self._is_leaving = True  # what is not committed by now comes again, elsewhere
+            work.release(None)
+            self.publisher.leave()
+            self.intake.close()
+
+    def take(self, count: int, seconds: float) -> list[Taken]:
+        """Up to so many records. Raises what went wrong in a rebalance that came with them."""
+        taken = self.intake.take(count, seconds)
+        if self._failure is not None:
+            raise self._failure
+        if self._must_rewind is not None:
+            failure, self._must_rewind = self._must_rewind, None
+            raise failure
+        return taken
+
+    def commit(self, offsets: Mapping[Partition, int]) -> float:
+        """Commit what was published with these offsets; return the seconds it took.
+
+        Raises Transient, OutcomeUnknown or Fenced.
+        """
+        metadata = self.intake.group_metadata()
+        if metadata is None:  # Kafka would accept the commit, unfenced
+            self.publisher.abort()
+            raise Transient("no longer a member of the group")
+        started = time.monotonic()
+        self.publisher.commit(offsets, metadata)
+        self.intake.offsets.committed()
+        self._failures_in_a_row = 0
+        return time.monotonic() - started
+
+    def before_revoke(self, partitions: Sequence[Partition]) -> None:
+        """Finish what is nearly finished, commit, let go. Runs inside `take`.
+
+        Once a commit has failed nothing more is committed before the rewind: the transaction is
+        gone, and offsets without their records would lose them.
+        """
+        if not self._is_leaving and self._must_rewind is None and self._failure is None:
+            try:
+                self._work.settle(partitions, REVOKE_SECONDS)
+            except Unavailable as failure:
+                self._must_rewind = failure
+            except Fatal as failure:
+                self._failure = failure
+                self._abort()  # the leaving partitions' offsets are about to be forgotten
+        self._work.release(partitions)
+
+    def after_loss(self) -> None:
+        """The group has gone on without us: nothing uncommitted may be committed."""
+        self._must_rewind = Transient("partitions were lost")
+        self._abort()
+        self._work.release(None)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run a step; what is not its fault, take back and do again."""
+        try:
+            step()
+        except OutcomeUnknown as failure:
+            self._back_off(f"outcome unknown: {failure}")
+            self._work.forget()
+            self.intake.rewind_to_committed()
+        except Unavailable as failure:
+            self._back_off(str(failure))
+            self._work.forget()
+            if self._failures_in_a_row > SUSPICIOUS_FAILURES:
+                self.intake.require_topics()
+            self.intake.rewind()
+
+    def _back_off(self, reason: str) -> None:
+        """The first time at once, then longer and longer: the world needs time."""
+        self._observer.aborted(reason)
+        if self._failures_in_a_row:
+            time.sleep(min(BACKOFF_SECONDS * 2**self._failures_in_a_row, MAX_BACKOFF_SECONDS))
+        self._failures_in_a_row += 1
+
+    def _abort(self) -> None:
+        """Give the transaction up, inside a rebalance, where nothing may be raised. Seeking back
+        waits until the rebalance is over; that nothing uncommitted counts holds from now on."""
+        self._work.forget()
+        self.intake.offsets.rewind()
+        try:
+            self.publisher.abort()
+        except OutcomeUnknown as failure:
+            self._must_rewind = failure
+        except Fatal as failure:
+            self._failure = self._failure or failure

@@ -1,0 +1,298 @@
+"""The oracle's loop: requests in, exactly one OracleScore each out.
+
+    take → decide (budget) → claim, committed → call → publish with the offset, committed
+
+No call is made inside a transaction, and none before its claim is on record. A process that is
+killed after the answer and before its commit leaves the claim behind: its successor asks again,
+and the record says that a call was made whose answer was lost. What a rewind takes back is not
+asked for again: the docket keeps answers until their records are committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from worker.codec.dead_letter import Place
+from worker.codec.encode import OutRecord
+from worker.delivery import Delivery
+from worker.errors import OracleRejects, RecordError
+from worker.kafka.client import Partition
+from worker.kafka.intake import Taken
+from worker.observe.events import LabelObserver, Tally
+from worker.oracle.budget import Budget, Ledger
+from worker.oracle.docket import Case, Docket
+from worker.oracle.interview import Verdict
+from worker.oracle.memory import Text
+from worker.oracle.record import Circumstances, ScoreEncoder, read_request
+from worker.outbox import Outbox
+from worker.scoring import DEAD_LETTER, Outcome, Row
+
+IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
+LISTEN_SECONDS: Final = 0.05  # for an answer, before looking around again
+GATHER_SECONDS: Final = 1.0  # at most, for requests that come together to be judged together
+BACKLOG_REQUESTS: Final = 500  # in memory; the rest waits on the topic
+BACKLOG_BYTES: Final = 64_000_000
+DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
+
+
+class Item(NamedTuple):
+    """What was taken: a request's case, a record that is none, or a tombstone."""
+
+    taken: Taken
+    case: Case | None
+    error: RecordError | None
+
+
+class Books(Protocol):
+    """What is on record of calls and labels, and how a ledger is put there."""
+
+    def budget(self, owned: Sequence[Partition]) -> Budget:
+        """With the ledgers of these partitions, none of which is still being written.
+
+        Raises BrokerUnavailable or TopicsWrong.
+        """
+        ...
+
+    def labels(self) -> Iterator[bytes]:
+        """The latest OracleScores. Raises as `budget`."""
+        ...
+
+    def note(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
+        """The record of a ledger."""
+        ...
+
+
+@dataclass(slots=True)
+class Opened:
+    """What the open transaction holds beside its records."""
+
+    tally: Tally = field(default_factory=Tally)
+    labelled: list[tuple[Text, Verdict, str]] = field(default_factory=list)
+
+
+class Labeller:
+    """The loop and what it holds between steps."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        outbox: Outbox,
+        docket: Docket,
+        encoder: ScoreEncoder,
+        books: Books,
+        observer: LabelObserver,
+        now: Callable[[], str],
+        drain_seconds: float,
+    ) -> None:
+        """`now` gives the time in ISO 8601, in UTC."""
+        self._delivery = delivery
+        self._outbox = outbox
+        self._docket = docket
+        self._encoder = encoder
+        self._books = books
+        self._observer = observer
+        self._now = now
+        self._drain_seconds = drain_seconds
+        self._items: list[Item] = []  # in the order they were taken
+        self._open = Opened()
+        self._known: frozenset[Partition] | None = None  # partitions whose ledgers we have
+        self._is_held = False
+        self._gathering_since: float | None = None
+
+    def step(self) -> None:
+        """Raises Unavailable, with no transaction open unless its commit failed, or Fatal."""
+        self._take_in()
+        if not self._is_informed():
+            return
+        if self._gathering_since is None:
+            self._docket.decide(self._now()[:DAY_CHARACTERS])
+        self._hear(LISTEN_SECONDS)
+        self._publish_finished()
+        self._docket.draft_claims()
+        self.commit()
+        self._report()
+
+    def commit(self) -> None:
+        """What was published, and the claims drafted, with the offsets; then the calls begin."""
+        offsets = self._delivery.intake.offsets.to_commit()
+        changes = self._docket.changes()
+        if not offsets and not changes:
+            return
+        for partition, ledger in changes.items():
+            self._delivery.publisher.produce(self._books.note(partition, ledger, self._now()))
+        for item in self._items:  # a claim is fenced by where its partition stands
+            at = self._delivery.intake.offsets.resume_of(item.taken.partition)
+            offsets.setdefault(item.taken.partition, item.taken.offset if at is None else at)
+        if not offsets:
+            return
+        seconds = self._delivery.commit(offsets)
+        self._docket.committed()
+        self._outbox.committed()
+        for label in self._open.labelled:
+            self._docket.memory.remember(*label)
+        self._observer.committed(self._open.tally, seconds)
+        self._open = Opened()
+
+    def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
+        """Hear what is under way, ask nothing new, commit, leave."""
+        deadline = time.monotonic() + self._drain_seconds
+
+        def step() -> None:
+            self._hear(LISTEN_SECONDS)
+            self._publish_finished()
+            self._docket.draft_claims(only_begun=True)
+            self.commit()
+
+        while self._docket.is_active(only_begun=True) and time.monotonic() < deadline:
+            self._observer.heartbeat()
+            guarded(step)
+        guarded(lambda: self._leave(None))
+        self._observer.drained(len(self._items))
+
+    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
+        """Before a revoke. Raises as `commit`."""
+        deadline = time.monotonic() + seconds
+        while self._is_under_way(partitions) and (left := deadline - time.monotonic()) > 0:
+            self._hear(min(left, LISTEN_SECONDS))
+        self._leave(partitions)
+
+    def forget(self) -> None:
+        self._docket.forget()
+        self._outbox.rolled_back()
+        self._open = Opened()
+        self._items = []
+        self._known = None
+        self._gathering_since = None
+
+    def release(self, partitions: Sequence[Partition] | None) -> None:
+        numbers = None if partitions is None else [number for _, number in partitions]
+        self._docket.release(numbers)
+        self._items = [
+            item
+            for item in self._items
+            if partitions is not None and item.taken.partition not in partitions
+        ]
+        self._known = None
+
+    def _take_in(self) -> None:
+        """Take what there is, as long as there is room for it."""
+        room = BACKLOG_REQUESTS - len(self._items)
+        held_bytes = sum(len(i.taken.record.value) for i in self._items if i.taken.record)
+        if held_bytes > BACKLOG_BYTES:
+            room = 0
+        if self._is_held and room > BACKLOG_REQUESTS // 2:
+            self._hold(is_held=False)
+        seconds = 0.0 if self._docket.is_active() else IDLE_SECONDS
+        taken = self._delivery.take(max(room, 1), seconds)
+        if taken and room <= 1:
+            self._hold(is_held=True)  # again for each partition that came since
+        self._items += [self._item(item) for item in taken]
+        self._gather(is_more=bool(taken) and room > len(taken))
+
+    def _gather(self, *, is_more: bool) -> None:
+        """Requests that come together are judged together: for a moment there may be more."""
+        now = time.monotonic()
+        if not is_more:
+            self._gathering_since = None
+        elif self._gathering_since is None:
+            self._gathering_since = now
+        elif now - self._gathering_since > GATHER_SECONDS:
+            self._gathering_since = None
+
+    def _item(self, taken: Taken) -> Item:
+        if taken.record is None:
+            return Item(taken, None, None)
+        try:
+            asking = read_request(taken.record, self._docket.oracle.prompts)
+        except RecordError as error:
+            return Item(taken, None, error)
+        return Item(taken, self._docket.open(taken.partition[1], taken.offset, asking), None)
+
+    def _is_informed(self) -> bool:
+        """Whether we own partitions and know their ledgers. Raises BrokerUnavailable."""
+        owned = frozenset(self._delivery.intake.offsets.owned())
+        if owned and owned != self._known:
+            self._docket.resume(self._books.budget(sorted(owned)))
+            for label in self._books.labels():
+                self._docket.memory.learn(label)
+            self._known = owned
+        return bool(owned)
+
+    def _hear(self, seconds: float) -> None:
+        """Raises OracleRejects, once what was answered before it is committed."""
+        try:
+            self._docket.desk.hear(seconds)
+        except OracleRejects:
+            self._leave(None)
+            raise
+
+    def _publish_finished(self) -> None:
+        """Records of all that is finished, in each partition's order."""
+        waiting: list[Item] = []
+        held_up: set[Partition] = set()
+        for item in self._items:
+            partition, offset, epoch = item.taken[1:]
+            if not self._delivery.intake.offsets.is_current(partition, epoch):
+                continue
+            is_finished = item.case is None or item.case.verdict is not None
+            if is_finished and partition not in held_up:
+                self._publish(item)
+                self._delivery.intake.offsets.produce(partition, offset)
+            else:
+                held_up.add(partition)
+                waiting.append(item)
+        self._items = waiting
+
+    def _publish(self, item: Item) -> None:
+        """A request's record, or its dead letter, into the open transaction."""
+        record, case = item.taken.record, item.case
+        if record is None:
+            self._open.tally.tombstones += 1
+            return
+        if case is None or case.verdict is None:
+            outcome = Outcome(None, DEAD_LETTER, None, [], item.error)
+        else:
+            outcome = self._outcome(case, case.verdict)
+        row = Row(record, None, (), [outcome])
+        place = Place(*item.taken.partition, item.taken.offset)
+        self._open.tally.add(row, self._outbox.put(row, place))
+        if case is not None:
+            self._docket.settle(case)
+
+    def _outcome(self, case: Case, verdict: Verdict) -> Outcome:
+        now, request = self._now(), case.asking.request
+        pi = case.effective_pi if case.effective_pi is not None else request.sampling.pi
+        lost = self._docket.lost_calls(case)
+        record, tier = self._encoder.encode(case.asking, verdict, Circumstances(pi, lost, now))
+        if not verdict.is_reused:
+            self._open.labelled.append((case.text, verdict, now))
+        return Outcome(request.filter, verdict.status, tier, [record], None)
+
+    def _leave(self, partitions: Sequence[Partition] | None) -> None:
+        """Publish what is finished; what was claimed for nothing is free again. Raises as
+        `commit`."""
+        self._publish_finished()
+        self._docket.put_down(None if partitions is None else [number for _, number in partitions])
+        self.commit()
+
+    def _is_under_way(self, partitions: Sequence[Partition]) -> bool:
+        return any(
+            item.case is not None and item.case.is_under_way
+            for item in self._items
+            if item.taken.partition in partitions
+        )
+
+    def _hold(self, *, is_held: bool) -> None:
+        self._delivery.intake.hold(is_held=is_held)
+        self._is_held = is_held
+
+    def _report(self) -> None:
+        oldest = self._items[0].taken.record if self._items else None
+        self._observer.standing(
+            len(self._items),
+            oldest.timestamp_ms if oldest is not None else None,
+            *self._docket.left(),
+        )

@@ -1,0 +1,80 @@
+"""What is made of the oracle's news: metrics, log lines, a heartbeat. Never an article's text."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from worker.observe.events import Tally
+from worker.observe.logs import get_logger
+from worker.observe.metrics import OracleMetrics
+from worker.observe.observer import WorkerObserver
+from worker.observe.watchdog import Watchdog
+
+SECONDS_DIGITS: Final = 3
+USD_DIGITS: Final = 6
+
+_log = get_logger("oracle")
+
+
+class OracleObserver(WorkerObserver):
+    """Watches one oracle: the worker's observer, and the calls."""
+
+    def __init__(
+        self,
+        metrics: OracleMetrics,
+        watchdog: Watchdog,
+        lag: Callable[[], Mapping[tuple[str, int], int]],
+    ) -> None:
+        super().__init__(metrics, watchdog, lag)
+        self._oracle_metrics = metrics
+        self._calls: Counter[str] = Counter()
+        self._usd = 0.0
+        self._requests = 0
+
+    def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
+        """A call has come back. It is said with the next transaction."""
+        self._oracle_metrics.called(outcome, seconds, tokens, usd)
+        self._calls[outcome] += 1
+        self._usd += usd
+
+    def gate_moved(self, *, is_broken: bool, failures: int, seconds: float, reason: str) -> None:
+        """The provider is not asked for so many seconds, or again."""
+        self._oracle_metrics.circuit(is_open=is_broken)
+        seconds = round(seconds, SECONDS_DIGITS)
+        if not failures:
+            _log.info("circuit.closed", reason=reason)
+        else:
+            event = "circuit.opened" if is_broken else "provider.paused"
+            _log.warning(event, failures_in_a_row=failures, seconds=seconds, reason=reason)
+
+    def standing(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
+        """Requests in memory, the oldest one's timestamp, and what is left of the budget."""
+        lag = max(time.time() - oldest_ms / 1_000, 0.0) if oldest_ms is not None else 0.0
+        self._oracle_metrics.standing(waiting, lag, calls, usd)
+
+    def committed(self, tally: Tally, seconds: float) -> None:
+        self._watchdog.beat()
+        self._metrics.committed(tally, seconds)
+        self._requests += tally.records
+        if not tally.records and not self._calls:
+            return  # claims: the calls follow, and are told of
+        statuses: Counter[str] = Counter()
+        for (_, outcome, _), count in tally.outcomes.items():
+            statuses[outcome] += count
+        calls = {f"calls_{outcome}": count for outcome, count in self._calls.items()}
+        _log.info(
+            "transaction.committed",
+            requests=tally.records,
+            seconds=round(seconds, SECONDS_DIGITS),
+            usd=round(self._usd, USD_DIGITS),
+            **statuses,
+            **calls,
+        )
+        self._calls.clear()
+        self._usd = 0.0
+
+    def drained(self, abandoned: int) -> None:
+        _log.info("oracle.drained", requests_committed=self._requests, requests_left=abandoned)

@@ -1,0 +1,1 @@
+"""Asking a large language model for labels: prompts, providers, retries, the budget."""

@@ -1,0 +1,296 @@
+"""The requests at hand, from the decision whether the budget has a call for them to their verdict.
+
+Works on a draft of the budget: what was claimed or settled counts once it is committed, and is
+forgotten otherwise. Answers are not forgotten: a case that was begun waits for its request to come
+again. Knows nothing of Kafka but partitions and offsets, and when to commit is not its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from worker.oracle.budget import Budget, Ledger
+from worker.oracle.cut import Candidate, decide
+from worker.oracle.desk import Desk
+from worker.oracle.interview import Interview, Verdict
+from worker.oracle.memory import Memory, Text, way_of
+from worker.oracle.prompt import Asked, Prompt, Question
+from worker.oracle.provider import Prices
+from worker.oracle.record import ANCHOR, Asking
+from worker.rules.text import render
+
+# Cases that are claimed and not settled, per call at a time: how many a slow one holds up.
+WINDOW: Final = 2
+NO_FURTHER_CALL: Final = "the budget has no further call for it"
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """Who is asked, with which prompts (by name/vN), and at what price."""
+
+    asked: Asked
+    prompts: Mapping[str, Prompt]
+    prices: Prices
+    concurrency: int
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """A request on its way. Until `effective_pi` is known nobody has decided whether the budget
+    has a call for it."""
+
+    partition: int
+    offset: int
+    asking: Asking
+    text: Text
+    question: Question
+    usual_usd: float  # of a call; by it is decided how many fit
+    most_usd: float  # by it is claimed
+    effective_pi: float | None = None
+    interview: Interview | None = None
+    _verdict: Verdict | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self._verdict or (self.interview.verdict if self.interview is not None else None)
+
+    @property
+    def is_anchor(self) -> bool:
+        return self.asking.request.sampling.purpose == ANCHOR
+
+    @property
+    def is_undecided(self) -> bool:
+        return self.verdict is None and self.effective_pi is None
+
+    @property
+    def wants_claim(self) -> bool:
+        if self.verdict is not None or self.effective_pi is None:
+            return False
+        return self.interview is None or self.interview.wants_claim
+
+    @property
+    def is_begun(self) -> bool:
+        return self.interview is not None and self.verdict is None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Claimed, and not come back."""
+        return (
+            self.interview is not None and self.verdict is None and not self.interview.wants_claim
+        )
+
+    def close(self, verdict: Verdict, effective_pi: float) -> None:
+        self._verdict, self.effective_pi = verdict, effective_pi
+
+
+class Draft(NamedTuple):
+    """A claim that is not committed. The call follows its commit."""
+
+    case: Case
+    interview: Interview
+    usd: float
+
+
+class Docket:
+    """Of one oracle. Owner's thread only."""
+
+    def __init__(self, oracle: Oracle, desk: Desk, memory: Memory) -> None:
+        self.oracle = oracle
+        self.desk = desk
+        self.memory = memory
+        self._cases: dict[tuple[int, int], Case] = {}  # in the order they came
+        self._begun: dict[tuple[int, int], Case] = {}  # whose requests will come again
+        self._settled: dict[tuple[int, int], Case] = {}  # in what is not committed
+        self._committed: Budget | None = None
+        self._budget: Budget | None = None
+        self._drafts: list[Draft] = []
+        self._day = ""
+
+    @property
+    def budget(self) -> Budget:
+        if self._budget is None:
+            raise RuntimeError("resume first")
+        return self._budget
+
+    @property
+    def cases(self) -> Collection[Case]:
+        return self._cases.values()
+
+    def resume(self, budget: Budget) -> None:
+        """Go on from what is on record."""
+        self._budget = self._committed = budget
+
+    def open(self, partition: int, offset: int, asking: Asking) -> Case:
+        """A request has come, perhaps again."""
+        case = self._begun.pop((partition, offset), None)
+        if case is None:
+            article, prices = asking.request.article, self.oracle.prices
+            way = way_of(self.oracle.asked.key(asking.prompt, ""))
+            text = Text(article.id, article.content_hash, way)
+            question = asking.prompt.question(article.id, render(article.title, article.content))
+            usual, most = map(prices.cost_usd, (prices.usual(question), prices.most(question)))
+            case = Case(partition, offset, asking, text, question, usual, most)
+        self._cases[partition, offset] = case
+        return case
+
+    def decide(self, today: str) -> None:
+        """For every request that is new: is there a label already, or a call left for it?"""
+        self._day = self.budget.today(today)
+        for case in self._undecided():
+            known = None if case.is_anchor else self.memory.recall(case.text)
+            if known is not None:
+                case.close(known, case.asking.request.sampling.pi)
+        cases = self._undecided()
+        candidates = [Candidate(case.asking.request.sampling, case.usual_usd) for case in cases]
+        calls, usd = self._promised()
+        decisions = decide(
+            candidates, lambda n, more: self.budget.affords(usd + more, self._day, calls + n)
+        )
+        for case, decision in zip(cases, decisions, strict=True):
+            case.effective_pi = decision.effective_pi
+            if not decision.is_kept:
+                self._drop(case)
+
+    def draft_claims(self, *, only_begun: bool = False) -> None:
+        """Claim a call for as many cases as could be called now, in their order."""
+        room = self.desk.room() - len(self._drafts)
+        begun = sum(1 for case in self.cases if case.interview is not None)
+        for case in [case for case in self.cases if case.wants_claim]:
+            if room <= 0:
+                return
+            if case.interview is None and (only_begun or begun >= WINDOW * self.oracle.concurrency):
+                continue
+            if self._is_answered_elsewhere(case):
+                continue
+            if self._claim(case):
+                room -= 1
+                begun += 1
+
+    def is_active(self, *, only_begun: bool = False) -> bool:
+        """Whether a call is under way, or could be."""
+        return self.desk.calling > 0 or (
+            self.desk.room() > 0
+            and any(c.wants_claim and (c.is_begun or not only_begun) for c in self.cases)
+        )
+
+    def left(self) -> tuple[int, float]:
+        """Calls and USD of today's budget, of the shares that are ours."""
+        return self.budget.calls_left(self._day), self.budget.usd_left(self._day)
+
+    def lost_calls(self, case: Case) -> int:
+        """Calls on record for it that nobody here knows the answers of."""
+        claims = self.budget.claims_of(case.partition, case.offset)
+        return max(claims - (case.interview.claims if case.interview is not None else 0), 0)
+
+    def settle(self, case: Case) -> None:
+        """Its record is in the open transaction."""
+        interview = case.interview
+        if interview is not None:
+            self._give_back(case, interview, interview.claims - interview.calls)
+        self._budget = self.budget.close(case.partition, case.offset)
+        self._settled[case.partition, case.offset] = self._cases.pop((case.partition, case.offset))
+
+    def put_down(self, partitions: Collection[int] | None = None) -> None:
+        """Of these partitions, or all: claims for calls that are not under way are not needed."""
+        for case in self.cases:
+            if partitions is not None and case.partition not in partitions:
+                continue
+            interview = case.interview
+            if interview is not None and case.is_under_way and not self.desk.abandon(interview):
+                self._give_back(case, interview, interview.claims - interview.calls)
+
+    def changes(self) -> dict[int, Ledger]:
+        """The ledgers that have to be put on record, by partition."""
+        if self._budget is None or self._committed is None:
+            return {}
+        return self._budget.changes_since(self._committed)
+
+    def committed(self) -> None:
+        """What was drafted is on record: call."""
+        drafts, self._drafts = self._drafts, []
+        self._committed = self._budget
+        self._settled.clear()
+        for draft in drafts:
+            draft.interview.claimed(draft.usd, self._day)
+            self.desk.start(draft.interview)
+
+    def forget(self) -> None:
+        """Nothing since the last commit counts; the same requests will come again."""
+        self._budget = self._committed
+        for draft in self._drafts:
+            if not draft.interview.claims:
+                draft.case.interview = None
+        self._drafts.clear()
+        known = self._cases | self._settled
+        self._begun |= {at: case for at, case in known.items() if case.interview is not None}
+        self._cases.clear()
+        self._settled.clear()
+
+    def release(self, partitions: Collection[int] | None) -> None:
+        """These partitions, or all, are somebody else's now."""
+        for cases in (self._cases, self._begun, self._settled):
+            for at, case in list(cases.items()):
+                if partitions is None or case.partition in partitions:
+                    if case.interview is not None:
+                        self.desk.abandon(case.interview)
+                    del cases[at]
+
+    def _undecided(self) -> list[Case]:
+        return [case for case in self.cases if case.is_undecided]
+
+    def _promised(self) -> tuple[int, float]:
+        """Calls, and what they usually cost, of cases that are decided and not claimed yet."""
+        promised = [case for case in self.cases if case.wants_claim and case.interview is None]
+        return len(promised), sum(case.usual_usd for case in promised)
+
+    def _is_answered_elsewhere(self, case: Case) -> bool:
+        """The same text, twice at hand: the second is answered from the first."""
+        if case.is_anchor or case.interview is not None:
+            return False
+        known = self.memory.recall(case.text)
+        if known is not None:
+            case.close(known, case.asking.request.sampling.pi)
+            return True
+        return any(
+            other.text == case.text and other.interview is not None and not other.is_anchor
+            for other in (*self.cases, *self._settled.values())
+        )
+
+    def _claim(self, case: Case) -> bool:
+        """Whether a call could be claimed, at the most it can cost."""
+        is_first = case.interview is None
+        promised = 0 if is_first else self._promised()[0]
+        if not self.budget.affords(0.0, self._day, promised + 1):
+            if case.interview is not None:
+                case.interview.give_up(NO_FURTHER_CALL)
+            else:
+                case.effective_pi = None  # a share went to another oracle: decide again
+            return False
+        if not self.budget.affords(case.most_usd, self._day):
+            others = bool(self._drafts) or any(other.is_under_way for other in self.cases)
+            if not others:  # of what is set aside for them, some will come back
+                self._go_without(case)
+            return False
+        self._budget = self.budget.claim(case.partition, case.offset, case.most_usd, self._day)
+        case.interview = case.interview or Interview(case.question, self.oracle.prices)
+        self._drafts.append(Draft(case, case.interview, case.most_usd))
+        return True
+
+    def _go_without(self, case: Case) -> None:
+        if case.interview is not None:
+            case.interview.give_up(NO_FURTHER_CALL)
+        else:
+            self._drop(case)
+
+    def _drop(self, case: Case) -> None:
+        verdict = Verdict("over_budget", failure=f"the budget of {self._day} is used up")
+        case.close(verdict, case.effective_pi or 0.0)
+
+    def _give_back(self, case: Case, interview: Interview, claims: int) -> None:
+        """What of its claims was not used, in calls and in money."""
+        unspent = max(interview.claimed_usd - interview.cost_usd, 0.0)
+        self._budget = self.budget.give_back(
+            case.partition, case.offset, claims, unspent, interview.claimed_on
+        )

@@ -1,0 +1,129 @@
+"""Gemini: generateContent over REST, with structured output.
+
+Field names are the Gemini API's, v1beta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from worker.oracle.http import Body, Endpoint
+from worker.oracle.prompt import Asked, Question
+from worker.oracle.provider import ANSWERED, REFUSED, Reply, Tokens, hash_of
+
+ENDPOINT: Final = "https://generativelanguage.googleapis.com/v1beta"
+KEY_HEADER: Final = ("x-goog-api-key", "")
+MODELS: Final = "models/"
+
+_FINISHED: Final = "STOP"
+_REFUSALS: Final = frozenset(
+    {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION", "SPII", "LANGUAGE"}
+)
+
+
+class Gemini:
+    """Any model that generateContent serves."""
+
+    def __init__(self, endpoint: Endpoint, asked: Asked, max_output_tokens: int) -> None:
+        self._endpoint = endpoint
+        self._asked = asked
+        self._max_output_tokens = max_output_tokens
+        model = quote(asked.model.removeprefix(MODELS), safe="")
+        self._path = f"/{MODELS}{model}:generateContent"
+
+    def ask(self, question: Question) -> Reply:
+        body = self._endpoint.post(self._path, self._request(question))
+        return body if isinstance(body, Reply) else _reply(body)
+
+    def close(self) -> None:
+        self._endpoint.close()
+
+    def _request(self, question: Question) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "responseMimeType": "application/json",
+            "responseSchema": _schema(question.prompt.schema),
+            "maxOutputTokens": self._max_output_tokens,
+        }
+        if self._asked.temperature is not None:
+            config["temperature"] = self._asked.temperature
+        if self._asked.thinking is not None:
+            config["thinkingConfig"] = _thinking(self._asked.thinking)
+        return {
+            "systemInstruction": {"parts": [{"text": question.prompt.instructions}]},
+            "contents": [{"role": "user", "parts": [{"text": question.text}]}],
+            "generationConfig": config,
+        }
+
+
+def _thinking(level: str) -> dict[str, Any]:
+    """A level's name for newer models; for older ones a budget in tokens."""
+    return {"thinkingBudget": int(level)} if level.isdigit() else {"thinkingLevel": level}
+
+
+def _schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON Schema in Gemini's own dialect, which also says in which order to write."""
+    found: dict[str, Any] = {"type": schema["type"].upper()}
+    for limit in ("minimum", "maximum", "required"):
+        if limit in schema:
+            found[limit] = schema[limit]
+    if "items" in schema:
+        found["items"] = _schema(schema["items"])
+    if "properties" in schema:
+        found["properties"] = {name: _schema(item) for name, item in schema["properties"].items()}
+        found["propertyOrdering"] = list(schema["properties"])
+    return found
+
+
+def _reply(body: Body) -> Reply:
+    facts = body.facts or {}
+    common: dict[str, Any] = {
+        "model_version": _string(facts.get("modelVersion")),
+        "tokens": _tokens(facts.get("usageMetadata")),
+        "answer_hash": hash_of(body.raw),
+    }
+    candidate = _first(facts.get("candidates"))
+    feedback = facts.get("promptFeedback")
+    blocked = feedback.get("blockReason") if isinstance(feedback, dict) else None
+    if candidate is None and isinstance(blocked, str):
+        return Reply(REFUSED, reason=f"the prompt was blocked: {blocked}", **common)
+    if candidate is None:
+        return Reply(ANSWERED, reason="no candidate in the answer", **common)
+    finish = _string(candidate.get("finishReason"))
+    if finish in _REFUSALS:
+        return Reply(REFUSED, reason=f"finished for {finish}", **common)
+    if finish != _FINISHED:
+        return Reply(ANSWERED, reason=f"not finished: {finish or 'no reason given'}", **common)
+    return Reply(ANSWERED, text=_text(candidate.get("content")), **common)
+
+
+def _text(content: Any) -> str:
+    """All parts but the model's thoughts."""
+    parts = content.get("parts") if isinstance(content, dict) else None
+    return "".join(
+        _string(part.get("text"))
+        for part in (parts if isinstance(parts, list) else [])
+        if isinstance(part, dict) and not part.get("thought")
+    )
+
+
+def _tokens(usage: Any) -> Tokens | None:
+    if not isinstance(usage, dict):
+        return None
+    names = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+    prompt, answer, thoughts = (_count(usage.get(name)) for name in names)
+    return Tokens(prompt, answer + thoughts) if prompt else None
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and value > 0 else 0
+
+
+def _first(value: Any) -> dict[str, Any] | None:
+    first = value[0] if isinstance(value, list) and value else None
+    return first if isinstance(first, dict) else None
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""

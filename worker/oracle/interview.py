@@ -1,0 +1,151 @@
+"""One question from its first call to its verdict. Pure.
+
+A call that may have been paid for is claimed from the budget before it is made, so an interview
+says when it wants another one: once after an invalid answer, and after a call that got none, until
+it has had enough of those while the provider was well to others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.oracle import OracleUsage
+from worker.oracle.answer import Answer, InvalidAnswer, read_answer
+from worker.oracle.prompt import Question
+from worker.oracle.provider import (
+    ANSWERED,
+    BUSY,
+    REFUSED,
+    REJECTED,
+    UNANSWERED,
+    Prices,
+    Reply,
+    Tokens,
+)
+
+INVALID_ANSWERS: Final = 2  # the first, and one more
+UNANSWERED_CALLS: Final = 3  # while others are answered: the article itself is at fault
+
+NO_TOKENS: Final = Tokens(0, 0)
+
+Status = Literal["labelled", "refused", "invalid", "over_budget"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a question: a label, or why there is none."""
+
+    status: Status
+    model_version: str = ""
+    answer: Answer | None = None
+    failure: str | None = None
+    usage: OracleUsage | None = None
+    fingerprint: str | None = None
+    answer_hash: str | None = None
+    is_reused: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Interview:
+    """What has been asked and heard so far. `claims` counts the calls claimed for it, last on the
+    day `claimed_on`, for which `claimed_usd` is set aside; `verdict` is None until there is one."""
+
+    question: Question
+    prices: Prices
+    calls: int = 0  # that were answered, or may have been
+    claims: int = 0
+    claimed_usd: float = 0.0
+    claimed_on: str = ""
+    wants_claim: bool = True
+    is_abandoned: bool = False  # somebody else's by now
+    verdict: Verdict | None = None
+    _tokens: Tokens = NO_TOKENS
+    _invalid: int = 0
+    _unanswered: int = 0
+    _why: str = ""  # the last call brought no label
+    _last: Reply | None = None
+    _latency_seconds: float = 0.0
+
+    @property
+    def cost_usd(self) -> float:
+        return self.prices.cost_usd(self._tokens)
+
+    def claimed(self, usd: float, day: str) -> None:
+        """One more call is claimed for it, at the most it can cost."""
+        self.wants_claim = False
+        self.claims += 1
+        self.claimed_usd += usd
+        self.claimed_on = day
+
+    def hear(self, reply: Reply, seconds: float, *, is_provider_well: bool) -> None:
+        """Take a call's reply: afterwards there is a verdict, or another call is wanted."""
+        if reply.outcome == BUSY:
+            return  # the claim stands: nothing was used of it
+        if reply.outcome == REJECTED:
+            self.verdict = self._failed("invalid", f"rejected: {reply.reason}")
+            return
+        self.calls += 1
+        self._last, self._latency_seconds = reply, seconds
+        used = self.tokens_of(reply)
+        self._tokens = Tokens(self._tokens.input + used.input, self._tokens.output + used.output)
+        if reply.outcome == REFUSED:
+            self.verdict = self._failed("refused", reply.reason)
+        elif reply.outcome == UNANSWERED:
+            self._unanswered += is_provider_well
+            self._again_unless(reply.reason, is_enough=self._unanswered >= UNANSWERED_CALLS)
+        elif reply.outcome == ANSWERED:
+            self._read(reply)
+
+    def tokens_of(self, reply: Reply) -> Tokens:
+        """What a reply is paid for: as the provider says, else the most it can be."""
+        if not reply.may_be_paid:
+            return NO_TOKENS
+        return reply.tokens or self.prices.most(self.question)
+
+    def give_up(self, why: str) -> None:
+        """There will be no further call. A bad answer is the oracle's failure, none is not."""
+        heard = f"; before it: {self._why}" if self._why else ""
+        self.verdict = self._failed("invalid" if self._invalid else "over_budget", f"{why}{heard}")
+
+    def _read(self, reply: Reply) -> None:
+        try:
+            if not reply.text:
+                raise InvalidAnswer(reply.reason or "an empty answer")
+            answer = read_answer(reply.text, self.question.prompt.filter.definition.dimension_names)
+        except InvalidAnswer as error:
+            self._invalid += 1
+            self._again_unless(str(error), is_enough=self._invalid >= INVALID_ANSWERS)
+        else:
+            self.verdict = self._verdict("labelled", answer, None)
+
+    def _again_unless(self, reason: str, *, is_enough: bool) -> None:
+        self._why = reason
+        if is_enough:
+            self.verdict = self._failed("invalid", reason)
+        else:
+            self.wants_claim = True
+
+    def _failed(self, status: Status, failure: str) -> Verdict:
+        return self._verdict(status, None, failure)
+
+    def _verdict(self, status: Status, answer: Answer | None, failure: str | None) -> Verdict:
+        last = self._last
+        return Verdict(
+            status=status,
+            model_version=last.model_version if last is not None else "",
+            answer=answer,
+            failure=failure,
+            usage=self._usage() if self.calls else None,
+            fingerprint=last.fingerprint if last is not None else None,
+            answer_hash=last.answer_hash if last is not None else None,
+        )
+
+    def _usage(self) -> OracleUsage:
+        return OracleUsage(
+            input_tokens=self._tokens.input,
+            output_tokens=self._tokens.output,
+            cost_usd=self.cost_usd,
+            latency_seconds=round(self._latency_seconds, 3),
+            attempts=self.calls,
+        )

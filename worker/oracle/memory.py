@@ -1,0 +1,101 @@
+"""Labels that are on record already, so that a replay pays for none of them again.
+
+A label answers a later request when it is of the same text, by the same oracle: asked in the same
+way, and by the version that answered last, since nobody knows what a newer one would say. Anchors
+are asked anew each time: that is what they are for. Bounded; the oldest are forgotten first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+import orjson
+
+from schemas.oracle import OracleKey
+from worker.oracle.answer import Answer
+from worker.oracle.interview import Verdict
+
+LABELS: Final = 10_000  # about 15 MB; at 100 a day more than a retention
+ANCHOR: Final = "anchor"
+
+# How somebody is asked: an oracle key without the version that answered.
+Way = tuple[str, str, str, str, str | None, float | None]
+
+
+class Text(NamedTuple):
+    """Which text a label is of, asked in which way."""
+
+    article_id: str
+    content_hash: str
+    way: Way
+
+
+def way_of(key: OracleKey) -> Way:
+    return (
+        key.provider,
+        key.model,
+        key.prompt_hash,
+        key.schema_hash,
+        key.thinking,
+        key.temperature,
+    )
+
+
+class Memory:
+    """The latest labels."""
+
+    def __init__(self, labels: int = LABELS) -> None:
+        self._most = labels
+        self._verdicts: OrderedDict[Text, Verdict] = OrderedDict()
+        self._versions: dict[Way, tuple[str, str]] = {}  # when it answered, and which
+
+    def remember(self, text: Text, verdict: Verdict, labelled_at: str) -> None:
+        """`labelled_at` is ISO 8601, in UTC: the latest version is the one in force."""
+        if verdict.status not in ("labelled", "refused"):
+            return
+        self._verdicts[text] = verdict
+        self._verdicts.move_to_end(text)
+        if len(self._verdicts) > self._most:
+            self._verdicts.popitem(last=False)
+        latest = self._versions.get(text.way, ("", ""))
+        self._versions[text.way] = max(latest, (labelled_at, verdict.model_version))
+
+    def recall(self, text: Text) -> Verdict | None:
+        """The verdict on record, with nothing paid for it."""
+        found = self._verdicts.get(text)
+        if found is None or found.model_version != self._versions[text.way][1]:
+            return None
+        return Verdict(
+            status=found.status,
+            model_version=found.model_version,
+            answer=found.answer,
+            failure=found.failure,
+            fingerprint=found.fingerprint,
+            answer_hash=found.answer_hash,
+            is_reused=True,
+        )
+
+    def learn(self, value: bytes) -> None:
+        """Remember a published OracleScore. What cannot be read is not remembered."""
+        try:
+            facts = orjson.loads(value)
+            key = OracleKey.model_validate(facts["oracle"], extra="ignore")
+            text = Text(facts["article"]["id"], facts["article"]["content_hash"], way_of(key))
+            scores = facts["oracle_scores"]
+            answer = (
+                Answer(scores, facts["content_type"], facts["reasoning"], facts["key_markers"])
+                if scores is not None
+                else None
+            )
+            verdict = Verdict(
+                status=facts["status"],
+                model_version=key.model_version,
+                answer=answer,
+                failure=facts["failure"],
+                fingerprint=facts["fingerprint"],
+                answer_hash=facts["answer_hash"],
+            )
+            self.remember(text, verdict, facts["labelled_at"])
+        except (ValueError, KeyError, TypeError):
+            return

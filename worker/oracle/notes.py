@@ -1,0 +1,79 @@
+"""The budget's ledgers on the control topic: one compacted record per partition of the requests.
+
+They stand there, and not in a file, so that an oracle needs no disk of its own and whoever takes a
+partition over finds them; and not among the scores, whose readers expect labels. They are written
+in the transaction that claims a call, and in the one that publishes its label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from worker.codec.control import decision_record
+from worker.codec.encode import OutRecord
+from worker.errors import TopicsWrong
+from worker.oracle.budget import Ledger
+from worker.rules.catalogue import describe
+
+DECISION: Final = "oracle_calls_claimed"
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    day: str
+    calls: int = Field(ge=0)
+    usd: float = Field(ge=0, allow_inf_nan=False)
+    claims: list[tuple[int, int]]
+
+
+class _Claimed(BaseModel):
+    arguments: _Arguments
+
+
+class Notes:
+    """Of one group of oracles."""
+
+    def __init__(self, topic: str, group: str, source: str) -> None:
+        """`topic` is the control topic, `source` the ce_source."""
+        self.topic = topic
+        self._group = group
+        self._source = source.encode()
+
+    def key(self, partition: int) -> bytes:
+        return f"oracle-calls/{self._group}/{partition}".encode()
+
+    def write(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
+        """`now` is ISO 8601."""
+        arguments = {
+            "day": ledger.day,
+            "calls": ledger.calls,
+            "usd": ledger.usd,
+            "claims": sorted(ledger.claims.items()),
+        }
+        scope = self.key(partition).decode()
+        return decision_record(self.topic, scope, DECISION, arguments, self._source, now)
+
+    def read(self, partitions: Collection[int], found: Mapping[bytes, bytes]) -> dict[int, Ledger]:
+        """The ledgers of these partitions; an empty one where none was written.
+
+        Raises TopicsWrong: without its ledger a day's budget would be spent twice.
+        """
+        return {partition: self._ledger(partition, found) for partition in partitions}
+
+    def _ledger(self, partition: int, found: Mapping[bytes, bytes]) -> Ledger:
+        value = found.get(self.key(partition))
+        if value is None:
+            return Ledger()
+        try:
+            noted = _Claimed.model_validate_json(value).arguments
+        except ValidationError as error:
+            raise TopicsWrong(
+                f"{self.topic}: the record with key {self.key(partition)!r} should say which "
+                f"oracle calls were made, but: {describe(error)}. A null value with that key "
+                "forgets them, and what was spent today"
+            ) from None
+        return Ledger(noted.day, noted.calls, noted.usd, dict(noted.claims))

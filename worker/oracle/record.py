@@ -1,0 +1,156 @@
+"""Requests in, OracleScores out: the records at both ends of the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from schemas import events
+from schemas.article import ArticleIdentity
+from schemas.oracle import OracleRequest, OracleScore
+from schemas.scored import KafkaInput
+from schemas.topics import MAX_MESSAGE_BYTES
+from worker.codec.decode import Headers, RawRecord, header
+from worker.codec.encode import TRACE_PARENT, OutRecord, event_id, is_trace_parent
+from worker.codec.json_text import parse
+from worker.errors import InvalidRequest, NotAnObject, OtherLabels
+from worker.oracle.interview import Verdict
+from worker.oracle.prompt import Asked, Prompt
+from worker.rules.catalogue import describe
+from worker.rules.tiers import round_scores
+
+ANCHOR: Final = "anchor"
+
+
+class Asking(NamedTuple):
+    """A request, its filter's prompt, and the record it came in."""
+
+    request: OracleRequest
+    prompt: Prompt
+    record: RawRecord
+
+
+def read_request(record: RawRecord, prompts: Mapping[str, Prompt]) -> Asking:
+    """The request in a record. Raises RecordError."""
+    facts = parse(record.value, MAX_MESSAGE_BYTES)
+    if not isinstance(facts, dict):
+        raise NotAnObject("a request is an object")
+    try:
+        request = OracleRequest.model_validate(facts, extra="ignore")
+    except ValidationError as error:
+        raise InvalidRequest(f"not an OracleRequest: {describe(error)}") from None
+    reference = f"{request.filter}/v{request.filter_version}"
+    prompt = prompts.get(reference)
+    if prompt is None:
+        raise InvalidRequest(
+            f"there is no filter {reference!r:.80} here; there are: {', '.join(sorted(prompts))}"
+        )
+    if request.label_hash != prompt.filter.label_hash:
+        raise OtherLabels(
+            f"the request's label hash is {request.label_hash}, that of {reference} here "
+            f"{prompt.filter.label_hash}: worker and oracle must run the same version of the filter"
+        )
+    return Asking(request, prompt, record)
+
+
+class Circumstances(NamedTuple):
+    """What neither the request nor its verdict say."""
+
+    effective_pi: float
+    calls_without_record: int
+    labelled_at: str
+
+
+class ScoreEncoder:
+    """The records of one oracle."""
+
+    def __init__(self, asked: Asked, topic: str, source: str) -> None:
+        """`topic` is the scores', `source` the ce_source."""
+        self._asked = asked
+        self._topic = topic
+        self._source = source.encode()
+
+    def encode(
+        self, asking: Asking, verdict: Verdict, circumstances: Circumstances
+    ) -> tuple[OutRecord, str | None]:
+        """The OracleScore of a request, and the oracle's tier."""
+        request, prompt, record = asking
+        answer = verdict.answer
+        scores = answer.scores if answer is not None else None
+        tier = _tier(prompt, list(scores.values()), request.content_rules) if scores else None
+        score = OracleScore(
+            article=ArticleIdentity(**request.article.model_dump(exclude={"content"})),
+            filter=request.filter,
+            filter_version=request.filter_version,
+            filter_hash=request.filter_hash,
+            label_hash=request.label_hash,
+            student=request.student,
+            status=verdict.status,
+            oracle=self._asked.key(prompt, verdict.model_version),
+            oracle_scores=scores,
+            oracle_tier=tier,
+            content_type=answer.content_type if answer is not None else None,
+            reasoning=answer.reasoning if answer is not None else None,
+            key_markers=answer.key_markers if answer is not None else None,
+            failure=verdict.failure,
+            student_scores=request.scores,
+            student_tier=request.tier,
+            content_rules=request.content_rules,
+            sampling=request.sampling,
+            effective_pi=circumstances.effective_pi,
+            usage=verdict.usage,
+            calls_without_record=circumstances.calls_without_record,
+            reused=verdict.is_reused,
+            fingerprint=verdict.fingerprint,
+            answer_hash=verdict.answer_hash,
+            input=KafkaInput(**record.input),
+            labelled_at=circumstances.labelled_at,
+        )
+        value = score.model_dump_json().encode()
+        headers = self._headers(score, request, record.headers)
+        return OutRecord(self._topic, request.article.id.encode(), value, headers), tier
+
+    def _headers(
+        self, score: OracleScore, request: OracleRequest, incoming: Headers | None
+    ) -> Headers:
+        headers: Headers = [
+            ("ce_specversion", events.SPEC_VERSION.encode()),
+            ("ce_type", events.ORACLE_SCORED.encode()),
+            ("ce_source", self._source),
+            ("content-type", events.CONTENT_TYPE.encode()),
+            ("filter", score.filter.encode()),
+            ("filter_version", score.filter_version.encode()),
+            ("outcome", score.status.encode()),
+            ("ce_id", event_id(_fact(score, request))),
+            ("ce_time", score.labelled_at.encode()),
+        ]
+        if score.oracle_tier is not None:
+            headers.append(("tier", score.oracle_tier.encode()))
+        trace_parent = header(incoming, TRACE_PARENT)
+        if trace_parent is not None and is_trace_parent(trace_parent):
+            headers.append((TRACE_PARENT, trace_parent))
+        return headers
+
+
+def _tier(prompt: Prompt, scores: list[int], content_rules: list[str]) -> str:
+    rounded = round_scores(np.array([scores], dtype=np.float64))
+    return prompt.filter.tiering.decide(rounded, [content_rules]).tier[0]
+
+
+def _fact(score: OracleScore, request: OracleRequest) -> str:
+    """What makes two records the same fact. Each request for an anchor asks for one of its own."""
+    parts = [
+        score.article.id,
+        score.article.content_hash,
+        score.filter_hash,
+        score.student,
+        events.ORACLE_SCORED,
+        score.oracle.name,
+        score.status,
+    ]
+    if request.sampling.purpose == ANCHOR:
+        parts.append(request.requested_at)
+    return "\n".join(parts)

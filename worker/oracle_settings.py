@@ -1,0 +1,80 @@
+"""The oracle's section of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from worker.sections import MOST, NotNegative, Positive, Section
+
+
+class OracleSettings(Section):
+    """Who labels the sample, how it is asked, and what that may cost."""
+
+    provider: Literal["gemini", "openai", "label_file"] = Field(
+        default="gemini", description="openai: any endpoint that speaks its chat completions."
+    )
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="As the provider names it. Pin a version: an alias changes unasked.",
+    )
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#@]+$",
+        description="Without the key, a query or a user; default: the provider's own.",
+    )
+    api_key: SecretStr | None = Field(default=None, description="From the environment only.")
+    label_file: Path | None = Field(
+        default=None, description="Of the provider label_file: JSON Lines."
+    )
+    thinking: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_-]{1,20}$",
+        description="A level's name; for older Gemini models a number of tokens.",
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, allow_inf_nan=False, description="Newer models refuse any."
+    )
+    max_output_tokens: int = Field(
+        default=8_192, gt=0, le=MOST, description="Of an answer; thinking counts."
+    )
+    article_characters: int = Field(
+        default=60_000, gt=0, le=MOST, description="Longer articles are cut; about 15,000 tokens."
+    )
+    concurrency: int = Field(default=4, gt=0, le=256, description="Calls at a time.")
+    timeout_seconds: Positive = Field(default=60, le=600, description="Of one call.")
+    input_usd_per_million: NotNegative = Field(default=0, description="Price of tokens sent.")
+    output_usd_per_million: NotNegative = Field(default=0, description="Of tokens received.")
+    calls_per_day: int = Field(
+        default=100,
+        ge=0,
+        le=MOST,
+        description="Budget of a UTC day; `newsieve doctor` says what drift it can find.",
+    )
+    cost_usd_per_day: NotNegative | None = Field(
+        default=None, description="Budget of a UTC day in money; needs the prices."
+    )
+    group: str = Field(default="newsieve-oracle", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    slot: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="Stable per replica, as the worker's.",
+    )
+    drain_seconds: Positive = Field(
+        default=20, le=86_400, description="For calls under way after SIGTERM."
+    )
+
+    @model_validator(mode="after")
+    def _money_has_a_price(self) -> Self:
+        if self.cost_usd_per_day is not None and not (
+            self.input_usd_per_million or self.output_usd_per_million
+        ):
+            raise ValueError(
+                "cost_usd_per_day limits nothing without prices: set input_usd_per_million and "
+                "output_usd_per_million"
+            )
+        return self
