@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.topics import unique_prefix
 from worker.errors import BrokerMissing
-from worker.kafka.broker import Broker, JavaBroker, find_or_start
+from worker.kafka.broker import Broker, find_or_start
+from worker.kafka.java_broker import JavaBroker
 from worker.rules.catalogue import Filter, load
 
 

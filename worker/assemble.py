@@ -20,12 +20,13 @@ from schemas.topics import DEAD_LETTER, RAW, Topic, topic_name, topics
 from worker.codec.dead_letter import Writer
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
+from worker.delivery import Delivery
 from worker.engine.scorer import Scorer
 from worker.kafka.backfill import Backfill
-from worker.kafka.client import Cluster, make_producer
+from worker.kafka.client import Cluster, largest_message_bytes, make_producer
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
-from worker.kafka.transaction import Publisher, largest_message_bytes
+from worker.kafka.transaction import Publisher
 from worker.limits import Limits
 from worker.observe.http import ObserveServer
 from worker.observe.logs import get_logger
@@ -225,7 +226,7 @@ def make_worker(
         settings.worker.drain_seconds,
     )
     outbox = outbox_of(settings, slot.publisher, settings.worker.group)
-    built = Worker(path, intake, slot.publisher, outbox, policy, observer)
+    built = Worker(path, Delivery(intake, slot.publisher, observer), outbox, policy, observer)
 
     def is_ready() -> bool:
         return intake.is_member

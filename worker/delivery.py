@@ -11,7 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from worker.errors import Fatal, NeedsPerson, OutcomeUnknown, Transient, Unavailable
+from worker.errors import (
+    DeadLetterLimit,
+    Fatal,
+    OutcomeUnknown,
+    RecordRefused,
+    Transient,
+    Unavailable,
+)
 from worker.kafka.client import Partition
 from worker.kafka.intake import Intake, Taken
 from worker.kafka.transaction import Publisher
@@ -19,7 +26,9 @@ from worker.kafka.transaction import Publisher
 BACKOFF_SECONDS: Final = 0.1  # after the second failure in a row; doubled from then on
 MAX_BACKOFF_SECONDS: Final = 5.0
 SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics are still there
-REVOKE_SECONDS: Final = 2.0  # to finish what nearly is, before partitions are given up
+# To finish what nearly is, before partitions are given up. The commit after it has its own limits,
+# which all together stay below max.poll.interval.ms.
+REVOKE_SECONDS: Final = 2.0
 
 
 class Work(Protocol):
@@ -87,8 +96,8 @@ class Delivery:
                 self._observer.heartbeat()
                 self._guarded(work.step)
             work.drain(self._guarded)
-        except NeedsPerson:
-            self._guarded(work.commit)  # up to what stops us
+        except (DeadLetterLimit, RecordRefused):
+            self._guarded(work.commit)  # up to the record that stops us
             raise
         finally:
             self._is_leaving = True  # what is not committed by now comes again, elsewhere

@@ -3,19 +3,18 @@
     python -m tests.faults.sabotage [NAME …]    # each in turn: its test must fail
     pytest --sabotage position tests/faults/…   # one of them, in the tests and in worker processes
 
-A defect is a few lines over the worker's own modules; nothing in the product knows of it.
+The defects themselves stand in `defects`.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+
+from tests.faults import defects
 
 FAULTS = "tests/faults/test_process_faults.py::"
 REBALANCES = "tests/kafka/test_rebalances.py::"
@@ -30,310 +29,69 @@ class Defect:
     test: str
 
 
-def commit_what_was_taken() -> None:
-    """`position()`, as the official example has it: ahead of the batches in flight."""
-    from worker.kafka.offsets import Offsets
-
-    take = Offsets.take
-
-    def taking(self: Offsets, partition: Any, offset: int) -> int | None:
-        epoch = take(self, partition, offset)
-        if epoch is not None:
-            self.produce(partition, offset)
-        return epoch
-
-    Offsets.take = taking  # type: ignore[method-assign]
-
-
-def keep_old_work() -> None:
-    """Epochs that mean nothing: what an abort made void is published all the same."""
-    from worker.kafka.offsets import Offsets
-
-    Offsets.is_current = lambda self, partition, _: partition in self.owned()  # type: ignore[method-assign]
-
-
-def commit_the_last_offset() -> None:
-    """Without the + 1: the last record of each transaction comes again."""
-    from worker.kafka.offsets import Offsets
-
-    to_commit = Offsets.to_commit
-    Offsets.to_commit = lambda self: {p: o - 1 for p, o in to_commit(self).items()}  # type: ignore[method-assign]
-
-
-def commit_when_it_should_abort() -> None:
-    """Records without their offsets become visible."""
-    from worker.kafka.transaction import Publisher
-
-    abort = Publisher.abort
-
-    def committing(self: Publisher) -> None:
-        if self._is_open and self._producer is not None:
-            self._producer.commit_transaction(10)
-            self._is_open = False
-        abort(self)
-
-    Publisher.abort = committing  # type: ignore[method-assign]
-
-
-def leave_it_open() -> None:
-    """What a worker that has to end has produced hangs until its time-out."""
-    from worker.kafka.transaction import Publisher
-
-    Publisher.leave = lambda _: None  # type: ignore[method-assign]
-
-
-def commit_after_a_loss() -> None:
-    """A member that the group has given up goes on as if nothing had happened."""
-    from worker.pipeline import Worker
-
-    Worker.after_loss = lambda _: None  # type: ignore[method-assign]
-
-
-def skip_what_is_too_much() -> None:
-    """The limit drops the record and stops behind it."""
-    from worker.outbox import Outbox
-
-    put = Outbox.put
-
-    def dropping(self: Outbox, row: Any, place: Any) -> Any:
-        row.outcomes = [] if self._limits._in_a_row >= self._limits._run else row.outcomes
-        return put(self, row, place)
-
-    Outbox.put = dropping  # type: ignore[method-assign]
-
-
-def search_one_by_one() -> None:
-    """A bad row costs as many forwards as the batch has rows."""
-    from worker.engine import batching
-
-    def linear(forward: Any, group: list[int], error: Exception) -> Any:
-        for row in group[:-1]:
-            failure = batching._attempt(forward, [row])
-            if failure is not None:
-                return row, failure, [other for other in group if other != row], True
-        return group[-1], error, [], True
-
-    batching._search = linear
-
-
-def never_go_back() -> None:
-    """After an abort the same records do not come again."""
-    from worker.kafka.intake import Intake
-
-    Intake.rewind = lambda _: None  # type: ignore[method-assign]
-
-
-def drop_what_is_in_flight() -> None:
-    """SIGTERM ends at once, whatever is nearly finished."""
-    from worker.pipeline import Worker
-
-    Worker._drain = lambda self: self._observer.drained(0)  # type: ignore[method-assign]
-
-
-def draw_lots() -> None:
-    """A sample that no replay can repeat."""
-    from worker.rules import sampling
-
-    sampling.uniform = lambda _article, _epoch: random.random()
-
-
-def one_id_for_all() -> None:
-    """A constant transactional id: workers fence each other."""
-    from worker.kafka.client import Cluster
-
-    producer = Cluster.producer
-
-    def constant(self: Cluster, ours: Any = None) -> Any:
-        config = producer(self, ours)
-        return config | ({"transactional.id": "newsieve"} if "transactional.id" in config else {})
-
-    Cluster.producer = constant  # type: ignore[method-assign]
-
-
-def commit_before_producing() -> None:
-    """The offset goes ahead of the outcome it stands for."""
-    from worker.pipeline import Worker
-
-    publish = Worker._publish
-
-    def early(self: Worker, item: Any, row: Any) -> None:
-        self._intake.offsets.produce(item.partition, item.offset)
-        self._commit()
-        publish(self, item, row)
-
-    Worker._publish = early  # type: ignore[method-assign]
-
-
-def try_again_blindly() -> None:
-    """A commit of unknown outcome, once more with the same producer."""
-    from worker.kafka.transaction import Publisher
-
-    commit = Publisher.commit_records
-
-    def stubborn(self: Publisher) -> None:
-        for _ in range(3):
-            if self._call(self._open().commit_transaction) is None:
-                self._is_open = False
-                return
-        commit(self)
-
-    Publisher.commit_records = stubborn  # type: ignore[method-assign]
-
-
-def commit_unfenced() -> None:
-    """Kafka takes the offsets of somebody who says they are nobody's."""
-    from confluent_kafka import Consumer
-
-    from worker.kafka.intake import Intake
-
-    def anonymous(self: Intake) -> Any:
-        names = ("bootstrap.servers", "group.id")
-        stranger = Consumer({name: self._config[name] for name in names})
-        return stranger.consumer_group_metadata()
-
-    Intake.group_metadata = anonymous  # type: ignore[method-assign]
-
-
-def read_what_is_aborted() -> None:
-    """Not the worker: a reader that takes what may be taken back, which the test has to notice."""
-    from tests.faults import watcher
-
-    consumer = watcher.Consumer
-
-    def dirty(config: dict[str, Any], **more: Any) -> Any:
-        is_second = getattr(dirty, "is_second", False)
-        dirty.is_second = True  # type: ignore[attr-defined]
-        level = "read_committed" if is_second else "read_uncommitted"
-        return consumer(config | {"isolation.level": level}, **more)
-
-    watcher.Consumer = dirty  # type: ignore[assignment, misc]
-
-
-def keep_the_producer() -> None:
-    """After an unknown outcome it is not replaced: no transaction of it ends any more."""
-    from worker.errors import OutcomeUnknown
-    from worker.kafka.transaction import Publisher
-
-    def keeping(_: Publisher, reason: str) -> None:
-        raise OutcomeUnknown(reason)
-
-    Publisher._replace = keeping  # type: ignore[method-assign, assignment]
-
-
-def hoard() -> None:
-    """What was taken is kept."""
-    from worker.kafka.intake import Intake
-
-    take, kept = Intake.take, []
-
-    def hoarding(self: Intake, count: int, seconds: float) -> Any:
-        kept.append(take(self, count, seconds))
-        return kept[-1]
-
-    Intake.take = hoarding  # type: ignore[method-assign]
-
-
-def ignore_the_second_signal() -> None:
-    """Whoever is in a hurry has to find kill -9."""
-    import worker.cli.work
-
-    worker.cli.work.os = SimpleNamespace(_exit=lambda _: None)  # type: ignore[assignment]
-
-
-def reload_under_way() -> None:
-    """Records name the student that is in the folder now, whoever scored them."""
-    from worker import assemble
-    from worker.engine.manifest import read_manifest, student_hash
-
-    scoring_path = assemble.scoring_path
-
-    def reloading(settings: Any, identities: Any, scorer: Any) -> Any:
-        path = scoring_path(settings, identities, scorer)
-        start = path.start
-
-        def fresh(records: Any) -> Any:
-            now = []
-            for item in identities:
-                folder = assemble.student_folder(settings, item.filter)
-                found = student_hash(folder, read_manifest(folder).base)
-                now.append(assemble.StudentIdentity(item.filter, found))
-            path._encoders = scoring_path(settings, now, scorer)._encoders
-            return start(records)
-
-        path.start = fresh  # type: ignore[method-assign]
-        return path
-
-    assemble.scoring_path = reloading
-
-
-def crash() -> None:
-    """Nobody's error: what the person on call sees is a traceback."""
-    from worker.pipeline import Worker
-
-    def crashing(_: Worker) -> None:
-        raise ZeroDivisionError("on purpose")
-
-    Worker._step = crashing  # type: ignore[method-assign]
-
-
 DEFECTS = {
     "position": Defect(
-        commit_what_was_taken, REBALANCES + "test_what_is_still_being_scored_is_not_committed"
+        defects.commit_what_was_taken,
+        REBALANCES + "test_what_is_still_being_scored_is_not_committed",
     ),
     "old-work": Defect(
-        keep_old_work,
+        defects.keep_old_work,
         REBALANCES + "test_work_of_before_a_partition_left_is_void_when_it_comes_back",
     ),
     "off-by-one": Defect(
-        commit_the_last_offset, FAULTS + "test_sigterm_drains_and_a_successor_goes_on"
+        defects.commit_the_last_offset, FAULTS + "test_sigterm_drains_and_a_successor_goes_on"
     ),
     "commit-for-abort": Defect(
-        commit_when_it_should_abort,
+        defects.commit_when_it_should_abort,
         REBALANCES + "test_a_limit_reached_inside_a_revoke_leaves_no_half_committed_partition",
     ),
     "left-open": Defect(
-        leave_it_open,
+        defects.leave_it_open,
         "tests/kafka/test_endings.py::test_a_worker_that_has_to_end_leaves_no_transaction_open",
     ),
     "after-a-loss": Defect(
-        commit_after_a_loss, REBALANCES + "test_partitions_that_were_lost_are_not_committed"
+        defects.commit_after_a_loss, REBALANCES + "test_partitions_that_were_lost_are_not_committed"
     ),
     "limit-drops": Defect(
-        skip_what_is_too_much,
+        defects.skip_what_is_too_much,
         "tests/e2e/test_worker.py::test_a_dead_letter_limit_stops_with_nothing_dropped",
     ),
     "one-by-one": Defect(
-        search_one_by_one,
+        defects.search_one_by_one,
         "tests/engine/test_batching.py::test_one_bad_row_costs_at_most_log2_n_plus_1_forwards_more",
     ),
     "no-rewind": Defect(
-        never_go_back,
+        defects.never_go_back,
         REBALANCES + "test_a_failed_commit_rewinds_to_the_first_record_without_an_outcome",
     ),
     "no-drain": Defect(
-        drop_what_is_in_flight, REBALANCES + "test_what_is_in_flight_at_the_end_is_finished"
+        defects.drop_what_is_in_flight, REBALANCES + "test_what_is_in_flight_at_the_end_is_finished"
     ),
-    "crash": Defect(crash, ""),  # of use to tests/e2e/test_security.py
-    "lots": Defect(draw_lots, "tests/rules/test_sampling.py::test_u_is_the_documented_hash"),
+    "crash": Defect(defects.crash, ""),  # of use to tests/e2e/test_security.py
+    "lots": Defect(
+        defects.draw_lots, "tests/rules/test_sampling.py::test_u_is_the_documented_hash"
+    ),
     "commit-first": Defect(
-        commit_before_producing,
+        defects.commit_before_producing,
         REBALANCES + "test_a_worker_that_ends_commits_nothing_of_an_aborted_transaction",
     ),
     "blind-retry": Defect(
-        try_again_blindly,
+        defects.try_again_blindly,
         "tests/faults/test_broker_errors.py::test_a_commit_of_unknown_outcome_is_never_tried_again",
     ),
     "unfenced": Defect(
-        commit_unfenced,
+        defects.commit_unfenced,
         "tests/kafka/test_membership.py::test_offsets_of_a_former_member_are_refused",
     ),
-    "dirty-reader": Defect(read_what_is_aborted, STORM),
-    "same-producer": Defect(keep_the_producer, STORM),
-    "hoard": Defect(hoard, "tests/faults/test_memory.py"),
-    "deaf": Defect(ignore_the_second_signal, FAULTS + "test_a_second_signal_exits_at_once"),
-    "hot-swap": Defect(reload_under_way, FAULTS + "test_a_new_student_is_never_mixed_with_the_old"),
+    "dirty-reader": Defect(defects.read_what_is_aborted, STORM),
+    "same-producer": Defect(defects.keep_the_producer, STORM),
+    "hoard": Defect(defects.hoard, "tests/faults/test_memory.py"),
+    "deaf": Defect(defects.ignore_the_second_signal, FAULTS + "test_a_second_signal_exits_at_once"),
+    "hot-swap": Defect(
+        defects.reload_under_way, FAULTS + "test_a_new_student_is_never_mixed_with_the_old"
+    ),
     "one-id": Defect(
-        one_id_for_all, FAULTS + "test_three_workers_one_killed_in_mid_stream_and_restarted"
+        defects.one_id_for_all, FAULTS + "test_three_workers_one_killed_in_mid_stream_and_restarted"
     ),
 }
 

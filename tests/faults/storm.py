@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tests.faults.breakable import FAILS, POISON, SHORT
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
-from worker.kafka.broker import JavaBroker
+from worker.kafka.java_broker import JavaBroker
 
 STOP_SECONDS = 60
 SHORTAGE_SECONDS = 3

@@ -15,7 +15,7 @@ from tests.faults.test_process_faults import assert_exactly_once, wait_for_outco
 from tests.support.articles import raw_records
 from tests.support.stream import Stream
 from tests.support.workers import WorkerProcess
-from worker.kafka.broker import JavaBroker
+from worker.kafka.java_broker import JavaBroker
 
 BACKLOG = 8_000
 SLOW_BYTES_PER_SECOND = 60_000  # of outputs: a worker makes two megabytes a second here

@@ -13,8 +13,9 @@ import pytest
 from confluent_kafka.admin import ConfigResource, NewTopic
 
 from worker.errors import BrokerMissing
-from worker.kafka.broker import JavaBroker, find_or_start, require_java
+from worker.kafka.broker import find_or_start
 from worker.kafka.client import Cluster, make_admin
+from worker.kafka.java_broker import JavaBroker, require_java
 
 
 class EngineWithoutImages(BaseHTTPRequestHandler):
@@ -123,7 +124,7 @@ def test_a_broker_that_does_not_start_leaves_nothing(
 ) -> None:
     """No folder and no process, whether its storage or its start went wrong."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("worker.kafka.broker.START_SECONDS", 0)
+    monkeypatch.setattr("worker.kafka.java_broker.START_SECONDS", 0)
     broker = JavaBroker(settings)
 
     with pytest.raises(BrokerMissing, match=complaint), broker:

@@ -6,8 +6,8 @@ import pytest
 
 from worker.codec.encode import OutRecord
 from worker.errors import OutputTooLarge, SettingsInvalid
-from worker.kafka.client import Cluster
-from worker.kafka.transaction import Publisher, largest_message_bytes
+from worker.kafka.client import Cluster, largest_message_bytes
+from worker.kafka.transaction import Publisher
 
 MEGABYTE = 1_000_000
 

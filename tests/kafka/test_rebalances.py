@@ -63,7 +63,7 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its records come again, perhaps after another member has handled some."""
-    monkeypatch.setattr("worker.pipeline.REVOKE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.delivery.REVOKE_SECONDS", 0.05)
 
     def release(_: ScriptedConsumer) -> list[Message]:
         scene.scorer.release()
@@ -89,7 +89,7 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
 
 def test_what_is_still_being_scored_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A partition leaves with it: its next owner has to find it."""
-    monkeypatch.setattr("worker.pipeline.REVOKE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.delivery.REVOKE_SECONDS", 0.05)
     scene = Scene([assigned(0), records((0, 0), (0, 1)), revoked(0)], is_held=True)
     scene.run(monkeypatch)
 

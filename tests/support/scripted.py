@@ -7,18 +7,17 @@ are ours: they say what the script says, and keep a ledger of what was committed
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from tests.support.fives import FivesScorer
 from worker import assemble
 from worker.codec.dead_letter import Writer
-from worker.engine.scorer import FilterScores, Tokens
+from worker.delivery import Delivery
 from worker.kafka import intake as intake_module
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
@@ -33,36 +32,6 @@ from worker.settings import load_settings
 TOPIC = "articles.raw"
 MEMBER = b"\0" * 7 + b":" + (5).to_bytes(4, "little") + b"group\0member\0\0"
 GOOD = json.dumps({"id": "a", "title": "A village opens a library", "content": "Text."}).encode()
-
-
-class FivesScorer:
-    """Scores every dimension 5: at once, or when released."""
-
-    def __init__(self, *, is_held: bool) -> None:
-        self._is_held = is_held
-        self._held: list[tuple[Future[dict[str, FilterScores]], dict[str, FilterScores]]] = []
-
-    def submit(
-        self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
-    ) -> Future[dict[str, FilterScores]]:
-        future: Future[dict[str, FilterScores]] = Future()
-        tokens = [Tokens([1], truncated=False)] * len(texts)
-        found = {
-            name: FilterScores(np.full((len(rows), 8), 5.0), tokens[: len(rows)], {})
-            for name, rows in wanted.items()
-        }
-        self._held.append((future, found))
-        if not self._is_held:
-            self.release()
-        return future
-
-    def release(self) -> None:
-        while self._held:
-            future, found = self._held.pop()
-            future.set_result(found)
-
-    def close(self) -> None:
-        """Nothing to end."""
 
 
 @dataclass
@@ -251,7 +220,8 @@ class Scene:
         policy = Policy(128, 2, 3_600, 1_000_000, 5)  # commits only when told to leave something
         inquiry = Inquiry({}, [TOPIC], lambda: None)
         intake = Intake({}, TOPIC, inquiry, lambda _: None)
-        worker = Worker(path, intake, publisher, outbox, policy, Quiet())
+        delivery = Delivery(intake, publisher, Quiet())
+        worker = Worker(path, delivery, outbox, policy, Quiet())
         worker.run(lambda: self.consumer.is_over)
 
 

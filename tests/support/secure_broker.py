@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 )
 
 from tests.conftest import java_broker
-from worker.kafka.broker import free_port
+from worker.kafka.java_broker import free_port
 
 LISTENER = "SASL_SSL"
 MECHANISM = "SCRAM-SHA-256"

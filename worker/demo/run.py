@@ -16,9 +16,9 @@ from worker.codec.decode import record_key
 from worker.demo.ledger import Ledger
 from worker.demo.stage import DemoFailed
 from worker.kafka.admin import TopicAdmin
-from worker.kafka.broker import ENVIRONMENT
 from worker.kafka.client import Cluster
 from worker.kafka.feed import Feeder
+from worker.kafka.java_broker import ENVIRONMENT
 from worker.kafka.reader import Found, Reader, start_group_at_end
 from worker.rules.catalogue import Filter
 

@@ -163,6 +163,17 @@ class Cluster:
         }
 
 
+def largest_message_bytes(config: Config) -> int:
+    """What a producer of this configuration takes. Raises SettingsInvalid."""
+    limit = config["message.max.bytes"]
+    try:
+        return int(limit)
+    except (TypeError, ValueError):
+        raise SettingsInvalid(
+            f"kafka.options: message.max.bytes is {limit!r}, not a number"
+        ) from None
+
+
 class _Complaining:
     """Keeps the last thing a client said beside its calls: they say no more than "no answer"."""
 
@@ -239,7 +250,7 @@ def _make(client: type[Any], config: Config) -> Any:
             complaints.append(error)
 
     try:
-        made = client(config | {"error_cb": complain}, logger=_log)
+        made = client({"error_cb": complain, **config}, logger=_log)
         made.complaints = complaints
         return made
     except KafkaException as failure:

@@ -15,7 +15,6 @@ from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import (
     OFFSET_INVALID,
-    OFFSET_STORED,
     Consumer,
     KafkaError,
     KafkaException,
@@ -23,12 +22,13 @@ from confluent_kafka import (
 )
 
 from worker.codec.decode import RawRecord
-from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong
+from worker.errors import ConsumerFailed, TopicsWrong
 from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import Config, Partition, make_consumer, topic_partition
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.messages import raw_record
 from worker.kafka.offsets import Offsets
+from worker.kafka.position import Position
 
 RENEWALS_PER_MINUTE: Final = 3
 CLOSE_SECONDS: Final = 5
@@ -80,7 +80,7 @@ class Intake:
         self._ended: dict[Partition, int] = {}  # in which epoch the end was reached
         self.is_member = False  # read by other threads
         self._inquiry = inquiry
-        self._expired = expired
+        self._position = Position(self.offsets, inquiry, expired)
         self._heard_at = time.monotonic()
         self._topic = topic
         self._config = config
@@ -134,7 +134,7 @@ class Intake:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
         if astray:
-            self._find_the_way(astray)
+            self._position.find(self._consumer, astray)
         return taken
 
     def _renew(self, failure: ConsumerFailed) -> None:
@@ -162,31 +162,6 @@ class Intake:
             self._heard_at = now
             self.require_topics()
 
-    def _find_the_way(self, partitions: list[Partition]) -> None:
-        """Partitions have no record at the offset where we are, or we are nowhere yet.
-
-        A new group begins at the beginning. What retention took is lost, and said. An offset beyond
-        the end is somebody's to decide on: the topic was truncated, or is another of that name, and
-        beginning again would score its records a second time. Raises OffsetsWrong.
-        """
-        for partition, extent in self._inquiry.extents(partitions).items():
-            at = self.offsets.resume_of(partition)
-            at = extent.committed if at is None else at
-            if at is not None and at > extent.high and extent.committed is not None:
-                raise OffsetsWrong(
-                    f"the group's offset {at} is beyond the end, {extent.high}, of partition "
-                    f"{partition[1]} of {partition[0]}: it was truncated, or made anew. Set the "
-                    "group's offset with kafka-consumer-groups.sh --reset-offsets to where scoring "
-                    "should go on, and start again"
-                )
-            if at is not None and at < extent.low:
-                _log.error("records.expired partition %d: %d", partition[1], extent.low - at)
-                self._expired(extent.low - at)
-            is_within = at is not None and extent.low <= at <= extent.high
-            begin = at if at is not None and is_within else extent.low
-            self.offsets.resume_at({partition: begin})
-            self._go_to(partition, begin)
-
     def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
         end = self._ends.get(partition)
         return end is not None and offset is not None and offset >= end
@@ -204,7 +179,7 @@ class Intake:
     def rewind(self) -> None:
         """Go back to the first record whose outcome is not committed. Raises ConsumerFailed."""
         for partition, offset in self.offsets.rewind().items():
-            self._go_to(partition, offset)
+            self._position.go_to(self._consumer, partition, offset)
 
     def rewind_to_committed(self) -> None:
         """Go back to what the broker has committed.
@@ -285,30 +260,6 @@ class Intake:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
             return
         _log.warning("consumer.error %s", error)
-
-    def _go_to(self, partition: Partition, offset: int) -> None:
-        place = topic_partition(partition, offset)
-        try:
-            self._consumer.seek(place)
-        except KafkaException:  # not while it fetches nothing, as behind the end: assign it anew
-            try:
-                self._assign_anew(place)
-            except KafkaException as failure:
-                raise ConsumerFailed(f"go to {partition}, {offset}: {failure.args[0]}") from None
-
-    def _assign_anew(self, place: TopicPartition) -> None:
-        """Keep the others where they are."""
-        try:
-            self._consumer.incremental_unassign([place])
-            self._consumer.incremental_assign([place])
-        except KafkaException:  # a user's eager assignor takes all or nothing
-            resumes = {item: self.offsets.resume_of(item) for item in self.offsets.owned()}
-            self._consumer.assign(
-                [
-                    topic_partition(item, OFFSET_STORED if at is None else at)
-                    for item, at in resumes.items()
-                ]
-            )
 
 
 def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:

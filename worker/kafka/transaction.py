@@ -23,7 +23,6 @@ from worker.errors import (
     Fenced,
     OutcomeUnknown,
     OutputTooLarge,
-    SettingsInvalid,
     TooManyRecreations,
     TopicsWrong,
     Transient,
@@ -31,7 +30,6 @@ from worker.errors import (
 from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import (
     OPERATION_SECONDS,
-    Config,
     Partition,
     complaint_of,
     topic_partition,
@@ -287,17 +285,6 @@ class Publisher:
         """Called for failures, unless the user's options ask for all."""
         if error is not None and error.code() in _REFUSED_CODES:
             self._refusal = f"topic {message.topic()}: {error}"
-
-
-def largest_message_bytes(config: Config) -> int:
-    """What a producer of this configuration takes. Raises SettingsInvalid."""
-    limit = config["message.max.bytes"]
-    try:
-        return int(limit)
-    except (TypeError, ValueError):
-        raise SettingsInvalid(
-            f"kafka.options: message.max.bytes is {limit!r}, not a number"
-        ) from None
 
 
 def _error(failure: KafkaException | SystemError) -> KafkaError:

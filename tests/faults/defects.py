@@ -1,0 +1,256 @@
+"""Deliberate defects: a few lines each over the worker's own modules, which know nothing of them.
+
+`sabotage` says which promise each breaks, and which test has to notice.
+"""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+
+def commit_what_was_taken() -> None:
+    """`position()`, as the official example has it: ahead of the batches in flight."""
+    from worker.kafka.offsets import Offsets
+
+    take = Offsets.take
+
+    def taking(self: Offsets, partition: Any, offset: int) -> int | None:
+        epoch = take(self, partition, offset)
+        if epoch is not None:
+            self.produce(partition, offset)
+        return epoch
+
+    Offsets.take = taking  # type: ignore[method-assign]
+
+
+def keep_old_work() -> None:
+    """Epochs that mean nothing: what an abort made void is published all the same."""
+    from worker.kafka.offsets import Offsets
+
+    Offsets.is_current = lambda self, partition, _: partition in self.owned()  # type: ignore[method-assign]
+
+
+def commit_the_last_offset() -> None:
+    """Without the + 1: the last record of each transaction comes again."""
+    from worker.kafka.offsets import Offsets
+
+    to_commit = Offsets.to_commit
+    Offsets.to_commit = lambda self: {p: o - 1 for p, o in to_commit(self).items()}  # type: ignore[method-assign]
+
+
+def commit_when_it_should_abort() -> None:
+    """Records without their offsets become visible."""
+    from worker.kafka.transaction import Publisher
+
+    abort = Publisher.abort
+
+    def committing(self: Publisher) -> None:
+        if self._is_open and self._producer is not None:
+            self._producer.commit_transaction(10)
+            self._is_open = False
+        abort(self)
+
+    Publisher.abort = committing  # type: ignore[method-assign]
+
+
+def leave_it_open() -> None:
+    """What a worker that has to end has produced hangs until its time-out."""
+    from worker.kafka.transaction import Publisher
+
+    Publisher.leave = lambda _: None  # type: ignore[method-assign]
+
+
+def commit_after_a_loss() -> None:
+    """A member that the group has given up goes on as if nothing had happened."""
+    from worker.delivery import Delivery
+
+    Delivery.after_loss = lambda _: None  # type: ignore[method-assign]
+
+
+def skip_what_is_too_much() -> None:
+    """The limit drops the record and stops behind it."""
+    from worker.outbox import Outbox
+
+    put = Outbox.put
+
+    def dropping(self: Outbox, row: Any, place: Any) -> Any:
+        row.outcomes = [] if self._limits._in_a_row >= self._limits._run else row.outcomes
+        return put(self, row, place)
+
+    Outbox.put = dropping  # type: ignore[method-assign]
+
+
+def search_one_by_one() -> None:
+    """A bad row costs as many forwards as the batch has rows."""
+    from worker.engine import batching
+
+    def linear(forward: Any, group: list[int], error: Exception) -> Any:
+        for row in group[:-1]:
+            failure = batching._attempt(forward, [row])
+            if failure is not None:
+                return row, failure, [other for other in group if other != row], True
+        return group[-1], error, [], True
+
+    batching._search = linear
+
+
+def never_go_back() -> None:
+    """After an abort the same records do not come again."""
+    from worker.kafka.intake import Intake
+
+    Intake.rewind = lambda _: None  # type: ignore[method-assign]
+
+
+def drop_what_is_in_flight() -> None:
+    """SIGTERM ends at once, whatever is nearly finished."""
+    from worker.pipeline import Worker
+
+    Worker.drain = lambda self, _: self._observer.drained(0)  # type: ignore[method-assign]
+
+
+def draw_lots() -> None:
+    """A sample that no replay can repeat."""
+    from worker.rules import sampling
+
+    sampling.uniform = lambda _article, _epoch: random.random()
+
+
+def one_id_for_all() -> None:
+    """A constant transactional id: workers fence each other."""
+    from worker.kafka.client import Cluster
+
+    producer = Cluster.producer
+
+    def constant(self: Cluster, ours: Any = None) -> Any:
+        config = producer(self, ours)
+        return config | ({"transactional.id": "newsieve"} if "transactional.id" in config else {})
+
+    Cluster.producer = constant  # type: ignore[method-assign]
+
+
+def commit_before_producing() -> None:
+    """The offset goes ahead of the outcome it stands for."""
+    from worker.pipeline import Worker
+
+    publish = Worker._publish
+
+    def early(self: Worker, item: Any, row: Any) -> None:
+        self._offsets.produce(item.partition, item.offset)
+        self.commit()
+        publish(self, item, row)
+
+    Worker._publish = early  # type: ignore[method-assign]
+
+
+def try_again_blindly() -> None:
+    """A commit of unknown outcome, once more with the same producer."""
+    from worker.kafka.transaction import Publisher
+
+    commit = Publisher.commit_records
+
+    def stubborn(self: Publisher) -> None:
+        for _ in range(3):
+            if self._call(self._open().commit_transaction) is None:
+                self._is_open = False
+                return
+        commit(self)
+
+    Publisher.commit_records = stubborn  # type: ignore[method-assign]
+
+
+def commit_unfenced() -> None:
+    """Kafka takes the offsets of somebody who says they are nobody's."""
+    from confluent_kafka import Consumer
+
+    from worker.kafka.intake import Intake
+
+    def anonymous(self: Intake) -> Any:
+        names = ("bootstrap.servers", "group.id")
+        stranger = Consumer({name: self._config[name] for name in names})
+        return stranger.consumer_group_metadata()
+
+    Intake.group_metadata = anonymous  # type: ignore[method-assign]
+
+
+def read_what_is_aborted() -> None:
+    """Not the worker: a reader that takes what may be taken back, which the test has to notice."""
+    from tests.faults import watcher
+
+    consumer = watcher.Consumer
+
+    def dirty(config: dict[str, Any], **more: Any) -> Any:
+        is_second = getattr(dirty, "is_second", False)
+        dirty.is_second = True  # type: ignore[attr-defined]
+        level = "read_committed" if is_second else "read_uncommitted"
+        return consumer(config | {"isolation.level": level}, **more)
+
+    watcher.Consumer = dirty  # type: ignore[assignment, misc]
+
+
+def keep_the_producer() -> None:
+    """After an unknown outcome it is not replaced: no transaction of it ends any more."""
+    from worker.errors import OutcomeUnknown
+    from worker.kafka.transaction import Publisher
+
+    def keeping(_: Publisher, reason: str) -> None:
+        raise OutcomeUnknown(reason)
+
+    Publisher._replace = keeping  # type: ignore[method-assign, assignment]
+
+
+def hoard() -> None:
+    """What was taken is kept."""
+    from worker.kafka.intake import Intake
+
+    take, kept = Intake.take, []
+
+    def hoarding(self: Intake, count: int, seconds: float) -> Any:
+        kept.append(take(self, count, seconds))
+        return kept[-1]
+
+    Intake.take = hoarding  # type: ignore[method-assign]
+
+
+def ignore_the_second_signal() -> None:
+    """Whoever is in a hurry has to find kill -9."""
+    import worker.cli.work
+
+    worker.cli.work.os = SimpleNamespace(_exit=lambda _: None)  # type: ignore[assignment]
+
+
+def reload_under_way() -> None:
+    """Records name the student that is in the folder now, whoever scored them."""
+    from worker import assemble
+    from worker.engine.manifest import read_manifest, student_hash
+
+    scoring_path = assemble.scoring_path
+
+    def reloading(settings: Any, identities: Any, scorer: Any) -> Any:
+        path = scoring_path(settings, identities, scorer)
+        start = path.start
+
+        def fresh(records: Any) -> Any:
+            now = []
+            for item in identities:
+                folder = assemble.student_folder(settings, item.filter)
+                found = student_hash(folder, read_manifest(folder).base)
+                now.append(assemble.StudentIdentity(item.filter, found))
+            path._encoders = scoring_path(settings, now, scorer)._encoders
+            return start(records)
+
+        path.start = fresh  # type: ignore[method-assign]
+        return path
+
+    assemble.scoring_path = reloading
+
+
+def crash() -> None:
+    """Nobody's error: what the person on call sees is a traceback."""
+    from worker.pipeline import Worker
+
+    def crashing(_: Worker) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    Worker.step = crashing  # type: ignore[method-assign]
