@@ -5,7 +5,8 @@
     │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep
     │   │                      NotAnObject
     │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
-    │   │                      MissingDimension InvalidScore InvalidContentRules
+    │   │                      MissingDimension InvalidScore InvalidContentRules; for
+    │   │                      `drift replay`: InvalidLabel
     │   ├── ScoreError         ModelFailed ScoreNotFinite
     │   └── PublishError       OutputTooLarge
     ├── Unavailable            the world's fault → retry with backoff
@@ -106,6 +107,10 @@ class InvalidScore(InvalidRecord):
 
 class InvalidContentRules(InvalidRecord):
     """Content rules that the filter does not have."""
+
+
+class InvalidLabel(InvalidRecord):
+    """A label's stratum, purpose, inclusion probability or oracle key is none."""
 
 
 class ScoreError(RecordError):

@@ -14,7 +14,7 @@ from typing import Final, TextIO, cast
 
 import typer
 
-from worker.cli import demo, dlq, doctor, filters, produce, score, tail, tier, topics, work
+from worker.cli import demo, dlq, doctor, drift, filters, produce, score, tail, tier, topics, work
 from worker.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
 
 # What a program imports late is in this extra: `pip install newsieve` alone has no models.
@@ -37,6 +37,7 @@ app.command()(tier.tier)
 app.command()(tail.tail)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(filters.app, name="filters")
+app.add_typer(drift.app, name="drift")
 app.command()(doctor.doctor)
 
 
