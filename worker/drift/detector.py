@@ -70,10 +70,10 @@ class Bank:
         found: Floats = self._capital.sum(axis=-1) / self._capital.shape[-1]
         return found
 
-    def reset(self, rows: slice) -> None:
-        """These rows start again."""
-        self._capital[..., rows, :] = 0
-        self._excursion[..., rows, :] = 0
+    def reset(self, which: slice | npt.NDArray[np.bool_]) -> None:
+        """Start again: the rows, or whole banks, that this index of (…, R) selects."""
+        self._capital[which] = 0
+        self._excursion[which] = 0
 
     def onset(self, row: int) -> tuple[int, int]:
         """The earliest and latest likely position at which a row's rise began.

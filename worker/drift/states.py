@@ -10,7 +10,7 @@ recovery ends it, and the next one comes only after `resolved`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from schemas.drift import Cause, Severity, State
 
@@ -60,8 +60,7 @@ Why = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What a monitor watches. `stratum` is any name; live, low or surfaced."""
 
     filter: str

@@ -143,9 +143,15 @@ class Unlabelled:
         self._large: list[str] = []  # effects of the last window
         self.shifts: tuple[Effect, ...] = ()  # large in the last two windows, largest first
 
-    @property
-    def is_shifted(self) -> bool:
-        return bool(self.shifts)
+    def looks_shifted(self) -> bool:
+        """Whether one window says so: enough of a sign when labels already say that errors grow,
+        which may be before the second window is full."""
+        if self.shifts or self._large:
+            return True
+        if self._is_learning() or self._window.articles < FEWEST:
+            return False
+        effects = self._window.effects(self._reference)
+        return any(effect.size >= effect.limit for effect in effects)
 
     def add(self, article: ScoredArticle) -> bool:
         """Count an article. True when it opened a new window, so that `shifts` is new."""

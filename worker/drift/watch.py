@@ -131,7 +131,7 @@ class Watch:
                 del self._unlabelled[next(iter(self._unlabelled))]
         if not unlabelled.add(article):
             return []
-        limit = unlabelled.shifts[0].limit if unlabelled.is_shifted else 0.0
+        limit = unlabelled.shifts[0].limit if unlabelled.shifts else 0.0
         return _some(self._articles.set(student_version, _parts(unlabelled), limit, article.at))
 
     def canaries(self, result: CanaryResult) -> list[Transition]:
@@ -220,9 +220,9 @@ class Watch:
         waiting = [monitor for monitor in self._kept.values() if monitor.standing.awaits_verdict]
         is_over = self._guard.is_over(now)
         for monitor in waiting:
-            signs = self._signs(monitor)
-            is_plain = signs.canaries_moved or signs.anchors_alarm
-            if is_plain or is_over or signs.anchors_alarm is None:
+            anchors_alarm = self._anchors_alarm(monitor)
+            if is_over or self._canaries.is_on or anchors_alarm is not False:
+                signs = Signs(anchors_alarm, self._canaries.is_on, self._looks_shifted(monitor))
                 step = monitor.settle(cause_of_alarm(signs), now)
                 if step is not None:
                     found.append(step)
@@ -231,15 +231,15 @@ class Watch:
             self._guard.close()
         return found
 
-    def _signs(self, monitor: Monitor) -> Signs:
-        anchors = self._anchors
-        is_comparable = anchors is not None and anchors.oracle_key == monitor.standing.oracle_key
+    def _anchors_alarm(self, monitor: Monitor) -> bool | None:
+        """None where there are no anchors of the monitor's oracle: nothing to wait for."""
+        if self._anchors is None or self._anchors.oracle_key != monitor.standing.oracle_key:
+            return None
+        return self._anchors.is_alarmed
+
+    def _looks_shifted(self, monitor: Monitor) -> bool:
         unlabelled = self._unlabelled.get(monitor.identity.student_version)
-        return Signs(
-            anchors.is_alarmed if anchors is not None and is_comparable else None,
-            self._canaries.is_on,
-            unlabelled is not None and unlabelled.is_shifted,
-        )
+        return unlabelled is not None and unlabelled.looks_shifted()
 
     def _retire(self, identity: Identity, monitor: Monitor, now: int) -> Transition | None:
         """A student that another has replaced is no longer watched, once its last labels are in."""
