@@ -97,8 +97,7 @@ class Anchors:
             return self._monitor.label(Label(*facts, values, differences))
         if self._other is None or self._other[0] != label.oracle_key:
             self._other = (label.oracle_key, Tally(len(self._streams.names)))
-        if values is not None:
-            self._other[1].add(values, 1.0)
+        self._other[1].add(values, 1.0)
         return None
 
     def difference(self) -> Difference | None:

@@ -74,8 +74,11 @@ class Tally:
         self._sums: Floats = np.zeros((3, streams))  # of w·x, w²·x and w²·x²
         self._weight = self._squared_weight = 0.0
 
-    def add(self, values: Floats, pi: float) -> None:
-        """A labelled row: (S,) values, drawn with probability `pi`."""
+    def add(self, values: Floats | None, pi: float) -> None:
+        """A row: (S,) values, drawn with probability `pi`; None where the oracle failed."""
+        if values is None:
+            self.failures += 1
+            return
         if self.labels == 0:
             self._origin, self._pi_first, self._pi_min = values.copy(), pi, pi
         self.labels += 1
@@ -87,10 +90,6 @@ class Tally:
         self._sums[0] += weight * distance
         self._sums[1] += weight * weight * distance
         self._sums[2] += (weight * distance) ** 2
-
-    def add_failure(self) -> None:
-        """A row without a label: the oracle refused, or its answer was invalid."""
-        self.failures += 1
 
     def baseline(self, streams: Streams) -> Baseline:
         """The baseline of the rows so far, one at least.

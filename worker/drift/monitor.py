@@ -55,11 +55,6 @@ class Monitor:
         self._trial: Trial | None = None
 
     @property
-    def labels(self) -> int:
-        """Tested since the baseline."""
-        return self._trial.labels if self._trial else 0
-
-    @property
     def is_without_baseline(self) -> bool:
         """Nothing is tested, and nobody has asked for a baseline."""
         return self._trial is None and not self.standing.collects
@@ -72,7 +67,7 @@ class Monitor:
         if self._tally.labels + self._tally.failures and label.oracle_key != here.oracle_key:
             return False
         here.oracle_key = label.oracle_key
-        self._count(label)
+        self._tally.add(label.values, label.pi)
         return True
 
     def adopt(self, other: Monitor) -> None:
@@ -98,10 +93,7 @@ class Monitor:
         self._trial.label(label)
         if here.state == SUSPENDED:
             return self._resume("labels_again", label.at)
-        step = self._judge(self._trial, label.at)
-        if step is None and here.state == WARMING:
-            return self._step(OK, "baseline", label.at)
-        return step
+        return self._judge(self._trial, label.at)
 
     def settle(self, cause: Cause, at: int) -> Transition | None:
         """The cause of an alarm that waits for one: now it is an alert."""
@@ -187,7 +179,7 @@ class Monitor:
         """Without a baseline nothing is tested; an operator's is being made."""
         if not self.standing.collects:
             return None
-        self._count(label)
+        self._tally.add(label.values, label.pi)
         if self._tally.labels < self._rules.rebaseline_labels:
             return None
         self._begin()
@@ -197,12 +189,6 @@ class Monitor:
         self._trial = Trial(self._streams, self._tally.baseline(self._streams))
         self._tally = Tally(len(self._streams.names))
         self.standing.collects = False
-
-    def _count(self, label: Label) -> None:
-        if label.values is None:
-            self._tally.add_failure()
-        else:
-            self._tally.add(label.values, label.pi)
 
     def _judge(self, trial: Trial, at: int) -> Transition | None:
         """The step that the evidence asks for."""
@@ -219,7 +205,8 @@ class Monitor:
             reached = OK
         elif reached == WARNING and here.state != WARNING and trial.is_improvement():
             reached = PENDING
-        return self._step(reached, "evidence", at) if reached != here.state else None
+        why: Why = "baseline" if here.state == WARMING and reached == OK else "evidence"
+        return self._step(reached, why, at) if reached != here.state else None
 
     def _judge_recovery(self, trial: Trial, at: int) -> Transition | None:
         here = self.standing
@@ -280,7 +267,7 @@ class Monitor:
             threshold=THRESHOLDS.get(state, ALERT_AT),
             parts=parts,
             mean_error=trial.mean_error(recent) if trial else None,
-            labels=self.labels,
+            labels=trial.labels if trial else 0,
             recent_labels=recent.labels if recent else 0,
             onset=trial.onset() if trial and parts else None,
             oracle_key=here.oracle_key or "",
