@@ -23,6 +23,7 @@ from worker.codec.encode import FilterEncoder
 from worker.engine.scorer import Scorer
 from worker.kafka.backfill import Backfill
 from worker.kafka.client import Cluster, make_producer
+from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
 from worker.kafka.transaction import Publisher, largest_message_bytes
 from worker.limits import Limits
@@ -161,35 +162,58 @@ def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """A worker's place: its name, its transactional producer, and who watches its loop."""
+
+    name: str
+    publisher: Publisher
+    watchdog: Watchdog
+
+
+def take_slot(settings: Settings) -> Slot:
+    """Become the slot's one worker: what a killed predecessor left open is aborted.
+
+    Do it before a student is loaded, which may take a minute: until then readers of the output
+    topics stand still. Raises Fenced, TopicsWrong or BrokerLost.
+    """
+    name = settings.worker.slot or _random_slot()
+    watchdog = Watchdog()
+    producing = cluster(settings).producer(
+        {"transactional.id": f"{APP}-{settings.worker.group}-{name}"}
+    )
+    publisher = Publisher(
+        lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
+        watchdog.beat,
+        largest_message_bytes(producing),
+    )
+    publisher.connect()
+    return Slot(name, publisher, watchdog)
+
+
+@dataclass(frozen=True, slots=True)
 class RunningWorker:
     """A worker with what surrounds it."""
 
     worker: Worker
     server: ObserveServer
-    watchdog: Watchdog
     metrics: Metrics
     is_ready: Callable[[], bool]
 
 
 def make_worker(
-    settings: Settings, path: ScoringPath, backfill: Backfill | None = None
+    settings: Settings, path: ScoringPath, slot: Slot, backfill: Backfill | None = None
 ) -> RunningWorker:
     """A worker ready to run, its /metrics already served. The model must be warm by now."""
-    slot = settings.worker.slot or _random_slot()
     kafka = cluster(settings)
-    ours = {"group.instance.id": slot} if settings.kafka.static_membership else {}
+    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
     ends = backfill.ends if backfill is not None else {}
     config = kafka.consumer(settings.worker.group, ours) | {"enable.partition.eof": bool(ends)}
     prefix = settings.kafka.topic_prefix
-    intake = Intake(config, topic_name(prefix, RAW), ends)
-    metrics, watchdog = Metrics(), Watchdog()
-    observer = WorkerObserver(metrics, watchdog, intake.lag)
-    producing = kafka.producer({"transactional.id": f"{APP}-{settings.worker.group}-{slot}"})
-    publisher = Publisher(
-        lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
-        observer.heartbeat,
-        largest_message_bytes(producing),
-    )
+    metrics = Metrics()
+    needed = [topic.name for topic in worker_topics(settings, path.filters)]
+    inquiry = Inquiry(config, needed, slot.watchdog.beat)
+    intake = Intake(config, topic_name(prefix, RAW), inquiry, metrics.expired, ends)
+    observer = WorkerObserver(metrics, slot.watchdog, intake.lag)
     limits = Limits(
         settings.worker.dead_letter_ratio,
         settings.worker.dead_letter_window,
@@ -203,8 +227,8 @@ def make_worker(
         settings.worker.drain_seconds,
     )
     writer = Writer(topic_name(prefix, DEAD_LETTER), settings.worker.group, worker.__version__)
-    outbox = Outbox(publisher, limits, writer, utc_now)
-    built = Worker(path, intake, publisher, outbox, policy, observer)
+    outbox = Outbox(slot.publisher, limits, writer, utc_now)
+    built = Worker(path, intake, slot.publisher, outbox, policy, observer)
 
     def is_ready() -> bool:
         return intake.is_member
@@ -213,12 +237,12 @@ def make_worker(
         settings.observe.host,
         settings.observe.port,
         metrics.registry,
-        watchdog.is_alive,
+        slot.watchdog.is_alive,
         is_ready,
     )
     _spare_the_collector()
-    _log.info("worker.assembled", slot=slot, observe_port=server.port, pid=os.getpid())
-    return RunningWorker(built, server, watchdog, metrics, is_ready)
+    _log.info("worker.assembled", slot=slot.name, observe_port=server.port, pid=os.getpid())
+    return RunningWorker(built, server, metrics, is_ready)
 
 
 def _spare_the_collector() -> None:

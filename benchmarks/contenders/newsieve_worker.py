@@ -62,7 +62,7 @@ def main() -> None:
     settings = load_settings(None, environment)
     identities = [assemble.StudentIdentity(load(name), STUDENT) for name in FILTERS[:filters]]
     path = assemble.scoring_path(settings, identities, NoOp())
-    running = assemble.make_worker(settings, path)
+    running = assemble.make_worker(settings, path, assemble.take_slot(settings))
     stop = StopAfter(running, task)
     meter = Meter()
     running.worker.run(stop)

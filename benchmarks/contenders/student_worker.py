@@ -32,13 +32,14 @@ def main() -> None:
             "NEWSIEVE_STUDENT__THREADS": threads,
         },
     )
+    slot = assemble.take_slot(settings)
     loading_since = time.perf_counter()
     chosen = assemble.load_filters(settings)
     students = assemble.load_students(settings, chosen)
     engine = assemble.make_engine(settings, students)
     identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in chosen]
     path = assemble.scoring_path(settings, identities, engine)
-    running = assemble.make_worker(settings, path)
+    running = assemble.make_worker(settings, path, slot)
     load_seconds = time.perf_counter() - loading_since
     meter = Meter()
     stop = StopAfter(running, task, on_ready=meter.restart)

@@ -61,13 +61,14 @@ def work(
         settings = _in_a_group_of_its_own(settings, from_timestamp, until)
     filters = assemble.load_filters(settings)
     _require_topics(settings, filters)
+    slot = assemble.take_slot(settings)
     students = assemble.load_students(settings, filters)
     engine = assemble.make_engine(settings, students)
     identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in filters]
     path = assemble.scoring_path(settings, identities, engine)
     backfill = _begun(settings, span) if span is not None else None
-    running = assemble.make_worker(settings, path, backfill)
-    running.watchdog.start()
+    running = assemble.make_worker(settings, path, slot, backfill)
+    slot.watchdog.start()
     try:
         running.worker.run(lambda: stop.is_set() or (backfill is not None and backfill.is_done()))
     finally:

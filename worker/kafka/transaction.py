@@ -28,12 +28,18 @@ from worker.errors import (
     TopicsWrong,
     Transient,
 )
-from worker.kafka.client import OPERATION_SECONDS, Config, Partition, topic_partition
+from worker.kafka.bounded import Caller, CallHung, PerMinute
+from worker.kafka.client import (
+    OPERATION_SECONDS,
+    Config,
+    Partition,
+    complaint_of,
+    topic_partition,
+)
 
 CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
 RECREATIONS_PER_MINUTE: Final = 5
-A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
 QUEUE_POLL_SECONDS: Final = 0.05
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
@@ -75,29 +81,33 @@ class Publisher:
         self._max_message_bytes = max_message_bytes
         self._heartbeat = heartbeat
         self._producer: Producer | None = None
+        self._calls = Caller()
         self._is_open = False
-        self._replaced_at: list[float] = []
+        self._recreations = PerMinute(RECREATIONS_PER_MINUTE)
         self._refusal: str | None = None
 
     def connect(self) -> None:
-        """Become the one producer of the transactional id; whatever it left open is aborted.
+        """Become the transactional id's one producer; what an earlier one left open is aborted.
 
-        Raises Fenced, TopicsWrong, or BrokerLost after CONNECT_SECONDS.
+        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost after CONNECT_SECONDS.
         """
         self._producer = self._make_producer(self._on_delivery)
         deadline = time.monotonic() + CONNECT_SECONDS
         while True:
             try:
-                self._producer.init_transactions(OPERATION_SECONDS)
+                self._calls.call(self._producer.init_transactions, OPERATION_SECONDS)
                 return
+            except CallHung as hung:
+                raise BrokerLost(f"the transaction coordinator: {hung}") from None
             except KafkaException as failure:
                 error = _error(failure)
                 if error.code() in _REFUSED_CODES | {KafkaError.INVALID_TRANSACTION_TIMEOUT}:
                     raise TopicsWrong(f"the broker refuses the transactional id: {error}") from None
                 if not error.retriable():
                     raise Fenced(f"cannot take the transactional id over: {error}") from None
+                reason = complaint_of(self._producer) or error
                 if time.monotonic() > deadline:
-                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {error}") from None
+                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {reason}") from None
                 self._heartbeat()
 
     def require_fit(self, records: list[OutRecord]) -> None:
@@ -183,8 +193,8 @@ class Publisher:
     def leave(self) -> None:
         """On the way out: end what is open, so that readers need not wait for its time-out."""
         if self._is_open and self._producer is not None:
-            with contextlib.suppress(KafkaException, SystemError):
-                self._producer.abort_transaction(LEAVE_SECONDS)
+            with contextlib.suppress(KafkaException, SystemError, CallHung):
+                self._calls.call(self._producer.abort_transaction, LEAVE_SECONDS)
             self._is_open = False
 
     def _open(self) -> Producer:
@@ -209,8 +219,10 @@ class Publisher:
         deadline = time.monotonic() + OPERATION_SECONDS
         while True:
             try:
-                operation(max(deadline - time.monotonic(), 0.1))
+                self._calls.call(operation, max(deadline - time.monotonic(), 0.1))
                 return None
+            except CallHung as hung:
+                self._replace(str(hung))
             except (KafkaException, SystemError) as failure:
                 error = _error(failure)
                 if error.code() in _FENCED_CODES:
@@ -231,19 +243,22 @@ class Publisher:
 
     def _replace(self, reason: str) -> NoReturn:
         """A late answer to the old producer's call must not reach a later transaction."""
-        now = time.monotonic()
-        self._replaced_at = [at for at in self._replaced_at if now - at < A_MINUTE] + [now]
-        if len(self._replaced_at) > RECREATIONS_PER_MINUTE:
+        if not self._recreations.may():
             raise TooManyRecreations(
-                f"the producer was replaced {RECREATIONS_PER_MINUTE} times within a minute; "
+                f"the producer was replaced {self._recreations.times} times within a minute; "
                 f"last: {reason}"
             )
         if self._producer is not None:
-            self._producer.purge()
+            with contextlib.suppress(CallHung):
+                self._calls.call(self._purge, LEAVE_SECONDS)
         self._producer, self._is_open = None, False
         self.connect()
         self._raise_refusal()
         raise OutcomeUnknown(reason)
+
+    def _purge(self, _: float) -> None:
+        if self._producer is not None:
+            self._producer.purge()
 
     def _raise_refusal(self) -> None:
         """Raise TopicsWrong if the broker refused something since the last commit."""

@@ -27,6 +27,8 @@ class Watchdog:
         self._beaten_at = time.monotonic()
 
     def start(self) -> None:
+        """Watch from now on."""
+        self.beat()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def beat(self) -> None:
