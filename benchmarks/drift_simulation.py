@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from benchmarks.drift_field import (
 )
 from benchmarks.drift_runs import Design, Draw, draw, run_bank
 from benchmarks.report import publish
+from worker.drift.streams import Floats
 
 RUNS = 300
 SLOW_RUNS = 10
@@ -131,7 +132,19 @@ DESIGNS: dict[str, Design] = {
     "10 bets, f 0.05–0.95": Design(np.geomspace(0.05, 0.95, 10)),
     "16 bets, f 0.02–0.75": Design(np.geomspace(0.02, 0.75, 16)),
     "8 bets, f 0.01–0.5": Design(np.geomspace(0.01, 0.5, 8)),
+    "a quarter of it follows the recent mean": Design(follows=0.25),
+    "half of it follows the recent mean": Design(follows=0.5),
+    "square roots of absolute errors": Design(transform=lambda x: _absolute(x, np.sqrt)),
+    "absolute errors, 2 at most": Design(
+        transform=lambda x: _absolute(x, lambda e: np.minimum(e, 2))
+    ),
 }
+
+
+def _absolute(values: Floats, change: Callable[[Floats], Floats]) -> Floats:
+    """The mean absolute error and each dimension's, changed; they stand first."""
+    count = (values.shape[-1] - 5) // 3
+    return np.concatenate([change(values[..., : 1 + count]), values[..., 1 + count :]], axis=-1)
 
 
 def variants_table(field: Field, runs: int) -> list[str]:

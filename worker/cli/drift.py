@@ -74,7 +74,7 @@ def replay(
                 line = _line(item, monitors, command)
                 if line is not None:
                     sys.stdout.buffer.write(line + b"\n")
-    sys.stdout.buffer.flush()
+            sys.stdout.buffer.flush()
     _explain(monitors, others)
     if any_bad:
         raise typer.Exit(1)
