@@ -70,6 +70,37 @@ class DriftAlert(Written):
     example_article_ids: list[str]
     action: NextAction
     raised_at: Timestamp
+    repeated: bool = Field(description="Told again, at most daily: no transition.")
+
+
+class DriftReplayLine(Written):
+    """`newsieve drift replay`: a transition, found in a file."""
+
+    line: int = Field(ge=0, description="0-based, of the label that led to it.")
+    filter: str
+    student_version: str
+    stratum: str
+    state: State
+    previous_state: State
+    severity: Severity
+    incident_id: str
+    oracle_key: str
+    headline: str
+    evidence: Evidence
+    streams: list[StreamEstimate] = Field(description="Sorted by share, largest first.")
+    labels: int = Field(ge=0, description="Labels tested since the baseline.")
+    onset: list[int] | None = Field(description="Earliest and latest likely start, as lines.")
+    cause: Cause
+    example_article_ids: list[str]
+    action: NextAction
+
+
+class DriftReplayError(Written):
+    """`newsieve drift replay`: what stands in the place of a line that is no label."""
+
+    line: int = Field(ge=0, description="0-based.")
+    error: str
+    message: str
 
 
 class DriftState(Written):

@@ -23,7 +23,14 @@ from schemas import events
 from schemas.article import RawArticle
 from schemas.base import Written
 from schemas.dead_letter import DeadLetterHeaders, DeadLetterLine
-from schemas.drift import CanaryReport, ControlDecision, DriftAlert, DriftState
+from schemas.drift import (
+    CanaryReport,
+    ControlDecision,
+    DriftAlert,
+    DriftReplayError,
+    DriftReplayLine,
+    DriftState,
+)
 from schemas.events import ArticleEventHeaders, EventHeaders
 from schemas.oracle import OracleRequest, OracleScore
 from schemas.scored import ScoredArticle, TieredArticle
@@ -41,6 +48,8 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     CanaryReport,
     DriftAlert,
     DriftState,
+    DriftReplayLine,
+    DriftReplayError,
     ControlDecision,
     EventHeaders,
     ArticleEventHeaders,

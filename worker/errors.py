@@ -6,7 +6,7 @@
     │   │                      NotAnObject
     │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
     │   │                      MissingDimension InvalidScore InvalidContentRules; for the oracle:
-    │   │                      InvalidRequest OtherLabels
+    │   │                      InvalidRequest OtherLabels; for `drift replay`: InvalidLabel
     │   ├── ScoreError         ModelFailed ScoreNotFinite
     │   └── PublishError       OutputTooLarge
     ├── Unavailable            the world's fault → retry with backoff
@@ -116,6 +116,10 @@ class InvalidRequest(InvalidRecord):
 
 class OtherLabels(InvalidRecord):
     """A request by a worker whose prompt or dimensions are not the oracle's."""
+
+
+class InvalidLabel(InvalidRecord):
+    """A label's stratum, purpose, inclusion probability or oracle key is none."""
 
 
 class ScoreError(RecordError):

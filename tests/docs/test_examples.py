@@ -18,6 +18,7 @@ import training.cli
 import worker.cli
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
+from tests.support.drift import as_it_is, history, lines
 from tests.support.stream import Stream
 from worker.kafka.broker import Broker
 from worker.rules.catalogue import load
@@ -78,6 +79,7 @@ def playground(
     names = load("uplifting").definition.dimension_names
     scores = [json.dumps(dict.fromkeys(names, level)) for level in range(11)]
     (folder / "scores.jsonl").write_text("\n".join(scores))
+    (folder / "labels.jsonl").write_bytes(lines(history(1, (10, as_it_is))))
     stream = Stream(broker.bootstrap_servers, "examples", folder, {"uplifting": tiny_student})
     stream.produce(raw_records(60))
     worker_ = stream.start_worker("examples")

@@ -18,6 +18,7 @@ from worker.cli import (
     demo,
     dlq,
     doctor,
+    drift,
     filters,
     oracle,
     produce,
@@ -50,6 +51,7 @@ app.command()(tier.tier)
 app.command()(tail.tail)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(filters.app, name="filters")
+app.add_typer(drift.app, name="drift")
 app.command()(doctor.doctor)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Final, Literal
+from typing import Literal
 
 import typer
 
 from schemas.topics import RAW, Topic, topic_name
 from worker import assemble, assemble_oracle
 from worker.cli.common import ConfigOption, JsonOption, read_settings, show_json, show_table
+from worker.drift.power import days_until_found, labels_a_day, rise_found_within
 from worker.errors import NewsieveError
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.rights import missing_rights
@@ -21,12 +20,6 @@ from worker.rules.catalogue import Filter
 from worker.settings import Settings
 
 Verdict = Literal["ok", "wrong", "note"]
-
-# Labels until an alarm (median) by rise of the mean absolute error, measured by simulation with
-# 500 reference rows.
-LABELS_TO_DETECT: Final = ((0.1, 769), (0.2, 179), (0.5, 44))
-ANCHOR_SHARE: Final = 0.25  # one oracle call in four labels an anchor
-STRATA: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,26 +127,15 @@ def _oracle(settings: Settings) -> Iterator[Finding]:
 
 def _label_rate(settings: Settings, filters: int) -> Finding:
     """What the oracle's budget can find, by arithmetic."""
-    per_day = settings.oracle.calls_per_day * (1 - ANCHOR_SHARE) / (filters * STRATA)
+    per_day = labels_a_day(settings.oracle.calls_per_day, filters)
     if per_day == 0:
         return Finding("label rate", "note", "oracle.calls_per_day is 0: drift cannot be found")
-    days = {rise: labels / per_day for rise, labels in LABELS_TO_DETECT}
+    days = {rise: days_until_found(rise, per_day) for rise in (0.2, 0.5)}
     return Finding(
         "label rate",
         "note",
         f"{per_day:.0f} labels a day per filter and stratum: within a day a rise of the error by "
-        f"{_rise_within(per_day)} is found; +0.2 takes {days[0.2]:.1f} days, +0.5 {days[0.5]:.1f}",
+        f"{rise_found_within(per_day)} is found; +0.2 takes {days[0.2]:.1f} days, +0.5 "
+        f"{days[0.5]:.1f}",
         "oracle.calls_per_day",
     )
-
-
-def _rise_within(labels: float) -> str:
-    """The smallest rise that so many labels find, between the measured points in log-log."""
-    largest = LABELS_TO_DETECT[-1]
-    if labels < largest[1]:
-        return f"none below +{largest[0]}"
-    for (small, many), (large, few) in pairwise(LABELS_TO_DETECT):
-        if few <= labels <= many:
-            share = math.log(labels / few) / math.log(many / few)
-            return f"+{math.exp(math.log(large) + share * math.log(small / large)):.2f}"
-    return f"+{LABELS_TO_DETECT[0][0]}"

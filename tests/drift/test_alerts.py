@@ -1,0 +1,115 @@
+"""What people read of a transition."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from schemas.drift import Cause, State
+from worker.drift.alerts import headline, incident_id, replay_line
+from worker.drift.states import Identity, StreamPart, Transition, Why
+
+ROOT = Path(__file__).resolve().parents[2]
+MAE = StreamPart("mae", 0.6, 1.03, 1.24, 1.15, 1.33)
+BENEFIT = StreamPart("abs:collective_benefit", 0.3, 0.9, 1.31, 1.1, 1.5)
+STEP = Transition(
+    identity=Identity("uplifting", "s", "surfaced"),
+    episode=7,
+    state="alert",
+    previous_state="warning",
+    why="evidence",
+    severity="warning",
+    cause="unknown",
+    at=9,
+    value=11_842.0,
+    threshold=10_000,
+    parts=(MAE, BENEFIT),
+    mean_error=MAE,
+    labels=400,
+    recent_labels=200,
+    onset=(3, 5),
+    oracle_key="a",
+    other_oracle_key=None,
+    policy="p1",
+    examples=("x",),
+)
+
+
+def said(*parts: StreamPart, error: StreamPart | None = None, **facts: object) -> str:
+    return headline(replace(STEP, parts=parts, mean_error=error, **facts))  # type: ignore[arg-type]
+
+
+def test_a_headline_has_the_numbers() -> None:
+    """What, where, from what to what, how sure, and which dimension most."""
+    assert headline(STEP) == (
+        "MAE on surfaced articles rose from 1.03 to 1.24 (last 200 labels, 95 % 1.15–1.33); "
+        "mostly collective_benefit (+0.41)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        (StreamPart("bias-", 1, -0.02, 0.35, 0.25, 0.45),
+         "The mean of student minus oracle on surfaced articles moved from +0.02 to −0.35 "
+         "(last 200 labels, 95 % −0.45 to −0.25)"),
+        (StreamPart("b+:wonder", 1, -0.1, 0.3, 0.2, 0.4),
+         "Student minus oracle in wonder on surfaced articles moved from −0.10 to +0.30 "
+         "(last 200 labels, 95 % +0.20 to +0.40)"),
+        (StreamPart("tier", 1, 0.2, 0.314, 0.25, 0.37),
+         "The share of different tiers on surfaced articles rose from 20.0 % to 31.4 % "
+         "(last 200 labels, 95 % 25.0 %–37.0 %)"),
+        (StreamPart("fail", 1, 0, 0.05, 0.03, 0.09),
+         "The share of refused or invalid answers on surfaced articles rose from 0.0 % to 5.0 % "
+         "(last 200 labels, 95 % 3.0 %–9.0 %)"),
+        (StreamPart("abs:wonder", 1, 0.9, 1.4, 1.2, 1.6),
+         "The error of wonder on surfaced articles rose from 0.90 to 1.40 "
+         "(last 200 labels, 95 % 1.20–1.60)"),
+        (StreamPart("wabs", 1, 0.5, 0.8, 0.7, 0.9),
+         "The error of the weighted average on surfaced articles rose from 0.50 to 0.80 "
+         "(last 200 labels, 95 % 0.70–0.90)"),
+    ],
+)  # fmt: skip
+def test_the_stream_to_blame_is_named_when_the_error_has_not_grown(
+    part: StreamPart, sentence: str
+) -> None:
+    """A bias with its true sign, a rate in per cent."""
+    usual = StreamPart("mae", 0, 1.0, 1.02, 0.9, 1.1)
+
+    assert said(part, error=usual) == said(part) == sentence
+
+
+def test_an_incident_that_ends_says_what_is_now_and_what_was_usual() -> None:
+    """Of the stream that it was about."""
+    assert said(MAE, error=MAE, state="resolved").startswith(
+        "MAE on surfaced articles is back: now 1.24, 1.03 was usual"
+    )
+    assert "is coming back" in said(MAE, error=MAE, state="recovering")
+
+
+@pytest.mark.parametrize("why", get_args(Why))
+@pytest.mark.parametrize("state", get_args(State))
+def test_every_step_has_a_sentence_and_a_place_in_the_runbook(why: Why, state: State) -> None:
+    """Whatever led to it; and every cause has a section."""
+    runbook = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
+    sections = {title.lower().replace(" ", "-") for title in re.findall(r"(?m)^## (.+)$", runbook)}
+    for cause in get_args(Cause):
+        step = replace(STEP, why=why, state=state, cause=cause, other_oracle_key="b")
+
+        line = replay_line(step, "newsieve drift replay f").decode()
+
+        anchor = re.search(r'"runbook":"deploy/runbook.md#([a-z-]+)"', line)
+        assert anchor and anchor[1] in sections
+        assert len(headline(step)) > 20
+
+
+def test_an_incident_has_the_same_id_on_every_replay() -> None:
+    """A monitor's and an episode's own."""
+    other = Identity("uplifting", "s", "low")
+
+    assert incident_id(STEP.identity, 7) == incident_id(STEP.identity, 7)
+    assert len({incident_id(i, at) for i in (STEP.identity, other) for at in (7, 8)}) == 4

@@ -1,0 +1,147 @@
+"""What operators decide, what other oracles and silence do."""
+
+from __future__ import annotations
+
+from tests.support.drift import (
+    DAY,
+    IDENTITY,
+    STREAMS,
+    as_it_is,
+    errors_times,
+    feed,
+    more,
+    moved,
+    states,
+    watch,
+)
+from worker.drift.monitor import Monitor
+from worker.drift.states import Rules
+
+WORSE = errors_times(1.6)
+
+
+def test_a_severity_that_rises_is_told_at_once() -> None:
+    """Not only with the next day's reminder."""
+    rules = Rules(reminder=DAY)
+    monitor, steps = watch(10, (20, as_it_is), (300, errors_times(1.25)), rules=rules)
+    assert (states(steps)[-1], steps[-1].severity) == ("alert", "warning")
+    assert monitor.tick(1_000) is None
+
+    feed(monitor, more(1, 300, errors_times(2)))
+    reminder = monitor.tick(40_000_000)
+
+    assert reminder is not None and reminder.is_reminder
+    assert (reminder.state, reminder.previous_state) == ("alert", "alert")
+    assert reminder.severity == "critical"
+    assert monitor.tick(40_000_001) is None
+
+
+def test_an_incident_is_told_again_once_a_day_until_acknowledged() -> None:
+    """The state stays what it is."""
+    rules = Rules(reminder=DAY)
+    monitor, steps = watch(11, (20, as_it_is), (100, errors_times(1.5)), rules=rules)
+    start = steps[-1].at
+
+    told = [now for now in range(start, start + 3 * DAY, DAY // 4) if monitor.tick(now) is not None]
+    monitor.acknowledge()
+
+    assert len(told) == 2
+    assert monitor.tick(start + 9 * DAY) is None
+
+
+def test_silence_suspends_and_labels_end_it() -> None:
+    """An incident is not silenced."""
+    rules = Rules(silence=DAY)
+    monitor, _ = watch(12, (100, as_it_is), rules=rules)
+    before = monitor.standing.state
+    assert monitor.tick(400 + DAY - 2) is None
+
+    step = monitor.tick(400 + DAY)
+    assert step is not None and (step.state, step.why) == ("suspended", "no_labels")
+    steps = feed(monitor, more(1, 1))
+
+    assert [(step.previous_state, step.state, step.why) for step in steps] == [
+        ("suspended", before, "labels_again")
+    ]
+    alarmed, _ = watch(13, (20, as_it_is), (100, WORSE), rules=rules)
+    assert alarmed.tick(10 * DAY) is None and alarmed.standing.state == "alert"
+
+
+def suspended() -> Monitor:
+    monitor, _ = watch(14, (100, as_it_is), oracle_key="a")
+    steps = feed(monitor, more(1, 50, moved(4), oracle_key="b"))
+    assert states(steps) == ["suspended"]
+    assert (steps[0].oracle_key, steps[0].other_oracle_key) == ("a", "b")
+    return monitor
+
+
+def test_an_accepted_oracle_makes_a_new_baseline_of_its_labels() -> None:
+    """Of so many, then the test goes on against it; the old key is the other one now."""
+    monitor = suspended()
+
+    step = monitor.accept("b", 7)
+    steps = feed(monitor, more(2, 400, moved(1), oracle_key="b"))
+
+    assert step is not None and (step.state, step.why) == ("warming", "rebaseline")
+    assert monitor.accept("b", 8) is None
+    assert [(s.state, s.at) for s in steps[:1]] == [("ok", 200_199)]
+    assert "alert" not in states(steps)
+    assert states(feed(monitor, more(3, 5, oracle_key="a"))) == ["suspended"]
+
+
+def test_a_rejected_oracle_is_not_looked_at() -> None:
+    """The test goes on where it was, with the accepted one's labels."""
+    monitor = suspended()
+    labels_before = monitor.snapshot()["trial"]["labels"]
+
+    step = monitor.reject("b", 7)
+    assert step is not None and (step.previous_state, step.why) == ("suspended", "rejected")
+    assert feed(monitor, more(2, 100, moved(4), oracle_key="b")) == []
+    feed(monitor, more(3, 10, oracle_key="a"))
+
+    assert monitor.snapshot()["trial"]["labels"] == labels_before + 10
+    assert monitor.reject("b", 8) is None
+    assert states(feed(monitor, more(4, 1, oracle_key="c"))) == ["suspended"]
+
+
+def test_a_decision_about_another_oracle_changes_nothing() -> None:
+    """Rejecting c does not end a suspension by b."""
+    monitor = suspended()
+
+    assert monitor.reject("c", 7) is None
+    assert monitor.standing.state == "suspended"
+
+
+def test_an_incident_goes_on_after_a_rejected_oracle() -> None:
+    """A suspension in its middle ends where it began."""
+    monitor, steps = watch(15, (20, as_it_is), (150, WORSE), oracle_key="a")
+    assert states(steps)[-1] == "alert"
+    feed(monitor, more(1, 1, oracle_key="b"))
+
+    step = monitor.reject("b", 9)
+
+    assert step is not None and step.state == "alert" and step.episode == steps[-1].episode
+
+
+def test_a_rebaseline_is_an_operators_and_ends_an_incident() -> None:
+    """The next labels are the new normal, because somebody said so."""
+    monitor, steps = watch(16, (20, as_it_is), (150, WORSE))
+    assert states(steps)[-1] == "alert"
+
+    step = monitor.rebaseline(9)
+    steps = feed(monitor, more(1, 800, WORSE))
+
+    assert step is not None and (step.state, step.previous_state) == ("warming", "alert")
+    assert states(steps)[0] == "ok" and "alert" not in states(steps)
+
+
+def test_without_a_reference_an_operator_can_ask_for_a_baseline() -> None:
+    """Until then nothing is tested."""
+    monitor = Monitor(IDENTITY, STREAMS, Rules(rebaseline_labels=100))
+    assert feed(monitor, more(1, 300, moved(5))) == []
+    assert monitor.is_without_baseline
+
+    monitor.rebaseline(9)
+
+    assert states(feed(monitor, more(2, 99))) == []
+    assert states(feed(monitor, more(3, 1))) == ["ok"]

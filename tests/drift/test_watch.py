@@ -1,0 +1,175 @@
+"""A whole filter: anchors, decisions, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+from benchmarks.drift_incidents import HOUR
+from schemas.drift import DriftAlert
+from tests.support.drift import DAY, UPLIFTING, as_it_is, history, labels, more
+from tests.support.watch import ANCHORS, SUBJECT, WORSE, a_watch, alarmed, answer, canary
+from worker.drift.alerts import drift_alert, fingerprint, incident_id
+from worker.drift.labels import Label
+from worker.drift.seen import RecentlySeen
+from worker.drift.states import Rules, Transition
+from worker.drift.watch import Decision, Saved, Watch
+
+
+def test_a_third_of_the_labels_ask_for_an_anchor_in_turn() -> None:
+    """Every anchor comes round."""
+    watch = a_watch()
+    for label in more(3, 360, stratum="x", oracle_key="a"):
+        watch.label(label)
+
+    assert watch.anchors_wanted == [f"anchor-{n % 60}" for n in range(120)]
+
+
+def test_an_oracle_that_labels_its_anchors_otherwise_is_found_early() -> None:
+    """Before production alarms; then an alarm needs no guard window."""
+    watch = a_watch()
+    steps = []
+    for at in range(40):
+        watch.anchors_wanted = [f"anchor-{at}"]
+        steps += answer(watch, at, moved=2)
+
+    assert ("alert", "oracle_drift") in [(step.state, step.cause) for step in steps]
+    assert {step.identity.stratum for step in steps} == {"anchors"}
+    assert alarmed(watch)[-1].cause == "oracle_drift"
+
+
+def test_a_changed_oracle_is_compared_on_all_anchors() -> None:
+    """While it waits for an operator, who accepts it: new baselines, and the old anchors' word
+    counts no more."""
+    watch = a_watch()
+    for label in more(4, 30, stratum="x", oracle_key="a"):
+        watch.label(label)
+    watch.anchors_wanted.clear()
+
+    steps = watch.label(more(5, 1, stratum="x", oracle_key="b")[0])
+    assert [step.why for step in steps] == ["oracle_changed"]
+    assert sorted(set(watch.anchors_wanted)) == sorted(ANCHORS.ids)
+    assert answer(watch, 9, moved=2, key="b") == []
+    difference = watch.difference()
+    assert difference is not None and difference.anchors == 60
+    assert difference.error > difference.usual + 0.3
+
+    steps = watch.decide(Decision("accept_oracle", 10, oracle_key="b"))
+    assert [step.state for step in steps] == ["warming"]
+    assert watch.decide(Decision("accept_oracle", 11, oracle_key="b")) == []
+    for label in more(6, 220, stratum="x", oracle_key="b"):
+        steps += watch.label(label)
+    assert [step.state for step in steps][:2] == ["warming", "ok"]
+    found = []
+    for label in more(7, 300, WORSE, stratum="x", oracle_key="b"):
+        found += watch.label(label)
+    assert ("alert", "unknown") in [(step.state, step.cause) for step in found]
+
+
+def test_decisions_are_about_what_they_name() -> None:
+    """A stratum, a student, or all of the filter."""
+    watch = a_watch()
+    for row in labels(history(2, (5, as_it_is), stratum="y", reference=100, oracle_key="a")):
+        watch.label(row)
+    for label in more(3, 5, stratum="x", oracle_key="a"):
+        watch.label(label)
+
+    one = watch.decide(Decision("rebaseline", 7, stratum="y"))
+    none = watch.decide(Decision("rebaseline", 8, student_version="another"))
+    both = watch.decide(Decision("reject_oracle", 9, oracle_key="b"))
+
+    assert [step.identity.stratum for step in one] == ["y"]
+    assert none == both == []
+    assert watch.label(more(4, 1, stratum="x", oracle_key="b")[0]) == []
+
+
+def test_a_student_that_was_replaced_is_forgotten() -> None:
+    """After a silence; its state's last record has no detector, its incident is resolved."""
+    watch = a_watch(with_anchors=False, rules=Rules(silence=DAY))
+    alert = alarmed(watch)[-1]
+    new = labels(history(5, (3, as_it_is), reference=100, student_version="2", oracle_key="a"))
+    for row in new:
+        watch.label(row._replace(at=alert.at + 2 * DAY))
+    watch.take_changes()
+
+    steps = watch.tick(alert.at + 2 * DAY + 1)
+
+    assert [(step.why, step.state) for step in steps] == [("replaced", "resolved")]
+    gone = [saved for saved in watch.take_changes() if saved.detector is None]
+    assert [saved.identity for saved in gone] == [alert.identity]
+    assert len(watch.all_monitors) == 1
+
+
+def test_every_transition_is_a_drift_alert() -> None:
+    """As its schema has it, strictly; the fingerprint is a monitor's, the incident id an
+    episode's."""
+    watch = a_watch(rules=Rules(reminder=DAY, silence=30 * DAY))
+    steps = [*watch.label(more(2, 1, stratum="x", oracle_key="a")[0]), *alarmed(watch)]
+    steps += answer(watch, 500_000) + watch.tick(3 * DAY)
+    steps += watch.canaries(canary(1, passed=False))
+    for label in more(9, 700, stratum="x", oracle_key="a"):
+        steps += watch.label(label)
+
+    assert {"ok", "warning", "alert", "resolved"} <= {step.state for step in steps}
+    for step in steps:
+        record = DriftAlert.model_validate_json(json.dumps(drift_alert(step, SUBJECT, "c")))
+        assert record.fingerprint == fingerprint(step.identity)
+        assert record.incident_id == incident_id(step.identity, step.episode)
+        assert record.repeated == step.is_reminder
+    assert any(step.is_reminder for step in steps)
+
+
+def through_json(saved: Saved) -> Saved:
+    return replace(saved, detector=json.loads(json.dumps(saved.detector)))
+
+
+def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
+    """Twenty times at random, from the snapshots of what had changed; the same transitions, and
+    the same anchors asked for."""
+    rules = Rules(silence=30 * DAY, reminder=DAY)
+    reference = labels(history(1, reference=400, oracle_key="a"))
+    rows: list[Label] = [
+        *more(1, 120, stratum="x", oracle_key="a"),
+        *more(2, 200, WORSE, stratum="x", oracle_key="a"),
+        *more(3, 400, stratum="x", oracle_key="a"),
+        *more(4, 3, stratum="x", oracle_key="b"),
+    ]
+    rows = [row._replace(id=str(at % 700)) for at, row in enumerate(rows)]
+    cuts = set(random.Random(5).sample(range(len(rows)), 20))
+    unbroken, broken = (Watch(UPLIFTING, rules, ANCHORS) for _ in range(2))
+    kept = {}
+    found: dict[str, list[Transition]] = {"unbroken": [], "broken": []}
+    for row in reference:
+        unbroken.label(row)
+        broken.label(row)
+    for at, row in enumerate(rows):
+        if at in cuts:
+            kept |= {saved.identity: saved for saved in broken.take_changes()}
+            broken = Watch(UPLIFTING, rules, ANCHORS)
+            broken.resume(through_json(saved) for saved in kept.values())
+        for name, watch in (("unbroken", unbroken), ("broken", broken)):
+            found[name] += watch.label(row)
+            found[name] += answer(watch, at, moved=0.0)
+            if at % 100 == 0:
+                found[name] += watch.canaries(canary(at, passed=at != 200))
+                found[name] += watch.tick(at * HOUR)
+
+    assert found["unbroken"] == found["broken"]
+    assert {"alert", "resolved", "suspended"} <= {step.state for step in found["unbroken"]}
+    assert sum(len(json.dumps(saved.detector)) for saved in unbroken.take_changes()) < 64_000
+
+
+def test_a_live_memory_of_labels_is_small_and_forgets_the_oldest() -> None:
+    """The second of two is known for thousands of labels; hardly a new one is taken for old."""
+    seen = RecentlySeen(remembered=1_000)
+    label = more(1, 1)[0]
+    for n in range(1_500):
+        seen.add(label._replace(id=str(n)))
+
+    again = RecentlySeen(remembered=1_000)
+    again.resume(seen.snapshot())
+    known = [not again.add(label._replace(id=str(n))) for n in range(600, 1_500)]
+    fresh = [again.add(label._replace(id=f"new {n}")) for n in range(3_000)]
+
+    assert all(known) and fresh.count(False) <= 3

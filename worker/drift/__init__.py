@@ -1,0 +1,1 @@
+"""The drift monitor's thinking: pure, no Kafka, no clock. `watch` is the way in."""

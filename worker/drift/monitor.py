@@ -1,0 +1,299 @@
+"""One monitor: a filter's student in one stratum, from its reference rows to its last label.
+
+A state machine around a `Trial`. Given the same labels, decisions and ticks it takes the same
+steps, whether or not it was snapshot and restored in between. Time is a position: a line of a
+file, or milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from schemas.drift import Cause, Severity, State
+from worker.drift.baseline import Tally
+from worker.drift.labels import Label
+from worker.drift.states import (
+    ALERT,
+    ALERT_AT,
+    CALM,
+    INCIDENT,
+    OK,
+    PENDING,
+    RECOVERING,
+    RECOVERING_AT,
+    REMINDED,
+    RESOLVED,
+    RESOLVED_AT,
+    SILENCED,
+    SUSPENDED,
+    THRESHOLDS,
+    UNKNOWN,
+    WARMING,
+    WARNING,
+    Identity,
+    Rules,
+    Standing,
+    Transition,
+    Why,
+    level,
+)
+from worker.drift.streams import Streams
+from worker.drift.trial import Trial
+
+
+class Monitor:
+    """See above. Methods return the step they led to, or None."""
+
+    def __init__(self, identity: Identity, streams: Streams, rules: Rules) -> None:
+        self.identity = identity
+        self.standing = Standing()
+        self._streams = streams
+        self._rules = rules
+        self._tally = Tally(len(streams.names))
+        self._trial: Trial | None = None
+
+    @property
+    def is_without_baseline(self) -> bool:
+        """Nothing is tested, and nobody has asked for a baseline."""
+        return self._trial is None and not self.standing.collects
+
+    def reference(self, label: Label) -> bool:
+        """A row of the baseline. False when it comes too late or from another oracle: unused."""
+        here = self.standing
+        if here.has_begun:
+            return False
+        if self._tally.labels + self._tally.failures and label.oracle_key != here.oracle_key:
+            return False
+        here.oracle_key = label.oracle_key
+        self._tally.add(label.values, label.pi)
+        return True
+
+    def adopt(self, other: Monitor) -> None:
+        """Another's reference rows, where this one has none."""
+        here = self.standing
+        if not here.has_begun and not self._tally.labels:
+            self._tally = Tally.restore(other._tally.snapshot())
+            here.oracle_key = other.standing.oracle_key
+
+    def label(self, label: Label) -> Transition | None:
+        """A label to test, or a failure."""
+        here = self.standing
+        is_first, here.has_begun = not here.has_begun, True
+        if is_first and self._tally.labels:
+            self._begin()
+        if here.state == SUSPENDED and here.other_oracle_key is not None:
+            return None
+        if label.values is not None and not self._is_accepted(label):
+            return self._meet_other_oracle(label)
+        here.last_label_at, here.policy = label.at, label.policy
+        if self._trial is None:
+            return self._warm(label)
+        self._trial.label(label)
+        if here.state == SUSPENDED:
+            return self._resume("labels_again", label.at)
+        return self._judge(self._trial, label.at)
+
+    def settle(self, cause: Cause, at: int) -> Transition | None:
+        """The cause of an alarm that waits for one: now it is an alert."""
+        here = self.standing
+        if self._trial is None or not here.awaits_verdict or here.state == SUSPENDED:
+            return None
+        return self._open(self._trial, cause, at)
+
+    def accept(self, oracle_key: str, at: int) -> Transition | None:
+        """An operator accepts an oracle: its labels make a new baseline first."""
+        here = self.standing
+        if oracle_key == here.oracle_key:
+            return None
+        here.rejected = [key for key in here.rejected if key != oracle_key]
+        here.oracle_key = oracle_key
+        return self.rebaseline(at)
+
+    def reject(self, oracle_key: str, at: int) -> Transition | None:
+        """An operator rejects an oracle: its labels are not looked at."""
+        here = self.standing
+        if oracle_key == here.oracle_key:
+            return None
+        if oracle_key not in here.rejected:
+            here.rejected.append(oracle_key)
+        if here.state != SUSPENDED or here.other_oracle_key != oracle_key:
+            return None
+        here.other_oracle_key = None
+        return self._resume("rejected", at)
+
+    def rebaseline(self, at: int) -> Transition | None:
+        """An operator wants a new baseline: of the next labels."""
+        here = self.standing
+        self._tally = Tally(len(self._streams.names))
+        here.collects = here.has_begun = True
+        is_warming = here.state == WARMING
+        self._trial = here.other_oracle_key = None
+        here.awaits_verdict, here.cause = False, UNKNOWN
+        return None if is_warming else self._step(WARMING, "rebaseline", at)
+
+    def acknowledge(self) -> None:
+        """An operator knows of the incident: no more reminders."""
+        self.standing.is_acknowledged = True
+
+    def retire(self, at: int) -> Transition | None:
+        """Another student has taken over: what it was alarmed about is over."""
+        return (
+            None
+            if self.standing.state in (*CALM, PENDING)
+            else self._step(RESOLVED, "replaced", at)
+        )
+
+    def tick(self, now: int) -> Transition | None:
+        """Time has passed."""
+        here = self.standing
+        rules, last = self._rules, here.last_label_at
+        is_silent = rules.silence is not None and last is not None and now - last >= rules.silence
+        if is_silent and here.state in SILENCED and not here.awaits_verdict:
+            here.before = here.state
+            return self._step(SUSPENDED, "no_labels", now)
+        if rules.reminder is None or here.state not in REMINDED or here.is_acknowledged:
+            return None
+        is_worse = self._severity(here.state) == "critical" != here.told_severity
+        if not is_worse and now - here.told_at < rules.reminder:
+            return None
+        return replace(self._step(here.state, "evidence", now), is_reminder=True)
+
+    def _is_accepted(self, label: Label) -> bool:
+        here = self.standing
+        if here.oracle_key is None:
+            here.oracle_key = label.oracle_key
+        return label.oracle_key == here.oracle_key
+
+    def _meet_other_oracle(self, label: Label) -> Transition | None:
+        here = self.standing
+        if label.oracle_key in here.rejected or (self._trial is None and not here.collects):
+            return None
+        if here.state != SUSPENDED:
+            here.before = here.state
+        here.other_oracle_key = label.oracle_key
+        return self._step(SUSPENDED, "oracle_changed", label.at)
+
+    def _warm(self, label: Label) -> Transition | None:
+        """Without a baseline nothing is tested; an operator's is being made."""
+        if not self.standing.collects:
+            return None
+        self._tally.add(label.values, label.pi)
+        if self._tally.labels < self._rules.rebaseline_labels:
+            return None
+        self._begin()
+        return self._step(OK, "baseline", label.at)
+
+    def _begin(self) -> None:
+        self._trial = Trial(self._streams, self._tally.baseline(self._streams))
+        self._tally = Tally(len(self._streams.names))
+        self.standing.collects = False
+
+    def _judge(self, trial: Trial, at: int) -> Transition | None:
+        """The step that the evidence asks for."""
+        here = self.standing
+        if here.awaits_verdict:
+            return None
+        if here.state in INCIDENT:
+            return self._judge_recovery(trial, at)
+        reached = level(trial.verdict().value, here.state)
+        if reached == ALERT:
+            if not trial.is_improvement():
+                return self._alarm(trial, at)
+            trial.restart()
+            reached = OK
+        elif reached == WARNING and here.state != WARNING and trial.is_improvement():
+            reached = PENDING
+        why: Why = "baseline" if here.state == WARMING and reached == OK else "evidence"
+        return self._step(reached, why, at) if reached != here.state else None
+
+    def _judge_recovery(self, trial: Trial, at: int) -> Transition | None:
+        here = self.standing
+        value = trial.recovery()
+        if value >= RESOLVED_AT:
+            step = self._step(RESOLVED, "evidence", at)
+            trial.restart()
+            here.cause, here.is_acknowledged = UNKNOWN, False
+            return step
+        if value >= RECOVERING_AT and here.state == ALERT:
+            return self._step(RECOVERING, "evidence", at)
+        return None
+
+    def _alarm(self, trial: Trial, at: int) -> Transition | None:
+        here = self.standing
+        trial.hold()
+        if not self._rules.awaits_verdicts:
+            return self._open(trial, self._rules.cause, at)
+        here.awaits_verdict = True
+        return self._step(WARNING, "evidence", at) if here.state != WARNING else None
+
+    def _open(self, trial: Trial, cause: Cause, at: int) -> Transition:
+        here = self.standing
+        here.awaits_verdict = False
+        here.cause = cause
+        step = self._step(ALERT, "evidence", at)
+        trial.begin_recovery(at)
+        return step
+
+    def _resume(self, why: Why, at: int) -> Transition:
+        """After a suspension: where it was. The next label judges."""
+        here = self.standing
+        return self._step(OK if here.before == RESOLVED else here.before, why, at)
+
+    def _severity(self, state: State) -> Severity:
+        if state not in INCIDENT:
+            return "warning" if state in (WARNING, SUSPENDED) else "info"
+        return "critical" if self._trial and self._trial.breaks_service_level() else "warning"
+
+    def _step(self, state: State, why: Why, at: int) -> Transition:
+        """Into a state, perhaps the same, and the record of it."""
+        here = self.standing
+        if here.state in CALM:
+            here.episode, here.is_acknowledged = at, False
+        trial = self._trial
+        recent = trial.recent() if trial else None
+        parts = trial.parts(recent) if trial and state not in (OK, WARMING, SUSPENDED) else ()
+        found = Transition(
+            identity=self.identity,
+            episode=here.episode,
+            state=state,
+            previous_state=here.state,
+            why=why,
+            severity=self._severity(state),
+            cause=here.cause,
+            at=at,
+            value=trial.value(state) if trial else 0.0,
+            threshold=THRESHOLDS.get(state, ALERT_AT),
+            parts=parts,
+            mean_error=trial.mean_error(recent) if trial else None,
+            labels=trial.labels if trial else 0,
+            recent_labels=recent.labels if recent else 0,
+            onset=trial.onset() if trial and parts else None,
+            oracle_key=here.oracle_key or "",
+            other_oracle_key=here.other_oracle_key,
+            policy=here.policy,
+            examples=trial.examples() if trial and parts else (),
+        )
+        here.state, here.told_at, here.told_severity = state, at, found.severity
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        return {
+            "standing": asdict(self.standing),
+            "tally": self._tally.snapshot(),
+            "trial": None if self._trial is None else self._trial.snapshot(),
+        }
+
+    @classmethod
+    def restore(
+        cls, identity: Identity, streams: Streams, rules: Rules, facts: Mapping[str, Any]
+    ) -> Monitor:
+        """The monitor of a snapshot, bit by bit."""
+        monitor = cls(identity, streams, rules)
+        monitor.standing = Standing(**facts["standing"])
+        monitor._tally = Tally.restore(facts["tally"])
+        if facts["trial"] is not None:
+            monitor._trial = Trial.restore(streams, facts["trial"])
+        return monitor

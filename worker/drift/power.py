@@ -1,0 +1,35 @@
+"""How much drift a rate of labels can find: arithmetic, from measured medians."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Final
+
+# Labels until an alert (median) by rise of the mean absolute error, in score points, with 500
+# reference rows: benchmarks/drift_simulation.py.
+LABELS_TO_FIND: Final = ((0.1, 769), (0.2, 179), (0.5, 44))
+ANCHOR_SHARE: Final = 0.25  # one oracle call in four labels an anchor
+STRATA: Final = 2
+
+
+def labels_a_day(calls_a_day: float, filters: int) -> float:
+    """Labels that each monitor gets, anchors taken off, of a budget of oracle calls."""
+    return calls_a_day * (1 - ANCHOR_SHARE) / (filters * STRATA)
+
+
+def days_until_found(rise: float, labels_a_day: float) -> float:
+    """The median time to find one of the measured rises. Raises KeyError for another."""
+    return dict(LABELS_TO_FIND)[rise] / labels_a_day
+
+
+def rise_found_within(labels: float) -> str:
+    """The smallest rise that so many labels find, between the measured points in log-log."""
+    largest, fewest = LABELS_TO_FIND[-1]
+    if labels < fewest:
+        return f"none below +{largest}"
+    for (small, many), (large, few) in pairwise(LABELS_TO_FIND):
+        if few <= labels <= many:
+            share = math.log(labels / few) / math.log(many / few)
+            return f"+{math.exp(math.log(large) + share * math.log(small / large)):.2f}"
+    return f"+{LABELS_TO_FIND[0][0]}"

@@ -1,0 +1,299 @@
+"""The way in: one filter's monitors with all that helps to say why they alarm.
+
+    label      a production label, or reference row      → its monitor, perhaps an alarm
+    anchor     an anchor's label                         → the oracle's own monitor
+    scored     a scored article                          → the unlabelled stream
+    canaries   a report of the worker's                  → is it the student that was packaged?
+    decide     an operator's decision
+    tick       the time; nothing here has a clock
+
+Each returns the transitions it led to, in order. `anchors_wanted` is to be asked of the oracle.
+All state is in snapshots, one for each monitor and one for the rest; a watch made of them goes on
+as if nothing had happened. Knows no topics; the program around it reads, publishes and commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from schemas.drift import State
+from worker.drift.anchors import Anchors, AnchorSet, Difference
+from worker.drift.cause import Guard, Signs, cause_of_alarm
+from worker.drift.labels import MONITOR, AnchorLabel, Label
+from worker.drift.monitor import Monitor
+from worker.drift.monitors import Monitors
+from worker.drift.seen import RecentlySeen
+from worker.drift.signals import ARTICLES, CANARIES, Signal
+from worker.drift.states import OK, RESOLVED, Identity, Rules, StreamPart, Transition
+from worker.drift.streams import Streams
+from worker.drift.unlabelled import ScoredArticle, Unlabelled
+from worker.rules.catalogue import Filter
+
+WHOLE: Final = "watch"  # the stratum of what is not one monitor's
+MOVED_MILLISECONDS: Final = 2 * 60 * 60 * 1_000  # canaries are reported hourly, by every worker
+STUDENTS: Final = 2  # with sketches of their own: while one takes over from the other
+
+DecisionKind = Literal["accept_oracle", "reject_oracle", "rebaseline", "acknowledge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An operator's. Without a student or a stratum it is about all of the filter's."""
+
+    kind: DecisionKind
+    at: int
+    oracle_key: str = ""
+    student_version: str | None = None
+    stratum: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryResult:
+    """What a CanaryReport comes to. `difference` is its largest."""
+
+    at: int
+    student_version: str
+    passed: bool
+    difference: float
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One snapshot: a monitor's, or, of the stratum `watch`, that of the rest. Without a detector
+    the monitor has gone."""
+
+    identity: Identity
+    state: State
+    episode: int
+    oracle_key: str
+    detector: dict[str, Any] | None
+
+
+class Watch:
+    """See above."""
+
+    def __init__(self, filter_: Filter, rules: Rules, anchors: AnchorSet | None) -> None:
+        streams = Streams(filter_)
+        self.filter = filter_
+        self.anchors_wanted: list[str] = []
+        self._streams = streams
+        self._kept: dict[Identity, Monitor] = {}
+        self._seen = RecentlySeen()
+        self._rules = replace(rules, awaits_verdicts=anchors is not None)
+        self.monitors = Monitors(filter_.name, streams, self._rules, self._seen, self._kept)
+        self._anchors = (
+            None if anchors is None else Anchors(filter_.name, streams, anchors, rules.reminder)
+        )
+        self._guard = Guard(self._anchors.size if self._anchors else 0)
+        self._canaries = Signal(filter_.name, CANARIES, rules.reminder)
+        self._moved_at: int | None = None
+        self._articles = Signal(filter_.name, ARTICLES, rules.reminder)
+        self._unlabelled: dict[str, Unlabelled] = {}  # by student, the latest last
+        self._changed: set[Identity] = set()
+
+    @property
+    def all_monitors(self) -> Mapping[Identity, Monitor]:
+        return self._kept
+
+    def label(self, label: Label) -> list[Transition]:
+        """A label or reference row, in the stream's order."""
+        identity = Identity(self.filter.name, label.student_version, label.stratum)
+        before = self._suspended_by(identity)
+        step = self.monitors.label(label)
+        self._changed.add(identity)
+        if self._anchors is not None and label.purpose == MONITOR:
+            self.anchors_wanted += self._anchors.production_label()
+            if self._suspended_by(identity) not in (None, before):
+                self.anchors_wanted += self._anchors.next(self._anchors.size)
+            monitor = self._kept.get(identity)
+            if monitor is not None and monitor.standing.awaits_verdict:
+                self.anchors_wanted += self._anchors.next(self._guard.open(label.at))
+        return [*_some(step), *self._settle(label.at)]
+
+    def anchor(self, label: AnchorLabel) -> list[Transition]:
+        """An anchor's label."""
+        if self._anchors is None:
+            return []
+        step = self._anchors.label(label)
+        if label.oracle_key == self._anchors.oracle_key:
+            self._guard.count()
+        return [*_some(step), *self._settle(label.at)]
+
+    def scored(self, article: ScoredArticle, student_version: str) -> list[Transition]:
+        """A scored or blocked article."""
+        unlabelled = self._unlabelled.get(student_version)
+        if unlabelled is None:
+            unlabelled = self._unlabelled[student_version] = self._new_unlabelled()
+            if len(self._unlabelled) > STUDENTS:
+                del self._unlabelled[next(iter(self._unlabelled))]
+        if not unlabelled.add(article):
+            return []
+        limit = unlabelled.shifts[0].limit if unlabelled.shifts else 0.0
+        return _some(self._articles.set(student_version, _parts(unlabelled), limit, article.at))
+
+    def canaries(self, result: CanaryResult) -> list[Transition]:
+        """A report of fixed texts, scored again."""
+        if not result.passed:
+            self._moved_at = result.at
+        has_moved = self._moved_at is not None and result.at - self._moved_at < MOVED_MILLISECONDS
+        size = result.difference
+        parts = (StreamPart("canaries", 1.0, 0.0, size, size, size),) if has_moved else ()
+        step = self._canaries.set(result.student_version, parts, result.tolerance, result.at)
+        return [*_some(step), *self._settle(result.at)]
+
+    def decide(self, decision: Decision) -> list[Transition]:
+        """An operator's decision. Taken twice, it is taken once."""
+        found: list[Transition] = []
+        for identity, monitor in self._kept.items():
+            if decision.student_version not in (None, identity.student_version):
+                continue
+            if decision.stratum not in (None, identity.stratum):
+                continue
+            self._changed.add(identity)
+            if decision.kind == "accept_oracle":
+                found += _some(monitor.accept(decision.oracle_key, decision.at))
+            elif decision.kind == "reject_oracle":
+                found += _some(monitor.reject(decision.oracle_key, decision.at))
+            elif decision.kind == "rebaseline":
+                found += _some(monitor.rebaseline(decision.at))
+            else:
+                monitor.acknowledge()
+        if decision.kind == "acknowledge" and decision.stratum is None:
+            self._canaries.acknowledge()
+            if self._anchors is not None:
+                self._anchors.acknowledge()
+        return found
+
+    def tick(self, now: int) -> list[Transition]:
+        """What time alone brings: the end of a guard window, silence, reminders."""
+        found = self._settle(now)
+        for identity, monitor in list(self._kept.items()):
+            step = self._retire(identity, monitor, now) or monitor.tick(now)
+            if step is not None:
+                found.append(step)
+                self._changed.add(identity)
+        found += _some(self._canaries.tick(now))
+        if self._anchors is not None:
+            found += _some(self._anchors.tick(now))
+        return found
+
+    def difference(self) -> Difference | None:
+        """How an oracle that waits for a decision labels the anchors."""
+        return self._anchors.difference() if self._anchors is not None else None
+
+    def take_changes(self) -> list[Saved]:
+        """Snapshots of all that has changed since the last call: what a commit has to keep."""
+        changed, self._changed = self._changed, set()
+        found = [self._saved(identity) for identity in sorted(changed, key=str)]
+        whole = Identity(self.filter.name, "", WHOLE)
+        return [*found, Saved(whole, OK, 0, "", self._rest())]
+
+    def resume(self, saved: Iterable[Saved]) -> None:
+        """Go on where these snapshots were taken, the latest of each identity."""
+        for item in saved:
+            if item.identity.stratum == WHOLE and item.detector is not None:
+                self._resume_rest(item.detector)
+            elif item.detector is not None:
+                self._kept[item.identity] = Monitor.restore(
+                    item.identity, self._streams, self._rules, item.detector
+                )
+
+    def _saved(self, identity: Identity) -> Saved:
+        monitor = self._kept.get(identity)
+        if monitor is None:
+            return Saved(identity, RESOLVED, 0, "", None)
+        key = monitor.standing.oracle_key or ""
+        return Saved(
+            identity, monitor.standing.state, monitor.standing.episode, key, monitor.snapshot()
+        )
+
+    def _suspended_by(self, identity: Identity) -> str | None:
+        monitor = self._kept.get(identity)
+        return None if monitor is None else monitor.standing.other_oracle_key
+
+    def _settle(self, now: int) -> list[Transition]:
+        """Alarms that wait for their cause get it, once it can be told."""
+        found = []
+        waiting = [monitor for monitor in self._kept.values() if monitor.standing.awaits_verdict]
+        is_over = self._guard.is_over(now)
+        for monitor in waiting:
+            anchors_alarm = self._anchors_alarm(monitor)
+            if is_over or self._canaries.is_on or anchors_alarm is not False:
+                signs = Signs(anchors_alarm, self._canaries.is_on, self._looks_shifted(monitor))
+                step = monitor.settle(cause_of_alarm(signs), now)
+                if step is not None:
+                    found.append(step)
+                    self._changed.add(monitor.identity)
+        if self._guard.is_open and not any(monitor.standing.awaits_verdict for monitor in waiting):
+            self._guard.close()
+        return found
+
+    def _anchors_alarm(self, monitor: Monitor) -> bool | None:
+        """None where there are no anchors of the monitor's oracle: nothing to wait for."""
+        if self._anchors is None or self._anchors.oracle_key != monitor.standing.oracle_key:
+            return None
+        return self._anchors.is_alarmed
+
+    def _looks_shifted(self, monitor: Monitor) -> bool:
+        unlabelled = self._unlabelled.get(monitor.identity.student_version)
+        return unlabelled is not None and unlabelled.looks_shifted()
+
+    def _retire(self, identity: Identity, monitor: Monitor, now: int) -> Transition | None:
+        """A student that another has replaced is no longer watched, once its last labels are in."""
+        last, silence = monitor.standing.last_label_at, self._rules.silence
+        if silence is None or last is None or now - last < silence:
+            return None
+        is_replaced = any(
+            other.identity.stratum == identity.stratum
+            and (other.standing.last_label_at or 0) > last
+            for other in self._kept.values()
+        )
+        if not is_replaced:
+            return None
+        del self._kept[identity]
+        self._changed.add(identity)
+        return monitor.retire(now)
+
+    def _rest(self) -> dict[str, Any]:
+        return {
+            "seen": self._seen.snapshot(),
+            "anchors": self._anchors.snapshot() if self._anchors is not None else None,
+            "guard": self._guard.snapshot(),
+            "canaries": self._canaries.snapshot(),
+            "moved_at": self._moved_at,
+            "articles": self._articles.snapshot(),
+            "unlabelled": {name: item.snapshot() for name, item in self._unlabelled.items()},
+        }
+
+    def _resume_rest(self, facts: Mapping[str, Any]) -> None:
+        self._seen.resume(facts["seen"])
+        if self._anchors is not None and facts["anchors"] is not None:
+            self._anchors.resume(facts["anchors"])
+        self._guard.resume(facts["guard"])
+        self._canaries.resume(facts["canaries"])
+        self._moved_at = facts["moved_at"]
+        self._articles.resume(facts["articles"])
+        for name, item in facts["unlabelled"].items():
+            self._unlabelled[name] = self._new_unlabelled()
+            self._unlabelled[name].resume(item)
+
+    def _new_unlabelled(self) -> Unlabelled:
+        definition = self.filter.definition
+        tiers = tuple(dict.fromkeys(tier.name for tier in definition.tiers))
+        return Unlabelled(definition.dimension_names, tiers)
+
+
+def _some(step: Transition | None) -> list[Transition]:
+    return [] if step is None else [step]
+
+
+def _parts(unlabelled: Unlabelled) -> tuple[StreamPart, ...]:
+    """Effects as parts of the evidence: shares of how far each is beyond its limit."""
+    total = sum(effect.size / effect.limit for effect in unlabelled.shifts)
+    return tuple(
+        StreamPart(name, size / limit / total, 0.0, size, size, size)
+        for name, size, limit in unlabelled.shifts
+    )
