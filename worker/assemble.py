@@ -34,6 +34,7 @@ from worker.observe.watchdog import Watchdog
 from worker.outbox import Outbox
 from worker.pipeline import Policy, Worker
 from worker.rules.catalogue import Filter, available, load
+from worker.rules.refinement import NO_REFINEMENT, Refinement
 from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
 from worker.scoring import ScoringPath
 from worker.settings import Settings
@@ -54,10 +55,11 @@ _log = get_logger("assemble")
 
 @dataclass(frozen=True, slots=True)
 class StudentIdentity:
-    """What records say of a student."""
+    """What records need of a student."""
 
     filter: Filter
     hash: str
+    refinement: Refinement = NO_REFINEMENT
 
 
 def cluster(settings: Settings) -> Cluster:
@@ -118,6 +120,11 @@ def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, St
     return students
 
 
+def identity_of(student: Student) -> StudentIdentity:
+    refinement = student.manifest.refinement(student.filter.tiering)
+    return StudentIdentity(student.filter, student.hash, refinement)
+
+
 def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:
     from worker.engine.engine import Engine
 
@@ -143,7 +150,8 @@ def scoring_path(
     ]
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     catalogue = frozenset(reference.partition("/")[0] for reference in available())
-    return ScoringPath(encoders, scorer, policy, utc_now, catalogue)
+    refinements = {identity.filter.name: identity.refinement for identity in identities}
+    return ScoringPath(encoders, scorer, policy, utc_now, catalogue, refinements)
 
 
 def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:

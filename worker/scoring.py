@@ -18,6 +18,7 @@ from worker.codec.encode import FilterEncoder, OutRecord, Scoring, Subject, subj
 from worker.engine.scorer import FilterScores, Scorer
 from worker.errors import RecordError
 from worker.rules.content import ContentRules, RulesMet
+from worker.rules.refinement import Refinement
 from worker.rules.tiers import round_scores
 
 SCORED: Final = "scored"
@@ -75,9 +76,10 @@ class ScoringPath:
         policy: DecodePolicy,
         now: Callable[[], str],
         catalogue: Collection[str],
+        refinements: Mapping[str, Refinement],
     ) -> None:
         """`now` gives the time in ISO 8601; `catalogue` has the names of all filters there are,
-        whoever runs them."""
+        whoever runs them; `refinements` has what each filter's student carries."""
         self._encoders = {encoder.filter.name: encoder for encoder in encoders}
         self._names = tuple(self._encoders)
         self._rules = ContentRules([encoder.filter.definition for encoder in encoders])
@@ -85,6 +87,7 @@ class ScoringPath:
         self._policy = policy
         self._now = now
         self._catalogue = catalogue
+        self._refinements = refinements
 
     def start(self, records: Sequence[RawRecord]) -> MicroBatch:
         """Decode, apply the content rules, send what is left to the scorer."""
@@ -122,7 +125,8 @@ class ScoringPath:
                 row.outcomes.append(Outcome(name, BLOCKED, None, [record], None, met.blocked_by))
         if batch.scores is not None:
             for name, scored in batch.scores.result().items():
-                self._decide(self._encoders[name], batch.wanted[name], scored, now)
+                encoder, refinement = self._encoders[name], self._refinements[name]
+                self._decide(encoder, refinement, batch.wanted[name], scored, now)
         return batch.rows
 
     def _row(self, record: RawRecord) -> Row:
@@ -134,7 +138,9 @@ class ScoringPath:
         return Row(record, subject_of(record, article), met, [])
 
     @staticmethod
-    def _decide(encoder: FilterEncoder, work: Work, scored: FilterScores, now: str) -> None:
+    def _decide(
+        encoder: FilterEncoder, refinement: Refinement, work: Work, scored: FilterScores, now: str
+    ) -> None:
         """One filter's tiers and records, and dead letters of what could not be scored."""
         name = encoder.filter.name
         for at, error in scored.faults.items():
@@ -142,7 +148,7 @@ class ScoringPath:
         good = [at for at in range(len(work)) if at not in scored.faults]
         if not good:
             return
-        scores = round_scores(scored.scores[good])
+        scores = round_scores(refinement.scores(scored.scores[good]))
         rules_met = [work[at][2].names for at in good]
         decided = encoder.filter.tiering.decide(scores, rules_met)
         columns = zip(
@@ -153,13 +159,22 @@ class ScoringPath:
             decided.gates,
             decided.caps,
             decided.tier,
+            refinement.confidences(scores, rules_met, decided.tier),
             strict=True,
         )
-        for at, row_scores, average, score, gates, caps, tier in columns:
+        for at, row_scores, average, score, gates, caps, tier, confidence in columns:
             row, subject, met = work[at]
             tokens = scored.tokens[at]
             scoring = Scoring(
-                row_scores, average, score, gates, caps, tier, len(tokens.ids), tokens.truncated
+                row_scores,
+                average,
+                score,
+                gates,
+                caps,
+                tier,
+                confidence,
+                len(tokens.ids),
+                tokens.truncated,
             )
             records = encoder.scored(subject, met, scoring, now)
             row.outcomes.append(Outcome(name, SCORED, tier, records, None))

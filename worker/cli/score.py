@@ -36,7 +36,7 @@ def score(
     chosen = load(filter_)
     students = assemble.load_students(settings, [chosen])
     engine = assemble.make_engine(settings, students)
-    identity = assemble.StudentIdentity(chosen, students[chosen.name].hash)
+    identity = assemble.identity_of(students[chosen.name])
     path = assemble.scoring_path(settings, [identity], engine)
     any_bad = False
     try:

@@ -53,6 +53,7 @@ class Scoring(NamedTuple):
     gates: tuple[str, ...]
     caps: tuple[str, ...]
     tier: str
+    confidence: float | None
     tokens: int
     truncated: bool
 
@@ -148,7 +149,7 @@ class FilterEncoder:
             "content_rules": met.names,
             "blocked_by": None,
             "tier": tier,
-            "tier_confidence": None,
+            "tier_confidence": scoring.confidence,
             "tokens": scoring.tokens,
             "truncated": scoring.truncated,
             "sampling": self._sampling_facts(sampling),
