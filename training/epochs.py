@@ -16,6 +16,14 @@ Epochs = Sequence[Mapping[str, Any]]
 History = Mapping[str, Epochs]
 
 
+def without_seconds(history: History) -> dict[str, Any]:
+    """What a repetition repeats."""
+    return {
+        name: [{key: value for key, value in entry.items() if key != "seconds"} for entry in epochs]
+        for name, epochs in history.items()
+    }
+
+
 def best_epoch(history: History) -> int | None:
     """The epoch with the least validation error, which leaves the run; None without one."""
     judged = [entry for entry in history[FINAL] if entry["validation"]]

@@ -61,10 +61,14 @@ def overall_metrics(
 
 
 def per_dimension_mae(
-    path: Path, names: Sequence[str], series: Mapping[str, Sequence[float]], gate: float
+    path: Path,
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    gate: float,
+    gate_is_of: str,
 ) -> None:
     """Bars for each dimension, one for each series, and the gate."""
-    figure = Figure(figsize=(9, 0.35 * len(names) * len(series) + 1.6), layout="constrained")
+    figure = Figure(figsize=(9, 0.2 * len(names) * len(series) + 1.4), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(series)
     for number, (label, values) in enumerate(series.items()):
@@ -73,7 +77,7 @@ def per_dimension_mae(
         axes.barh(places, values, height=height * 0.92, label=label, color=colour)
         for place, value in zip(places, values, strict=True):
             axes.text(value, place, f" {value:.2f}", va="center", fontsize=7)
-    axes.axvline(gate, color=RED, linestyle="--", linewidth=1, label=f"gate {gate:g}")
+    axes.axvline(gate, color=RED, linestyle="--", linewidth=1, label=f"gate {gate:g}, {gate_is_of}")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel("Mean absolute error, score points")

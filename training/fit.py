@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import torch
 
+from training.epochs import without_seconds
 from training.errors import FitFailed
-from training.files import write_json
+from training.files import file_hash, files_below, hash_of, write_json
 from training.fitting import Adapter, Fitting
 from training.machine import Machine, machine_facts
 from training.recipe import HOLDOUT
@@ -74,11 +75,14 @@ def _make(run: Run, place: Workplace, machine: Machine, curves: Path | None) -> 
     fitting = Fitting(run.recipe, place, machine, start, curves)
     found = {adapter.name: fitting.trained(adapter) for adapter in _adapters(run)}
     facts = {**found[FINAL]["parameters"], **machine_facts(machine), "start": start_of(run)}
+    history = {name: item["epochs"] for name, item in found.items()}
+    metadata = _metadata(run, facts)
     if machine.is_leader:
-        history = {name: item["epochs"] for name, item in found.items()}
         write_json(place.out / "training_history.json", history)
-        write_json(place.out / "training_metadata.json", _metadata(run, facts))
-    return facts
+        write_json(place.out / "training_metadata.json", metadata)
+    adapters = place.out / "checkpoints"
+    weights = {name: file_hash(adapters / name) for name in files_below(adapters)}
+    return {**facts, "result": hash_of(weights, without_seconds(history), metadata)}
 
 
 def _adapters(run: Run) -> Iterator[Adapter]:

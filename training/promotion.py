@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from training.document import Block, Heading, Paragraph, Table, as_markdown
 from training.errors import RunInvalid
-from training.evaluate import Judged, judged, judged_split
+from training.evaluate import Judged, judged, judged_split, source_split
 from training.files import read_jsonl, write_json, write_text
 from training.metrics import DECIMALS, paired_difference, quality
 from training.predict import predict
@@ -27,7 +27,6 @@ from training.stage import require
 from training.stages import CALIBRATE, EVALUATE
 from training.tables import quality_table
 from training.wording import JUDGED_ON, number, span
-from worker.engine.manifest import check_filter
 from worker.engine.student import Student, load_student
 from worker.rules.catalogue import Filter, load
 from worker.rules.sampling import LOW, SURFACED
@@ -47,18 +46,17 @@ def promotion(run: Run, old_folder: Path) -> str:
 
     Raises RunInvalid, StudentInvalid.
     """
-    for stage in (EVALUATE, CALIBRATE):
-        require(run, stage)
-    filter_ = load(run.recipe.filter)
-    old = load_student(filter_, old_folder, dtype="fp32")
-    check_filter(old.manifest, old_folder, filter_)
-    subject = judged(run, judged_split(run), filter_)
-    unseen = np.flatnonzero(_unseen(run, subject))
+    unseen = _unseen(run)
     if not len(unseen):
         raise RunInvalid(
             f"the old student may have been trained on every article that judges {run.folder}: "
             "prepare the new run with --extend and labels that the old one has not seen"
         )
+    for stage in (EVALUATE, CALIBRATE):
+        require(run, stage)
+    filter_ = load(run.recipe.filter)
+    old = load_student(filter_, old_folder, dtype="fp32")
+    subject = judged(run, judged_split(run), filter_)
     names = filter_.definition.dimension_names
     published = list(read_jsonl(run.path("predictions", "published.jsonl")))
     scores = {
@@ -72,12 +70,12 @@ def promotion(run: Run, old_folder: Path) -> str:
     return verdict
 
 
-def _unseen(run: Run, subject: Judged) -> npt.NDArray[np.bool_]:
-    """Articles that the old student cannot have been trained on. A held-out split of the old run
-    stays held out; with cross-validation the old student that ships has seen all of its run."""
-    if judged_split(run) != CROSS_VALIDATION:
-        return np.ones(len(subject.rows), dtype=bool)
-    return np.array([not row.get(EARLIER, False) for row in subject.rows])
+def _unseen(run: Run) -> npt.NDArray[np.intp]:
+    """The judging articles that the old student cannot have been trained on. A held-out split of
+    the old run stays held out; with cross-validation the old student has seen all of its run."""
+    rows = run.rows(source_split(judged_split(run)))
+    crossed = judged_split(run) == CROSS_VALIDATION
+    return np.flatnonzero([not (crossed and row.get(EARLIER, False)) for row in rows])
 
 
 def _old_scores(old: Student, subject: Judged) -> Floats:

@@ -64,8 +64,14 @@ def _draw(found: Sections, folder: Path) -> None:
     }
     published = found.scorers["published"]["dimensions"]
     series["as published"] = [published[name]["mae"] for name in names]
-    gate = found.recipe.gate.dimension_mae or found.recipe.gate.mae
-    figures.per_dimension_mae(folder / "per_dimension_mae.png", names, series, gate)
+    gate = found.recipe.gate
+    figures.per_dimension_mae(
+        folder / "per_dimension_mae.png",
+        names,
+        series,
+        gate.dimension_mae or gate.mae,
+        "of each" if gate.dimension_mae else "of the mean",
+    )
     figures.loss_curves(folder / "loss_curves.png", found.epochs, best_epoch(found.history))
     figures.calibration(
         folder / "calibration.png",

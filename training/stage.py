@@ -51,7 +51,8 @@ class Stage:
     rests_on: Callable[[Run], Any]
 
 
-# Does a stage's work; returns what is to be noted of it in run.json.
+# Does a stage's work; returns what is to be noted of it in run.json. A `result` among that is what
+# later stages rest on, where the hashes of its files say too much: a clock's readings, for one.
 Make = Callable[[Workplace], Mapping[str, Any]]
 
 
@@ -72,7 +73,8 @@ def perform(run: Run, stage: Stage, make: Make) -> bool:
         facts = make(workplace)
         seconds = round(time.monotonic() - start, 1)
         files = _move(run, stage.name, workplace.out)
-        noted = {"inputs": inputs, "files": files, "seconds": seconds, **facts}
+        noted = {"inputs": inputs, "files": files, "result": hash_of(files), "seconds": seconds}
+        noted |= facts
         run.note({STAGES: {**_stages(run), stage.name: noted}})
         shutil.rmtree(workplace.folder)
         if not any(run.path(UNFINISHED).iterdir()):
@@ -91,7 +93,7 @@ def assist(run: Run, stage: Stage, make: Make) -> bool:
 
 def inputs_of(run: Run, stage: Stage) -> str:
     """Hash of all that the stage is made of. Raises RunInvalid."""
-    read = {earlier.name: require(run, earlier)["files"] for earlier in stage.reads}
+    read = {earlier.name: require(run, earlier)["result"] for earlier in stage.reads}
     return hash_of(stage.rests_on(run), read)
 
 

@@ -112,3 +112,11 @@ def trained(made: Run, tmp_path: Path) -> Run:
     folder = tmp_path / "runs" / made.folder.name
     shutil.copytree(made.folder, folder)
     return Run(folder)
+
+
+@pytest.fixture
+def prepared(labels: Path, tmp_path: Path) -> Callable[..., Run]:
+    def make(recipe: Recipe, name: str = "runs") -> Run:
+        return prepare(recipe, [read_source(labels)], tmp_path / name)[0]
+
+    return make

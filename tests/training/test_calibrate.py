@@ -106,7 +106,8 @@ def test_the_split_that_judges_does_not_choose(trained: Run) -> None:
     rows = [{**row, "raw": [9.0] * 8} for row in read_jsonl(path)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     facts = trained.facts
-    facts["stages"]["evaluate"]["files"]["predictions/test.jsonl"] = file_hash(path)
+    noted = facts["stages"]["evaluate"]
+    noted["files"]["predictions/test.jsonl"] = noted["result"] = file_hash(path)
     trained.note(facts)
 
     assert calibrate(trained)

@@ -10,11 +10,11 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
+from tests.support.fits import ONE_THREAD
 from training.evaluate import evaluate
 from training.files import read_jsonl
 from training.fit import fit
 from training.labelled import read_source
-from training.machine import Machine
 from training.metrics import calibration_error, paired_difference, quality
 from training.prepare import prepare
 from training.recipe import Recipe
@@ -77,7 +77,7 @@ def test_cross_validation_judges_every_row_by_a_student_that_never_saw_it(
     """One student a fold, and one on all rows to ship; predictions in the data's order."""
     made = recipe(split__kind="cross_validation", split__folds=2, fit__epochs=3)
     run, _ = prepare(made, [read_source(labels)], tmp_path / "runs")
-    fit(run, Machine(threads=1))
+    fit(run, ONE_THREAD)
     evaluate(run)
 
     found = list(read_jsonl(run.path("predictions", "cross_validation.jsonl")))

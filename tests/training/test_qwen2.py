@@ -9,13 +9,13 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2Model
 
+from tests.support.fits import ONE_THREAD
 from tests.support.tiny_student import make_base
 from training.calibrate import calibrate
 from training.evaluate import evaluate
 from training.files import read_jsonl
 from training.fit import checkpoint, fit
 from training.labelled import read_source
-from training.machine import Machine
 from training.model import adapt, all_parameters, trainable_parameters
 from training.package import package
 from training.prepare import prepare
@@ -71,7 +71,7 @@ def test_the_production_recipe_goes_the_whole_way(
     """fit, killed, resumed; evaluate, calibrate, package; loaded by the worker's engine: the same
     scores, article by article."""
     run, whole = (prepare(small, [read_source(labels)], tmp_path / n)[0] for n in ("a", "b"))
-    fit(whole, Machine(threads=1))
+    fit(whole, ONE_THREAD)
     with monkeypatch.context() as patched:
         steps = iter(range(20))
         honest = StudentTrainer.training_step
@@ -83,8 +83,8 @@ def test_the_production_recipe_goes_the_whole_way(
 
         patched.setattr(StudentTrainer, "training_step", dying)
         with pytest.raises(KeyboardInterrupt):
-            fit(run, Machine(threads=1))
-    fit(run, Machine(threads=1))
+            fit(run, ONE_THREAD)
+    fit(run, ONE_THREAD)
     ours, theirs = (checkpoint(item, "final") / ADAPTER for item in (run, whole))
     assert ours.read_bytes() == theirs.read_bytes()
 
