@@ -6,24 +6,25 @@ cross-validation, one student a fold is trained to be judged, then the one to sh
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from accelerate import PartialState
+from safetensors.torch import save_file
 
 from training.epochs import without_seconds
-from training.errors import FitFailed
 from training.files import file_hash, files_below, hash_of, write_json
 from training.fitting import Adapter, Fitting
 from training.machine import Machine, machine_facts
+from training.model import is_head, read_adapter
 from training.recipe import HOLDOUT
 from training.run import Run
 from training.split import TRAIN, VALIDATION
 from training.stage import Workplace, assist, perform
 from training.stages import FIT, START, start_of
-from worker.engine.manifest import ADAPTER
+from worker.engine.manifest import ADAPTER, read_manifest
 from worker.rules.catalogue import load
 
 FINAL: Final = "final"
@@ -48,10 +49,13 @@ def fit(
 ) -> bool:
     """Train what is missing. Returns False when nothing was.
 
-    `start` is a student folder to continue from; the run remembers it. Raises FitFailed.
+    `start` is a student folder to continue from; the run remembers it. Raises FitFailed,
+    StudentInvalid.
     """
-    if start is not None and machine.is_leader:
-        _take_over(run, start)
+    if start is not None:
+        if machine.is_leader:
+            _take_over(run, start)
+        PartialState().wait_for_everyone()
     if machine.threads:
         torch.set_num_threads(machine.threads)
 
@@ -62,11 +66,14 @@ def fit(
 
 
 def _take_over(run: Run, student: Path) -> None:
-    """Copy the student's adapter into the run, which then needs nothing from elsewhere."""
-    if not (student / ADAPTER).is_file():
-        raise FitFailed(f"{student} holds no student: there is no {ADAPTER}")
+    """Copy the student's adapter into the run, which then needs nothing from elsewhere; of a
+    student of another filter without the head, which means something else."""
+    manifest = read_manifest(student)
+    tensors = read_adapter(student / ADAPTER)
+    if manifest.label_hash != load(run.recipe.filter).label_hash:
+        tensors = {name: tensor for name, tensor in tensors.items() if not is_head(name)}
     run.path(START).mkdir(exist_ok=True)
-    shutil.copyfile(student / ADAPTER, run.path(START, ADAPTER))
+    save_file(tensors, run.path(START, ADAPTER))
 
 
 def _make(run: Run, place: Workplace, machine: Machine, curves: Path | None) -> Mapping[str, Any]:

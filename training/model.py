@@ -17,7 +17,7 @@ from peft import (
 )
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from training.errors import FitFailed
 from training.recipe import Recipe
@@ -69,20 +69,33 @@ def require_trainable(model: nn.Module, expected: int, when: str) -> None:
         raise FitFailed(f"{now:,} parameters are trainable {when}, {expected:,} before")
 
 
-def continue_from(model: PeftModel, adapter: Path) -> None:
-    """Take over a student's adapter and head. Raises FitFailed when they do not fit."""
+def read_adapter(path: Path) -> dict[str, Tensor]:
+    """The tensors of an adapter file. Raises FitFailed."""
     try:
-        theirs = load_file(adapter)
+        found: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise FitFailed(f"{adapter} cannot be read: {error}") from None
+        raise FitFailed(f"{path} cannot be read: {error}") from None
+    return found
+
+
+def is_head(name: str) -> bool:
+    """Whether a tensor or parameter of this name is the head's."""
+    return f".{HEAD}." in name
+
+
+def continue_from(model: PeftModel, adapter: Path) -> None:
+    """Take over an adapter, and its head where the file has one. Raises FitFailed when it does
+    not fit."""
+    theirs = read_adapter(adapter)
     ours = get_peft_model_state_dict(model)
-    shapes = {name: tuple(tensor.shape) for name, tensor in ours.items()}
-    if shapes != {name: tuple(tensor.shape) for name, tensor in theirs.items()}:
+    with_head = any(map(is_head, theirs))
+    wanted = {n: tuple(t.shape) for n, t in ours.items() if with_head or not is_head(n)}
+    if wanted != {name: tuple(tensor.shape) for name, tensor in theirs.items()}:
         raise FitFailed(
             "the student to continue from has another base model, other adapted layers, another "
             "rank or other dimensions than the recipe: they must be the same"
         )
-    set_peft_model_state_dict(model, theirs)
+    set_peft_model_state_dict(model, {**ours, **theirs})
 
 
 def save(model: PeftModel, folder: Path) -> None:

@@ -29,7 +29,7 @@ from transformers import (
 
 from training.files import Row, write_json
 from training.history import History, measured
-from training.model import HEAD, require_trainable, trainable_parameters
+from training.model import is_head, require_trainable, trainable_parameters
 from training.order import reading_order
 from training.recipe import Fit
 
@@ -103,8 +103,8 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
             for name, parameter in (model or self.model).named_parameters()
             if parameter.requires_grad
         ]
-        head = [parameter for name, parameter in trained if f".{HEAD}." in name]
-        adapter = [parameter for name, parameter in trained if f".{HEAD}." not in name]
+        head = [parameter for name, parameter in trained if is_head(name)]
+        adapter = [parameter for name, parameter in trained if not is_head(name)]
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": adapter, "lr": self._fit.learning_rate},

@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.support.fits import ONE_THREAD, history, weights
 from training.errors import FitFailed
 from training.fit import checkpoint, fit
 from training.model import adapt, require_trainable, trainable_parameters
+from training.package import package
 from training.predict import load_forward, predict, tokens_of
 from training.recipe import Recipe
 from training.run import Run
 from training.stage import require
 from training.stages import FIT
 from training.trainer import StudentTrainer
+from worker.engine.manifest import ADAPTER
 from worker.engine.model import StudentModel, load_backbone
+from worker.errors import StudentInvalid
 from worker.rules.catalogue import load
 
 Make = Callable[..., Recipe]
@@ -139,28 +143,53 @@ def test_curves_for_tensorboard_come_on_request(recipe: Make, prepared: Prepared
     assert list(run.path("tensorboard", "final").glob("events.out.tfevents.*"))
 
 
-def test_a_fit_continues_from_a_student(recipe: Make, prepared: Prepared, made: Run) -> None:
+@pytest.fixture
+def student(trained: Run) -> Path:
+    package(trained, "a test")
+    return trained.path("student")
+
+
+def test_a_fit_continues_from_a_student(recipe: Make, prepared: Prepared, student: Path) -> None:
     """It starts where that one ended, is another run's result, and needs its folder no more."""
     run = prepared(recipe(fit__epochs=1, fit__learning_rate=1e-6, fit__head_learning_rate=1e-6))
     fit(run, ONE_THREAD)
     from_nothing = history(run)["final"][0]["validation"]["mae"]
 
-    assert fit(run, ONE_THREAD, start=checkpoint(made, "final"))
+    assert fit(run, ONE_THREAD, start=student)
 
     assert history(run)["final"][0]["validation"]["mae"] < 0.7 * from_nothing
     assert not fit(run, ONE_THREAD)
     assert require(run, FIT)["start"] is not None
 
 
+def test_a_student_of_another_filter_lends_its_adapter_alone(
+    recipe: Make, prepared: Prepared, student: Path
+) -> None:
+    """Its head means something else: ours starts at the labels' mean, as ever."""
+    manifest = json.loads((student / "student.json").read_text())
+    manifest["label_hash"] = "sha256:" + "0" * 64
+    (student / "student.json").write_text(json.dumps(manifest))
+    run = prepared(recipe(fit__epochs=1, fit__learning_rate=1e-9, fit__head_learning_rate=1e-9))
+
+    fit(run, ONE_THREAD, start=student)
+
+    ours, theirs = (load_file(f / ADAPTER) for f in (checkpoint(run, "final"), student))
+    for name, tensor in ours.items():
+        if "score" in name:
+            assert not torch.allclose(tensor, theirs[name], atol=1e-3)
+        else:
+            assert torch.allclose(tensor, theirs[name], atol=1e-3)
+
+
 def test_a_student_that_does_not_fit_is_refused(
-    recipe: Make, prepared: Prepared, made: Run, tmp_path: Path
+    recipe: Make, prepared: Prepared, student: Path, tmp_path: Path
 ) -> None:
     """Another rank; no student at all."""
     run = prepared(recipe(lora__rank=2))
 
     with pytest.raises(FitFailed, match="another rank"):
-        fit(run, ONE_THREAD, start=checkpoint(made, "final"))
-    with pytest.raises(FitFailed, match="holds no student"):
+        fit(run, ONE_THREAD, start=student)
+    with pytest.raises(StudentInvalid, match="no usable student"):
         fit(run, ONE_THREAD, start=tmp_path)
 
 
