@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.support.workers import WorkerProcess
 
         DEFECTS[name].apply()
-        WorkerProcess.program = ("tests.faults.sabotage", name)
+        WorkerProcess.sabotage = name
 
 
 ON_CI = bool(os.environ.get("CI"))

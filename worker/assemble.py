@@ -23,6 +23,7 @@ from worker.codec.encode import FilterEncoder
 from worker.engine.scorer import Scorer
 from worker.kafka.backfill import Backfill
 from worker.kafka.client import Cluster, make_producer
+from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
 from worker.kafka.transaction import Publisher, largest_message_bytes
 from worker.limits import Limits
@@ -216,8 +217,10 @@ def make_worker(
     ends = backfill.ends if backfill is not None else {}
     config = kafka.consumer(settings.worker.group, ours) | {"enable.partition.eof": bool(ends)}
     prefix = settings.kafka.topic_prefix
-    intake = Intake(config, topic_name(prefix, RAW), ends)
     metrics = Metrics()
+    needed = [topic.name for topic in worker_topics(settings, path.filters)]
+    inquiry = Inquiry(config, needed, slot.watchdog.beat)
+    intake = Intake(config, topic_name(prefix, RAW), inquiry, metrics.expired, ends)
     observer = WorkerObserver(metrics, slot.watchdog, intake.lag)
     limits = Limits(
         settings.worker.dead_letter_ratio,

@@ -12,7 +12,7 @@
     │                          Transient OutcomeUnknown BrokerUnavailable
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
-        │                      TopicsWrong RecordRefused
+        │                      TopicsWrong OffsetsWrong RecordRefused AccessDenied
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
                                BrokerLost
@@ -178,6 +178,14 @@ class BrokerMissing(NeedsPerson):
 
 class TopicsWrong(NeedsPerson):
     """A topic is missing or refuses us."""
+
+
+class AccessDenied(NeedsPerson):
+    """The broker refuses who we say we are, or we refuse the broker's certificate."""
+
+
+class OffsetsWrong(NeedsPerson):
+    """The group's offsets are not the topic's: it was truncated, or made anew."""
 
 
 class RecordRefused(NeedsPerson):

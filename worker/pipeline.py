@@ -34,6 +34,7 @@ WAIT_SECONDS: Final = 0.05  # for the oldest micro-batch, before looking around 
 KEEP_ALIVE_SECONDS: Final = 1.0  # without polling, rebalances would wait for the model
 BACKOFF_SECONDS: Final = 0.1  # after the second abort in a row; doubled from then on
 MAX_BACKOFF_SECONDS: Final = 5.0
+SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics are still there
 # To finish what is on the device before giving partitions up. The commit after it has its own
 # limits, which all together stay below max.poll.interval.ms.
 REVOKE_SECONDS: Final = 2.0
@@ -200,11 +201,13 @@ class Worker:
         except Transient as failure:
             self._back_off(str(failure))
             self._forget_uncommitted()
+            if self._failures_in_a_row > SUSPICIOUS_FAILURES:
+                self._intake.require_topics()
             self._intake.rewind()
         except OutcomeUnknown as failure:
             self._back_off(f"outcome unknown: {failure}")
             self._forget_uncommitted()
-            self._intake.rewind_to_committed(self._observer.heartbeat)
+            self._intake.rewind_to_committed()
 
     def _back_off(self, reason: str) -> None:
         """The first time at once, then longer and longer: the world needs time."""

@@ -17,6 +17,7 @@ from worker.codec.decode import DecodePolicy, RawRecord, decode
 from worker.codec.encode import FilterEncoder, OutRecord, Scoring, Subject, subject_of
 from worker.engine.scorer import FilterScores, Scorer
 from worker.errors import RecordError
+from worker.rules.catalogue import Filter
 from worker.rules.content import ContentRules, RulesMet
 from worker.rules.refinement import Refinement
 from worker.rules.tiers import round_scores
@@ -88,6 +89,11 @@ class ScoringPath:
         self._now = now
         self._catalogue = catalogue
         self._refinements = refinements
+
+    @property
+    def filters(self) -> list[Filter]:
+        """The filters at work."""
+        return [encoder.filter for encoder in self._encoders.values()]
 
     def start(self, records: Sequence[RawRecord]) -> MicroBatch:
         """Decode, apply the content rules, send what is left to the scorer."""

@@ -265,7 +265,7 @@ def test_without_a_broker_a_command_says_so(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a sentence, within seconds."""
-    monkeypatch.setattr("worker.kafka.admin.ADMIN_SECONDS", 2)
+    monkeypatch.setattr("worker.kafka.client.PATIENCE_SECONDS", 1)
     env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
     done = newsieve(*arguments, stdin=b"{}", env=env)

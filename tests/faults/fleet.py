@@ -1,25 +1,22 @@
-"""Workers under a supervisor, and the feed that keeps them busy."""
+"""Workers under a supervisor."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import resource
 import signal
 import threading
 import time
 import urllib.request
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
-from confluent_kafka import Producer
-
-from tests.faults.watcher import silent
-from tests.support.articles import raw_records
 from tests.support.stream import Stream
 from tests.support.workers import WorkerProcess
 
 CHECK_SECONDS = 0.1
 FENCED_SECONDS = 60
+PAGE_BYTES = resource.getpagesize()
 RESTARTED = (0, 3, -signal.SIGKILL)  # by the supervisor; 1 and 2 need a person
 
 
@@ -44,6 +41,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.workers = {slot: self._start(slot) for slot in self.slots}
         self._doomed: set[int] = set()
+        self._first_bytes: dict[int, int] = {}
         self._replaced: list[WorkerProcess] = []
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._supervise, daemon=True)
@@ -62,7 +60,7 @@ class Fleet:
     def replace(self, slot: str) -> None:
         """Start a second self in a slot; it is the slot's worker from now on."""
         self._replaced.append(self.doom(slot))
-        self.workers[slot] = self._start(slot)
+        self.start(slot)
 
     def wait_for_the_replaced(self) -> None:
         """They are fenced at their next transaction: a supervisor is asked to restart them."""
@@ -70,19 +68,27 @@ class Fleet:
             first = self._replaced.pop()
             assert first.wait(FENCED_SECONDS) == 3, first.text()[-2_000:]
 
-    def records(self) -> dict[str, float]:
-        """What each worker says it has committed."""
-        found = {}
-        for slot, worker in self.workers.items():
-            port = worker.events("worker.assembled")[-1]["observe_port"]
-            page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read()
-            line = next(
-                line
-                for line in page.decode().splitlines()
-                if line.startswith("newsieve_records_total")
-            )
-            found[slot] = float(line.split()[1])
-        return found
+    def idle(self, seconds: float) -> list[str]:
+        """The slots whose workers commit nothing for so long: alive and idle, or not alive."""
+        before: dict[int, float] = {}
+        idle = set(self.slots)
+        deadline = time.monotonic() + seconds
+        while idle and time.monotonic() < deadline:
+            for slot in list(idle):
+                worker = self.workers[slot]
+                with contextlib.suppress(OSError, IndexError):  # it has just started, or ended
+                    now = _committed(worker)
+                    if now > before.setdefault(worker.process.pid, now):
+                        idle.remove(slot)
+            time.sleep(CHECK_SECONDS)
+        return sorted(idle)
+
+    def grown_bytes(self) -> int:
+        """By how much the memory of the worker that grew most has grown since it was at work."""
+        now = {pid: bytes_ for pid, bytes_ in map(_memory, self.workers.values()) if bytes_}
+        for pid, bytes_ in now.items():
+            self._first_bytes.setdefault(pid, bytes_)
+        return max((bytes_ - self._first_bytes[pid] for pid, bytes_ in now.items()), default=0)
 
     def close(self) -> list[int]:
         """SIGTERM to all; their exit codes."""
@@ -92,8 +98,16 @@ class Fleet:
             worker.process.send_signal(signal.SIGTERM)
         return [worker.wait(60) for worker in self.workers.values()]
 
+    def start(self, slot: str) -> None:
+        """Start the slot's worker, as a person does when a supervisor must not."""
+        self.workers[slot] = self._start(slot)
+
+    def device(self, slot: str) -> Path:
+        """The file that breaks a slot's device."""
+        return self.stream.folder / f"device-{slot}"
+
     def _start(self, slot: str) -> WorkerProcess:
-        return self.stream.start_worker(slot, **self.settings)
+        return self.stream.start_worker(slot, device=self.device(slot), **self.settings)
 
     def _supervise(self) -> None:
         while not self._is_closed.wait(CHECK_SECONDS):
@@ -103,61 +117,22 @@ class Fleet:
                     continue
                 if worker.process.pid not in self._doomed:
                     self.ended.append(Ended(slot, code, worker.text()[-2_000:]))
+                    self._doomed.add(worker.process.pid)
                 if code in RESTARTED:
-                    self.workers[slot] = self._start(slot)
+                    self.start(slot)
 
 
-class Feed:
-    """Raw records at a steady rate, in the order of their keys, through any outage."""
+def _committed(worker: WorkerProcess) -> float:
+    """Records that the worker says it has committed. Raises OSError or IndexError."""
+    port = worker.events("worker.assembled")[-1]["observe_port"]
+    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    return float(page.partition("\nnewsieve_records_total ")[2].split()[0])
 
-    def __init__(self, stream: Stream, per_second: int) -> None:
-        self._topic = stream.raw_topic
-        self._per_second = per_second
-        self._producer = Producer(
-            {
-                "bootstrap.servers": stream.servers,
-                "enable.idempotence": True,
-                "message.timeout.ms": 0,
-                "linger.ms": 5,
-                "reconnect.backoff.max.ms": 500,
-            },
-            logger=silent(),
-        )
-        self._records = raw_records(10**9, keys=600)
-        self._errors: Counter[str] = Counter()
-        self._adding = threading.Lock()
-        self.ends: dict[int, int] = {}
-        self.is_paused = False
-        self._is_closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
 
-    def add(self, count: int) -> None:
-        """A backlog, at once."""
-        with self._adding:
-            for key, value in itertools.islice(self._records, count):
-                self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
-                self._producer.poll(0)
-
-    def close(self) -> None:
-        """Deliver what is left."""
-        self._is_closed.set()
-        self._thread.join()
-        assert self._producer.flush(60) == 0
-        assert not self._errors, self._errors
-
-    def _run(self) -> None:
-        step = 0.05
-        while not self._is_closed.is_set():
-            started = time.monotonic()
-            if not self.is_paused:
-                self.add(int(self._per_second * step))
-            self._producer.poll(0)
-            time.sleep(max(0.0, step - (time.monotonic() - started)))
-
-    def _delivered(self, error: Any, message: Any) -> None:
-        if error is not None:
-            self._errors[str(error)] += 1
-        else:
-            end = message.offset() + 1
-            self.ends[message.partition()] = max(self.ends.get(message.partition(), 0), end)
+def _memory(worker: WorkerProcess) -> tuple[int, int]:
+    """A worker's process and the bytes it has resident; 0 when it has ended."""
+    pid = worker.process.pid
+    try:
+        return pid, int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+    except (OSError, IndexError):
+        return pid, 0

@@ -193,13 +193,7 @@ DEFECTS = {
 
 
 def main() -> None:
-    """Without arguments: see every test fail. With a defect: run `newsieve` with it."""
-    if len(sys.argv) > 1:
-        import worker.cli
-
-        DEFECTS[sys.argv.pop(1)].apply()
-        worker.cli.main()
-        return
+    """See every test fail."""
     survivors = []
     for name, defect in DEFECTS.items():
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--sabotage", name, defect.test]

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from confluent_kafka.admin import AdminClient
+
+from tests.faults.breakable import FAILS, POISON, SHORT
+from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
 from worker.kafka.broker import JavaBroker
 
 STOP_SECONDS = 60
+SHORTAGE_SECONDS = 3
+BAD_RECORDS = 12  # two a partition, about
+MAX_MESSAGE_BYTES = 1_000_000
+"""What a storm's workers may produce: an article whose id makes its output larger than its raw
+record is then a dead letter."""
 
 
 @dataclass
@@ -21,7 +31,9 @@ class Scene:
 
     fleet: Fleet
     broker: JavaBroker
+    feed: Feed
     chance: random.Random
+    deleted: set[str] = field(default_factory=set)  # topics, without their prefix
 
     def slot(self) -> str:
         return self.chance.choice(self.fleet.slots)
@@ -105,6 +117,67 @@ def restart_the_broker(scene: Scene) -> float:
     return time.time()
 
 
+def fail_a_device(scene: Scene) -> float:
+    """For good: its worker has to end, and asks to be restarted."""
+    slot = scene.slot()
+    worker = scene.fleet.doom(slot)
+    scene.fleet.device(slot).write_text(FAILS)
+    _give_work(scene)
+    assert worker.wait(STOP_SECONDS) == 3, worker.text()[-2_000:]
+    return time.time()
+
+
+def starve_a_device(scene: Scene) -> float:
+    """Batches that are too large run out of memory: smaller ones are made."""
+    device = scene.fleet.device(scene.slot())
+    device.write_text(SHORT)
+    _give_work(scene)
+    time.sleep(SHORTAGE_SECONDS)
+    device.unlink()
+    return time.time()
+
+
+def poison(scene: Scene) -> float:
+    """Rows on which the model fails, among good ones."""
+    scene.feed.add_bad(
+        json.dumps({"id": f"poison-{i}", "title": "A leak", "content": POISON}).encode()
+        for i in range(BAD_RECORDS)
+    )
+    return time.time()
+
+
+def too_large(scene: Scene) -> float:
+    """Records whose output no topic takes: their id is the output's key, and in it as well."""
+    scene.feed.add_bad(
+        json.dumps({"id": f"{i}-" + "9" * (MAX_MESSAGE_BYTES * 6 // 10), "title": "Pi"}).encode()
+        for i in range(BAD_RECORDS)
+    )
+    return time.time()
+
+
+def delete_a_topic(scene: Scene) -> float:
+    """An output topic: all workers end and ask for a person, who makes it anew and starts them."""
+    suffix = "oracle.requests"
+    topic = f"{scene.fleet.stream.prefix}.{suffix}"
+    workers = [scene.fleet.doom(slot) for slot in scene.fleet.slots]
+    admin = AdminClient({"bootstrap.servers": scene.fleet.stream.servers})
+    admin.delete_topics([topic])[topic].result(STOP_SECONDS)
+    scene.deleted.add(suffix)
+    _give_work(scene)
+    for worker in workers:
+        assert worker.wait(STOP_SECONDS) == 1, worker.text()[-2_000:]
+    scene.fleet.stream.create_topics()
+    for slot in scene.fleet.slots:
+        scene.fleet.start(slot)
+    scene.fleet.wait_until_ready()
+    return time.time()
+
+
+def _give_work(scene: Scene) -> None:
+    """Some faults are met by work alone."""
+    scene.feed.is_paused = False
+
+
 WORKER_FAULTS: dict[str, Fault] = {
     "worker kill -9": kill_a_worker,
     "two workers kill -9": kill_two_workers,
@@ -114,6 +187,13 @@ WORKER_FAULTS: dict[str, Fault] = {
     "worker paused 13 s": pause_a_worker(13),
     "worker paused 45 s": pause_a_worker(45, ends_it=True),
     "second worker in a slot": second_self,
+    "device fails": fail_a_device,
+    "device out of memory": starve_a_device,
+}
+RECORD_FAULTS: dict[str, Fault] = {
+    "poison rows": poison,
+    "output too large": too_large,
+    "output topic deleted": delete_a_topic,
 }
 BROKER_FAULTS: dict[str, Fault] = {
     "broker stalled 3 s": stall_the_broker(3),
@@ -121,4 +201,4 @@ BROKER_FAULTS: dict[str, Fault] = {
     "broker kill -9": kill_the_broker,
     "broker restarted": restart_the_broker,
 }
-FAULTS = WORKER_FAULTS | BROKER_FAULTS
+FAULTS = WORKER_FAULTS | RECORD_FAULTS | BROKER_FAULTS

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ON_CI
-from tests.faults.soak import storm
+from tests.faults.report import Report
 from tests.faults.storm import FAULTS
+from tests.faults.stormy import storm
 from worker.errors import BrokerMissing
 from worker.kafka.broker import require_java
 
@@ -22,11 +23,12 @@ def test_workers_outlive_their_broker(tmp_path: Path) -> None:
         if ON_CI:
             raise
         pytest.skip(str(error))
-    with storm(tmp_path, per_second=100) as running:
+    report = Report()
+    with storm(tmp_path, 100, "classic", 0, report) as running:
         running.strike("broker stalled 18 s", FAULTS["broker stalled 18 s"], "busy")
         running.strike("broker restarted", FAULTS["broker restarted"], "backlog")
         running.strike("broker kill -9", FAULTS["broker kill -9"], "idle")
-        report = running.finish()
+        running.finish()
 
     report.require_exactly_once()
     assert report.ended == []

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 Place = tuple[int, int]  # partition and offset of a raw record
+Fate = tuple[str, str | None]  # scored, blocked or dead_letter; the article's url, when decoded
 PARTITIONS = 6
 
 
@@ -23,6 +24,7 @@ class Seen:
     """What a subscriber of all output topics has seen."""
 
     outcomes: Counter[tuple[Place, str]] = field(default_factory=Counter)  # by place and filter
+    fates: dict[Place, Fate] = field(default_factory=dict)
     records: set[tuple[str, int, int]] = field(default_factory=set)  # of the output topics
     last_of_article: dict[tuple[str, str], Place] = field(default_factory=dict)
     out_of_order: int = 0
@@ -42,10 +44,12 @@ class Seen:
             self.last_of_article[article] = place
             self.scored_at[place[0]] = max(self.scored_at[place[0]], value["scored_at"])
             self._outcome(place, value["filter"])
+            self.fates[place] = (value["outcome"], value["article"]["url"])
         elif topic == "dead-letter":
             why = {name: (text or b"").decode() for name, text in message.headers() or []}
             place = (int(why["dlq.partition"]), int(why["dlq.offset"]))
             self._outcome(place, why.get("dlq.filter", ""))
+            self.fates[place] = ("dead_letter", None)
 
     def highest(self, partition: int) -> int:
         """The highest offset of a raw partition that has an outcome; -1 for none."""

@@ -20,7 +20,7 @@ from tests.support.scripted import (
     records,
 )
 from worker.codec.encode import OutRecord
-from worker.errors import ConsumerFailed, RecordRefused, TopicsWrong, Transient
+from worker.errors import OffsetsWrong, RecordRefused, TopicsWrong, Transient
 from worker.kafka.transaction import Publisher
 
 
@@ -50,10 +50,10 @@ def test_a_worker_that_has_to_end_leaves_no_transaction_open(
 
     def fatal(_: ScriptedConsumer) -> list[Message]:
         assert scene.producer.is_open
-        raise ConsumerFailed("scripted")
+        raise OffsetsWrong("scripted")
 
     scene = Scene([assigned(0), records((0, 0)), nothing, fatal])
-    with pytest.raises(ConsumerFailed):
+    with pytest.raises(OffsetsWrong):
         scene.run(monkeypatch)
 
     assert not scene.producer.is_open

@@ -20,6 +20,7 @@ from worker import assemble
 from worker.codec.dead_letter import Writer
 from worker.engine.scorer import FilterScores, Tokens
 from worker.kafka import intake as intake_module
+from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
 from worker.kafka.transaction import Publisher
 from worker.limits import Limits
@@ -163,6 +164,10 @@ class LedgerProducer:
         self.failing: dict[str, KafkaError] = {}
         self.init_error: KafkaError | None = None
         self.is_open = False
+        self.complaints: list[KafkaError] = []
+
+    def poll(self, _: float) -> int:
+        return 0
 
     def __len__(self) -> int:
         return 0
@@ -244,7 +249,9 @@ class Scene:
         limits = Limits(1, 1_000, self.dead_letter_run)
         outbox = Outbox(publisher, limits, Writer("d", "g", "0"), assemble.utc_now)
         policy = Policy(128, 2, 3_600, 1_000_000, 5)  # commits only when told to leave something
-        worker = Worker(path, Intake({}, TOPIC), publisher, outbox, policy, Quiet())
+        inquiry = Inquiry({}, [TOPIC], lambda: None)
+        intake = Intake({}, TOPIC, inquiry, lambda _: None)
+        worker = Worker(path, intake, publisher, outbox, policy, Quiet())
         worker.run(lambda: self.consumer.is_over)
 
 

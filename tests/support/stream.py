@@ -30,6 +30,10 @@ class Stream:
     workers: list[WorkerProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.create_topics()
+
+    def create_topics(self) -> None:
+        """Those that are missing."""
         published = {name: load(name).definition.published_tiers for name in self.students}
         TopicAdmin(Cluster(self.servers, {})).create(topics(self.prefix, published))
 
@@ -68,9 +72,13 @@ class Stream:
             producer.poll(0)
         assert producer.flush(30) == 0
 
-    def start_worker(self, slot: str, *arguments: str, **more: object) -> WorkerProcess:
+    def start_worker(
+        self, slot: str, *arguments: str, device: Path | None = None, **more: object
+    ) -> WorkerProcess:
+        """`newsieve worker` with these arguments and settings, on a device that can break."""
         log = self.folder / f"worker-{slot}-{len(self.workers)}.log"
-        worker = WorkerProcess(log, self.environment(worker__slot=slot, **more), *arguments)
+        environment = self.environment(worker__slot=slot, **more)
+        worker = WorkerProcess(log, environment, *arguments, device=device)
         self.workers.append(worker)
         return worker
 

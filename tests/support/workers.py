@@ -18,13 +18,25 @@ READY_SECONDS = 120
 class WorkerProcess:
     """`newsieve worker` in a process of its own."""
 
-    program: tuple[str, ...] = ("worker",)  # a sabotaged one, when tests are to fail
+    sabotage: str | None = None  # a deliberate defect, when tests are to fail
 
-    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        environment: Mapping[str, str],
+        *arguments: str,
+        device: Path | None = None,
+    ) -> None:
+        """`device` is a file that breaks the worker's device: tests/faults/breakable.py."""
         self.log = log
+        program = ["worker"]
+        if self.sabotage is not None:
+            program = ["tests.faults.breakable", "--sabotage", self.sabotage]
+        if device is not None:
+            program = ["tests.faults.breakable", "--device", str(device), *program[1:]]
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.program, "worker", *arguments],
+                [sys.executable, "-m", *program, "worker", *arguments],
                 cwd=log.parent,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
                 stdout=stream,

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
 
 from schemas.topics import MAX_MESSAGE_BYTES, Topic
-from worker.errors import BrokerUnavailable, TopicsWrong
-from worker.kafka.client import Cluster, make_admin
+from worker.errors import TopicsWrong
+from worker.kafka.client import CALL_SECONDS, Cluster, make_admin, patiently
 
 ADMIN_SECONDS: Final = 15
 BROKER_DEFAULT: Final = -1
@@ -31,18 +31,11 @@ class TopicAdmin:
     """Short-lived: make one per command."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._servers = cluster.bootstrap_servers
         self._admin = make_admin(cluster.admin())
 
     def partitions(self) -> dict[str, int]:
-        """Partition counts of all topics. Raises BrokerUnavailable."""
-        try:
-            metadata = self._admin.list_topics(timeout=ADMIN_SECONDS)
-        except KafkaException as failure:
-            raise BrokerUnavailable(
-                f"no broker answers at {self._servers}: {failure.args[0].str()}. Set "
-                "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
-            ) from None
+        """Partition counts of all topics. Raises BrokerUnavailable or AccessDenied."""
+        metadata = patiently(self._admin, lambda: self._admin.list_topics(timeout=CALL_SECONDS))
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def create(self, topics: Sequence[Topic]) -> list[str]:

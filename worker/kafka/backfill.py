@@ -8,8 +8,15 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from worker.errors import BrokerUnavailable
-from worker.kafka.client import Cluster, Partition, make_consumer, topic_partition
-from worker.kafka.reader import CALL_SECONDS, end_of, partitions_of, patiently
+from worker.kafka.client import (
+    CALL_SECONDS,
+    Cluster,
+    Partition,
+    make_consumer,
+    patiently,
+    topic_partition,
+)
+from worker.kafka.reader import end_of, partitions_of
 
 ASK_SECONDS: Final = 1.0
 _NONE: Final = -1
@@ -46,7 +53,7 @@ class Backfill:
         All partitions at once, so that a group has either all of them or none. Raises
         BrokerUnavailable.
         """
-        if any(offset >= 0 for offset in patiently(self._committed).values()):
+        if any(offset >= 0 for offset in patiently(self._consumer, self._committed).values()):
             return
         starts = [topic_partition(*item) for item in self.starts.items()]
         try:
@@ -75,7 +82,8 @@ class Backfill:
         """Of the first record at or after a time, by partition; its end if there is none."""
         asked = [TopicPartition(self._topic, partition, timestamp_ms) for partition in partitions]
         found = patiently(
-            lambda: _offsets(self._consumer.offsets_for_times(asked, timeout=CALL_SECONDS))
+            self._consumer,
+            lambda: _offsets(self._consumer.offsets_for_times(asked, timeout=CALL_SECONDS)),
         )
         return {
             item: offset if offset >= 0 else end_of(self._consumer, *item)

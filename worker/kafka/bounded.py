@@ -1,4 +1,4 @@
-"""Calls that are given up when they do not return, whatever their own time-out says.
+"""How long to wait and how often to try again: calls that never return, clients made anew.
 
 librdkafka's send_offsets_to_transaction can hang for ever after a broker's restart. Who waits for
 it in a thread of its own can leave it behind, with its producer, and go on with another one.
@@ -8,12 +8,14 @@ Knows nothing of Kafka.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 GRACE_SECONDS: Final = 1.0  # beyond a call's own time-out, which most calls keep
+A_MINUTE: Final = 60.0
 
 Answer = TypeVar("Answer")
 _Asked = tuple[Callable[[float], Any], float, "Future[Any]"]
@@ -52,3 +54,20 @@ def _serve(asked: SimpleQueue[_Asked]) -> None:
         except BaseException as error:  # noqa: BLE001 - the caller's to judge
             answer.set_exception(error)
         del function, answer  # or the last call's producer would live until the next
+
+
+class PerMinute:
+    """Something that may be done so often a minute; more often, it does not help."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self._done_at: list[float] = []
+
+    def may(self) -> bool:
+        """Whether it may be done now; it then counts as done."""
+        now = time.monotonic()
+        self._done_at = [at for at in self._done_at if now - at < A_MINUTE]
+        if len(self._done_at) >= self.times:
+            return False
+        self._done_at.append(now)
+        return True

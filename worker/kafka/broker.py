@@ -106,11 +106,15 @@ def require_java() -> None:
 class JavaBroker:
     """Apache Kafka in a process and a folder of its own, both gone at the end.
 
-    `settings` come over ours. Who kills the process may `start()` it again, on the same data.
+    `settings` come over ours; `listeners` are further ones, with their ports. Who kills the process
+    may `start()` it again, on the same data.
     """
 
     def __init__(
-        self, settings: Mapping[str, str] | None = None, say: Say = lambda _: None
+        self,
+        settings: Mapping[str, str] | None = None,
+        say: Say = lambda _: None,
+        listeners: Mapping[str, int] | None = None,
     ) -> None:
         self._libraries = _libraries(say)
         self._folder = Path(tempfile.mkdtemp(prefix="newsieve-kafka-"))
@@ -120,10 +124,11 @@ class JavaBroker:
         self._process: subprocess.Popen[bytes] | None = None
         self._say = say
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
-        listeners = f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller_port}"
+        open_to_all = {"PLAINTEXT": self._port, **(listeners or {})}
+        advertised = [f"{name}://127.0.0.1:{port}" for name, port in open_to_all.items()]
         lines = _SETTINGS | {
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
+            "listeners": ",".join([*advertised, f"CONTROLLER://127.0.0.1:{controller_port}"]),
+            "advertised.listeners": ",".join(advertised),
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "log.dirs": str(self._folder / "data"),

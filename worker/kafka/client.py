@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import MAX_MESSAGE_BYTES
-from worker.errors import SettingsInvalid
+from worker.errors import AccessDenied, BrokerUnavailable, SettingsInvalid
 
 Config = dict[str, Any]
 Partition = tuple[str, int]
@@ -26,7 +27,19 @@ TRANSACTION_TIMEOUT_SECONDS: Final = 30
 """At 10 s a broker that stalls for 18 s fences healthy workers."""
 OPERATION_SECONDS: Final = 10
 """For one call of the transaction API."""
+PATIENCE_SECONDS: Final = 15
+CALL_SECONDS: Final = 3
+RETRY_SECONDS: Final = 0.1
 SAME_NEWS_SECONDS: Final = 10.0
+_DENIED_CODES: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 - its public name
+        KafkaError._SSL,  # noqa: SLF001 - its public name
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+    }
+)
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger("newsieve.kafka")
 
@@ -41,7 +54,9 @@ _CONSUMER: Final[Config] = {
     "enable.auto.offset.store": False,
     # Also for plain input: it makes offset fetches wait for transactions that are pending.
     "isolation.level": "read_committed",
-    "auto.offset.reset": "earliest",
+    # Who has no offset, or one that is gone, is told so: see Intake. `earliest` would score a
+    # truncated partition again.
+    "auto.offset.reset": "error",
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": 6_000,  # a killed worker's partitions move after this
     "heartbeat.interval.ms": 2_000,
@@ -148,23 +163,80 @@ class Cluster:
         }
 
 
+class _Complaining:
+    """Keeps the last thing a client said beside its calls: they say no more than "no answer"."""
+
+    complaints: deque[KafkaError]
+
+
+class _Consumer(_Complaining, Consumer):  # type: ignore[misc]  # untyped to us, as the other two
+    pass
+
+
+class _Producer(_Complaining, Producer):  # type: ignore[misc]
+    pass
+
+
+class _Admin(_Complaining, AdminClient):  # type: ignore[misc]
+    pass
+
+
 def make_consumer(config: Config) -> Consumer:
     """Raises SettingsInvalid for an option that librdkafka refuses, as the other two do."""
-    return _make(Consumer, config)
+    return _make(_Consumer, config)
 
 
 def make_producer(config: Config) -> Producer:
-    return _make(Producer, config)
+    return _make(_Producer, config)
 
 
 def make_admin(config: Config) -> AdminClient:
     """For commands. A worker holds none: after a broker's fault it can stall for minutes."""
-    return _make(AdminClient, config)
+    return _make(_Admin, config)
+
+
+def complaint_of(client: Any) -> str:
+    """What a client that gets no answer says of the reason; "" for nothing.
+
+    Not for a consumer that reads: a record may be lost. Raises AccessDenied when the reason is
+    that one of the two does not trust the other.
+    """
+    client.poll(0)
+    if not client.complaints:
+        return ""
+    error = client.complaints[-1]
+    if error.code() in _DENIED_CODES:
+        raise AccessDenied(
+            f"the broker and we do not trust each other: {error.str()}. See the sasl.* and ssl.* "
+            "options in NEWSIEVE_KAFKA__OPTIONS"
+        )
+    return str(error.str())
+
+
+def patiently(client: Any, call: Callable[[], Answer]) -> Answer:
+    """Ask until there is an answer: a topic that was just created has no leader yet.
+
+    Raises AccessDenied, or BrokerUnavailable after PATIENCE_SECONDS.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return call()
+        except KafkaException as failure:
+            reason = complaint_of(client) or failure.args[0].str()
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(
+                    f"no broker answers: {reason}. Set NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
+                ) from None
+            time.sleep(RETRY_SECONDS)
 
 
 def _make(client: type[Any], config: Config) -> Any:
+    complaints: deque[KafkaError] = deque(maxlen=1)
     try:
-        return client(config, logger=_log)
+        made = client(config | {"error_cb": complaints.append}, logger=_log)
+        made.complaints = complaints
+        return made
     except KafkaException as failure:
         raise SettingsInvalid(f"kafka.options: {failure.args[0].str()}") from None
     except (AttributeError, SystemError, TypeError, ValueError) as failure:

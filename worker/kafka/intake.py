@@ -1,26 +1,38 @@
 """The consuming side: records in, with the epoch they were taken in; rebalances; going back.
 
-Owner thread only. A rebalance is served inside `take`: before partitions are given up, `on_revoke`
+Owner thread only. A rebalance is served inside `take`: before partitions are given up, the listener
 may publish and commit what is finished.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    OFFSET_STORED,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from worker.codec.decode import RawRecord
-from worker.errors import ConsumerFailed, NeedsRestart, TopicsWrong
+from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong
+from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import Config, Partition, make_consumer, topic_partition
+from worker.kafka.inquiry import Inquiry
 from worker.kafka.messages import raw_record
 from worker.kafka.offsets import Offsets
 
-COMMITTED_SECONDS: Final = 8
-COMMITTED_TRIES: Final = 4
+RENEWALS_PER_MINUTE: Final = 3
+CLOSE_SECONDS: Final = 5
+SILENCE_SECONDS: Final = 20.0  # a topic that is gone says nothing: ask
 _METADATA_MAGIC: Final = b":"
 _REFUSED_CODES: Final = frozenset(
     {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
@@ -55,18 +67,29 @@ class Intake:
     """A member of the consumer group. With `ends` it takes nothing from those offsets on."""
 
     def __init__(
-        self, config: Config, topic: str, ends: Mapping[Partition, int] | None = None
+        self,
+        config: Config,
+        topic: str,
+        inquiry: Inquiry,
+        expired: Callable[[int], None],
+        ends: Mapping[Partition, int] | None = None,
     ) -> None:
+        """`expired` hears of records that retention took before we could."""
         self.offsets = Offsets()
         self._ends = ends or {}
         self._ended: dict[Partition, int] = {}  # in which epoch the end was reached
         self.is_member = False  # read by other threads
-        self._config = config
+        self._inquiry = inquiry
+        self._expired = expired
+        self._heard_at = time.monotonic()
         self._topic = topic
+        self._config = config
         self._consumer: Consumer = make_consumer(config)
+        self._renewals = PerMinute(RENEWALS_PER_MINUTE)
         self._listener: RebalanceListener | None = None
 
     def subscribe(self, listener: RebalanceListener) -> None:
+        """Join the group; rebalances are the listener's business, too."""
         self._listener = listener
         self._consumer.subscribe(
             [self._topic],
@@ -78,18 +101,30 @@ class Intake:
     def take(self, count: int, seconds: float) -> list[Taken]:
         """Up to `count` records, waiting at most so long for all of them.
 
-        Serves rebalances. Raises ConsumerFailed or TopicsWrong.
+        Serves rebalances. Raises ConsumerFailed, TopicsWrong or OffsetsWrong.
         """
+        try:
+            return self._take(count, seconds)
+        except ConsumerFailed as failure:
+            self._renew(failure)
+            return []
+
+    def _take(self, count: int, seconds: float) -> list[Taken]:
         try:
             messages = self._consumer.consume(count, seconds)
         except KafkaException as failure:
             raise ConsumerFailed(f"consume: {failure.args[0]}") from None
-        taken = []
+        self._ask_after_silence(is_heard=bool(messages))
+        taken: list[Taken] = []
+        astray: list[Partition] = []
         for message in messages:
             error = message.error()
             partition = (message.topic(), message.partition())
             if self._ends and self._is_beyond(partition, message.offset()):
                 taken += self._end(partition)
+                continue
+            if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
+                astray.append(partition)
                 continue
             if error is not None:
                 self._judge(error)
@@ -98,7 +133,59 @@ class Intake:
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
+        if astray:
+            self._find_the_way(astray)
         return taken
+
+    def _renew(self, failure: ConsumerFailed) -> None:
+        """Join the group as somebody new.
+
+        After a broker's kill -9 live static members are fenced, with nobody there to fence them.
+        If there is somebody, they have our transactional id, too, and our next transaction fails.
+        Raises the failure when that does not help.
+        """
+        if not self._renewals.may():
+            raise failure
+        _log.warning("consumer.renewed %s", failure)
+        former, self._consumer = self._consumer, make_consumer(self._config)
+        self._lose(self.offsets.owned())
+        with contextlib.suppress(CallHung):
+            Caller().call(lambda _: former.close(), CLOSE_SECONDS)
+        if self._listener is not None:
+            self.subscribe(self._listener)
+
+    def _ask_after_silence(self, *, is_heard: bool) -> None:
+        now = time.monotonic()
+        if is_heard:
+            self._heard_at = now
+        elif now - self._heard_at > SILENCE_SECONDS:
+            self._heard_at = now
+            self.require_topics()
+
+    def _find_the_way(self, partitions: list[Partition]) -> None:
+        """Partitions have no record at the offset where we are, or we are nowhere yet.
+
+        A new group begins at the beginning. What retention took is lost, and said. An offset beyond
+        the end is somebody's to decide on: the topic was truncated, or is another of that name, and
+        beginning again would score its records a second time. Raises OffsetsWrong.
+        """
+        for partition, extent in self._inquiry.extents(partitions).items():
+            at = self.offsets.resume_of(partition)
+            at = extent.committed if at is None else at
+            if at is not None and at > extent.high and extent.committed is not None:
+                raise OffsetsWrong(
+                    f"the group's offset {at} is beyond the end, {extent.high}, of partition "
+                    f"{partition[1]} of {partition[0]}: it was truncated, or made anew. Set the "
+                    "group's offset with kafka-consumer-groups.sh --reset-offsets to where scoring "
+                    "should go on, and start again"
+                )
+            if at is not None and at < extent.low:
+                _log.error("records.expired partition %d: %d", partition[1], extent.low - at)
+                self._expired(extent.low - at)
+            is_within = at is not None and extent.low <= at <= extent.high
+            begin = at if at is not None and is_within else extent.low
+            self.offsets.resume_at({partition: begin})
+            self._go_to(partition, begin)
 
     def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
         end = self._ends.get(partition)
@@ -117,14 +204,22 @@ class Intake:
     def rewind(self) -> None:
         """Go back to the first record whose outcome is not committed. Raises ConsumerFailed."""
         for partition, offset in self.offsets.rewind().items():
-            self._seek(partition, offset)
+            self._go_to(partition, offset)
 
-    def rewind_to_committed(self, heartbeat: Callable[[], None]) -> None:
-        """Go back to what the broker has committed. Raises ConsumerFailed when it will not say."""
+    def rewind_to_committed(self) -> None:
+        """Go back to what the broker has committed.
+
+        Raises ConsumerFailed when it will not say, TopicsWrong when a topic is no longer there.
+        """
+        self.require_topics()
         owned = self.offsets.owned()
         if owned:
-            self.offsets.resume_at(self._committed(owned, heartbeat))
+            self.offsets.resume_at(self._inquiry.committed(owned))
         self.rewind()
+
+    def require_topics(self) -> None:
+        """Raise TopicsWrong when a topic is no longer there."""
+        self._inquiry.require_topics()
 
     def group_metadata(self) -> bytes | None:
         """What fences a commit. None while we are no member: Kafka would accept that, unfenced."""
@@ -148,23 +243,31 @@ class Intake:
         """Leave the group."""
         self._consumer.close()
 
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, member: Consumer, partitions: list[TopicPartition]) -> None:
+        if member is not self._consumer:  # a former one
+            return
         self.is_member = True
         self.offsets.assign(_names(partitions))
         _log.info("partitions.assigned %s", _numbers(partitions))
 
-    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, member: Consumer, partitions: list[TopicPartition]) -> None:
+        if member is not self._consumer:
+            return
         if self._listener is not None:
             self._listener.before_revoke(_names(partitions))
         self.offsets.revoke(_names(partitions))
         _log.info("partitions.revoked %s", _numbers(partitions))
 
-    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, member: Consumer, partitions: list[TopicPartition]) -> None:
+        if member is self._consumer:
+            self._lose(_names(partitions))
+
+    def _lose(self, partitions: list[Partition]) -> None:
         if self._listener is not None:
             self._listener.after_loss()
         self.is_member = False
-        self.offsets.revoke(_names(partitions))
-        _log.warning("partitions.lost %s", _numbers(partitions))
+        self.offsets.revoke(partitions)
+        _log.warning("partitions.lost %s", [number for _, number in partitions])
 
     def _judge(self, error: KafkaError) -> None:
         # .fatal() is False for the bare _FATAL that later calls give; testing only the first
@@ -177,34 +280,29 @@ class Intake:
             return
         _log.warning("consumer.error %s", error)
 
-    def _seek(self, partition: Partition, offset: int) -> None:
+    def _go_to(self, partition: Partition, offset: int) -> None:
+        place = topic_partition(partition, offset)
         try:
-            self._consumer.seek(topic_partition(partition, offset))
-        except KafkaException as failure:
-            raise ConsumerFailed(f"seek {partition}: {failure.args[0]}") from None
-
-    def _committed(
-        self, partitions: list[Partition], heartbeat: Callable[[], None]
-    ) -> dict[Partition, int]:
-        """Asked through a consumer of its own: the member's can hang behind a pending join."""
-        wanted = [topic_partition(partition, OFFSET_INVALID) for partition in partitions]
-        asking = {key: value for key, value in self._config.items() if key != "group.instance.id"}
-        for _ in range(COMMITTED_TRIES):
-            heartbeat()
-            consumer = make_consumer(asking)
+            self._consumer.seek(place)
+        except KafkaException:  # not while it fetches nothing, as behind the end: assign it anew
             try:
-                found = consumer.committed(wanted, timeout=COMMITTED_SECONDS)
-                if all(item.error is None for item in found):
-                    return {(f.topic, f.partition): f.offset for f in found if f.offset >= 0}
+                self._assign_anew(place)
             except KafkaException as failure:
-                _log.warning("committed.failed %s", failure.args[0])
-            finally:
-                consumer.close()
-        raise _cannot_ask()
+                raise ConsumerFailed(f"go to {partition}, {offset}: {failure.args[0]}") from None
 
-
-def _cannot_ask() -> NeedsRestart:
-    return ConsumerFailed("the broker does not say what is committed: restart and ask again")
+    def _assign_anew(self, place: TopicPartition) -> None:
+        """Keep the others where they are."""
+        try:
+            self._consumer.incremental_unassign([place])
+            self._consumer.incremental_assign([place])
+        except KafkaException:  # a user's eager assignor takes all or nothing
+            resumes = {item: self.offsets.resume_of(item) for item in self.offsets.owned()}
+            self._consumer.assign(
+                [
+                    topic_partition(item, OFFSET_STORED if at is None else at)
+                    for item, at in resumes.items()
+                ]
+            )
 
 
 def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from worker.codec.decode import RawRecord
 from worker.errors import BrokerUnavailable, TopicsWrong
-from worker.kafka.client import Cluster, Partition, make_consumer
+from worker.kafka.client import CALL_SECONDS, Cluster, Partition, make_consumer, patiently
 from worker.kafka.messages import raw_record
 
 GROUP: Final = "newsieve-reader"  # librdkafka wants a name; the group is never joined
-PATIENCE_SECONDS: Final = 15
-CALL_SECONDS: Final = 5
-RETRY_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.2
 POLL_RECORDS: Final = 500
 _TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")  # what Kafka takes for a name
-
-
-Answer = TypeVar("Answer")
 
 
 class Found(NamedTuple):
@@ -40,7 +33,8 @@ class Reader:
 
     def __init__(self, cluster: Cluster, topics: Sequence[str]) -> None:
         """Raises BrokerUnavailable or TopicsWrong."""
-        self._consumer = make_consumer(cluster.consumer(GROUP, {"enable.partition.eof": True}))
+        ours = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+        self._consumer = make_consumer(cluster.consumer(GROUP, ours))
         self.ends = {item: end for topic in topics for item, end in self._ends(topic).items()}
         self.unread = set(self.ends)
 
@@ -101,7 +95,7 @@ def start_group_at_end(cluster: Cluster, group: str, topic: str) -> None:
             TopicPartition(topic, partition, end_of(consumer, topic, partition))
             for partition in partitions_of(consumer, topic)
         ]
-        patiently(lambda: consumer.commit(offsets=ends, asynchronous=False))
+        patiently(consumer, lambda: consumer.commit(offsets=ends, asynchronous=False))
     finally:
         consumer.close()
 
@@ -110,7 +104,8 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     """A topic's partitions. Raises TopicsWrong or BrokerUnavailable."""
     if not _TOPIC.fullmatch(topic):
         raise TopicsWrong(f"{topic!r:.80} is not a topic's name")
-    found = patiently(lambda: consumer.list_topics(topic, timeout=CALL_SECONDS)).topics[topic]
+    known = patiently(consumer, lambda: consumer.list_topics(topic, timeout=CALL_SECONDS))
+    found = known.topics[topic]
     if found.error is not None:
         raise TopicsWrong(f"{topic}: {found.error.str()}. `newsieve topics check` lists them")
     return sorted(found.partitions)
@@ -119,23 +114,7 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
 def end_of(consumer: Consumer, topic: str, partition: int) -> int:
     """One past the last record that may be read. Raises BrokerUnavailable."""
     asked = TopicPartition(topic, partition)
-    _, high = patiently(lambda: consumer.get_watermark_offsets(asked, timeout=CALL_SECONDS))
+    _, high = patiently(
+        consumer, lambda: consumer.get_watermark_offsets(asked, timeout=CALL_SECONDS)
+    )
     return int(high)
-
-
-def patiently(call: Callable[[], Answer]) -> Answer:
-    """Ask until there is an answer: a topic that was just created has no leader yet.
-
-    Raises BrokerUnavailable.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return call()
-        except KafkaException as failure:
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(
-                    f"no answer from the broker: {failure.args[0].str()}. Set "
-                    "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
-                ) from None
-            time.sleep(RETRY_SECONDS)

@@ -28,13 +28,18 @@ from worker.errors import (
     TopicsWrong,
     Transient,
 )
-from worker.kafka.bounded import Caller, CallHung
-from worker.kafka.client import OPERATION_SECONDS, Config, Partition, topic_partition
+from worker.kafka.bounded import Caller, CallHung, PerMinute
+from worker.kafka.client import (
+    OPERATION_SECONDS,
+    Config,
+    Partition,
+    complaint_of,
+    topic_partition,
+)
 
 CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
 RECREATIONS_PER_MINUTE: Final = 5
-A_MINUTE: Final = 60.0
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
 QUEUE_POLL_SECONDS: Final = 0.05
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
@@ -78,13 +83,13 @@ class Publisher:
         self._producer: Producer | None = None
         self._calls = Caller()
         self._is_open = False
-        self._replaced_at: list[float] = []
+        self._recreations = PerMinute(RECREATIONS_PER_MINUTE)
         self._refusal: str | None = None
 
     def connect(self) -> None:
         """Become the transactional id's one producer; what an earlier one left open is aborted.
 
-        Raises Fenced, TopicsWrong, or BrokerLost after CONNECT_SECONDS.
+        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost after CONNECT_SECONDS.
         """
         self._producer = self._make_producer(self._on_delivery)
         deadline = time.monotonic() + CONNECT_SECONDS
@@ -100,8 +105,9 @@ class Publisher:
                     raise TopicsWrong(f"the broker refuses the transactional id: {error}") from None
                 if not error.retriable():
                     raise Fenced(f"cannot take the transactional id over: {error}") from None
+                reason = complaint_of(self._producer) or error
                 if time.monotonic() > deadline:
-                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {error}") from None
+                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {reason}") from None
                 self._heartbeat()
 
     def require_fit(self, records: list[OutRecord]) -> None:
@@ -237,11 +243,9 @@ class Publisher:
 
     def _replace(self, reason: str) -> NoReturn:
         """A late answer to the old producer's call must not reach a later transaction."""
-        now = time.monotonic()
-        self._replaced_at = [at for at in self._replaced_at if now - at < A_MINUTE] + [now]
-        if len(self._replaced_at) > RECREATIONS_PER_MINUTE:
+        if not self._recreations.may():
             raise TooManyRecreations(
-                f"the producer was replaced {RECREATIONS_PER_MINUTE} times within a minute; "
+                f"the producer was replaced {self._recreations.times} times within a minute; "
                 f"last: {reason}"
             )
         if self._producer is not None:

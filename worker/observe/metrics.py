@@ -55,6 +55,9 @@ class Metrics:
         self._dead_letters = self._counter("dead_letters", "Dead letters.", "filter", "stage")
         self._tombstones = self._counter("tombstones", "Null values, skipped.")
         self._nulled = self._counter("fields_nulled", "Optional fields of a wrong type.")
+        self._expired = self._counter(
+            "records_expired", "Raw records that retention removed before they were scored."
+        )
         self._transactions = self._counter("transactions", "Transactions ended.", "outcome")
         self._commit = Histogram(
             "newsieve_commit_seconds",
@@ -89,6 +92,9 @@ class Metrics:
                 self._outcomes.labels(filter_name, outcome, detail).inc(count)
         latency_seconds = time.time() - np.array(tally.timestamps_ms) / 1_000
         self._latency.observe(np.maximum(latency_seconds, 0))  # clocks differ; sums never fall
+
+    def expired(self, records: int) -> None:
+        self._expired.inc(records)
 
     def aborted(self) -> None:
         self._transactions.labels("aborted").inc()

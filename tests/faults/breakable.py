@@ -1,0 +1,76 @@
+"""`newsieve` with a device that breaks when it is told to, or with a deliberate defect.
+
+    python -m tests.faults.breakable --device FILE worker
+    python -m tests.faults.breakable --sabotage NAME worker
+
+FILE says what is wrong with the device now: FAILS, for good, or SHORT of memory. Nothing in the
+product knows of this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+FAILS = "fails"
+SHORT = "short"
+SHORT_ROWS = 4  # more do not fit
+POISON_WORD = " plant"  # one token of the tiny students
+POISON_RUN = 8  # of them in a row, which no fair text has
+PADDING = 0
+POISON = POISON_WORD * POISON_RUN
+
+
+def break_the_device(file: Path) -> None:
+    """Let the file rule the model's forward pass, and let poison make it fail."""
+    import torch
+
+    from worker.engine.model import StudentModel
+
+    forward = StudentModel.forward
+    has_failed = False
+
+    def breaking(self: StudentModel, input_ids: Any, attention_mask: Any) -> Any:
+        nonlocal has_failed
+        state = file.read_text() if file.exists() else ""
+        if state == FAILS:
+            has_failed = True
+            file.unlink()  # the next process finds a device that works
+        if has_failed:
+            raise RuntimeError("device-side assert triggered")
+        if state == SHORT and len(input_ids) > SHORT_ROWS:
+            raise torch.OutOfMemoryError("no memory left")
+        if any(_longest_run(row) >= POISON_RUN - 1 for row in input_ids.tolist()):
+            raise ValueError("index out of range in self")
+        return forward(self, input_ids, attention_mask)
+
+    StudentModel.forward = breaking  # type: ignore[method-assign]
+
+
+def _longest_run(ids: Sequence[int]) -> int:
+    return max((sum(1 for _ in run) for token, run in groupby(ids) if token != PADDING), default=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--device", type=Path)
+    parser.add_argument("--sabotage")
+    options, rest = parser.parse_known_args()
+    if options.device is not None:
+        break_the_device(options.device)
+    if options.sabotage is not None:
+        from tests.faults.sabotage import DEFECTS
+
+        DEFECTS[options.sabotage].apply()
+    import worker.cli
+
+    sys.argv[1:] = rest
+    worker.cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What a worker asks the broker when it does not know where it stands.
+
+Each time through a consumer of its own that lives for the question: a member's own client can hang
+behind a pending join, and a client that has lived through a broker's fault may know nothing new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
+
+from worker.errors import ConsumerFailed, TopicsWrong
+from worker.kafka.client import (
+    Config,
+    Partition,
+    complaint_of,
+    make_consumer,
+    topic_partition,
+)
+
+ANSWER_SECONDS: Final = 8
+TRIES: Final = 4
+BETWEEN_SECONDS: Final = 1.0  # a topic being made anew is not missing for good
+
+_MISSING_CODES: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - its public name
+
+Answer = TypeVar("Answer")
+
+_log = logging.getLogger("newsieve.kafka")
+
+
+class Extent(NamedTuple):
+    """A partition's first offset, one past its last, and the group's own, if it has any."""
+
+    low: int
+    high: int
+    committed: int | None
+
+
+class Inquiry:
+    """Asks for one group and its topics."""
+
+    def __init__(
+        self, config: Config, topics: Sequence[str], heartbeat: Callable[[], None]
+    ) -> None:
+        """`topics` are those that have to be there; `heartbeat` says the loop is alive."""
+        self._config = {key: value for key, value in config.items() if key != "group.instance.id"}
+        self._topics = topics
+        self._heartbeat = heartbeat
+
+    def committed(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """The group's offsets, where it has any. Raises ConsumerFailed without an answer."""
+
+        def ask(consumer: Consumer) -> dict[Partition, int]:
+            wanted = [topic_partition(partition, OFFSET_INVALID) for partition in partitions]
+            found = consumer.committed(wanted, timeout=ANSWER_SECONDS)
+            for item in found:
+                if item.error is not None:
+                    raise KafkaException(item.error)
+            return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
+
+        return self._patiently(ask)
+
+    def extents(self, partitions: Sequence[Partition]) -> dict[Partition, Extent]:
+        """Where partitions begin and end. Raises ConsumerFailed without an answer."""
+        committed = self.committed(partitions)
+
+        def ask(consumer: Consumer) -> dict[Partition, Extent]:
+            found = {}
+            for partition in partitions:
+                place = topic_partition(partition, OFFSET_INVALID)
+                low, high = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+                found[partition] = Extent(low, high, committed.get(partition))
+            return found
+
+        return self._patiently(ask)
+
+    def require_topics(self) -> None:
+        """Raise TopicsWrong when a topic stays away; a broker that does not answer is no news.
+
+        Raises AccessDenied when it does not trust us any more.
+        """
+        missing: list[str] = []
+        for _ in range(TRIES):
+            self._heartbeat()
+            with self._consumer() as consumer:
+                try:
+                    missing = [topic for topic in self._topics if not _exists(consumer, topic)]
+                except KafkaException:
+                    complaint_of(consumer)
+                    return
+            if not missing:
+                return
+            time.sleep(BETWEEN_SECONDS)
+        raise TopicsWrong(
+            f"no longer there: {', '.join(missing)}. `newsieve topics create` makes what is missing"
+        )
+
+    def _patiently(self, ask: Callable[[Consumer], Answer]) -> Answer:
+        for _ in range(TRIES):
+            self._heartbeat()
+            with self._consumer() as consumer:
+                try:
+                    return ask(consumer)
+                except KafkaException as failure:
+                    _log.warning("inquiry.failed %s", failure.args[0])
+        raise ConsumerFailed("the broker does not say what is committed: restart and ask again")
+
+    @contextlib.contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        consumer = make_consumer(self._config)
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+
+def _exists(consumer: Consumer, topic: str) -> bool:
+    """Raises KafkaException when the broker does not say."""
+    found = consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].error
+    if found is not None and found.code() not in _MISSING_CODES:
+        raise KafkaException(found)
+    return found is None
