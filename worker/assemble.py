@@ -10,13 +10,13 @@ import datetime as dt
 import gc
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import worker
-from schemas.topics import DEAD_LETTER, RAW, Topic, topic_name, topics
+from schemas.topics import DEAD_LETTER, RAW, SHADOW, Topic, topic_name, topics
 from worker.codec.dead_letter import Writer
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
@@ -37,7 +37,7 @@ from worker.pipeline import Policy, Worker
 from worker.rules.catalogue import Filter, available, load
 from worker.rules.refinement import NO_REFINEMENT, Refinement
 from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
-from worker.scoring import ScoringPath
+from worker.scoring import ScoringPath, Shadow, shadow_name
 from worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
 # 700 the collector walks all that is in flight again and again: a third of the CPU per record.
 COLLECT_EVERY: Final = 50_000
 
+# A candidate's records ask nothing of the oracle.
+NEVER: Final = SamplingPolicy("none", "shadow", {LOW: 0.0, SURFACED: 0.0})
+
 _log = get_logger("assemble")
 
 
@@ -61,6 +64,7 @@ class StudentIdentity:
     filter: Filter
     hash: str
     refinement: Refinement = NO_REFINEMENT
+    is_candidate: bool = False
 
 
 def cluster(settings: Settings) -> Cluster:
@@ -92,38 +96,59 @@ def student_folder(settings: Settings, filter_: Filter) -> Path:
 
 
 def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
-    """Every filter's student, loaded, merged and held against its canaries.
+    """Every filter's student, loaded, merged and held against its canaries; under
+    `shadow_name`, its candidate where the settings name one.
 
     Raises StudentInvalid or CanaryMismatch.
     """
-    from worker.engine.student import check_canaries, load_student, set_threads
+    from worker.engine.student import set_threads
 
     set_threads(settings.student.threads)
-    students = {}
-    for filter_ in filters:
-        student = load_student(
-            filter_,
-            student_folder(settings, filter_),
-            base=settings.student.base,
-            device=settings.student.device,
-            dtype=settings.student.dtype,
-        )
-        worst = max((item[2] for item in check_canaries(student)), default=0.0)
-        _log.info(
-            "student.loaded",
-            filter=filter_.reference,
-            student=student.hash,
-            device=student.device,
-            dtype=student.dtype,
-            canary_difference=round(worst, 5),
-        )
-        students[filter_.name] = student
-    return students
+    students = {
+        filter_.name: _load_student(settings, filter_, student_folder(settings, filter_))
+        for filter_ in filters
+    }
+    candidates = {
+        shadow_name(filter_.name): _load_student(settings, filter_, folder)
+        for filter_ in filters
+        if (folder := settings.shadow.folders.get(filter_.name)) is not None
+    }
+    return students | candidates
 
 
-def identity_of(student: Student) -> StudentIdentity:
+def _load_student(settings: Settings, filter_: Filter, folder: Path) -> Student:
+    from worker.engine.student import check_canaries, load_student
+
+    student = load_student(
+        filter_,
+        folder,
+        base=settings.student.base,
+        device=settings.student.device,
+        dtype=settings.student.dtype,
+    )
+    worst = max((item[2] for item in check_canaries(student)), default=0.0)
+    _log.info(
+        "student.loaded",
+        filter=filter_.reference,
+        student=student.hash,
+        device=student.device,
+        dtype=student.dtype,
+        canary_difference=round(worst, 5),
+    )
+    return student
+
+
+def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
+    """Of those that `load_students` gives, candidates marked."""
+    return [
+        identity_of(student, is_candidate=name != student.filter.name)
+        for name, student in students.items()
+    ]
+
+
+def identity_of(student: Student, *, is_candidate: bool = False) -> StudentIdentity:
     refinement = student.manifest.refinement(student.filter.tiering)
-    return StudentIdentity(student.filter, student.hash, refinement)
+    return StudentIdentity(student.filter, student.hash, refinement, is_candidate)
 
 
 def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:
@@ -139,20 +164,27 @@ def scoring_path(
 ) -> ScoringPath:
     """Decode → rules → score → decide → encode, for these filters."""
     source = f"{APP}/{COMPONENT}/{settings.worker.group}"
+    prefix = settings.kafka.topic_prefix
+    live = [identity for identity in identities if not identity.is_candidate]
     encoders = [
         FilterEncoder(
-            identity.filter,
-            identity.hash,
-            sampling_policy(settings, identity.filter),
-            settings.kafka.topic_prefix,
-            source,
+            item.filter, item.hash, sampling_policy(settings, item.filter), prefix, source
         )
-        for identity in identities
+        for item in live
+    ]
+    shadows = [
+        Shadow(
+            FilterEncoder(item.filter, item.hash, NEVER, prefix, source, SHADOW),
+            item.refinement,
+            settings.shadow.share,
+        )
+        for item in identities
+        if item.is_candidate
     ]
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     catalogue = frozenset(reference.partition("/")[0] for reference in available())
-    refinements = {identity.filter.name: identity.refinement for identity in identities}
-    return ScoringPath(encoders, scorer, policy, utc_now, catalogue, refinements)
+    refinements = {item.filter.name: item.refinement for item in live}
+    return ScoringPath(encoders, scorer, policy, utc_now, catalogue, refinements, shadows)
 
 
 def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:

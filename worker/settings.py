@@ -188,6 +188,15 @@ class StudentSettings(Section):
     )
 
 
+class ShadowSettings(Section):
+    """Candidate students on trial beside the live ones; their scores go to the shadow topic."""
+
+    folders: Annotated[dict[str, Path], FromJson, OfKnownFilters] = Field(
+        default={}, description="Filter to the candidate's folder."
+    )
+    share: Probability = Field(default=0.1, description="Of the articles that a candidate scores.")
+
+
 class SamplingSettings(Section):
     """Which articles go to the oracle."""
 
@@ -233,6 +242,7 @@ class Settings(Section):
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
     student: StudentSettings = StudentSettings()
+    shadow: ShadowSettings = ShadowSettings()
     sampling: SamplingSettings = SamplingSettings()
     oracle: OracleSettings = OracleSettings()
     observe: ObserveSettings = ObserveSettings()

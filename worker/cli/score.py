@@ -16,6 +16,7 @@ from worker.codec.dead_letter import dead_letter_line
 from worker.codec.decode import RawRecord
 from worker.rules.catalogue import load
 from worker.scoring import DEAD_LETTER, MicroBatch, Outcome, ScoringPath
+from worker.settings import ShadowSettings
 
 DEFAULT_FILTER = "uplifting"
 STANDARD_INPUT = "-"
@@ -34,6 +35,7 @@ def score(
     """
     settings = read_settings(config)
     chosen = load(filter_)
+    settings = settings.model_copy(update={"shadow": ShadowSettings()})  # a trial is the worker's
     students = assemble.load_students(settings, [chosen])
     engine = assemble.make_engine(settings, students)
     identity = assemble.identity_of(students[chosen.name])

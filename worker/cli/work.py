@@ -64,7 +64,7 @@ def work(
     slot = assemble.take_slot(settings)
     students = assemble.load_students(settings, filters)
     engine = assemble.make_engine(settings, students)
-    identities = [assemble.identity_of(student) for student in students.values()]
+    identities = assemble.identities_of(students)
     path = assemble.scoring_path(settings, identities, engine)
     backfill = _begun(settings, span) if span is not None else None
     running = assemble.make_worker(settings, path, slot, backfill)
