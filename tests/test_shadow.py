@@ -53,7 +53,7 @@ class TwoScorer:
 
 def path_of(scorer: TwoScorer, share: float) -> ScoringPath:
     filter_ = load("uplifting")
-    settings = load_settings(None, {"NEWSIEVE_SHADOW__SHARE": str(share)})
+    settings = load_settings(None, {"NEWSIEVE_STUDENT__CANDIDATE_SHARE": str(share)})
     identities = [
         assemble.StudentIdentity(filter_, LIVE),
         assemble.StudentIdentity(filter_, CANDIDATE, is_candidate=True),

@@ -21,8 +21,7 @@ from worker.cli.common import (
 from worker.observe import logs
 
 app = typer.Typer(
-    help="Makes students from oracle labels: prepare, audit, fit, evaluate, calibrate, report, "
-    "package; `run` goes through all.",
+    help="Makes students from oracle labels; `run` goes through all stages.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

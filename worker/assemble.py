@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import worker
-from schemas.topics import DEAD_LETTER, RAW, SHADOW, Topic, topic_name, topics
+from schemas.topics import DEAD_LETTER, RAW, SCORED, SHADOW, Topic, topic_name, topics
 from worker.codec.dead_letter import Writer
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
@@ -96,36 +96,29 @@ def student_folder(settings: Settings, filter_: Filter) -> Path:
 
 
 def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
-    """Every filter's student, loaded, merged and held against its canaries; under
-    `shadow_name`, its candidate where the settings name one.
+    """Every filter's student, loaded, merged and held against its canaries.
 
     Raises StudentInvalid or CanaryMismatch.
     """
-    from worker.engine.student import set_threads
+    return {item.name: _load(settings, item, student_folder(settings, item)) for item in filters}
+
+
+def load_candidates(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
+    """The students on trial, by `shadow_name`. Raises as above."""
+    folders = settings.student.candidates
+    return {
+        shadow_name(item.name): _load(settings, item, folders[item.name])
+        for item in filters
+        if item.name in folders
+    }
+
+
+def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
+    from worker.engine.student import check_canaries, load_student, set_threads
 
     set_threads(settings.student.threads)
-    students = {
-        filter_.name: _load_student(settings, filter_, student_folder(settings, filter_))
-        for filter_ in filters
-    }
-    candidates = {
-        shadow_name(filter_.name): _load_student(settings, filter_, folder)
-        for filter_ in filters
-        if (folder := settings.shadow.folders.get(filter_.name)) is not None
-    }
-    return students | candidates
-
-
-def _load_student(settings: Settings, filter_: Filter, folder: Path) -> Student:
-    from worker.engine.student import check_canaries, load_student
-
-    student = load_student(
-        filter_,
-        folder,
-        base=settings.student.base,
-        device=settings.student.device,
-        dtype=settings.student.dtype,
-    )
+    chosen = settings.student.model_dump(include={"base", "device", "dtype"})
+    student = load_student(filter_, folder, **chosen)
     worst = max((item[2] for item in check_canaries(student)), default=0.0)
     _log.info(
         "student.loaded",
@@ -139,16 +132,16 @@ def _load_student(settings: Settings, filter_: Filter, folder: Path) -> Student:
 
 
 def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
-    """Of those that `load_students` gives, candidates marked."""
+    """Of those that `load_students` and `load_candidates` give."""
     return [
-        identity_of(student, is_candidate=name != student.filter.name)
+        StudentIdentity(
+            student.filter,
+            student.hash,
+            student.manifest.refinement(student.filter.tiering),
+            is_candidate=name == shadow_name(student.filter.name),
+        )
         for name, student in students.items()
     ]
-
-
-def identity_of(student: Student, *, is_candidate: bool = False) -> StudentIdentity:
-    refinement = student.manifest.refinement(student.filter.tiering)
-    return StudentIdentity(student.filter, student.hash, refinement, is_candidate)
 
 
 def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:
@@ -164,26 +157,19 @@ def scoring_path(
 ) -> ScoringPath:
     """Decode → rules → score → decide → encode, for these filters."""
     source = f"{APP}/{COMPONENT}/{settings.worker.group}"
-    prefix = settings.kafka.topic_prefix
-    live = [identity for identity in identities if not identity.is_candidate]
-    encoders = [
-        FilterEncoder(
-            item.filter, item.hash, sampling_policy(settings, item.filter), prefix, source
-        )
-        for item in live
-    ]
-    shadows = [
-        Shadow(
-            FilterEncoder(item.filter, item.hash, NEVER, prefix, source, SHADOW),
-            item.refinement,
-            settings.shadow.share,
-        )
-        for item in identities
-        if item.is_candidate
-    ]
+    encoders, shadows, refinements = [], [], {}
+    for item in identities:
+        sampling = NEVER if item.is_candidate else sampling_policy(settings, item.filter)
+        topic = SHADOW if item.is_candidate else SCORED
+        prefix = settings.kafka.topic_prefix
+        encoder = FilterEncoder(item.filter, item.hash, sampling, prefix, source, topic)
+        if item.is_candidate:
+            shadows.append(Shadow(encoder, item.refinement, settings.student.candidate_share))
+        else:
+            encoders.append(encoder)
+            refinements[item.filter.name] = item.refinement
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     catalogue = frozenset(reference.partition("/")[0] for reference in available())
-    refinements = {item.filter.name: item.refinement for item in live}
     return ScoringPath(encoders, scorer, policy, utc_now, catalogue, refinements, shadows)
 
 

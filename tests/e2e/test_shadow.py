@@ -22,8 +22,8 @@ def test_a_candidate_scores_beside_the_live_student(
     stream.produce(raw_records(60))
     worker = stream.start_worker(
         "a",
-        shadow__folders=json.dumps({"uplifting": str(candidate)}),
-        shadow__share=1,
+        student__candidates=json.dumps({"uplifting": str(candidate)}),
+        student__candidate_share=1,
     )
     reader = stream.reader()
 

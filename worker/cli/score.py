@@ -16,7 +16,6 @@ from worker.codec.dead_letter import dead_letter_line
 from worker.codec.decode import RawRecord
 from worker.rules.catalogue import load
 from worker.scoring import DEAD_LETTER, MicroBatch, Outcome, ScoringPath
-from worker.settings import ShadowSettings
 
 DEFAULT_FILTER = "uplifting"
 STANDARD_INPUT = "-"
@@ -35,11 +34,9 @@ def score(
     """
     settings = read_settings(config)
     chosen = load(filter_)
-    settings = settings.model_copy(update={"shadow": ShadowSettings()})  # a trial is the worker's
     students = assemble.load_students(settings, [chosen])
     engine = assemble.make_engine(settings, students)
-    identity = assemble.identity_of(students[chosen.name])
-    path = assemble.scoring_path(settings, [identity], engine)
+    path = assemble.scoring_path(settings, assemble.identities_of(students), engine)
     any_bad = False
     try:
         with open_input(file) as stream:

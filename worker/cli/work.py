@@ -63,6 +63,7 @@ def work(
     _require_topics(settings, filters)
     slot = assemble.take_slot(settings)
     students = assemble.load_students(settings, filters)
+    students |= assemble.load_candidates(settings, filters)
     engine = assemble.make_engine(settings, students)
     identities = assemble.identities_of(students)
     path = assemble.scoring_path(settings, identities, engine)
