@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Folds = npt.NDArray[np.intp]
 
 FOLDS: Final = 5
-GAIN_STANDARD_ERRORS: Final = 1.0  # by which a curve must gain, or a tenth of 29 articles would
+GAIN_STANDARD_ERRORS: Final = 1.0  # by which a curve must gain, or chance would keep half of them
 CURVE_DECIMALS: Final = 3
 RESIDUAL_DECIMALS: Final = 2  # labels are integers
 MAX_RESIDUALS: Final = 600  # in student.json

@@ -120,12 +120,12 @@ class _Evaluation:
         order."""
         if name != CROSS_VALIDATION:
             everything = np.arange(len(self._rows(name)))
-            return self._judge(FINAL, TRAIN, np.arange(len(self._rows(TRAIN))), name, everything)
+            return self._judge(FINAL, np.arange(len(self._rows(TRAIN))), name, everything)
         folds = np.array([row["fold"] for row in self._rows(TRAIN)])
         found: Scores = {}
         for fold in range(self._recipe.split.folds):
             inside = np.flatnonzero(folds == fold)
-            part = self._judge(fold_name(fold), TRAIN, np.flatnonzero(folds != fold), TRAIN, inside)
+            part = self._judge(fold_name(fold), np.flatnonzero(folds != fold), TRAIN, inside)
             for key, values in part.items():
                 found.setdefault(key, np.zeros((len(folds), values.shape[1])))[inside] = values
         return found
@@ -133,16 +133,16 @@ class _Evaluation:
     def _judge(
         self,
         adapter: str,
-        training: str,
         seen: npt.NDArray[np.intp],
         name: str,
         unseen: npt.NDArray[np.intp],
     ) -> Scores:
-        """What one student, and baselines that saw the same articles, make of others."""
+        """What one student, and baselines that saw the same training articles, make of others."""
         folder = checkpoint(self._run, adapter)
         forward = load_forward(self._recipe, folder, self._parameters)
-        labels = label_scores([self._rows(training)[at] for at in seen], self._filter)
-        texts = [self._rows(training)[at]["text"] for at in seen]
+        trained_on = [self._rows(TRAIN)[at] for at in seen]
+        labels = label_scores(trained_on, self._filter)
+        texts = [row["text"] for row in trained_on]
         wanted = [self._rows(name)[at]["text"] for at in unseen]
         tokens = self._tokens_of(name)
         return {
@@ -150,7 +150,7 @@ class _Evaluation:
             "mean": baselines.mean(labels, len(unseen)),
             "tf_idf": baselines.tf_idf(texts, labels, wanted),
             "frozen_base": baselines.frozen_base(
-                self._embeddings(training)[seen], labels, self._embeddings(name)[unseen]
+                self._embeddings(TRAIN)[seen], labels, self._embeddings(name)[unseen]
             ),
         }
 

@@ -95,13 +95,17 @@ class Fitting:
     def _train(self, adapter: Adapter) -> dict[str, Any]:
         """Train one adapter, with less at once each time that memory runs out."""
         fit, world = self._recipe.fit, self._machine.world
-        share = max(1, fit.batch_size // world)
-        micro_batch = min(fit.micro_batch or share, share)
+        if fit.batch_size % world:
+            raise FitFailed(
+                f"fit.batch_size {fit.batch_size} is not a multiple of {world} processes"
+            )
+        share = fit.batch_size // world
+        micro_batch = _largest_part(share, fit.micro_batch or share) or 1
         while True:
             found = self._attempt(adapter, micro_batch)
             if found is not None:
                 return found
-            smaller = _next_smaller(share, micro_batch)
+            smaller = _largest_part(share, micro_batch // 2)
             if smaller is None or world > 1:
                 raise FitFailed(
                     f"memory ran out with {micro_batch} articles on the device at once: set "
@@ -224,10 +228,9 @@ def _repair_path(state_file: Path, work: Path) -> None:
         write_json(state_file, {**state, "best_model_checkpoint": str(best)})
 
 
-def _next_smaller(share: int, micro_batch: int) -> int | None:
-    """The largest part of a batch that is at most half as large, so that accumulation is even."""
-    parts = (size for size in range(micro_batch // 2, 0, -1) if share % size == 0)
-    return next(parts, None)
+def _largest_part(share: int, at_most: int) -> int | None:
+    """The largest part of a batch that is at most so large and goes into it without rest."""
+    return next((size for size in range(min(share, at_most), 0, -1) if share % size == 0), None)
 
 
 def _tensorboard(folder: Path) -> TensorBoardCallback:

@@ -172,11 +172,12 @@ class Sections:
         )
 
     def _data(self) -> Iterator[Block]:
-        rows = self.manifest["rows"]
+        rows, by_split = self.manifest["rows"], self.manifest["tiers"]
+        tiers = list(dict.fromkeys(tier for found in by_split.values() for tier in found))
         yield Table(
-            ("split", "articles", *next(iter(self.manifest["tiers"].values()))),
+            ("split", "articles", *tiers),
             [
-                (name, f"{count:,}", *(f"{n:,}" for n in self.manifest["tiers"][name].values()))
+                (name, f"{count:,}", *(f"{by_split[name].get(tier, 0):,}" for tier in tiers))
                 for name, count in rows.items()
             ],
         )

@@ -2,7 +2,7 @@
 
 A stage is done when it was made of what it would be made of now and all its files are as it left
 them; then nothing happens. Otherwise it is made in a folder of its own, which a killed stage goes
-on from, moved to its place and noted in run.json. So deleting a stage's files rebuilds that stage,
+on from, put into its place and noted in run.json. So deleting a stage's files rebuilds that stage,
 and those after it only where their input has become another.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,12 +24,13 @@ STAGES: Final = "stages"
 FIRST: Final = "prepare"
 UNFINISHED: Final = ".unfinished"
 OUT: Final = "out"
+DOOMED: Final = ".doomed"
 SHORT_HASH: Final = 8
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a stage works. What it writes below `out` is moved to the same place of the run;
+    """Where a stage works. What it writes below `out` is copied to the same place of the run;
     what else lies in `folder` outlives a crash, as long as the stage's inputs stay the same."""
 
     folder: Path
@@ -72,11 +73,11 @@ def perform(run: Run, stage: Stage, make: Make) -> bool:
         start = time.monotonic()
         facts = make(workplace)
         seconds = round(time.monotonic() - start, 1)
-        files = _move(run, stage.name, workplace.out)
+        files = _put(run, stage.name, workplace.out)
         noted = {"inputs": inputs, "files": files, "result": hash_of(files), "seconds": seconds}
         noted |= facts
         run.note({STAGES: {**_stages(run), stage.name: noted}})
-        shutil.rmtree(workplace.folder)
+        _forget(workplace.folder)
         if not any(run.path(UNFINISHED).iterdir()):
             run.path(UNFINISHED).rmdir()
         return True
@@ -138,23 +139,32 @@ def _damaged(run: Run, files: Mapping[str, str]) -> str | None:
     return None
 
 
-def _move(run: Run, name: str, out: Path) -> dict[str, str]:
-    """Put what a stage made into its place, take away what only an earlier one made."""
+def _put(run: Run, name: str, out: Path) -> dict[str, str]:
+    """Put what a stage made into its place, take away what only an earlier one made. The workplace
+    stays as it is: until the stage is noted, a crash begins here again."""
     made = {relative: file_hash(out / relative) for relative in files_below(out)}
     for relative in made:
-        run.path(relative).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(out / relative, run.path(relative))
+        path = run.path(relative)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        shutil.copyfile(out / relative, partial)
+        os.replace(partial, path)
     for stale in set(_stages(run).get(name, {}).get("files", {})) - set(made):
         run.path(stale).unlink(missing_ok=True)
     return made
 
 
 def _forget_others(run: Run, name: str, workplace: Workplace) -> None:
-    """Take away what this stage began with other inputs."""
-    for folder in _unfinished(run, name):
+    """Take away what this stage began with other inputs, or was taking away when it crashed."""
+    for folder in run.path(UNFINISHED).glob(f"{name}-*"):
         if folder != workplace.folder:
-            shutil.rmtree(folder)
+            _forget(folder)
 
 
-def _unfinished(run: Run, name: str) -> Iterator[Path]:
-    return run.path(UNFINISHED).glob(f"{name}-{'?' * SHORT_HASH}")
+def _forget(folder: Path) -> None:
+    """At once, in name: nothing goes on from half a workplace."""
+    doomed = folder.with_suffix(DOOMED)
+    if folder != doomed:
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+    shutil.rmtree(doomed)

@@ -43,6 +43,7 @@ def dimension_table(quality: Facts) -> Table:
 
 
 def tier_blocks(quality: Facts) -> Iterator[Block]:
+    """Who was put where, tier by tier, and how often that agreed."""
     names = list(quality["tiers"])
     yield Table(
         (
@@ -78,6 +79,7 @@ def tier_blocks(quality: Facts) -> Iterator[Block]:
 
 
 def calibration_blocks(facts: Facts) -> Iterator[Block]:
+    """calibration.json."""
     fitted, articles = JUDGED_ON[facts["fitted_on"]], facts["articles"]
     yield Paragraph(
         f"Isotonic curves, fitted on {articles} articles ({fitted}); a dimension has one where "
@@ -124,6 +126,7 @@ def calibration_blocks(facts: Facts) -> Iterator[Block]:
 
 
 def slice_blocks(found: Facts) -> Iterator[Block]:
+    """Errors by language, length and source."""
     for kind, slices in found.items():
         yield Heading(f"By {kind}", 3)
         columns = ("articles", "mae", "standard_error", "bias", "tier_agreement")
@@ -134,6 +137,7 @@ def slice_blocks(found: Facts) -> Iterator[Block]:
 
 
 def worst_table(worst: Sequence[Facts]) -> Table:
+    """The articles that student and oracle see most differently, with links."""
     return Table(
         ("article", "MAE", "worst dimension", "oracle", "student", "link"),
         [

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import training.stage as stage_module
 from training.errors import RunInvalid
 from training.run import Run
 from training.stage import Stage, Workplace, perform, require
@@ -131,6 +132,31 @@ def test_a_crash_leaves_nothing_half_made_and_the_stage_goes_on_from_its_workpla
     run.note({"setting": 4})
     perform(run, FIRST, looking)
     assert found == [True, False]
+    assert not run.path(".unfinished").exists()
+
+
+@pytest.mark.parametrize("where", ["_put", "_forget"])
+def test_a_crash_while_a_stage_is_put_into_place_does_no_harm(
+    run: Run, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Before it is noted: it is put there again. After: it is done, and what is left over goes with
+    the next."""
+    whole = getattr(stage_module, where)
+    work = Work(run)
+
+    def dying(*arguments: Any) -> None:
+        if where == "_put":
+            whole(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage_module, where, dying)
+        with pytest.raises(KeyboardInterrupt):
+            work.all()
+
+    assert work.all() == (["prepare"] if where == "_put" else []) + ["fit", "evaluate"]
+    run.path("data", "a.txt").unlink()
+    assert work.all() == ["prepare"]
     assert not run.path(".unfinished").exists()
 
 
