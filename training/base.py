@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
 from worker.engine.manifest import TOKENIZER, BaseName
 from worker.engine.model import base_location
@@ -21,10 +21,19 @@ def base_file(base: BaseName, name: str) -> Path | None:
         return path if path.is_file() else None
     try:
         return Path(hf_hub_download(base.name, name, revision=base.revision))
-    except EntryNotFoundError:
-        return None
+    except EntryNotFoundError as error:
+        if not isinstance(error, LocalEntryNotFoundError):  # which the library derives from it
+            return None
+        raise _unreachable(base, error) from None
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise StudentInvalid(f"the base model {base.name!r} cannot be fetched: {error}") from None
+        raise _unreachable(base, error) from None
+
+
+def _unreachable(base: BaseName, error: Exception) -> StudentInvalid:
+    return StudentInvalid(
+        f"the base model {base.name!r} (revision {base.revision}) cannot be fetched: {error}. Let "
+        "base.name in the recipe be a folder that holds it"
+    )
 
 
 def tokeniser_of(base: BaseName, max_tokens: int) -> Tokeniser:

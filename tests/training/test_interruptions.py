@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fits import ONE_THREAD, history, interrupt, weights
-from training.fit import checkpoint, fit
+from training.fit import fit
 from training.recipe import Recipe
 from training.run import Run
 from worker.engine.manifest import ADAPTER

@@ -11,6 +11,7 @@ from transformers import Qwen2Config, Qwen2Model
 
 from tests.support.fits import ONE_THREAD
 from tests.support.tiny_student import make_base
+from training.base import tokeniser_of
 from training.calibrate import calibrate
 from training.evaluate import evaluate
 from training.files import read_jsonl
@@ -26,6 +27,7 @@ from worker.engine.engine import score_tokens
 from worker.engine.manifest import ADAPTER
 from worker.engine.model import StudentModel
 from worker.engine.student import check_canaries, load_student
+from worker.errors import StudentInvalid
 from worker.rules.catalogue import Filter
 from worker.rules.tiers import round_scores
 
@@ -96,6 +98,15 @@ def test_the_production_recipe_goes_the_whole_way(
     check_canaries(student)
     assert (student.manifest.pooling, student.manifest.head_bias) == ("last", False)
     assert scores_of(student, run) == pytest.approx(judged(run), abs=1e-3)
+
+
+def test_a_base_model_that_is_out_of_reach_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not to lack a tokenizer."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    base = read_recipe(RECIPES / "uplifting_qwen2.toml").base
+
+    with pytest.raises(StudentInvalid, match="cannot be fetched"):
+        tokeniser_of(base, base.max_tokens)
 
 
 def scores_of(student: object, run: Run) -> np.ndarray:
