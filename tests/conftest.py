@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.topics import unique_prefix
 from worker.errors import BrokerMissing
-from worker.kafka.broker import Broker, find_or_start
+from worker.kafka.broker import Broker, JavaBroker, find_or_start
 from worker.rules.catalogue import Filter, load
 
 
@@ -32,16 +33,34 @@ def pytest_configure(config: pytest.Config) -> None:
 ON_CI = bool(os.environ.get("CI"))
 
 
-@pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
-    """A real broker. Tests fail on CI without one; on a laptop they are skipped."""
+@contextmanager
+def _or_skip() -> Iterator[None]:
+    """Tests fail on CI without a broker; on a laptop they are skipped."""
     try:
-        with find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as found:
-            yield found
+        yield
     except BrokerMissing as error:
         if ON_CI:
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A real broker, for all tests."""
+    with (
+        _or_skip(),
+        find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as found,
+    ):
+        yield found
+
+
+@contextmanager
+def java_broker(
+    settings: Mapping[str, str], listeners: Mapping[str, int] | None = None
+) -> Iterator[JavaBroker]:
+    """One for a single test, which may stop, stall or configure it."""
+    with _or_skip(), JavaBroker(settings, listeners=listeners) as found:
+        yield found
 
 
 @pytest.fixture

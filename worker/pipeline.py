@@ -85,6 +85,7 @@ class Worker:
         self._failure: Fatal | None = None
         self._is_leaving = False
         self._failures_in_a_row = 0
+        self._most_records = policy.commit_records  # fewer while a broker takes them slowly
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Work until told to stop, then drain; the publisher is connected.
@@ -158,6 +159,8 @@ class Worker:
                 row = next(rows) if item.record is not None else None
                 if self._is_current(item):
                     self._publish(item, row)
+            if self._uncommitted.records >= self._most_records:
+                self._commit()
 
     def _publish(self, item: Taken, row: Row | None) -> None:
         """All outcomes of one raw record into the open transaction."""
@@ -174,8 +177,7 @@ class Worker:
         since = self._first_uncommitted_at
         if since is None:
             return
-        is_old = time.monotonic() - since >= self._policy.commit_seconds
-        if is_old or self._uncommitted.records >= self._policy.commit_records:
+        if time.monotonic() - since >= self._policy.commit_seconds:
             self._commit()
 
     def _commit(self) -> None:
@@ -191,6 +193,7 @@ class Worker:
             self._outbox.committed()
             self._observer.committed(self._uncommitted, time.monotonic() - started)
             self._failures_in_a_row = 0
+            self._most_records = min(2 * self._most_records, self._policy.commit_records)
         self._uncommitted = Tally()
         self._first_uncommitted_at = None
 
@@ -210,8 +213,9 @@ class Worker:
             self._intake.rewind_to_committed()
 
     def _back_off(self, reason: str) -> None:
-        """The first time at once, then longer and longer: the world needs time."""
+        """At once, then after longer and longer, and with less at a time: the world is slow."""
         self._observer.aborted(reason)
+        self._most_records = max(self._most_records // 2, 1)
         if self._failures_in_a_row:
             time.sleep(min(BACKOFF_SECONDS * 2**self._failures_in_a_row, MAX_BACKOFF_SECONDS))
         self._failures_in_a_row += 1

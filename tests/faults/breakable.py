@@ -10,6 +10,7 @@ product knows of this.
 from __future__ import annotations
 
 import argparse
+import runpy
 import sys
 from collections.abc import Sequence
 from itertools import groupby
@@ -59,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--device", type=Path)
     parser.add_argument("--sabotage")
+    parser.add_argument("--script", help="to run instead of newsieve")
     options, rest = parser.parse_known_args()
     if options.device is not None:
         break_the_device(options.device)
@@ -66,9 +68,12 @@ def main() -> None:
         from tests.faults.sabotage import DEFECTS
 
         DEFECTS[options.sabotage].apply()
+    sys.argv[1:] = rest
+    if options.script is not None:
+        runpy.run_path(options.script, run_name="__main__")
+        return
     import worker.cli
 
-    sys.argv[1:] = rest
     worker.cli.main()
 
 

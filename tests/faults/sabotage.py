@@ -1,6 +1,6 @@
 """Deliberate defects, one per promise, to see its test fail.
 
-    python -m tests.faults.sabotage             # each in turn: its test must fail
+    python -m tests.faults.sabotage [NAME …]    # each in turn: its test must fail
     pytest --sabotage position tests/faults/…   # one of them, in the tests and in worker processes
 
 A defect is a few lines over the worker's own modules; nothing in the product knows of it.
@@ -14,10 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 FAULTS = "tests/faults/test_process_faults.py::"
 REBALANCES = "tests/kafka/test_rebalances.py::"
+STORM = "tests/faults/test_storm.py::test_workers_outlive_their_broker"
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,133 @@ def one_id_for_all() -> None:
     Cluster.producer = constant  # type: ignore[method-assign]
 
 
+def commit_before_producing() -> None:
+    """The offset goes ahead of the outcome it stands for."""
+    from worker.pipeline import Worker
+
+    publish = Worker._publish
+
+    def early(self: Worker, item: Any, row: Any) -> None:
+        self._intake.offsets.produce(item.partition, item.offset)
+        self._commit()
+        publish(self, item, row)
+
+    Worker._publish = early  # type: ignore[method-assign]
+
+
+def try_again_blindly() -> None:
+    """A commit of unknown outcome, once more with the same producer."""
+    from worker.kafka.transaction import Publisher
+
+    commit = Publisher.commit_records
+
+    def stubborn(self: Publisher) -> None:
+        for _ in range(3):
+            if self._call(self._open().commit_transaction) is None:
+                self._is_open = False
+                return
+        commit(self)
+
+    Publisher.commit_records = stubborn  # type: ignore[method-assign]
+
+
+def commit_unfenced() -> None:
+    """Kafka takes the offsets of somebody who says they are nobody's."""
+    from confluent_kafka import Consumer
+
+    from worker.kafka.intake import Intake
+
+    def anonymous(self: Intake) -> Any:
+        names = ("bootstrap.servers", "group.id")
+        stranger = Consumer({name: self._config[name] for name in names})
+        return stranger.consumer_group_metadata()
+
+    Intake.group_metadata = anonymous  # type: ignore[method-assign]
+    commit_after_a_loss()
+
+
+def read_what_is_aborted() -> None:
+    """Not the worker: a reader that takes what may be taken back, which the test has to notice."""
+    from tests.faults import watcher
+
+    consumer = watcher.Consumer
+
+    def dirty(config: dict[str, Any], **more: Any) -> Any:
+        is_second = getattr(dirty, "is_second", False)
+        dirty.is_second = True  # type: ignore[attr-defined]
+        level = "read_committed" if is_second else "read_uncommitted"
+        return consumer(config | {"isolation.level": level}, **more)
+
+    watcher.Consumer = dirty  # type: ignore[assignment, misc]
+
+
+def keep_the_producer() -> None:
+    """After an unknown outcome it is not replaced: no transaction of it ends any more."""
+    from worker.errors import OutcomeUnknown
+    from worker.kafka.transaction import Publisher
+
+    def keeping(_: Publisher, reason: str) -> None:
+        raise OutcomeUnknown(reason)
+
+    Publisher._replace = keeping  # type: ignore[method-assign, assignment]
+
+
+def hoard() -> None:
+    """What was taken is kept."""
+    from worker.kafka.intake import Intake
+
+    take, kept = Intake.take, []
+
+    def hoarding(self: Intake, count: int, seconds: float) -> Any:
+        kept.append(take(self, count, seconds))
+        return kept[-1]
+
+    Intake.take = hoarding  # type: ignore[method-assign]
+
+
+def ignore_the_second_signal() -> None:
+    """Whoever is in a hurry has to find kill -9."""
+    import worker.cli.work
+
+    worker.cli.work.os = SimpleNamespace(_exit=lambda _: None)  # type: ignore[assignment]
+
+
+def reload_under_way() -> None:
+    """Records name the student that is in the folder now, whoever scored them."""
+    from worker import assemble
+    from worker.engine.manifest import read_manifest, student_hash
+
+    scoring_path = assemble.scoring_path
+
+    def reloading(settings: Any, identities: Any, scorer: Any) -> Any:
+        path = scoring_path(settings, identities, scorer)
+        start = path.start
+
+        def fresh(records: Any) -> Any:
+            now = []
+            for item in identities:
+                folder = assemble.student_folder(settings, item.filter)
+                found = student_hash(folder, read_manifest(folder).base)
+                now.append(assemble.StudentIdentity(item.filter, found))
+            path._encoders = scoring_path(settings, now, scorer)._encoders
+            return start(records)
+
+        path.start = fresh  # type: ignore[method-assign]
+        return path
+
+    assemble.scoring_path = reloading
+
+
+def crash() -> None:
+    """Nobody's error: what the person on call sees is a traceback."""
+    from worker.pipeline import Worker
+
+    def crashing(_: Worker) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    Worker._step = crashing  # type: ignore[method-assign]
+
+
 DEFECTS = {
     "position": Defect(
         commit_what_was_taken, REBALANCES + "test_what_is_still_being_scored_is_not_committed"
@@ -185,7 +314,25 @@ DEFECTS = {
     "no-drain": Defect(
         drop_what_is_in_flight, REBALANCES + "test_what_is_in_flight_at_the_end_is_finished"
     ),
+    "crash": Defect(crash, ""),  # of use to tests/e2e/test_security.py
     "lots": Defect(draw_lots, "tests/rules/test_sampling.py::test_u_is_the_documented_hash"),
+    "commit-first": Defect(
+        commit_before_producing,
+        REBALANCES + "test_a_worker_that_ends_commits_nothing_of_an_aborted_transaction",
+    ),
+    "blind-retry": Defect(
+        try_again_blindly,
+        "tests/faults/test_broker_errors.py::test_a_commit_of_unknown_outcome_is_never_tried_again",
+    ),
+    "unfenced": Defect(
+        commit_unfenced,
+        FAULTS + "test_a_worker_that_was_away_longer_than_its_session_commits_nothing_late",
+    ),
+    "dirty-reader": Defect(read_what_is_aborted, STORM),
+    "same-producer": Defect(keep_the_producer, STORM),
+    "hoard": Defect(hoard, "tests/faults/test_memory.py"),
+    "deaf": Defect(ignore_the_second_signal, FAULTS + "test_a_second_signal_exits_at_once"),
+    "hot-swap": Defect(reload_under_way, FAULTS + "test_a_new_student_is_never_mixed_with_the_old"),
     "one-id": Defect(
         one_id_for_all, FAULTS + "test_three_workers_one_killed_in_mid_stream_and_restarted"
     ),
@@ -193,9 +340,10 @@ DEFECTS = {
 
 
 def main() -> None:
-    """See every test fail."""
+    """See every test fail, or those of the defects that are named."""
     survivors = []
-    for name, defect in DEFECTS.items():
+    for name in sys.argv[1:] or [name for name, item in DEFECTS.items() if item.test]:
+        defect = DEFECTS[name]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--sabotage", name, defect.test]
         done = subprocess.run(command, capture_output=True, check=False, env=os.environ)
         verdict = {0: "NOT NOTICED", 1: "caught"}.get(done.returncode, "NOT RUN")

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from confluent_kafka.admin import AdminClient
-
 from tests.faults.breakable import FAILS, POISON, SHORT
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
@@ -158,10 +156,8 @@ def too_large(scene: Scene) -> float:
 def delete_a_topic(scene: Scene) -> float:
     """An output topic: all workers end and ask for a person, who makes it anew and starts them."""
     suffix = "oracle.requests"
-    topic = f"{scene.fleet.stream.prefix}.{suffix}"
     workers = [scene.fleet.doom(slot) for slot in scene.fleet.slots]
-    admin = AdminClient({"bootstrap.servers": scene.fleet.stream.servers})
-    admin.delete_topics([topic])[topic].result(STOP_SECONDS)
+    scene.fleet.stream.delete_topic(suffix)
     scene.deleted.add(suffix)
     _give_work(scene)
     for worker in workers:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import java_broker
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
 from tests.faults.report import Report
@@ -19,7 +20,6 @@ from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 from tests.support.tiny_student import make_student
 from tests.support.topics import unique_prefix
-from worker.kafka.broker import JavaBroker
 from worker.rules.catalogue import load
 
 PATIENCE_SECONDS = 120
@@ -115,7 +115,7 @@ def storm(
     settings = dict(PROTOCOLS[protocol])
     options = {name: settings.pop(name) for name in list(settings) if "." in name}
     settings["kafka__options"] = json.dumps(options | {"message.max.bytes": MAX_MESSAGE_BYTES})
-    with JavaBroker(BROKER_SETTINGS) as broker:
+    with java_broker(BROKER_SETTINGS) as broker:
         stream = Stream(broker.bootstrap_servers, unique_prefix(), folder, {"uplifting": student})
         try:
             watcher = Watcher(stream.servers, stream.prefix)

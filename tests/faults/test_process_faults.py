@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 from tests.support.articles import raw_records
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
+from tests.support.tiny_student import make_student
 from tests.support.workers import WorkerProcess
+from worker.rules.catalogue import Filter
 
 RECORDS = 6_000
 
@@ -114,7 +119,8 @@ def test_a_worker_that_was_away_longer_than_its_session_commits_nothing_late(
 ) -> None:
     """SIGSTOP beyond the session: another takes over, and the sleeper's work is void."""
     stream.produce(raw_records(RECORDS, keys=300))
-    sleeper = stream.start_worker("a")
+    often = {"worker__commit_seconds": 5, "worker__commit_records": 500}  # always something open
+    sleeper = stream.start_worker("a", **often)
     sleeper.wait_until("transaction.committed")
     sleeper.process.send_signal(signal.SIGSTOP)
     other = stream.start_worker("b")
@@ -127,4 +133,40 @@ def test_a_worker_that_was_away_longer_than_its_session_commits_nothing_late(
     codes = stop([worker for worker in (sleeper, other) if worker.process.poll() is None])
     assert set(codes) == {0}
     assert sleeper.process.poll() in (0, 3)
+    assert_exactly_once(stream)
+
+
+def test_a_new_student_is_never_mixed_with_the_old(
+    stream: Stream, tmp_path: Path, uplifting: Filter
+) -> None:
+    """A folder that changes under a running worker changes nothing; a restart takes the new one,
+    and no record lies about who scored it."""
+    running = stream.students["uplifting"]
+    stream.students["uplifting"] = folder = tmp_path / "student"
+    shutil.copytree(running, folder)
+    base = Path(json.loads((folder / "student.json").read_text())["base"]["name"])
+    stream.produce(raw_records(200))
+    worker = stream.start_worker("a")
+    wait_for_outcomes(stream, 200)
+    shutil.rmtree(folder)
+    shutil.copytree(make_student(tmp_path / "new", uplifting, seed=7, base=base), folder)
+    stream.produce(raw_records(200, seed=1))
+    wait_for_outcomes(stream, 400)
+    assert worker.terminate() == 0
+    old_ends = stream.committed()
+
+    successor = stream.start_worker("a")
+    stream.produce(raw_records(200, seed=2))
+    wait_for_outcomes(stream, 600)
+    assert successor.terminate() == 0
+
+    reader = stream.reader()
+    scored = reader.read_to_end().scored
+    reader.close()
+    old, new = (w.events("student.loaded")[0]["student"] for w in (worker, successor))
+    assert old != new
+    for record in scored:
+        place = record["input"]
+        is_old = place["offset"] < old_ends.get(place["partition"], 0)
+        assert record["student"] == (old if is_old else new)
     assert_exactly_once(stream)

@@ -23,7 +23,8 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from worker.kafka.broker import JavaBroker, free_port
+from tests.conftest import java_broker
+from worker.kafka.broker import free_port
 
 LISTENER = "SASL_SSL"
 MECHANISM = "SCRAM-SHA-256"
@@ -112,7 +113,6 @@ class SecureBroker:
 
 @contextmanager
 def secure_broker(folder: Path) -> Iterator[SecureBroker]:
-    """Raises BrokerMissing without Java."""
     store, certificate, port = folder / "broker.p12", folder / "broker.pem", free_port()
     common = ["-alias", "broker", "-keystore", str(store), "-storepass", STORE_PASSWORD]
     names = "SAN=ip:127.0.0.1,dns:localhost"
@@ -131,7 +131,7 @@ def secure_broker(folder: Path) -> Iterator[SecureBroker]:
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
     }
-    with JavaBroker(settings, listeners={LISTENER: port}) as broker:
+    with java_broker(settings, {LISTENER: port}) as broker:
         yield SecureBroker(broker.bootstrap_servers, f"127.0.0.1:{port}", certificate)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from schemas.topics import topics
 from tests.support.reader import CommittedReader
@@ -36,6 +38,13 @@ class Stream:
         """Those that are missing."""
         published = {name: load(name).definition.published_tiers for name in self.students}
         TopicAdmin(Cluster(self.servers, {})).create(topics(self.prefix, published))
+
+    def delete_topic(self, suffix: str) -> None:
+        """And wait until the broker does not know it any more."""
+        admin, topic = AdminClient({"bootstrap.servers": self.servers}), f"{self.prefix}.{suffix}"
+        admin.delete_topics([topic])[topic].result(20)
+        while topic in admin.list_topics(timeout=20).topics:
+            time.sleep(0.05)
 
     @property
     def raw_topic(self) -> str:

@@ -123,8 +123,8 @@ def _require_topics(settings: Settings, filters: Sequence[Filter]) -> None:
     missing = [topic.name for topic in wanted if topic.name not in known]
     if missing:
         raise TopicsWrong(
-            f"{len(missing)} topics are missing ({', '.join(missing[:3])} …): "
-            "run `newsieve topics create`"
+            f"{len(missing)} topics are missing, or not ours to see ({', '.join(missing[:3])} …): "
+            "run `newsieve topics create`; `newsieve doctor` says what rights are missing"
         )
 
 

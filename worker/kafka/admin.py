@@ -57,9 +57,13 @@ class TopicAdmin:
         return sorted(created)
 
     def _wait_for(self, names: Sequence[str]) -> None:
-        """Until brokers know them: the controller answers before that."""
+        """Until brokers know them: the controller answers before that. Raises TopicsWrong."""
         deadline = time.monotonic() + ADMIN_SECONDS
-        while not set(names) <= self.partitions().keys() and time.monotonic() < deadline:
+        while unseen := sorted(set(names) - self.partitions().keys()):
+            if time.monotonic() > deadline:
+                raise TopicsWrong(
+                    f"created {', '.join(unseen)}, but no broker shows it: may we DESCRIBE it?"
+                )
             time.sleep(0.1)
 
     def differences(self, topics: Sequence[Topic]) -> list[Difference]:

@@ -190,6 +190,14 @@ class JavaBroker:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
 
+    def configure(self, *arguments: str) -> None:
+        """What kafka-configs does. Raises BrokerMissing."""
+        servers = ["--bootstrap-server", self.bootstrap_servers]
+        command = self._java("kafka.admin.ConfigCommand", *servers, *arguments)
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise BrokerMissing(f"Kafka could not be configured: {done.stderr.decode()[-500:]}")
+
     def _java(self, main: str, *arguments: str) -> list[str]:
         return [
             "java",

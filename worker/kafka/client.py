@@ -233,8 +233,13 @@ def patiently(client: Any, call: Callable[[], Answer]) -> Answer:
 
 def _make(client: type[Any], config: Config) -> Any:
     complaints: deque[KafkaError] = deque(maxlen=1)
+
+    def complain(error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - it says no more than that
+            complaints.append(error)
+
     try:
-        made = client(config | {"error_cb": complaints.append}, logger=_log)
+        made = client(config | {"error_cb": complain}, logger=_log)
         made.complaints = complaints
         return made
     except KafkaException as failure:

@@ -22,6 +22,7 @@ from schemas.topics import CONTROL, DEAD_LETTER, RAW, topic_name
 from worker.codec.dead_letter import explanation, replay
 from worker.codec.encode import OutRecord, event_id
 from worker.errors import OutcomeUnknown, TopicsWrong, Transient
+from worker.kafka.admin import TopicAdmin
 from worker.kafka.client import Cluster, make_producer
 from worker.kafka.ranges import OffsetRanges
 from worker.kafka.reader import Found, read
@@ -101,9 +102,10 @@ class DeadLetters:
     ) -> Counter[str]:
         """Put selected letters back that never were; return how many for which filter, "" for all.
 
-        Raises Fenced when another replay takes over, Transient or OutcomeUnknown when the broker
-        stays unwell, TopicsWrong for a broken decision.
+        Raises BrokerUnavailable, Fenced when another replay takes over, Transient or OutcomeUnknown
+        when the broker stays unwell, TopicsWrong for a broken decision.
         """
+        TopicAdmin(self._cluster).partitions()  # a person waits less patiently than a worker
         publisher = Publisher(self._make_producer, lambda: None)
         publisher.connect()
         done: Counter[str] = Counter()

@@ -52,9 +52,10 @@ class Reader:
         for message in self._consumer.consume(POLL_RECORDS, seconds):
             error, partition = message.error(), (message.topic(), message.partition())
             if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    self.unread.discard(partition)
+                elif error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:  # we need no group
                     raise BrokerUnavailable(error.str())
-                self.unread.discard(partition)
                 continue
             if message.offset() >= self.ends[partition]:
                 self.unread.discard(partition)

@@ -41,6 +41,10 @@ CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
 RECREATIONS_PER_MINUTE: Final = 5
 QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
+# For a slow broker to take what is produced, before the end of the transaction is sent: together
+# with the calls around it less than transaction.timeout.ms.
+FLUSH_SECONDS: Final = 18
+FLUSH_STEP_SECONDS: Final = 1.0
 QUEUE_POLL_SECONDS: Final = 0.05
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
@@ -166,13 +170,24 @@ class Publisher:
 
     def commit_records(self) -> None:
         """Commit the open transaction without offsets of a group. Raises as `commit`."""
-        failed = self._call(self._open().commit_transaction)
+        producer = self._open()
+        self._flush(producer)
+        failed = self._call(producer.commit_transaction)
         if failed is None:
             self._is_open, self._refusal = False, None
         elif failed.txn_requires_abort():
             self._abort_because(str(failed))
         else:
             self._replace(f"commit: {failed}")
+
+    def _flush(self, producer: Producer) -> None:
+        """Wait for a slow broker: a commit does so as well, but its end is then unknown."""
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while len(producer):
+            self._heartbeat()
+            self._call(lambda _: producer.flush(FLUSH_STEP_SECONDS))
+            if time.monotonic() > deadline:
+                self._abort_because(f"{len(producer)} records are not taken in {FLUSH_SECONDS} s")
 
     def abort(self) -> None:
         """Abort the open transaction, if any. Raises OutcomeUnknown or Fenced."""

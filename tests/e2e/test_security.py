@@ -1,0 +1,238 @@
+"""On a broker with TLS, SASL and an authorizer: least rights suffice, secrets stay secret."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from tests.support.articles import raw_records
+from tests.support.cli import Result, newsieve
+from tests.support.secure_broker import Right, SecureBroker, secure_broker
+from tests.support.stream import Stream
+from tests.support.topics import unique_prefix
+from tests.support.workers import ROOT, WorkerProcess
+
+RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
+SAMPLE_ALL = {"sampling__low": 1, "sampling__surfaced": 1}
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    with secure_broker(tmp_path_factory.mktemp("secure")) as broker:
+        yield broker
+
+
+@dataclass
+class User:
+    """Somebody with rights of their own on the topics of one stream."""
+
+    name: str
+    password: str
+    broker: SecureBroker
+    stream: Stream
+
+    def environment(self, **options: object) -> dict[str, str]:
+        return self.stream.environment(**SAMPLE_ALL) | {
+            "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": self.broker.servers,
+            "NEWSIEVE_KAFKA__OPTIONS": self.broker.options(self.name, self.password, **options),
+        }
+
+    def run(self, arguments: Sequence[str]) -> Result:
+        return newsieve(*arguments, env=self.environment())
+
+    def start_worker(self, *arguments: str, **options: object) -> WorkerProcess:
+        log = self.stream.folder / f"{self.name}-{len(self.stream.workers)}.log"
+        environment = self.environment(**options) | {"NEWSIEVE_WORKER__SLOT": "a"}
+        worker = WorkerProcess(log, environment, *arguments)
+        self.stream.workers.append(worker)
+        return worker
+
+
+@pytest.fixture
+def stream(
+    secured: SecureBroker, prefix: str, tmp_path: Path, tiny_student: Path
+) -> Iterator[Stream]:
+    """Its records are the administrators'."""
+    found = Stream(secured.administrators, prefix, tmp_path, {"uplifting": tiny_student})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def user(secured: SecureBroker, stream: Stream) -> User:
+    name = unique_prefix()
+    return User(name, secured.user(name), secured, stream)
+
+
+def rights_of(command: str, prefix: str) -> list[Right]:
+    """A row of the table in SECURITY.md, for a group and topics of this prefix."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    cells = {name.strip(" `"): rest for name, *rest in rows}[command]
+    found = []
+    for resource, cell in zip(("topic", "group", "transactional_id"), cells, strict=True):
+        found += _rights(resource, cell, prefix)
+    return found
+
+
+def _rights(resource: str, cell: str, prefix: str) -> Iterator[Right]:
+    for part in filter(None, (item.strip() for item in cell.split(";"))):
+        if part.startswith("as "):
+            yield from (r for r in rights_of(part[4:-1], prefix) if r.resource == resource)
+            continue
+        operation, _, names = part.partition(" ")
+        for name in names.replace("`", "").split(", "):
+            full = name.removesuffix("*").replace("<group>", prefix).replace("<prefix>", prefix)
+            full = f"{prefix}.{full}" if resource == "topic" else full
+            yield Right(operation, resource, full, is_prefix=name.endswith("*"))
+
+
+COMMANDS = (
+    "newsieve topics create",
+    "newsieve topics check",
+    "newsieve produce",
+    "newsieve tail articles.scored",
+    "newsieve dlq list",
+    "newsieve dlq replay",
+)
+
+
+def give_work(stream: Stream, command: str) -> None:
+    """What the command would have nothing to do without."""
+    if command == "newsieve topics create":
+        stream.delete_topic("canaries")
+    if command == "newsieve dlq replay":
+        producer = Producer({"bootstrap.servers": stream.servers})
+        producer.produce(f"{stream.prefix}.dead-letter", b"{", headers=[("dlq.stage", b"decode")])
+        assert producer.flush(20) == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_needs_what_the_table_says_and_no_less(
+    user: User, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each right that is taken away is missed, in a sentence."""
+    monkeypatch.setattr("worker.kafka.admin.ADMIN_SECONDS", 2)
+    prefix = user.stream.prefix
+    arguments = command.replace("articles.", f"{prefix}.").split()[1:]
+    if command == "newsieve produce":
+        (tmp_path / "raw.jsonl").write_text('{"title": "A quiet day"}\n')
+        arguments.append("raw.jsonl")
+    elif "tail" in command:
+        arguments += ["--from-beginning", "--until-end"]
+    rights = rights_of(command, prefix)
+    user.broker.allow(user.name, rights)
+
+    done = user.run(arguments)
+    assert done.code == 0, done.err
+
+    for right in rights:
+        user.broker.forbid(user.name, right)
+        give_work(user.stream, command)
+        refused = user.run(arguments)
+        assert refused.code == 1, f"{right}: {refused.text} {refused.err}"
+        assert "Traceback" not in refused.err
+        user.broker.allow(user.name, [right])
+        user.stream.create_topics()
+
+
+def test_a_worker_needs_what_the_table_says_and_no_less(user: User) -> None:
+    """It scores, tiers, asks the oracle and writes dead letters; without a right it ends with 1."""
+    stream = user.stream
+    stream.produce(RAW)
+    rights = rights_of("newsieve worker", stream.prefix)
+    user.broker.allow(user.name, rights)
+
+    worker = user.start_worker()
+    reader = stream.reader()
+    outputs = reader.read_until(lambda o: len(o.scored) + len(o.letters) >= len(RAW), 60)
+    reader.close()
+    assert worker.terminate() == 0, worker.text()[-2_000:]
+    assert outputs.requests and outputs.tiered and outputs.letters
+
+    for resource in ("group", "transactional_id"):
+        (right,) = (item for item in rights if item.resource == resource)
+        user.broker.forbid(user.name, right)
+        refused = user.start_worker()
+        assert refused.wait(60) == 1, refused.text()[-2_000:]
+        assert "refuses" in refused.text() and "Traceback" not in refused.text()
+        user.broker.allow(user.name, [right])
+
+
+def test_a_backfill_and_the_doctor_need_what_the_table_says(user: User) -> None:
+    """The doctor finds nothing wrong with a worker's rights, and says what is missing."""
+    stream = user.stream
+    stream.produce(RAW)
+    user.broker.allow(user.name, rights_of("newsieve worker --from-timestamp", stream.prefix))
+    backfill = user.start_worker("--from-timestamp", "2026-01-01", "--until", "2999-01-01")
+    assert backfill.wait(60) == 0, backfill.text()[-2_000:]
+
+    user.broker.allow(user.name, rights_of("newsieve doctor", stream.prefix))
+    assert user.run(["doctor"]).code == 0
+
+    group = Right("READ", "group", stream.prefix)
+    user.broker.forbid(user.name, group)
+    ill = user.run(["doctor"])
+    assert ill.code == 1
+    assert f"may not READ group {stream.prefix}" in ill.text
+
+
+@pytest.mark.parametrize("arguments", [["topics", "check"], ["dlq", "list"], ["worker"]])
+def test_a_wrong_password_is_said_at_once(user: User, arguments: list[str]) -> None:
+    """By its mechanism, not by its letters; and restarting would not help."""
+    user.password = "not-my-secret"
+
+    done = user.run(arguments)
+
+    assert done.code == 1
+    assert "SASL authentication error" in done.err
+    assert "not-my-secret" not in done.err + done.text
+
+
+def test_no_secret_is_in_logs_metrics_dead_letters_or_tracebacks(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever librdkafka is told to say, and whatever breaks."""
+    stream = user.stream
+    user.broker.allow(user.name, rights_of("newsieve doctor", stream.prefix))
+    stream.produce(RAW)
+    worker = user.start_worker(debug="all")
+    worker.wait_until("transaction.committed")
+    port = worker.events("worker.assembled")[0]["observe_port"]
+    metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+    assert worker.terminate() == 0
+    monkeypatch.setattr(WorkerProcess, "sabotage", "crash")
+    crashed = user.start_worker(debug="all")
+    assert crashed.wait(60) != 0 and "Traceback" in crashed.text()
+    odd = json.loads(user.environment()["NEWSIEVE_KAFKA__OPTIONS"]) | {"sasl.password": [1]}
+    misspelt = newsieve(
+        "doctor", env=user.environment() | {"NEWSIEVE_KAFKA__OPTIONS": json.dumps(odd)}
+    )
+    assert misspelt.code == 2
+    report = user.run(["doctor"])
+
+    said = [worker.text(), metrics, crashed.text(), misspelt.err, report.text, report.err]
+    said += [str(item) for item in _dead_letters(stream)]
+    assert all(user.password not in text for text in said)
+
+
+def _dead_letters(stream: Stream) -> list[tuple[object, ...]]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stream.servers,
+            "group.id": "letters",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe([f"{stream.prefix}.dead-letter"])
+    found: list[tuple[object, ...]] = []
+    while not found:
+        found += [(m.key(), m.value(), m.headers(), m.error()) for m in consumer.consume(100, 1)]
+    consumer.close()
+    return found
