@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from training.evaluate import CROSS_VALIDATION
+from training.document import Block, Heading, Paragraph, Points, as_markdown
 from training.recipe import Recipe
+from training.tables import dimension_table, quality_table
+from training.wording import JUDGED_ON, SCORERS, number, percent, span
 from worker.engine.manifest import Manifest
-
-JUDGED: Final = {
-    CROSS_VALIDATION: "cross-validation: each article by a student that never saw it",
-    "test": "a test split that chose nothing",
-}
 
 
 def model_card(
     manifest: Manifest,
     recipe: Recipe,
-    metrics: dict[str, Any],
-    judged: str,
+    metadata: Mapping[str, Any],
     failures: Sequence[str],
     failed_gate_reason: str | None,
 ) -> str:
     """The card's Markdown, with Hugging Face's metadata."""
-    student = metrics["student"]
-    parts = [
-        _metadata(manifest, student),
-        f"# newsieve student: {manifest.filter} v{manifest.filter_version}",
-        recipe.purpose,
-        "A LoRA adapter and a linear head over a pinned base model. It reads an article's title "
-        f"and text ({manifest.max_tokens} tokens at most) and predicts the scores, 0 to 10, that a "
-        "large language model, the oracle, would give it on these dimensions: "
-        f"{', '.join(manifest.dimensions)}.",
-        "## Intended use\n\nRanking and routing news in a newsieve worker. Scores are predictions "
-        "of a model's judgement, not facts about an article or its author. Not for decisions about "
-        "people, and not for languages or kinds of text that the labels do not contain.",
-        _data(manifest),
-        _quality(metrics, judged, student),
-        _limits(student, failures, failed_gate_reason),
-        _training(manifest, recipe),
+    blocks = [
+        Heading(f"newsieve student: {manifest.filter} v{manifest.filter_version}", 1),
+        Paragraph(recipe.purpose),
+        Paragraph(
+            "A LoRA adapter and a linear head over a pinned base model. It reads an article's "
+            f"title and text ({manifest.max_tokens} tokens at most) and predicts the scores, 0 to "
+            "10, that a large language model, the oracle, would give it on these dimensions: "
+            f"{', '.join(manifest.dimensions)}."
+        ),
+        Heading("Intended use"),
+        Paragraph(
+            "Ranking and routing news in a newsieve worker. Scores are predictions of a model's "
+            "judgement, not facts about an article or its author. Not for decisions about people, "
+            "and not for languages or kinds of text that the labels do not contain."
+        ),
+        *_data(manifest),
+        *_quality(manifest),
+        *_limits(manifest, failures, failed_gate_reason),
+        *_training(manifest, recipe, metadata),
     ]
-    return "\n\n".join(parts) + "\n"
+    return f"{_metadata(manifest)}\n\n{as_markdown(blocks)}"
 
 
-def _metadata(manifest: Manifest, student: dict[str, Any]) -> str:
+def _metadata(manifest: Manifest) -> str:
+    published = manifest.metrics["published"]
     return "\n".join(
         [
             "---",
@@ -60,78 +60,87 @@ def _metadata(manifest: Manifest, student: dict[str, Any]) -> str:
             "  - task: {type: text-classification, name: score regression}",
             f"    dataset: {{type: oracle-labels, name: {manifest.filter} labels}}",
             "    metrics:",
-            f"    - {{type: mae, value: {student['mae']}}}",
-            f"    - {{type: spearmanr, value: {student['spearman']}}}",
+            f"    - {{type: mae, value: {published['mae']}}}",
+            f"    - {{type: spearmanr, value: {published['spearman']}}}",
             "---",
         ]
     )
 
 
-def _data(manifest: Manifest) -> str:
-    rows = ", ".join(f"{name} {count}" for name, count in manifest.data["rows"].items())
-    oracles = ", ".join(f"{name} ({count})" for name, count in manifest.data["oracles"].items())
-    return (
-        f"## Data\n\nOracle labels of news articles, several labels of one article averaged. "
-        f"Articles: {rows}. Oracles, with the articles each labelled: {oracles}. The texts are "
-        "third parties' and are not part of this folder."
+def _data(manifest: Manifest) -> Iterator[Block]:
+    data = manifest.data
+    rows, oracles, languages = (
+        ", ".join(f"{name or 'unnamed'} {count:,}" for name, count in data[key].items())
+        for key in ("rows", "oracles", "languages")
+    )
+    yield Heading("Data")
+    yield Paragraph(
+        "Oracle labels of news articles; an article's labels are averaged, one oracle's first. "
+        f"Articles: {rows}. Oracles, with the articles each labelled: {oracles}. Languages: "
+        f"{languages}. The texts are third parties' and are not part of this folder."
     )
 
 
-def _quality(metrics: dict[str, Any], judged: str, student: dict[str, Any]) -> str:
-    names = {"student": "this student", "tf_idf": "TF-IDF and ridge", "mean": "the labels' mean"}
-    table = [
-        "| | MAE | Spearman | tier agreement (κ) | published or not (κ) |",
-        "|---|---|---|---|---|",
-    ]
-    for key, name in names.items():
-        m = metrics[key]
-        table.append(
-            f"| {name} | {m['mae']:.3f} | {m['spearman']:.3f} | {m['tier_agreement']:.3f} "
-            f"({m['tier_kappa']:.3f}) | {m['surfaced_agreement']:.3f} ({m['surfaced_kappa']:.3f}) |"
+def _quality(manifest: Manifest) -> Iterator[Block]:
+    metrics = manifest.metrics
+    published, judged_on = metrics["published"], JUDGED_ON[metrics["judged_on"]]
+    yield Heading("Quality")
+    yield Paragraph(
+        f"On {published['articles']} articles ({judged_on}). Errors in score points, intervals "
+        "95 %. With the texts shuffled against the labels the error would be "
+        f"{number(published['shuffled_mae'])}."
+    )
+    yield quality_table({SCORERS[name]: metrics[name] for name in SCORERS})
+    yield dimension_table(published)
+    yield Paragraph(
+        f"Published tiers against the others: agreement {number(published['surfaced_agreement'])} "
+        f"({span(published['surfaced_agreement_interval'])}), κ "
+        f"{number(published['surfaced_kappa'])}; always the commoner "
+        f"{number(published['surfaced_majority'])}."
+    )
+    confidence = metrics["confidence"]
+    if confidence is not None:
+        sure = "; ".join(
+            f"of the {percent(item['share'])} with at least {item['at_least']}, "
+            f"{percent(item['agreement'])} agree"
+            for item in confidence["sure"]
         )
-    dimensions = ["| dimension | MAE | RMSE | bias | Spearman |", "|---|---|---|---|---|"]
-    dimensions += [
-        f"| {name} | {m['mae']:.2f} | {m['rmse']:.2f} | {m['bias']:+.2f} | {m['spearman']:.2f} |"
-        for name, m in student["dimensions"].items()
-    ]
-    low, high = student["mae_interval"]
-    return "\n".join(
-        [
-            f"## Quality\n\nOn {student['articles']} articles, by {JUDGED[judged]}. Mean absolute "
-            f"error in score points; 95 % interval of this student's: {low:.3f} to "
-            f"{high:.3f}. With the texts shuffled against the labels it would be "
-            f"{student['shuffled_mae']:.3f}.\n",
-            *table,
-            "",
-            *dimensions,
-        ]
-    )
+        yield Paragraph(
+            "tier_confidence: expected calibration error "
+            f"{number(confidence['expected_calibration_error'])}; {sure or 'none is high'}."
+        )
 
 
 def _limits(
-    student: dict[str, Any], failures: Sequence[str], failed_gate_reason: str | None
-) -> str:
-    text = (
-        "## Limits\n\n"
-        f"An error of {student['mae']:.2f} points on average means that tiers near a threshold are "
-        "uncertain. Labels of several oracles were mixed where the recipe says so, and oracles "
-        "disagree with each other and with themselves. Other machines give scores that differ by "
-        "less than the tolerance against which newsieve holds the canaries at start."
-    )
+    manifest: Manifest, failures: Sequence[str], failed_gate_reason: str | None
+) -> Iterator[Block]:
+    mae = manifest.metrics["published"]["mae"]
+    points = [
+        f"An error of {mae:.2f} points on average means that tiers near a threshold are uncertain; "
+        "tier_confidence says how much, where the student carries residuals.",
+        "Labels of several oracles were mixed where the recipe says so, and oracles disagree with "
+        "each other and with themselves.",
+        "Other machines give scores that differ by less than the tolerance against which newsieve "
+        "holds the canaries at start.",
+    ]
     if failures:
-        text += (
-            f"\n\nShipped although it failed its gate ({'; '.join(failures)}): {failed_gate_reason}"
+        points.append(
+            f"Shipped although it failed its gate ({'; '.join(failures)}): {failed_gate_reason}"
         )
-    return text
+    yield Heading("Limits")
+    yield Points(points)
 
 
-def _training(manifest: Manifest, recipe: Recipe) -> str:
+def _training(manifest: Manifest, recipe: Recipe, metadata: Mapping[str, Any]) -> Iterator[Block]:
     fit, lora = recipe.fit, recipe.lora
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
-    return (
-        f"## Training\n\nBase {manifest.base.name}, revision {manifest.base.revision}; LoRA rank "
-        f"{lora.rank}, α {lora.alpha:g}, dropout {lora.dropout:g}; {fit.epochs} epochs, batch "
-        f"{fit.batch_size}, AdamW at {fit.learning_rate:g} (head {fit.head_learning_rate:g}), loss "
-        f"{fit.loss}, seed {fit.seed}; {manifest.trainable_parameters:,} trainable parameters. "
-        f"Made with {versions}. All settings stand in student.json."
+    yield Heading("Training")
+    yield Paragraph(
+        f"Base {manifest.base.name}, revision {manifest.base.revision}; LoRA rank {lora.rank}, "
+        f"α {lora.alpha:g}, dropout {lora.dropout:g}; {fit.epochs} epochs, batch {fit.batch_size}, "
+        f"AdamW at {fit.learning_rate:g} (head {fit.head_learning_rate:g}), loss {fit.loss}, "
+        f"{fit.precision}, seed {fit.seed}; {metadata['trainable_parameters']:,} trainable "
+        f"parameters of {metadata['all_parameters']:,}. Made on {metadata['device']} with "
+        f"{versions}. All settings stand in student.json, how the training went in "
+        "training_history.json."
     )

@@ -1,110 +1,211 @@
-"""evaluate: how good the student is on articles it was not trained on, beside two baselines."""
+"""evaluate: how good the student is on articles it was not trained on, beside three baselines.
+
+With cross-validation every article is judged by the student that never saw it, and so are the
+baselines.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from training import baselines
+from training.files import Row, read_jsonl, write_json, write_jsonl
 from training.fit import FINAL, checkpoint, fold_name
+from training.labelled import decided, label_scores
 from training.metrics import quality
-from training.predict import load_forward, predict
-from training.prepare import content_rules, label_scores
-from training.run import Row, Run, hash_of, write_json, write_jsonl
+from training.predict import load_embedder, load_forward, predict, tokens_of
+from training.recipe import CROSS_VALIDATION
+from training.run import Run
+from training.slices import slices_of, worst_of
+from training.split import TEST, TRAIN, VALIDATION
+from training.stage import Workplace, perform, require
+from training.stages import EVALUATE, FIT
+from worker.engine.scorer import Tokens
 from worker.rules.catalogue import Filter, load
+from worker.rules.tiers import round_scores
 
-STAGE: Final = "evaluate"
-CROSS_VALIDATION: Final = "cross_validation"
+STUDENT: Final = "student"
+RAW_DECIMALS: Final = 6
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Rows that one student never saw, and the rows it was trained on."""
-
-    split: str
-    checkpoint: str
-    rows: Sequence[Row]
-    training: Sequence[Row]
+Scores = dict[str, Floats]
+Known = TypeVar("Known")
 
 
 def evaluate(run: Run) -> bool:
     """Judge the run's student. Returns False when that was done already."""
-    recipe, filter_ = run.recipe, load(run.recipe.filter)
-    inputs = inputs_now(run, filter_)
-    if run.inputs_of(STAGE) == inputs:
-        return False
-    rows: dict[str, list[Row]] = {}
-    scores: dict[str, dict[str, list[Floats]]] = {}
-    for part in _parts(run, filter_):
-        forward = load_forward(
-            recipe, checkpoint(run, part.checkpoint), run.facts["trainable_parameters"]
-        )
-        labels = label_scores(part.training, filter_)
-        texts = [row["text"] for row in part.training]
-        found = {
-            "student": predict(recipe, forward, part.rows),
-            "mean": baselines.mean(labels, len(part.rows)),
-            "tf_idf": baselines.tf_idf(texts, labels, [row["text"] for row in part.rows]),
-        }
-        rows.setdefault(part.split, []).extend(part.rows)
-        for name, values in found.items():
-            scores.setdefault(part.split, {}).setdefault(name, []).append(values)
-    metrics = {
-        split: {
-            name: _quality(filter_, np.concatenate(values), rows[split], recipe.split.seed)
-            for name, values in scores[split].items()
-        }
-        for split in rows
-    }
-    for split, members in rows.items():
-        student = np.concatenate(scores[split]["student"])
-        write_jsonl(run.path("predictions", f"{split}.jsonl"), _pairs(members, student, filter_))
-    write_json(run.path("metrics.json"), metrics)
-    run.record(STAGE, inputs)
-    return True
+    return perform(run, EVALUATE, lambda place: _make(run, place))
 
 
-def inputs_now(run: Run, filter_: Filter) -> str:
-    """What a judgement rests on: the student, and the filter that makes tiers of its scores."""
-    return hash_of(run.require("fit"), filter_.filter_hash)
+def judged_split(run: Run) -> str:
+    """The split whose figures are the student's: it chose nothing."""
+    return CROSS_VALIDATION if run.recipe.split.kind == CROSS_VALIDATION else TEST
 
 
-def _parts(run: Run, filter_: Filter) -> Iterator[_Judged]:
-    train = _rows(run, "train", filter_)
-    if run.recipe.split.kind == CROSS_VALIDATION:
-        for fold in range(run.recipe.split.folds):
-            judged = [row for row in train if row["fold"] == fold]
-            seen = [row for row in train if row["fold"] != fold]
-            yield _Judged(CROSS_VALIDATION, fold_name(fold), judged, seen)
-        return
-    for split in ("validation", "test"):
-        yield _Judged(split, FINAL, _rows(run, split, filter_), train)
+def chosen_split(run: Run) -> str:
+    """The split that may choose: epochs, calibration, residuals."""
+    return CROSS_VALIDATION if run.recipe.split.kind == CROSS_VALIDATION else VALIDATION
 
 
-def _rows(run: Run, split: str, filter_: Filter) -> list[Row]:
-    """A split's rows with the rules they meet now: those may have changed since prepare."""
-    rows = run.rows(split)
-    rules = content_rules(rows, filter_)
-    return [{**row, "content_rules": met} for row, met in zip(rows, rules, strict=True)]
+def source_split(name: str) -> str:
+    """The data file that holds the articles of a judged split."""
+    return TRAIN if name == CROSS_VALIDATION else name
 
 
-def _quality(filter_: Filter, scores: Floats, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Judged:
+    """A split's articles as they were judged: (N, D) labels, raw and rounded scores."""
+
+    rows: Sequence[Row]
+    rules: Sequence[Sequence[str]]
+    oracle: Floats
+    raw: Floats
+    student: Floats
+
+    def only(self, at: npt.NDArray[np.intp]) -> Judged:
+        rows, rules = [self.rows[index] for index in at], [self.rules[index] for index in at]
+        return Judged(rows, rules, self.oracle[at], self.raw[at], self.student[at])
+
+
+def judged(run: Run, name: str, filter_: Filter) -> Judged:
+    """What `evaluate` found about a split."""
+    rows = decided(run.rows(source_split(name)), filter_)
+    found = list(read_jsonl(run.path("predictions", f"{name}.jsonl")))
+    raw = np.array([row["raw"] for row in found])
     rules = [row["content_rules"] for row in rows]
-    return quality(filter_, scores, label_scores(rows, filter_), rules, seed)
+    return Judged(rows, rules, label_scores(rows, filter_), raw, round_scores(raw))
 
 
-def _pairs(rows: Sequence[Row], student: Floats, filter_: Filter) -> Iterator[Row]:
-    names = filter_.definition.dimension_names
-    for row, scores in zip(rows, student.tolist(), strict=True):
-        yield {
-            "id": row["id"],
-            "content_rules": row["content_rules"],
-            "oracle": row["scores"],
-            "student": dict(zip(names, scores, strict=True)),
+def _make(run: Run, place: Workplace) -> Mapping[str, Any]:
+    work = _Evaluation(run)
+    found = {
+        name: work.scores(name) for name in dict.fromkeys([chosen_split(run), judged_split(run)])
+    }
+    metrics = {name: work.quality(name, scores) for name, scores in found.items()}
+    for name, scores in found.items():
+        write_jsonl(place.out / "predictions" / f"{name}.jsonl", work.rows(name, scores))
+    name = judged_split(run)
+    write_json(
+        place.out / "metrics.json",
+        {
+            "judged_on": name,
+            "quality": metrics,
+            "slices": work.slices(name, found[name]),
+            "worst": work.worst(name, found[name]),
+        },
+    )
+    return {}
+
+
+class _Evaluation:
+    """The articles of a run with what students and baselines make of them."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._recipe = run.recipe
+        self._filter = load(self._recipe.filter)
+        self._parameters = require(run, FIT)["trainable_parameters"]
+        self._articles: dict[str, list[Row]] = {}
+        self._tokens: dict[str, list[Tokens]] = {}
+        self._embedded: dict[str, Floats] = {}
+        self._embedder = load_embedder(self._recipe)
+
+    def scores(self, name: str) -> Scores:
+        """(N, D) raw scores of the student and rounded ones of the baselines, in the data's
+        order."""
+        if name != CROSS_VALIDATION:
+            everything = np.arange(len(self._rows(name)))
+            return self._judge(FINAL, np.arange(len(self._rows(TRAIN))), name, everything)
+        folds = np.array([row["fold"] for row in self._rows(TRAIN)])
+        found: Scores = {}
+        for fold in range(self._recipe.split.folds):
+            inside = np.flatnonzero(folds == fold)
+            part = self._judge(fold_name(fold), np.flatnonzero(folds != fold), TRAIN, inside)
+            for key, values in part.items():
+                found.setdefault(key, np.zeros((len(folds), values.shape[1])))[inside] = values
+        return found
+
+    def _judge(
+        self,
+        adapter: str,
+        seen: npt.NDArray[np.intp],
+        name: str,
+        unseen: npt.NDArray[np.intp],
+    ) -> Scores:
+        """What one student, and baselines that saw the same training articles, make of others."""
+        folder = checkpoint(self._run, adapter)
+        forward = load_forward(self._recipe, folder, self._parameters)
+        trained_on = [self._rows(TRAIN)[at] for at in seen]
+        labels = label_scores(trained_on, self._filter)
+        texts = [row["text"] for row in trained_on]
+        wanted = [self._rows(name)[at]["text"] for at in unseen]
+        tokens = self._tokens_of(name)
+        return {
+            STUDENT: predict(forward, [tokens[at] for at in unseen], f"scoring {name}"),
+            "mean": baselines.mean(labels, len(unseen)),
+            "tf_idf": baselines.tf_idf(texts, labels, wanted),
+            "frozen_base": baselines.frozen_base(
+                self._embeddings(TRAIN)[seen], labels, self._embeddings(name)[unseen]
+            ),
         }
+
+    def quality(self, name: str, scores: Scores) -> dict[str, Any]:
+        rows, seed = self._rows(source_split(name)), self._recipe.split.seed
+        rules, oracle = [row["content_rules"] for row in rows], label_scores(rows, self._filter)
+        return {
+            key: quality(self._filter, round_scores(values), oracle, rules, seed)
+            for key, values in scores.items()
+        }
+
+    def slices(self, name: str, scores: Scores) -> dict[str, Any]:
+        rows = self._rows(source_split(name))
+        lengths = [len(item.ids) for item in self._tokens_of(source_split(name))]
+        student = round_scores(scores[STUDENT])
+        return slices_of(self._filter, rows, lengths, student, label_scores(rows, self._filter))
+
+    def worst(self, name: str, scores: Scores) -> list[Row]:
+        rows = self._rows(source_split(name))
+        student = round_scores(scores[STUDENT])
+        return worst_of(self._filter, rows, student, label_scores(rows, self._filter))
+
+    def rows(self, name: str, scores: Scores) -> Iterator[Row]:
+        """The predictions file: in the data's order."""
+        names = self._filter.definition.dimension_names
+        raw, student = scores[STUDENT], round_scores(scores[STUDENT]).tolist()
+        for at, row in enumerate(self._rows(source_split(name))):
+            yield {
+                "id": row["id"],
+                "content_rules": row["content_rules"],
+                "oracle": row["scores"],
+                "student": dict(zip(names, student[at], strict=True)),
+                "raw": raw[at].round(RAW_DECIMALS).tolist(),
+            }
+
+    def _rows(self, name: str) -> list[Row]:
+        """A split's rows with the rules they meet now: those may have changed since prepare."""
+        return self._once(self._articles, name, lambda: decided(self._run.rows(name), self._filter))
+
+    def _tokens_of(self, name: str) -> list[Tokens]:
+        return self._once(
+            self._tokens,
+            name,
+            lambda: tokens_of(self._recipe, [row["text"] for row in self._rows(name)]),
+        )
+
+    def _embeddings(self, name: str) -> Floats:
+        return self._once(
+            self._embedded,
+            name,
+            lambda: predict(self._embedder, self._tokens_of(name), f"base model on {name}"),
+        )
+
+    @staticmethod
+    def _once(known: dict[str, Known], name: str, make: Callable[[], Known]) -> Known:
+        if name not in known:
+            known[name] = make()
+        return known[name]

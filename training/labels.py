@@ -17,6 +17,7 @@ from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
 UNKNOWN_ORACLE: Final = ""
 ORACLE_FIELDS: Final = ("oracle", "oracle_key")
+TIME_FIELDS: Final = ("scored_at", "labelled_at")
 
 
 class BadLabel(Exception):
@@ -45,12 +46,17 @@ class Label:
 
     oracle: str
     scores: tuple[int, ...]
+    scored_at: str | None = None
 
 
 def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str]) -> list[Label]:
     """All labels of a row. Raises BadLabel; also when there is none."""
     found = [
-        Label(_oracle_of(label), tuple(_scores(label, where, row, dimensions)))
+        Label(
+            _first_text(label, ORACLE_FIELDS) or UNKNOWN_ORACLE,
+            tuple(_scores(label, where, row, dimensions)),
+            _first_text(label, TIME_FIELDS),
+        )
         for where, label in _places(row, filter_name, dimensions)
     ]
     if not found:
@@ -75,11 +81,8 @@ def _places(
         yield "", row
 
 
-def _oracle_of(label: Mapping[str, Any]) -> str:
-    for field in ORACLE_FIELDS:
-        if isinstance(label.get(field), str):
-            return str(label[field])
-    return UNKNOWN_ORACLE
+def _first_text(label: Mapping[str, Any], fields: Sequence[str]) -> str | None:
+    return next((label[name] for name in fields if isinstance(label.get(name), str)), None)
 
 
 def _scores(

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
+from training.base import base_file
 from training.card import model_card
 from training.errors import GateFailed, RunInvalid
-from training.evaluate import CROSS_VALIDATION, inputs_now
-from training.evaluate import STAGE as EVALUATE
-from training.fit import FINAL, checkpoint, tokeniser_of
-from training.predict import load_forward
-from training.recipe import Gate, Recipe
-from training.run import Row, Run, read_jsonl, write_jsonl, write_text
+from training.evaluate import STUDENT
+from training.files import Row, read_jsonl, write_json, write_jsonl, write_text
+from training.fit import FINAL, checkpoint
+from training.gate import gate_failures
+from training.predict import load_forward, tokens_of
+from training.run import Run
+from training.stage import Workplace, perform, require
+from training.stages import CALIBRATE, EVALUATE, FIT, PACKAGE, REASON
 from worker.engine.manifest import (
     ADAPTER,
     ADAPTER_CONFIG,
@@ -29,85 +29,98 @@ from worker.engine.manifest import (
     MODEL_CARD,
     TOKENIZER,
     BaseName,
+    CurvePoints,
     Manifest,
+    ResidualRows,
 )
-from worker.engine.model import base_location
 from worker.rules.catalogue import Filter, load
 from worker.rules.sampling import LOW, SURFACED
 
+STUDENT_FOLDER: Final = "student"
 CANARY_TEXTS: Final = Path(__file__).parent / "canaries.jsonl"
+CANARY_DECIMALS: Final = 6
 OPTIONAL_TOKENIZER_FILES: Final = ("tokenizer_config.json", "special_tokens_map.json")
+# How the student was made, beside it.
+RUN_FILES: Final = ("training_metadata.json", "training_history.json")
 
 
-def package(run: Run, folder: Path, failed_gate_reason: str | None = None) -> Path:
-    """Write the student folder, all of it or nothing.
+def package(run: Run, failed_gate_reason: str | None = None) -> bool:
+    """Make the run's student folder. Returns False when that was done already.
 
     Raises GateFailed, unless a reason is given, which then stands in the model card; RunInvalid
     when the student was not judged, or not as it and its filter now are.
     """
-    recipe, filter_ = run.recipe, load(run.recipe.filter)
-    if run.facts.get("label_hash") != filter_.label_hash:
+    filter_ = load(run.recipe.filter)
+    if run.facts["label_hash"] != filter_.label_hash:
         raise RunInvalid(
             f"the labels of {filter_.reference} mean something else than when they were prepared "
             "(dimensions, prompt or rendering): have them labelled again, and run "
             "`newsieve-train prepare`"
         )
-    if run.require(EVALUATE) != inputs_now(run, filter_):
-        raise RunInvalid(
-            "the student or its filter has changed since it was judged: run "
-            f"`newsieve-train evaluate {run.folder}` again"
-        )
-    metrics = json.loads(run.path("metrics.json").read_bytes())
-    judged = CROSS_VALIDATION if CROSS_VALIDATION in metrics else "test"
-    failures = gate_failures(recipe.gate, metrics[judged])
+    failures = failures_of(run)
     if failures and failed_gate_reason is None:
         raise GateFailed(
             f"the student is not good enough to ship: {'; '.join(failures)}. To ship it all the "
             'same, give --allow-failed-gate "reason"'
         )
+    with run.locked():
+        run.note({REASON: failed_gate_reason if failures else None})
+    return perform(run, PACKAGE, lambda place: _make(run, place, filter_, failures))
+
+
+def failures_of(run: Run) -> list[str]:
+    """What the student misses of its recipe's gate. Raises RunInvalid."""
+    for stage in (EVALUATE, CALIBRATE):
+        require(run, stage)
+    metrics, calibration = run.json("metrics.json"), run.json("calibration.json")
+    baselines = dict(metrics["quality"][metrics["judged_on"]])
+    baselines.pop(STUDENT)
+    return gate_failures(run.recipe.gate, calibration["quality"], baselines)
+
+
+def copy_student(run: Run, folder: Path) -> None:
+    """The packaged student to another folder, all of it or nothing. Raises GateFailed."""
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise GateFailed(f"{folder} is not empty and holds no student: it would be deleted")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    _copy_model(run, recipe, partial)
-    manifest = _manifest(run, recipe, filter_, metrics)
-    write_text(partial / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-    write_jsonl(partial / CANARIES, _canaries(run, recipe, filter_))
-    write_jsonl(partial / BASELINE, _baseline(run, judged, filter_))
-    card = model_card(manifest, recipe, metrics[judged], judged, failures, failed_gate_reason)
-    write_text(partial / MODEL_CARD, card)
+    shutil.copytree(run.path(STUDENT_FOLDER), partial)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
-    return folder
 
 
-def gate_failures(gate: Gate, metrics: dict[str, Any]) -> list[str]:
-    """What keeps this student from being shipped, in words."""
-    student, words = metrics["student"], metrics["tf_idf"]
-    failures = []
-    if student["mae"] > gate.mae:
-        failures.append(f"mean absolute error {student['mae']} above {gate.mae}")
-    for name in ("spearman", "tier_agreement", "surfaced_agreement"):
-        wanted = getattr(gate, name)
-        if wanted is not None and student[name] < wanted:
-            failures.append(f"{name.replace('_', ' ')} {student[name]} below {wanted}")
-    if student["mae"] > words["mae"]:
-        failures.append(f"TF-IDF with ridge does better ({words['mae']})")
-    return failures
+def _make(
+    run: Run, place: Workplace, filter_: Filter, failures: Sequence[str]
+) -> Mapping[str, Any]:
+    folder = place.out / STUDENT_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _copy_model(run, folder)
+    manifest = _manifest(run, filter_)
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    write_jsonl(folder / CANARIES, _canaries(run, filter_))
+    write_jsonl(folder / BASELINE, _baseline(run, filter_))
+    for name in RUN_FILES:
+        shutil.copyfile(run.path(name), folder / name)
+    metadata = run.json("training_metadata.json")
+    card = model_card(manifest, run.recipe, metadata, failures, run.facts[REASON])
+    write_text(folder / MODEL_CARD, card)
+    return {"packaged_on": dt.datetime.now(dt.UTC).date().isoformat()}
 
 
-def _copy_model(run: Run, recipe: Recipe, folder: Path) -> None:
+def _copy_model(run: Run, folder: Path) -> None:
     for name in (ADAPTER, ADAPTER_CONFIG):
         shutil.copyfile(checkpoint(run, FINAL) / name, folder / name)
-    base = Path(base_location(recipe.base.name))
     for name in (TOKENIZER, *OPTIONAL_TOKENIZER_FILES):
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
+        path = base_file(run.recipe.base, name)
+        if path is not None:
+            shutil.copyfile(path, folder / name)
 
 
-def _manifest(run: Run, recipe: Recipe, filter_: Filter, metrics: dict[str, Any]) -> Manifest:
-    facts, today = run.facts, dt.datetime.now(dt.UTC).date().isoformat()
+def _manifest(run: Run, filter_: Filter) -> Manifest:
+    recipe, fitted = run.recipe, require(run, FIT)
+    data, calibration = run.json("data", "manifest.json"), run.json("calibration.json")
+    residuals = calibration["residuals"]
     return Manifest(
         format=1,
         filter=filter_.name,
@@ -118,39 +131,50 @@ def _manifest(run: Run, recipe: Recipe, filter_: Filter, metrics: dict[str, Any]
         pooling=recipe.base.pooling,
         head_bias=recipe.base.head_bias,
         max_tokens=recipe.base.max_tokens,
-        trainable_parameters=facts["trainable_parameters"],
-        training={**recipe.model_dump(mode="json"), "packaged_on": today},
-        data={key: facts["data"][key] for key in ("rows", "hashes", "oracles", "tiers")},
+        trainable_parameters=fitted["trainable_parameters"],
+        training={**recipe.model_dump(mode="json"), "run": run.folder.name},
+        data={key: data[key] for key in ("rows", "hashes", "oracles", "tiers", "languages")},
         seeds=[recipe.fit.seed],
-        versions=facts["versions"],
-        metrics=metrics,
+        versions=fitted["versions"],
+        metrics=_metrics(run),
+        calibration={
+            name: CurvePoints(**points) for name, points in calibration["calibration"].items()
+        },
+        residuals=None if residuals is None else ResidualRows(**residuals),
     )
 
 
-def _canaries(run: Run, recipe: Recipe, filter_: Filter) -> Iterator[Row]:
+def _metrics(run: Run) -> dict[str, Any]:
+    """Figures of the articles that judged; no ids, titles or links of others' articles."""
+    metrics, calibration = run.json("metrics.json"), run.json("calibration.json")
+    judged_on = metrics["judged_on"]
+    return {
+        "judged_on": judged_on,
+        "published": calibration["quality"],
+        "confidence": calibration["confidence"],
+        **metrics["quality"][judged_on],
+    }
+
+
+def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
     """Texts written for the purpose, with this machine's raw scores."""
-    forward = load_forward(recipe, checkpoint(run, FINAL), run.facts["trainable_parameters"])
+    parameters = require(run, FIT)["trainable_parameters"]
+    forward = load_forward(run.recipe, checkpoint(run, FINAL), parameters)
     names = filter_.definition.dimension_names
     rows = list(read_jsonl(CANARY_TEXTS))
-    tokens = tokeniser_of(recipe).encode([row["text"] for row in rows])
-    for row, item in zip(rows, tokens, strict=True):
-        scores = forward([item.ids])[0].tolist()
-        named = {name: round(score, 6) for name, score in zip(names, scores, strict=True)}
-        yield {**row, "scores": named}
+    for row, item in zip(rows, tokens_of(run.recipe, [row["text"] for row in rows]), strict=True):
+        scores = forward([item.ids])[0].round(CANARY_DECIMALS).tolist()
+        yield {**row, "scores": dict(zip(names, scores, strict=True))}
 
 
-def _baseline(run: Run, judged: str, filter_: Filter) -> Iterator[Row]:
+def _baseline(run: Run, filter_: Filter) -> Iterator[Row]:
     """Out-of-sample pairs, numbers only: what the drift monitor measures against."""
     published = set(filter_.definition.published_tiers)
-    pairs = list(read_jsonl(run.path("predictions", f"{judged}.jsonl")))
-    names = filter_.definition.dimension_names
-    scores = np.array([[pair["student"][name] for name in names] for pair in pairs])
-    tiers = filter_.tiering.decide(scores, [pair["content_rules"] for pair in pairs]).tier
-    for pair, tier in zip(pairs, tiers, strict=True):
+    for row in read_jsonl(run.path("predictions", "published.jsonl")):
         yield {
-            "stratum": SURFACED if tier in published else LOW,
+            "stratum": SURFACED if row["tier"] in published else LOW,
             "purpose": "reference",
             "pi": 1,
-            "student": pair["student"],
-            "oracle": pair["oracle"],
+            "student": row["student"],
+            "oracle": row["oracle"],
         }

@@ -1,25 +1,28 @@
 """Scores of a trained checkpoint, by the engine's own merge and forward pass: what the worker
-will publish, not what the trainer saw."""
+will publish, not what the trainer saw. And what the base says before any training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from training.fit import tokeniser_of
+from training.base import tokeniser_of
 from training.recipe import Recipe
-from training.run import Row
+from worker.cli.common import progress
 from worker.engine import adapter
 from worker.engine.batching import buckets
+from worker.engine.device import choose_device
 from worker.engine.model import StudentModel, load_backbone
 from worker.engine.reference import ReferenceForward
+from worker.engine.scorer import Tokens
+from worker.engine.student import Forward
 from worker.rules.catalogue import load
-from worker.rules.tiers import round_scores
 
 BUDGET_TOKENS: Final = 2_048
 
@@ -33,13 +36,29 @@ def load_forward(recipe: Recipe, folder: Path, trainable_parameters: int) -> Ref
     backbone = load_backbone(base.name, base.revision)
     model = StudentModel(backbone, base.pooling, outputs, bias=base.head_bias)
     adapter.merge(model, folder, trainable_parameters)
-    return ReferenceForward(model, torch.device("cpu"), torch.float32)
+    return ReferenceForward(model, choose_device("auto"), torch.float32)
 
 
-def predict(recipe: Recipe, forward: ReferenceForward, rows: Sequence[Row]) -> Floats:
-    """(N, D) scores, clamped and rounded as they are published."""
-    tokens = tokeniser_of(recipe).encode([row["text"] for row in rows])
-    scores = np.empty((len(rows), len(load(recipe.filter).definition.dimensions)))
-    for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS):
-        scores[bucket] = forward([tokens[index].ids for index in bucket])
-    return round_scores(scores)
+def load_embedder(recipe: Recipe) -> ReferenceForward:
+    """The base alone: its pooled hidden states, (N, H), through a head that changes nothing."""
+    base = recipe.base
+    backbone: Any = load_backbone(base.name, base.revision)
+    width = int(backbone.config.hidden_size)
+    model = StudentModel(backbone, base.pooling, width, bias=False)
+    nn.init.eye_(model.score.weight)
+    return ReferenceForward(model, choose_device("auto"), torch.float32)
+
+
+def tokens_of(recipe: Recipe, texts: Sequence[str]) -> list[Tokens]:
+    return tokeniser_of(recipe.base, recipe.base.max_tokens).encode(texts)
+
+
+def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
+    """(N, D) raw outputs, in order. `what` names the progress bar."""
+    found: dict[int, Floats] = {}
+    with progress(what, len(tokens)) as advance:
+        for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS):
+            rows = forward([tokens[index].ids for index in bucket])
+            found.update(zip(bucket, rows, strict=True))
+            advance(len(bucket))
+    return np.array([found[index] for index in range(len(tokens))])

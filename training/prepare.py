@@ -1,294 +1,129 @@
-"""prepare: label files in, one clean and split data set out, with a manifest that proves it.
+"""prepare: labels in, one clean and split data set out, with a manifest that proves it.
 
 Bad rows are left out and listed. Duplicates of any kind stay on one side of a split, so that no
-student is judged on a text it was trained on.
+student is judged on a text it was trained on. An earlier run can be extended: its articles keep
+their split, so that the students of both can be judged on articles that neither has seen.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import random
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-from datasketch import MinHash, MinHashLSH
-
-from training.errors import LabelsRefused, RunInvalid
-from training.labels import BadLabel, Label, labels_of, parse_row
-from training.recipe import Recipe, Split
-from training.run import (
-    RUN_FILE,
-    SHORT_HASH,
-    Row,
-    Run,
-    file_hash,
-    hash_of,
-    write_json,
-    write_jsonl,
-)
-from worker.errors import InputFileInvalid
+from training.duplicates import groups_of
+from training.errors import RunInvalid
+from training.files import Row, hash_of, write_json, write_jsonl
+from training.labelled import Source, decided, read_labelled
+from training.recipe import Recipe
+from training.run import RUN_FILE, Run
+from training.split import divide, split_names
+from training.stage import SHORT_HASH, Workplace, inputs_of, is_done, perform, require
+from training.stages import DECISIVE, PREPARE
 from worker.rules.catalogue import Filter, load
-from worker.rules.content import ContentRules
-from worker.rules.text import render
 
-SHINGLE_WORDS: Final = 5
-PERMUTATIONS: Final = 128
+EARLIER: Final = "earlier"  # marks rows of a run that was extended
 BAD_ROWS_LISTED: Final = 100
-_WORD: Final = re.compile(r"\w+")
-_TRACKING: Final = re.compile(r"[?#].*$")
-
-STAGE: Final = "prepare"
 
 
-def prepare(recipe: Recipe, label_files: Sequence[Path], runs: Path) -> tuple[Run, bool]:
-    """The run for this recipe and these labels, and whether it had to be made.
+@dataclass(frozen=True)
+class _Prepared:
+    splits: Mapping[str, Sequence[Row]]
+    manifest: Mapping[str, Any]
 
-    Raises InputFileInvalid, RunInvalid, or LabelsRefused: above the recipe's share of bad rows,
-    for several oracles of which the recipe names none, or when no label is left.
+
+def prepare(
+    recipe: Recipe, sources: Sequence[Source], runs: Path, extends: Run | None = None
+) -> tuple[Run, bool]:
+    """The run for this recipe and these labels, and whether its data had to be made.
+
+    Raises RunInvalid, or LabelsRefused: see `read_labelled`.
     """
     filter_ = load(recipe.filter)
-    label_hashes = [{"name": path.name, "sha256": _hash_of_file(path)} for path in label_files]
-    hashes = {"filter_hash": filter_.filter_hash, "label_hash": filter_.label_hash}
-    inputs = hash_of(recipe.model_dump(mode="json"), label_hashes, hashes)
-    run = _run_folder(runs, filter_.name, inputs)
-    if run.path(RUN_FILE).exists() and run.inputs_of(STAGE) == inputs:
-        return run, False
-    rows, bad, unnamed = _read(label_files, recipe, filter_)
-    if not rows:
-        raise LabelsRefused(
-            f"no row has a label of {', '.join(recipe.labels.oracles) or 'any oracle'}"
-        )
-    _make_folder(run.folder)
-    _tier(rows, filter_)
-    groups = _duplicate_groups(rows, recipe.labels.near_duplicate_similarity)
-    splits = _split(rows, groups, recipe.split)
-    for name, members in splits.items():
-        write_jsonl(run.path("data", f"{name}.jsonl"), members)
-    manifest = _manifest(splits, bad, unnamed, label_hashes, groups)
-    write_json(run.path("data", "manifest.json"), manifest)
-    write_json(run.path(RUN_FILE), {"recipe": recipe.model_dump(mode="json")})
-    run.record(STAGE, inputs, filter=filter_.reference, **hashes, data=manifest)
-    return run, True
+    identity = {
+        "filter": filter_.reference,
+        "filter_hash": filter_.filter_hash,
+        "label_hash": filter_.label_hash,
+        "labels": [source.facts for source in sources],
+        "extends": _earlier(extends, recipe, filter_) if extends else None,
+    }
+    run = _run_folder(runs, filter_.name, hash_of(recipe.settings(*DECISIVE), identity))
+    noted = {"recipe": recipe.model_dump(mode="json"), **identity}
+    if run.path(RUN_FILE).exists():
+        with run.locked():
+            run.note(noted)  # the gate or the purpose may be others
+        if is_done(run, PREPARE.name, inputs_of(run, PREPARE)):
+            return run, False
+    prepared = _prepare(recipe, sources, extends, filter_)  # may refuse: nothing is written yet
+    with run.locked():
+        run.note(noted)
+    return run, perform(run, PREPARE, lambda place: _write(place, prepared))
 
 
-def _hash_of_file(path: Path) -> str:
-    try:
-        return file_hash(path)
-    except OSError as error:
-        raise InputFileInvalid(f"cannot read {path}: {error.strerror}") from None
+def _write(place: Workplace, prepared: _Prepared) -> Mapping[str, Any]:
+    for name, rows in prepared.splits.items():
+        write_jsonl(place.out / "data" / f"{name}.jsonl", rows)
+    write_json(place.out / "data" / "manifest.json", prepared.manifest)
+    return {}
 
 
-def _run_folder(runs: Path, filter_name: str, inputs: str) -> Run:
+def _run_folder(runs: Path, filter_name: str, identity: str) -> Run:
     """The folder of an earlier run with the same inputs, else one named after today."""
-    short = inputs[:SHORT_HASH]
+    short = identity[:SHORT_HASH]
     earlier = sorted(runs.glob(f"{filter_name}-*-{short}"))
     today = dt.datetime.now(dt.UTC).strftime("%Y%m%d")
     return Run(earlier[-1] if earlier else runs / f"{filter_name}-{today}-{short}")
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunInvalid(f"cannot make the folder {folder}: {error.strerror}") from None
-
-
-def _read(
-    label_files: Sequence[Path], recipe: Recipe, filter_: Filter
-) -> tuple[list[Row], list[dict[str, Any]], int]:
-    """Usable rows with their mean label; the bad rows and why; how many only other oracles
-    labelled."""
-    found: list[tuple[Row, list[Label]]] = []
-    bad: list[dict[str, Any]] = []
-    total = 0
-    for path in label_files:
-        for line, raw in enumerate(path.read_bytes().split(b"\n")):
-            if not raw.strip():
-                continue
-            total += 1
-            try:
-                row = parse_row(raw)
-                labels = labels_of(row, filter_.name, filter_.definition.dimension_names)
-                found.append((_article(row), labels))
-            except BadLabel as error:
-                bad.append(
-                    {"file": path.name, "line": line, "field": error.field, "reason": error.reason}
-                )
-    if len(bad) > recipe.labels.bad_rows_allowed * total:
-        first = "; ".join(f"{b['file']}:{b['line']} {b['field']}: {b['reason']}" for b in bad[:3])
-        raise LabelsRefused(
-            f"{len(bad)} of {total} rows are bad, more than the "
-            f"{recipe.labels.bad_rows_allowed:.0%} that the recipe allows. The first: {first}"
+def _earlier(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, str]:
+    """What the run that is extended is, if it can be. Raises RunInvalid."""
+    require(extends, PREPARE)
+    if extends.facts["label_hash"] != filter_.label_hash:
+        raise RunInvalid(
+            f"the labels of {extends.folder} mean something else than {filter_.reference}'s do "
+            "now: it cannot be extended"
         )
-    counted = _counted_oracles(recipe, [label for _, labels in found for label in labels])
-    rows = []
-    for row, labels in found:
-        chosen = [label for label in labels if label.oracle in counted]
-        if chosen:
-            rows.append({**row, **_mean_label(chosen, filter_)})
-    return rows, bad, len(found) - len(rows)
+    if split_names(extends.recipe.split) != split_names(recipe.split):
+        raise RunInvalid(f"{extends.folder} is split in another way: it cannot be extended")
+    hashes: dict[str, str] = extends.json("data", "manifest.json")["hashes"]
+    return hashes
 
 
-def _article(row: Row) -> Row:
-    """What training needs of an article."""
-    text = render(_text(row, "title"), _text(row, "content"))
-    if not text:
-        raise BadLabel("content", "neither title nor content")
-    identity = row.get("id") or hashlib.sha256(text.encode()).hexdigest()
-    return {
-        "id": str(identity),
-        "title": _text(row, "title"),
-        "url": _text(row, "url"),
-        "source": _text(row, "source"),
-        "language": _text(row, "language"),
-        "text": text,
-    }
-
-
-def _text(row: Row, field: str) -> str | None:
-    value = row.get(field)
-    return value if isinstance(value, str) else None
-
-
-def _counted_oracles(recipe: Recipe, labels: Iterable[Label]) -> set[str]:
-    seen = Counter(label.oracle for label in labels)
-    if recipe.labels.oracles:
-        return set(recipe.labels.oracles)
-    if len(seen) > 1:
-        raise LabelsRefused(
-            "the labels come from several oracles, which never mix unasked: name those to mix in "
-            f"labels.oracles. There are {', '.join(f'{k!r} ({n})' for k, n in seen.items())}"
-        )
-    return set(seen)
-
-
-def _mean_label(labels: Sequence[Label], filter_: Filter) -> Row:
-    mean = np.mean([label.scores for label in labels], axis=0).tolist()
-    return {
-        "scores": dict(zip(filter_.definition.dimension_names, mean, strict=True)),
-        "labels": len(labels),
-        "oracles": sorted({label.oracle for label in labels}),
-    }
-
-
-def _tier(rows: list[Row], filter_: Filter) -> None:
-    """The content rules each article met, and the tier of its label."""
-    rules = content_rules(rows, filter_)
-    tiers = filter_.tiering.decide(label_scores(rows, filter_), rules).tier
-    for row, met, tier in zip(rows, rules, tiers, strict=True):
-        row["content_rules"], row["tier"] = met, tier
-
-
-def content_rules(rows: Sequence[Row], filter_: Filter) -> list[list[str]]:
-    """For each article, the names of the rules that it meets."""
-    rules = ContentRules([filter_.definition])
-    return [list(rules.met(row["text"], row["title"], row["url"])[0].names) for row in rows]
-
-
-def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64]:
-    """(N, D) oracle scores in the filter's dimension order."""
-    names = filter_.definition.dimension_names
-    return np.array([[row["scores"][name] for name in names] for row in rows], dtype=np.float64)
-
-
-def _duplicate_groups(rows: Sequence[Row], similarity: float) -> list[int]:
-    """For each row the number of its group: same id, url, text, or nearly the same text."""
-    parent = list(range(len(rows)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    keys: tuple[Callable[[Row], str | None], ...] = (
-        lambda row: row["id"],
-        lambda row: _TRACKING.sub("", row["url"]).rstrip("/").lower() if row["url"] else None,
-        lambda row: " ".join(_WORD.findall(row["text"].lower())),
-    )
-    for key in keys:
-        first: dict[str, int] = {}
-        for index, row in enumerate(rows):
-            value = key(row)
-            if value:
-                parent[root(index)] = root(first.setdefault(value, index))
-    index_of_hashes = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
-    for index, row in enumerate(rows):
-        fingerprint = _min_hash(row["text"])
-        for other in index_of_hashes.query(fingerprint):
-            parent[root(index)] = root(other)
-        index_of_hashes.insert(index, fingerprint)
-    return [root(index) for index in range(len(rows))]
-
-
-def _min_hash(text: str) -> MinHash:
-    words = _WORD.findall(text.lower())
-    shingles = {
-        " ".join(words[at : at + SHINGLE_WORDS]).encode()
-        for at in range(max(1, len(words) - SHINGLE_WORDS + 1))
-    }
-    fingerprint = MinHash(num_perm=PERMUTATIONS)
-    fingerprint.update_batch(list(shingles))
-    return fingerprint
-
-
-def _split(rows: Sequence[Row], groups: Sequence[int], split: Split) -> dict[str, list[Row]]:
-    """Whole groups to splits, tier by tier, so that each split has its share of each tier."""
-    by_tier: dict[str, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row, group in zip(rows, groups, strict=True):
-        by_tier[rows[group]["tier"]][group].append(row)
-    chance = random.Random(split.seed)
-    found: dict[str, list[Row]] = {name: [] for name in _split_names(split)}
-    for tier in sorted(by_tier):
-        members = [by_tier[tier][group] for group in sorted(by_tier[tier])]
-        chance.shuffle(members)
-        for position, group_rows in enumerate(members):
-            _assign(found, group_rows, position, len(members), split)
-    return found
-
-
-def _split_names(split: Split) -> tuple[str, ...]:
-    return ("train",) if split.kind == "cross_validation" else ("train", "validation", "test")
-
-
-def _assign(
-    found: dict[str, list[Row]], group: list[Row], position: int, count: int, split: Split
-) -> None:
-    if split.kind == "cross_validation":
-        found["train"] += [{**row, "fold": position % split.folds} for row in group]
-        return
-    at = (position + 0.5) / count
-    if at < split.test:
-        found["test"] += group
-    elif at < split.test + split.validation:
-        found["validation"] += group
-    else:
-        found["train"] += group
-
-
-def _manifest(
-    splits: Mapping[str, list[Row]],
-    bad: list[dict[str, Any]],
-    unnamed: int,
-    label_hashes: list[dict[str, str]],
-    groups: Sequence[int],
-) -> dict[str, Any]:
-    return {
-        "files": label_hashes,
-        "rows": {name: len(rows) for name, rows in splits.items()},
-        "hashes": {name: hash_of(rows) for name, rows in splits.items()},
-        "tiers": {name: _counts(row["tier"] for row in rows) for name, rows in splits.items()},
-        "oracles": _counts(key for rows in splits.values() for r in rows for key in r["oracles"]),
+def _prepare(
+    recipe: Recipe, sources: Sequence[Source], extends: Run | None, filter_: Filter
+) -> _Prepared:
+    labelled = read_labelled(sources, recipe.labels, filter_)
+    kept = _kept(extends, recipe, filter_) if extends else {}
+    old = [row for rows in kept.values() for row in rows]
+    rows = [*old, *labelled.rows]
+    groups = groups_of(rows, recipe.labels.near_duplicate_similarity)
+    known = set(groups[: len(old)])
+    new = [at for at in range(len(old), len(rows)) if groups[at] not in known]
+    divided = divide([rows[at] for at in new], [groups[at] for at in new], recipe.split)
+    splits = {name: [*kept.get(name, ()), *added] for name, added in divided.items()}
+    manifest = {
+        "rows": {name: len(members) for name, members in splits.items()},
+        "hashes": {name: hash_of(members) for name, members in splits.items()},
+        "tiers": {name: _counts(row["tier"] for row in split) for name, split in splits.items()},
+        "oracles": _counts(key for split in splits.values() for r in split for key in r["oracles"]),
+        "languages": _counts(str(r["language"]) for split in splits.values() for r in split),
         "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),
-        "bad_rows": len(bad),
-        "rows_of_unnamed_oracles": unnamed,
-        "bad_rows_listed": bad[:BAD_ROWS_LISTED],
+        "kept_from_earlier_run": len(old),
+        "rows_known_to_earlier_run": len(labelled.rows) - len(new),
+        "rows_of_unnamed_oracles": labelled.unnamed,
+        "bad_rows": len(labelled.bad),
+        "bad_rows_listed": labelled.bad[:BAD_ROWS_LISTED],
+    }
+    return _Prepared(splits, manifest)
+
+
+def _kept(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, list[Row]]:
+    return {
+        name: [{**row, EARLIER: True} for row in decided(extends.rows(name), filter_)]
+        for name in split_names(recipe.split)
     }
 
 

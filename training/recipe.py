@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -12,8 +12,13 @@ from training.errors import RecipeInvalid
 from worker.engine.manifest import BaseName, Pooling
 from worker.rules.catalogue import describe
 
+CROSS_VALIDATION: Final = "cross_validation"
+HOLDOUT: Final = "holdout"
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Agreement = Annotated[float, Field(ge=0, le=1)]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Part(BaseModel):
@@ -74,25 +79,46 @@ class Fit(Part):
     """Optimisation."""
 
     epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
+    batch_size: int = Field(gt=0, description="Articles a step, over all processes.")
+    micro_batch: int | None = Field(
+        default=None,
+        gt=0,
+        description="Articles on a device at once; default: the whole batch. Halved by itself "
+        "when memory runs out.",
+    )
     learning_rate: Positive
     head_learning_rate: Positive
-    warmup: Fraction = Field(description="Fraction of all steps.")
+    warmup: float = Field(ge=0, description="Below 1 a fraction of all steps, else steps.")
     clip: Positive = Field(description="Largest gradient norm.")
     weight_decay: float = Field(default=0.0, ge=0)
     loss: Literal["mse", "huber"] = "mse"
     seed: int = 42
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="Of the forward and backward pass; weights stay in fp32."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Less memory, a third more work."
+    )
+    early_stopping_epochs: int | None = Field(
+        default=None, gt=0, description="Stop after as many epochs without a better validation."
+    )
+    checkpoint_steps: int = Field(
+        default=200, ge=0, description="A killed fit goes on from the last; 0: from its epoch."
+    )
 
 
 class Gate(Part):
-    """What a student must reach on the judged rows to be packaged."""
+    """What a student must reach on the judged rows to be packaged. Unset: not asked."""
 
     mae: Positive
-    spearman: float = Field(ge=-1, le=1)
-    tier_agreement: float | None = Field(default=None, ge=0, le=1, description="All tiers.")
-    surfaced_agreement: float | None = Field(
-        default=None, ge=0, le=1, description="Published tiers against the others."
+    dimension_mae: Positive | None = Field(default=None, description="Of every dimension.")
+    spearman: Correlation | None = None
+    tier_agreement: Agreement | None = Field(default=None, description="All tiers.")
+    tier_kappa: Correlation | None = None
+    surfaced_agreement: Agreement | None = Field(
+        default=None, description="Published tiers against the others."
     )
+    surfaced_kappa: Correlation | None = None
 
 
 class Recipe(Part):
@@ -106,6 +132,20 @@ class Recipe(Part):
     lora: Lora
     fit: Fit
     gate: Gate
+
+    @model_validator(mode="after")
+    def _stops_early_on_something(self) -> Self:
+        if self.fit.early_stopping_epochs and self.split.kind == CROSS_VALIDATION:
+            raise ValueError(
+                "fit.early_stopping_epochs needs a validation split: with cross-validation the "
+                "articles that would choose the epoch are those that judge"
+            )
+        return self
+
+    def settings(self, *sections: str) -> dict[str, Any]:
+        """These sections as JSON values: what a stage rests on."""
+        facts = self.model_dump(mode="json")
+        return {name: facts[name] for name in sections}
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -10,13 +10,13 @@ import datetime as dt
 import gc
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import worker
-from schemas.topics import DEAD_LETTER, RAW, Topic, topic_name, topics
+from schemas.topics import DEAD_LETTER, RAW, SCORED, SHADOW, Topic, topic_name, topics
 from worker.codec.dead_letter import Writer
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
@@ -36,8 +36,9 @@ from worker.observe.watchdog import Watchdog
 from worker.outbox import Outbox
 from worker.pipeline import Policy, Worker
 from worker.rules.catalogue import Filter, available, load
+from worker.rules.refinement import NO_REFINEMENT, Refinement
 from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
-from worker.scoring import ScoringPath
+from worker.scoring import ScoringPath, Shadow, shadow_name
 from worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,15 +52,20 @@ GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
 # 700 the collector walks all that is in flight again and again: a third of the CPU per record.
 COLLECT_EVERY: Final = 50_000
 
+# A candidate's records ask nothing of the oracle.
+NEVER: Final = SamplingPolicy("none", "shadow", {LOW: 0.0, SURFACED: 0.0})
+
 _log = get_logger("assemble")
 
 
 @dataclass(frozen=True, slots=True)
 class StudentIdentity:
-    """What records say of a student."""
+    """What records need of a student."""
 
     filter: Filter
     hash: str
+    refinement: Refinement = NO_REFINEMENT
+    is_candidate: bool = False
 
 
 def cluster(settings: Settings) -> Cluster:
@@ -95,29 +101,48 @@ def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, St
 
     Raises StudentInvalid or CanaryMismatch.
     """
+    return {item.name: _load(settings, item, student_folder(settings, item)) for item in filters}
+
+
+def load_candidates(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
+    """The students on trial, by `shadow_name`. Raises as above."""
+    folders = settings.student.candidates
+    return {
+        shadow_name(item.name): _load(settings, item, folders[item.name])
+        for item in filters
+        if item.name in folders
+    }
+
+
+def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
     from worker.engine.student import check_canaries, load_student, set_threads
 
     set_threads(settings.student.threads)
-    students = {}
-    for filter_ in filters:
-        student = load_student(
-            filter_,
-            student_folder(settings, filter_),
-            base=settings.student.base,
-            device=settings.student.device,
-            dtype=settings.student.dtype,
+    chosen = settings.student.model_dump(include={"base", "device", "dtype"})
+    student = load_student(filter_, folder, **chosen)
+    worst = max((item[2] for item in check_canaries(student)), default=0.0)
+    _log.info(
+        "student.loaded",
+        filter=filter_.reference,
+        student=student.hash,
+        device=student.device,
+        dtype=student.dtype,
+        canary_difference=round(worst, 5),
+    )
+    return student
+
+
+def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
+    """Of those that `load_students` and `load_candidates` give."""
+    return [
+        StudentIdentity(
+            student.filter,
+            student.hash,
+            student.manifest.refinement(student.filter.tiering),
+            is_candidate=name == shadow_name(student.filter.name),
         )
-        worst = max((item[2] for item in check_canaries(student)), default=0.0)
-        _log.info(
-            "student.loaded",
-            filter=filter_.reference,
-            student=student.hash,
-            device=student.device,
-            dtype=student.dtype,
-            canary_difference=round(worst, 5),
-        )
-        students[filter_.name] = student
-    return students
+        for name, student in students.items()
+    ]
 
 
 def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:
@@ -133,19 +158,20 @@ def scoring_path(
 ) -> ScoringPath:
     """Decode → rules → score → decide → encode, for these filters."""
     source = f"{APP}/{COMPONENT}/{settings.worker.group}"
-    encoders = [
-        FilterEncoder(
-            identity.filter,
-            identity.hash,
-            sampling_policy(settings, identity.filter),
-            settings.kafka.topic_prefix,
-            source,
-        )
-        for identity in identities
-    ]
+    encoders, shadows, refinements = [], [], {}
+    for item in identities:
+        sampling = NEVER if item.is_candidate else sampling_policy(settings, item.filter)
+        topic = SHADOW if item.is_candidate else SCORED
+        prefix = settings.kafka.topic_prefix
+        encoder = FilterEncoder(item.filter, item.hash, sampling, prefix, source, topic)
+        if item.is_candidate:
+            shadows.append(Shadow(encoder, item.refinement, settings.student.candidate_share))
+        else:
+            encoders.append(encoder)
+            refinements[item.filter.name] = item.refinement
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     catalogue = frozenset(reference.partition("/")[0] for reference in available())
-    return ScoringPath(encoders, scorer, policy, utc_now, catalogue)
+    return ScoringPath(encoders, scorer, policy, utc_now, catalogue, refinements, shadows)
 
 
 def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:

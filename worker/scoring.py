@@ -7,7 +7,7 @@ Knows nothing of Kafka, transactions or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -19,11 +19,14 @@ from worker.engine.scorer import FilterScores, Scorer
 from worker.errors import RecordError
 from worker.rules.catalogue import Filter
 from worker.rules.content import ContentRules, RulesMet
+from worker.rules.refinement import Refinement
+from worker.rules.sampling import uniform
 from worker.rules.tiers import round_scores
 
 SCORED: Final = "scored"
 BLOCKED: Final = "blocked"
 DEAD_LETTER: Final = "dead_letter"
+SHADOW_EPOCH: Final = "shadow"  # keys the trial's draw, so that it is not the oracle's sample
 
 
 class Outcome(NamedTuple):
@@ -52,6 +55,28 @@ Work = list[tuple[Row, Subject, RulesMet]]
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """A candidate student on trial beside a filter's own, on a share of its articles: the same
+    ones on every replay. The encoder writes to the shadow topic."""
+
+    encoder: FilterEncoder
+    refinement: Refinement
+    share: float
+
+    @property
+    def name(self) -> str:
+        """The candidate's name at the scorer."""
+        return shadow_name(self.encoder.filter.name)
+
+    def takes(self, article_id: str) -> bool:
+        return uniform(article_id, SHADOW_EPOCH) < self.share
+
+
+def shadow_name(filter_name: str) -> str:
+    return f"{filter_name}/shadow"
+
+
+@dataclass(frozen=True, slots=True)
 class MicroBatch:
     """Rows in input order; what is to be scored and what was blocked, by filter; the scores to
     come, of `wanted` in its order."""
@@ -76,9 +101,11 @@ class ScoringPath:
         policy: DecodePolicy,
         now: Callable[[], str],
         catalogue: Collection[str],
+        refinements: Mapping[str, Refinement],
+        shadows: Sequence[Shadow] = (),
     ) -> None:
         """`now` gives the time in ISO 8601; `catalogue` has the names of all filters there are,
-        whoever runs them."""
+        whoever runs them; `refinements` has what each filter's student carries."""
         self._encoders = {encoder.filter.name: encoder for encoder in encoders}
         self._names = tuple(self._encoders)
         self._rules = ContentRules([encoder.filter.definition for encoder in encoders])
@@ -86,6 +113,8 @@ class ScoringPath:
         self._policy = policy
         self._now = now
         self._catalogue = catalogue
+        self._refinements = refinements
+        self._shadows = {shadow.encoder.filter.name: shadow for shadow in shadows}
 
     @property
     def filters(self) -> list[Filter]:
@@ -98,7 +127,8 @@ class ScoringPath:
         texts: list[str] = []
         wanted: dict[str, Work] = {name: [] for name in self._names}
         blocked: dict[str, Work] = {name: [] for name in self._names}
-        places: dict[str, list[int]] = {name: [] for name in self._names}
+        wanted |= {shadow.name: [] for shadow in self._shadows.values()}  # after the live ones
+        places: dict[str, list[int]] = {name: [] for name in wanted}
         for record in records:
             row = self._row(record)
             rows.append(row)
@@ -114,6 +144,10 @@ class ScoringPath:
                     continue
                 wanted[name].append((row, subject, met))
                 places[name].append(len(texts))
+                shadow = self._shadows.get(name) if self._shadows else None
+                if shadow is not None and shadow.takes(subject.article.id):
+                    wanted[shadow.name].append((row, subject, met))
+                    places[shadow.name].append(len(texts))
             texts.append(subject.article.text)
         asked = {name: found for name, found in places.items() if found}
         scores = self._scorer.submit(texts, asked) if asked else None
@@ -127,8 +161,13 @@ class ScoringPath:
                 record = self._encoders[name].blocked(subject, met, now)
                 row.outcomes.append(Outcome(name, BLOCKED, None, [record], None, met.blocked_by))
         if batch.scores is not None:
-            for name, scored in batch.scores.result().items():
-                self._decide(self._encoders[name], batch.wanted[name], scored, now)
+            scored = batch.scores.result()
+            for name in self._names:
+                if name in scored:
+                    self._decide(name, batch.wanted[name], scored[name], now)
+            for shadow in self._shadows.values():
+                if shadow.name in scored:
+                    _shadow(shadow, batch.wanted[shadow.name], scored[shadow.name], now)
         return batch.rows
 
     def _row(self, record: RawRecord) -> Row:
@@ -139,33 +178,62 @@ class ScoringPath:
         met = self._rules.met(article.text, article.title, article.url)
         return Row(record, subject_of(record, article), met, [])
 
-    @staticmethod
-    def _decide(encoder: FilterEncoder, work: Work, scored: FilterScores, now: str) -> None:
+    def _decide(self, name: str, work: Work, scored: FilterScores, now: str) -> None:
         """One filter's tiers and records, and dead letters of what could not be scored."""
-        name = encoder.filter.name
+        encoder = self._encoders[name]
         for at, error in scored.faults.items():
             work[at][0].outcomes.append(Outcome(name, DEAD_LETTER, None, [], error))
-        good = [at for at in range(len(work)) if at not in scored.faults]
-        if not good:
-            return
-        scores = round_scores(scored.scores[good])
-        rules_met = [work[at][2].names for at in good]
-        decided = encoder.filter.tiering.decide(scores, rules_met)
-        columns = zip(
-            good,
-            scores.tolist(),
-            decided.weighted_average,
-            decided.score,
-            decided.gates,
-            decided.caps,
-            decided.tier,
-            strict=True,
-        )
-        for at, row_scores, average, score, gates, caps, tier in columns:
+        for at, scoring in _decided(encoder.filter, self._refinements[name], work, scored):
             row, subject, met = work[at]
-            tokens = scored.tokens[at]
-            scoring = Scoring(
-                row_scores, average, score, gates, caps, tier, len(tokens.ids), tokens.truncated
-            )
             records = encoder.scored(subject, met, scoring, now)
-            row.outcomes.append(Outcome(name, SCORED, tier, records, None))
+            row.outcomes.append(Outcome(name, SCORED, scoring.tier, records, None))
+
+
+def _shadow(shadow: Shadow, work: Work, scored: FilterScores, now: str) -> None:
+    """The candidate's records, beside the live student's: they are published together or not at
+    all. What the candidate cannot score it has no record of; the outcome is the live student's."""
+    encoder = shadow.encoder
+    for at, scoring in _decided(encoder.filter, shadow.refinement, work, scored):
+        row, subject, met = work[at]
+        for outcome in row.outcomes:
+            if outcome.filter == encoder.filter.name and outcome.outcome == SCORED:
+                outcome.records.append(encoder.scored(subject, met, scoring, now)[0])
+
+
+def _decided(
+    filter_: Filter, refinement: Refinement, work: Work, scored: FilterScores
+) -> Iterator[tuple[int, Scoring]]:
+    """Of each article that could be scored its place in `work`, and what its scores lead to."""
+    good = [at for at in range(len(work)) if at not in scored.faults]
+    if not good:
+        return
+    scores = round_scores(refinement.scores(scored.scores[good]))
+    rules_met = [work[at][2].names for at in good]
+    decided = filter_.tiering.decide(scores, rules_met)
+    columns = zip(
+        good,
+        scores.tolist(),
+        decided.weighted_average,
+        decided.score,
+        decided.gates,
+        decided.caps,
+        decided.tier,
+        refinement.confidences(scores, rules_met, decided.tier),
+        strict=True,
+    )
+    for at, row_scores, average, score, gates, caps, tier, confidence in columns:
+        tokens = scored.tokens[at]
+        yield (
+            at,
+            Scoring(
+                row_scores,
+                average,
+                score,
+                gates,
+                caps,
+                tier,
+                confidence,
+                len(tokens.ids),
+                tokens.truncated,
+            ),
+        )

@@ -153,12 +153,12 @@ class StudentSettings(Section):
         default=None, gt=0, le=1_024, description="Of a forward pass; default: cores."
     )
     budget_tokens: int | None = Field(
-        default=None,
-        gt=0,
-        le=MOST,
-        description="Of a forward pass, padding included. Default: 2048 on a CPU, where larger "
-        "ones leave the caches, 16896 on a GPU, where it fills 132 multiprocessors.",
+        default=None, gt=0, le=MOST, description="Of a forward pass; see newsieve.example.toml."
     )
+    candidates: Annotated[dict[str, Path], FromJson, OfKnownFilters] = Field(
+        default={}, description="Filter to a folder on trial; its scores go to the shadow topic."
+    )
+    candidate_share: Probability = Field(default=0.1, description="Of articles it scores, too.")
 
 
 class SamplingSettings(Section):

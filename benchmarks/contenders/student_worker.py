@@ -37,7 +37,7 @@ def main() -> None:
     chosen = assemble.load_filters(settings)
     students = assemble.load_students(settings, chosen)
     engine = assemble.make_engine(settings, students)
-    identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in chosen]
+    identities = assemble.identities_of(students)
     path = assemble.scoring_path(settings, identities, engine)
     running = assemble.make_worker(settings, path, slot)
     load_seconds = time.perf_counter() - loading_since

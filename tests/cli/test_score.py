@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,34 @@ def test_a_users_mistake_gets_a_sentence(
 def test_an_empty_input_is_no_error(env: Env) -> None:
     """Nothing in, nothing out."""
     assert newsieve("score", stdin=b"", env=env).code == 0
+
+
+def test_scores_are_calibrated_before_anything_is_decided(
+    tiny_student: Path, tmp_path: Path
+) -> None:
+    """Clamped and rounded after it, with the tier's probability; `tier` says the same from the
+    record alone."""
+    student = tmp_path / "student"
+    shutil.copytree(tiny_student, student)
+    manifest = json.loads((student / "student.json").read_text())
+    names = manifest["dimensions"]
+    manifest["calibration"] = {names[0]: {"raw": [0, 1], "calibrated": [6.54321, 6.54321]}}
+    manifest["residuals"] = {
+        "neighbours": 6,
+        "averages": [5.0] * 6,
+        "errors": [[delta] * 8 for delta in (-9, 0, 0, 0, 0, 0)],
+    }
+    (student / "student.json").write_text(json.dumps(manifest))
+    settings = {
+        "NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(student)}),
+        "NEWSIEVE_STUDENT__DTYPE": "fp32",
+    }
+
+    scored = newsieve("score", stdin=b'{"title": "The village opened a library."}', env=settings)
+
+    (record,) = scored.rows()
+    assert record["scores"][names[0]] == 6.5432
+    assert record["tier_confidence"] in (0.75, 0.88)
+    decided = newsieve("tier", "--filter", "uplifting", stdin=scored.out)
+    assert decided.rows()[0]["tier"] == record["tier"]
+    assert decided.rows()[0]["weighted_average"] == record["weighted_average"]

@@ -70,6 +70,7 @@ def scoring(filter_: Filter, score: float) -> Scoring:
         d.gates[0],
         d.caps[0],
         d.tier[0],
+        confidence=0.75,
         tokens=12,
         truncated=False,
     )
@@ -156,6 +157,7 @@ def test_names_have_dashes_in_topics(investment_risk: Filter) -> None:
         (),
         (),
         d.tier[0],
+        confidence=0.75,
         tokens=1,
         truncated=False,
     )

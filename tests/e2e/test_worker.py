@@ -29,7 +29,7 @@ def expected_records(stream: Stream, values: list[bytes]) -> list[dict[str, Any]
     filters = assemble.load_filters(settings)
     students = assemble.load_students(settings, filters)
     engine = assemble.make_engine(settings, students)
-    identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in filters]
+    identities = assemble.identities_of(students)
     path = assemble.scoring_path(settings, identities, engine)
     batch = path.start([RawRecord(value, None, None, None, {}) for value in values])
     found = [

@@ -6,16 +6,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, Qwen2Config, Qwen2Model
+from transformers import AutoModelForSequenceClassification
 
-from training.fit import build
-from training.recipe import Recipe
 from worker.engine import model as engine_model
 from worker.engine.engine import score_tokens
 from worker.engine.manifest import student_hash
@@ -230,63 +229,30 @@ def test_the_students_hash_covers_every_file_and_the_base(copied: Path, upliftin
     assert student_hash(copied, base.model_copy(update={"revision": "2"})) != before
 
 
-def test_the_missions_student_has_the_published_number_of_parameters(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("facts", "complaint"),
+    [
+        ({"calibration": {"agency": {"raw": [1, 1], "calibrated": [1, 2]}}}, "raw does not rise"),
+        ({"calibration": {"agency": {"raw": [1, 2], "calibrated": [2, 1]}}}, "calibrated falls"),
+        ({"calibration": {"agency": {"raw": [1], "calibrated": []}}}, "different lengths"),
+        ({"calibration": {"charm": {"raw": [1], "calibrated": [1]}}}, "no dimension charm"),
+        ({"residuals": {"neighbours": 2, "averages": [1], "errors": [[0] * 8]}}, "fewer than"),
+        ({"residuals": {"neighbours": 1, "averages": [1], "errors": [[0] * 7]}}, "one error for"),
+        (
+            {"residuals": {"neighbours": 1, "averages": [2, 1], "errors": [[0] * 8] * 2}},
+            "averages do not rise",
+        ),
+    ],
+)
+def test_a_refinement_that_cannot_be_is_refused(
+    facts: dict[str, Any], complaint: str, copied: Path, uplifting: Filter
 ) -> None:
-    """Rank 16 on Qwen2.5-1.5B with an 8-way head: 18,477,056 of 1,562,203,648."""
-    published = Qwen2Config(
-        vocab_size=151_936,
-        hidden_size=1_536,
-        intermediate_size=8_960,
-        num_hidden_layers=28,
-        num_attention_heads=12,
-        num_key_value_heads=2,
-    )
-    recipe = Recipe.model_validate(
-        {
-            "filter": "uplifting/v4",
-            "purpose": "the mission's",
-            "base": {
-                "name": "Qwen/Qwen2.5-1.5B",
-                "revision": "main",
-                "pooling": "last",
-                "head_bias": False,
-                "max_tokens": 512,
-            },
-            "split": {"kind": "holdout"},
-            "lora": {
-                "rank": 16,
-                "alpha": 32,
-                "dropout": 0.05,
-                "targets": [
-                    "q_proj",
-                    "k_proj",
-                    "v_proj",
-                    "o_proj",
-                    "gate_proj",
-                    "up_proj",
-                    "down_proj",
-                ],
-            },
-            "fit": {
-                "epochs": 5,
-                "batch_size": 8,
-                "learning_rate": 2e-5,
-                "head_learning_rate": 2e-5,
-                "warmup": 0.1,
-                "clip": 1.0,
-            },
-            "gate": {"mae": 1.2, "spearman": 0.0},
-        }
-    )
-    with torch.device("meta"):
-        backbone = Qwen2Model(published)
-        monkeypatch.setattr("training.fit.load_backbone", lambda *_: backbone)
-        model = build(recipe, np.zeros(8))
+    """A curve that falls would turn the scale around."""
+    manifest = json.loads((copied / "student.json").read_text())
+    (copied / "student.json").write_text(json.dumps(manifest | facts))
 
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    assert trainable == 18_477_056
-    assert sum(p.numel() for p in model.parameters()) == 1_562_203_648
+    with pytest.raises(StudentInvalid, match=complaint):
+        load_student(uplifting, copied)
 
 
 def test_a_package_names_its_model_folder() -> None:

@@ -1,13 +1,47 @@
-"""`newsieve-train` as a data scientist runs it: four commands, one run folder."""
+"""`newsieve-train` as a data scientist runs it."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import newsieve_train
-from training.recipe import Recipe
+from training.recipe import Recipe, read_recipe
+from training.run import Run
+
+RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
+RECIPE = str(RECIPES / "uplifting_minilm.toml")
+STAGES = ["prepare", "audit", "fit", "evaluate", "calibrate", "report", "package"]
+FILES = [
+    "run.json",
+    "data/train.jsonl",
+    "data/validation.jsonl",
+    "data/test.jsonl",
+    "data/manifest.json",
+    "audit.json",
+    "checkpoints/final/adapter_model.safetensors",
+    "training_history.json",
+    "training_metadata.json",
+    "predictions/validation.jsonl",
+    "predictions/test.jsonl",
+    "metrics.json",
+    "calibration.json",
+    "training_reports/overall_metrics.png",
+    "training_reports/per_dimension_mae.png",
+    "training_reports/loss_curves.png",
+    "training_reports/calibration.png",
+    "training_reports/training_summary.txt",
+    "training_reports/uplifting_v4_report.docx",
+    "training_reports/ground_truth_quality_report.md",
+    "student/student.json",
+    "student/baseline.jsonl",
+    "student/canaries.jsonl",
+    "student/README.md",
+]
 
 
 def as_toml(recipe: Recipe) -> str:
@@ -20,25 +54,81 @@ def as_toml(recipe: Recipe) -> str:
     return "\n".join(lines)
 
 
-def test_four_commands_make_a_student(
+def test_one_command_goes_through_all_stages(
     recipe: Callable[..., Recipe], labels: Path, tmp_path: Path
 ) -> None:
-    """`prepare` prints the run's folder, which the others take; a gate that was missed is named,
-    and passed over only with a reason; a second time nothing is done."""
+    """Every file is there; a second time nothing is done; deleting any one stage's files has just
+    that stage done again."""
     file = tmp_path / "recipe.toml"
-    file.write_text(as_toml(recipe(gate__mae=0.01)))
-    runs, student = str(tmp_path / "runs"), str(tmp_path / "student")
+    file.write_text(as_toml(recipe(fit__epochs=3)))
+    command = ("run", str(file), str(labels), "--threads", "1", "--json")
+    reason = ("--allow-failed-gate", "a test")
 
-    prepared = newsieve_train("prepare", str(file), str(labels), "--runs", runs)
-    run = prepared.text.strip()
-    fitted = newsieve_train("fit", run, "--threads", "1")
-    evaluated = newsieve_train("evaluate", run)
-    refused = newsieve_train("package", run, "--out", student)
-    packaged = newsieve_train("package", run, "--out", student, "--allow-failed-gate", "for a test")
+    refused = newsieve_train(*command)
+    done = newsieve_train(*command, *reason, "--out", str(tmp_path / "student"))
 
-    assert (prepared.code, fitted.code, evaluated.code) == (0, 0, 0), fitted.err + evaluated.err
-    assert Path(run).is_dir() and "train" in prepared.err
-    assert json.loads(evaluated.text)["test"]["student"]["mae"] < 2
-    assert refused.code == 1 and "above 0.01" in refused.err
-    assert packaged.code == 0 and (Path(student) / "student.json").is_file()
-    assert "nothing to do" in newsieve_train("fit", run).err
+    assert refused.code == 1 and "not good enough to ship: TF-IDF" in refused.err
+    assert done.code == 0, done.err
+    assert done.json()["made"] == {name: name == "package" for name in STAGES}
+    run = Path(done.json()["run"])
+    assert [name for name in FILES if not (run / name).is_file()] == []
+    assert (tmp_path / "student" / "student.json").is_file()
+    for stage in STAGES:
+        for name in Run(run).facts["stages"][stage]["files"]:
+            (run / name).unlink()
+        again = newsieve_train(*command, *reason)
+        assert again.json()["made"] == {name: name == stage for name in STAGES}, stage
+
+
+def test_each_stage_is_a_command(
+    recipe: Callable[..., Recipe], labels: Path, tmp_path: Path
+) -> None:
+    """`prepare` prints the run's folder, which the others take; each says what it found, as a
+    table or as JSON, and the second time that there is nothing to do."""
+    file = tmp_path / "recipe.toml"
+    file.write_text(as_toml(recipe(fit__epochs=3, split__folds=2, split__kind="cross_validation")))
+
+    run = newsieve_train("prepare", str(file), str(labels)).text.strip()
+    assert "articles" in newsieve_train("fit", run).err + newsieve_train("audit", run).text
+    tables = [newsieve_train(name, run).text for name in ("evaluate", "calibrate")]
+    reports = newsieve_train("report", run, "--compare", run)
+    refused = newsieve_train("package", run)
+    packaged = newsieve_train("package", run, "--allow-failed-gate", "for a test")
+
+    assert all("cross-validation: each by a student" in table for table in tables)
+    assert "TF-IDF and ridge" in tables[0] and "as published" in tables[1]
+    assert f"comparison_{Path(run).name}.md" in reports.text
+    assert refused.code == 1 and "not good enough" in refused.err
+    assert packaged.code == 0 and (Path(packaged.text.strip()) / "student.json").is_file()
+    for name in ("audit", "fit", "evaluate", "calibrate", "report"):
+        again = newsieve_train(name, run, "--json")
+        assert (again.code, "nothing to do" in again.err) == (0, True)
+        assert again.json()
+
+
+@pytest.mark.parametrize("name", [path.name for path in RECIPES.glob("*.toml")])
+def test_every_recipe_is_one(name: str) -> None:
+    """Checked as `prepare` does."""
+    assert read_recipe(RECIPES / name).filter
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["prepare", "no.toml", "l.jsonl"], 2, "no.toml"),
+        (["fit", "nowhere"], 2, "is not a run"),
+        (["report", "nowhere"], 2, "is not a run"),
+        (["package", "nowhere"], 2, "is not a run"),
+        (["prepare"], 2, "Missing argument"),
+        (["run", RECIPE], 2, "name files of labels, or give --from-kafka"),
+        (["prepare", RECIPE, "no.jsonl"], 2, "cannot read no.jsonl"),
+        (["prepare", RECIPE, os.devnull], 1, "no row has a label of gemini-pro-api-batch"),
+    ],
+)
+def test_a_users_mistake_gets_a_sentence(arguments: list[str], code: int, complaint: str) -> None:
+    """And an exit code."""
+    done = newsieve_train(*arguments)
+
+    assert done.code == code
+    assert complaint in done.err
+    assert "Traceback" not in done.err

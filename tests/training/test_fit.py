@@ -1,119 +1,232 @@
-"""fit: what an interruption costs, and where the head ends."""
+"""fit: what an interruption costs, what runs out, where the head ends."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from training.fit import _StudentTrainer, checkpoint, fit, tokeniser_of
-from training.predict import load_forward
-from training.prepare import prepare
+from tests.support.fits import ONE_THREAD, history, weights
+from training.errors import FitFailed
+from training.fit import checkpoint, fit
+from training.model import adapt, require_trainable, trainable_parameters
+from training.package import package
+from training.predict import load_forward, predict, tokens_of
 from training.recipe import Recipe
 from training.run import Run
+from training.stage import require
+from training.stages import FIT
+from training.trainer import StudentTrainer
 from worker.engine.manifest import ADAPTER
+from worker.engine.model import StudentModel, load_backbone
+from worker.errors import StudentInvalid
 from worker.rules.catalogue import load
 
 Make = Callable[..., Recipe]
-ADAPTERS = ("fold-0", "fold-1", "final")
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_an_interrupted_fit_goes_on_after_its_last_epoch(
-    recipe: Make, labels: Path, tmp_path: Path, trained: Run, monkeypatch: pytest.MonkeyPatch
+Prepared = Callable[..., Run]
+
+
+def test_with_less_memory_fewer_articles_are_on_the_device_at_once(
+    recipe: Make, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the very weights of the run that nothing interrupted."""
-    run, _ = prepare(recipe(), [labels], tmp_path / "others")
-    _interrupt(run, monkeypatch, losses=100)
-    assert fit(run, threads=1)
+    """Halved until they fit, the batch kept by accumulation: nearly the same student. Where not
+    even one fits, a sentence says so."""
+    made = recipe(fit__epochs=2, fit__checkpoint_steps=5)
+    roomy, tight = prepared(made), prepared(made, "tight")
+    fit(roomy, ONE_THREAD)
+    honest, room = StudentModel.forward, 3
 
-    ours, theirs = (checkpoint(item, "final") / ADAPTER for item in (run, trained))
-    assert ours.read_bytes() == theirs.read_bytes()
-    history = json.loads(run.path("training_history.json").read_text())["final"]
-    assert [entry["epoch"] for entry in history if "eval_mae" in entry] == list(range(1, 16))
+    def forward(self: StudentModel, input_ids: Any, attention_mask: Any) -> Any:
+        if self.training and len(input_ids) > room:
+            raise torch.OutOfMemoryError("a device of a test")
+        return honest(self, input_ids, attention_mask)
+
+    monkeypatch.setattr(StudentModel, "forward", forward)
+    fit(tight, ONE_THREAD)
+
+    ours, theirs = (history(run)["final"] for run in (tight, roomy))
+    assert [entry["steps"] for entry in ours] == [entry["steps"] for entry in theirs]
+    errors = [epochs[-1]["train"]["mae"] for epochs in (ours, theirs)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.15)  # dropout falls differently
+    room = 0
+    with pytest.raises(FitFailed, match="memory ran out with 1 articles"):
+        fit(prepared(recipe(fit__micro_batch=1)), ONE_THREAD)
 
 
-def _interrupt(run: Run, monkeypatch: pytest.MonkeyPatch, losses: int) -> None:
-    """Fit until that many losses were computed."""
-    honest, calls = _StudentTrainer.compute_loss, 0
+def test_several_processes_train_one_student(recipe: Make, prepared: Prepared) -> None:
+    """Two under torchrun, over gloo: the leader writes, both have seen every article, and the
+    student is as good as one process's."""
+    made = recipe(fit__epochs=6)
+    alone, together = prepared(made), prepared(made, "together")
+    fit(alone, ONE_THREAD)
 
-    def dying(*arguments: object, **more: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == losses:
-            raise KeyboardInterrupt
-        return honest(*arguments, **more)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", "-m", "training", "fit", str(together.folder)),
+            *("--threads", "1"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-3_000:]
+    assert require(together, FIT)["processes"] == 2
+    assert done.stdout.count(str(together.folder)) == 1
+    ours, theirs = (history(run)["final"] for run in (together, alone))
+    assert [entry["steps"] for entry in ours] == [entry["steps"] for entry in theirs]
+    assert ours[-1]["train"]["mae"] == pytest.approx(theirs[-1]["train"]["mae"], rel=0.2)
+    assert not fit(together, ONE_THREAD)
+
+
+def test_training_stops_early_and_the_best_epoch_leaves_the_run(
+    recipe: Make, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By validation, after as many epochs without a better one as the recipe says; also when it
+    is interrupted just then."""
+    made = recipe(fit__epochs=12, fit__early_stopping_epochs=1, fit__learning_rate=0.2)
+    run, whole = prepared(made), prepared(made, "whole")
+    fit(whole, ONE_THREAD)
+
+    epochs = history(whole)["final"]
+    errors = [entry["validation"]["mae"] for entry in epochs]
+    assert len(errors) < 12 and errors[-1] > min(errors) == errors[-2]
+
+    def dying(*_: object) -> None:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(_StudentTrainer, "compute_loss", dying)
+        patched.setattr(StudentTrainer, "_load_best_model", dying)
         with pytest.raises(KeyboardInterrupt):
-            fit(run, threads=1)
+            fit(run, ONE_THREAD)
+    fit(run, ONE_THREAD)
+    assert weights(run) == weights(whole)
+    assert history(run) == history(whole)
 
 
-def test_an_interrupted_cross_validation_keeps_its_finished_folds(
-    recipe: Make, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_other_settings_train(recipe: Make, prepared: Prepared) -> None:
+    """bf16 with gradient checkpointing, Huber's loss, steps of warm-up; each changes the weights
+    and nothing that is asserted of them."""
+    base = prepared(recipe(fit__epochs=2))
+    fit(base, ONE_THREAD)
+    for changes in (
+        {"fit__precision": "bf16", "fit__gradient_checkpointing": True},
+        {"fit__loss": "huber", "fit__warmup": 5.0, "fit__weight_decay": 0.01},
+    ):
+        run = prepared(recipe(fit__epochs=2, **changes))
+        fit(run, ONE_THREAD)
+        assert weights(run) != weights(base)
+        assert require(run, FIT)["trainable_parameters"] == 3_848
+
+
+def test_curves_for_tensorboard_come_on_request(recipe: Make, prepared: Prepared) -> None:
+    """In the run's folder."""
+    run = prepared(recipe(fit__epochs=2))
+
+    fit(run, ONE_THREAD, tensorboard=True)
+
+    assert list(run.path("tensorboard", "final").glob("events.out.tfevents.*"))
+
+
+@pytest.fixture
+def student(trained: Run) -> Path:
+    package(trained, "a test")
+    return trained.path("student")
+
+
+def test_a_fit_continues_from_a_student(recipe: Make, prepared: Prepared, student: Path) -> None:
+    """It starts where that one ended, is another run's result, and needs its folder no more."""
+    run = prepared(recipe(fit__epochs=1, fit__learning_rate=1e-6, fit__head_learning_rate=1e-6))
+    fit(run, ONE_THREAD)
+    from_nothing = history(run)["final"][0]["validation"]["mae"]
+
+    assert fit(run, ONE_THREAD, start=student)
+
+    assert history(run)["final"][0]["validation"]["mae"] < 0.7 * from_nothing
+    assert not fit(run, ONE_THREAD)
+    assert require(run, FIT)["start"] is not None
+
+
+def test_a_student_of_another_filter_lends_its_adapter_alone(
+    recipe: Make, prepared: Prepared, student: Path
 ) -> None:
-    """And ends with the very weights and history of a run that nothing interrupted."""
-    made = recipe(split__kind="cross_validation", split__folds=2, fit__epochs=2)
-    run, whole = (prepare(made, [labels], tmp_path / name)[0] for name in ("ours", "theirs"))
-    fit(whole, threads=1)
+    """Its head means something else: ours starts at the labels' mean, as ever."""
+    manifest = json.loads((student / "student.json").read_text())
+    manifest["label_hash"] = "sha256:" + "0" * 64
+    (student / "student.json").write_text(json.dumps(manifest))
+    run = prepared(recipe(fit__epochs=1, fit__learning_rate=1e-9, fit__head_learning_rate=1e-9))
 
-    _interrupt(run, monkeypatch, losses=30)
-    written = [path for name in ADAPTERS if (path := checkpoint(run, name) / ADAPTER).exists()]
-    assert written == [checkpoint(run, "fold-0") / ADAPTER]
-    finished_at = written[0].stat().st_mtime_ns
-    assert fit(run, threads=1)
+    fit(run, ONE_THREAD, start=student)
 
-    assert written[0].stat().st_mtime_ns == finished_at
-    for name in ADAPTERS:
-        ours, theirs = (checkpoint(item, name) / ADAPTER for item in (run, whole))
-        assert ours.read_bytes() == theirs.read_bytes()
-    assert _losses(run) == _losses(whole)
-    assert list(_losses(run)) == list(ADAPTERS)
+    ours, theirs = (load_file(f / ADAPTER) for f in (checkpoint(run, "final"), student))
+    for name, tensor in ours.items():
+        if "score" in name:
+            assert not torch.allclose(tensor, theirs[name], atol=1e-3)
+        else:
+            assert torch.allclose(tensor, theirs[name], atol=1e-3)
 
 
-def _losses(run: Run) -> dict[str, list[float]]:
-    history = json.loads(run.path("training_history.json").read_text())
-    return {
-        name: [entry["loss"] for entry in entries if "loss" in entry]
-        for name, entries in history.items()
-    }
-
-
-@pytest.mark.parametrize("kind", ["cross_validation", "holdout"])
-def test_what_an_interrupted_fit_made_of_other_inputs_is_trained_anew(
-    recipe: Make, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+def test_a_student_that_does_not_fit_is_refused(
+    recipe: Make, prepared: Prepared, student: Path, tmp_path: Path
 ) -> None:
-    """Finished folds and half-trained adapters; nothing of them is left."""
-    made = recipe(split__kind=kind, split__folds=2, fit__epochs=3)
-    run, whole = (prepare(made, [labels], tmp_path / name)[0] for name in ("ours", "theirs"))
-    _interrupt(run, monkeypatch, losses=50 if kind == "cross_validation" else 30)
-    for item in (run, whole):
-        data = item.path("data", "train.jsonl")
-        data.write_text(data.read_text().replace("heal", "help"))
-        item.record("prepare", "others")
+    """Another rank; no student at all."""
+    run = prepared(recipe(lora__rank=2))
 
-    assert fit(run, threads=1)
-    assert fit(whole, threads=1)
-
-    names = sorted(path.name for path in run.path("checkpoints").iterdir())
-    assert names == sorted(ADAPTERS if kind == "cross_validation" else ["final"])
-    for name in names:
-        ours, theirs = (checkpoint(item, name) / ADAPTER for item in (run, whole))
-        assert ours.read_bytes() == theirs.read_bytes()
+    with pytest.raises(FitFailed, match="another rank"):
+        fit(run, ONE_THREAD, start=student)
+    with pytest.raises(StudentInvalid, match="no usable student"):
+        fit(run, ONE_THREAD, start=tmp_path)
 
 
-def test_the_mean_score_on_validation_is_the_labels_mean(trained: Run) -> None:
+def test_a_restored_model_that_trains_only_its_head_is_refused(recipe: Make, base: Path) -> None:
+    """It would look like a plateau."""
+    model = adapt(StudentModel(load_backbone(str(base), "main"), "mean", 8, bias=True), recipe())
+    expected = trainable_parameters(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = parameter.requires_grad and "score" in name
+
+    with pytest.raises(FitFailed, match=r"264 parameters are trainable after a test, 3,848 before"):
+        require_trainable(model, expected, "after a test")
+
+
+def test_the_mean_score_on_validation_is_the_labels_mean(made: Run) -> None:
     """Dimension by dimension, before clamping, whatever the loss fits."""
-    rows = trained.rows("validation")
+    rows = made.rows("validation")
     names = load("uplifting").definition.dimension_names
-    forward = load_forward(
-        trained.recipe, checkpoint(trained, "final"), trained.facts["trainable_parameters"]
-    )
-    tokens = tokeniser_of(trained.recipe).encode([row["text"] for row in rows])
-    scores = np.array([forward([item.ids])[0].tolist() for item in tokens])
+    parameters = require(made, FIT)["trainable_parameters"]
+    forward = load_forward(made.recipe, checkpoint(made, "final"), parameters)
+    scores = predict(forward, tokens_of(made.recipe, [row["text"] for row in rows]), "test")
     labels = np.array([[row["scores"][name] for name in names] for row in rows])
 
     assert scores.mean(axis=0) == pytest.approx(labels.mean(axis=0), abs=1e-3)
+
+
+def test_the_history_has_what_the_report_shows(made: Run) -> None:
+    """Per epoch, for training and validation, overall and by dimension."""
+    epochs = json.loads(made.path("training_history.json").read_text())["final"]
+
+    assert [entry["epoch"] for entry in epochs] == list(range(1, 16))
+    assert epochs[-1]["learning_rate"] < epochs[2]["learning_rate"]
+    for entry in epochs:
+        for kind in ("train", "validation"):
+            found = entry[kind]
+            by_dimension = [item["mae"] for item in found["dimensions"].values()]
+            assert found["mae"] == pytest.approx(np.mean(by_dimension), abs=1e-5)
+            assert found["rmse"] >= found["mae"] > 0 and found["loss"] > 0
+    metadata = made.json("training_metadata.json")
+    assert (metadata["trainable_parameters"], metadata["all_parameters"]) == (3_848, 43_632)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.training.conftest import label_row
+from tests.support.labels import label_rows, write_rows
 from training.errors import LabelsRefused, RecipeInvalid, RunInvalid
-from training.prepare import prepare
+from training.files import hash_of
+from training.labelled import read_source
+from training.prepare import EARLIER, prepare
 from training.recipe import Recipe, read_recipe
 from training.run import Run
 from worker.rules.catalogue import load
@@ -20,46 +21,66 @@ from worker.rules.catalogue import load
 Make = Callable[..., Recipe]
 
 
-def write(path: Path, rows: list[Any]) -> Path:
-    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
-    return path
+@pytest.fixture
+def prepared(tmp_path: Path) -> Callable[..., Run]:
+    def make(recipe: Recipe, *files: Path, extends: Run | None = None) -> Run:
+        sources = [read_source(file) for file in files]
+        run, was_made = prepare(recipe, sources, tmp_path / "runs", extends)
+        assert was_made
+        return run
+
+    return make
 
 
-def rows(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    chance = random.Random(seed)
-    return [label_row(n, chance) for n in range(count)]
+Prepared = Callable[..., Run]
 
 
 def split_of(run: Run) -> dict[str, str]:
     return {row["id"]: name for name in ("train", "validation", "test") for row in run.rows(name)}
 
 
-def test_splits_are_disjoint_complete_and_have_their_share_of_each_tier(
-    recipe: Make, labels: Path, tmp_path: Path
-) -> None:
-    """And the manifest counts them."""
-    run, made = prepare(recipe(), [labels], tmp_path / "runs")
+def manifest_of(run: Run) -> dict[str, Any]:
+    return run.json("data", "manifest.json")
 
-    assert made
+
+def test_splits_are_disjoint_complete_and_have_their_share_of_each_tier(
+    recipe: Make, labels: Path, prepared: Prepared
+) -> None:
+    """And the manifest proves it, with hashes."""
+    run = prepared(recipe(), labels)
+
     assert len(split_of(run)) == 120
-    manifest = json.loads(run.path("data", "manifest.json").read_text())
+    manifest = manifest_of(run)
     assert sum(manifest["rows"].values()) == 120
     assert all(12 <= manifest["rows"][name] <= 24 for name in ("validation", "test"))
     for name in ("train", "validation", "test"):
+        assert manifest["tiers"][name] == Counter(row["tier"] for row in run.rows(name))
         assert set(manifest["tiers"][name]) == set(manifest["tiers"]["train"])
+        assert manifest["hashes"][name] == hash_of(run.rows(name))
 
 
 def test_the_same_inputs_are_the_same_run_and_other_ones_another(
-    recipe: Make, labels: Path, tmp_path: Path
+    recipe: Make, labels: Path, prepared: Prepared, tmp_path: Path
 ) -> None:
     """Nothing is done twice; the split does not change."""
-    first, _ = prepare(recipe(), [labels], tmp_path / "runs")
-    again, made = prepare(recipe(), [labels], tmp_path / "runs")
-    other, made_other = prepare(recipe(fit__epochs=1), [labels], tmp_path / "runs")
+    first = prepared(recipe(), labels)
+    again, made = prepare(recipe(), [read_source(labels)], tmp_path / "runs")
+    other = prepared(recipe(fit__epochs=1), labels)
 
     assert (again.folder, made) == (first.folder, False)
-    assert made_other and other.folder != first.folder
+    assert other.folder != first.folder
     assert split_of(other) == split_of(first)
+
+
+def test_another_gate_is_the_same_run(
+    recipe: Make, labels: Path, prepared: Prepared, tmp_path: Path
+) -> None:
+    """It decides only whether the student is shipped; the run knows the new one."""
+    first = prepared(recipe(gate__mae=1.0), labels)
+    again, made = prepare(recipe(gate__mae=2.0), [read_source(labels)], tmp_path / "runs")
+
+    assert (again.folder, made) == (first.folder, False)
+    assert again.recipe.gate.mae == 2.0
 
 
 @pytest.mark.parametrize(
@@ -69,24 +90,26 @@ def test_the_same_inputs_are_the_same_run_and_other_ones_another(
 def test_another_threshold_or_rule_is_another_run(
     recipe: Make,
     labels: Path,
-    tmp_path: Path,
+    prepared: Prepared,
     edit_filter: Callable[[str, str], None],
     old: str,
     new: str,
 ) -> None:
     """Its tiers and content rules stand in the data, and the split goes by tiers."""
-    first, _ = prepare(recipe(), [labels], tmp_path / "runs")
+    first = prepared(recipe(), labels)
     edit_filter(old, new)
-    other, made = prepare(recipe(), [labels], tmp_path / "runs")
+    other = prepared(recipe(), labels)
 
-    assert made and other.folder != first.folder
-    assert other.facts["data"]["tiers"] != first.facts["data"]["tiers"]
+    assert other.folder != first.folder
+    assert manifest_of(other)["tiers"] != manifest_of(first)["tiers"]
     assert other.facts["filter_hash"] == load("uplifting").filter_hash
 
 
-def test_duplicates_of_any_kind_stay_on_one_side(recipe: Make, tmp_path: Path) -> None:
+def test_duplicates_of_any_kind_stay_on_one_side(
+    recipe: Make, prepared: Prepared, tmp_path: Path
+) -> None:
     """Same id, same url, same text, nearly the same text."""
-    originals = rows(60)
+    originals = label_rows(60)
     long = " ".join(f"word{n}" for n in range(200))
     for row in originals:
         row["content"] = f"{row['id']} {row['content']} {row['id']} " + long.replace(
@@ -107,23 +130,23 @@ def test_duplicates_of_any_kind_stay_on_one_side(recipe: Make, tmp_path: Path) -
             copy |= {"content": row["content"] + " and one more sentence"}
         copies.append(copy)
 
-    run, _ = prepare(recipe(), [write(tmp_path / "l.jsonl", originals + copies)], tmp_path / "runs")
+    run = prepared(recipe(), write_rows(tmp_path / "l.jsonl", originals + copies))
 
     split = split_of(run)
     apart = [row["id"] for row in originals if split[row["id"]] != split[f"copy-{row['id']}"]]
     assert apart == []
-    assert run.facts["data"]["duplicate_groups"] == 60
+    assert manifest_of(run)["duplicate_groups"] == 60
 
 
-def test_bad_rows_are_left_out_and_listed(recipe: Make, tmp_path: Path) -> None:
+def test_bad_rows_are_left_out_and_listed(recipe: Make, prepared: Prepared, tmp_path: Path) -> None:
     """With file, line, field and reason."""
-    bad = {**rows(1)[0], "oracle_scores": [{"oracle": "one", "scores": [11] + [5] * 7}]}
-    path = write(tmp_path / "l.jsonl", [*rows(150), bad])
+    bad = {**label_rows(1)[0], "oracle_scores": [{"oracle": "one", "scores": [11] + [5] * 7}]}
+    path = write_rows(tmp_path / "l.jsonl", [*label_rows(150), bad])
     path.write_bytes(path.read_bytes().replace(b'"id": "', b'"id": "\\ud800', 1))
 
-    run, _ = prepare(recipe(), [path], tmp_path / "runs")
+    run = prepared(recipe(), path)
 
-    (listed,) = run.facts["data"]["bad_rows_listed"]
+    (listed,) = manifest_of(run)["bad_rows_listed"]
     assert listed == {
         "file": "l.jsonl",
         "line": 150,
@@ -135,34 +158,36 @@ def test_bad_rows_are_left_out_and_listed(recipe: Make, tmp_path: Path) -> None:
 
 def test_too_many_bad_rows_are_refused(recipe: Make, tmp_path: Path) -> None:
     """More than 1 % is a broken file; nothing is written."""
-    path = write(tmp_path / "l.jsonl", [*rows(50), "{", "[]", "null"])
+    path = write_rows(tmp_path / "l.jsonl", [*label_rows(50), "{", "[]", "null"])
 
-    with pytest.raises(LabelsRefused, match="3 of 53 rows are bad"):
-        prepare(recipe(), [path], tmp_path / "runs")
+    with pytest.raises(LabelsRefused, match=r"3 of 53 rows are bad.*l.jsonl:50 line: "):
+        prepare(recipe(), [read_source(path)], tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_row_nested_too_deep_is_a_bad_row(recipe: Make, tmp_path: Path) -> None:
+def test_a_row_nested_too_deep_is_a_bad_row(
+    recipe: Make, prepared: Prepared, tmp_path: Path
+) -> None:
     """As it is a dead letter of the worker's."""
-    path = write(tmp_path / "l.jsonl", [*rows(150), "[" * 2_000])
+    path = write_rows(tmp_path / "l.jsonl", [*label_rows(150), "[" * 2_000])
 
-    run, _ = prepare(recipe(), [path], tmp_path / "runs")
+    run = prepared(recipe(), path)
 
-    assert run.facts["data"]["bad_rows_listed"][0]["reason"] == "nested more than 100 deep"
+    assert manifest_of(run)["bad_rows_listed"][0]["reason"] == "nested more than 100 deep"
 
 
 def test_runs_that_cannot_lie_where_they_should_are_refused(recipe: Make, labels: Path) -> None:
     """In a file, or below one."""
     for runs in (labels, Path("/dev/null/runs")):
         with pytest.raises(RunInvalid, match="cannot make the folder"):
-            prepare(recipe(), [labels], runs)
+            prepare(recipe(), [read_source(labels)], runs)
 
 
 def test_a_similarity_that_cannot_be_told_is_refused(
-    recipe: Make, labels: Path, tmp_path: Path
+    recipe: Make, labels: Path, prepared: Prepared
 ) -> None:
     """0.98 is the highest that works."""
-    prepare(recipe(labels__near_duplicate_similarity=0.98), [labels], tmp_path / "runs")
+    prepared(recipe(labels__near_duplicate_similarity=0.98), labels)
 
     with pytest.raises(ValueError, match=r"less than or equal to 0\.98"):
         recipe(labels__near_duplicate_similarity=0.99)
@@ -177,22 +202,76 @@ def test_a_recipe_nested_without_end_is_refused(tmp_path: Path) -> None:
         read_recipe(file)
 
 
-def test_labels_of_several_oracles_never_mix_unasked(recipe: Make, tmp_path: Path) -> None:
-    """Named in the recipe they do, and an article's labels are averaged."""
-    mixed = rows(40)
+def test_labels_of_several_oracles_never_mix_unasked(
+    recipe: Make, prepared: Prepared, tmp_path: Path
+) -> None:
+    """Named in the recipe they do: an oracle's labels are averaged first, then the oracles."""
+    mixed = label_rows(40)
     for row in mixed:
         first = row["oracle_scores"][0]["scores"][0]
-        row["oracle_scores"].append({"oracle": "two", "scores": [min(10, first + 2)] * 8})
-    path = write(tmp_path / "l.jsonl", mixed)
+        higher = {"oracle": "two", "scores": [min(10, first + 2)] * 8}
+        row["oracle_scores"] += [higher, higher]
+    path = write_rows(tmp_path / "l.jsonl", mixed)
 
-    with pytest.raises(LabelsRefused, match=r"'one' \(40\), 'two' \(40\)"):
-        prepare(recipe(), [path], tmp_path / "runs")
-    only, _ = prepare(recipe(labels__oracles=["two"]), [path], tmp_path / "runs")
-    both, _ = prepare(recipe(labels__oracles=["one", "two"]), [path], tmp_path / "runs")
+    with pytest.raises(LabelsRefused, match=r"'one' \(40\), 'two' \(80\)"):
+        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+    only = prepared(recipe(labels__oracles=["two"]), path)
+    both = prepared(recipe(labels__oracles=["one", "two"]), path)
 
     source = {row["id"]: row["oracle_scores"] for row in mixed}
     for row in only.rows("train"):
         assert row["scores"]["agency"] == source[row["id"]][1]["scores"][0]
     for row in both.rows("train"):
-        pair = [label["scores"][0] for label in source[row["id"]]]
-        assert row["scores"]["agency"] == sum(pair) / 2
+        one, two, _ = (label["scores"][0] for label in source[row["id"]])
+        assert row["scores"]["agency"] == (one + two) / 2
+
+
+def test_rows_of_one_article_are_one_article(
+    recipe: Make, prepared: Prepared, tmp_path: Path
+) -> None:
+    """In two files, or twice in one: the labels come together."""
+    rows = label_rows(40)
+    again = [{**row, "oracle_scores": [{"oracle": "one", "scores": [0] * 8}]} for row in rows[:10]]
+    files = [write_rows(tmp_path / f"{n}.jsonl", part) for n, part in enumerate((rows, again))]
+
+    run = prepared(recipe(), *files)
+
+    found = {row["id"]: row for name in ("train", "validation", "test") for row in run.rows(name)}
+    assert len(found) == 40
+    for row in rows[:10]:
+        assert found[row["id"]]["scores"]["wonder"] == row["oracle_scores"][0]["scores"][0] / 2
+        assert len(found[row["id"]]["labels"]) == 2
+
+
+def test_a_run_is_extended_by_what_it_does_not_have(
+    recipe: Make, prepared: Prepared, tmp_path: Path
+) -> None:
+    """Its articles keep their split; a new label of an article that it has, or of nearly its text,
+    is left out: a student that was trained on it would be judged by it."""
+    rows = label_rows(100)
+    first = prepared(recipe(), write_rows(tmp_path / "old.jsonl", rows[:60]))
+    renamed = {**rows[0], "id": "another", "url": None}
+    later = write_rows(tmp_path / "new.jsonl", [*rows[50:], renamed])
+
+    second = prepared(recipe(), later, extends=first)
+
+    before, after = split_of(first), split_of(second)
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {row["id"] for row in rows[60:]}
+    assert set(map(after.get, (row["id"] for row in rows[60:]))) == {"train", "validation", "test"}
+    manifest = manifest_of(second)
+    assert (manifest["kept_from_earlier_run"], manifest["rows_known_to_earlier_run"]) == (60, 11)
+    assert sum(row.get(EARLIER, False) for row in second.rows("test")) == len(first.rows("test"))
+
+
+def test_a_run_of_another_kind_cannot_be_extended(
+    recipe: Make, labels: Path, prepared: Prepared, edit_filter: Callable[[str, str], None]
+) -> None:
+    """Split in another way, or with labels that mean something else."""
+    first = prepared(recipe(), labels)
+
+    with pytest.raises(RunInvalid, match="split in another way"):
+        prepared(recipe(split__kind="cross_validation"), labels, extends=first)
+    edit_filter('name = "agency"', 'name = "power"')
+    with pytest.raises(RunInvalid, match="mean something else"):
+        prepared(recipe(), labels, extends=first)

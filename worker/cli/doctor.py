@@ -79,7 +79,8 @@ def _filters(settings: Settings, found: list[Filter]) -> Iterator[Finding]:
 
 
 def _students(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
-    for name, student in assemble.load_students(settings, filters).items():
+    students = assemble.load_students(settings, filters)
+    for name, student in (students | assemble.load_candidates(settings, filters)).items():
         what = f"{student.hash[:19]}… on {student.device} in {student.dtype}, canaries reproduced"
         yield Finding(f"student {name}", "ok", what)
 

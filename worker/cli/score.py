@@ -36,8 +36,7 @@ def score(
     chosen = load(filter_)
     students = assemble.load_students(settings, [chosen])
     engine = assemble.make_engine(settings, students)
-    identity = assemble.StudentIdentity(chosen, students[chosen.name].hash)
-    path = assemble.scoring_path(settings, [identity], engine)
+    path = assemble.scoring_path(settings, assemble.identities_of(students), engine)
     any_bad = False
     try:
         with open_input(file) as stream:

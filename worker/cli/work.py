@@ -54,8 +54,9 @@ def work(
     require_topics(settings, assemble.worker_topics(settings, filters))
     slot = assemble.take_slot(settings)
     students = assemble.load_students(settings, filters)
+    students |= assemble.load_candidates(settings, filters)
     engine = assemble.make_engine(settings, students)
-    identities = [assemble.StudentIdentity(f, students[f.name].hash) for f in filters]
+    identities = assemble.identities_of(students)
     path = assemble.scoring_path(settings, identities, engine)
     backfill = _begun(settings, span) if span is not None else None
     running = assemble.make_worker(settings, path, slot, backfill)

@@ -53,6 +53,7 @@ class Scoring(NamedTuple):
     gates: tuple[str, ...]
     caps: tuple[str, ...]
     tier: str
+    confidence: float | None
     tokens: int
     truncated: bool
 
@@ -83,7 +84,13 @@ class FilterEncoder:
     """The records of one filter's outcomes."""
 
     def __init__(
-        self, filter_: Filter, student: str, sampling: SamplingPolicy, prefix: str, source: str
+        self,
+        filter_: Filter,
+        student: str,
+        sampling: SamplingPolicy,
+        prefix: str,
+        source: str,
+        scored_topic: str = SCORED,
     ) -> None:
         """`student` is the student's hash, `prefix` the topics', `source` the ce_source."""
         definition = filter_.definition
@@ -100,7 +107,7 @@ class FilterEncoder:
         }
         self._identity = orjson.dumps(identity)[1:-1]
         self._id_suffix = f"\n{filter_.filter_hash}\n{student}\n"
-        self._scored_topic = topic_name(prefix, SCORED)
+        self._scored_topic = topic_name(prefix, scored_topic)
         self._oracle_topic = topic_name(prefix, ORACLE_REQUESTS)
         self._tier_topics = {
             tier: tier_topic_name(prefix, filter_.name, tier) for tier in definition.published_tiers
@@ -148,7 +155,7 @@ class FilterEncoder:
             "content_rules": met.names,
             "blocked_by": None,
             "tier": tier,
-            "tier_confidence": None,
+            "tier_confidence": scoring.confidence,
             "tokens": scoring.tokens,
             "truncated": scoring.truncated,
             "sampling": self._sampling_facts(sampling),

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    model_validator,
+)
 
 from worker.errors import StudentInvalid
 from worker.rules.catalogue import Filter, describe
+from worker.rules.refinement import Calibration, Confidence, Curve, Refinement, Residuals
+from worker.rules.tiers import Tiering
 
 MANIFEST: Final = "student.json"
 ADAPTER: Final = "adapter_model.safetensors"
@@ -32,6 +43,45 @@ class BaseName(BaseModel):
     revision: str
 
 
+class CurvePoints(BaseModel):
+    """One dimension's calibration: where raw scores go, straight between the points."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    raw: list[FiniteFloat] = Field(min_length=1, description="Rising.")
+    calibrated: list[FiniteFloat] = Field(description="Never falling.")
+
+    @model_validator(mode="after")
+    def _is_a_curve(self) -> Self:
+        if len(self.raw) != len(self.calibrated):
+            raise ValueError("raw and calibrated have different lengths")
+        if any(a >= b for a, b in pairwise(self.raw)):
+            raise ValueError("raw does not rise")
+        if any(a > b for a, b in pairwise(self.calibrated)):
+            raise ValueError("calibrated falls")
+        return self
+
+
+class ResidualRows(BaseModel):
+    """How wrong the student was on articles it was not trained on, by rising average."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    neighbours: int = Field(gt=0, description="As many residuals are taken for one article.")
+    averages: list[FiniteFloat] = Field(description="The student's weighted averages, rising.")
+    errors: list[list[FiniteFloat]] = Field(
+        description="Oracle minus student, for each average, in dimension order."
+    )
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if not self.neighbours <= len(self.averages) == len(self.errors):
+            raise ValueError("not one row of errors for each average, or fewer than neighbours")
+        if any(a > b for a, b in pairwise(self.averages)):
+            raise ValueError("averages do not rise")
+        return self
+
+
 class Manifest(BaseModel):
     """student.json, checked."""
 
@@ -52,6 +102,36 @@ class Manifest(BaseModel):
     seeds: list[int]
     versions: dict[str, str]
     metrics: dict[str, Any]
+    calibration: dict[str, CurvePoints] = Field(
+        default={}, description="By dimension; one without a curve is published as it is."
+    )
+    residuals: ResidualRows | None = Field(
+        default=None, description="For tier_confidence, which is null without them."
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_dimensions(self) -> Self:
+        unknown = sorted(set(self.calibration) - set(self.dimensions))
+        if unknown:
+            raise ValueError(f"calibration: there is no dimension {unknown[0]}")
+        rows = self.residuals.errors if self.residuals is not None else []
+        if any(len(row) != len(self.dimensions) for row in rows):
+            raise ValueError("residuals: a row has not one error for each dimension")
+        return self
+
+    def refinement(self, tiering: Tiering) -> Refinement:
+        """What is done to raw scores, and how probable their tiers are."""
+        calibration, confidence = None, None
+        if self.calibration:
+            curves = {k: Curve(v.raw, v.calibrated) for k, v in self.calibration.items()}
+            calibration = Calibration(self.dimensions, curves)
+        if self.residuals is not None:
+            known = self.residuals
+            residuals = Residuals(
+                np.array(known.averages), np.array(known.errors), known.neighbours
+            )
+            confidence = Confidence(tiering, residuals)
+        return Refinement(calibration, confidence)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -33,7 +33,7 @@ class StudentModel(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(N, T) ids, padded on the right, and their mask, to (N, D) raw scores.
 
-        The head computes in its own precision, fp32.
+        The head computes in its own precision, fp32, also where training lowers the rest.
         """
         extra = {"use_cache": False} if self.pooling == "last" else {}
         hidden = self.model(
@@ -45,7 +45,8 @@ class StudentModel(nn.Module):
         else:
             weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-        scores: Tensor = self.score(pooled.to(self.score.weight.dtype))
+        with torch.autocast(pooled.device.type, enabled=False):
+            scores: Tensor = self.score(pooled.to(self.score.weight.dtype))
         return scores
 
 

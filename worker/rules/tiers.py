@@ -7,7 +7,7 @@ an article's average does not depend on its batch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ SCORE_DECIMALS: Final = 4
 AVERAGE_DECIMALS: Final = 9
 
 Floats = npt.NDArray[np.float64]
+Limits = dict[str, tuple[Mask, float]]
 NO_NAMES: Final[tuple[str, ...]] = ()
 
 
@@ -52,6 +53,8 @@ class Tiering:
         self._gates = definition.gates
         self._caps = definition.caps
         self._tiers = definition.tiers
+        self.tier_names = tuple(dict.fromkeys(tier.name for tier in definition.tiers))
+        self._numbers = np.array([self.tier_names.index(tier.name) for tier in definition.tiers])
         self._tier_conditions = [tier.when for tier in definition.tiers if tier.when is not None]
 
     def decide(self, scores: Floats, rules_met: Sequence[Collection[str]]) -> Decisions:
@@ -60,17 +63,8 @@ class Tiering:
         `scores` is (N, D), as `round_scores` returns it; `rules_met` names the content rules
         that each article met.
         """
-        average = self._average(scores)
-        values = self._values(scores, average)
-        gates = {gate.name: (gate.when.holds(values), gate.limit) for gate in self._gates}
-        caps = {
-            cap.rule: (self._cap_holds(cap.rule, rules_met, cap.when, values), cap.limit)
-            for cap in self._caps
-        }
-        score = average.copy()
-        for holds, limit in (*gates.values(), *caps.values()):
-            np.minimum(score, limit, out=score, where=holds)
-        tier_index = self._tier_index({**values, "score": score})
+        average = self.average(scores)
+        gates, caps, score, tier_index = self._limited(scores, average, self.rules(rules_met))
         zero = np.array([tier.zero for tier in self._tiers])[tier_index]
         return Decisions(
             weighted_average=_published(np.where(zero, 0.0, average)),
@@ -80,11 +74,41 @@ class Tiering:
             tier=[self._tiers[index].name for index in tier_index.tolist()],
         )
 
-    def _average(self, scores: Floats) -> Floats:
+    def tier_numbers(self, scores: Floats, rules: Mapping[str, Mask]) -> npt.NDArray[np.intp]:
+        """Of N articles, each tier's place in `tier_names`: all that `decide` says, for less."""
+        *_, tier_index = self._limited(scores, self.average(scores), rules)
+        return self._numbers[tier_index]
+
+    def rules(self, rules_met: Sequence[Collection[str]]) -> dict[str, Mask]:
+        """For each rule that a cap names, which of N articles met it."""
+        return {
+            cap.rule: np.fromiter(
+                (cap.rule in names for names in rules_met), np.bool_, len(rules_met)
+            )
+            for cap in self._caps
+        }
+
+    def average(self, scores: Floats) -> Floats:
+        """(N,) weighted averages of (N, D) scores, before gates and caps."""
         average = np.zeros(len(scores))
         for column, weight in enumerate(self._weights):
             average += weight * scores[:, column]
         return average
+
+    def _limited(
+        self, scores: Floats, average: Floats, rules: Mapping[str, Mask]
+    ) -> tuple[Limits, Limits, Floats, npt.NDArray[np.intp]]:
+        """Gates and caps with where they hold; the average under them; which tier is first."""
+        values = self._values(scores, average)
+        gates = {gate.name: (gate.when.holds(values), gate.limit) for gate in self._gates}
+        caps = {
+            cap.rule: (self._cap_holds(rules[cap.rule], cap.when, values), cap.limit)
+            for cap in self._caps
+        }
+        score = average.copy()
+        for holds, limit in (*gates.values(), *caps.values()):
+            np.minimum(score, limit, out=score, where=holds)
+        return gates, caps, score, self._tier_index({**values, "score": score})
 
     def _values(self, scores: Floats, average: Floats) -> dict[str, Floats]:
         compared = np.floor(scores + 0.5) if self._integer else scores
@@ -93,10 +117,7 @@ class Tiering:
         return values
 
     @staticmethod
-    def _cap_holds(
-        rule: str, rules_met: Sequence[Collection[str]], when: Condition | None, values: Values
-    ) -> Mask:
-        met = np.fromiter((rule in names for names in rules_met), np.bool_, len(rules_met))
+    def _cap_holds(met: Mask, when: Condition | None, values: Values) -> Mask:
         return met & when.holds(values) if when is not None and met.any() else met
 
     def _tier_index(self, values: Values) -> npt.NDArray[np.intp]:
@@ -111,9 +132,7 @@ def _published(averages: Floats) -> list[float]:
     return values
 
 
-def _names_of_limits(
-    limits: dict[str, tuple[Mask, float]], average: Floats
-) -> list[tuple[str, ...]]:
+def _names_of_limits(limits: Limits, average: Floats) -> list[tuple[str, ...]]:
     """For each article, the names that hold and whose own limit is below its average."""
     named = [NO_NAMES] * len(average)
     for name, (holds, limit) in limits.items():

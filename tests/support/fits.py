@@ -1,0 +1,49 @@
+"""What a fit left behind, and ending one on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from training.epochs import without_seconds
+from training.fit import checkpoint, fit
+from training.machine import Machine
+from training.run import Run
+from training.trainer import StudentTrainer
+from worker.engine.manifest import ADAPTER
+
+ONE_THREAD = Machine(threads=1)
+
+
+def weights(run: Run, name: str = "final") -> bytes:
+    return (checkpoint(run, name) / ADAPTER).read_bytes()
+
+
+def history(run: Run) -> Any:
+    return without_seconds(run.json("training_history.json"))
+
+
+@contextmanager
+def dying_at(monkeypatch: pytest.MonkeyPatch, losses: int) -> Iterator[None]:
+    """Ends the fit when that many losses were computed, of training or of judging."""
+    honest, calls = StudentTrainer.compute_loss, 0
+
+    def dying(*arguments: object, **more: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == losses:
+            raise KeyboardInterrupt
+        return honest(*arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StudentTrainer, "compute_loss", dying)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
+def interrupt(run: Run, monkeypatch: pytest.MonkeyPatch, losses: int) -> None:
+    with dying_at(monkeypatch, losses):
+        fit(run, ONE_THREAD)

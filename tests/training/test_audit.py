@@ -1,0 +1,122 @@
+"""audit: what is true of labels that were made to have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training.audit import audit, audited, judge
+from training.labelled import decided
+from training.run import Run
+from worker.rules.catalogue import Filter
+
+Labels = Sequence[tuple[str, Sequence[int]]]
+
+
+def article(number: int, labels: Labels, filter_: Filter) -> dict[str, Any]:
+    names = filter_.definition.dimension_names
+    mean = np.mean([scores for _, scores in labels], axis=0).tolist()
+    return {
+        "id": f"a{number}",
+        "title": None,
+        "url": f"https://example.org/{number}",
+        "language": "en",
+        "text": "text",
+        "scores": dict(zip(names, mean, strict=True)),
+        "labels": [
+            {"oracle": oracle, "scored_at": f"2026-10-{1 + number % 20:02}T00:00:00Z", "scores": s}
+            for oracle, s in labels
+        ],
+        "oracles": sorted({oracle for oracle, _ in labels}),
+    }
+
+
+def audit_of(filter_: Filter, every: Sequence[Labels]) -> dict[str, Any]:
+    rows = [article(number, labels, filter_) for number, labels in enumerate(every)]
+    return audited(decided(rows, filter_), filter_)
+
+
+def three_really(count: int, seed: int = 1) -> list[list[int]]:
+    """Eight dimensions that are three, with a little noise."""
+    chance = np.random.default_rng(seed)
+    bases = chance.integers(0, 10, (count, 3))
+    spread = bases[:, [0, 0, 0, 1, 1, 1, 2, 2]] + chance.integers(0, 2, (count, 8))
+    return spread.clip(0, 10).tolist()
+
+
+def test_eight_dimensions_that_are_really_three_are_said_aloud(sustainability: Filter) -> None:
+    """By principal components; those that say the same are named."""
+    facts = audit_of(sustainability, [[("o", scores)] for scores in three_really(400)])
+
+    assert facts["dimensions_really"] == 3
+    assert 2.5 < facts["participation_ratio"] < 3.5
+    _, reasons = judge(facts, cross_validated=True)
+    text = " ".join(reasons)
+    assert "8 dimensions are really 3" in text
+    assert "climate_impact_potential and technical_credibility say the same" in text
+    assert sum(facts["components"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_histograms_count_labels_and_name_empty_bins(sustainability: Filter) -> None:
+    """A dimension that never reaches the ends, and one that hardly varies."""
+    scores = [[3 + n % 5, 5, *row[2:]] for n, row in enumerate(three_really(200))]
+
+    facts = audit_of(sustainability, [[("o", row)] for row in scores])
+
+    first, second, *_ = facts["dimensions"].values()
+    assert first["histogram"] == [0, 0, 0, 40, 40, 40, 40, 40, 0, 0, 0]
+    assert first["empty_bins"] == [0, 1, 2, 8, 9, 10]
+    _, reasons = judge(facts, cross_validated=True)
+    assert any("climate_impact_potential never is 0, 1, 2, 8, 9, 10" in text for text in reasons)
+    assert any("technical_credibility hardly varies" in text for text in reasons)
+    assert second["standard_deviation"] == 0
+
+
+def test_an_oracles_distance_from_itself_is_the_noise_floor(sustainability: Filter) -> None:
+    """Of pairs of one oracle's labels, apart from those of different oracles."""
+    chance = np.random.default_rng(4)
+    every = []
+    for scores in three_really(300):
+        again = (np.array(scores) + chance.integers(-1, 2, 8)).clip(0, 10).tolist()
+        other = (np.array(scores) + 3).clip(0, 10).tolist()
+        every.append([("one", scores), ("one", again), ("two", other)])
+
+    facts = audit_of(sustainability, every)
+
+    same, others = facts["self_disagreement"], facts["disagreement_of_oracles"]
+    assert (same["pairs"], others["pairs"]) == (300, 600)
+    assert same["mean_difference"] == pytest.approx(2 / 3, abs=0.06)
+    assert same["noise_floor"] == pytest.approx(same["mean_difference"] / 2**0.5, abs=1e-3)
+    assert others["mean_difference"] > 2
+
+
+def test_an_odd_label_is_found(sustainability: Filter) -> None:
+    """By its combination of scores, each of which is common."""
+    scores = three_really(400)
+    scores[17] = [9, 0, 9, 0, 9, 0, 9, 0]
+
+    facts = audit_of(sustainability, [[("o", row)] for row in scores])
+
+    assert facts["outliers"][0]["id"] == "a17"
+    assert len(facts["outliers"]) < 5
+
+
+def test_too_few_labels_teach_nothing(sustainability: Filter) -> None:
+    """The verdict says so."""
+    facts = audit_of(sustainability, [[("o", row)] for row in three_really(40)])
+
+    assert judge(facts, cross_validated=True)[0] == "not usable"
+
+
+def test_the_stage_writes_what_it_found(trained: Run) -> None:
+    """With its verdict; once."""
+    assert audit(trained)
+    assert not audit(trained)
+
+    facts = trained.json("audit.json")
+    assert facts["verdict"] == "usable with reservations"
+    assert facts["dimensions_really"] == 1
+    assert facts["labelled"]["days_apart"] == 27

@@ -1,0 +1,118 @@
+"""calibrate: curves only where they gain, probabilities that hold."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from training.calibrate import calibrate, fit_curve, publish, refine
+from training.evaluate import Judged
+from training.files import file_hash, read_jsonl
+from training.metrics import calibration_error
+from training.run import Run
+from worker.rules.catalogue import Filter
+from worker.rules.refinement import Calibration
+from worker.rules.tiers import round_scores
+
+
+def articles(filter_: Filter, count: int, seed: int, *, skewed: bool) -> Judged:
+    """Articles of one quality that all dimensions share, a student that is wrong the more the
+    better they are, and, skewed, sees the first dimension half as high as it is."""
+    chance = np.random.default_rng(seed)
+    level = chance.uniform(1, 9, (count, 1))
+    oracle = np.clip(level + chance.normal(0, 0.7, (count, 8)), 0, 10).round()
+    raw = level + chance.normal(0, 0.15, (count, 1)) * level + chance.normal(0, 0.2, (count, 8))
+    if skewed:
+        raw[:, 0] *= 0.5
+    names = filter_.definition.dimension_names
+    rows = [
+        {"id": str(at), "scores": dict(zip(names, scores, strict=True))}
+        for at, scores in enumerate(oracle.tolist())
+    ]
+    return Judged(rows, [[]] * count, oracle, raw, round_scores(raw))
+
+
+def test_a_dimension_is_calibrated_only_where_that_gains(sustainability: Filter) -> None:
+    """The skewed one is, by a point; those that are right stay as they are, or nearly."""
+    found = refine(sustainability, articles(sustainability, 400, 1, skewed=True), seed=1)
+
+    assert found.kept[0] and found.gains[0][0] > 1
+    assert sum(found.kept) < 4
+    judge = articles(sustainability, 400, 2, skewed=True)
+    before, after = (
+        np.abs(scores - judge.oracle).mean(axis=0)
+        for scores in (judge.student, publish(sustainability, judge, found).scores)
+    )
+    assert after[0] < before[0] - 1
+    assert (after[1:] < before[1:] + 0.03).all()
+    assert (after == before).sum() == 8 - sum(found.kept)
+
+
+def test_with_few_articles_nothing_is_calibrated_by_chance(sustainability: Filter) -> None:
+    """Of right dimensions, in many draws."""
+    kept = [
+        sum(refine(sustainability, articles(sustainability, 40, seed, skewed=False), seed=1).kept)
+        for seed in range(10)
+    ]
+
+    assert np.mean(kept) < 0.8
+
+
+def test_the_probability_of_a_tier_holds(sustainability: Filter) -> None:
+    """On other articles than it was fitted on: nine in ten of those with 0.9 agree."""
+    found = refine(sustainability, articles(sustainability, 500, 1, skewed=True), seed=1)
+    judge = articles(sustainability, 6_000, 2, skewed=True)
+
+    published = publish(sustainability, judge, found)
+
+    theirs = sustainability.tiering.decide(judge.oracle, judge.rules).tier
+    hits = np.array([a == b for a, b in zip(published.tiers, theirs, strict=True)])
+    confidences = np.array(published.confidences)
+    error, bins = calibration_error(confidences, hits, 10)
+    assert error < 0.03
+    assert len(bins) > 4
+    assert hits[confidences >= 0.9].mean() > 0.9
+    assert hits[confidences < 0.8].mean() < 0.75
+
+
+def test_too_few_articles_say_nothing_about_tiers(sustainability: Filter) -> None:
+    """Then none is published."""
+    found = refine(sustainability, articles(sustainability, 50, 1, skewed=False), seed=1)
+
+    assert found.residuals is None
+    judge = articles(sustainability, 10, 2, skewed=False)
+    assert publish(sustainability, judge, found).confidences is None
+
+
+def test_a_curve_never_falls_and_goes_through_the_labels() -> None:
+    """And survives the rounding of its points."""
+    chance = np.random.default_rng(3)
+    raw = chance.normal(5, 1e-3, 500)
+    oracle = (raw > 5).astype(float) * 4 + 3
+
+    curve = fit_curve(raw, oracle)
+
+    assert all(a < b for a, b in zip(curve.raw, curve.raw[1:], strict=False))
+    assert all(a <= b for a, b in zip(curve.calibrated, curve.calibrated[1:], strict=False))
+    ends = Calibration(["x"], {"x": curve}).apply(np.array([[0.0], [10.0]]))
+    assert ends[:, 0].tolist() == [3.0, 7.0]
+
+
+def test_the_split_that_judges_does_not_choose(trained: Run) -> None:
+    """Other labels there change its figures, not the curves."""
+    before = trained.json("calibration.json")
+    path = trained.path("predictions", "test.jsonl")
+    rows = [{**row, "raw": [9.0] * 8} for row in read_jsonl(path)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    facts = trained.facts
+    noted = facts["stages"]["evaluate"]
+    noted["files"]["predictions/test.jsonl"] = noted["result"] = file_hash(path)
+    trained.note(facts)
+
+    assert calibrate(trained)
+
+    after = trained.json("calibration.json")
+    assert after["calibration"] == before["calibration"]
+    assert after["dimensions"] == before["dimensions"]
+    assert after["quality"]["mae"] > before["quality"]["mae"] + 1

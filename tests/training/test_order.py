@@ -1,0 +1,46 @@
+"""The order of an epoch: complete, repeatable, with little padding."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.order import reading_order
+
+LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=300)
+
+
+@given(LENGTHS, st.integers(1, 32), st.integers(0, 5))
+def test_every_article_is_read_once_an_epoch(lengths: list[int], batch: int, epoch: int) -> None:
+    """Whatever the numbers; and the longest is in the first whole batch."""
+    order = reading_order(lengths, batch, seed=1, epoch=epoch)
+
+    assert sorted(order) == list(range(len(lengths)))
+    whole = order[: len(order) - len(order) % batch]
+    if whole:
+        longest = max(lengths[index] for index in whole)
+        assert max(lengths[index] for index in order[:batch]) == longest
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    """So that a resumed epoch goes on; epochs and seeds differ."""
+    lengths = [7 * n % 256 + 1 for n in range(500)]
+
+    first = reading_order(lengths, 16, seed=1, epoch=0)
+
+    assert first == reading_order(lengths, 16, seed=1, epoch=0)
+    assert first != reading_order(lengths, 16, seed=1, epoch=1)
+    assert first != reading_order(lengths, 16, seed=2, epoch=0)
+
+
+def test_batches_are_of_like_length() -> None:
+    """Padding costs a few percent instead of as much again."""
+    lengths = [7 * n % 256 + 1 for n in range(2_000)]
+
+    order = reading_order(lengths, 16, seed=1, epoch=0)
+
+    batches = [order[at : at + 16] for at in range(0, len(order), 16)]
+    padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
+    assert padded < 1.06 * sum(lengths)
+    longest = [max(lengths[index] for index in batch) for batch in batches]
+    assert longest != sorted(longest, reverse=True)

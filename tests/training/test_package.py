@@ -1,0 +1,148 @@
+"""package: a folder that the worker loads, and that is as good as it is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training.errors import GateFailed, RunInvalid
+from training.evaluate import evaluate
+from training.files import read_jsonl
+from training.gate import gate_failures
+from training.package import copy_student, package
+from training.recipe import Gate, Recipe
+from training.run import Run
+from worker.engine.engine import score_tokens
+from worker.engine.student import check_canaries, load_student
+from worker.rules.catalogue import Filter
+from worker.rules.tiers import round_scores
+
+Make = Callable[..., Recipe]
+
+
+def test_the_worker_loads_exactly_what_was_judged(trained: Run, uplifting: Filter) -> None:
+    """Its scores in the engine, calibrated, are those of the predictions file."""
+    assert package(trained, "a test")
+    assert not package(trained, "a test")
+
+    student = load_student(uplifting, trained.path("student"), dtype="fp32")
+    check_canaries(student)
+    tokens = student.tokeniser.encode([row["text"] for row in trained.rows("test")])
+    refinement = student.manifest.refinement(uplifting.tiering)
+    scores = round_scores(refinement.scores(score_tokens(student, tokens, 512).scores))
+    judged = list(read_jsonl(trained.path("predictions", "published.jsonl")))
+    expected = [[row["student"][name] for name in student.manifest.dimensions] for row in judged]
+    assert np.abs(scores - np.array(expected)).max() < 1e-3
+
+
+def test_the_package_says_how_it_was_made(trained: Run) -> None:
+    """Model card with Hugging Face's metadata, baseline rows of numbers, how training went, no
+    machine's path and nobody's article."""
+    package(trained, "a test")
+    folder = trained.path("student")
+
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    for piece in ("A test.", "TF-IDF", "frozen base", "Intended use", "Limits", "shuffled"):
+        assert piece in card
+    manifest = json.loads((folder / "student.json").read_text())
+    assert manifest["training"]["fit"]["epochs"] == 15
+    assert manifest["metrics"]["student"]["articles"] == len(trained.rows("test"))
+    baseline = list(read_jsonl(folder / "baseline.jsonl"))
+    assert len(baseline) == len(trained.rows("test"))
+    assert set(baseline[0]) == {"stratum", "purpose", "pi", "student", "oracle"}
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] is None
+    for name in ("training_metadata.json", "training_history.json"):
+        assert (folder / name).read_bytes() == trained.path(name).read_bytes()
+    everything = b"".join(path.read_bytes() for path in folder.iterdir())
+    assert b"example.org" not in everything and b"Story" not in everything
+
+
+def test_a_student_that_was_judged_by_another_filter_is_not_packaged(
+    trained: Run, edit_filter: Callable[[str, str], None]
+) -> None:
+    """It has to be judged again first."""
+    edit_filter('when = "score >= 4"', 'when = "score >= 6"')
+
+    with pytest.raises(RunInvalid, match="newsieve-train evaluate"):
+        package(trained, "a test")
+    evaluate(trained)
+    with pytest.raises(RunInvalid, match="newsieve-train calibrate"):
+        package(trained, "a test")
+
+
+def test_a_student_of_other_labels_is_not_packaged(trained: Run) -> None:
+    """It would claim the new prompt's meaning, and the worker would believe it."""
+    trained.note({"label_hash": "sha256:" + "0" * 64})
+
+    with pytest.raises(RunInvalid, match="newsieve-train prepare"):
+        package(trained, "a test")
+
+
+def test_a_student_below_its_gate_is_not_shipped_unless_with_a_reason(
+    trained: Run, recipe: Make, tmp_path: Path
+) -> None:
+    """Which then stands in the model card; a refusal writes nothing; nothing else is deleted."""
+    trained.note({"recipe": recipe(gate__mae=0.01).model_dump(mode="json")})
+
+    with pytest.raises(GateFailed, match=r"mean absolute error .* above 0.01"):
+        package(trained)
+    assert not trained.path("student").exists()
+    package(trained, "for a test")
+    assert "for a test" in trained.path("student", "README.md").read_text()
+    with pytest.raises(GateFailed):
+        package(trained)
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "filter.toml").write_text("precious")
+    with pytest.raises(GateFailed, match="holds no student"):
+        copy_student(trained, tmp_path / "mine")
+    assert (tmp_path / "mine" / "filter.toml").read_text() == "precious"
+    copy_student(trained, tmp_path / "student")
+    copy_student(trained, tmp_path / "student")
+    assert (tmp_path / "student" / "student.json").is_file()
+
+
+GOOD = {
+    "mae": 1.0,
+    "spearman": 0.7,
+    "tier_agreement": 0.8,
+    "tier_kappa": 0.5,
+    "surfaced_agreement": 0.9,
+    "surfaced_kappa": 0.6,
+    "dimensions": {"agency": {"mae": 0.9}, "wonder": {"mae": 1.1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({}, None),
+        ({"mae": 1.3}, "mean absolute error 1.3 above 1.2"),
+        ({"dimensions": {"wonder": {"mae": 1.25}}}, "mean absolute error of wonder 1.25 above 1.2"),
+        ({"spearman": 0.5}, "spearman 0.5 below 0.6"),
+        ({"spearman": None}, "spearman None below 0.6"),
+        ({"tier_agreement": 0.6}, "tier agreement 0.6 below 0.7"),
+        ({"surfaced_agreement": 0.1}, None),
+    ],
+)
+def test_the_gate_names_what_was_missed(changes: dict[str, Any], complaint: str | None) -> None:
+    """A limit that the recipe does not set does not count."""
+    gate = Gate(mae=1.2, dimension_mae=1.2, spearman=0.6, tier_agreement=0.7)
+
+    found = gate_failures(gate, GOOD | changes, {"tf_idf": {"mae": 2.0}})
+
+    assert found == ([complaint] if complaint else [])
+
+
+def test_a_student_that_a_baseline_beats_is_none() -> None:
+    """Whatever its gate says."""
+    baselines = {"tf_idf": {"mae": 0.9}, "frozen_base": {"mae": 1.1}}
+
+    assert gate_failures(Gate(mae=1.2), GOOD, baselines) == ["TF-IDF and ridge does better (0.9)"]

@@ -1,0 +1,43 @@
+"""The files of a base model: in a package, in a folder, or fetched from a hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+from worker.engine.manifest import TOKENIZER, BaseName
+from worker.engine.model import base_location
+from worker.engine.tokenise import Tokeniser
+from worker.errors import StudentInvalid
+
+
+def base_file(base: BaseName, name: str) -> Path | None:
+    """One file of it; None where the base has none of that name. Raises StudentInvalid."""
+    folder = Path(base_location(base.name))
+    if folder.is_dir():
+        path = folder / name
+        return path if path.is_file() else None
+    try:
+        return Path(hf_hub_download(base.name, name, revision=base.revision))
+    except EntryNotFoundError as error:
+        if not isinstance(error, LocalEntryNotFoundError):  # which the library derives from it
+            return None
+        raise _unreachable(base, error) from None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise _unreachable(base, error) from None
+
+
+def _unreachable(base: BaseName, error: Exception) -> StudentInvalid:
+    return StudentInvalid(
+        f"the base model {base.name!r} (revision {base.revision}) cannot be fetched: {error}. Let "
+        "base.name in the recipe be a folder that holds it"
+    )
+
+
+def tokeniser_of(base: BaseName, max_tokens: int) -> Tokeniser:
+    path = base_file(base, TOKENIZER)
+    if path is None:
+        raise StudentInvalid(f"the base model {base.name!r} has no {TOKENIZER}")
+    return Tokeniser(path, max_tokens)

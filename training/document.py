@@ -1,0 +1,124 @@
+"""A report as a list of blocks, written as plain text, Markdown or Word. Knows no figures."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import docx
+from docx.shared import Inches
+
+TEXT_COLUMNS: Final = 100
+PICTURE_INCHES: Final = 6.3
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Level 1 is the title."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Running text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Points:
+    """A list of short statements."""
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells are text; every row has as many as there are columns."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG beside the document."""
+
+    name: str
+    caption: str
+
+
+Block = Heading | Paragraph | Points | Table | Picture
+
+
+def as_markdown(blocks: Sequence[Block]) -> str:
+    return "\n\n".join("\n".join(_markdown(block)) for block in blocks) + "\n"
+
+
+def as_text(blocks: Sequence[Block]) -> str:
+    return "\n\n".join("\n".join(_text(block)) for block in blocks) + "\n"
+
+
+def write_word(blocks: Sequence[Block], pictures: Path, path: Path) -> None:
+    """A .docx with the pictures of that folder inside."""
+    document = docx.Document()
+    for block in blocks:
+        match block:
+            case Heading(text, level):
+                document.add_heading(text, level - 1)
+            case Paragraph(text):
+                document.add_paragraph(text)
+            case Points(items):
+                for item in items:
+                    document.add_paragraph(item, style="List Bullet")
+            case Table(columns, rows):
+                table = document.add_table(rows=0, cols=len(columns), style="Light Grid Accent 1")
+                for row in (columns, *rows):
+                    for cell, text in zip(table.add_row().cells, row, strict=True):
+                        cell.text = text
+                document.add_paragraph()
+            case Picture(name, caption):
+                document.add_picture(str(pictures / name), width=Inches(PICTURE_INCHES))
+                document.add_paragraph(caption, style="Caption")
+    document.save(str(path))
+
+
+def _markdown(block: Block) -> Iterator[str]:
+    match block:
+        case Heading(text, level):
+            yield f"{'#' * level} {text}"
+        case Paragraph(text):
+            yield text
+        case Points(items):
+            yield from (f"- {item}" for item in items)
+        case Table(columns, rows):
+            for row in (columns, ["---"] * len(columns), *rows):
+                yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+        case Picture(name, caption):
+            yield f"![{caption}]({name})"
+
+
+def _text(block: Block) -> Iterator[str]:
+    match block:
+        case Heading(text, level):
+            yield text.upper() if level == 1 else text
+            yield ("=" if level == 1 else "-") * len(text)
+        case Paragraph(text):
+            yield from textwrap.wrap(text, TEXT_COLUMNS)
+        case Points(items):
+            for item in items:
+                yield from textwrap.wrap(
+                    item, TEXT_COLUMNS, initial_indent="- ", subsequent_indent="  "
+                )
+        case Table(columns, rows):
+            widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+            for row in (columns, ["-" * width for width in widths], *rows):
+                cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                yield "  ".join(cells).rstrip()
+        case Picture(name, caption):
+            yield f"[{name}: {caption}]"

@@ -1,0 +1,57 @@
+"""Which rows are about one article: same id, same url, same text, or nearly the same text. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from datasketch import MinHash, MinHashLSH
+
+from training.files import Row
+
+SHINGLE_WORDS: Final = 5
+PERMUTATIONS: Final = 128
+_WORD: Final = re.compile(r"\w+")
+_TRACKING: Final = re.compile(r"[?#].*$")
+
+
+def groups_of(rows: Sequence[Row], similarity: float) -> list[int]:
+    """For each row the number of its group. `similarity` is Jaccard's, of shingles of words."""
+    parent = list(range(len(rows)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    keys: tuple[Callable[[Row], str | None], ...] = (
+        lambda row: row["id"],
+        lambda row: _TRACKING.sub("", row["url"]).rstrip("/").lower() if row["url"] else None,
+        lambda row: " ".join(_WORD.findall(row["text"].lower())),
+    )
+    for key in keys:
+        first: dict[str, int] = {}
+        for index, row in enumerate(rows):
+            value = key(row)
+            if value:
+                parent[root(index)] = root(first.setdefault(value, index))
+    index_of_hashes = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
+    for index, row in enumerate(rows):
+        fingerprint = _min_hash(row["text"])
+        for other in index_of_hashes.query(fingerprint):
+            parent[root(index)] = root(other)
+        index_of_hashes.insert(index, fingerprint)
+    return [root(index) for index in range(len(rows))]
+
+
+def _min_hash(text: str) -> MinHash:
+    words = _WORD.findall(text.lower())
+    shingles = {
+        " ".join(words[at : at + SHINGLE_WORDS]).encode()
+        for at in range(max(1, len(words) - SHINGLE_WORDS + 1))
+    }
+    fingerprint = MinHash(num_perm=PERMUTATIONS)
+    fingerprint.update_batch(list(shingles))
+    return fingerprint

@@ -1,0 +1,182 @@
+"""The pictures of a report. Arrays and names in, PNG files out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+mpl.use("Agg")  # files only: no display is asked for
+
+DOTS_PER_INCH: Final = 150
+# Okabe and Ito's palette: told apart by colour-blind readers, too.
+BLUE: Final = "#0072B2"
+ORANGE: Final = "#E69F00"
+GREEN: Final = "#009E73"
+RED: Final = "#D55E00"
+GREY: Final = "#999999"
+HIGHEST_SHARE: Final = 1.0
+
+
+def overall_metrics(
+    path: Path, names: Sequence[str], found: Sequence[Mapping[str, Any]], judged_on: str
+) -> None:
+    """Three panels: error, rank correlation, tier agreement, of each scorer, with intervals."""
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    panels = (
+        ("mae", "Mean absolute error (lower is better)"),
+        ("spearman", "Spearman correlation"),
+        ("tier_agreement", "Tier agreement"),
+    )
+    for axes, (key, title) in zip(
+        figure.subplots(1, len(panels), sharey=True), panels, strict=True
+    ):
+        values = [item[key] or 0.0 for item in found]
+        spans = [
+            item[f"{key}_interval"] or (value, value)
+            for item, value in zip(found, values, strict=True)
+        ]
+        below = [max(0.0, value - low) for value, (low, _) in zip(values, spans, strict=True)]
+        above = [max(0.0, high - value) for value, (_, high) in zip(values, spans, strict=True)]
+        colours = [BLUE, ORANGE, *[GREY] * len(names)][: len(names)]
+        axes.barh(
+            range(len(names)), values, xerr=[below, above], color=colours, ecolor="black", capsize=3
+        )
+        for at, (value, more) in enumerate(zip(values, above, strict=True)):
+            text = f" {value:.3f}" if found[at][key] is not None else " –"
+            axes.text(value + more, at, text, va="center", fontsize=8)
+        axes.set_title(title, fontsize=10)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xlim(0, max(value + more for value, more in zip(values, above, strict=True)) * 1.2)
+        _plain(axes)
+    figure.axes[0].invert_yaxis()
+    figure.suptitle(
+        f"On {found[0]['articles']} articles ({judged_on}), 95 % intervals", fontsize=11
+    )
+    _save(figure, path)
+
+
+def per_dimension_mae(
+    path: Path,
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    gate: float,
+    gate_is_of: str,
+) -> None:
+    """Bars for each dimension, one for each series, and the gate."""
+    figure = Figure(figsize=(9, 0.2 * len(names) * len(series) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(series)
+    for number, (label, values) in enumerate(series.items()):
+        places = [at + (number - (len(series) - 1) / 2) * height for at in range(len(names))]
+        colour = (GREY, BLUE, ORANGE, GREEN)[number]
+        axes.barh(places, values, height=height * 0.92, label=label, color=colour)
+        for place, value in zip(places, values, strict=True):
+            axes.text(value, place, f" {value:.2f}", va="center", fontsize=7)
+    axes.axvline(gate, color=RED, linestyle="--", linewidth=1, label=f"gate {gate:g}, {gate_is_of}")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("Mean absolute error, score points")
+    axes.set_title("Error by dimension", fontsize=11)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    _plain(axes)
+    _save(figure, path)
+
+
+def loss_curves(path: Path, epochs: Sequence[Mapping[str, Any]], best: int | None) -> None:
+    """Loss and mean absolute error by epoch. `best`: the epoch that leaves the run."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    numbers = [entry["epoch"] for entry in epochs]
+    for axes, (key, title) in zip(
+        figure.subplots(1, 2), (("loss", "Loss"), ("mae", "Mean absolute error")), strict=True
+    ):
+        for kind, colour in (("train", BLUE), ("validation", ORANGE)):
+            if all(entry[kind] for entry in epochs):
+                values = [entry[kind][key] for entry in epochs]
+                axes.plot(numbers, values, marker="o", color=colour, label=kind)
+        if best is not None:
+            axes.axvline(best, color=GREY, linestyle=":", label="shipped")
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("Epoch")
+        axes.set_xticks(numbers)
+        axes.legend(fontsize=8, frameon=False)
+        _plain(axes)
+    _save(figure, path)
+
+
+def calibration(
+    path: Path,
+    confidence: Mapping[str, Any] | None,
+    curves: Mapping[str, Mapping[str, Sequence[float]]],
+) -> None:
+    """Left the reliability of tier confidences, right where the curves bring raw scores."""
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _reliability(left, confidence)
+    right.plot([0, 10], [0, 10], color=GREY, linestyle="--", linewidth=1)
+    for number, (name, points) in enumerate(curves.items()):
+        right.plot(
+            [0, *points["raw"], 10],
+            [points["calibrated"][0], *points["calibrated"], points["calibrated"][-1]],
+            label=name,
+            linewidth=1.3,
+            color=mpl.color_sequences["tab10"][number % 10],
+        )
+    right.set_title("Calibration by dimension", fontsize=10)
+    right.set_xlabel("Raw score")
+    right.set_ylabel("Published score")
+    right.set_xlim(0, 10)
+    right.set_ylim(0, 10)
+    if curves:
+        right.legend(fontsize=7, frameon=False)
+    else:
+        right.text(5, 1, "no dimension gains: raw scores are published", ha="center", fontsize=8)
+    _plain(right)
+    _save(figure, path)
+
+
+def _reliability(axes: Axes, confidence: Mapping[str, Any] | None) -> None:
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    axes.set_title("Reliability of tier_confidence", fontsize=10)
+    if confidence is None:
+        axes.text(0.5, 0.1, "too few articles: none is published", ha="center", fontsize=8)
+    else:
+        bins = confidence["bins"]
+        most = max(item["articles"] for item in bins)
+        for item in bins:
+            width = item["to"] - item["from"]
+            axes.bar(
+                item["from"] + width / 2,
+                item["articles"] / most * 0.2,
+                width=width * 0.9,
+                color=GREY,
+                alpha=0.5,
+            )
+            axes.text(item["from"] + width / 2, 0.005, item["articles"], ha="center", fontsize=7)
+        axes.plot(
+            [item["confidence"] for item in bins],
+            [item["agreement"] for item in bins],
+            marker="o",
+            color=BLUE,
+            label=f"expected error {confidence['expected_calibration_error']:.3f}",
+        )
+    axes.set_xlabel("Probability that was published (bars: articles)")
+    axes.set_ylabel("Share that agreed with the oracle")
+    axes.set_xlim(0, HIGHEST_SHARE)
+    axes.set_ylim(0, HIGHEST_SHARE)
+    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DOTS_PER_INCH)

@@ -1,0 +1,43 @@
+"""Labels from files and topics into a prepared run: what `prepare` and `run` begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.labelled import read_source
+from training.prepare import prepare
+from training.recipe import read_recipe
+from training.run import Run
+from training.topic import SNAPSHOT, read_topics
+from worker import assemble
+from worker.cli.common import note
+from worker.errors import WrongUsage
+from worker.rules.catalogue import load
+from worker.settings import Settings
+
+
+def prepared(
+    recipe_file: Path,
+    labels: Sequence[Path],
+    runs: Path,
+    extends: Path | None,
+    settings: Settings | None,
+) -> tuple[Run, bool]:
+    """The run, and whether its data had to be made. `settings`: read the oracle's topics, too;
+    what they held is kept in the run's labels.jsonl, a label file for the next time."""
+    if not labels and settings is None:
+        raise WrongUsage("name files of labels, or give --from-kafka")
+    recipe = read_recipe(recipe_file)
+    sources = [read_source(path) for path in labels]
+    snapshot = None
+    if settings is not None:
+        cluster, prefix = assemble.cluster(settings), settings.kafka.topic_prefix
+        snapshot = read_topics(cluster, prefix, load(recipe.filter))
+        left_out = "; ".join(f"{reason}: {count}" for reason, count in snapshot.left_out.items())
+        note(f"{snapshot.rows} labelled articles on the topics; left out: {left_out or 'none'}")
+        sources.append(snapshot.source)
+    run, made = prepare(recipe, sources, runs, Run(extends) if extends else None)
+    if snapshot is not None:
+        run.path(SNAPSHOT).write_bytes(snapshot.source.content)
+    return run, made

@@ -1,0 +1,174 @@
+"""Label rows to labelled articles: what is bad is listed, what is the same is one, means are taken.
+
+Several labels of one oracle for one article are averaged first, then the oracles that the recipe
+mixes, so that an oracle that was asked twice counts no more than one asked once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.errors import LabelsRefused
+from training.files import Row
+from training.labels import BadLabel, Label, labels_of, parse_row
+from training.recipe import Labels
+from worker.errors import InputFileInvalid
+from worker.rules.catalogue import Filter
+from worker.rules.content import ContentRules
+from worker.rules.text import render
+
+
+@dataclass(frozen=True)
+class Source:
+    """Label rows, one JSON object a line, by the name that errors and the manifest give them."""
+
+    name: str
+    content: bytes
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"name": self.name, "sha256": hashlib.sha256(self.content).hexdigest()}
+
+
+def read_source(path: Path) -> Source:
+    """Raises InputFileInvalid."""
+    try:
+        return Source(path.name, path.read_bytes())
+    except OSError as error:
+        raise InputFileInvalid(f"cannot read {path}: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Articles with their mean label; the rows that are bad, and why; how many rows only oracles
+    labelled that the recipe does not name."""
+
+    rows: list[Row]
+    bad: list[dict[str, Any]]
+    unnamed: int
+
+
+def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) -> Labelled:
+    """Raises LabelsRefused: above the recipe's share of bad rows, for several oracles of which it
+    names none, or when no label is left."""
+    bad: list[dict[str, Any]] = []
+    found = list(_rows(sources, filter_, bad))
+    total = len(found) + len(bad)
+    if len(bad) > labels.bad_rows_allowed * total:
+        first = "; ".join(f"{b['file']}:{b['line']} {b['field']}: {b['reason']}" for b in bad[:3])
+        raise LabelsRefused(
+            f"{len(bad)} of {total} rows are bad, more than the "
+            f"{labels.bad_rows_allowed:.0%} that the recipe allows. The first: {first}"
+        )
+    counted = _counted_oracles(labels, (label for _, many in found for label in many))
+    by_article: dict[tuple[str, str], tuple[Row, list[Label]]] = {}
+    unnamed = 0
+    for row, many in found:
+        chosen = [label for label in many if label.oracle in counted]
+        unnamed += not chosen
+        if chosen:
+            by_article.setdefault((row["id"], row["text"]), (row, []))[1].extend(chosen)
+    if not by_article:
+        raise LabelsRefused(f"no row has a label of {', '.join(labels.oracles) or 'any oracle'}")
+    rows = [{**row, **_label_facts(many, filter_)} for row, many in by_article.values()]
+    return Labelled(decided(rows, filter_), bad, unnamed)
+
+
+def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
+    """The rows with the content rules they meet and the tier of their label, by the filter as it
+    is now."""
+    rules = content_rules(rows, filter_)
+    tiers = filter_.tiering.decide(label_scores(rows, filter_), rules).tier
+    return [
+        {**row, "content_rules": met, "tier": tier}
+        for row, met, tier in zip(rows, rules, tiers, strict=True)
+    ]
+
+
+def content_rules(rows: Sequence[Row], filter_: Filter) -> list[list[str]]:
+    """For each article, the names of the rules that it meets."""
+    rules = ContentRules([filter_.definition])
+    return [list(rules.met(row["text"], row["title"], row["url"])[0].names) for row in rows]
+
+
+def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64]:
+    """(N, D) mean oracle scores in the filter's dimension order."""
+    names = filter_.definition.dimension_names
+    return np.array(
+        [[row["scores"][name] for name in names] for row in rows], dtype=np.float64
+    ).reshape(len(rows), len(names))
+
+
+def _rows(
+    sources: Sequence[Source], filter_: Filter, bad: list[dict[str, Any]]
+) -> Iterator[tuple[Row, list[Label]]]:
+    """Good rows; the others are put into `bad`."""
+    for source in sources:
+        for line, raw in enumerate(source.content.split(b"\n")):
+            if not raw.strip():
+                continue
+            try:
+                row = parse_row(raw)
+                labels = labels_of(row, filter_.name, filter_.definition.dimension_names)
+                article = _article(row)
+            except BadLabel as error:
+                where = {"file": source.name, "line": line}
+                bad.append({**where, "field": error.field, "reason": error.reason})
+                continue
+            yield article, labels
+
+
+def _article(row: Row) -> Row:
+    """What training needs of an article."""
+    text = render(_text(row, "title"), _text(row, "content"))
+    if not text:
+        raise BadLabel("content", "neither title nor content")
+    identity = row.get("id") or hashlib.sha256(text.encode()).hexdigest()
+    return {
+        "id": str(identity),
+        "title": _text(row, "title"),
+        "url": _text(row, "url"),
+        "source": _text(row, "source"),
+        "language": _text(row, "language"),
+        "text": text,
+    }
+
+
+def _text(row: Row, field: str) -> str | None:
+    value = row.get(field)
+    return value if isinstance(value, str) else None
+
+
+def _counted_oracles(wanted: Labels, labels: Iterable[Label]) -> set[str]:
+    seen = Counter(label.oracle for label in labels)
+    if wanted.oracles:
+        return set(wanted.oracles)
+    if len(seen) > 1:
+        raise LabelsRefused(
+            "the labels come from several oracles, which never mix unasked: name those to mix in "
+            f"labels.oracles. There are {', '.join(f'{k!r} ({n})' for k, n in seen.items())}"
+        )
+    return set(seen)
+
+
+def _label_facts(labels: Sequence[Label], filter_: Filter) -> Row:
+    by_oracle: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    for label in labels:
+        by_oracle[label.oracle].append(label.scores)
+    mean = np.mean([np.mean(scores, axis=0) for scores in by_oracle.values()], axis=0).tolist()
+    return {
+        "scores": dict(zip(filter_.definition.dimension_names, mean, strict=True)),
+        "labels": [
+            {"oracle": label.oracle, "scored_at": label.scored_at, "scores": list(label.scores)}
+            for label in labels
+        ],
+        "oracles": sorted(by_oracle),
+    }

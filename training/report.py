@@ -1,0 +1,80 @@
+"""report: what a run found, for people: pictures, a summary, a Word report, what the labels are
+worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from training import figures
+from training.document import as_markdown, as_text, write_word
+from training.epochs import best_epoch
+from training.files import write_text
+from training.ground_truth import ground_truth
+from training.run import Run
+from training.sections import Sections
+from training.stage import Workplace, perform
+from training.stages import REPORT
+from training.wording import JUDGED_ON, SCORERS
+
+FOLDER: Final = "training_reports"
+
+
+def report(run: Run) -> bool:
+    """Returns False when that was done already."""
+    return perform(run, REPORT, lambda place: _make(run, place))
+
+
+def _make(run: Run, place: Workplace) -> Mapping[str, Any]:
+    found = Sections(
+        filter=run.facts["filter"],
+        recipe=run.recipe,
+        manifest=run.json("data", "manifest.json"),
+        audit=run.json("audit.json"),
+        metadata=run.json("training_metadata.json"),
+        history=run.json("training_history.json"),
+        metrics=run.json("metrics.json"),
+        calibration=run.json("calibration.json"),
+    )
+    folder = place.out / FOLDER
+    _draw(found, folder)
+    write_text(folder / "training_summary.txt", as_text(list(found.summary())))
+    labels = ground_truth(found.audit, found.filter)
+    write_text(folder / "ground_truth_quality_report.md", as_markdown(labels))
+    name = found.filter.replace("/", "_")
+    write_word(list(found.whole()), folder, folder / f"{name}_report.docx")
+    return {}
+
+
+def _draw(found: Sections, folder: Path) -> None:
+    """The PNG files."""
+    labels = [SCORERS[name] for name in found.scorers]
+    figures.overall_metrics(
+        folder / "overall_metrics.png",
+        labels,
+        list(found.scorers.values()),
+        JUDGED_ON[found.judged_on],
+    )
+    names = list(found.audit["dimensions"])
+    series = {
+        kind: [found.shipped[kind]["dimensions"][name]["mae"] for name in names]
+        for kind in ("train", "validation")
+        if found.shipped[kind]
+    }
+    published = found.scorers["published"]["dimensions"]
+    series["as published"] = [published[name]["mae"] for name in names]
+    gate = found.recipe.gate
+    figures.per_dimension_mae(
+        folder / "per_dimension_mae.png",
+        names,
+        series,
+        gate.dimension_mae or gate.mae,
+        "of each" if gate.dimension_mae else "of the mean",
+    )
+    figures.loss_curves(folder / "loss_curves.png", found.epochs, best_epoch(found.history))
+    figures.calibration(
+        folder / "calibration.png",
+        found.calibration["confidence"],
+        found.calibration["calibration"],
+    )

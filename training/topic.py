@@ -1,0 +1,138 @@
+"""The oracle's topics as label rows: its scores, joined to the texts that it was asked about.
+
+OracleScore names an article and its content hash; the text is in the OracleRequest of the same
+hash. What comes out are rows as label files have them, so a snapshot is a label file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from schemas.oracle import OracleKey, OracleScore
+from schemas.topics import ORACLE_REQUESTS, ORACLE_SCORES, topic_name
+from training.files import Row
+from training.labelled import Source
+from worker.kafka.client import Cluster
+from worker.kafka.reader import read
+from worker.rules.catalogue import Filter
+from worker.rules.text import content_hash, render
+
+SNAPSHOT: Final = "labels.jsonl"
+PURPOSES: Final = ("training", "monitor")  # an anchor is asked again and again: it measures
+LABELLED: Final = "labelled"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Label rows of one filter as they were at one moment; how many records gave none, and why."""
+
+    source: Source
+    rows: int
+    left_out: Mapping[str, int]
+
+
+def read_topics(cluster: Cluster, prefix: str, filter_: Filter) -> Snapshot:
+    """All labels of this filter that were committed by now. Raises BrokerUnavailable,
+    TopicsWrong."""
+    scores, requests = (
+        _values(cluster, topic_name(prefix, suffix)) for suffix in (ORACLE_SCORES, ORACLE_REQUESTS)
+    )
+    return snapshot(scores, requests, filter_)
+
+
+def _values(cluster: Cluster, topic: str) -> Iterator[bytes]:
+    for found in read(cluster, topic, from_beginning=True, until_end=True):
+        if found.record.value is not None:
+            yield found.record.value
+
+
+def snapshot(scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter) -> Snapshot:
+    """The last label of each article and oracle, with the article's text, by article id."""
+    left_out: Counter[str] = Counter()
+    labels: dict[tuple[str, str], dict[str, OracleScore]] = {}
+    for value in scores:
+        score = _usable(value, filter_, left_out)
+        if score is not None:
+            article = (score.article.id, score.article.content_hash)
+            labels.setdefault(article, {})[oracle_name(score.oracle)] = score
+    texts = _texts(requests, set(labels), filter_)
+    rows = []
+    for article in sorted(labels):
+        if article in texts:
+            rows.append({**texts[article], "oracle_scores": list(_label_rows(labels[article]))})
+        else:
+            left_out["text no longer on the requests topic"] += 1
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return Snapshot(Source(SNAPSHOT, content.encode()), len(rows), dict(left_out))
+
+
+def oracle_name(key: OracleKey) -> str:
+    """One name for all that tells oracles apart, for `labels.oracles` of a recipe."""
+    hashes = (key.prompt_hash, key.schema_hash)
+    short = [value.removeprefix("sha256:")[:8] for value in hashes]
+    thinking = [key.thinking] if key.thinking else []
+    return "/".join([key.provider, key.model, key.model_version, *short, *thinking])
+
+
+def _usable(value: bytes, filter_: Filter, left_out: Counter[str]) -> OracleScore | None:
+    try:
+        score = OracleScore.model_validate_json(value, extra="ignore")
+    except ValidationError:
+        left_out["not an OracleScore"] += 1
+        return None
+    reason = _unfit(score, filter_)
+    if reason is None:
+        return score
+    if score.filter == filter_.name:
+        left_out[reason] += 1
+    return None
+
+
+def _unfit(score: OracleScore, filter_: Filter) -> str | None:
+    if score.filter != filter_.name:
+        return "another filter"
+    if score.label_hash != filter_.label_hash:
+        return "labels that mean something else"
+    if score.sampling.purpose not in PURPOSES:
+        return f"purpose {score.sampling.purpose}"
+    if score.status != LABELLED or score.oracle_scores is None:
+        return f"status {score.status}"
+    return None
+
+
+def _texts(
+    requests: Iterable[bytes], wanted: set[tuple[str, str]], filter_: Filter
+) -> dict[tuple[str, str], Row]:
+    """The articles that are wanted. Held against their hash: a label is about a text."""
+    found: dict[tuple[str, str], Row] = {}
+    for value in requests:
+        article = _article(value, filter_)
+        if article is None:
+            continue
+        text = content_hash(render(article.get("title"), article.get("content")))
+        key = (str(article.get("id")), text)
+        if key in wanted:
+            fields = ("id", "title", "content", "url", "source", "language", "published_at")
+            found[key] = {name: article.get(name) for name in fields}
+    return found
+
+
+def _article(value: bytes, filter_: Filter) -> Row | None:
+    try:
+        request: Any = json.loads(value)
+        article = request["article"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return None
+    is_ours = isinstance(article, dict) and request.get("filter") == filter_.name
+    return article if is_ours else None
+
+
+def _label_rows(by_oracle: Mapping[str, OracleScore]) -> Iterator[Row]:
+    for name, score in sorted(by_oracle.items()):
+        yield {"oracle": name, "scored_at": score.labelled_at, "scores": score.oracle_scores}
