@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from schemas.scored import ScoredArticle
-from worker import assemble
+from worker.assemble.students import StudentIdentity, scoring_path
 from worker.codec.decode import RawRecord
 from worker.codec.encode import OutRecord
 from worker.engine.scorer import FilterScores, Tokens
@@ -55,10 +55,10 @@ def path_of(scorer: TwoScorer, share: float) -> ScoringPath:
     filter_ = load("uplifting")
     settings = load_settings(None, {"NEWSIEVE_STUDENT__CANDIDATE_SHARE": str(share)})
     identities = [
-        assemble.StudentIdentity(filter_, LIVE),
-        assemble.StudentIdentity(filter_, CANDIDATE, is_candidate=True),
+        StudentIdentity(filter_, LIVE),
+        StudentIdentity(filter_, CANDIDATE, is_candidate=True),
     ]
-    return assemble.scoring_path(settings, identities, scorer)
+    return scoring_path(settings, identities, scorer)
 
 
 def records(path: ScoringPath, count: int) -> list[list[OutRecord]]:
@@ -111,9 +111,9 @@ def test_without_a_candidate_nothing_is_scored_twice() -> None:
     """The scorer is asked for the live student alone."""
     scorer = TwoScorer({"uplifting": 5.0})
     settings = load_settings(None, {})
-    identity = assemble.StudentIdentity(load("uplifting"), LIVE)
+    identity = StudentIdentity(load("uplifting"), LIVE)
 
-    path = assemble.scoring_path(settings, [identity], scorer)
+    path = scoring_path(settings, [identity], scorer)
 
     assert all(r.topic != "articles.shadow" for found in records(path, 20) for r in found)
     assert scorer.asked == {"uplifting": 20}

@@ -10,7 +10,7 @@ from training.prepare import prepare
 from training.recipe import read_recipe
 from training.run import Run
 from training.topic import SNAPSHOT, read_topics
-from worker import assemble
+from worker.assemble.shared import cluster
 from worker.cli.common import note
 from worker.errors import WrongUsage
 from worker.rules.catalogue import load
@@ -32,8 +32,8 @@ def prepared(
     sources = [read_source(path) for path in labels]
     snapshot = None
     if settings is not None:
-        cluster, prefix = assemble.cluster(settings), settings.kafka.topic_prefix
-        snapshot = read_topics(cluster, prefix, load(recipe.filter))
+        kafka, prefix = cluster(settings), settings.kafka.topic_prefix
+        snapshot = read_topics(kafka, prefix, load(recipe.filter))
         left_out = "; ".join(f"{reason}: {count}" for reason, count in snapshot.left_out.items())
         note(f"{snapshot.rows} labelled articles on the topics; left out: {left_out or 'none'}")
         sources.append(snapshot.source)

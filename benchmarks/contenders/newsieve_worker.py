@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from meter import Meter, read_task
 from student_worker import StopAfter
 
-from worker import assemble
+from worker.assemble.students import StudentIdentity, scoring_path
+from worker.assemble.worker import make_worker, take_slot
 from worker.engine.scorer import FilterScores, Tokens
 from worker.rules.catalogue import load
 from worker.settings import load_settings
@@ -60,9 +61,9 @@ def main() -> None:
         "NEWSIEVE_WORKER__DEAD_LETTER_RUN": "1000000",
     }
     settings = load_settings(None, environment)
-    identities = [assemble.StudentIdentity(load(name), STUDENT) for name in FILTERS[:filters]]
-    path = assemble.scoring_path(settings, identities, NoOp())
-    running = assemble.make_worker(settings, path, assemble.take_slot(settings))
+    identities = [StudentIdentity(load(name), STUDENT) for name in FILTERS[:filters]]
+    path = scoring_path(settings, identities, NoOp())
+    running = make_worker(settings, path, take_slot(settings))
     stop = StopAfter(running, task)
     meter = Meter()
     running.worker.run(stop)

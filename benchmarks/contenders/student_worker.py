@@ -10,7 +10,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import Meter, Task, read_task
 
-from worker import assemble
+from worker.assemble.shared import load_filters
+from worker.assemble.students import identities_of, load_students, make_engine, scoring_path
+from worker.assemble.worker import RunningWorker, make_worker, take_slot
 from worker.settings import load_settings
 
 CHECK_SECONDS = 0.05
@@ -32,14 +34,14 @@ def main() -> None:
             "NEWSIEVE_STUDENT__THREADS": threads,
         },
     )
-    slot = assemble.take_slot(settings)
+    slot = take_slot(settings)
     loading_since = time.perf_counter()
-    chosen = assemble.load_filters(settings)
-    students = assemble.load_students(settings, chosen)
-    engine = assemble.make_engine(settings, students)
-    identities = assemble.identities_of(students)
-    path = assemble.scoring_path(settings, identities, engine)
-    running = assemble.make_worker(settings, path, slot)
+    chosen = load_filters(settings)
+    students = load_students(settings, chosen)
+    engine = make_engine(settings, students)
+    identities = identities_of(students)
+    path = scoring_path(settings, identities, engine)
+    running = make_worker(settings, path, slot)
     load_seconds = time.perf_counter() - loading_since
     meter = Meter()
     stop = StopAfter(running, task, on_ready=meter.restart)
@@ -53,7 +55,7 @@ class StopAfter:
 
     def __init__(
         self,
-        running: assemble.RunningWorker,
+        running: RunningWorker,
         task: Task,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:

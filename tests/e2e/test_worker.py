@@ -23,14 +23,15 @@ NUMBERS = ("scores", "weighted_average", "score")
 
 def expected_records(stream: Stream, values: list[bytes]) -> list[dict[str, Any]]:
     """f(inputs): the scored records that these raw values lead to, by the same path in-process."""
-    from worker import assemble
+    from worker.assemble.shared import load_filters
+    from worker.assemble.students import identities_of, load_students, make_engine, scoring_path
 
     settings = load_settings(None, stream.environment())
-    filters = assemble.load_filters(settings)
-    students = assemble.load_students(settings, filters)
-    engine = assemble.make_engine(settings, students)
-    identities = assemble.identities_of(students)
-    path = assemble.scoring_path(settings, identities, engine)
+    filters = load_filters(settings)
+    students = load_students(settings, filters)
+    engine = make_engine(settings, students)
+    identities = identities_of(students)
+    path = scoring_path(settings, identities, engine)
     batch = path.start([RawRecord(value, None, None, None, {}) for value in values])
     found = [
         json.loads(outcome.records[0].value or b"")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -222,10 +223,11 @@ def ignore_the_second_signal() -> None:
 
 def reload_under_way() -> None:
     """Records name the student that is in the folder now, whoever scored them."""
-    from worker import assemble
+    import worker.cli.work
+    from worker.assemble.students import student_folder
     from worker.engine.manifest import read_manifest, student_hash
 
-    scoring_path = assemble.scoring_path
+    scoring_path = worker.cli.work.scoring_path
 
     def reloading(settings: Any, identities: Any, scorer: Any) -> Any:
         path = scoring_path(settings, identities, scorer)
@@ -234,16 +236,16 @@ def reload_under_way() -> None:
         def fresh(records: Any) -> Any:
             now = []
             for item in identities:
-                folder = assemble.student_folder(settings, item.filter)
+                folder = student_folder(settings, item.filter)
                 found = student_hash(folder, read_manifest(folder).base)
-                now.append(assemble.StudentIdentity(item.filter, found))
+                now.append(replace(item, hash=found))
             path._encoders = scoring_path(settings, now, scorer)._encoders
             return start(records)
 
         path.start = fresh  # type: ignore[method-assign]
         return path
 
-    assemble.scoring_path = reloading
+    worker.cli.work.scoring_path = reloading
 
 
 def crash() -> None:

@@ -15,7 +15,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tests.support.fives import FivesScorer
-from worker import assemble
+from worker.assemble.shared import utc_now
+from worker.assemble.students import StudentIdentity, scoring_path
 from worker.codec.dead_letter import Writer
 from worker.delivery import Delivery
 from worker.kafka import intake as intake_module
@@ -211,12 +212,12 @@ class Scene:
         """Play all steps, then stop. Raises what the worker raises."""
         monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.consumer)
         settings = load_settings(None, {})
-        identity = assemble.StudentIdentity(load("uplifting"), "sha256:" + "0" * 64)
-        path = assemble.scoring_path(settings, [identity], self.scorer)
+        identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64)
+        path = scoring_path(settings, [identity], self.scorer)
         publisher = Publisher(lambda _: self.producer, lambda: None)
         publisher.connect()
         limits = Limits(1, 1_000, self.dead_letter_run)
-        outbox = Outbox(publisher, limits, Writer("d", "g", "0"), assemble.utc_now)
+        outbox = Outbox(publisher, limits, Writer("d", "g", "0"), utc_now)
         policy = Policy(128, 2, 3_600, 1_000_000, 5)  # commits only when told to leave something
         inquiry = Inquiry({}, [TOPIC], lambda: None)
         intake = Intake({}, TOPIC, inquiry, lambda _: None)

@@ -11,7 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
-from worker import assemble
+from worker.assemble.shared import all_topics
+from worker.assemble.students import student_folder
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
 from worker.demo.run import DemoRun
 from worker.demo.stage import DemoFailed, WorkerProcess, workers
@@ -54,7 +55,7 @@ def demo(
         note(f"broker: {broker.how}, {broker.bootstrap_servers}")
         kafka = Cluster(broker.bootstrap_servers, settings.kafka.options)
         run = DemoRun(kafka, settings.kafka.topic_prefix, filters, workers=worker_count)
-        run.prepare(assemble.all_topics(settings, filters))
+        run.prepare(all_topics(settings, filters))
         threads = max(1, (os.cpu_count() or 1) // worker_count)
         environment = run.environment() | {"NEWSIEVE_STUDENT__THREADS": str(threads)}
         note(f"starting {worker_count} workers for {', '.join(f.reference for f in filters)} …")
@@ -79,7 +80,7 @@ def _filters_with_a_student(settings: Settings) -> list[Filter]:
     found = [
         filter_
         for filter_ in map(load, names)
-        if (assemble.student_folder(settings, filter_) / "student.json").is_file()
+        if (student_folder(settings, filter_) / "student.json").is_file()
     ]
     if not found:
         raise DemoFailed("no filter has a student: set NEWSIEVE_STUDENT__FOLDERS")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from schemas.dead_letter import Stage
-from worker.assemble import cluster, utc_now
+from worker.assemble.shared import cluster, utc_now
 from worker.cli.common import (
     CONTROLS,
     ConfigOption,

@@ -10,7 +10,10 @@ from typing import Literal
 import typer
 
 from schemas.topics import RAW, Topic, topic_name
-from worker import assemble, assemble_oracle
+from worker.assemble import oracle as assembled
+from worker.assemble.shared import all_topics, cluster, load_filters
+from worker.assemble.students import load_candidates, load_students
+from worker.assemble.worker import worker_topics
 from worker.cli.common import ConfigOption, JsonOption, read_settings, show_json, show_table
 from worker.drift.power import days_until_found, labels_a_day, rise_found_within
 from worker.errors import NewsieveError
@@ -74,21 +77,21 @@ def _guarded(check: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[F
 
 
 def _filters(settings: Settings, found: list[Filter]) -> Iterator[Finding]:
-    found += assemble.load_filters(settings)
+    found += load_filters(settings)
     yield Finding("filters", "ok", ", ".join(item.reference for item in found))
 
 
 def _students(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
-    students = assemble.load_students(settings, filters)
-    for name, student in (students | assemble.load_candidates(settings, filters)).items():
+    students = load_students(settings, filters)
+    for name, student in (students | load_candidates(settings, filters)).items():
         what = f"{student.hash[:19]}… on {student.device} in {student.dtype}, canaries reproduced"
         yield Finding(f"student {name}", "ok", what)
 
 
 def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
-    kafka = assemble.cluster(settings)
+    kafka = cluster(settings)
     admin = TopicAdmin(kafka)
-    wanted = assemble.all_topics(settings, filters)
+    wanted = all_topics(settings, filters)
     admin.partitions()
     yield Finding("broker", "ok", f"{settings.kafka.bootstrap_servers} answers")
     differences = admin.differences(wanted)
@@ -97,14 +100,14 @@ def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
     if not differences:
         yield Finding("topics", "ok", f"all {len(wanted)} are as they should be")
     missing = {item.topic for item in differences if item.what == "missing"}
-    used = assemble.worker_topics(settings, filters)
+    used = worker_topics(settings, filters)
     yield from _rights(settings, [topic for topic in used if topic.name not in missing])
 
 
 def _rights(settings: Settings, topics: list[Topic]) -> Iterator[Finding]:
     raw = topic_name(settings.kafka.topic_prefix, RAW)
     needed = {topic.name: "READ" if topic.name == raw else "WRITE" for topic in topics}
-    missing = missing_rights(assemble.cluster(settings), needed, settings.worker.group)
+    missing = missing_rights(cluster(settings), needed, settings.worker.group)
     for what, mend in missing:
         yield Finding("rights", "wrong", what, mend)
     if not missing:
@@ -118,8 +121,8 @@ def _oracle(settings: Settings) -> Iterator[Finding]:
         mend = "NEWSIEVE_ORACLE__MODEL and NEWSIEVE_ORACLE__API_KEY"
         yield Finding("oracle", "note", "none is set: the sample gets no labels", mend)
         return
-    who = assemble_oracle.asked(settings)
-    assemble_oracle.make_provider(settings).close()
+    who = assembled.asked(settings)
+    assembled.make_provider(settings).close()
     key = "with a key" if oracle.api_key is not None else "without a key"
     money = f", USD {oracle.cost_usd_per_day:g}" if oracle.cost_usd_per_day is not None else ""
     what = f"{who.provider}, {who.model}, {key}; {oracle.calls_per_day} calls{money} a day"

@@ -10,8 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from worker import assemble_oracle
-from worker.assemble import utc_now
+from worker.assemble import oracle as assembled
+from worker.assemble.shared import utc_now
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
 from worker.cli.programs import EXIT_SECOND_SIGNAL, require_topics, stop_on_signals
 from worker.codec.decode import DecodePolicy
@@ -43,10 +43,10 @@ def oracle(context: typer.Context, config: ConfigOption = None) -> None:
         return
     settings = read_settings(config)
     stop = stop_on_signals("oracle")
-    with closing(assemble_oracle.make_provider(settings)) as provider:
-        require_topics(settings, assemble_oracle.oracle_topics(settings))
-        slot = assemble_oracle.take_slot(settings)
-        running = assemble_oracle.make_labeller(settings, provider, slot)
+    with closing(assembled.make_provider(settings)) as provider:
+        require_topics(settings, assembled.oracle_topics(settings))
+        slot = assembled.take_slot(settings)
+        running = assembled.make_labeller(settings, provider, slot)
         slot.watchdog.start()
         with closing(running.server):
             running.delivery.run(running.labeller, stop.is_set)
@@ -80,7 +80,7 @@ def label(
     """
     settings = read_settings(config)
     caps = _caps(settings, max_calls, max_usd)
-    with closing(assemble_oracle.make_provider(settings)) as provider:
+    with closing(assembled.make_provider(settings)) as provider:
         bulk = _bulk(settings, provider, filter_, out, caps)
         with _lines(file) as lines:
             estimate = bulk.estimate(lines)
@@ -104,8 +104,8 @@ def label(
 
 def _bulk(settings: Settings, provider: Provider, filter_: str, out: Path, caps: Caps) -> Bulk:
     chosen = load(filter_)
-    oracle = assemble_oracle.oracle_of(settings)
-    desk = assemble_oracle.make_desk(settings, provider, _Watcher())
+    oracle = assembled.oracle_of(settings)
+    desk = assembled.make_desk(settings, provider, _Watcher())
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     prompt = oracle.prompts[chosen.reference]
     return Bulk(oracle, prompt, desk, Sheet(out), caps, policy, utc_now)

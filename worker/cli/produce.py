@@ -10,7 +10,7 @@ from typing import IO, Annotated
 import typer
 
 from schemas.topics import RAW, topic_name
-from worker.assemble import cluster
+from worker.assemble.shared import cluster
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
 from worker.codec.decode import record_key
 from worker.errors import BrokerUnavailable, InputFileInvalid

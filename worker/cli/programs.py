@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Final
 
 from schemas.topics import Topic
-from worker import assemble
+from worker.assemble.shared import cluster
 from worker.errors import BrokerLost, BrokerUnavailable, TopicsWrong
 from worker.kafka.admin import TopicAdmin
 from worker.observe.logs import get_logger
@@ -38,7 +38,7 @@ def stop_on_signals(program: str) -> threading.Event:
 def require_topics(settings: Settings, wanted: Sequence[Topic]) -> None:
     """Fail at the start rather than at the first record. Raises TopicsWrong or BrokerLost."""
     try:
-        known = TopicAdmin(assemble.cluster(settings)).partitions()
+        known = TopicAdmin(cluster(settings)).partitions()
     except BrokerUnavailable as error:
         raise BrokerLost(str(error)) from None
     missing = [topic.name for topic in wanted if topic.name not in known]

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from worker import assemble
+from worker.assemble.students import identities_of, load_students, make_engine, scoring_path
 from worker.cli.common import ConfigOption, lines_of, open_input, read_settings
 from worker.codec.dead_letter import dead_letter_line
 from worker.codec.decode import RawRecord
@@ -34,9 +34,9 @@ def score(
     """
     settings = read_settings(config)
     chosen = load(filter_)
-    students = assemble.load_students(settings, [chosen])
-    engine = assemble.make_engine(settings, students)
-    path = assemble.scoring_path(settings, assemble.identities_of(students), engine)
+    students = load_students(settings, [chosen])
+    engine = make_engine(settings, students)
+    path = scoring_path(settings, identities_of(students), engine)
     any_bad = False
     try:
         with open_input(file) as stream:

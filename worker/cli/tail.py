@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from worker.assemble import cluster
+from worker.assemble.shared import cluster
 from worker.cli.common import CONTROLS, ConfigOption, JsonOption, read_settings, say
 from worker.codec.dead_letter import explanation
 from worker.codec.decode import header

@@ -6,7 +6,7 @@ import dataclasses
 
 import typer
 
-from worker.assemble import all_topics, cluster, load_filters
+from worker.assemble.shared import all_topics, cluster, load_filters
 from worker.cli.common import ConfigOption, JsonOption, read_settings, say, show_json, show_table
 from worker.kafka.admin import TopicAdmin
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from worker import assemble
+from worker.assemble.shared import load_filters
+from worker.assemble.students import (
+    identities_of,
+    load_candidates,
+    load_students,
+    make_engine,
+    scoring_path,
+)
+from worker.assemble.worker import make_backfill, make_worker, take_slot, worker_topics
 from worker.cli.common import ConfigOption, moment_of, read_settings
 from worker.cli.programs import require_topics, stop_on_signals
 from worker.errors import BrokerLost, BrokerUnavailable, WrongUsage
@@ -50,16 +58,16 @@ def work(
     span = _span(from_timestamp, until)
     if span is not None:
         settings = _in_a_group_of_its_own(settings, from_timestamp, until)
-    filters = assemble.load_filters(settings)
-    require_topics(settings, assemble.worker_topics(settings, filters))
-    slot = assemble.take_slot(settings)
-    students = assemble.load_students(settings, filters)
-    students |= assemble.load_candidates(settings, filters)
-    engine = assemble.make_engine(settings, students)
-    identities = assemble.identities_of(students)
-    path = assemble.scoring_path(settings, identities, engine)
+    filters = load_filters(settings)
+    require_topics(settings, worker_topics(settings, filters))
+    slot = take_slot(settings)
+    students = load_students(settings, filters)
+    students |= load_candidates(settings, filters)
+    engine = make_engine(settings, students)
+    identities = identities_of(students)
+    path = scoring_path(settings, identities, engine)
     backfill = _begun(settings, span) if span is not None else None
-    running = assemble.make_worker(settings, path, slot, backfill)
+    running = make_worker(settings, path, slot, backfill)
     slot.watchdog.start()
     try:
         running.worker.run(lambda: stop.is_set() or (backfill is not None and backfill.is_done()))
@@ -95,7 +103,7 @@ def _in_a_group_of_its_own(settings: Settings, since: str | None, until: str | N
 def _begun(settings: Settings, span: tuple[dt.datetime, dt.datetime]) -> Backfill:
     """Raises BrokerLost."""
     try:
-        backfill = assemble.make_backfill(settings, *span)
+        backfill = make_backfill(settings, *span)
         backfill.seed()
     except BrokerUnavailable as error:
         raise BrokerLost(str(error)) from None

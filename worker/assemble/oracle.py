@@ -1,4 +1,4 @@
-"""The oracle's part of `assemble`: provider, labeller and books, built from settings.
+"""The oracle: provider, labeller and books.
 
 Imports of the HTTP client happen inside functions, so that commands without an oracle start fast.
 """
@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 
 from schemas.topics import CONTROL, ORACLE_REQUESTS, ORACLE_SCORES, Topic, topic_name
-from worker.assemble import APP, Slot, all_topics, cluster, outbox_of, slot_of, utc_now
+from worker.assemble.shared import APP, Slot, all_topics, cluster, outbox_of, slot_of, utc_now
 from worker.books import KafkaBooks
 from worker.delivery import Delivery
 from worker.errors import SettingsInvalid

@@ -1,0 +1,93 @@
+"""What every program is built with: the cluster, the topics, a slot, an outbox."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import worker
+from schemas.topics import DEAD_LETTER, Topic, topic_name, topics
+from worker.codec.dead_letter import Writer
+from worker.kafka.client import Cluster, largest_message_bytes, make_producer
+from worker.kafka.transaction import Publisher
+from worker.limits import Limits
+from worker.observe.logs import get_logger
+from worker.observe.watchdog import Watchdog
+from worker.outbox import Outbox
+from worker.rules.catalogue import Filter, load
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    pass
+
+
+APP: Final = "newsieve"
+
+_log = get_logger("assemble")
+
+
+def cluster(settings: Settings) -> Cluster:
+    return Cluster(settings.kafka.bootstrap_servers, settings.kafka.options)
+
+
+def load_filters(settings: Settings) -> list[Filter]:
+    """The filters at work. Raises UnknownFilter or FilterInvalid."""
+    return [load(reference) for reference in settings.worker.filters]
+
+
+def all_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
+    """The table of topics for these filters."""
+    tiers = {item.name: item.definition.published_tiers for item in filters}
+    return topics(settings.kafka.topic_prefix, tiers)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A worker's place: its name, its transactional producer, and who watches its loop."""
+
+    name: str
+    publisher: Publisher
+    watchdog: Watchdog
+
+
+def slot_of(settings: Settings, group: str, slot: str | None, setting: str) -> Slot:
+    """A group's slot; a made-up one where `setting` is not set. Raises as `take_slot`."""
+    name = slot or _random_slot(setting)
+    watchdog = Watchdog()
+    producing = cluster(settings).producer({"transactional.id": f"{APP}-{group}-{name}"})
+    publisher = Publisher(
+        lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
+        watchdog.beat,
+        largest_message_bytes(producing),
+    )
+    publisher.connect()
+    return Slot(name, publisher, watchdog)
+
+
+def outbox_of(settings: Settings, publisher: Publisher, group: str) -> Outbox:
+    """With the settings' limits on dead letters."""
+    limits = Limits(
+        settings.worker.dead_letter_ratio,
+        settings.worker.dead_letter_window,
+        settings.worker.dead_letter_run,
+    )
+    letters = topic_name(settings.kafka.topic_prefix, DEAD_LETTER)
+    return Outbox(publisher, limits, Writer(letters, group, worker.__version__), utc_now)
+
+
+def utc_now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _random_slot(setting: str) -> str:
+    slot = secrets.token_hex(4)
+    _log.warning(
+        "slot.made_up",
+        slot=slot,
+        advice=f"set {setting}, stable per replica: a restart then ends what its "
+        "predecessor left open at once instead of after the transaction's time-out",
+    )
+    return slot

@@ -1,0 +1,134 @@
+"""Students, and the path that scores with them.
+
+Imports of torch happen inside functions, so that commands without a model start fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from schemas.topics import SCORED, SHADOW
+from worker.codec.decode import DecodePolicy
+from worker.codec.encode import FilterEncoder
+from worker.engine.scorer import Scorer
+from worker.observe.logs import get_logger
+from worker.rules.catalogue import Filter, available
+from worker.rules.refinement import NO_REFINEMENT, Refinement
+from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
+from worker.scoring import ScoringPath, Shadow, shadow_name
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.engine.student import Student
+
+from worker.assemble.shared import APP, utc_now
+from worker.assemble.worker import COMPONENT
+
+CPU_BUDGET_TOKENS: Final = 2_048  # larger buckets leave a CPU's caches
+GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
+# A candidate's records ask nothing of the oracle.
+NEVER: Final = SamplingPolicy("none", "shadow", {LOW: 0.0, SURFACED: 0.0})
+
+_log = get_logger("assemble")
+
+
+@dataclass(frozen=True, slots=True)
+class StudentIdentity:
+    """What records need of a student."""
+
+    filter: Filter
+    hash: str
+    refinement: Refinement = NO_REFINEMENT
+    is_candidate: bool = False
+
+
+def student_folder(settings: Settings, filter_: Filter) -> Path:
+    return settings.student.folders.get(filter_.name, filter_.student_folder)
+
+
+def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
+    """Every filter's student, loaded, merged and held against its canaries.
+
+    Raises StudentInvalid or CanaryMismatch.
+    """
+    return {item.name: _load(settings, item, student_folder(settings, item)) for item in filters}
+
+
+def load_candidates(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
+    """The students on trial, by `shadow_name`. Raises as above."""
+    folders = settings.student.candidates
+    return {
+        shadow_name(item.name): _load(settings, item, folders[item.name])
+        for item in filters
+        if item.name in folders
+    }
+
+
+def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
+    from worker.engine.student import check_canaries, load_student, set_threads
+
+    set_threads(settings.student.threads)
+    chosen = settings.student.model_dump(include={"base", "device", "dtype"})
+    student = load_student(filter_, folder, **chosen)
+    worst = max((item[2] for item in check_canaries(student)), default=0.0)
+    _log.info(
+        "student.loaded",
+        filter=filter_.reference,
+        student=student.hash,
+        device=student.device,
+        dtype=student.dtype,
+        canary_difference=round(worst, 5),
+    )
+    return student
+
+
+def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
+    """Of those that `load_students` and `load_candidates` give."""
+    return [
+        StudentIdentity(
+            student.filter,
+            student.hash,
+            student.manifest.refinement(student.filter.tiering),
+            is_candidate=name == shadow_name(student.filter.name),
+        )
+        for name, student in students.items()
+    ]
+
+
+def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:
+    from worker.engine.engine import Engine
+
+    on_cpu = all(student.device == "cpu" for student in students.values())
+    default = CPU_BUDGET_TOKENS if on_cpu else GPU_BUDGET_TOKENS
+    return Engine(students, settings.student.budget_tokens or default)
+
+
+def scoring_path(
+    settings: Settings, identities: Sequence[StudentIdentity], scorer: Scorer
+) -> ScoringPath:
+    """Decode → rules → score → decide → encode, for these filters."""
+    source = f"{APP}/{COMPONENT}/{settings.worker.group}"
+    encoders, shadows, refinements = [], [], {}
+    for item in identities:
+        sampling = NEVER if item.is_candidate else sampling_policy(settings, item.filter)
+        topic = SHADOW if item.is_candidate else SCORED
+        prefix = settings.kafka.topic_prefix
+        encoder = FilterEncoder(item.filter, item.hash, sampling, prefix, source, topic)
+        if item.is_candidate:
+            shadows.append(Shadow(encoder, item.refinement, settings.student.candidate_share))
+        else:
+            encoders.append(encoder)
+            refinements[item.filter.name] = item.refinement
+    policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+    catalogue = frozenset(reference.partition("/")[0] for reference in available())
+    return ScoringPath(encoders, scorer, policy, utc_now, catalogue, refinements, shadows)
+
+
+def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
+    sampling = settings.sampling
+    own = sampling.filters.get(filter_.name, {})
+    pi = {LOW: own.get(LOW, sampling.low), SURFACED: own.get(SURFACED, sampling.surfaced)}
+    return SamplingPolicy(sampling.policy, sampling.epoch, pi)

@@ -1,0 +1,119 @@
+"""The worker, and the backfill."""
+
+from __future__ import annotations
+
+import atexit
+import datetime as dt
+import gc
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from schemas.topics import RAW, Topic, topic_name
+from worker.delivery import Delivery
+from worker.kafka.backfill import Backfill
+from worker.kafka.inquiry import Inquiry
+from worker.kafka.intake import Intake
+from worker.observe.http import ObserveServer
+from worker.observe.logs import get_logger
+from worker.observe.metrics import Metrics
+from worker.observe.observer import WorkerObserver
+from worker.pipeline import Policy, Worker
+from worker.rules.catalogue import Filter
+from worker.scoring import ScoringPath
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    pass
+
+from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of
+
+COMPONENT: Final = "worker"
+# A micro-batch alone makes thousands of objects, none of them in a cycle. At Python's default of
+# 700 the collector walks all that is in flight again and again: a third of the CPU per record.
+COLLECT_EVERY: Final = 50_000
+
+_log = get_logger("assemble")
+
+
+def worker_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
+    """Those of the table that a worker reads or writes."""
+    return [
+        topic
+        for topic in all_topics(settings, filters)
+        if topic.kind.suffix == RAW or COMPONENT in topic.kind.writers
+    ]
+
+
+def take_slot(settings: Settings) -> Slot:
+    """Become the slot's one worker: what a killed predecessor left open is aborted.
+
+    Do it before a student is loaded, which may take a minute: until then readers of the output
+    topics stand still. Raises Fenced, TopicsWrong or BrokerLost.
+    """
+    return slot_of(settings, settings.worker.group, settings.worker.slot, "NEWSIEVE_WORKER__SLOT")
+
+
+def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:
+    """Of the raw topic, in the settings' group. Raises BrokerUnavailable or TopicsWrong."""
+    topic = topic_name(settings.kafka.topic_prefix, RAW)
+    milliseconds = [int(moment.timestamp() * 1_000) for moment in (since, until)]
+    return Backfill(cluster(settings), settings.worker.group, topic, *milliseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """A worker with what surrounds it."""
+
+    worker: Worker
+    server: ObserveServer
+    metrics: Metrics
+    is_ready: Callable[[], bool]
+
+
+def make_worker(
+    settings: Settings, path: ScoringPath, slot: Slot, backfill: Backfill | None = None
+) -> RunningWorker:
+    """A worker ready to run, its /metrics already served. The model must be warm by now."""
+    kafka = cluster(settings)
+    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
+    ends = backfill.ends if backfill is not None else {}
+    config = kafka.consumer(settings.worker.group, ours) | {"enable.partition.eof": bool(ends)}
+    prefix = settings.kafka.topic_prefix
+    metrics = Metrics()
+    needed = [topic.name for topic in worker_topics(settings, path.filters)]
+    inquiry = Inquiry(config, needed, slot.watchdog.beat)
+    intake = Intake(config, topic_name(prefix, RAW), inquiry, metrics.expired, ends)
+    observer = WorkerObserver(metrics, slot.watchdog, intake.lag)
+    policy = Policy(
+        settings.worker.batch_articles,
+        settings.worker.batches_in_flight,
+        settings.worker.commit_seconds,
+        settings.worker.commit_records,
+        settings.worker.drain_seconds,
+    )
+    outbox = outbox_of(settings, slot.publisher, settings.worker.group)
+    built = Worker(path, Delivery(intake, slot.publisher, observer), outbox, policy, observer)
+
+    def is_ready() -> bool:
+        return intake.is_member
+
+    server = ObserveServer(
+        settings.observe.host,
+        settings.observe.port,
+        metrics.registry,
+        slot.watchdog.is_alive,
+        is_ready,
+    )
+    _spare_the_collector()
+    _log.info("worker.assembled", slot=slot.name, observe_port=server.port, pid=os.getpid())
+    return RunningWorker(built, server, metrics, is_ready)
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays: collections need not look at it, nor come so often."""
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries that count their objects report leaks at the end
+    gc.set_threshold(COLLECT_EVERY)
