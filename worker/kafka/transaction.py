@@ -172,14 +172,18 @@ class Publisher:
             self._replace(f"commit: {failed}")
 
     def _flush(self, producer: Producer) -> None:
-        """Wait until the broker has all records. A commit does so, too, but without its patience,
-        and what becomes of it is then unknown."""
-        deadline = time.monotonic() + FLUSH_SECONDS
-        while len(producer):
+        """Wait until the broker has all records, as long as it takes some. A commit waits, too, but
+        less patiently, and what becomes of it is then unknown."""
+        started_at = moved_at = time.monotonic()
+        least = len(producer)
+        while left := len(producer):
             self._heartbeat()
+            now = time.monotonic()
+            if left < least:
+                least, moved_at = left, now
+            if now - started_at > FLUSH_SECONDS or now - moved_at > OPERATION_SECONDS:
+                self._replace(f"{left} records are not taken in {now - started_at:.0f} s")
             self._call(lambda _: producer.flush(FLUSH_STEP_SECONDS))
-            if time.monotonic() > deadline:
-                self._abort_because(f"{len(producer)} records are not taken in {FLUSH_SECONDS} s")
 
     def abort(self) -> None:
         """Abort the open transaction, if any. Raises OutcomeUnknown or Fenced."""
