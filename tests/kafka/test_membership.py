@@ -215,7 +215,7 @@ def test_a_member_that_was_fenced_for_nothing_joins_again(topic: Topic) -> None:
         double.poll(0.1)
 
     while not topic.listener.losses:
-        assert intake.take(500, 0.1) == []
+        intake.take(500, 0.1)
     double.close()
     while not (taken := intake.take(500, 0.1)):
         pass
