@@ -141,6 +141,10 @@ class Intake:
             self._position.find(self._consumer, astray)
         return taken
 
+    def _is_standing_by(self) -> bool:
+        """KIP-848 tells a member without partitions nothing; other groups assign it none."""
+        return self._config.get("group.protocol") == "consumer" and bool(self.group_metadata())
+
     def _renew(self, failure: ConsumerFailed) -> None:
         """Join the group as somebody new.
 
@@ -167,9 +171,8 @@ class Intake:
         elif now - self._heard_at > SILENCE_SECONDS:
             self._heard_at = now
             self.require_topics()
-        self.is_member = self.is_member or self.group_metadata() is not None  # without partitions
-        if self.is_member:
-            self._member_at = now
+        if self.is_member or self._is_standing_by():
+            self.is_member, self._member_at = True, now
         elif now - self._member_at > OUTSIDE_SECONDS:
             self._member_at = now
             raise ConsumerFailed(f"not a member of the group for {OUTSIDE_SECONDS:.0f} s")
