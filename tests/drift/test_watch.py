@@ -11,10 +11,11 @@ from schemas.drift import DriftAlert
 from tests.support.drift import DAY, UPLIFTING, as_it_is, history, labels, more
 from tests.support.watch import ANCHORS, SUBJECT, WORSE, a_watch, alarmed, answer, canary
 from worker.drift.alerts import drift_alert, fingerprint, incident_id
+from worker.drift.decisions import Decision
 from worker.drift.labels import Label
 from worker.drift.seen import RecentlySeen
 from worker.drift.states import Rules, Transition
-from worker.drift.watch import Decision, Saved, Watch
+from worker.drift.watch import Saved, Watch
 
 
 def test_a_third_of_the_labels_ask_for_an_anchor_in_turn() -> None:

@@ -114,6 +114,7 @@ def drift_alert(step: Transition, subject: Subject, command: str) -> dict[str, A
         "student": subject.student,
         "scope": stratum if stratum in (LOW, SURFACED) else EVERYTHING,
         **_facts(step, command),
+        "previous_state": step.last_told,
         "onset": [timestamp(at) for at in step.onset] if step.onset else None,
         "sampling_policy": step.policy,
         "raised_at": timestamp(step.at),

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from schemas.drift import State
 from worker.drift.baseline import Tally
 from worker.drift.labels import MONITOR, REFERENCE, AnchorLabel, Label
 from worker.drift.monitor import Monitor
@@ -62,6 +63,10 @@ class Anchors:
         self._labels_until_next = LABELS_PER_ANCHOR
         self._cursor = 0
         self._other: tuple[str, Tally] | None = None
+
+    @property
+    def state(self) -> State:
+        return self._monitor.standing.state
 
     @property
     def is_alarmed(self) -> bool:
