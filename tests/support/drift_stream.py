@@ -22,8 +22,10 @@ from tests.support.workers import WorkerProcess
 from worker.engine.manifest import REQUIRED_FILES, read_manifest, student_hash
 
 HASH = "sha256:" + "0" * 64
-START = 1_764_000_000_000  # milliseconds; the past, so that nothing has to settle
-MINUTE = 60_000
+MINUTE = 60_000  # milliseconds
+DAY = 24 * 60 * MINUTE
+# The past, so that nothing has to settle; not so far back that a topic's retention takes it.
+START = time.time_ns() // 1_000_000 // DAY * DAY - 2 * DAY
 IDENTITY = {
     "filter": "uplifting",
     "filter_version": UPLIFTING.version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from worker.drift.monitor import Monitor
-from worker.drift.states import Identity, Standing, StreamPart
+from worker.drift.states import INCIDENT, WARNING, Identity, Standing, StreamPart
 from worker.drift.window import Past
 
 DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1_000
@@ -22,7 +22,7 @@ class Reading(NamedTuple):
     labels: int  # tested
     collected: int  # of a baseline in the making
     baseline_labels: int
-    error: StreamPart | None  # the mean absolute error, of the last labels
+    error: StreamPart | None  # the mean absolute error, of the last labels or since the rise
     recent_labels: int
     shares: dict[str, float]  # of the evidence, by stream
     past: Past | None
@@ -41,7 +41,8 @@ def read(monitor: Monitor) -> Reading:
     if trial is None:
         known = (0.0, 0.0, 0, monitor.tally.labels, 0, None, 0)
         return Reading(monitor.identity, here, "info", *known, {}, None)
-    recent = trial.window.recent(None)
+    is_rising = here.state in (WARNING, *INCIDENT)
+    recent = trial.recent() if is_rising else trial.window.recent(None)
     return Reading(
         monitor.identity,
         here,
