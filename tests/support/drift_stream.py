@@ -46,7 +46,13 @@ class Given:
 
 def article(name: str) -> dict[str, Any]:
     facts = dict.fromkeys(("title", "url", "source", "published_at"))
-    return {**facts, "id": name, "title": f"Title of {name}", "language": "en", "content_hash": HASH}
+    return {
+        **facts,
+        "id": name,
+        "title": f"Title of {name}",
+        "language": "en",
+        "content_hash": HASH,
+    }
 
 
 def oracle(version: str = "001") -> dict[str, Any]:
@@ -169,6 +175,37 @@ def _valid(model: Any, record: dict[str, Any]) -> bytes:
     return value
 
 
+def anchor_file(path: Path, names: Sequence[str], replicates: int = 3) -> Path:
+    """Anchors with the scores of the first pairs, labelled by the oracle of version 001."""
+    rows = [
+        {
+            **article(name),
+            "content": f"What {name} says.",
+            **{key: IDENTITY[key] for key in ("filter", "label_hash")},
+            "status": "labelled",
+            "oracle_scores": {"scores": anchor_scores(at, replicate)},
+            "oracle_key": oracle(),
+        }
+        for replicate in range(replicates)
+        for at, name in enumerate(names)
+    ]
+    path.write_bytes(lines(rows))
+    return path
+
+
+def anchor_scores(at: int, replicate: int = 0) -> dict[str, int]:
+    """What an oracle says of an anchor: another time, one point more in one dimension."""
+    scores = {name: round(score) for name, score in PAIRS[at]["oracle"].items()}
+    name = DIMENSIONS[(at + replicate) % len(DIMENSIONS)]
+    return scores | {name: min(scores[name] + replicate % 2, 10)}
+
+
+def anchor_label(name: str, at_anchor: int, at: int, version: str = "001", **facts: Any) -> Given:
+    """An anchor's OracleScore."""
+    pair = {"student": PAIRS[at_anchor]["student"], "oracle": anchor_scores(at_anchor, at % 3)}
+    return label(name, pair, at, version=version, purpose="anchor", **facts)
+
+
 def student_folder(folder: Path, baseline: Sequence[Row] | None = None) -> Path:
     """What a monitor needs of a student: its name and its baseline, of the pairs."""
     folder.mkdir(parents=True)
@@ -178,11 +215,19 @@ def student_folder(folder: Path, baseline: Sequence[Row] | None = None) -> Path:
     rows = PAIRS if baseline is None else baseline
     strata = ("low", "surfaced")
     known = [
-        {**row, "purpose": "reference", "stratum": strata[tier_of(row["student"]) != "not_uplifting"]}
+        {
+            **row,
+            "purpose": "reference",
+            "stratum": strata[tier_of(row["student"]) != "not_uplifting"],
+        }
         for row in rows
     ]
     (folder / "baseline.jsonl").write_bytes(lines(known))
     return folder
+
+
+def stratum_of(row: Row) -> str:
+    return "low" if tier_of(row["student"]) == "not_uplifting" else "surfaced"
 
 
 def hash_of(folder: Path) -> str:

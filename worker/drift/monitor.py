@@ -155,7 +155,9 @@ class Monitor:
         is_worse = self.severity(here.state) == "critical" != here.told_severity
         if not is_worse and now - here.told_at < rules.reminder:
             return None
-        return replace(self._step(here.state, "evidence", now), is_reminder=True)
+        why: Why = "oracle_changed" if here.other_oracle_key is not None else "no_labels"
+        why = why if here.state == SUSPENDED else "evidence"
+        return replace(self._step(here.state, why, now), is_reminder=True)
 
     def _is_accepted(self, label: Label) -> bool:
         here = self.standing
