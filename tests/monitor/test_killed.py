@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.drift import PAIRS, errors_times
-from tests.support.drift_scene import DriftScene
-from tests.support.drift_stream import (
+from tests.support.drift_records import (
     MINUTE,
     START,
     Given,
@@ -23,6 +22,7 @@ from tests.support.drift_stream import (
     scored,
     student_folder,
 )
+from tests.support.drift_scene import DriftScene
 
 WORSE = errors_times(1.8)
 ANCHORS = [f"anchor-{n}" for n in range(50)]

@@ -13,6 +13,8 @@ from typing import Final
 from schemas.topics import (
     CANARIES,
     CONTROL,
+    DEAD_LETTER,
+    DRIFT_ALERTS,
     DRIFT_STATE,
     ORACLE_REQUESTS,
     ORACLE_SCORES,
@@ -57,6 +59,11 @@ from worker.settings import Settings
 COMPONENT: Final = "drift"
 # Read in this order where records are of the same moment.
 INPUTS: Final = (CONTROL, CANARIES, SCORED, ORACLE_SCORES)
+# What a monitor does to topics, for `newsieve doctor`.
+RIGHTS: Final = (
+    *((suffix, "READ") for suffix in (*INPUTS, DRIFT_STATE)),
+    *((suffix, "WRITE") for suffix in (DRIFT_ALERTS, DRIFT_STATE, ORACLE_REQUESTS, DEAD_LETTER)),
+)
 HOUR_MILLISECONDS: Final = 60 * 60 * 1_000
 REMINDER_MILLISECONDS: Final = 24 * HOUR_MILLISECONDS
 NOBODY: Final = "sha256:" + "0" * 64  # stands for a student where none is known

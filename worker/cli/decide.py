@@ -188,6 +188,8 @@ class _Desk:
 
     def oracle(self, named: str | None) -> str:
         """Which oracle is meant. Raises NothingToDecide or WrongUsage."""
+        if not self.monitors:
+            raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
         waiting = sorted({item.standing.other_oracle_key or "" for item in self.monitors} - {""})
         if named is not None:
             return named

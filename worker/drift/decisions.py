@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from worker.drift.states import Identity
+from worker.drift.monitor import Monitor
+from worker.drift.states import Identity, Transition
 
 DecisionKind = Literal["accept_oracle", "reject_oracle", "rebaseline", "acknowledge"]
 REMEMBERED: Final = 32  # scopes: a filter has a few, and each student adds some
@@ -77,6 +78,18 @@ class Decided:
         """Go on where a snapshot was taken."""
         self._latest = dict(facts["latest"])
         self._ahead = [(student, stratum) for student, stratum in facts["ahead"]]
+
+
+def decide(monitor: Monitor, decision: Decision) -> Transition | None:
+    """What a decision does to one monitor."""
+    if decision.kind == "accept_oracle":
+        return monitor.accept(decision.oracle_key, decision.at)
+    if decision.kind == "reject_oracle":
+        return monitor.reject(decision.oracle_key, decision.at)
+    if decision.kind == "rebaseline":
+        return monitor.rebaseline(decision.at)
+    monitor.acknowledge()
+    return None
 
 
 def _short(identity: Identity) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from schemas.drift import State
 from worker.drift.anchors import Anchors, AnchorSet, Difference
 from worker.drift.articles import Articles
 from worker.drift.cause import Guard, Signs, cause_of_alarm
-from worker.drift.decisions import Decided, Decision
+from worker.drift.decisions import Decided, Decision, decide
 from worker.drift.labels import MONITOR, AnchorLabel, Label
 from worker.drift.monitor import Monitor
 from worker.drift.monitors import Monitors
@@ -140,7 +140,7 @@ class Watch:
         for identity, monitor in self._in_order():
             if decision.is_about(identity):
                 self._changed.add(identity)
-                found += _some(_decide(monitor, decision))
+                found += _some(decide(monitor, decision))
         if decision.kind == "rebaseline":
             self._rebaseline_ahead(decision)
         if decision.kind == "acknowledge" and decision.stratum is None:
@@ -284,17 +284,6 @@ class Watch:
         self._moved_at = facts["moved_at"]
         self._decided.resume(facts["decided"])
         self.ticked_at = facts["ticked_at"]
-
-
-def _decide(monitor: Monitor, decision: Decision) -> Transition | None:
-    if decision.kind == "accept_oracle":
-        return monitor.accept(decision.oracle_key, decision.at)
-    if decision.kind == "reject_oracle":
-        return monitor.reject(decision.oracle_key, decision.at)
-    if decision.kind == "rebaseline":
-        return monitor.rebaseline(decision.at)
-    monitor.acknowledge()
-    return None
 
 
 def _some(step: Transition | None) -> list[Transition]:
