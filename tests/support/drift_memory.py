@@ -91,6 +91,7 @@ class MemoryInputs:
         self._topics, self._rng, self._death, self._piece = topics, rng, death, piece
         self._at: dict[Partition, int] = {}
         self._said_end: set[Partition] = set()
+        self.polls = 0
 
     @property
     def is_read(self) -> bool:
@@ -101,6 +102,7 @@ class MemoryInputs:
 
     def poll(self, _: float) -> list[Arrival]:
         self._death.moment()
+        self.polls += 1
         found = []
         for partition in self._rng.sample(list(self._at), len(self._at) // 2 + 1):
             records, at = self._topics.records[partition], self._at[partition]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,8 +26,10 @@ from tests.support.drift_memory import (
 )
 from worker.assemble.drift import grounds, watches
 from worker.assemble.shared import outbox_of
+from worker.course import resume
 from worker.delivery import Delivery
 from worker.drift.events import EventReader
+from worker.drift.readings import Reading, read
 from worker.drift.states import Transition
 from worker.drift.watch import Watch
 from worker.kafka import intake as intake_module
@@ -71,6 +73,8 @@ class DriftScene:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, student: Path, **settings: object) -> None:
         self.topics = Topics()
         self.now = LATER
+        self.commit_seconds = 0.0
+        self.is_chosen = True  # whether the process is given the control topic's partition
         self.observer = Quiet()
         self._monkeypatch = monkeypatch
         environment = {f"NEWSIEVE_{name.upper()}": str(value) for name, value in settings.items()}
@@ -80,11 +84,17 @@ class DriftScene:
         self._begin = watches(self._settings, self._grounds)
 
     def run(
-        self, seed: int = 0, dies_after: int | None = None, piece: int = 40, *failing: Exception
+        self,
+        seed: int = 0,
+        dies_after: int | None = None,
+        piece: int = 40,
+        *failing: Exception,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Until all that is there is handled, or it dies. Raises what the monitor raises."""
+        """Until all that is there is handled, it is told to stop, or it dies. Raises what the
+        monitor raises."""
         death = Death(dies_after)
-        self.member = Member(is_chosen=True)
+        self.member = Member(is_chosen=self.is_chosen)
         self._monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.member)
         producer = MemoryProducer(self.topics, death)
         producer.failing = list(failing)
@@ -101,16 +111,23 @@ class DriftScene:
             EventReader([ground.filter for ground in self._grounds]),
             outbox_of(self._settings, publisher, "g"),
             self.observer,
-            Policy(lambda: self.now, "articles", 0.0),
+            Policy(lambda: self.now, "articles", self.commit_seconds),
         )
+        self.monitor, self.inputs = monitor, inputs
         steps_at_end = 0
 
         def is_over() -> bool:
             nonlocal steps_at_end
-            steps_at_end += inputs.is_read
-            return steps_at_end > 2
+            steps_at_end += inputs.is_read or not self.is_chosen
+            return steps_at_end > 2 or stop()
 
         delivery.run(monitor, is_over)
+
+    def readings(self) -> list[Reading]:
+        """As they stand on record."""
+        watched = self._begin()
+        resume(watched, self.topics.states())
+        return [read(monitor) for monitor in watched["uplifting"].watch.all_monitors.values()]
 
     def run_broken(self, seed: int, kills: int, longest: int) -> list[int]:
         """Kill it so many times, at moments drawn at random, then let it finish. Returns how many
