@@ -22,7 +22,7 @@ demo: venv
 	@$(BIN)/newsieve demo
 
 test: venv lint
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 soak: venv
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)

@@ -117,7 +117,7 @@ class WorkerSettings(Section):
         default=0.4, le=10, description="Oldest a transaction gets; the broker ends it after 30."
     )
     commit_records: int = Field(
-        default=2_000, gt=0, le=MOST, description="Raw records a transaction covers at most, about."
+        default=5_000, gt=0, le=MOST, description="Raw records a transaction covers at most, about."
     )
     drain_seconds: Positive = Field(
         default=20, le=86_400, description="For finishing after SIGTERM; Kubernetes kills after 30."

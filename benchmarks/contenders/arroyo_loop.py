@@ -42,8 +42,8 @@ def main() -> None:
     meter = Meter()
     while sum(consumer.tell().values()) < task.records:
         for _ in range(200):
-            processor._run_once()  # noqa: SLF001 - it has no public way to stop after a count
-    processor._shutdown()  # noqa: SLF001 - waits until all is produced and committed
+            processor._run_once()
+    processor._shutdown()
     meter.report(task.records)
 
 

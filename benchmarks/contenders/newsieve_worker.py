@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from meter import Meter, read_task
 from student_worker import StopAfter
 
 from worker.assemble.students import StudentIdentity, scoring_path
-from worker.assemble.worker import make_worker, take_slot
+from worker.assemble.shared import Slot
+from worker.assemble.worker import RunningWorker, make_worker, take_slot
 from worker.engine.scorer import FilterScores, Tokens
 from worker.rules.catalogue import load
-from worker.settings import load_settings
+from worker.settings import Settings, load_settings
 
 FILTERS = ("uplifting", "sustainability", "investment_risk")
 STUDENT = "sha256:" + "0" * 64
@@ -50,7 +51,11 @@ class NoOp:
         """Nothing to end."""
 
 
-def main() -> None:
+def contend(
+    take: Callable[[Settings], Slot] = take_slot,
+    prepare: Callable[[RunningWorker], None] = lambda _: None,
+) -> None:
+    """Run the worker until it has committed all records, and report."""
     task = read_task()
     filters = int(task.out)  # how many
     environment = {
@@ -63,11 +68,13 @@ def main() -> None:
     settings = load_settings(None, environment)
     identities = [StudentIdentity(load(name), STUDENT) for name in FILTERS[:filters]]
     path = scoring_path(settings, identities, NoOp())
-    running = make_worker(settings, path, take_slot(settings))
-    stop = StopAfter(running, task)
+    running = make_worker(settings, path, take(settings))
+    prepare(running)
     meter = Meter()
+    stop = StopAfter(running, task, on_ready=meter.restart)
     running.worker.run(stop)
     meter.report(stop.records)
 
 
-main()
+if __name__ == "__main__":
+    contend()

@@ -32,7 +32,7 @@ def test_the_environment_wins_over_the_file_over_the_defaults(tmp_path: Path) ->
     assert settings.worker.filters == ["uplifting", "investment_risk"]
     assert settings.kafka.options == {"group.protocol": "consumer"}
     assert settings.sampling.filters["uplifting"]["low"] == 0.5
-    assert settings.worker.commit_records == 2_000
+    assert settings.worker.commit_records == 5_000
 
 
 def test_newsieve_toml_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

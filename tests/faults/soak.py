@@ -5,7 +5,7 @@
     python -m tests.faults.soak --only "broker restarted" --folder logs
 
 Every kind of fault comes once before any comes again, under load, under a backlog and idle in
-turn; the group's protocols share the time. Prints what was injected, what came in and out, and how
+turn; the group's protocols take turns. Prints what was injected, what came in and out, and how
 long partitions stood still.
 """
 
@@ -18,7 +18,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.report import publish
@@ -32,10 +32,7 @@ LOADS = ("busy", "backlog", "idle")
 def main() -> None:
     options = _options()
     sys.stderr.write(f"seed {options.seed}\n")
-    chance = random.Random(options.seed)
-    kinds = sorted(options.only or FAULTS)
-    rounds = (chance.sample(kinds, len(kinds)) for _ in itertools.count())
-    coming = zip(itertools.chain.from_iterable(rounds), itertools.cycle(LOADS), strict=False)
+    coming = _coming(sorted(options.only or FAULTS), random.Random(options.seed))
     protocols = list(PROTOCOLS) if options.protocol == "all" else [options.protocol]
     report = Report()
     for protocol in protocols:
@@ -44,6 +41,13 @@ def main() -> None:
     publish("A storm of faults", report.lines(options.seed, options.per_second), options.save)
     report.require_exactly_once()
     report.require_progress()
+
+
+def _coming(kinds: Sequence[str], chance: random.Random) -> Iterator[tuple[str, str]]:
+    """Faults and loads, in rounds of every kind; after three rounds each has met each load."""
+    for turn in itertools.count():
+        pairs = [(kind, LOADS[(at + turn) % len(LOADS)]) for at, kind in enumerate(kinds)]
+        yield from chance.sample(pairs, len(pairs))
 
 
 def _storm(

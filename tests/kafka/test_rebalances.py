@@ -106,6 +106,18 @@ def test_what_is_in_flight_at_the_end_is_finished(monkeypatch: pytest.MonkeyPatc
     scene.ledger.assert_exactly_once()
 
 
+def test_what_is_not_finished_when_the_drain_is_over_is_counted_and_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A supervisor kills what takes longer: nothing of it may be half done."""
+    scene = Scene([assigned(0), records((0, 0), (0, 1))], is_held=True, drain_seconds=0.2)
+    scene.run(monkeypatch)
+
+    assert scene.observer.abandoned == 2
+    assert scene.ledger.offsets == {}
+    scene.ledger.assert_exactly_once()
+
+
 def test_after_a_failed_commit_in_a_revoke_the_next_revoke_commits_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -183,7 +183,9 @@ class LedgerProducer:
 
 
 class Quiet:
-    """An observer that watches nothing."""
+    """An observer that keeps what was abandoned."""
+
+    abandoned = 0
 
     def heartbeat(self) -> None: ...
 
@@ -191,7 +193,8 @@ class Quiet:
 
     def aborted(self, reason: str) -> None: ...
 
-    def drained(self, abandoned: int) -> None: ...
+    def drained(self, abandoned: int) -> None:
+        self.abandoned = abandoned
 
 
 @dataclass
@@ -201,12 +204,14 @@ class Scene:
     steps: Sequence[Step]
     dead_letter_run: int = 100
     is_held: bool = False
+    drain_seconds: float = 5
     ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
         self.consumer = ScriptedConsumer(self.steps)
         self.producer = LedgerProducer(self.ledger)
         self.scorer = FivesScorer(is_held=self.is_held)
+        self.observer = Quiet()
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Play all steps, then stop. Raises what the worker raises."""
@@ -218,11 +223,12 @@ class Scene:
         publisher.connect()
         limits = Limits(1, 1_000, self.dead_letter_run)
         outbox = Outbox(publisher, limits, Writer("d", "g", "0"), utc_now)
-        policy = Policy(128, 2, 3_600, 1_000_000, 5)  # commits only when told to leave something
+        # Commits only when told to leave something.
+        policy = Policy(128, 2, 3_600, 1_000_000, self.drain_seconds)
         inquiry = Inquiry({}, [TOPIC], lambda: None)
         intake = Intake({}, TOPIC, inquiry, lambda _: None)
-        delivery = Delivery(intake, publisher, Quiet())
-        worker = Worker(path, delivery, outbox, policy, Quiet())
+        delivery = Delivery(intake, publisher, self.observer)
+        worker = Worker(path, delivery, outbox, policy, self.observer)
         worker.run(lambda: self.consumer.is_over)
 
 

@@ -67,6 +67,7 @@ def score(row: dict[str, Any], filter_: Filter, level: int = 5, **changes: Any) 
         "oracle_tier": "connection",
         "content_type": None,
         "reasoning": None,
+        "key_markers": [],
         "student_scores": None,
         "student_tier": None,
         "content_rules": [],
@@ -82,6 +83,11 @@ def score(row: dict[str, Any], filter_: Filter, level: int = 5, **changes: Any) 
         "effective_pi": 0.1,
         "usage": None,
         "answer_hash": None,
+        "fingerprint": None,
+        "failure": None,
+        "reused": False,
+        "calls_without_record": 0,
+        "input": {"topic": "oracle.requests", "partition": 0, "offset": 0, "timestamp": None},
         "labelled_at": "2026-11-20T10:00:00Z",
     }
     record = OracleScore.model_validate_json(json.dumps(facts | changes))

@@ -70,8 +70,10 @@ _PRODUCER: Final[Config] = {
     "enable.idempotence": True,
     "acks": "all",
     "compression.type": "lz4",
-    # Nothing is visible before its commit, which flushes: waiting for larger batches is free.
-    "linger.ms": 100,
+    # Nothing is visible before its commit, which flushes: waiting for it is free. And librdkafka
+    # spins while a partition has records that are due behind others that a slow broker has not
+    # acknowledged; flushed, all of a transaction's records are on their way at once.
+    "linger.ms": 5_000,
     "batch.num.messages": 10_000,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 262_144,

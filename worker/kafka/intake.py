@@ -32,6 +32,9 @@ from worker.kafka.position import Position
 
 RENEWALS_PER_MINUTE: Final = 3
 CLOSE_SECONDS: Final = 5
+# A consumer that has lost its coordinator may never join again. A rebalance takes less, as long as
+# no member is in the middle of a commit.
+OUTSIDE_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 20.0  # a topic that is gone says nothing: ask
 _METADATA_MAGIC: Final = b":"
 _REFUSED_CODES: Final = frozenset(
@@ -81,7 +84,7 @@ class Intake:
         self.is_member = False  # read by other threads
         self._inquiry = inquiry
         self._position = Position(self.offsets, inquiry, expired)
-        self._heard_at = time.monotonic()
+        self._heard_at = self._member_at = time.monotonic()
         self._topic = topic
         self._config = config
         self._consumer: Consumer = make_consumer(config)
@@ -114,7 +117,7 @@ class Intake:
             messages = self._consumer.consume(count, seconds)
         except KafkaException as failure:
             raise ConsumerFailed(f"consume: {failure.args[0]}") from None
-        self._ask_after_silence(is_heard=bool(messages))
+        self._mind_silence(is_heard=bool(messages))
         taken: list[Taken] = []
         astray: list[Partition] = []
         for message in messages:
@@ -133,16 +136,22 @@ class Intake:
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
+        astray = [item for item in astray if self.offsets.is_owned(item)]  # not moved on since
         if astray:
             self._position.find(self._consumer, astray)
         return taken
 
+    def _is_standing_by(self) -> bool:
+        """KIP-848 tells a member without partitions nothing; other groups assign it none."""
+        return self._config.get("group.protocol") == "consumer" and bool(self.group_metadata())
+
     def _renew(self, failure: ConsumerFailed) -> None:
         """Join the group as somebody new.
 
-        After a broker's kill -9 live static members are fenced, with nobody there to fence them.
-        If there is somebody, they have our transactional id, too, and our next transaction fails.
-        Raises the failure when that does not help.
+        A consumer may have lost its coordinator for good; and after a broker's kill -9 live static
+        members are fenced, with nobody there to fence them. If there is somebody, they have our
+        transactional id, too, and our next transaction fails. Raises the failure when that does
+        not help.
         """
         if not self._renewals.may():
             raise failure
@@ -154,13 +163,19 @@ class Intake:
         if self._listener is not None:
             self.subscribe(self._listener)
 
-    def _ask_after_silence(self, *, is_heard: bool) -> None:
+    def _mind_silence(self, *, is_heard: bool) -> None:
+        """Raises ConsumerFailed or TopicsWrong."""
         now = time.monotonic()
         if is_heard:
             self._heard_at = now
         elif now - self._heard_at > SILENCE_SECONDS:
             self._heard_at = now
             self.require_topics()
+        if self.is_member or self._is_standing_by():
+            self.is_member, self._member_at = True, now
+        elif now - self._member_at > OUTSIDE_SECONDS:
+            self._member_at = now
+            raise ConsumerFailed(f"not a member of the group for {OUTSIDE_SECONDS:.0f} s")
 
     def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
         end = self._ends.get(partition)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import shutil
@@ -204,10 +205,21 @@ def _libraries(say: Say) -> Path:
     version = ET.parse(POM).findtext("m:properties/m:kafka.version", "", namespace)  # noqa: S314
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "newsieve" / f"kafka-{version}"
-    if folder.is_dir():
-        return folder
-    say(f"fetching Apache Kafka {version} with Maven …")
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+            # Maven's own cache is made for one at a time.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                say(f"fetching Apache Kafka {version} with Maven …")
+                _fetch(folder)
+    return folder
+
+
+def _fetch(folder: Path) -> None:
+    """All of it or nothing. Raises BrokerMissing."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     done = subprocess.run(
         [
             "mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies",
@@ -219,10 +231,7 @@ def _libraries(say: Say) -> Path:
     if done.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
         raise BrokerMissing(f"Maven could not fetch Kafka: {done.stdout.decode()[-500:]}")
-    with contextlib.suppress(OSError):  # another process was faster
-        partial.rename(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    return folder
+    partial.rename(folder)
 
 
 def _die_with_parent() -> None:

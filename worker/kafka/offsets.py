@@ -92,6 +92,9 @@ class Offsets:
         progress = self._partitions.get(partition)
         return progress.resume if progress is not None else None
 
+    def is_owned(self, partition: Partition) -> bool:
+        return partition in self._partitions
+
     def owned(self) -> list[Partition]:
         return list(self._partitions)
 

@@ -38,12 +38,10 @@ from worker.kafka.client import (
 CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
 RECREATIONS_PER_MINUTE: Final = 5
-QUEUE_FULL_SECONDS: Final = 30  # for a slow broker to take something from a full queue
 # For a slow broker to take what is produced, before the end of the transaction is sent: together
 # with the calls around it less than transaction.timeout.ms.
 FLUSH_SECONDS: Final = 18
 FLUSH_STEP_SECONDS: Final = 1.0
-QUEUE_POLL_SECONDS: Final = 0.05
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
@@ -128,7 +126,6 @@ class Publisher:
         """Into the open transaction, or a new one. Raises Transient or OutcomeUnknown."""
         producer = self._open()
         topic, key, value, headers, timestamp_ms = record
-        deadline: float | None = None
         while True:
             try:
                 producer.produce(
@@ -136,11 +133,7 @@ class Publisher:
                 )
                 return
             except BufferError:
-                self._heartbeat()
-                self._call(lambda _: producer.poll(QUEUE_POLL_SECONDS))
-                deadline = deadline or time.monotonic() + QUEUE_FULL_SECONDS
-                if time.monotonic() > deadline:
-                    self._abort_because("the producer's queue stays full: the broker is too slow")
+                self._flush(producer)
             except KafkaException as failure:
                 # A bare _STATE or _FATAL: the transaction failed in the background.
                 error = _error(failure)
@@ -179,13 +172,18 @@ class Publisher:
             self._replace(f"commit: {failed}")
 
     def _flush(self, producer: Producer) -> None:
-        """Wait for a slow broker: a commit does so as well, but its end is then unknown."""
-        deadline = time.monotonic() + FLUSH_SECONDS
-        while len(producer):
+        """Wait until the broker has all records, as long as it takes some. A commit waits, too, but
+        less patiently, and what becomes of it is then unknown."""
+        started_at = moved_at = time.monotonic()
+        least = len(producer)
+        while left := len(producer):
             self._heartbeat()
+            now = time.monotonic()
+            if left < least:
+                least, moved_at = left, now
+            if now - started_at > FLUSH_SECONDS or now - moved_at > OPERATION_SECONDS:
+                self._replace(f"{left} records are not taken in {now - started_at:.0f} s")
             self._call(lambda _: producer.flush(FLUSH_STEP_SECONDS))
-            if time.monotonic() > deadline:
-                self._abort_because(f"{len(producer)} records are not taken in {FLUSH_SECONDS} s")
 
     def abort(self) -> None:
         """Abort the open transaction, if any. Raises OutcomeUnknown or Fenced."""

@@ -1,0 +1,67 @@
+"""The same worker with transactions switched off: it may double records, but still loses none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+sys.path.insert(0, str(Path(__file__).parent))
+from newsieve_worker import contend
+
+from worker.assemble.shared import Slot, cluster
+from worker.assemble.worker import RunningWorker
+from worker.kafka.client import make_producer
+from worker.kafka.transaction import Publisher
+from worker.observe.watchdog import Watchdog
+from worker.settings import Settings
+
+
+class PlainProducer:
+    """Takes a transaction's calls: to commit is to flush, and to commit the offsets as any consumer
+    does."""
+
+    def __init__(self, settings: Settings, on_delivery: Any) -> None:
+        config = cluster(settings).producer({"on_delivery": on_delivery})
+        config.pop("transaction.timeout.ms")
+        self._producer = make_producer(config)
+        self._offsets: list[TopicPartition] = []
+        self.consumer: Consumer | None = None
+        self.produce = self._producer.produce
+        self.flush = self._producer.flush
+
+    def __len__(self) -> int:
+        return len(self._producer)
+
+    def init_transactions(self, _: float) -> None: ...
+
+    def begin_transaction(self) -> None: ...
+
+    def send_offsets_to_transaction(
+        self, offsets: list[TopicPartition], _: object, __: float
+    ) -> None:
+        self._offsets = offsets
+
+    def commit_transaction(self, seconds: float) -> None:
+        assert self.consumer is not None and self._producer.flush(seconds) == 0
+        self.consumer.commit(offsets=self._offsets, asynchronous=False)
+
+    def abort_transaction(self, _: float) -> None: ...
+
+
+def take_no_slot(settings: Settings) -> Slot:
+    watchdog = Watchdog()
+    publisher = Publisher(lambda told: PlainProducer(settings, told), watchdog.beat)
+    publisher.connect()
+    return Slot("bench", publisher, watchdog)
+
+
+def introduce(running: RunningWorker) -> None:
+    """The producer to the consumer, whose offsets it commits."""
+    delivery = running.worker._delivery
+    delivery.publisher._producer.consumer = delivery.intake._consumer  # type: ignore[union-attr]
+
+
+contend(take_no_slot, introduce)
