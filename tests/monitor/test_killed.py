@@ -71,7 +71,7 @@ def test_a_monitor_killed_at_random_moments_publishes_the_same_alerts(
     assert broken.topics.alerts() == unbroken.topics.alerts()
     assert broken.topics.of("oracle.requests") == unbroken.topics.of("oracle.requests")
     assert broken.topics.of("dead-letter") == unbroken.topics.of("dead-letter") == [b"{"]
-    assert broken.topics.states() == unbroken.topics.states()
+    assert broken.topics.known() == unbroken.topics.known()
     assert broken.topics.offsets == unbroken.topics.offsets
     found = {(alert["state"], alert["cause"]) for alert in unbroken.topics.alerts()}
     assert {("alert", "concept_drift"), ("resolved", "concept_drift")} <= found

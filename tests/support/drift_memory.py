@@ -68,6 +68,13 @@ class Topics:
         latest = {k: v for name, k, v in self.written if name == "articles.drift.state"}
         return {key: value for key, value in latest.items() if value}
 
+    def known(self) -> dict[bytes, dict[str, Any]]:
+        """The states, bit by bit, but for when they were put on record: that depends on commits."""
+        found = {key: json.loads(value) for key, value in self.states().items()}
+        for facts in found.values():
+            del facts["updated_at"]
+        return found
+
 
 @dataclass
 class Death:
