@@ -208,18 +208,14 @@ def student_folder(folder: Path, baseline: Sequence[Row] | None = None) -> Path:
     for name in REQUIRED_FILES:
         (folder / name).write_bytes(b"")
     shutil.copy(UPLIFTING.student_folder / "student.json", folder)
-    rows = PAIRS if baseline is None else baseline
-    strata = ("low", "surfaced")
-    known = [
-        {
-            **row,
-            "purpose": "reference",
-            "stratum": strata[tier_of(row["student"]) != "not_uplifting"],
-        }
-        for row in rows
-    ]
-    (folder / "baseline.jsonl").write_bytes(lines(known))
+    write_baseline(folder, PAIRS if baseline is None else baseline)
     return folder
+
+
+def write_baseline(folder: Path, rows: Sequence[Row] = PAIRS) -> None:
+    """A student's reference rows."""
+    known = [{**row, "purpose": "reference", "stratum": stratum_of(row)} for row in rows]
+    (folder / "baseline.jsonl").write_bytes(lines(known))
 
 
 def stratum_of(row: Row) -> str:

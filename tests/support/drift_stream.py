@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -19,6 +20,13 @@ class DriftProcess(WorkerProcess):
     """`newsieve drift` in a process of its own."""
 
     command = "drift"
+
+
+class TailProcess(DriftProcess):
+    """`newsieve drift tail`, for a command."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str], command: str) -> None:
+        super().__init__(log, environment, "tail", "--from-beginning", "--exec", command)
 
 
 class DriftStream(Stream):
@@ -45,6 +53,12 @@ class DriftStream(Stream):
         self.workers.append(monitor)
         return monitor
 
+    def start_tail(self, command: str) -> TailProcess:
+        log = self.folder / f"tail-{len(self.workers)}.log"
+        bridging = TailProcess(log, self.environment(), command)
+        self.workers.append(bridging)
+        return bridging
+
     def alerts(self, count: int = 0, seconds: float = 30) -> list[dict[str, Any]]:
         """All alerts there are, once there are so many."""
         deadline = time.monotonic() + seconds
@@ -56,6 +70,14 @@ class DriftStream(Stream):
                 return found
             assert time.monotonic() < deadline, [alert["headline"] for alert in found]
             time.sleep(0.2)
+
+    def settled_alerts(self) -> list[dict[str, Any]]:
+        """All of them, once no monitor has anything left to do."""
+        count = 0
+        while count != len(found := self.alerts(1)):
+            count = len(found)
+            time.sleep(1.5)  # several commits
+        return found
 
     def states(self) -> dict[bytes, dict[str, Any]]:
         """The latest of each key."""
