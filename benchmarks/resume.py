@@ -39,7 +39,12 @@ def main() -> None:
     options = parser.parse_args()
     recipe = read_recipe(RECIPE)
     small = {"checkpoint_steps": 2, "epochs": 4, "batch_size": 8, "micro_batch": None}
-    recipe = recipe.model_copy(update={"fit": recipe.fit.model_copy(update=small)})
+    recipe = recipe.model_copy(
+        update={
+            "fit": recipe.fit.model_copy(update=small),
+            "labels": recipe.labels.model_copy(update={"bad_rows_allowed": 0.1}),  # few rows
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         lines = options.labels.read_bytes().splitlines(keepends=True)[: options.articles]
         labels = Path(folder) / options.labels.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,8 +32,9 @@ PROTOCOLS: Mapping[str, dict[str, object]] = {
     "consumer": {"group.protocol": "consumer"},
 }
 BROKER_SETTINGS = {
-    # A killed broker may take its own id again only when its old session has ended.
-    "broker.session.timeout.ms": "1000",
+    # A killed broker may take its own id again only when its old session has ended. At 1 s a busy
+    # machine's broker loses its partitions to nobody, and its coordinators stop loading half-way.
+    "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "200",
     # A takeover after kill -9 waits for a session's end, too; with KIP-848 the broker decides.
     "group.consumer.session.timeout.ms": "6000",
@@ -127,3 +129,4 @@ def storm(
             yield Storm(protocol, stream, scene, feed, watcher, report)
         finally:
             stream.close()
+            shutil.copy(broker.log, folder / "broker.log")

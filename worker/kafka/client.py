@@ -60,7 +60,9 @@ _CONSUMER: Final[Config] = {
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": 6_000,  # a killed worker's partitions move after this
     "heartbeat.interval.ms": 2_000,
-    "max.poll.interval.ms": 120_000,
+    # Longer than any revoke and than our watchdog's patience; a rebalance that somebody blocks
+    # takes as long.
+    "max.poll.interval.ms": 60_000,
     "queued.min.messages": 5_000,
     "queued.max.messages.kbytes": 32_768,
     "fetch.queue.backoff.ms": 20,  # or the queue runs dry

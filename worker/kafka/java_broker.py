@@ -82,7 +82,7 @@ class JavaBroker:
         self._folder = Path(tempfile.mkdtemp(prefix="newsieve-kafka-"))
         self._port, controller_port = free_port(), free_port()
         self._config = self._folder / "server.properties"
-        self._log = self._folder / "server.log"
+        self.log = self._folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._say = say
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
@@ -131,7 +131,7 @@ class JavaBroker:
 
     def start(self) -> None:
         """Start and wait for an answer. Raises BrokerMissing."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._java("kafka.Kafka", str(self._config)),
                 stdout=log,
@@ -144,7 +144,7 @@ class JavaBroker:
             self.bootstrap_servers,
             START_SECONDS,
             is_alive=lambda: process.poll() is None,
-            why=lambda: self._log.read_text(errors="replace")[-1_000:],
+            why=lambda: self.log.read_text(errors="replace")[-1_000:],
         )
 
     def kill(self) -> None:
