@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -49,10 +50,16 @@ class OracleKey(Written):
 
     @property
     def name(self) -> str:
-        """The key as one string, for people and files: the rest of it is in the hash."""
-        rest = f"{self.prompt_hash}\n{self.schema_hash}\n{self.thinking}\n{self.temperature}"
-        digest = hashlib.sha256(rest.encode()).hexdigest()[:KEY_DIGITS]
-        return f"{self.provider}/{self.model}/{self.model_version}/{digest}"
+        return oracle_key_name(self.model_dump())
+
+
+def oracle_key_name(key: Mapping[str, Any]) -> str:
+    """An OracleKey's fields in a word, for people, files and statistics. Provider, model and
+    returned version can be read, the rest is in a hash: different keys have different names."""
+    shown = [str(key.get(name)) for name in ("provider", "model", "model_version")]
+    hidden = [str(key.get(n)) for n in ("prompt_hash", "schema_hash", "thinking", "temperature")]
+    digest = hashlib.sha256("\n".join(hidden).encode()).hexdigest()[:KEY_DIGITS]
+    return "/".join([*shown, digest])
 
 
 class OracleUsage(Written):

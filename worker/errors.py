@@ -6,7 +6,7 @@
     │   │                      NotAnObject
     │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
     │   │                      MissingDimension InvalidScore InvalidContentRules; for the oracle:
-    │   │                      InvalidRequest OtherLabels; for `drift replay`: InvalidLabel
+    │   │                      InvalidRequest OtherLabels; for drift: InvalidLabel InvalidEvent
     │   ├── ScoreError         ModelFailed ScoreNotFinite
     │   └── PublishError       OutputTooLarge
     ├── Unavailable            the world's fault → retry with backoff
@@ -14,7 +14,7 @@
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
         │                      TopicsWrong OffsetsWrong RecordRefused AccessDenied OracleRejects
-        │                      BudgetUsedUp
+        │                      BudgetUsedUp NothingToDecide CommandFailed
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
                                BrokerLost
@@ -122,6 +122,10 @@ class InvalidLabel(InvalidRecord):
     """A label's stratum, purpose, inclusion probability or oracle key is none."""
 
 
+class InvalidEvent(InvalidRecord):
+    """No scored article, canary report or decision, where a drift monitor expects one."""
+
+
 class ScoreError(RecordError):
     """The model has no score for it."""
 
@@ -212,6 +216,14 @@ class OracleRejects(NeedsPerson):
 
 class BudgetUsedUp(NeedsPerson):
     """A file is not labelled to its end, because that would cost more than was allowed."""
+
+
+class NothingToDecide(NeedsPerson):
+    """A decision about what nobody waits for."""
+
+
+class CommandFailed(NeedsPerson):
+    """A user's command failed again and again on an alert, which waits where it is."""
 
 
 class WrongUsage(Fatal):

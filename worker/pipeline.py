@@ -18,6 +18,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from worker.canaries import Canaries, Report
 from worker.codec.dead_letter import Place
 from worker.delivery import Delivery
 from worker.kafka.client import Partition
@@ -60,6 +61,7 @@ class Worker:
         outbox: Outbox,
         policy: Policy,
         observer: Observer,
+        canaries: Canaries | None = None,
     ) -> None:
         self._path = path
         self._delivery = delivery
@@ -67,6 +69,7 @@ class Worker:
         self._outbox = outbox
         self._policy = policy
         self._observer = observer
+        self._canaries = canaries
         self._in_flight: deque[InFlight] = deque()
         self._waiting: list[Taken] = []  # taken while the scorer was busy
         self._uncommitted = Tally()
@@ -140,20 +143,36 @@ class Worker:
         self._offsets.produce(item.partition, item.offset)
 
     def _commit_if_due(self) -> None:
+        if self._first_uncommitted_at is None and self._reports():
+            self._first_uncommitted_at = time.monotonic()
         since = self._first_uncommitted_at
         if since is not None and time.monotonic() - since >= self._policy.commit_seconds:
             self.commit()
 
     def commit(self) -> None:
         """What was published, with its offsets."""
-        offsets = self._offsets.to_commit()
-        if offsets:
+        offsets, reports = self._offsets.to_commit(), self._reports()
+        if offsets or reports:
+            for report in reports:
+                self._delivery.publisher.produce(report.record)
             seconds = self._delivery.commit(offsets)
             self._outbox.committed()
+            self._reported(reports)
             self._observer.committed(self._uncommitted, seconds)
             self._most_records = min(2 * self._most_records, self._policy.commit_records)
         self._uncommitted = Tally()
         self._first_uncommitted_at = None
+
+    def _reports(self) -> list[Report]:
+        """Of the canaries, while there is a group to fence them."""
+        reports = self._canaries.reports() if self._canaries is not None else []
+        return reports if reports and self._delivery.intake.group_metadata() is not None else []
+
+    def _reported(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            self._observer.canaries(report.filter, report.difference, passed=report.passed)
+        if self._canaries is not None:
+            self._canaries.committed()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
         """Finish what is in flight, commit it, leave. What does not finish in time comes again."""

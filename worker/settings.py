@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 
 from schemas.topics import DEFAULT_PREFIX
 from worker.codec.json_text import MAX_RECORD_BYTES
+from worker.drift_settings import DriftSettings
 from worker.errors import SettingsInvalid
 from worker.oracle_settings import OracleSettings
 from worker.rules.catalogue import available
@@ -197,6 +198,7 @@ class Settings(Section):
     student: StudentSettings = StudentSettings()
     sampling: SamplingSettings = SamplingSettings()
     oracle: OracleSettings = OracleSettings()
+    drift: DriftSettings = DriftSettings()
     observe: ObserveSettings = ObserveSettings()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,9 @@ import training.cli
 import worker.cli
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
-from tests.support.drift import as_it_is, history, lines
+from tests.support.drift import PAIRS, as_it_is, history, lines
+from tests.support.drift_records import MINUTE, START, hash_of, label, write_baseline
+from tests.support.drift_stream import DriftStream
 from tests.support.stream import Stream
 from worker.kafka.broker import Broker
 from worker.rules.catalogue import load
@@ -69,7 +72,8 @@ def test_every_command_has_an_example_and_every_option_a_help_text(
 def playground(
     broker: Broker, tmp_path_factory: pytest.TempPathFactory, tiny_student: Path
 ) -> Iterator[Stream]:
-    """A running worker, articles in every state, scores in a file."""
+    """A running worker, articles in every state, scores in a file; two oracles have labelled, and
+    the drift monitor waits for somebody to decide."""
     folder = tmp_path_factory.mktemp("playground")
     (folder / "articles.jsonl").write_bytes(
         b"\n".join(
@@ -80,9 +84,18 @@ def playground(
     scores = [json.dumps(dict.fromkeys(names, level)) for level in range(11)]
     (folder / "scores.jsonl").write_text("\n".join(scores))
     (folder / "labels.jsonl").write_bytes(lines(history(1, (10, as_it_is))))
-    stream = Stream(broker.bootstrap_servers, "examples", folder, {"uplifting": tiny_student})
+    student = Path(shutil.copytree(tiny_student, folder / "student"))
+    write_baseline(student)
+    stream = DriftStream(broker.bootstrap_servers, "examples", folder, {"uplifting": student})
     stream.produce(raw_records(60))
     worker_ = stream.start_worker("examples")
+    stream.give(
+        label(f"a{n}", PAIRS[n], START + n * MINUTE, hash_of(student), f"00{1 + n // 10}")
+        for n in range(20)
+    )
+    monitor = stream.start_monitor()
+    stream.alerts(4)
+    assert monitor.terminate() == 0
     worker_.wait_until("transaction.committed")
     yield stream
     assert worker_.terminate() == 0
@@ -103,7 +116,7 @@ EXAMPLES = sorted(
     {
         line
         for line in [*readme_commands(), *(example(c) for n, _, c in ALL if n == "newsieve")]
-        if not line.startswith(ELSEWHERE)
+        if line != "newsieve drift" and not line.startswith(ELSEWHERE)
     }
 )
 

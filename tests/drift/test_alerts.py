@@ -36,6 +36,7 @@ STEP = Transition(
     other_oracle_key=None,
     policy="p1",
     examples=("x",),
+    last_told="warning",
 )
 
 

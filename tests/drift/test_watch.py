@@ -6,15 +6,20 @@ import json
 import random
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from benchmarks.drift_incidents import HOUR
 from schemas.drift import DriftAlert
 from tests.support.drift import DAY, UPLIFTING, as_it_is, history, labels, more
 from tests.support.watch import ANCHORS, SUBJECT, WORSE, a_watch, alarmed, answer, canary
 from worker.drift.alerts import drift_alert, fingerprint, incident_id
+from worker.drift.decisions import Decision
 from worker.drift.labels import Label
+from worker.drift.readings import read
 from worker.drift.seen import RecentlySeen
 from worker.drift.states import Rules, Transition
-from worker.drift.watch import Decision, Saved, Watch
+from worker.drift.watch import Saved, Watch
 
 
 def test_a_third_of_the_labels_ask_for_an_anchor_in_turn() -> None:
@@ -173,3 +178,73 @@ def test_a_live_memory_of_labels_is_small_and_forgets_the_oldest() -> None:
     fresh = [again.add(label._replace(id=f"new {n}")) for n in range(3_000)]
 
     assert all(known) and fresh.count(False) <= 3
+
+
+def test_a_decision_read_twice_is_taken_once() -> None:
+    """Where a group begins anew, it reads old decisions again: the latest one of a scope counts,
+    and a new baseline in the making is not thrown away."""
+    watch = a_watch(with_anchors=False)
+    for label in more(3, 5, stratum="x", oracle_key="a"):
+        watch.label(label)
+    first = Decision("rebaseline", 100, scope="s")
+
+    assert [step.state for step in watch.decide(first)] == ["warming"]
+    for label in more(4, 90, stratum="x", oracle_key="a"):
+        watch.label(label)
+    again = Watch(UPLIFTING, Rules(), None)
+    again.resume(through_json(saved) for saved in watch.take_changes())
+    for taken in (watch, again):
+        assert taken.decide(first) == taken.decide(replace(first, at=99)) == []
+        assert [monitor.tally.labels for monitor in taken.all_monitors.values()] == [90]
+        assert taken.decided_at("s") == 100 and taken.decided_at("other") == -1
+    watch.decide(replace(first, at=101))
+    assert [monitor.tally.labels for monitor in watch.all_monitors.values()] == [0]
+
+
+def test_a_baseline_can_be_wanted_before_the_first_label() -> None:
+    """Of a student whose packaged baseline is of another oracle: its first labels make one, in
+    each stratum, once; another student's monitors begin as ever."""
+    watch = Watch(UPLIFTING, Rules(rebaseline_labels=50), None)
+    rows = labels(history(1, reference=100, stratum="low"))
+    watch.monitors.expect("2", rows)
+    watch.decide(Decision("rebaseline", 0, student_version="2"))
+    resumed = Watch(UPLIFTING, Rules(rebaseline_labels=50), None)
+    resumed.monitors.expect("2", rows)
+    resumed.resume(through_json(saved) for saved in watch.take_changes())
+
+    for version, expected in (("2", [("warming", 49), ("ok", 0)]), ("3", [("warming", 0)] * 2)):
+        fresh = more(7, 60, stratum="low", student_version=version)
+        steps = []
+        for label in fresh[:49]:
+            steps += resumed.label(label)
+        (monitor,) = (
+            item for at, item in resumed.all_monitors.items() if at.student_version == version
+        )
+        assert (monitor.standing.state, monitor.tally.labels) == expected[0]
+        resumed.label(fresh[49])
+        assert (monitor.standing.state, monitor.tally.labels) == expected[1]
+
+
+def test_a_reading_says_where_a_monitor_stands() -> None:
+    """Its evidence and error, whose it is, its course, and how fast labels come."""
+    watch = a_watch(with_anchors=False)
+    start = alarmed(watch)[-1].at
+    for label in more(8, 100, WORSE, stratum="x", oracle_key="a"):
+        watch.label(label._replace(at=start + label.at % 100_000 * HOUR))
+    (monitor,) = watch.all_monitors.values()
+
+    reading = read(monitor)
+
+    assert reading.value >= 10_000 and reading.standing.state == "alert"
+    assert reading.error is not None and reading.error.low > reading.error.baseline
+    assert sum(reading.shares.values()) == pytest.approx(1)
+    past = reading.past
+    assert past is not None and len(past.positions) == min(reading.labels, 200)
+    assert past.positions == sorted(past.positions)
+    assert past.evidence[-1] == pytest.approx(reading.value, rel=0.02)
+    assert np.mean(past.errors[-reading.recent_labels :]) == pytest.approx(
+        reading.error.estimate, abs=0.001
+    )
+    assert reading.labels_a_day == pytest.approx(24, rel=1)
+    empty = read(Watch(UPLIFTING, Rules(), None).monitors.new(monitor.identity))
+    assert empty.past is None and empty.labels_a_day is None

@@ -9,7 +9,14 @@ import os
 import random
 from dataclasses import dataclass
 
-from schemas.topics import CONTROL, ORACLE_REQUESTS, ORACLE_SCORES, Topic, topic_name
+from schemas.topics import (
+    CONTROL,
+    DEAD_LETTER,
+    ORACLE_REQUESTS,
+    ORACLE_SCORES,
+    Topic,
+    topic_name,
+)
 from worker.assemble.shared import APP, Slot, all_topics, cluster, outbox_of, slot_of, utc_now
 from worker.books import KafkaBooks
 from worker.delivery import Delivery
@@ -35,6 +42,16 @@ from worker.settings import Settings
 COMPONENT = "oracle"
 LABEL_FILE = "label_file"
 LABEL_FILE_MODEL = "label-file"  # where the settings name none
+
+# What an oracle does to topics, for `newsieve doctor`.
+RIGHTS = (
+    (ORACLE_REQUESTS, "READ"),
+    (ORACLE_SCORES, "READ"),
+    (CONTROL, "READ"),
+    (ORACLE_SCORES, "WRITE"),
+    (CONTROL, "WRITE"),
+    (DEAD_LETTER, "WRITE"),
+)
 
 _log = get_logger(COMPONENT)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from schemas.topics import SCORED, SHADOW
+from schemas.topics import CANARIES, SCORED, SHADOW, topic_name
+from worker.canaries import Canaries, CanarySet, CanaryText
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
 from worker.engine.scorer import Scorer
@@ -96,6 +97,26 @@ def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
         )
         for name, student in students.items()
     ]
+
+
+def canaries_of(settings: Settings, students: Mapping[str, Student], scorer: Scorer) -> Canaries:
+    """Of the live students; a candidate's are held against only when it is loaded."""
+    from worker.engine.student import CANARY_TOLERANCE
+
+    sets = [
+        CanarySet(
+            student.filter,
+            student.hash,
+            student.device,
+            student.dtype,
+            CANARY_TOLERANCE[student.dtype],
+            [CanaryText(item.id, item.text, item.scores) for item in student.canaries],
+        )
+        for name, student in students.items()
+        if name == student.filter.name
+    ]
+    topic = topic_name(settings.kafka.topic_prefix, CANARIES)
+    return Canaries(sets, scorer, topic, f"{APP}/{COMPONENT}/{settings.worker.group}", utc_now)
 
 
 def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from schemas.topics import RAW, Topic, topic_name
+from worker.canaries import Canaries
 from worker.delivery import Delivery
 from worker.kafka.backfill import Backfill
 from worker.kafka.inquiry import Inquiry
@@ -73,7 +74,11 @@ class RunningWorker:
 
 
 def make_worker(
-    settings: Settings, path: ScoringPath, slot: Slot, backfill: Backfill | None = None
+    settings: Settings,
+    path: ScoringPath,
+    slot: Slot,
+    backfill: Backfill | None = None,
+    canaries: Canaries | None = None,
 ) -> RunningWorker:
     """A worker ready to run, its /metrics already served. The model must be warm by now."""
     kafka = cluster(settings)
@@ -94,7 +99,8 @@ def make_worker(
         settings.worker.drain_seconds,
     )
     outbox = outbox_of(settings, slot.publisher, settings.worker.group)
-    built = Worker(path, Delivery(intake, slot.publisher, observer), outbox, policy, observer)
+    delivery = Delivery(intake, slot.publisher, observer)
+    built = Worker(path, delivery, outbox, policy, observer, canaries)
 
     def is_ready() -> bool:
         return intake.is_member

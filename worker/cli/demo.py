@@ -6,19 +6,23 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from schemas.topics import DRIFT_STATE
 from worker.assemble.shared import all_topics
 from worker.assemble.students import student_folder
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
+from worker.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
 from worker.demo.run import DemoRun
-from worker.demo.stage import DemoFailed, WorkerProcess, workers
-from worker.demo.summary import further_commands, summary
+from worker.demo.stage import DemoFailed, Stage, stage
+from worker.demo.summary import further_commands, summary, what_drifted
 from worker.kafka.broker import find_or_start
 from worker.kafka.client import Cluster
+from worker.kafka.feed import Feeder
 from worker.rules.catalogue import Filter, available, load
 from worker.settings import Settings
 
@@ -40,6 +44,10 @@ def demo(
 ) -> None:
     """Find or start a broker, score articles with all filters that have a student, say what came.
 
+    With the sample, whose labels are known, an oracle and a drift monitor run as well, and have to
+    find what is staged for them: that the world of one filter moves, and that the oracle of another
+    is swapped. Exits 0 only if they do.
+
     The broker: the one NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS names, else Docker's, else Apache Kafka
     on this machine's Java. On a broker that others use set NEWSIEVE_KAFKA__TOPIC_PREFIX.
 
@@ -53,25 +61,90 @@ def demo(
         find_or_start(os.environ, note) as broker,
     ):
         note(f"broker: {broker.how}, {broker.bootstrap_servers}")
+        lines = [line for _, line in lines_of(stream)]
         kafka = Cluster(broker.bootstrap_servers, settings.kafka.options)
         run = DemoRun(kafka, settings.kafka.topic_prefix, filters, workers=worker_count)
         run.prepare(all_topics(settings, filters))
-        threads = max(1, (os.cpu_count() or 1) // worker_count)
-        environment = run.environment() | {"NEWSIEVE_STUDENT__THREADS": str(threads)}
-        note(f"starting {worker_count} workers for {', '.join(f.reference for f in filters)} …")
-        started_at = time.monotonic()
-        with workers(worker_count, Path(folder), environment, config) as running:
-            run.start_seconds = time.monotonic() - started_at
-            lines = [line for _, line in lines_of(stream)]
-            note(f"producing {len(lines)} raw records from {articles or 'the sample'} …")
-            with progress("scoring", len(lines) * len(filters)) as advance:
-                run.stream(lines, lambda: _require_alive(running), advance)
+        incidents = _staged(run, settings, lines, Path(folder)) if articles is None else None
+        with stage(Path(folder), _environment(run, incidents), config) as programs:
+            _start(run, programs, incidents)
+            if incidents is None:
+                _act(run, programs, lines)
+            else:
+                _play(run, programs, incidents)
+            run.close()
             say(summary(run))
+            if incidents is not None:
+                say(what_drifted(run, incidents))
             if keep:
-                _stay(further_commands(run, is_kept=True))
-    say(further_commands(run, is_kept=False))
+                _stay(further_commands(run, programs.settings, is_kept=True))
+    say(further_commands(run, {}, is_kept=False))
     if run.ledger.missing or run.ledger.doubled:
         raise DemoFailed("the outcomes do not add up")
+    if incidents is not None and (incidents.mistakes or not incidents.are_found):
+        raise DemoFailed("the staged incidents were not named as what they are")
+
+
+def _staged(
+    run: DemoRun, settings: Settings, lines: Sequence[bytes], folder: Path
+) -> Incidents | None:
+    """The two acts, their files written; None where a real monitor's state would be in the way."""
+    if not {DRIFTING, SWAPPED} <= {item.name for item in run.filters}:
+        note(f"oracle and drift are not shown: they need students of {DRIFTING} and {SWAPPED}")
+        return None
+    if has_other_state(run.cluster, run.prefix):
+        note(
+            "oracle and drift are not shown: another drift monitor has its state on this broker. "
+            "Set another NEWSIEVE_KAFKA__TOPIC_PREFIX"
+        )
+        return None
+    with Feeder(run.cluster, run.topic(DRIFT_STATE)) as feeder:
+        forget_states(run.cluster, run.prefix, feeder.send)
+    half = len(lines) // 2
+    incidents = Incidents((lines[:half], lines[half:]), folder, run.filters, run.group, run.alerts)
+    incidents.write(settings)
+    return incidents
+
+
+def _environment(run: DemoRun, incidents: Incidents | None) -> dict[str, str]:
+    threads = max(1, (os.cpu_count() or 1) // run.workers)
+    known = run.environment() | {"NEWSIEVE_STUDENT__THREADS": str(threads)}
+    return known if incidents is None else known | incidents.settings()
+
+
+def _start(run: DemoRun, programs: Stage, incidents: Incidents | None) -> None:
+    """Workers; and the oracle and the monitor, told to make baselines of the first labels."""
+    names = ", ".join(item.reference for item in run.filters)
+    also = "" if incidents is None else ", an oracle that reads labels, a drift monitor"
+    note(f"starting {run.workers} workers for {names}{also} …")
+    started_at = time.monotonic()
+    for _ in range(run.workers):
+        programs.start("worker")
+    if incidents is not None:
+        programs.start("oracle")
+        programs.start("drift")
+        for name in (DRIFTING, SWAPPED):
+            programs.command("drift", "rebaseline", "--filter", name, "--yes")
+    programs.wait_until_ready()
+    run.start_seconds = time.monotonic() - started_at
+
+
+def _act(run: DemoRun, programs: Stage, lines: Sequence[bytes]) -> None:
+    note(f"producing {len(lines)} raw records …")
+    with progress("scoring", len(lines) * len(run.filters)) as advance:
+        run.stream(lines, programs.require_alive, advance)
+
+
+def _play(run: DemoRun, programs: Stage, incidents: Incidents) -> None:
+    """The first act is healthy; before the second the oracle is another."""
+    _act(run, programs, incidents.acts[0])
+    run.wait(lambda: run.labels >= run.labels_wanted, "no label", programs.require_alive)
+    note("the world of one filter moves, the oracle of the other is swapped …")
+    oracle = next(item for item in programs.programs if item.command == "oracle")
+    programs.end(oracle)
+    programs.start("oracle", {"NEWSIEVE_ORACLE__LABEL_FILE": str(incidents.label_file(1))})
+    _act(run, programs, incidents.acts[1])
+    run.wait(lambda: incidents.are_found, "nothing was found", programs.require_alive)
 
 
 def _filters_with_a_student(settings: Settings) -> list[Filter]:
@@ -85,11 +158,6 @@ def _filters_with_a_student(settings: Settings) -> list[Filter]:
     if not found:
         raise DemoFailed("no filter has a student: set NEWSIEVE_STUDENT__FOLDERS")
     return found
-
-
-def _require_alive(running: list[WorkerProcess]) -> None:
-    for worker in running:
-        worker.is_ready()
 
 
 def _stay(invitation: str) -> None:

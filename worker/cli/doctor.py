@@ -10,6 +10,7 @@ from typing import Literal
 import typer
 
 from schemas.topics import RAW, Topic, topic_name
+from worker.assemble import drift
 from worker.assemble import oracle as assembled
 from worker.assemble.shared import all_topics, cluster, load_filters
 from worker.assemble.students import load_candidates, load_students
@@ -65,6 +66,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         yield from _guarded("students", lambda: _students(settings, filters))
         yield from _guarded("broker", lambda: _broker(settings, filters))
         yield from _guarded("oracle", lambda: _oracle(settings))
+        yield from _guarded("drift", lambda: _drift(settings))
         yield _label_rate(settings, len(filters))
 
 
@@ -101,17 +103,33 @@ def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
         yield Finding("topics", "ok", f"all {len(wanted)} are as they should be")
     missing = {item.topic for item in differences if item.what == "missing"}
     used = worker_topics(settings, filters)
-    yield from _rights(settings, [topic for topic in used if topic.name not in missing])
+    there = {topic.name for topic in wanted} - missing
+    yield from _rights(settings, [topic for topic in used if topic.name in there], there)
 
 
-def _rights(settings: Settings, topics: list[Topic]) -> Iterator[Finding]:
+def _rights(settings: Settings, topics: list[Topic], there: set[str]) -> Iterator[Finding]:
+    """A worker's, and, since others may run them, those of oracle and monitor as notes."""
     raw = topic_name(settings.kafka.topic_prefix, RAW)
-    needed = {topic.name: "READ" if topic.name == raw else "WRITE" for topic in topics}
-    missing = missing_rights(cluster(settings), needed, settings.worker.group)
+    needed = {(topic.name, "READ" if topic.name == raw else "WRITE") for topic in topics}
+    yield from _missing(settings, "rights", needed, settings.worker.group, "wrong")
+    others = (
+        ("rights of an oracle", assembled.RIGHTS, settings.oracle.group),
+        ("rights of a drift monitor", drift.RIGHTS, settings.drift.group),
+    )
+    for check, rights, group in others:
+        named = {(topic_name(settings.kafka.topic_prefix, s), right) for s, right in rights}
+        known = {item for item in named if item[0] in there}
+        yield from _missing(settings, check, known, group, "note")
+
+
+def _missing(
+    settings: Settings, check: str, needed: set[tuple[str, str]], group: str, verdict: Verdict
+) -> Iterator[Finding]:
+    missing = missing_rights(cluster(settings), needed, group)
     for what, mend in missing:
-        yield Finding("rights", "wrong", what, mend)
+        yield Finding(check, verdict, what, mend)
     if not missing:
-        yield Finding("rights", "ok", "a worker may read, write and commit")
+        yield Finding(check, "ok", "may read, write and commit")
 
 
 def _oracle(settings: Settings) -> Iterator[Finding]:
@@ -127,6 +145,21 @@ def _oracle(settings: Settings) -> Iterator[Finding]:
     money = f", USD {oracle.cost_usd_per_day:g}" if oracle.cost_usd_per_day is not None else ""
     what = f"{who.provider}, {who.model}, {key}; {oracle.calls_per_day} calls{money} a day"
     yield Finding("oracle", "ok", what)
+
+
+def _drift(settings: Settings) -> Iterator[Finding]:
+    """What a monitor would hold labels against."""
+    for ground in drift.grounds(settings):
+        name = ground.filter.name
+        rows = len(ground.students[0].rows) if ground.students else 0
+        anchors = len(ground.anchors.articles) if ground.anchors is not None else 0
+        what, mend = f"{rows} reference rows, {anchors} anchors", ""
+        if not rows:
+            what += ": nothing is tested without a baseline"
+            mend = f"newsieve drift rebaseline --filter {name}, or the student's baseline.jsonl"
+        elif not anchors:
+            what, mend = f"{what}: alerts will not know their cause", "drift.anchors"
+        yield Finding(f"drift {name}", "note" if mend else "ok", what, mend)
 
 
 def _label_rate(settings: Settings, filters: int) -> Finding:

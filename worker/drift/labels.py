@@ -10,12 +10,12 @@ its batch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from schemas.oracle import oracle_key_name
 from worker.codec.json_text import MAX_RECORD_BYTES, parse, parse_exactly
 from worker.drift.streams import Floats, Streams
 from worker.errors import (
@@ -38,7 +38,6 @@ FAILURES: Final = frozenset({"refused", "invalid"})
 NOT_ASKED: Final = "over_budget"
 SMALLEST_PI: Final = 1e-9  # no sample is thinner; its weight squared would leave a double
 LARGEST_SCORE: Final = 1e300  # before clamping; what is beyond it is no number
-KEY_DIGITS: Final = 12  # of the hash in an oracle's name
 SHOWN_CHARACTERS: Final = 60
 
 
@@ -204,14 +203,6 @@ class LabelReader:
         return values
 
 
-def oracle_name(key: Mapping[str, Any]) -> str:
-    """An oracle's key in a word: provider, model, returned version, and a hash of prompt, schema
-    and thinking level. Different keys have different names."""
-    parts = [str(key.get(name)) for name in ("provider", "model", "model_version")]
-    rest = "\n".join(str(key.get(name)) for name in ("prompt_hash", "schema_hash", "thinking"))
-    return "/".join([*parts, hashlib.sha256(rest.encode()).hexdigest()[:KEY_DIGITS]])
-
-
 def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
     """An OracleScore in the words of the short form."""
     article, oracle, sampling = (_object(facts, name) for name in ("article", "oracle", "sampling"))
@@ -225,7 +216,7 @@ def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
         "pi": facts["effective_pi"]
         if facts.get("effective_pi") is not None
         else sampling.get("pi"),
-        "oracle_key": oracle_name(oracle),
+        "oracle_key": oracle_key_name(oracle),
         "student": facts.get("student_scores"),
         "oracle": facts.get("oracle_scores"),
         "content_rules": facts.get("content_rules"),

@@ -51,56 +51,56 @@ class Monitor:
         self.standing = Standing()
         self._streams = streams
         self._rules = rules
-        self._tally = Tally(len(streams.names))
-        self._trial: Trial | None = None
+        self.tally = Tally(len(streams.names))
+        self.trial: Trial | None = None
 
     @property
     def is_without_baseline(self) -> bool:
         """Nothing is tested, and nobody has asked for a baseline."""
-        return self._trial is None and not self.standing.collects
+        return self.trial is None and not self.standing.collects
 
     def reference(self, label: Label) -> bool:
         """A row of the baseline. False when it comes too late or from another oracle: unused."""
         here = self.standing
         if here.has_begun:
             return False
-        if self._tally.labels + self._tally.failures and label.oracle_key != here.oracle_key:
+        if self.tally.labels + self.tally.failures and label.oracle_key != here.oracle_key:
             return False
         here.oracle_key = label.oracle_key
-        self._tally.add(label.values, label.pi)
+        self.tally.add(label.values, label.pi)
         return True
 
     def adopt(self, other: Monitor) -> None:
         """Another's reference rows, where this one has none."""
         here = self.standing
-        if not here.has_begun and not self._tally.labels:
-            self._tally = Tally.restore(other._tally.snapshot())
+        if not here.has_begun and not self.tally.labels:
+            self.tally = Tally.restore(other.tally.snapshot())
             here.oracle_key = other.standing.oracle_key
 
     def label(self, label: Label) -> Transition | None:
         """A label to test, or a failure."""
         here = self.standing
         is_first, here.has_begun = not here.has_begun, True
-        if is_first and self._tally.labels:
+        if is_first and self.tally.labels:
             self._begin()
         if here.state == SUSPENDED and here.other_oracle_key is not None:
             return None
         if label.values is not None and not self._is_accepted(label):
             return self._meet_other_oracle(label)
         here.last_label_at, here.policy = label.at, label.policy
-        if self._trial is None:
+        if self.trial is None:
             return self._warm(label)
-        self._trial.label(label)
+        self.trial.label(label)
         if here.state == SUSPENDED:
             return self._resume("labels_again", label.at)
-        return self._judge(self._trial, label.at)
+        return self._judge(self.trial, label.at)
 
     def settle(self, cause: Cause, at: int) -> Transition | None:
         """The cause of an alarm that waits for one: now it is an alert."""
         here = self.standing
-        if self._trial is None or not here.awaits_verdict or here.state == SUSPENDED:
+        if self.trial is None or not here.awaits_verdict or here.state == SUSPENDED:
             return None
-        return self._open(self._trial, cause, at)
+        return self._open(self.trial, cause, at)
 
     def accept(self, oracle_key: str, at: int) -> Transition | None:
         """An operator accepts an oracle: its labels make a new baseline first."""
@@ -126,10 +126,10 @@ class Monitor:
     def rebaseline(self, at: int) -> Transition | None:
         """An operator wants a new baseline: of the next labels."""
         here = self.standing
-        self._tally = Tally(len(self._streams.names))
+        self.tally = Tally(len(self._streams.names))
         here.collects = here.has_begun = True
         is_warming = here.state == WARMING
-        self._trial = here.other_oracle_key = None
+        self.trial = here.other_oracle_key = None
         here.awaits_verdict, here.cause = False, UNKNOWN
         return None if is_warming else self._step(WARMING, "rebaseline", at)
 
@@ -139,11 +139,8 @@ class Monitor:
 
     def retire(self, at: int) -> Transition | None:
         """Another student has taken over: what it was alarmed about is over."""
-        return (
-            None
-            if self.standing.state in (*CALM, PENDING)
-            else self._step(RESOLVED, "replaced", at)
-        )
+        is_calm = self.standing.state in (*CALM, PENDING)
+        return None if is_calm else self._step(RESOLVED, "replaced", at)
 
     def tick(self, now: int) -> Transition | None:
         """Time has passed."""
@@ -155,10 +152,12 @@ class Monitor:
             return self._step(SUSPENDED, "no_labels", now)
         if rules.reminder is None or here.state not in REMINDED or here.is_acknowledged:
             return None
-        is_worse = self._severity(here.state) == "critical" != here.told_severity
+        is_worse = self.severity(here.state) == "critical" != here.told_severity
         if not is_worse and now - here.told_at < rules.reminder:
             return None
-        return replace(self._step(here.state, "evidence", now), is_reminder=True)
+        why: Why = "oracle_changed" if here.other_oracle_key is not None else "no_labels"
+        why = why if here.state == SUSPENDED else "evidence"
+        return replace(self._step(here.state, why, now), is_reminder=True)
 
     def _is_accepted(self, label: Label) -> bool:
         here = self.standing
@@ -168,7 +167,7 @@ class Monitor:
 
     def _meet_other_oracle(self, label: Label) -> Transition | None:
         here = self.standing
-        if label.oracle_key in here.rejected or (self._trial is None and not here.collects):
+        if label.oracle_key in here.rejected or (self.trial is None and not here.collects):
             return None
         if here.state != SUSPENDED:
             here.before = here.state
@@ -179,15 +178,15 @@ class Monitor:
         """Without a baseline nothing is tested; an operator's is being made."""
         if not self.standing.collects:
             return None
-        self._tally.add(label.values, label.pi)
-        if self._tally.labels < self._rules.rebaseline_labels:
+        self.tally.add(label.values, label.pi)
+        if self.tally.labels < self._rules.rebaseline_labels:
             return None
         self._begin()
         return self._step(OK, "baseline", label.at)
 
     def _begin(self) -> None:
-        self._trial = Trial(self._streams, self._tally.baseline(self._streams))
-        self._tally = Tally(len(self._streams.names))
+        self.trial = Trial(self._streams, self.tally.baseline(self._streams))
+        self.tally = Tally(len(self._streams.names))
         self.standing.collects = False
 
     def _judge(self, trial: Trial, at: int) -> Transition | None:
@@ -241,17 +240,17 @@ class Monitor:
         here = self.standing
         return self._step(OK if here.before == RESOLVED else here.before, why, at)
 
-    def _severity(self, state: State) -> Severity:
+    def severity(self, state: State) -> Severity:
         if state not in INCIDENT:
             return "warning" if state in (WARNING, SUSPENDED) else "info"
-        return "critical" if self._trial and self._trial.breaks_service_level() else "warning"
+        return "critical" if self.trial and self.trial.breaks_service_level() else "warning"
 
     def _step(self, state: State, why: Why, at: int) -> Transition:
         """Into a state, perhaps the same, and the record of it."""
         here = self.standing
         if here.state in CALM:
             here.episode, here.is_acknowledged = at, False
-        trial = self._trial
+        trial = self.trial
         recent = trial.recent() if trial else None
         parts = trial.parts(recent) if trial and state not in (OK, WARMING, SUSPENDED) else ()
         found = Transition(
@@ -260,7 +259,7 @@ class Monitor:
             state=state,
             previous_state=here.state,
             why=why,
-            severity=self._severity(state),
+            severity=self.severity(state),
             cause=here.cause,
             at=at,
             value=trial.value(state) if trial else 0.0,
@@ -274,16 +273,18 @@ class Monitor:
             other_oracle_key=here.other_oracle_key,
             policy=here.policy,
             examples=trial.examples() if trial and parts else (),
+            last_told=here.told,
         )
         here.state, here.told_at, here.told_severity = state, at, found.severity
+        here.told = here.told if state == PENDING else state
         return found
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as JSON."""
         return {
             "standing": asdict(self.standing),
-            "tally": self._tally.snapshot(),
-            "trial": None if self._trial is None else self._trial.snapshot(),
+            "tally": self.tally.snapshot(),
+            "trial": None if self.trial is None else self.trial.snapshot(),
         }
 
     @classmethod
@@ -293,7 +294,7 @@ class Monitor:
         """The monitor of a snapshot, bit by bit."""
         monitor = cls(identity, streams, rules)
         monitor.standing = Standing(**facts["standing"])
-        monitor._tally = Tally.restore(facts["tally"])
+        monitor.tally = Tally.restore(facts["tally"])
         if facts["trial"] is not None:
-            monitor._trial = Trial.restore(streams, facts["trial"])
+            monitor.trial = Trial.restore(streams, facts["trial"])
         return monitor

@@ -2,7 +2,7 @@
 
 A stream is remembered by 24 bits of a hash for each of the last few thousand labels. The second
 of two labels is then always known while the first is remembered; a new one is taken for an old
-one once in four thousand times, whatever it says, which makes nothing better or worse.
+one once in eight thousand times, whatever it says, which makes nothing better or worse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 from worker.drift.labels import Label
 from worker.drift.packed import pack, unpack
 
-REMEMBERED: Final = 4_096  # labels of a filter: weeks at the usual rates of an oracle
+REMEMBERED: Final = 2_048  # labels of a filter: weeks at the usual rates of an oracle
 FINGERPRINT_BYTES: Final = 3
 
 
@@ -49,9 +49,14 @@ class RecentlySeen:
         return True
 
     def snapshot(self) -> str:
-        return pack(np.array(self._order, dtype=np.uint32))
+        known = b"".join(item.to_bytes(FINGERPRINT_BYTES, "big") for item in self._order)
+        return pack(np.frombuffer(known, dtype=np.uint8))
 
     def resume(self, text: str) -> None:
         """Go on where a snapshot was taken."""
-        self._order = deque(unpack(text, np.uint32).tolist())
+        known = unpack(text, np.uint8).tobytes()
+        starts = range(0, len(known), FINGERPRINT_BYTES)
+        self._order = deque(
+            int.from_bytes(known[at : at + FINGERPRINT_BYTES], "big") for at in starts
+        )
         self._known = set(self._order)

@@ -101,6 +101,7 @@ class Signal:
             other_oracle_key=None,
             policy="",
             examples=(),
+            last_told=self.state,
             is_reminder=is_reminder,
         )
         self.state, self._told_at = state, at

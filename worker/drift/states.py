@@ -106,7 +106,15 @@ class Transition:
     other_oracle_key: str | None
     policy: str
     examples: tuple[str, ...]
+    last_told: State  # what was told before it
     is_reminder: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a live monitor publishes it. `pending` is for status and metrics only, and who
+        was not told of it need not be told that it is over."""
+        is_back = self.previous_state == PENDING and self.state == self.last_told
+        return self.state != PENDING and not is_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,7 @@ class Standing:
     episode: int = 0  # the position at which it last left calm
     before: State = WARMING  # a suspension
     policy: str = ""  # of sampling, the last label's
+    told: State = WARMING  # the last state but for `pending`
     told_at: int = 0
     told_severity: Severity = "info"
     is_acknowledged: bool = False

@@ -84,6 +84,7 @@ class Trial:
         if self._held is not None:
             x[self._tested] = np.nan
         self._bank.step(x, u, label.at)
+        self.window.note(self.verdict().value)
 
     def verdict(self) -> Verdict:
         """The evidence of drift, and whose it is. In an incident, that which opened it."""
@@ -95,6 +96,10 @@ class Trial:
         if fail > total:
             return Verdict(fail, np.array([0.0] * self._count + [1.0]))
         return Verdict(total, np.append(parts / (total or 1.0), 0.0))
+
+    def shares(self) -> dict[str, float]:
+        """Whose the evidence is, by stream."""
+        return dict(zip(self._names, self.verdict().shares.tolist(), strict=True))
 
     def breaks_service_level(self) -> bool:
         return bool(self._bank.evidence()[-1] >= ALERT_AT)

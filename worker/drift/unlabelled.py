@@ -54,6 +54,14 @@ class Effect(NamedTuple):
     limit: float
 
 
+class Shares(NamedTuple):
+    """How often each tier was decided, of all scored articles: usually, and in the last window."""
+
+    usual: dict[str, float]
+    now: dict[str, float]
+    articles: int  # of the window
+
+
 class Sketch:
     """Counts of articles. Two sketches of one filter can be compared."""
 
@@ -87,6 +95,11 @@ class Sketch:
             self._tier[self._tiers[article.tier]] += 1
         for row, score in zip(self._scores, article.scores, strict=True):
             row[min(int(score * SCORE_BINS / SCORE_MAX), SCORE_BINS - 1)] += 1
+
+    def shares(self) -> dict[str, float]:
+        """Of each tier."""
+        counts = self._tier.tolist()
+        return {name: counts[at] / max(self.scored, 1) for name, at in self._tiers.items()}
 
     def effects(self, reference: Sketch) -> list[Effect]:
         """What has changed since the reference, everything that is measured."""
@@ -152,6 +165,9 @@ class Unlabelled:
             return False
         effects = self._window.effects(self._reference)
         return any(effect.size >= effect.limit for effect in effects)
+
+    def shares(self) -> Shares:
+        return Shares(self._reference.shares(), self._window.shares(), self._window.articles)
 
     def add(self, article: ScoredArticle) -> bool:
         """Count an article. True when it opened a new window, so that `shifts` is new."""

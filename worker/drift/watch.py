@@ -16,37 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from operator import itemgetter
+from typing import Any, Final
 
 from schemas.drift import State
 from worker.drift.anchors import Anchors, AnchorSet, Difference
+from worker.drift.articles import Articles
 from worker.drift.cause import Guard, Signs, cause_of_alarm
+from worker.drift.decisions import Decided, Decision, decide
 from worker.drift.labels import MONITOR, AnchorLabel, Label
 from worker.drift.monitor import Monitor
 from worker.drift.monitors import Monitors
 from worker.drift.seen import RecentlySeen
-from worker.drift.signals import ARTICLES, CANARIES, Signal
+from worker.drift.signals import CANARIES, Signal
 from worker.drift.states import OK, RESOLVED, Identity, Rules, StreamPart, Transition
 from worker.drift.streams import Streams
-from worker.drift.unlabelled import ScoredArticle, Unlabelled
+from worker.drift.unlabelled import ScoredArticle
 from worker.rules.catalogue import Filter
+from worker.rules.sampling import LOW, SURFACED
 
-WHOLE: Final = "watch"  # the stratum of what is not one monitor's
+# Strata of what is not one monitor's: of what changes with labels, and with articles.
+WHOLE: Final = "watch"
+SKETCHES: Final = "sketches"
 MOVED_MILLISECONDS: Final = 2 * 60 * 60 * 1_000  # canaries are reported hourly, by every worker
-STUDENTS: Final = 2  # with sketches of their own: while one takes over from the other
-
-DecisionKind = Literal["accept_oracle", "reject_oracle", "rebaseline", "acknowledge"]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """An operator's. Without a student or a stratum it is about all of the filter's."""
-
-    kind: DecisionKind
-    at: int
-    oracle_key: str = ""
-    student_version: str | None = None
-    stratum: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +54,8 @@ class CanaryResult:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """One snapshot: a monitor's, or, of the stratum `watch`, that of the rest. Without a detector
-    the monitor has gone."""
+    """One snapshot: a monitor's, or, of the strata `watch` and `sketches`, the rest's. Without a
+    detector the monitor has gone."""
 
     identity: Identity
     state: State
@@ -79,6 +71,8 @@ class Watch:
         streams = Streams(filter_)
         self.filter = filter_
         self.anchors_wanted: list[str] = []
+        self.ticked_at: int | None = None  # when it was last told the time
+        self.articles = Articles(filter_, rules.reminder)
         self._streams = streams
         self._kept: dict[Identity, Monitor] = {}
         self._seen = RecentlySeen()
@@ -90,8 +84,7 @@ class Watch:
         self._guard = Guard(self._anchors.size if self._anchors else 0)
         self._canaries = Signal(filter_.name, CANARIES, rules.reminder)
         self._moved_at: int | None = None
-        self._articles = Signal(filter_.name, ARTICLES, rules.reminder)
-        self._unlabelled: dict[str, Unlabelled] = {}  # by student, the latest last
+        self._decided = Decided()
         self._changed: set[Identity] = set()
 
     @property
@@ -102,6 +95,9 @@ class Watch:
         """A label or reference row, in the stream's order."""
         identity = Identity(self.filter.name, label.student_version, label.stratum)
         before = self._suspended_by(identity)
+        if identity not in self._kept and self._decided.wants_baseline(identity):
+            self._kept[identity] = self.monitors.new(identity)
+            self._kept[identity].rebaseline(label.at)
         step = self.monitors.label(label)
         self._changed.add(identity)
         if self._anchors is not None and label.purpose == MONITOR:
@@ -124,15 +120,7 @@ class Watch:
 
     def scored(self, article: ScoredArticle, student_version: str) -> list[Transition]:
         """A scored or blocked article."""
-        unlabelled = self._unlabelled.get(student_version)
-        if unlabelled is None:
-            unlabelled = self._unlabelled[student_version] = self._new_unlabelled()
-            if len(self._unlabelled) > STUDENTS:
-                del self._unlabelled[next(iter(self._unlabelled))]
-        if not unlabelled.add(article):
-            return []
-        limit = unlabelled.shifts[0].limit if unlabelled.shifts else 0.0
-        return _some(self._articles.set(student_version, _parts(unlabelled), limit, article.at))
+        return _some(self.articles.scored(article, student_version))
 
     def canaries(self, result: CanaryResult) -> list[Transition]:
         """A report of fixed texts, scored again."""
@@ -146,31 +134,34 @@ class Watch:
 
     def decide(self, decision: Decision) -> list[Transition]:
         """An operator's decision. Taken twice, it is taken once."""
+        if not self._decided.is_new(decision):
+            return []
         found: list[Transition] = []
-        for identity, monitor in self._kept.items():
-            if decision.student_version not in (None, identity.student_version):
-                continue
-            if decision.stratum not in (None, identity.stratum):
-                continue
-            self._changed.add(identity)
-            if decision.kind == "accept_oracle":
-                found += _some(monitor.accept(decision.oracle_key, decision.at))
-            elif decision.kind == "reject_oracle":
-                found += _some(monitor.reject(decision.oracle_key, decision.at))
-            elif decision.kind == "rebaseline":
-                found += _some(monitor.rebaseline(decision.at))
-            else:
-                monitor.acknowledge()
+        for identity, monitor in self._in_order():
+            if decision.is_about(identity):
+                self._changed.add(identity)
+                found += _some(decide(monitor, decision))
+        if decision.kind == "rebaseline":
+            self._rebaseline_ahead(decision)
         if decision.kind == "acknowledge" and decision.stratum is None:
             self._canaries.acknowledge()
             if self._anchors is not None:
                 self._anchors.acknowledge()
         return found
 
+    def _rebaseline_ahead(self, decision: Decision) -> None:
+        """Also of the student's monitors that have had no label yet."""
+        student = decision.student_version
+        for stratum in (LOW, SURFACED) if student is not None else ():
+            ahead = Identity(self.filter.name, student or "", stratum)
+            if ahead not in self._kept and decision.is_about(ahead):
+                self._decided.rebaseline_ahead(ahead)
+
     def tick(self, now: int) -> list[Transition]:
         """What time alone brings: the end of a guard window, silence, reminders."""
+        self.ticked_at = now
         found = self._settle(now)
-        for identity, monitor in list(self._kept.items()):
+        for identity, monitor in self._in_order():
             step = self._retire(identity, monitor, now) or monitor.tick(now)
             if step is not None:
                 found.append(step)
@@ -180,6 +171,15 @@ class Watch:
             found += _some(self._anchors.tick(now))
         return found
 
+    def decided_at(self, scope: str) -> int:
+        """When the last decision of a scope was taken; -1 where there is none."""
+        return self._decided.latest(scope)
+
+    def signals(self) -> dict[str, State]:
+        """The states of what is not one monitor's, by stratum."""
+        found = {"canaries": self._canaries.state, "articles": self.articles.state}
+        return found if self._anchors is None else {**found, "anchors": self._anchors.state}
+
     def difference(self) -> Difference | None:
         """How an oracle that waits for a decision labels the anchors."""
         return self._anchors.difference() if self._anchors is not None else None
@@ -188,18 +188,28 @@ class Watch:
         """Snapshots of all that has changed since the last call: what a commit has to keep."""
         changed, self._changed = self._changed, set()
         found = [self._saved(identity) for identity in sorted(changed, key=str)]
-        whole = Identity(self.filter.name, "", WHOLE)
-        return [*found, Saved(whole, OK, 0, "", self._rest())]
+        rest = {WHOLE: self._rest(), SKETCHES: self.articles.snapshot()}
+        for stratum, facts in rest.items():
+            found.append(Saved(Identity(self.filter.name, "", stratum), OK, 0, "", facts))
+        return found
 
     def resume(self, saved: Iterable[Saved]) -> None:
         """Go on where these snapshots were taken, the latest of each identity."""
         for item in saved:
-            if item.identity.stratum == WHOLE and item.detector is not None:
+            if item.detector is None:
+                continue
+            if item.identity.stratum == WHOLE:
                 self._resume_rest(item.detector)
-            elif item.detector is not None:
+            elif item.identity.stratum == SKETCHES:
+                self.articles.resume(item.detector)
+            else:
                 self._kept[item.identity] = Monitor.restore(
                     item.identity, self._streams, self._rules, item.detector
                 )
+
+    def _in_order(self) -> list[tuple[Identity, Monitor]]:
+        """Whenever they were made, or read back."""
+        return sorted(self._kept.items(), key=itemgetter(0))
 
     def _saved(self, identity: Identity) -> Saved:
         monitor = self._kept.get(identity)
@@ -217,12 +227,13 @@ class Watch:
     def _settle(self, now: int) -> list[Transition]:
         """Alarms that wait for their cause get it, once it can be told."""
         found = []
-        waiting = [monitor for monitor in self._kept.values() if monitor.standing.awaits_verdict]
+        waiting = [item for _, item in self._in_order() if item.standing.awaits_verdict]
         is_over = self._guard.is_over(now)
         for monitor in waiting:
             anchors_alarm = self._anchors_alarm(monitor)
             if is_over or self._canaries.is_on or anchors_alarm is not False:
-                signs = Signs(anchors_alarm, self._canaries.is_on, self._looks_shifted(monitor))
+                is_shifted = self.articles.looks_shifted(monitor.identity.student_version)
+                signs = Signs(anchors_alarm, self._canaries.is_on, is_shifted)
                 step = monitor.settle(cause_of_alarm(signs), now)
                 if step is not None:
                     found.append(step)
@@ -236,10 +247,6 @@ class Watch:
         if self._anchors is None or self._anchors.oracle_key != monitor.standing.oracle_key:
             return None
         return self._anchors.is_alarmed
-
-    def _looks_shifted(self, monitor: Monitor) -> bool:
-        unlabelled = self._unlabelled.get(monitor.identity.student_version)
-        return unlabelled is not None and unlabelled.looks_shifted()
 
     def _retire(self, identity: Identity, monitor: Monitor, now: int) -> Transition | None:
         """A student that another has replaced is no longer watched, once its last labels are in."""
@@ -264,8 +271,8 @@ class Watch:
             "guard": self._guard.snapshot(),
             "canaries": self._canaries.snapshot(),
             "moved_at": self._moved_at,
-            "articles": self._articles.snapshot(),
-            "unlabelled": {name: item.snapshot() for name, item in self._unlabelled.items()},
+            "decided": self._decided.snapshot(),
+            "ticked_at": self.ticked_at,
         }
 
     def _resume_rest(self, facts: Mapping[str, Any]) -> None:
@@ -275,25 +282,9 @@ class Watch:
         self._guard.resume(facts["guard"])
         self._canaries.resume(facts["canaries"])
         self._moved_at = facts["moved_at"]
-        self._articles.resume(facts["articles"])
-        for name, item in facts["unlabelled"].items():
-            self._unlabelled[name] = self._new_unlabelled()
-            self._unlabelled[name].resume(item)
-
-    def _new_unlabelled(self) -> Unlabelled:
-        definition = self.filter.definition
-        tiers = tuple(dict.fromkeys(tier.name for tier in definition.tiers))
-        return Unlabelled(definition.dimension_names, tiers)
+        self._decided.resume(facts["decided"])
+        self.ticked_at = facts["ticked_at"]
 
 
 def _some(step: Transition | None) -> list[Transition]:
     return [] if step is None else [step]
-
-
-def _parts(unlabelled: Unlabelled) -> tuple[StreamPart, ...]:
-    """Effects as parts of the evidence: shares of how far each is beyond its limit."""
-    total = sum(effect.size / effect.limit for effect in unlabelled.shifts)
-    return tuple(
-        StreamPart(name, size / limit / total, 0.0, size, size, size)
-        for name, size, limit in unlabelled.shifts
-    )

@@ -1,12 +1,14 @@
 """The last labels of a monitor: for what people read, never for the test.
 
-Differences are kept in thousandths of a score point, which is finer than any headline, so that
-two hundred labels fit a small snapshot; article ids of the latest few, as examples.
+Differences are kept in thousandths of a score point, which is finer than any headline, and evidence
+in hundredths of its logarithm, so that two hundred labels fit a small snapshot; article ids of the
+latest few, as examples.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -19,10 +21,12 @@ from worker.drift.streams import Floats, Streams
 
 LABELS: Final = 200
 FEWEST: Final = 30  # an interval of fewer would be a guess
-EXAMPLES: Final = 24  # ids kept, of which the worst few are shown
+EXAMPLES: Final = 12  # ids kept, of which the worst few are shown
 SHOWN: Final = 3
 MAX_ID_CHARACTERS: Final = 120  # longer ids are no examples: they would crowd the snapshot
 POINT: Final = 1_000  # thousandths
+LOG_POINT: Final = 100  # hundredths, of a logarithm to base 10
+LEAST_EVIDENCE: Final = 1e-3  # that is drawn
 SAME, DIFFERS, FAILED = range(3)
 
 
@@ -38,6 +42,15 @@ class Recent(NamedTuple):
     fail_high: float
 
 
+class Past(NamedTuple):
+    """The course of things, by label, oldest first: for a picture."""
+
+    positions: list[int]
+    evidence: list[float]
+    errors: list[float]  # the mean absolute error, NaN where the oracle failed
+    weights: list[float]
+
+
 class Window:
     """A ring of the last labels."""
 
@@ -48,6 +61,7 @@ class Window:
         self._weights = np.zeros(LABELS)
         self._marks = np.zeros(LABELS, dtype=np.int8)
         self._positions = np.zeros(LABELS, dtype=np.int64)
+        self._evidence = np.zeros(LABELS, dtype=np.int16)
         self._ids: list[tuple[int, str]] = []  # with the number of their label
 
     def add(self, label: Label) -> None:
@@ -63,6 +77,22 @@ class Window:
         self._weights[slot] = 1 / label.pi
         self._positions[slot] = label.at
         self.count += 1
+
+    def note(self, evidence: float) -> None:
+        """What the evidence was after the last label put in."""
+        logarithm = math.log10(min(max(evidence, LEAST_EVIDENCE), sys.float_info.max))
+        self._evidence[(self.count - 1) % LABELS] = round(logarithm * LOG_POINT)
+
+    def past(self) -> Past:
+        order = self._latest_first()[::-1]
+        errors = np.abs(self._differences[order] / POINT).mean(axis=1)
+        errors[self._marks[order] == FAILED] = np.nan
+        return Past(
+            self._positions[order].tolist(),
+            (10.0 ** (self._evidence[order] / LOG_POINT)).tolist(),
+            errors.tolist(),
+            self._weights[order].tolist(),
+        )
 
     def recent(self, since: int | None) -> Recent | None:
         """Of the labels from a position on, a few at least, all that are kept at most.
@@ -109,6 +139,7 @@ class Window:
             "weights": pack(self._weights),
             "marks": pack(self._marks),
             "positions": pack(self._positions),
+            "evidence": pack(self._evidence),
             "ids": self._ids,
         }
 
@@ -119,6 +150,7 @@ class Window:
         self._weights = unpack(facts["weights"])
         self._marks = unpack(facts["marks"], np.int8)
         self._positions = unpack(facts["positions"], np.int64)
+        self._evidence = unpack(facts["evidence"], np.int16)
         self._ids = [(number, name) for number, name in facts["ids"]]
 
 

@@ -17,7 +17,16 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.topics import CONTROL, DEAD_LETTER, ORACLE_REQUESTS, RAW, topic_name
+from schemas.topics import (
+    CANARIES,
+    CONTROL,
+    DEAD_LETTER,
+    ORACLE_REQUESTS,
+    ORACLE_SCORES,
+    RAW,
+    SCORED,
+    topic_name,
+)
 from worker.codec.control import decision_record
 from worker.codec.dead_letter import explanation, replay
 from worker.codec.encode import OutRecord
@@ -30,6 +39,7 @@ from worker.kafka.transaction import Publisher
 from worker.rules.catalogue import describe
 
 DECISION: Final = "dead_letters_replayed"
+DRIFT_INPUTS: Final = (ORACLE_SCORES, SCORED, CANARIES, CONTROL)
 SOURCE: Final = b"newsieve/dlq/replay"
 TRANSACTION_RECORDS: Final = 500
 TRANSACTION_SECONDS: Final = 1.0
@@ -158,9 +168,11 @@ class DeadLetters:
             yield commit()
 
     def _origin_of(self, letter: Letter) -> str:
-        """The oracle's letters are requests; all others are raw records."""
-        requests = topic_name(self._prefix, ORACLE_REQUESTS)
-        return requests if letter.why.get("topic") == requests else topic_name(self._prefix, RAW)
+        """The oracle's letters and the drift monitor's have topics of their own; all others are raw
+        records."""
+        others = {topic_name(self._prefix, suffix) for suffix in (ORACLE_REQUESTS, *DRIFT_INPUTS)}
+        topic = letter.why.get("topic", "")
+        return topic if topic in others else topic_name(self._prefix, RAW)
 
     def _replayed(self) -> dict[int, OffsetRanges]:
         """The offsets replayed so far, by partition of the dead-letter topic."""

@@ -7,9 +7,11 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from worker.codec.decode import Headers
 from worker.errors import BrokerUnavailable, TopicsWrong
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.client import Cluster, make_producer
+from worker.kafka.transaction import PRODUCERS_CLOCK
 
 DELIVERY_SECONDS: Final = 60
 
@@ -44,13 +46,24 @@ class Feeder:
         if len(self._producer):
             raise BrokerUnavailable(f"{len(self._producer)} records were not delivered in time")
 
-    def send(self, key: bytes | None, value: bytes) -> None:
+    def send(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        timestamp_ms: int = PRODUCERS_CLOCK,
+    ) -> None:
         """Send one record. Raises BrokerUnavailable for one that was not delivered."""
         while True:
             self._raise_failure()
             try:
                 self._producer.produce(
-                    self.topic, value=value, key=key, on_delivery=self._delivered
+                    self.topic,
+                    value=value,
+                    key=key,
+                    headers=headers or [],
+                    timestamp=timestamp_ms,
+                    on_delivery=self._delivered,
                 )
                 self._producer.poll(0)
                 return

@@ -16,6 +16,7 @@ from worker.kafka.messages import raw_record
 GROUP: Final = "newsieve-reader"  # librdkafka wants a name; the group is never joined
 POLL_SECONDS: Final = 0.2
 POLL_RECORDS: Final = 500
+WAIT_MILLISECONDS: Final = 500  # librdkafka's default
 _TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")  # what Kafka takes for a name
 
 
@@ -32,10 +33,19 @@ class Reader:
     """Follows topics from given offsets on. Close it."""
 
     def __init__(
-        self, cluster: Cluster, topics: Sequence[str], ends: Mapping[Partition, int] | None = None
+        self,
+        cluster: Cluster,
+        topics: Sequence[str],
+        ends: Mapping[Partition, int] | None = None,
+        wait_milliseconds: int = WAIT_MILLISECONDS,
     ) -> None:
-        """`ends` None: what may be read now. Raises BrokerUnavailable or TopicsWrong."""
-        ours = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+        """`ends` None: what may be read now. At an end the broker is asked again after
+        `wait_milliseconds`. Raises BrokerUnavailable or TopicsWrong."""
+        ours = {
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": wait_milliseconds,
+        }
         self._consumer = make_consumer(cluster.consumer(GROUP, ours))
         self.ends = (
             {item: end for topic in topics for item, end in self._ends(topic).items()}
@@ -121,8 +131,13 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
 
 def end_of(consumer: Consumer, topic: str, partition: int) -> int:
     """One past the last record that may be read. Raises BrokerUnavailable."""
+    return bounds_of(consumer, topic, partition)[1]
+
+
+def bounds_of(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """The first offset, and one past the last that may be read. Raises BrokerUnavailable."""
     asked = TopicPartition(topic, partition)
-    _, high = patiently(
+    low, high = patiently(
         consumer, lambda: consumer.get_watermark_offsets(asked, timeout=CALL_SECONDS)
     )
-    return int(high)
+    return int(low), int(high)

@@ -12,8 +12,10 @@ from typing import Final
 from confluent_kafka import Consumer
 
 from worker.kafka.client import Cluster, Partition, make_consumer
-from worker.kafka.reader import GROUP, Found, Reader, end_of, partitions_of
+from worker.kafka.reader import GROUP, Found, Reader, bounds_of, partitions_of
 
+WAIT_MILLISECONDS: Final = 20  # somebody waits: that the end is reached, only a fetch can say
+POLL_SECONDS: Final = 0.02  # likewise
 OFFSETS_PER_RECORD: Final = 2  # its own, and its transaction's marker's
 
 
@@ -27,16 +29,17 @@ def partition_count(cluster: Cluster, topic: str) -> int:
 
 
 def latest(
-    cluster: Cluster, topic: str, keys: Collection[bytes], heartbeat: Callable[[], None]
+    cluster: Cluster, topic: str, keys: Collection[bytes] | None, heartbeat: Callable[[], None]
 ) -> dict[bytes, bytes]:
-    """The latest value of each of these keys in a compacted topic; none for a tombstone.
+    """The latest value of each of these keys, or of all, in a compacted topic; none for a
+    tombstone.
 
     Raises BrokerUnavailable or TopicsWrong.
     """
     found: dict[bytes, bytes] = {}
     for item in _decided(cluster, topic, None, heartbeat):
         key = item.record.key
-        if key in keys and key is not None:
+        if key is not None and (keys is None or key in keys):
             if item.record.value:
                 found[key] = item.record.value
             else:
@@ -60,26 +63,29 @@ def _decided(
     cluster: Cluster, topic: str, records: int | None, heartbeat: Callable[[], None]
 ) -> Iterator[Found]:
     """All committed records below the present end, once everything there is decided."""
-    ends = _ends_with_what_is_open(cluster, topic)
+    bounds = _bounds_with_what_is_open(cluster, topic)
+    ends = {item: high for item, (_, high) in bounds.items()}
     each = OFFSETS_PER_RECORD * -(-records // len(ends)) if records is not None else None
-    starts = {item: max(end - each, 0) for item, end in ends.items()} if each is not None else None
-    reader = Reader(cluster, [topic], ends)
+    starts = {
+        item: low if each is None else max(high - each, low) for item, (low, high) in bounds.items()
+    }
+    reader = Reader(cluster, [topic], ends, WAIT_MILLISECONDS)
     try:
         reader.start(starts)
         while reader.unread:
             heartbeat()
-            yield from reader.poll()
+            yield from reader.poll(POLL_SECONDS)
     finally:
         reader.close()
 
 
-def _ends_with_what_is_open(cluster: Cluster, topic: str) -> dict[Partition, int]:
+def _bounds_with_what_is_open(cluster: Cluster, topic: str) -> dict[Partition, tuple[int, int]]:
     uncommitted: Consumer = make_consumer(
         cluster.consumer(GROUP, {"isolation.level": "read_uncommitted"})
     )
     try:
         return {
-            (topic, partition): end_of(uncommitted, topic, partition)
+            (topic, partition): bounds_of(uncommitted, topic, partition)
             for partition in partitions_of(uncommitted, topic)
         }
     finally:

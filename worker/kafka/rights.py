@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -14,9 +14,9 @@ from worker.kafka.client import Cluster, make_admin, make_producer
 
 
 def missing_rights(
-    cluster: Cluster, needed: Mapping[str, str], group: str
+    cluster: Cluster, needed: Collection[tuple[str, str]], group: str
 ) -> list[tuple[str, str]]:
-    """What is not allowed, and the command that allows it. `needed`: topic to READ or WRITE.
+    """What is not allowed, and the command that allows it. `needed`: topics, and READ or WRITE.
 
     Raises BrokerUnavailable.
     """
@@ -24,21 +24,21 @@ def missing_rights(
     found = []
     admin = make_admin(cluster.admin())
     asked = admin.describe_topics(
-        TopicCollection(list(needed)),
+        TopicCollection(sorted({topic for topic, _ in needed})),
         include_authorized_operations=True,
         request_timeout=ADMIN_SECONDS,
     )
     for topic, future in asked.items():
-        wanted = needed[topic]
         try:
             allowed = future.result(ADMIN_SECONDS).authorized_operations or []
         except KafkaException as failure:
             found.append((f"{topic}: {failure.args[0].str()}", f"{allow} --topic {topic}"))
             continue
-        if AclOperation[wanted] not in allowed and AclOperation.ALL not in allowed:
-            found.append(
-                (f"may not {wanted} {topic}", f"{allow} --operation {wanted} --topic {topic}")
-            )
+        found += [
+            (f"may not {wanted} {topic}", f"{allow} --operation {wanted} --topic {topic}")
+            for wanted in sorted(right for name, right in needed if name == topic)
+            if AclOperation[wanted] not in allowed and AclOperation.ALL not in allowed
+        ]
     if not _may_read_group(admin, group):
         found.append((f"may not READ group {group}", f"{allow} --operation READ --group {group}"))
     refused = _transactions_refused(cluster, group)

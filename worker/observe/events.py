@@ -1,4 +1,4 @@
-"""What the worker tells its observers."""
+"""What programs tell their observers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from worker.drift.states import Transition
+from worker.drift.watch import Watch
 from worker.scoring import Outcome, Row
 
 
@@ -48,6 +50,10 @@ class Observer(Protocol):
         """A transaction was aborted; its records come again."""
         ...
 
+    def canaries(self, filter_name: str, difference: float, *, passed: bool) -> None:
+        """A student's canaries were scored again; the largest difference, in score points."""
+        ...
+
     def drained(self, abandoned: int) -> None:
         """The worker has stopped; so many records in flight will come again."""
         ...
@@ -70,4 +76,36 @@ class LabelObserver(Protocol):
 
     def drained(self, abandoned: int) -> None:
         """The oracle has stopped; so many requests in memory will come again."""
+        ...
+
+
+class DriftObserver(Protocol):
+    """Who watches the drift monitor."""
+
+    def heartbeat(self) -> None:
+        """The loop is alive."""
+        ...
+
+    def resumed(self, states: int, partitions: int) -> None:
+        """It is at work from now on, from so many states, on so many partitions."""
+        ...
+
+    def told(self, step: Transition) -> None:
+        """An alert will be published, with the next commit."""
+        ...
+
+    def committed(self, tally: Tally, seconds: float) -> None:
+        """A transaction was committed, which took so long."""
+        ...
+
+    def aborted(self, reason: str) -> None:
+        """A transaction was aborted; its records come again."""
+        ...
+
+    def standing(self, watches: Sequence[Watch], at_hand: int | None) -> None:
+        """The watches, and records whose turn has not come. None: another process is at work."""
+        ...
+
+    def drained(self, left: int) -> None:
+        """The monitor has stopped; so many records at hand will come again."""
         ...

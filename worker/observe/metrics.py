@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,15 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from schemas.drift import State
+from worker.drift.readings import Reading
+from worker.drift.states import Transition
 from worker.observe.events import Tally
 from worker.scoring import DEAD_LETTER
 
 LATENCY_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
 COMMIT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+STATES: Final[tuple[State, ...]] = get_args(State)
 CALL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 
 
@@ -72,11 +76,14 @@ class Metrics:
             LATENCY_SECONDS,
         )
         self.registry.register(self._latency)
-        self._lag = Gauge(
-            "newsieve_lag_records",
-            "Raw records behind the end of a partition.",
-            ["topic", "partition"],
-            registry=self.registry,
+        self._lag = self._gauge(
+            "lag_records", "Records behind the end of a partition.", "topic", "partition"
+        )
+        self._canary_difference = self._gauge(
+            "canary_difference", "Largest difference of a canary, in score points.", "filter"
+        )
+        self._canaries_passed = self._gauge(
+            "canaries_passed", "1: the student reproduces its canaries.", "filter"
         )
 
     def committed(self, tally: Tally, seconds: float) -> None:
@@ -106,8 +113,15 @@ class Metrics:
         for (topic, partition), count in records.items():
             self._lag.labels(topic, str(partition)).set(count)
 
+    def canaries(self, filter_name: str, difference: float, *, passed: bool) -> None:
+        self._canary_difference.labels(filter_name).set(difference)
+        self._canaries_passed.labels(filter_name).set(passed)
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"newsieve_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"newsieve_{name}", text, labels, registry=self.registry)
 
 
 class OracleMetrics(Metrics):
@@ -148,5 +162,57 @@ class OracleMetrics(Metrics):
         self._calls_left.set(calls)
         self._usd_left.set(usd)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"newsieve_{name}", text, registry=self.registry)
+
+class DriftMetrics(Metrics):
+    """The drift monitor's: those above, where a record is one of its inputs and an outcome what it
+    was, and where each monitor stands. Strata are low and surfaced; anchors, canaries and articles
+    have states, too. Of several students the one that was labelled last is meant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        where = ("filter", "stratum")
+        self._state = self._gauge("drift_state", "1: the state it is in.", *where, "state")
+        self._severity = self._gauge("drift_critical", "1: an incident is critical.", *where)
+        self._evidence = self._gauge("drift_evidence", "Evidence of drift; 10,000 alarms.", *where)
+        self._error = self._gauge(
+            "drift_error",
+            "Mean absolute error: estimate, low, high (95 %), usual.",
+            *where,
+            "value",
+        )
+        self._labels = self._gauge("drift_labels", "Labels tested since the baseline.", *where)
+        self._labelled_at = self._gauge(
+            "drift_last_label_timestamp_seconds", "When the last label came.", *where
+        )
+        self._told = self._counter("drift_alerts", "Alerts published.", "filter", "state")
+        self._at_work = self._gauge("drift_at_work", "1: this process of the group is at work.")
+        self._at_hand = self._gauge("drift_records_at_hand", "Records whose turn has not come.")
+
+    def told(self, step: Transition) -> None:
+        self._told.labels(step.identity.filter, step.state).inc()
+
+    def standing(self, at_hand: int | None) -> None:
+        """None: another process is at work, whose metrics say how monitors stand."""
+        self._at_work.set(at_hand is not None)
+        self._at_hand.set(at_hand or 0)
+        for gauge in (self._state, self._severity, self._evidence, self._error, self._labels):
+            gauge.clear()
+        self._labelled_at.clear()
+
+    def state(self, filter_name: str, stratum: str, state: State) -> None:
+        for name in STATES:
+            self._state.labels(filter_name, stratum, name).set(name == state)
+
+    def reading(self, reading: Reading) -> None:
+        """A monitor of labels, its state apart."""
+        where = (reading.identity.filter, reading.identity.stratum)
+        self._severity.labels(*where).set(reading.severity == "critical")
+        self._evidence.labels(*where).set(reading.value)
+        self._labels.labels(*where).set(reading.labels)
+        if reading.standing.last_label_at is not None:
+            self._labelled_at.labels(*where).set(reading.standing.last_label_at / 1_000)
+        error = reading.error
+        if error is not None:
+            values = (error.estimate, error.low, error.high, error.baseline)
+            for name, value in zip(("estimate", "low", "high", "usual"), values, strict=True):
+                self._error.labels(*where, name).set(value)

@@ -55,5 +55,10 @@ class WorkerObserver:
         self._metrics.aborted()
         _log.warning("transaction.aborted", reason=reason)
 
+    def canaries(self, filter_name: str, difference: float, *, passed: bool) -> None:
+        self._metrics.canaries(filter_name, difference, passed=passed)
+        said = _log.info if passed else _log.error
+        said("canaries.scored", filter=filter_name, difference=round(difference, 5), passed=passed)
+
     def drained(self, abandoned: int) -> None:
         _log.info("worker.drained", records_committed=self._committed, records_abandoned=abandoned)

@@ -1,0 +1,204 @@
+"""The drift monitor on a real broker: the whole loop, its process killed, its commands."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.articles import raw_records
+from tests.support.cli import newsieve
+from tests.support.drift import PAIRS, errors_times
+from tests.support.drift_records import (
+    MINUTE,
+    START,
+    Given,
+    hash_of,
+    label,
+    oracle_key,
+    student_folder,
+    write_baseline,
+)
+from tests.support.drift_stream import DriftStream
+from tests.support.oracle_server import good, serving
+from tests.support.oracle_stream import OracleStream
+from tests.support.reader import hanging_transactions
+from worker.cli import bridge
+from worker.kafka.broker import Broker
+
+WORSE = errors_times(2.5)
+
+
+class WholeStream(DriftStream, OracleStream):
+    """From raw articles to alerts."""
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return student_folder(tmp_path_factory.mktemp("drift") / "student")
+
+
+@pytest.fixture
+def drift_stream(
+    broker: Broker, prefix: str, tmp_path: Path, student: Path
+) -> Iterator[DriftStream]:
+    found = DriftStream(broker.bootstrap_servers, prefix, tmp_path, {"uplifting": student})
+    yield found
+    found.close()
+
+
+def labels(student: Path, count: int = 200) -> list[Given]:
+    """Healthy ones, then ones that err more, and a tenth of another oracle."""
+    rng, name, found = random.Random(3), hash_of(student), []
+    for n in range(count):
+        pair = rng.choice(PAIRS)
+        version = "001" if n < 0.9 * count else "002"
+        shown = WORSE(pair) if 0.3 * count <= n < 0.9 * count else pair
+        found.append(label(f"a{n}", shown, START + n * MINUTE // 2, name, version))
+    return found
+
+
+def said(alerts: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What an alert says, but for the topic that shows it again."""
+    names = ("raised_at", "fingerprint", "incident_id", "state", "cause", "headline", "evidence")
+    return sorted(tuple(str(alert.get(name)) for name in names) for alert in alerts)
+
+
+def test_what_the_oracle_says_of_scored_articles_raises_an_alert(
+    broker: Broker, prefix: str, tmp_path: Path, tiny_student: Path
+) -> None:
+    """Worker, oracle and monitor as processes of their own: articles in, an alert out that tells
+    how far the student is off, and of canaries, which are as they were, nothing."""
+    folder = tmp_path / "student"
+    shutil.copytree(tiny_student, folder)
+    write_baseline(folder)
+    stream = WholeStream(broker.bootstrap_servers, prefix, tmp_path, {"uplifting": folder})
+    everything = json.dumps({"uplifting": {"low": 1.0, "surfaced": 1.0}})
+    far_off = dict.fromkeys(json.loads((folder / "student.json").read_text())["dimensions"], 10)
+    try:
+        stream.produce(raw_records(120))
+        with serving(good(scores=far_off)) as server:
+            worker = stream.start_worker("a", sampling__filters=everything)
+            oracle = stream.start_oracle(server)
+            monitor = stream.start_monitor()
+            deadline = time.monotonic() + 60
+            while "alert" not in {item["state"] for item in stream.alerts()}:
+                assert time.monotonic() < deadline, stream.alerts()
+                time.sleep(0.5)
+            codes = [process.terminate() for process in (worker, oracle, monitor)]
+    finally:
+        stream.close()
+
+    alert = next(item for item in stream.alerts() if item["state"] == "alert")
+    assert codes == [0, 0, 0]
+    assert alert["student"] == hash_of(folder)
+    assert "MAE" in alert["headline"] and "newsieve drift replay" in alert["action"]["command"]
+    assert stream.read("canaries")
+    assert hanging_transactions(stream.servers, stream.prefix) == []
+    assert not any("Traceback" in process.text() for process in stream.workers)
+
+
+def test_a_monitor_that_is_killed_goes_on_where_it_was(
+    broker: Broker, drift_stream: DriftStream, student: Path, tmp_path: Path
+) -> None:
+    """kill -9 three times while it reads, tests and commits: the alerts are those of a monitor that
+    was left alone."""
+    alone = DriftStream(
+        broker.bootstrap_servers, f"{drift_stream.prefix}-alone", tmp_path, {"uplifting": student}
+    )
+    chance = random.Random(1)
+    at_once = {"kafka__static_membership": True}  # no waiting for the dead one's session
+    for stream in (alone, drift_stream):
+        stream.give(labels(student, 3_000))
+    for _ in range(3):
+        killed = drift_stream.start_monitor(drift__commit_seconds=0.01, **at_once)
+        killed.wait_until("monitor.resumed")
+        time.sleep(chance.random() / 3)
+        killed.kill()
+    for stream in (alone, drift_stream):
+        stream.start_monitor(**at_once)
+
+    expected = alone.settled_alerts()
+    found = drift_stream.settled_alerts()
+    alone.close()
+
+    assert said(found) == said(expected)
+    assert {item["state"] for item in found} >= {"ok", "alert", "suspended"}
+    assert drift_stream.states().keys() == alone.states().keys()
+    assert hanging_transactions(drift_stream.servers, drift_stream.prefix) == []
+
+
+def test_people_see_where_it_stands_and_decide(drift_stream: DriftStream, student: Path) -> None:
+    """Status as a table, as JSON, as a page; each decision once, and the monitor follows it."""
+    drift_stream.give(labels(student))
+    drift_stream.start_monitor()
+    known = len(drift_stream.settled_alerts())
+    env = drift_stream.environment()
+
+    def drift(*arguments: str) -> Any:
+        done = newsieve("drift", *arguments, env=env)
+        assert "Traceback" not in done.err
+        return done
+
+    page = drift_stream.folder / "drift.html"
+    table, rows = drift("status", "--html", str(page)), drift("status", "--json")
+    states = {row["stratum"]: row["state"] for row in rows.json()}
+    assert table.code == 0 and "accept-oracle" in table.text
+    assert set(states.values()) == {"suspended"}
+    text = page.read_text()
+    assert text.count("<svg") >= 2 and "http" not in text.replace("http://www.w3.org", "")
+
+    assert drift("accept-oracle", "--filter", "uplifting").code == 2  # nobody there to ask
+    done = drift("accept-oracle", "--filter", "uplifting", "--yes")
+    assert done.code == 0 and oracle_key("002") in done.text
+    found = drift_stream.alerts(known + 2)
+    followed = [item["state"] for item in found if item["previous_state"] == "suspended"]
+    assert followed[-2:] == ["warming", "warming"]
+    assert (
+        "nothing to do"
+        in drift(
+            "accept-oracle", "--filter", "uplifting", "--oracle", oracle_key("002"), "--yes"
+        ).text
+    )
+    assert drift("reject-oracle", "--filter", "uplifting", "--yes").code == 1
+    assert drift("rebaseline", "--filter", "sustainability", "--yes").code == 2
+    assert drift("acknowledge", "--filter", "uplifting", "--yes").code == 0
+    assert drift("status", "--filter", "nothing").code != 0
+
+
+def test_a_command_gets_every_alert_once_it_works(
+    drift_stream: DriftStream, student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that fails or hangs is run again, then we stop with the alert still the next one."""
+    drift_stream.give(labels(student)[:40])
+    drift_stream.start_monitor()
+    alerts = drift_stream.settled_alerts()
+    env = drift_stream.environment()
+    monkeypatch.setattr(bridge, "PAUSES_SECONDS", (0.01,))
+    monkeypatch.setattr(bridge, "COMMAND_SECONDS", 0.3)
+
+    def tail(command: str) -> Any:
+        return newsieve("drift", "tail", "--from-beginning", "--exec", command, env=env)
+
+    for command, why in (("false", "ended with 1"), ("sleep 9", "took more than 0.3 s")):
+        done = tail(command)
+        assert done.code == 1 and why in done.err and "Traceback" not in done.err
+    assert tail("no-such-command-at-all").code == 2
+
+    seen = drift_stream.folder / "seen.jsonl"
+    bridging = drift_stream.start_tail(f"tee -a {seen}")
+    deadline = time.monotonic() + 30
+    while not seen.exists() or seen.read_bytes().count(b'"fingerprint"') < len(alerts):
+        assert bridging.process.poll() is None, bridging.text()
+        assert time.monotonic() < deadline, bridging.text()
+        time.sleep(0.1)
+    bridging.process.send_signal(signal.SIGINT)
+    assert bridging.wait(20) == 0
+    assert seen.read_bytes().count(b'"fingerprint"') == len(alerts)

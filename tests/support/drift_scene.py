@@ -1,0 +1,141 @@
+"""A real drift monitor on topics in memory, which can be killed at any moment.
+
+Monitor, course, watches, delivery, intake and publisher are the product's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.drift_memory import (
+    CONTROL,
+    LATER,
+    Death,
+    Killed,
+    Member,
+    MemoryArchive,
+    MemoryInputs,
+    MemoryProducer,
+    Topics,
+)
+from worker.assemble.drift import grounds, watches
+from worker.assemble.shared import outbox_of
+from worker.course import resume
+from worker.delivery import Delivery
+from worker.drift.events import EventReader
+from worker.drift.readings import Reading, read
+from worker.drift.states import Transition
+from worker.drift.watch import Watch
+from worker.kafka import intake as intake_module
+from worker.kafka.inquiry import Inquiry
+from worker.kafka.intake import Intake
+from worker.kafka.transaction import Publisher
+from worker.monitor import DriftMonitor, Policy
+from worker.observe.events import Tally
+from worker.settings import load_settings
+
+
+class Quiet:
+    """An observer that remembers little."""
+
+    def __init__(self) -> None:
+        self.commits: list[Tally] = []
+        self.aborts: list[str] = []
+        self.at_hand: int | None = -1
+
+    def heartbeat(self) -> None: ...
+
+    def resumed(self, states: int, partitions: int) -> None: ...
+
+    def told(self, step: Transition) -> None: ...
+
+    def committed(self, tally: Tally, _: float) -> None:
+        self.commits.append(tally)
+
+    def aborted(self, reason: str) -> None:
+        self.aborts.append(reason)
+
+    def standing(self, _: Sequence[Watch], at_hand: int | None) -> None:
+        self.at_hand = at_hand
+
+    def drained(self, left: int) -> None: ...
+
+
+class DriftScene:
+    """One monitor process after another on the same topics."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, student: Path, **settings: object) -> None:
+        self.topics = Topics()
+        self.now = LATER
+        self.commit_seconds = 0.0
+        self.is_chosen = True  # whether the process is given the control topic's partition
+        self.observer = Quiet()
+        self._monkeypatch = monkeypatch
+        environment = {f"NEWSIEVE_{name.upper()}": str(value) for name, value in settings.items()}
+        folders = {"NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(student)})}
+        self._settings = load_settings(None, environment | folders)
+        self._grounds = grounds(self._settings)
+        self._begin = watches(self._settings, self._grounds)
+
+    def run(
+        self,
+        seed: int = 0,
+        dies_after: int | None = None,
+        piece: int = 40,
+        *failing: Exception,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Until all that is there is handled, it is told to stop, or it dies. Raises what the
+        monitor raises."""
+        death = Death(dies_after)
+        self.member = Member(is_chosen=self.is_chosen)
+        self._monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.member)
+        producer = MemoryProducer(self.topics, death)
+        producer.failing = list(failing)
+        publisher = Publisher(lambda _: producer, lambda: None)  # type: ignore[arg-type,return-value]
+        publisher.connect()
+        inputs = MemoryInputs(self.topics, random.Random(seed), death, piece)
+        intake = Intake({}, CONTROL[0], Inquiry({}, [], lambda: None), lambda _: None)
+        delivery = Delivery(intake, publisher, self.observer)
+        monitor = DriftMonitor(
+            delivery,
+            inputs,
+            MemoryArchive(self.topics),
+            self._begin,
+            EventReader([ground.filter for ground in self._grounds]),
+            outbox_of(self._settings, publisher, "g"),
+            self.observer,
+            Policy(lambda: self.now, "articles", self.commit_seconds),
+        )
+        self.monitor, self.inputs = monitor, inputs
+        steps_at_end = 0
+
+        def is_over() -> bool:
+            nonlocal steps_at_end
+            steps_at_end += inputs.is_read or not self.is_chosen
+            return steps_at_end > 2 or stop()
+
+        delivery.run(monitor, is_over)
+
+    def readings(self) -> list[Reading]:
+        """As they stand on record."""
+        watched = self._begin()
+        resume(watched, self.topics.states())
+        return [read(monitor) for monitor in watched["uplifting"].watch.all_monitors.values()]
+
+    def run_broken(self, seed: int, kills: int, longest: int) -> list[int]:
+        """Kill it so many times, at moments drawn at random, then let it finish. Returns how many
+        inputs it had committed each time."""
+        rng, committed = random.Random(seed), []
+        for life in range(kills):
+            with contextlib.suppress(Killed):
+                self.run(rng.randrange(1_000), rng.randrange(longest), 5 + life % 3 * 5)
+            committed.append(sum(self.topics.offsets.values()))
+        self.run(rng.randrange(1_000))
+        return committed

@@ -1,0 +1,58 @@
+"""What a drift monitor finds on record when it takes over: the group's offsets, the state topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from schemas.topics import SCORED
+from worker.kafka.client import Cluster, Partition
+from worker.kafka.inlets import Inlets, starts
+from worker.kafka.inquiry import Inquiry
+from worker.kafka.recall import latest
+
+
+class Recalled(NamedTuple):
+    """What is on record: where to read on, in the partitions' order, and states by key."""
+
+    offsets: Mapping[Partition, int]
+    states: Mapping[bytes, bytes]
+
+
+class KafkaArchive:
+    """Of one group."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        inquiry: Inquiry,
+        inlets: Inlets,
+        state_topic: str,
+        heartbeat: Callable[[], None],
+        expired: Callable[[int], None],
+    ) -> None:
+        """`expired` hears of records that retention took before they were read."""
+        self._cluster = cluster
+        self._inquiry = inquiry
+        self._inlets = inlets
+        self._state_topic = state_topic
+        self._heartbeat = heartbeat
+        self._expired = expired
+
+    def recall(self) -> Recalled:
+        """A predecessor's transaction is decided before its offsets are known, so its states are
+        there by the time that they are read. Raises BrokerUnavailable, ConsumerFailed, TopicsWrong
+        or OffsetsWrong."""
+        extents = self._inquiry.extents(self._inlets.partitions())
+        offsets = starts(extents, _begins_at_end, self._expired)
+        return Recalled(offsets, latest(self._cluster, self._state_topic, None, self._heartbeat))
+
+    def partitions(self) -> list[Partition]:
+        """Raises BrokerUnavailable or TopicsWrong."""
+        return self._inlets.partitions()
+
+
+def _begins_at_end(partition: Partition) -> bool:
+    """A new group reads all labels there are; of all that was ever scored, what comes from now on:
+    its first day is what later ones are compared with."""
+    return partition[0].endswith(f".{SCORED}")

@@ -1,0 +1,243 @@
+"""`newsieve drift accept-oracle`, `reject-oracle`, `rebaseline`, `acknowledge`: what people decide.
+
+Each says what will happen, asks, and puts the decision on the control topic, from which the monitor
+takes it up within seconds. Said twice, it is done once.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from schemas.topics import CONTROL, topic_name
+from worker.assemble import drift as assembled
+from worker.assemble.shared import cluster, utc_now
+from worker.cli.common import ConfigOption, read_settings, say
+from worker.codec.control import decision_record
+from worker.drift.monitor import Monitor
+from worker.drift.states import INCIDENT, SUSPENDED
+from worker.drift.watch import Watch
+from worker.errors import NothingToDecide, WrongUsage
+from worker.kafka.feed import Feeder
+from worker.rules.catalogue import load
+from worker.settings import Settings
+
+SOURCE: Final = b"newsieve/drift/operator"
+COMPONENT: Final = "drift"
+
+FilterOption = Annotated[str, typer.Option("--filter", metavar="F", help="A filter's name.")]
+StratumOption = Annotated[
+    Literal["low", "surfaced"] | None,
+    typer.Option("--stratum", help="Of this stratum only; default: both."),
+]
+OracleOption = Annotated[
+    str | None,
+    typer.Option("--oracle", metavar="KEY", help="Which; default: the one that waits."),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who decides; default: this user.")
+]
+
+
+def accept_oracle(
+    filter_: FilterOption,
+    oracle: OracleOption = None,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take another oracle's labels from now on: the next ones make a new baseline.
+
+    Example: newsieve drift accept-oracle --filter uplifting --yes
+    """
+    desk = _Desk(read_settings(config), filter_, stratum, by)
+    key = desk.oracle(oracle)
+    concerned = [item for item in desk.monitors if item.standing.oracle_key != key]
+    if not concerned:
+        say(f"{key} is accepted already: nothing to do")
+        return
+    desk.decide(
+        "accept_oracle",
+        "oracle",
+        {"oracle_key": key},
+        f"{_named(concerned)} will take labels of {key} instead of "
+        f"{_keys(concerned)}. The next {desk.rebaseline_labels} of each make a new baseline; until "
+        f"then nothing is tested, and open incidents end. {desk.compared(key)} Anchors that the "
+        "old oracle labelled say nothing about the new one: label them again.",
+        ask=not yes,
+    )
+
+
+def reject_oracle(
+    filter_: FilterOption,
+    oracle: OracleOption = None,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Leave another oracle's labels aside, and go on with those of the accepted one.
+
+    Example: newsieve drift reject-oracle --filter uplifting --yes
+    """
+    desk = _Desk(read_settings(config), filter_, stratum, by)
+    key = desk.oracle(oracle)
+    concerned = [item for item in desk.monitors if key not in item.standing.rejected]
+    if not concerned:
+        say(f"{key} is rejected already: nothing to do")
+        return
+    desk.decide(
+        "reject_oracle",
+        "oracle",
+        {"oracle_key": key},
+        f"{_named(concerned)} will not look at labels of {key}, and go on with "
+        f"{_keys(concerned)}: pin that one in the oracle's settings, or no label counts. "
+        f"{desk.compared(key)}",
+        ask=not yes,
+    )
+
+
+def rebaseline(
+    filter_: FilterOption,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a new baseline of the next labels: what they are will count as healthy.
+
+    Example: newsieve drift rebaseline --filter uplifting --yes
+    """
+    desk = _Desk(read_settings(config), filter_, stratum, by)
+    student = desk.student
+    concerned = [item for item in desk.monitors if student in (None, item.identity.student_version)]
+    who = _named(concerned) if concerned else f"{desk.filter.name}'s monitors, once labels come,"
+    desk.decide(
+        "rebaseline",
+        "baseline",
+        {"student": student},
+        f"{who} will make a new baseline of the next {desk.rebaseline_labels} labels of each. "
+        "Until then nothing is tested, open incidents end, and what those labels are will count "
+        "as healthy: decide it when you know that it is.",
+        ask=not yes,
+    )
+
+
+def acknowledge(
+    filter_: FilterOption,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Say that somebody takes care of what is open: no more reminders of it.
+
+    Example: newsieve drift acknowledge --filter uplifting --yes
+    """
+    desk = _Desk(read_settings(config), filter_, stratum, by)
+    opened = [item for item in desk.monitors if item.standing.state in (*INCIDENT, SUSPENDED)]
+    unknown = [item for item in opened if not item.standing.is_acknowledged]
+    signals = [name for name, state in desk.watch.signals().items() if state in INCIDENT]
+    names = [_named(unknown)] if unknown else []
+    names += signals if stratum is None else []
+    if not names:
+        say("nothing is open that nobody knows of: nothing to do")
+        return
+    desk.decide(
+        "acknowledge",
+        "incident",
+        {},
+        f"{', '.join(names)}: no more daily reminders of what is open now. A change of state is "
+        "told as ever.",
+        ask=not yes,
+    )
+
+
+class _Desk:
+    """What a decision is made from, and where it goes."""
+
+    def __init__(
+        self, settings: Settings, filter_: str, stratum: str | None, by: str | None
+    ) -> None:
+        """Raises UnknownFilter, WrongUsage, BrokerUnavailable or TopicsWrong."""
+        self.filter = load(filter_)
+        self._settings = settings
+        self._stratum = stratum
+        self._by = by or getpass.getuser()
+        grounds = {item.filter.name: item for item in assembled.grounds(settings)}
+        if self.filter.name not in grounds:
+            raise WrongUsage(
+                f"{self.filter.name} is not watched; worker.filters: {', '.join(grounds)}"
+            )
+        ground = grounds[self.filter.name]
+        self.student = ground.students[0].hash if ground.students else None
+        self.watch: Watch = assembled.on_record(settings, [ground])[self.filter.name]
+        self.monitors = [
+            monitor
+            for identity, monitor in sorted(self.watch.all_monitors.items())
+            if stratum in (None, identity.stratum)
+        ]
+        self.rebaseline_labels = settings.drift.rebaseline_labels
+
+    def oracle(self, named: str | None) -> str:
+        """Which oracle is meant. Raises NothingToDecide or WrongUsage."""
+        if not self.monitors:
+            raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
+        waiting = sorted({item.standing.other_oracle_key or "" for item in self.monitors} - {""})
+        if named is not None:
+            return named
+        if len(waiting) == 1:
+            return waiting[0]
+        if not waiting:
+            raise NothingToDecide(
+                f"no other oracle of {self.filter.name} waits for a decision. `newsieve drift "
+                "status` shows who is accepted; --oracle names one all the same"
+            )
+        raise WrongUsage(f"several wait; name one with --oracle: {', '.join(waiting)}")
+
+    def compared(self, key: str) -> str:
+        """What the anchors say of it."""
+        found = self.watch.difference()
+        if found is None or found.oracle_key != key:
+            return "No anchor was labelled by it: nothing says how its labels differ."
+        return (
+            f"On {found.anchors} labels of anchors it differs from the accepted one by "
+            f"{found.error:.2f} (MAE), where {found.usual:.2f} is usual."
+        )
+
+    def decide(
+        self, decision: str, about: str, arguments: dict[str, Any], consequence: str, *, ask: bool
+    ) -> None:
+        """Say what will happen, ask, put it on record. Raises WrongUsage or BrokerUnavailable."""
+        say(consequence)
+        if ask:
+            if not (sys.stdin.isatty() and sys.stdout.isatty()):
+                raise WrongUsage("not on a terminal: say --yes")
+            typer.confirm("Decide so?", abort=True, err=True)
+        parts = [COMPONENT, self.filter.name, self._stratum, about]
+        scope = "/".join(part for part in parts if part is not None)
+        topic = topic_name(self._settings.kafka.topic_prefix, CONTROL)
+        facts = {"filter": self.filter.name, "stratum": self._stratum, **arguments}
+        record = decision_record(topic, scope, decision, facts, SOURCE, utc_now(), self._by)
+        # Later than the last one of this scope, whatever our clock says: the latest counts.
+        at = max(time.time_ns() // 1_000_000, self.watch.decided_at(scope) + 1)
+        with Feeder(cluster(self._settings), topic) as feeder:
+            feeder.send(record.key, record.value or b"", record.headers, at)
+        say(f"decided: {decision} ({scope}). `newsieve drift status` shows what comes of it")
+
+
+def _named(monitors: Sequence[Monitor]) -> str:
+    names = [f"{item.identity.filter}/{item.identity.stratum}" for item in monitors]
+    return " and ".join(dict.fromkeys(names))
+
+
+def _keys(monitors: Sequence[Monitor]) -> str:
+    keys = {item.standing.oracle_key or "no oracle" for item in monitors}
+    return ", ".join(sorted(keys)) or "the accepted one"

@@ -1,0 +1,117 @@
+"""`newsieve drift replay`: the monitor over a file. What it tests and says is `worker.drift`'s."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import IO, Annotated, Final
+
+import typer
+
+from worker.cli.common import lines_of, note, open_input
+from worker.cli.shelf import SeenInFile, Shelf, open_shelf
+from worker.drift.alerts import error_line, replay_line
+from worker.drift.labels import AnchorLabel, BadLine, Label, LabelReader
+from worker.drift.monitor import Monitor
+from worker.drift.monitors import ANY_STUDENT, Monitors
+from worker.drift.states import Rules
+from worker.drift.streams import Streams
+from worker.errors import InputFileInvalid
+from worker.rules.catalogue import load
+
+BATCH_LINES: Final = 1_000
+STANDARD_INPUT: Final = "-"
+DEFAULT_FILTER: Final = "uplifting"
+
+
+def replay(
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Default: stdin.")] = STANDARD_INPUT,
+    filter_: Annotated[
+        str, typer.Option("--filter", metavar="F", help="A name, or name/vN.")
+    ] = DEFAULT_FILTER,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="Reference rows for monitors that have none: a student's baseline.jsonl.",
+        ),
+    ] = None,
+) -> None:
+    """Run the drift monitor over labels: OracleScore records, or their short form, one a line.
+
+    `{"student": {"agency": 5.1, …}, "oracle": {"agency": 6, …}}`, with "purpose": "reference"
+    for the rows that make a baseline, which come first. Optional: id, student_version, stratum,
+    pi, oracle_key. One JSON line out for each transition; exit 1 if a line was bad.
+
+    Example: newsieve drift replay labels.jsonl --filter uplifting
+    """
+    chosen = load(filter_)
+    streams, rules, shelf = Streams(chosen), Rules(), open_shelf()
+    kept = Shelf(shelf, lambda identity, facts: Monitor.restore(identity, streams, rules, facts))
+    monitors = Monitors(chosen.name, streams, rules, SeenInFile(shelf), kept)
+    reader = LabelReader(chosen.name, streams)
+    if reference is not None:
+        monitors.expect(ANY_STUDENT, _reference_rows(reference, reader))
+    command = _command(file, filter_, reference)
+    any_bad, others = False, 0
+    with open_input(file) as stream:
+        for batch in _batches(stream):
+            found = reader.read(batch)
+            others += len(batch) - len(found)
+            for item in found:
+                any_bad = any_bad or isinstance(item, BadLine)
+                line = _line(item, monitors, command)
+                if line is not None:
+                    sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
+    _explain(monitors, others)
+    if any_bad:
+        raise typer.Exit(1)
+
+
+def _line(item: Label | AnchorLabel | BadLine, monitors: Monitors, command: str) -> bytes | None:
+    if isinstance(item, BadLine):
+        return error_line(item)
+    step = monitors.label(item) if isinstance(item, Label) else None
+    return replay_line(step, command) if step is not None else None
+
+
+def _batches(stream: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    lines = lines_of(stream)
+    while batch := list(islice(lines, BATCH_LINES)):
+        yield batch
+
+
+def _reference_rows(file: str, reader: LabelReader) -> Iterator[Label]:
+    """Raises InputFileInvalid: a baseline with a hole is none."""
+    with open_input(file) as stream:
+        for batch in _batches(stream):
+            for item in reader.read(batch):
+                if isinstance(item, BadLine):
+                    raise InputFileInvalid(f"{file}, line {item.at + 1}: {item.error}")
+                if isinstance(item, Label):
+                    yield item
+
+
+def _command(file: str, filter_: str, reference: str | None) -> str:
+    words = ["newsieve", "drift", "replay", file, "--filter", filter_]
+    return shlex.join([*words, "--reference", reference] if reference else words)
+
+
+def _explain(monitors: Monitors, others: int) -> None:
+    """What was read and not tested."""
+    if monitors.untested:
+        note(
+            f"{monitors.untested:,} labels have no baseline: nothing was tested. Put rows with "
+            '"purpose": "reference" before them, or name a file of such rows with --reference'
+        )
+    if monitors.unused:
+        note(
+            f"{monitors.unused:,} reference rows were not used: they came after a label of their "
+            "monitor, or have another oracle_key than the rows before them"
+        )
+    if others:
+        note(f"{others:,} lines are about another filter, of another purpose or without an answer")

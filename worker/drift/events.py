@@ -1,0 +1,150 @@
+"""What a live monitor reads: records of four topics to what they say, or to why they say nothing.
+
+    oracle.scores   a label, or an anchor's
+    scored          a scored or blocked article
+    canaries        fixed texts, scored again
+    control         an operator's decision
+
+What is about another filter, other labels or nobody's business here is None. `at` is the record's
+time; nothing else of a record's place matters to what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from schemas.drift import CanaryReport, ControlDecision
+from schemas.topics import CANARIES, CONTROL, MAX_MESSAGE_BYTES, ORACLE_SCORES, SCORED
+from worker.codec.json_text import parse
+from worker.drift.decisions import Decision, DecisionKind
+from worker.drift.labels import AnchorLabel, BadLine, Label, LabelReader
+from worker.drift.streams import Streams
+from worker.drift.unlabelled import ScoredArticle
+from worker.drift.watch import CanaryResult
+from worker.errors import InvalidEvent, InvalidScore, NotAnObject
+from worker.rules.catalogue import Filter, describe
+from worker.rules.definition import SCORE_MAX, SCORE_MIN
+
+KINDS: Final[frozenset[str]] = frozenset(get_args(DecisionKind))
+ABOUT_ORACLES: Final = frozenset({"accept_oracle", "reject_oracle"})
+
+Record = TypeVar("Record", CanaryReport, ControlDecision)
+Said = Label | AnchorLabel | ScoredArticle | CanaryResult | Decision
+
+
+class Event(NamedTuple):
+    """What a record says, and of which filter and student."""
+
+    filter: str
+    student: str
+    said: Said
+
+
+class EventReader:
+    """Reads for some filters."""
+
+    def __init__(self, filters: Sequence[Filter]) -> None:
+        self._filters = {item.name: item for item in filters}
+        self._labels = {item.name: LabelReader(item.name, Streams(item)) for item in filters}
+        self._by_topic: dict[str, Callable[[dict[str, Any], bytes, int], Event | None]] = {
+            ORACLE_SCORES: self._label,
+            SCORED: self._article,
+            CANARIES: self._canaries,
+            CONTROL: self._decision,
+        }
+
+    def read(self, topic: str, value: bytes, at: int) -> Event | None:
+        """`topic` is a topic's name without its prefix. Raises RecordError."""
+        facts = parse(value, MAX_MESSAGE_BYTES)
+        if type(facts) is not dict:
+            raise NotAnObject("not a JSON object")
+        return self._by_topic[topic](facts, value, at)
+
+    def _label(self, facts: dict[str, Any], value: bytes, at: int) -> Event | None:
+        filter_ = self._ours(facts)
+        if filter_ is None:
+            return None
+        found = self._labels[filter_.name].read([(at, value)])
+        if not found:
+            return None
+        if isinstance(found[0], BadLine):
+            raise found[0].error
+        return Event(filter_.name, getattr(found[0], "student_version", ""), found[0])
+
+    def _article(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
+        filter_ = self._ours(facts)
+        if filter_ is None:
+            return None
+        try:
+            article, scores = facts["article"], facts["scores"]
+            names = filter_.definition.dimension_names
+            said = ScoredArticle(
+                at,
+                None if scores is None else [_score(scores[name]) for name in names],
+                _text(facts, "tier"),
+                int(facts["tokens"] or 0),
+                bool(facts["truncated"]),
+                _text(article, "language"),
+                _text(article, "source"),
+            )
+            return Event(filter_.name, _text(facts, "student") or "", said)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InvalidEvent(f"not a ScoredArticle: {type(error).__name__}: {error}") from None
+
+    def _canaries(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
+        report = _checked(CanaryReport, facts)
+        if report.filter not in self._filters:
+            return None
+        largest = max((item.difference for item in report.canaries), default=0.0)
+        result = CanaryResult(at, report.student, report.passed, largest, report.tolerance)
+        return Event(report.filter, report.student, result)
+
+    def _decision(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
+        """Programs' own notes on this topic are not an operator's decisions."""
+        decided = _checked(ControlDecision, facts)
+        if decided.decision not in KINDS:
+            return None
+        about = {name: _text(decided.arguments, name) for name in ("filter", "student", "stratum")}
+        oracle_key = _text(decided.arguments, "oracle_key")
+        if about["filter"] is None or (decided.decision in ABOUT_ORACLES and not oracle_key):
+            raise InvalidEvent("a decision without a filter, or about no oracle")
+        if about["filter"] not in self._filters:
+            return None
+        kind: Any = decided.decision  # one of KINDS
+        said = Decision(
+            kind, at, oracle_key or "", about["student"], about["stratum"], decided.scope
+        )
+        return Event(about["filter"], about["student"] or "", said)
+
+    def _ours(self, facts: Mapping[str, Any]) -> Filter | None:
+        """The filter it is about, if its labels mean what ours do."""
+        name, label_hash = (_text(facts, key) for key in ("filter", "label_hash"))
+        if name is None or label_hash is None:
+            raise InvalidEvent(
+                "neither a ScoredArticle nor an OracleScore: no filter, no label hash"
+            )
+        filter_ = self._filters.get(name)
+        return filter_ if filter_ is not None and filter_.label_hash == label_hash else None
+
+
+def _score(value: Any) -> float:
+    if type(value) not in (float, int) or not SCORE_MIN <= value <= SCORE_MAX:
+        raise InvalidScore(f"a score of {value!r:.60}")
+    return float(value)
+
+
+def _text(arguments: Mapping[str, Any], name: str) -> str | None:
+    value = arguments.get(name)
+    if value is not None and type(value) is not str:
+        raise InvalidEvent(f"{name} is {value!r:.60}, not a string")
+    return value
+
+
+def _checked(model: type[Record], facts: Mapping[str, Any]) -> Record:
+    try:
+        return model.model_validate(facts, extra="ignore")
+    except ValidationError as error:
+        raise InvalidEvent(f"not a {model.__name__}: {describe(error)}") from None

@@ -1,0 +1,59 @@
+"""Where a monitor stands, in numbers: what `drift status`, its page and the metrics show."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from worker.drift.monitor import Monitor
+from worker.drift.states import INCIDENT, WARNING, Identity, Standing, StreamPart
+from worker.drift.window import Past
+
+DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1_000
+
+
+class Reading(NamedTuple):
+    """Of one monitor. Without a baseline there is nothing but its standing."""
+
+    identity: Identity
+    standing: Standing
+    severity: str
+    value: float  # the evidence of drift; of an incident, that which opened it
+    recovery: float  # the evidence that it is over
+    labels: int  # tested
+    collected: int  # of a baseline in the making
+    baseline_labels: int
+    error: StreamPart | None  # the mean absolute error, of the last labels or since the rise
+    recent_labels: int
+    shares: dict[str, float]  # of the evidence, by stream
+    past: Past | None
+
+    @property
+    def labels_a_day(self) -> float | None:
+        """How many have come of late. None: too few to say."""
+        positions = self.past.positions if self.past is not None else []
+        span = positions[-1] - positions[0] if len(positions) > 1 else 0
+        return (len(positions) - 1) * DAY_MILLISECONDS / span if span > 0 else None
+
+
+def read(monitor: Monitor) -> Reading:
+    """What there is to say of it now."""
+    trial, here = monitor.trial, monitor.standing
+    if trial is None:
+        known = (0.0, 0.0, 0, monitor.tally.labels, 0, None, 0)
+        return Reading(monitor.identity, here, "info", *known, {}, None)
+    is_rising = here.state in (WARNING, *INCIDENT)
+    recent = trial.recent() if is_rising else trial.window.recent(None)
+    return Reading(
+        monitor.identity,
+        here,
+        monitor.severity(here.state),
+        trial.verdict().value,
+        trial.recovery(),
+        trial.labels,
+        0,
+        trial.baseline.labels,
+        trial.mean_error(recent),
+        recent.labels if recent is not None else 0,
+        trial.shares(),
+        trial.window.past(),
+    )

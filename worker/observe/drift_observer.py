@@ -1,0 +1,81 @@
+"""What is made of the drift monitor's news: metrics, log lines, a heartbeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from worker.drift.readings import Reading, read
+from worker.drift.states import Transition
+from worker.drift.watch import Watch
+from worker.observe.events import Tally
+from worker.observe.logs import get_logger
+from worker.observe.metrics import DriftMetrics
+from worker.observe.observer import WorkerObserver
+from worker.observe.watchdog import Watchdog
+
+_log = get_logger("drift")
+
+
+class MonitorObserver(WorkerObserver):
+    """Watches one drift monitor."""
+
+    def __init__(
+        self,
+        metrics: DriftMetrics,
+        watchdog: Watchdog,
+        lag: Callable[[], Mapping[tuple[str, int], int]],
+    ) -> None:
+        super().__init__(metrics, watchdog, lag)
+        self._drift_metrics = metrics
+
+    def resumed(self, states: int, partitions: int) -> None:
+        _log.info("monitor.resumed", states=states, partitions=partitions)
+
+    def told(self, step: Transition) -> None:
+        self._drift_metrics.told(step)
+        _log.warning(
+            "state.changed",
+            filter=step.identity.filter,
+            stratum=step.identity.stratum,
+            state=step.state,
+            previous_state=step.last_told,
+            severity=step.severity,
+            why=step.why,
+            cause=step.cause,
+        )
+
+    def committed(self, tally: Tally, seconds: float) -> None:
+        self._watchdog.beat()
+        self._metrics.committed(tally, seconds)
+        self._committed += tally.records
+        kinds: dict[str, int] = {}
+        for (_, kind, _), count in tally.outcomes.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+        _log.info(
+            "transaction.committed", records=tally.records, seconds=round(seconds, 3), **kinds
+        )
+
+    def standing(self, watches: Sequence[Watch], at_hand: int | None) -> None:
+        self._drift_metrics.standing(at_hand)
+        for watch in watches:
+            for stratum, state in watch.signals().items():
+                self._drift_metrics.state(watch.filter.name, stratum, state)
+            for reading in _latest(watch):
+                identity = reading.identity
+                self._drift_metrics.state(identity.filter, identity.stratum, reading.standing.state)
+                self._drift_metrics.reading(reading)
+
+    def drained(self, left: int) -> None:
+        _log.info("monitor.drained", records_committed=self._committed, records_left=left)
+
+
+def _latest(watch: Watch) -> list[Reading]:
+    """Of each stratum, the student that was labelled last."""
+    found: dict[str, Reading] = {}
+    for monitor in watch.all_monitors.values():
+        reading = read(monitor)
+        other = found.get(reading.identity.stratum)
+        at = reading.standing.last_label_at or 0
+        if other is None or at >= (other.standing.last_label_at or 0):
+            found[reading.identity.stratum] = reading
+    return list(found.values())
