@@ -2,11 +2,12 @@
 
     read → one order of time → watch → publish with the state and the offsets, committed
 
-One process of a group is at work, the one that is given the only partition of the control topic;
-it reads all partitions of all its topics itself, since evidence that is split over processes is
-none. What it knows is on record: whoever takes over, and who had to take back what was not
-committed, begins with that and reads on. Time is the stream's own, so the same stream leads to the
-same alerts, whatever was killed in between: `course` has the steps, `drift.watch` what is drift.
+One process of a group is at work, the one that is given the first partition of the control topic,
+which should have no other. It reads all partitions of all its topics itself, since evidence that is
+split over processes is none. What it knows is on record: whoever takes over, and who had to take
+back what was not committed, begins with that and reads on. Time is the stream's own, so the same
+stream leads to the same alerts, whatever was killed in between: `course` has the steps,
+`drift.watch` what is drift.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from schemas.topics import CONTROL, topic_name
 from worker.archive import Recalled
 from worker.course import Course, Pending, Watched
 from worker.delivery import Delivery
@@ -154,7 +156,8 @@ class DriftMonitor:
 
     def _at_work(self) -> Course | None:
         """Raises TopicsWrong, and what `Archive.recall` raises."""
-        if self._course is None and self._delivery.intake.offsets.owned():
+        lead = (topic_name(self._policy.prefix, CONTROL), 0)  # if somebody gave it more than one
+        if self._course is None and self._delivery.intake.offsets.is_owned(lead):
             found = self._archive.recall()
             self._course = Course(
                 self._begin(), self._reader, self._outbox, self._observer.told, *found

@@ -96,6 +96,19 @@ def test_one_that_is_not_chosen_stands_by(scene: DriftScene, student: Path) -> N
     assert "ok" in states(scene.topics) and scene.observer.at_hand is not None
 
 
+def test_of_a_control_topic_with_more_partitions_only_the_first_one_chooses(
+    scene: DriftScene, student: Path
+) -> None:
+    """Or two would be at work, and tell everything twice."""
+    scene.topics.give(labels(student, 20))
+    scene.partition = 1
+
+    scene.run(stop=iter([False] * 5 + [True]).__next__)
+
+    assert scene.observer.at_hand is None
+    assert scene.topics.written == [] and scene.topics.offsets == {}
+
+
 def test_who_loses_the_partition_commits_first_and_reads_no_more(
     scene: DriftScene, student: Path
 ) -> None:

@@ -59,6 +59,8 @@ def tail(
     """
     settings = read_settings(config)
     if exec_ is not None:
+        if until_end:
+            raise WrongUsage("--until-end is not for --exec, whose group knows no end")
         _bridge(settings, _words(exec_), group, from_beginning=from_beginning)
         return
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
