@@ -7,6 +7,7 @@ here but for where records stood, and no clock: `now` is the caller's, all other
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,7 +20,7 @@ from worker.drift.anchor_file import AnchorArticle
 from worker.drift.decisions import Decision
 from worker.drift.events import Event, EventReader
 from worker.drift.labels import AnchorLabel, Label
-from worker.drift.records import Records, read_state
+from worker.drift.records import Records, read_state, unreadable
 from worker.drift.states import Identity, Transition
 from worker.drift.unlabelled import ScoredArticle
 from worker.drift.watch import SKETCHES, CanaryResult, Saved, Watch
@@ -194,7 +195,7 @@ def resume(watched: Mapping[str, Watched], states: Mapping[bytes, bytes]) -> dic
     States of other filters, and of versions whose labels mean something else, are left alone.
     Raises TopicsWrong.
     """
-    found: dict[str, list[Saved]] = {name: [] for name in watched}
+    found = {}
     for key, value in states.items():
         kept = read_state(key, value)
         ours = watched.get(kept.filter)
@@ -203,10 +204,12 @@ def resume(watched: Mapping[str, Watched], states: Mapping[bytes, bytes]) -> dic
         is_sketch = kept.saved.identity.stratum == SKETCHES
         if is_sketch and kept.filter_hash != ours.watch.filter.filter_hash:
             continue  # of other tiers
-        found[kept.filter].append(kept.saved)
-    for name, saved in found.items():
-        watched[name].watch.resume(saved)
-    return {item.identity: item for saved in found.values() for item in saved}
+        try:
+            ours.watch.resume(kept.saved)
+        except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
+            raise unreadable(key, f"{type(error).__name__}: {error}") from None
+        found[kept.saved.identity] = kept.saved
+    return found
 
 
 def _happens(watch: Watch, event: Event) -> list[Transition]:

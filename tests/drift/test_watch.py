@@ -152,7 +152,8 @@ def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
         if at in cuts:
             kept |= {saved.identity: saved for saved in broken.take_changes()}
             broken = Watch(UPLIFTING, rules, ANCHORS)
-            broken.resume(through_json(saved) for saved in kept.values())
+            for saved in kept.values():
+                broken.resume(through_json(saved))
         for name, watch in (("unbroken", unbroken), ("broken", broken)):
             found[name] += watch.label(row)
             found[name] += answer(watch, at, moved=0.0)
@@ -192,7 +193,8 @@ def test_a_decision_read_twice_is_taken_once() -> None:
     for label in more(4, 90, stratum="x", oracle_key="a"):
         watch.label(label)
     again = Watch(UPLIFTING, Rules(), None)
-    again.resume(through_json(saved) for saved in watch.take_changes())
+    for saved in watch.take_changes():
+        again.resume(through_json(saved))
     for taken in (watch, again):
         assert taken.decide(first) == taken.decide(replace(first, at=99)) == []
         assert [monitor.tally.labels for monitor in taken.all_monitors.values()] == [90]
@@ -210,7 +212,8 @@ def test_a_baseline_can_be_wanted_before_the_first_label() -> None:
     watch.decide(Decision("rebaseline", 0, student_version="2"))
     resumed = Watch(UPLIFTING, Rules(rebaseline_labels=50), None)
     resumed.monitors.expect("2", rows)
-    resumed.resume(through_json(saved) for saved in watch.take_changes())
+    for saved in watch.take_changes():
+        resumed.resume(through_json(saved))
 
     for version, expected in (("2", [("warming", 49), ("ok", 0)]), ("3", [("warming", 0)] * 2)):
         fresh = more(7, 60, stratum="low", student_version=version)

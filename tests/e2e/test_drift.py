@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -135,8 +136,11 @@ def test_a_monitor_that_is_killed_goes_on_where_it_was(
     assert hanging_transactions(drift_stream.servers, drift_stream.prefix) == []
 
 
-def test_people_see_where_it_stands_and_decide(drift_stream: DriftStream, student: Path) -> None:
-    """Status as a table, as JSON, as a page; each decision once, and the monitor follows it."""
+def test_people_see_where_it_stands_and_decide(
+    drift_stream: DriftStream, student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status as a table, as JSON, as a page; each decision once, and the monitor follows it. Who
+    decides need not have a name, as in a container."""
     drift_stream.give(labels(student))
     drift_stream.start_monitor()
     known = len(drift_stream.settled_alerts())
@@ -168,7 +172,12 @@ def test_people_see_where_it_stands_and_decide(drift_stream: DriftStream, studen
         ).text
     )
     assert drift("reject-oracle", "--filter", "uplifting", "--yes").code == 1
+    accepted = ("--filter", "uplifting", "--oracle", oracle_key("002"), "--yes")
+    assert "is the accepted one" in drift("reject-oracle", *accepted).err
     assert drift("rebaseline", "--filter", "sustainability", "--yes").code == 2
+    monkeypatch.setattr("getpass.getuser", Mock(side_effect=KeyError("uid not found")))
+    assert drift("rebaseline", "--filter", "uplifting", "--yes").code == 0
+    assert json.loads(drift_stream.read("control")[-1][1])["decided_by"].startswith("uid ")
     assert drift("acknowledge", "--filter", "uplifting", "--yes").code == 0
     assert drift("status", "--filter", "nothing").code != 0
 
@@ -191,6 +200,7 @@ def test_a_command_gets_every_alert_once_it_works(
         done = tail(command)
         assert done.code == 1 and why in done.err and "Traceback" not in done.err
     assert tail("no-such-command-at-all").code == 2
+    assert newsieve("drift", "tail", "--until-end", "--exec", "cat", env=env).code == 2
 
     seen = drift_stream.folder / "seen.jsonl"
     bridging = drift_stream.start_tail(f"tee -a {seen}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,14 @@ def test_states_of_other_labels_are_left_alone(scene: DriftScene, student: Path)
     scene.topics.written = [(t, k, changed(v, format=2)) for t, k, v in before if "state" in t]
     with pytest.raises(TopicsWrong, match="its format is 2"):
         scene.run()
+
+    for broken in ({}, {"standing": 5}, []):
+        snapshot = base64.b85encode(zlib.compress(json.dumps(broken).encode())).decode()
+        scene.topics.written = [
+            (t, k, changed(v, snapshot=snapshot)) for t, k, v in before if "state" in t
+        ]
+        with pytest.raises(TopicsWrong, match="cannot be read: "):
+            scene.run()
 
 
 def test_a_changed_oracle_suspends_until_somebody_decides(scene: DriftScene, student: Path) -> None:

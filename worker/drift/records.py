@@ -166,10 +166,15 @@ def read_state(key: bytes, value: bytes) -> Kept:
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         reason = describe(error) if isinstance(error, ValidationError) else str(error)
-        raise TopicsWrong(
-            f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
-            "with that key forgets it: the monitor then begins anew"
-        ) from None
+        raise unreadable(key, reason) from None
+
+
+def unreadable(key: bytes, reason: str) -> TopicsWrong:
+    """Says what to do about a state that is none."""
+    return TopicsWrong(
+        f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
+        "with that key forgets it: the monitor then begins anew"
+    )
 
 
 def _squeezed(facts: dict[str, Any]) -> str:

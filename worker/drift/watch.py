@@ -14,7 +14,7 @@ as if nothing had happened. Knows no topics; the program around it reads, publis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Final
@@ -193,19 +193,18 @@ class Watch:
             found.append(Saved(Identity(self.filter.name, "", stratum), OK, 0, "", facts))
         return found
 
-    def resume(self, saved: Iterable[Saved]) -> None:
-        """Go on where these snapshots were taken, the latest of each identity."""
-        for item in saved:
-            if item.detector is None:
-                continue
-            if item.identity.stratum == WHOLE:
-                self._resume_rest(item.detector)
-            elif item.identity.stratum == SKETCHES:
-                self.articles.resume(item.detector)
-            else:
-                self._kept[item.identity] = Monitor.restore(
-                    item.identity, self._streams, self._rules, item.detector
-                )
+    def resume(self, saved: Saved) -> None:
+        """Go on where this snapshot was taken, and those of other identities."""
+        if saved.detector is None:
+            return
+        if saved.identity.stratum == WHOLE:
+            self._resume_rest(saved.detector)
+        elif saved.identity.stratum == SKETCHES:
+            self.articles.resume(saved.detector)
+        else:
+            self._kept[saved.identity] = Monitor.restore(
+                saved.identity, self._streams, self._rules, saved.detector
+            )
 
     def _in_order(self) -> list[tuple[Identity, Monitor]]:
         """Whenever they were made, or read back."""
