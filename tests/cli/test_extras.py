@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER_EXTRA = ("safetensors", "tokenizers", "torch", "transformers")
+START_SECONDS = 1.5  # of work, however busy the machine is
 TRAIN_EXTRA = ("accelerate", "datasketch", "peft", "sklearn", "scipy")
 
 
@@ -86,3 +87,31 @@ def test_the_oracle_needs_no_model(tmp_path: Path) -> None:
 
     assert code == 0, complaint
     assert '"refused"' in (tmp_path / "out.jsonl").read_text()
+
+
+def test_oracle_and_drift_monitor_start_fast_and_never_import_torch() -> None:
+    """All that comes before the broker: imports, settings, filters, prompts, baselines."""
+    code = f"""
+import sys, time
+sys.modules.update(dict.fromkeys({WORKER_EXTRA + TRAIN_EXTRA}))
+import worker.cli
+from worker.assemble import drift, oracle
+from worker.settings import load_settings
+settings = load_settings(None, {{"NEWSIEVE_ORACLE__PROVIDER": "label_file",
+                                "NEWSIEVE_ORACLE__LABEL_FILE": sys.argv[1]}})
+oracle.make_provider(settings).close()
+watched = drift.watches(settings, drift.grounds(settings))()
+print(len(watched), time.process_time())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "/dev/null"],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    filters, seconds = done.stdout.split()
+    assert int(filters) == 1
+    assert float(seconds) < START_SECONDS

@@ -8,15 +8,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
 
 import training.cli
 import worker.cli
+from schemas.drift import State
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
 from tests.support.drift import PAIRS, as_it_is, history, lines
@@ -135,21 +136,36 @@ def test_an_example_works(line: str, playground: Stream, monkeypatch: pytest.Mon
     assert "Traceback" not in done.err
 
 
-def test_the_readmes_subscriber_reads_tiered_articles(playground: Stream) -> None:
+def is_high_score(line: str) -> bool:
+    return float(line.split(maxsplit=1)[0]) >= 4
+
+
+def is_state(line: str) -> bool:
+    return line.strip() in get_args(State)
+
+
+SUBSCRIBERS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_right"),
+    zip(SUBSCRIBERS, (is_high_score, is_state), strict=True),
+    ids=["tiered articles", "drift alerts"],
+)
+def test_the_readmes_subscribers_read_what_they_are_for(
+    code: str, is_right: Callable[[str], bool], playground: Stream
+) -> None:
     """Ten lines of code, as they stand."""
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert code is not None
-    lines = [line for line in code[1].splitlines() if line.strip()]
+    lines = [line for line in code.splitlines() if line.strip()]
     assert len(lines) <= 10
-    program = code[1].replace("localhost:9092", playground.servers)
-    program = program.replace("articles.tier", f"{playground.prefix}.tier")
+    program = code.replace("localhost:9092", playground.servers)
+    program = program.replace('"articles.', f'"{playground.prefix}.')
 
     reader = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     try:
         assert reader.stdout is not None
         started = time.monotonic()
-        line = reader.stdout.readline()
-        assert float(line.split()[0]) >= 4
+        assert is_right(reader.stdout.readline())
         assert time.monotonic() - started < 60
     finally:
         reader.kill()

@@ -14,7 +14,9 @@ from tests.support.drift_records import (
     canaries,
     decision,
     label,
+    oracle,
     oracle_key,
+    sampling,
     scored,
 )
 from worker.drift.decisions import Decision
@@ -98,6 +100,23 @@ def test_what_is_about_something_else_is_left_alone(given: Given, changes: dict[
         (label("a", PAIRS[0], 0), {"label_hash": 7}, "InvalidEvent"),
         (label("a", PAIRS[0], 0), {"oracle_scores": {"agency": 5}}, "MissingDimension"),
         (label("a", PAIRS[0], 0), {"oracle": None}, "InvalidLabel"),
+        (label("a", PAIRS[0], 0), {"student": "the latest"}, "InvalidEvent"),
+        (label("a", PAIRS[0], 0), {"student": None}, "InvalidEvent"),
+        (label("a", PAIRS[0], 0), {"sampling": sampling("watch")}, "InvalidEvent"),
+        (label("a", PAIRS[0], 0), {"sampling": sampling("low", "reference")}, "InvalidEvent"),
+        (label("a", PAIRS[0], 0), {"oracle": oracle("v" * 1_000)}, "InvalidEvent"),
+        (
+            label("a", PAIRS[0], 0),
+            {"sampling": sampling("low") | {"policy": "p" * 1_000}},
+            "InvalidEvent",
+        ),
+        (label("a", PAIRS[0], 0), {"effective_pi": -0.1}, "InvalidLabel"),
+        (label("a", PAIRS[0], 0), {"student_scores": SCORES | {"wonder": "5"}}, "InvalidScore"),
+        (
+            label("a", PAIRS[0], 0, purpose="anchor"),
+            {"oracle": oracle("v" * 1_000)},
+            "InvalidEvent",
+        ),
         (scored("a", SCORES, 0), {"scores": {"agency": 5}}, "InvalidEvent"),
         (scored("a", SCORES, 0), {"scores": SCORES | {"wonder": 11}}, "InvalidScore"),
         (scored("a", SCORES, 0), {"scores": SCORES | {"wonder": True}}, "InvalidScore"),
@@ -112,6 +131,8 @@ def test_what_is_about_something_else_is_left_alone(given: Given, changes: dict[
         (decision("rebaseline", 0), {"arguments": {}}, "InvalidEvent"),
         (decision("rebaseline", 0), {"arguments": {"filter": 5}}, "InvalidEvent"),
         (decision("accept_oracle", 0), {}, "InvalidEvent"),
+        (decision("accept_oracle", 0, oracle_key="k" * 1_000), {}, "InvalidEvent"),
+        (decision("rebaseline", 0), {"scope": "s" * 1_000}, "InvalidEvent"),
         (decision("rebaseline", 0), {"decision": "shrug"}, "InvalidEvent"),
     ],
 )

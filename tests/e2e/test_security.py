@@ -13,11 +13,14 @@ from confluent_kafka import Consumer, Producer
 
 from tests.support.articles import raw_records
 from tests.support.cli import Result, newsieve
+from tests.support.drift import PAIRS
+from tests.support.drift_records import START, Given, anchor_file, canaries, label
+from tests.support.drift_stream import DriftProcess, DriftStream
 from tests.support.requests import request_record
 from tests.support.secure_broker import Right, SecureBroker, secure_broker
-from tests.support.stream import Stream
 from tests.support.topics import unique_prefix
 from tests.support.workers import ROOT, OracleProcess, WorkerProcess
+from worker.cli import bridge
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
 SAMPLE_ALL = {"sampling__low": 1, "sampling__surfaced": 1}
@@ -36,7 +39,7 @@ class User:
     name: str
     password: str
     broker: SecureBroker
-    stream: Stream
+    stream: DriftStream
 
     def environment(self, **options: object) -> dict[str, str]:
         return self.stream.environment(**SAMPLE_ALL) | {
@@ -58,15 +61,15 @@ class User:
 @pytest.fixture
 def stream(
     secured: SecureBroker, prefix: str, tmp_path: Path, tiny_student: Path
-) -> Iterator[Stream]:
+) -> Iterator[DriftStream]:
     """Its records are the administrators'."""
-    found = Stream(secured.administrators, prefix, tmp_path, {"uplifting": tiny_student})
+    found = DriftStream(secured.administrators, prefix, tmp_path, {"uplifting": tiny_student})
     yield found
     found.close()
 
 
 @pytest.fixture
-def user(secured: SecureBroker, stream: Stream) -> User:
+def user(secured: SecureBroker, stream: DriftStream) -> User:
     name = unique_prefix()
     return User(name, secured.user(name), secured, stream)
 
@@ -101,10 +104,13 @@ COMMANDS = (
     "newsieve tail articles.scored",
     "newsieve dlq list",
     "newsieve dlq replay",
+    "newsieve drift status",
+    "newsieve drift tail",
+    "newsieve drift rebaseline",
 )
 
 
-def give_work(stream: Stream, command: str) -> None:
+def give_work(stream: DriftStream, command: str) -> None:
     """What the command would have nothing to do without."""
     if command == "newsieve topics create":
         stream.delete_topic("canaries")
@@ -127,6 +133,8 @@ def test_a_command_needs_what_the_table_says_and_no_less(
         arguments.append("raw.jsonl")
     elif "tail" in command:
         arguments += ["--from-beginning", "--until-end"]
+    elif "rebaseline" in command:
+        arguments += ["--filter", "uplifting", "--yes"]
     rights = rights_of(command, prefix)
     user.broker.allow(user.name, rights)
 
@@ -188,6 +196,50 @@ def test_an_oracle_needs_what_the_table_says(user: User) -> None:
     assert "error" not in oracle.text()
 
 
+def test_a_drift_monitor_needs_what_the_table_says_and_so_does_who_follows_it(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads labels and reports, alerts, keeps its state, asks for anchors, and puts aside what
+    is no label; a command that gets its alerts has a group."""
+    stream = user.stream
+    labels = [label(f"a{n}", PAIRS[n], START + n) for n in range(3)]
+    stream.give([*labels, canaries(START, passed=False), Given("oracle.scores", "k", b"{", START)])
+    rights = rights_of("newsieve drift", stream.prefix)
+    user.broker.allow(user.name, rights)
+    anchors = anchor_file(stream.folder / "anchors.jsonl", [f"x{n}" for n in range(3)])
+    settings = {"GROUP": stream.prefix, "SLOT": "a", "ANCHORS": anchors, "COMMIT_SECONDS": 0.1}
+    watching = {f"NEWSIEVE_DRIFT__{name}": str(value) for name, value in settings.items()}
+
+    def start_monitor() -> DriftProcess:
+        log = stream.folder / f"drift-{len(stream.workers)}.log"
+        monitor = DriftProcess(log, user.environment() | watching)
+        stream.workers.append(monitor)
+        return monitor
+
+    monitor = start_monitor()
+    monitor.wait_until('"dead_letter": 1', 60)
+    assert stream.alerts(1)[0]["cause"] == "serving_defect"
+    assert monitor.terminate() == 0, monitor.text()[-2_000:]
+    assert stream.states() and stream.read("oracle.requests") and stream.read("dead-letter")
+
+    for resource in ("group", "transactional_id"):
+        (right,) = (item for item in rights if item.resource == resource)
+        user.broker.forbid(user.name, right)
+        refused = start_monitor()
+        assert refused.wait(60) == 1, refused.text()[-2_000:]
+        assert "refuses" in refused.text() and "Traceback" not in refused.text()
+        user.broker.allow(user.name, [right])
+
+    follower = User(unique_prefix(), "", user.broker, stream)
+    follower.password = user.broker.user(follower.name)
+    user.broker.allow(follower.name, rights_of("newsieve drift tail --exec", stream.prefix))
+    monkeypatch.setattr(bridge, "PAUSES_SECONDS", ())
+    command = ["drift", "tail", "--from-beginning", "--group", stream.prefix, "--exec", "false"]
+    assert "false ended with 1" in follower.run(command).err
+    user.broker.forbid(follower.name, Right("READ", "group", stream.prefix))
+    assert "refuses" in follower.run(command).err
+
+
 def test_a_backfill_and_the_doctor_need_what_the_table_says(user: User) -> None:
     """The doctor finds nothing wrong with a worker's rights, and says what is missing."""
     stream = user.stream
@@ -245,7 +297,7 @@ def test_no_secret_is_in_logs_metrics_dead_letters_or_tracebacks(
     assert all(user.password not in text for text in said)
 
 
-def _dead_letters(stream: Stream) -> list[tuple[object, ...]]:
+def _dead_letters(stream: DriftStream) -> list[tuple[object, ...]]:
     consumer = Consumer(
         {
             "bootstrap.servers": stream.servers,

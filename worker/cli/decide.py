@@ -7,6 +7,7 @@ takes it up within seconds. Said twice, it is done once.
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -89,7 +90,10 @@ def reject_oracle(
     """
     desk = _Desk(read_settings(config), filter_, stratum, by)
     key = desk.oracle(oracle)
-    concerned = [item for item in desk.monitors if key not in item.standing.rejected]
+    others = [item for item in desk.monitors if item.standing.oracle_key != key]
+    if not others:
+        raise NothingToDecide(f"{key} is the accepted one: accept another, then it is no longer")
+    concerned = [item for item in others if key not in item.standing.rejected]
     if not concerned:
         say(f"{key} is rejected already: nothing to do")
         return
@@ -170,7 +174,7 @@ class _Desk:
         self.filter = load(filter_)
         self._settings = settings
         self._stratum = stratum
-        self._by = by or getpass.getuser()
+        self._by = by or _user()
         grounds = {item.filter.name: item for item in assembled.grounds(settings)}
         if self.filter.name not in grounds:
             raise WrongUsage(
@@ -231,6 +235,14 @@ class _Desk:
         with Feeder(cluster(self._settings), topic) as feeder:
             feeder.send(record.key, record.value or b"", record.headers, at)
         say(f"decided: {decision} ({scope}). `newsieve drift status` shows what comes of it")
+
+
+def _user() -> str:
+    """By name; by number where it has none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _named(monitors: Sequence[Monitor]) -> str:

@@ -11,6 +11,7 @@ time; nothing else of a record's place matters to what it says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, get_args
 
@@ -20,14 +21,17 @@ from schemas.drift import CanaryReport, ControlDecision
 from schemas.topics import CANARIES, CONTROL, MAX_MESSAGE_BYTES, ORACLE_SCORES, SCORED
 from worker.codec.json_text import parse
 from worker.drift.decisions import Decision, DecisionKind
-from worker.drift.labels import AnchorLabel, BadLine, Label, LabelReader
+from worker.drift.labels import MONITOR, AnchorLabel, BadLine, Label, LabelReader
 from worker.drift.streams import Streams
 from worker.drift.unlabelled import ScoredArticle
 from worker.drift.watch import CanaryResult
 from worker.errors import InvalidEvent, InvalidScore, NotAnObject
 from worker.rules.catalogue import Filter, describe
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
+from worker.rules.sampling import LOW, SURFACED
 
+LONGEST_NAME: Final = 500  # characters; names are kept in states, whose size is bounded
+HASH: Final = re.compile("sha256:[0-9a-f]{64}")
 KINDS: Final[frozenset[str]] = frozenset(get_args(DecisionKind))
 ABOUT_ORACLES: Final = frozenset({"accept_oracle", "reject_oracle"})
 
@@ -70,9 +74,18 @@ class EventReader:
         found = self._labels[filter_.name].read([(at, value)])
         if not found:
             return None
-        if isinstance(found[0], BadLine):
-            raise found[0].error
-        return Event(filter_.name, getattr(found[0], "student_version", ""), found[0])
+        said = found[0]
+        if isinstance(said, BadLine):
+            raise said.error
+        _require_short("oracle", said.oracle_key)
+        if isinstance(said, AnchorLabel):
+            return Event(filter_.name, "", said)
+        _require_short("policy", said.policy)
+        if said.stratum not in (LOW, SURFACED) or said.purpose != MONITOR:
+            raise InvalidEvent(
+                f"no OracleScore: stratum {said.stratum!r:.60}, purpose {said.purpose!r}"
+            )
+        return Event(filter_.name, _student(said.student_version), said)
 
     def _article(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
         filter_ = self._ours(facts)
@@ -90,7 +103,7 @@ class EventReader:
                 _text(article, "language"),
                 _text(article, "source"),
             )
-            return Event(filter_.name, _text(facts, "student") or "", said)
+            return Event(filter_.name, _student(facts["student"]), said)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidEvent(f"not a ScoredArticle: {type(error).__name__}: {error}") from None
 
@@ -107,8 +120,11 @@ class EventReader:
         decided = _checked(ControlDecision, facts)
         if decided.decision not in KINDS:
             return None
-        about = {name: _text(decided.arguments, name) for name in ("filter", "student", "stratum")}
-        oracle_key = _text(decided.arguments, "oracle_key")
+        names = ("filter", "student", "stratum", "oracle_key")
+        about = {name: _text(decided.arguments, name) for name in names}
+        for what, value in (*about.items(), ("scope", decided.scope)):
+            _require_short(what, value)
+        oracle_key = about["oracle_key"]
         if about["filter"] is None or (decided.decision in ABOUT_ORACLES and not oracle_key):
             raise InvalidEvent("a decision without a filter, or about no oracle")
         if about["filter"] not in self._filters:
@@ -140,6 +156,17 @@ def _text(arguments: Mapping[str, Any], name: str) -> str | None:
     value = arguments.get(name)
     if value is not None and type(value) is not str:
         raise InvalidEvent(f"{name} is {value!r:.60}, not a string")
+    return value
+
+
+def _require_short(what: str, value: str | None) -> None:
+    if value is not None and len(value) > LONGEST_NAME:
+        raise InvalidEvent(f"{what} has {len(value):,} characters, more than {LONGEST_NAME}")
+
+
+def _student(value: Any) -> str:
+    if type(value) is not str or not HASH.fullmatch(value):
+        raise InvalidEvent(f"student is {value!r:.60}, not a hash")
     return value
 
 
