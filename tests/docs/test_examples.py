@@ -149,7 +149,7 @@ SUBSCRIBERS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 @pytest.mark.parametrize(
     ("code", "is_right"),
-    zip(SUBSCRIBERS, (is_high_score, is_state), strict=True),
+    list(zip(SUBSCRIBERS, (is_high_score, is_state), strict=True)),
     ids=["tiered articles", "drift alerts"],
 )
 def test_the_readmes_subscribers_read_what_they_are_for(

@@ -17,9 +17,10 @@ from tests.support.drift import PAIRS
 from tests.support.drift_records import START, Given, anchor_file, canaries, label
 from tests.support.drift_stream import DriftProcess, DriftStream
 from tests.support.requests import request_record
+from tests.support.rights import rights_of
 from tests.support.secure_broker import Right, SecureBroker, secure_broker
 from tests.support.topics import unique_prefix
-from tests.support.workers import ROOT, OracleProcess, WorkerProcess
+from tests.support.workers import OracleProcess, WorkerProcess
 from worker.cli import bridge
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
@@ -72,29 +73,6 @@ def stream(
 def user(secured: SecureBroker, stream: DriftStream) -> User:
     name = unique_prefix()
     return User(name, secured.user(name), secured, stream)
-
-
-def rights_of(command: str, prefix: str) -> list[Right]:
-    """A row of the table in SECURITY.md, for a group and topics of this prefix."""
-    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
-    cells = {name.strip(" `"): rest for name, *rest in rows}[command]
-    found = []
-    for resource, cell in zip(("topic", "group", "transactional_id"), cells, strict=True):
-        found += _rights(resource, cell, prefix)
-    return found
-
-
-def _rights(resource: str, cell: str, prefix: str) -> Iterator[Right]:
-    for part in filter(None, (item.strip() for item in cell.split(";"))):
-        if part.startswith("as "):
-            yield from (r for r in rights_of(part[4:-1], prefix) if r.resource == resource)
-            continue
-        operation, _, names = part.partition(" ")
-        for name in names.replace("`", "").split(", "):
-            full = name.removesuffix("*").replace("<group>", prefix).replace("<prefix>", prefix)
-            full = f"{prefix}.{full}" if resource == "topic" else full
-            yield Right(operation, resource, full, is_prefix=name.endswith("*"))
 
 
 COMMANDS = (

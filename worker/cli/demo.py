@@ -79,10 +79,7 @@ def demo(
             if keep:
                 _stay(further_commands(run, programs.settings, is_kept=True))
     say(further_commands(run, {}, is_kept=False))
-    if run.ledger.missing or run.ledger.doubled:
-        raise DemoFailed("the outcomes do not add up")
-    if incidents is not None and (incidents.mistakes or not incidents.are_found):
-        raise DemoFailed("the staged incidents were not named as what they are")
+    _judge(run, incidents)
 
 
 def _staged(
@@ -145,6 +142,14 @@ def _play(run: DemoRun, programs: Stage, incidents: Incidents) -> None:
     programs.start("oracle", {"NEWSIEVE_ORACLE__LABEL_FILE": str(incidents.label_file(1))})
     _act(run, programs, incidents.acts[1])
     run.wait(lambda: incidents.are_found, "nothing was found", programs.require_alive)
+
+
+def _judge(run: DemoRun, incidents: Incidents | None) -> None:
+    """Raises DemoFailed."""
+    if run.ledger.missing or run.ledger.doubled:
+        raise DemoFailed("the outcomes do not add up")
+    if incidents is not None and (incidents.mistakes or not incidents.are_found):
+        raise DemoFailed("the staged incidents were not named as what they are")
 
 
 def _filters_with_a_student(settings: Settings) -> list[Filter]:
