@@ -166,6 +166,8 @@ def test_people_see_where_it_stands_and_decide(
     assert text.count("<svg") >= 2 and "http" not in text.replace("http://www.w3.org", "")
 
     assert drift("accept-oracle", "--filter", "uplifting").code == 2  # nobody there to ask
+    unheard_of = ("accept-oracle", "--filter", "uplifting", "--yes", "--oracle", "\udcff")
+    assert drift(*unheard_of).code == 2
     done = drift("accept-oracle", "--filter", "uplifting", "--yes")
     assert done.code == 0 and oracle_key("002") in done.text
     found = drift_stream.alerts(known + 2)

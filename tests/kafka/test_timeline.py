@@ -120,9 +120,10 @@ def test_of_one_moment_the_partitions_order_decides() -> None:
 
 
 def test_a_time_from_far_ahead_is_not_believed() -> None:
-    """It would hold everything up; nor is there one where the record has none. Clocks may differ a
-    little."""
-    assert believable(None, 100) == 100
+    """It would hold everything up; nor is there one where the record has none, or one before 1970,
+    for which an alert has no date. Clocks may differ a little."""
+    assert believable(None, 100) == believable(-1, 100) == 100
+    assert believable(0, 100) == 0
     assert believable(100 + BELIEVED_MILLISECONDS, 100) == 100 + BELIEVED_MILLISECONDS
     assert believable(101 + BELIEVED_MILLISECONDS, 100) == 100
     line = timeline()

@@ -20,6 +20,7 @@ from worker.assemble import drift as assembled
 from worker.assemble.shared import cluster, utc_now
 from worker.cli.common import ConfigOption, read_settings, say
 from worker.codec.control import decision_record
+from worker.drift.events import LONGEST_NAME
 from worker.drift.monitor import Monitor
 from worker.drift.states import INCIDENT, SUSPENDED
 from worker.drift.watch import Watch
@@ -174,7 +175,7 @@ class _Desk:
         self.filter = load(filter_)
         self._settings = settings
         self._stratum = stratum
-        self._by = by or _user()
+        self._by = _name("--by", by if by is not None else _user())
         grounds = {item.filter.name: item for item in assembled.grounds(settings)}
         if self.filter.name not in grounds:
             raise WrongUsage(
@@ -196,7 +197,7 @@ class _Desk:
             raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
         waiting = sorted({item.standing.other_oracle_key or "" for item in self.monitors} - {""})
         if named is not None:
-            return named
+            return _name("--oracle", named)
         if len(waiting) == 1:
             return waiting[0]
         if not waiting:
@@ -243,6 +244,13 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+def _name(what: str, text: str) -> str:
+    """One that a record can carry. Raises WrongUsage."""
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_NAME:
+        raise WrongUsage(f"{what} {text!r:.60}: it takes 1 to {LONGEST_NAME} printable characters")
+    return text
 
 
 def _named(monitors: Sequence[Monitor]) -> str:

@@ -94,6 +94,6 @@ class Timeline(Generic[Item]):
 
 def believable(timestamp_ms: int | None, arrived: int) -> int:
     """A record's time: what it says, or when it came, where it says nothing or nonsense."""
-    if timestamp_ms is None or timestamp_ms > arrived + BELIEVED_MILLISECONDS:
+    if timestamp_ms is None or not 0 <= timestamp_ms <= arrived + BELIEVED_MILLISECONDS:
         return arrived
     return timestamp_ms
