@@ -7,7 +7,7 @@ here but for where records stood, and no clock: `now` is the caller's, all other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ from worker.drift.anchor_file import AnchorArticle
 from worker.drift.decisions import Decision
 from worker.drift.events import Event, EventReader
 from worker.drift.labels import AnchorLabel, Label
-from worker.drift.records import Records, read_state
+from worker.drift.records import Records, read_state, unreadable
 from worker.drift.states import Identity, Transition
 from worker.drift.unlabelled import ScoredArticle
 from worker.drift.watch import SKETCHES, CanaryResult, Saved, Watch
@@ -66,6 +66,7 @@ class Pending:
     """What is not committed yet."""
 
     out: list[OutRecord] = field(default_factory=list)
+    told: list[Transition] = field(default_factory=list)  # those of them that are alerts
     tally: Tally = field(default_factory=Tally)
     is_urgent: bool = False  # somebody waits for it, or a transaction is open
 
@@ -74,14 +75,13 @@ class Pending:
 
 
 class Course:
-    """Of one takeover. `told` hears of each alert."""
+    """Of one takeover."""
 
     def __init__(
         self,
         watched: Mapping[str, Watched],
         reader: EventReader,
         outbox: Outbox,
-        told: Callable[[Transition], None],
         offsets: Mapping[Partition, int],
         states: Mapping[bytes, bytes],
     ) -> None:
@@ -94,7 +94,6 @@ class Course:
         self.timeline: Timeline[Event | Unreadable | None] = Timeline(list(offsets))
         self._reader = reader
         self._outbox = outbox
-        self._told = told
         self._at = 0  # the stream's time
         self._saved = resume(watched, states)  # as it stands on record, or will with this commit
         ticks = [item.watch.ticked_at for item in watched.values()]
@@ -176,8 +175,8 @@ class Course:
         for step in steps:
             if step.is_told:
                 self.pending.out.append(watched.records.alert(step))
+                self.pending.told.append(step)
                 self.pending.is_urgent = True
-                self._told(step)
 
     def _ask(self, watched: Watched, at: int) -> None:
         """Have anchors labelled. A single one can wait for the next commit."""
@@ -194,7 +193,7 @@ def resume(watched: Mapping[str, Watched], states: Mapping[bytes, bytes]) -> dic
     States of other filters, and of versions whose labels mean something else, are left alone.
     Raises TopicsWrong.
     """
-    found: dict[str, list[Saved]] = {name: [] for name in watched}
+    found: dict[Identity, Saved] = {}
     for key, value in states.items():
         kept = read_state(key, value)
         ours = watched.get(kept.filter)
@@ -203,10 +202,12 @@ def resume(watched: Mapping[str, Watched], states: Mapping[bytes, bytes]) -> dic
         is_sketch = kept.saved.identity.stratum == SKETCHES
         if is_sketch and kept.filter_hash != ours.watch.filter.filter_hash:
             continue  # of other tiers
-        found[kept.filter].append(kept.saved)
-    for name, saved in found.items():
-        watched[name].watch.resume(saved)
-    return {item.identity: item for saved in found.values() for item in saved}
+        try:
+            ours.watch.resume(kept.saved)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise unreadable(key, f"{type(error).__name__}: {error}") from None
+        found[kept.saved.identity] = kept.saved
+    return found
 
 
 def _happens(watch: Watch, event: Event) -> list[Transition]:

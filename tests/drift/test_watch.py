@@ -72,6 +72,28 @@ def test_a_changed_oracle_is_compared_on_all_anchors() -> None:
     assert ("alert", "unknown") in [(step.state, step.cause) for step in found]
 
 
+def test_all_anchors_are_asked_for_once_and_for_their_own_oracle_only() -> None:
+    """Two strata meet another oracle; once it is accepted, the old one's anchors say nothing."""
+    watch = a_watch()
+    for row in labels(history(2, reference=400, stratum="y", oracle_key="a")):
+        watch.label(row)
+    for at, stratum in enumerate("xy"):
+        for label in more(4 + at, 5, stratum=stratum, oracle_key="a"):
+            watch.label(label)
+    watch.anchors_wanted.clear()
+
+    for at, stratum in enumerate("xy"):
+        steps = watch.label(more(6 + at, 1, stratum=stratum, oracle_key="b")[0])
+        assert [step.why for step in steps] == ["oracle_changed"]
+    assert len(watch.anchors_wanted) in (60, 61)  # and one that was due
+
+    watch.decide(Decision("accept_oracle", 10_000, oracle_key="b", scope="s"))
+    watch.anchors_wanted.clear()
+    for label in more(8, 30, stratum="x", oracle_key="b"):
+        watch.label(label)
+    assert watch.anchors_wanted == []
+
+
 def test_decisions_are_about_what_they_name() -> None:
     """A stratum, a student, or all of the filter."""
     watch = a_watch()
@@ -152,7 +174,8 @@ def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
         if at in cuts:
             kept |= {saved.identity: saved for saved in broken.take_changes()}
             broken = Watch(UPLIFTING, rules, ANCHORS)
-            broken.resume(through_json(saved) for saved in kept.values())
+            for saved in kept.values():
+                broken.resume(through_json(saved))
         for name, watch in (("unbroken", unbroken), ("broken", broken)):
             found[name] += watch.label(row)
             found[name] += answer(watch, at, moved=0.0)
@@ -192,7 +215,8 @@ def test_a_decision_read_twice_is_taken_once() -> None:
     for label in more(4, 90, stratum="x", oracle_key="a"):
         watch.label(label)
     again = Watch(UPLIFTING, Rules(), None)
-    again.resume(through_json(saved) for saved in watch.take_changes())
+    for saved in watch.take_changes():
+        again.resume(through_json(saved))
     for taken in (watch, again):
         assert taken.decide(first) == taken.decide(replace(first, at=99)) == []
         assert [monitor.tally.labels for monitor in taken.all_monitors.values()] == [90]
@@ -210,7 +234,8 @@ def test_a_baseline_can_be_wanted_before_the_first_label() -> None:
     watch.decide(Decision("rebaseline", 0, student_version="2"))
     resumed = Watch(UPLIFTING, Rules(rebaseline_labels=50), None)
     resumed.monitors.expect("2", rows)
-    resumed.resume(through_json(saved) for saved in watch.take_changes())
+    for saved in watch.take_changes():
+        resumed.resume(through_json(saved))
 
     for version, expected in (("2", [("warming", 49), ("ok", 0)]), ("3", [("warming", 0)] * 2)):
         fresh = more(7, 60, stratum="low", student_version=version)

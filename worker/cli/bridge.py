@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from schemas.topics import DRIFT_ALERTS, topic_name
 from worker.assemble.shared import cluster
 from worker.cli.common import CONTROLS, ConfigOption, JsonOption, note, read_settings, say
 from worker.cli.programs import stop_on_signals
+from worker.drift_settings import GROUP_PATTERN
 from worker.errors import CommandFailed, WrongUsage
 from worker.kafka.follower import Follower
 from worker.kafka.reader import Found, read
@@ -59,6 +61,10 @@ def tail(
     """
     settings = read_settings(config)
     if exec_ is not None:
+        if until_end:
+            raise WrongUsage("--until-end: with --exec there is no end")
+        if re.fullmatch(GROUP_PATTERN, group) is None:
+            raise WrongUsage(f"--group {group!r} does not match {GROUP_PATTERN}")
         _bridge(settings, _words(exec_), group, from_beginning=from_beginning)
         return
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
@@ -100,7 +106,7 @@ def _run(command: list[str], alert: bytes) -> str | None:
     """What was wrong, None if nothing."""
     try:
         done = subprocess.run(
-            command, input=alert, timeout=COMMAND_SECONDS, check=False, env=_environment()
+            command, input=alert or b"", timeout=COMMAND_SECONDS, check=False, env=_environment()
         )
     except subprocess.TimeoutExpired:
         return f"took more than {COMMAND_SECONDS:g} s"

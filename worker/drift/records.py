@@ -161,15 +161,22 @@ def read_state(key: bytes, value: bytes) -> Kept:
         identity = Identity(state.filter, facts["student_version"], facts["stratum"])
         detector = orjson.loads(zlib.decompress(base64.b85decode(facts["snapshot"])))
         saved = Saved(identity, state.state, facts["episode"], state.oracle_key, detector)
+        if (type(detector), type(saved.episode)) != (dict, int) or {*map(type, identity)} != {str}:
+            raise ValueError("no snapshot of ours")
         return Kept(
             state.filter, facts["label_hash"], facts["filter_hash"], state.updated_at, saved
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         reason = describe(error) if isinstance(error, ValidationError) else str(error)
-        raise TopicsWrong(
-            f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
-            "with that key forgets it: the monitor then begins anew"
-        ) from None
+        raise unreadable(key, reason) from None
+
+
+def unreadable(key: bytes, reason: str) -> TopicsWrong:
+    """What to say of a record of the state topic, and what to do about it."""
+    return TopicsWrong(
+        f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
+        "with that key forgets it: the monitor then begins anew"
+    )
 
 
 def _squeezed(facts: dict[str, Any]) -> str:
