@@ -69,8 +69,9 @@ def accept_oracle(
         "oracle",
         {"oracle_key": key},
         f"{_named(concerned)} will take labels of {key} instead of "
-        f"{_keys(concerned)}. The next {desk.rebaseline_labels} of each make a new baseline; until "
-        f"then nothing is tested, and open incidents end. {desk.compared(key)} Anchors that the "
+        f"{_keys(concerned)}, whose are left aside from now on. The next "
+        f"{desk.rebaseline_labels} of each make a new baseline; until then nothing is tested, and "
+        f"open incidents end. {desk.compared(key)} Anchors that the "
         "old oracle labelled say nothing about the new one: label them again.",
         ask=not yes,
     )
@@ -174,7 +175,7 @@ class _Desk:
         self.filter = load(filter_)
         self._settings = settings
         self._stratum = stratum
-        self._by = by or _user()
+        self._by = _sayable("--by", by) if by is not None else _user()
         grounds = {item.filter.name: item for item in assembled.grounds(settings)}
         if self.filter.name not in grounds:
             raise WrongUsage(
@@ -196,7 +197,7 @@ class _Desk:
             raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
         waiting = sorted({item.standing.other_oracle_key or "" for item in self.monitors} - {""})
         if named is not None:
-            return named
+            return _sayable("--oracle", named)
         if len(waiting) == 1:
             return waiting[0]
         if not waiting:
@@ -210,7 +211,12 @@ class _Desk:
         """What the anchors say of it."""
         found = self.watch.difference()
         if found is None or found.oracle_key != key:
-            return "No anchor was labelled by it: nothing says how its labels differ."
+            is_known = any(
+                key in (item.standing.other_oracle_key, *item.standing.rejected)
+                for item in self.monitors
+            )
+            unknown = "" if is_known else f"No label of {key} has come yet: is it spelt so? "
+            return unknown + "No anchor was labelled by it: nothing says how its labels differ."
         return (
             f"On {found.anchors} labels of anchors it differs from the accepted one by "
             f"{found.error:.2f} (MAE), where {found.usual:.2f} is usual."
@@ -235,6 +241,16 @@ class _Desk:
         with Feeder(cluster(self._settings), topic) as feeder:
             feeder.send(record.key, record.value or b"", record.headers, at)
         say(f"decided: {decision} ({scope}). `newsieve drift status` shows what comes of it")
+
+
+def _sayable(option: str, text: str) -> str:
+    """A text that can be put on record. Raises WrongUsage."""
+    try:
+        if text.strip() and text.encode():
+            return text
+    except UnicodeEncodeError:
+        pass
+    raise WrongUsage(f"{option} {text!r} is nothing that can be put on record")
 
 
 def _user() -> str:
