@@ -8,7 +8,7 @@ here but for where records stood, and no clock: `now` is the caller's, all other
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
@@ -67,6 +67,7 @@ class Pending:
     """What is not committed yet."""
 
     out: list[OutRecord] = field(default_factory=list)
+    told: list[Transition] = field(default_factory=list)  # those of them that are alerts
     tally: Tally = field(default_factory=Tally)
     is_urgent: bool = False  # somebody waits for it, or a transaction is open
 
@@ -75,14 +76,13 @@ class Pending:
 
 
 class Course:
-    """Of one takeover. `told` hears of each alert."""
+    """Of one takeover."""
 
     def __init__(
         self,
         watched: Mapping[str, Watched],
         reader: EventReader,
         outbox: Outbox,
-        told: Callable[[Transition], None],
         offsets: Mapping[Partition, int],
         states: Mapping[bytes, bytes],
     ) -> None:
@@ -95,7 +95,6 @@ class Course:
         self.timeline: Timeline[Event | Unreadable | None] = Timeline(list(offsets))
         self._reader = reader
         self._outbox = outbox
-        self._told = told
         self._at = 0  # the stream's time
         self._saved = resume(watched, states)  # as it stands on record, or will with this commit
         ticks = [item.watch.ticked_at for item in watched.values()]
@@ -177,8 +176,8 @@ class Course:
         for step in steps:
             if step.is_told:
                 self.pending.out.append(watched.records.alert(step))
+                self.pending.told.append(step)
                 self.pending.is_urgent = True
-                self._told(step)
 
     def _ask(self, watched: Watched, at: int) -> None:
         """Have anchors labelled. A single one can wait for the next commit."""
@@ -195,7 +194,7 @@ def resume(watched: Mapping[str, Watched], states: Mapping[bytes, bytes]) -> dic
     States of other filters, and of versions whose labels mean something else, are left alone.
     Raises TopicsWrong.
     """
-    found = {}
+    found: dict[Identity, Saved] = {}
     for key, value in states.items():
         kept = read_state(key, value)
         ours = watched.get(kept.filter)

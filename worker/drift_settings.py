@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
 from worker.sections import MOST, Positive, Section
+
+GROUP_PATTERN: Final = r"^[A-Za-z0-9._-]{1,200}$"
 
 
 class DriftSettings(Section):
@@ -31,7 +34,7 @@ class DriftSettings(Section):
         le=3_600,
         description="Oldest a state gets while nobody waits for it; alerts are published at once.",
     )
-    group: str = Field(default="newsieve-drift", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    group: str = Field(default="newsieve-drift", pattern=GROUP_PATTERN)
     slot: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",

@@ -2,12 +2,11 @@
 
     read → one order of time → watch → publish with the state and the offsets, committed
 
-One process of a group is at work, the one that is given the first partition of the control topic,
-which should have no other. It reads all partitions of all its topics itself, since evidence that is
-split over processes is none. What it knows is on record: whoever takes over, and who had to take
-back what was not committed, begins with that and reads on. Time is the stream's own, so the same
-stream leads to the same alerts, whatever was killed in between: `course` has the steps,
-`drift.watch` what is drift.
+One process of a group is at work, the one that is given partition 0 of the control topic;
+it reads all partitions of all its topics itself, since evidence that is split over processes is
+none. What it knows is on record: whoever takes over, and who had to take back what was not
+committed, begins with that and reads on. Time is the stream's own, so the same stream leads to the
+same alerts, whatever was killed in between: `course` has the steps, `drift.watch` what is drift.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from schemas.topics import CONTROL, topic_name
 from worker.archive import Recalled
 from worker.course import Course, Pending, Watched
 from worker.delivery import Delivery
@@ -34,6 +32,8 @@ REBALANCE_RECORDS: Final = 500  # of the control topic: they come with all other
 MOST_AT_HAND: Final = 50_000  # records whose turn has not come; 30 MB
 REPORT_SECONDS: Final = 5.0
 LOOK_FOR_PARTITIONS_SECONDS: Final = 600.0
+# Kafka forgets offsets that nobody has committed for a week.
+REMIND_SECONDS: Final = 24 * 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class DriftMonitor:
         self._policy = policy
         self._course: Course | None = None
         self._changed_at: float | None = None  # since when there is something to commit
-        self._reported_at = self._looked_at = 0.0
+        self._reported_at = self._looked_at = self._committed_at = 0.0
 
     def step(self) -> None:
         """Raises Unavailable or Fatal, as all below do."""
@@ -126,14 +126,16 @@ class DriftMonitor:
     def commit(self) -> None:
         """Alerts, requests and what has changed of the state, with the offsets."""
         course, self._changed_at = self._course, None
-        if course is None or not course.pending:
+        if course is None or not self._has_news(course):
             return
         for record in (*course.pending.out, *course.take_changes()):
             self._delivery.publisher.produce(record)
         seconds = self._delivery.commit(course.next)
         self._outbox.committed()
         self._observer.committed(course.pending.tally, seconds)
-        course.pending = Pending()
+        for step in course.pending.told:
+            self._observer.told(step)
+        course.pending, self._committed_at = Pending(), time.monotonic()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
         """Commit, leave. What is at hand comes again."""
@@ -156,15 +158,13 @@ class DriftMonitor:
 
     def _at_work(self) -> Course | None:
         """Raises TopicsWrong, and what `Archive.recall` raises."""
-        lead = (topic_name(self._policy.prefix, CONTROL), 0)  # if somebody gave it more than one
-        if self._course is None and self._delivery.intake.offsets.is_owned(lead):
+        owned = self._delivery.intake.offsets.owned()
+        if self._course is None and any(number == 0 for _, number in owned):
             found = self._archive.recall()
-            self._course = Course(
-                self._begin(), self._reader, self._outbox, self._observer.told, *found
-            )
+            self._course = Course(self._begin(), self._reader, self._outbox, *found)
             self._inputs.start(found.offsets)
             self._observer.resumed(len(found.states), len(found.offsets))
-            self._looked_at = time.monotonic()
+            self._looked_at = self._committed_at = time.monotonic()
         return self._course
 
     def _throttle(self, course: Course) -> None:
@@ -175,8 +175,12 @@ class DriftMonitor:
         elif self._inputs.held:
             self._inputs.hold(self._inputs.held & at_hand if size > MOST_AT_HAND // 2 else ())
 
+    def _has_news(self, course: Course) -> bool:
+        """Or it is time to commit the offsets again, as they are."""
+        return bool(course.pending) or time.monotonic() - self._committed_at > REMIND_SECONDS
+
     def _commit_if_due(self, course: Course) -> None:
-        if not course.pending:
+        if not self._has_news(course):
             return
         now = time.monotonic()
         self._changed_at = now if self._changed_at is None else self._changed_at

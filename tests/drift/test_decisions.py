@@ -76,7 +76,8 @@ def suspended() -> Monitor:
 
 
 def test_an_accepted_oracle_makes_a_new_baseline_of_its_labels() -> None:
-    """Of so many, then the test goes on against it; the old key is the other one now."""
+    """Of so many, then the test goes on against it. Stragglers of the old one suspend nothing, and
+    it can be accepted again."""
     monitor = suspended()
 
     step = monitor.accept("b", 7)
@@ -86,7 +87,26 @@ def test_an_accepted_oracle_makes_a_new_baseline_of_its_labels() -> None:
     assert monitor.accept("b", 8) is None
     assert [(s.state, s.at) for s in steps[:1]] == [("ok", 200_199)]
     assert "alert" not in states(steps)
-    assert states(feed(monitor, more(3, 5, oracle_key="a"))) == ["suspended"]
+    assert feed(monitor, more(3, 5, oracle_key="a")) == []
+    again = monitor.accept("a", 300_000)
+    assert again is not None and again.state == "warming"
+    assert states(feed(monitor, more(4, 400, oracle_key="a")))[:1] == ["ok"]
+
+
+def test_an_incident_that_opens_later_is_not_acknowledged_yet() -> None:
+    """What is not open, nobody can know of; and what gets critical is told, whoever knows."""
+    monitor, _ = watch(14, (100, as_it_is), oracle_key="a")
+    monitor.acknowledge()
+    feed(monitor, more(1, 400, moved(1), oracle_key="a"))
+    here = monitor.standing
+    assert here.state == "alert" and not here.is_acknowledged
+
+    monitor.acknowledge()
+
+    assert here.is_acknowledged
+    here.told_severity = "info"
+    reminder = monitor.tick(here.told_at + 1)
+    assert (reminder is not None) == (monitor.severity("alert") == "critical")
 
 
 def test_a_rejected_oracle_is_not_looked_at() -> None:

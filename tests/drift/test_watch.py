@@ -72,6 +72,28 @@ def test_a_changed_oracle_is_compared_on_all_anchors() -> None:
     assert ("alert", "unknown") in [(step.state, step.cause) for step in found]
 
 
+def test_all_anchors_are_asked_for_once_and_for_their_own_oracle_only() -> None:
+    """Two strata meet another oracle; once it is accepted, the old one's anchors say nothing."""
+    watch = a_watch()
+    for row in labels(history(2, reference=400, stratum="y", oracle_key="a")):
+        watch.label(row)
+    for at, stratum in enumerate("xy"):
+        for label in more(4 + at, 5, stratum=stratum, oracle_key="a"):
+            watch.label(label)
+    watch.anchors_wanted.clear()
+
+    for at, stratum in enumerate("xy"):
+        steps = watch.label(more(6 + at, 1, stratum=stratum, oracle_key="b")[0])
+        assert [step.why for step in steps] == ["oracle_changed"]
+    assert len(watch.anchors_wanted) in (60, 61)  # and one that was due
+
+    watch.decide(Decision("accept_oracle", 10_000, oracle_key="b", scope="s"))
+    watch.anchors_wanted.clear()
+    for label in more(8, 30, stratum="x", oracle_key="b"):
+        watch.label(label)
+    assert watch.anchors_wanted == []
+
+
 def test_decisions_are_about_what_they_name() -> None:
     """A stratum, a student, or all of the filter."""
     watch = a_watch()

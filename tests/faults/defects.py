@@ -216,9 +216,9 @@ def hoard() -> None:
 
 def ignore_the_second_signal() -> None:
     """Whoever is in a hurry has to find kill -9."""
-    import worker.cli.work
+    import worker.cli.programs
 
-    worker.cli.work.os = SimpleNamespace(_exit=lambda _: None)  # type: ignore[assignment]
+    worker.cli.programs.os = SimpleNamespace(_exit=lambda _: None)  # type: ignore[assignment]
 
 
 def reload_under_way() -> None:

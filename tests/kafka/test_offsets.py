@@ -27,6 +27,27 @@ def test_what_is_committed_is_one_past_the_last_produced() -> None:
     assert offsets.rewind() == {A: 2}
 
 
+def test_all_is_reached_at_the_end_of_what_is_committed() -> None:
+    """What ends a transaction has an offset behind the last record: nothing is left there."""
+    offsets = Offsets()
+    offsets.assign([A])
+    assert offsets.reached(A) is None
+    for offset in range(5):
+        offsets.take(A, offset)
+    offsets.at_end(A, 6)
+    offsets.produce(A, 3)
+    offsets.committed()
+    assert offsets.reached(A) == 4
+    offsets.produce(A, 4)
+    offsets.committed()
+
+    assert offsets.reached(A) == 6
+    offsets.take(A, 6)
+    assert offsets.reached(A) == 5
+    offsets.rewind()
+    assert offsets.reached(A) == 5
+
+
 def test_a_rewind_before_any_commit_goes_to_the_first_record_taken() -> None:
     """Wherever the group had left the partition."""
     offsets = Offsets()

@@ -84,7 +84,7 @@ def make_worker(
     kafka = cluster(settings)
     ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
     ends = backfill.ends if backfill is not None else {}
-    config = kafka.consumer(settings.worker.group, ours) | {"enable.partition.eof": bool(ends)}
+    config = kafka.consumer(settings.worker.group, ours)
     prefix = settings.kafka.topic_prefix
     metrics = Metrics()
     needed = [topic.name for topic in worker_topics(settings, path.filters)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from schemas.topics import DRIFT_ALERTS, topic_name
 from worker.assemble.shared import cluster
 from worker.cli.common import CONTROLS, ConfigOption, JsonOption, note, read_settings, say
 from worker.cli.programs import stop_on_signals
+from worker.drift_settings import GROUP_PATTERN
 from worker.errors import CommandFailed, WrongUsage
 from worker.kafka.follower import Follower
 from worker.kafka.reader import Found, read
@@ -60,7 +62,9 @@ def tail(
     settings = read_settings(config)
     if exec_ is not None:
         if until_end:
-            raise WrongUsage("--until-end is not for --exec, whose group knows no end")
+            raise WrongUsage("--until-end: with --exec there is no end")
+        if re.fullmatch(GROUP_PATTERN, group) is None:
+            raise WrongUsage(f"--group {group!r} does not match {GROUP_PATTERN}")
         _bridge(settings, _words(exec_), group, from_beginning=from_beginning)
         return
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
@@ -83,7 +87,7 @@ def _bridge(settings: Settings, command: list[str], group: str, *, from_beginnin
 def _deal_with(found: Found, command: list[str], stop: Event) -> bool:
     """Whether the command did; not if we are to stop meanwhile. Raises CommandFailed."""
     for pause in (*PAUSES_SECONDS, None):
-        reason = _run(command, found.record.value or b"")
+        reason = _run(command, found.record.value)
         if reason is None:
             return True
         where = f"alert at {found.partition}/{found.offset}"
@@ -102,7 +106,7 @@ def _run(command: list[str], alert: bytes) -> str | None:
     """What was wrong, None if nothing."""
     try:
         done = subprocess.run(
-            command, input=alert, timeout=COMMAND_SECONDS, check=False, env=_environment()
+            command, input=alert or b"", timeout=COMMAND_SECONDS, check=False, env=_environment()
         )
     except subprocess.TimeoutExpired:
         return f"took more than {COMMAND_SECONDS:g} s"

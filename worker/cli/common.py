@@ -62,13 +62,12 @@ def read_settings(config: Path | None) -> Settings:
 
 def say(text: str, *, is_line: bool = False) -> None:
     """A result, on stdout, its control characters escaped; of one line, what would end it, too."""
-    lines = [text] if is_line else text.split("\n")
-    _out.print(_printable("\n".join(line.translate(CONTROLS) for line in lines)))
+    _out.print(_printable(text) if is_line else _printable_lines(text))
 
 
 def note(text: str) -> None:
     """What is going on, on stderr."""
-    _err.print(_printable(text))
+    _err.print(_printable_lines(text))
 
 
 def show_json(value: Any) -> None:
@@ -83,8 +82,12 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 
 def _printable(text: str) -> str:
-    """The text with ? for lone surrogates, which have no UTF-8 form."""
-    return text.encode("utf-8", "replace").decode()
+    """Control characters escaped, and ? for lone surrogates, which have no UTF-8 form."""
+    return text.translate(CONTROLS).encode("utf-8", "replace").decode()
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(_printable, text.split("\n")))
 
 
 @contextmanager

@@ -70,8 +70,9 @@ def accept_oracle(
         "oracle",
         {"oracle_key": key},
         f"{_named(concerned)} will take labels of {key} instead of "
-        f"{_keys(concerned)}. The next {desk.rebaseline_labels} of each make a new baseline; until "
-        f"then nothing is tested, and open incidents end. {desk.compared(key)} Anchors that the "
+        f"{_keys(concerned)}, whose are left aside from now on. The next "
+        f"{desk.rebaseline_labels} of each make a new baseline; until then nothing is tested, and "
+        f"open incidents end. {desk.compared(key)} Anchors that the "
         "old oracle labelled say nothing about the new one: label them again.",
         ask=not yes,
     )
@@ -175,7 +176,7 @@ class _Desk:
         self.filter = load(filter_)
         self._settings = settings
         self._stratum = stratum
-        self._by = _name("--by", by if by is not None else _user())
+        self._by = _sayable("--by", by if by is not None else _user())
         grounds = {item.filter.name: item for item in assembled.grounds(settings)}
         if self.filter.name not in grounds:
             raise WrongUsage(
@@ -197,7 +198,7 @@ class _Desk:
             raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
         waiting = sorted({item.standing.other_oracle_key or "" for item in self.monitors} - {""})
         if named is not None:
-            return _name("--oracle", named)
+            return _sayable("--oracle", named)
         if len(waiting) == 1:
             return waiting[0]
         if not waiting:
@@ -211,7 +212,12 @@ class _Desk:
         """What the anchors say of it."""
         found = self.watch.difference()
         if found is None or found.oracle_key != key:
-            return "No anchor was labelled by it: nothing says how its labels differ."
+            is_known = any(
+                key in (item.standing.other_oracle_key, *item.standing.rejected)
+                for item in self.monitors
+            )
+            unknown = "" if is_known else f"No label of {key} has come yet: is it spelt so? "
+            return unknown + "No anchor was labelled by it: nothing says how its labels differ."
         return (
             f"On {found.anchors} labels of anchors it differs from the accepted one by "
             f"{found.error:.2f} (MAE), where {found.usual:.2f} is usual."
@@ -238,19 +244,21 @@ class _Desk:
         say(f"decided: {decision} ({scope}). `newsieve drift status` shows what comes of it")
 
 
+def _sayable(option: str, text: str) -> str:
+    """A text that can be put on record, and that a monitor reads there. Raises WrongUsage."""
+    if text.strip() and text.isprintable() and len(text) <= LONGEST_NAME:
+        return text
+    raise WrongUsage(
+        f"{option} {text!r:.60} cannot be put on record: 1 to {LONGEST_NAME} printable characters"
+    )
+
+
 def _user() -> str:
     """By name; by number where it has none, as in many containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
-
-
-def _name(what: str, text: str) -> str:
-    """One that a record can carry. Raises WrongUsage."""
-    if not text.strip() or not text.isprintable() or len(text) > LONGEST_NAME:
-        raise WrongUsage(f"{what} {text!r:.60}: it takes 1 to {LONGEST_NAME} printable characters")
-    return text
 
 
 def _named(monitors: Sequence[Monitor]) -> str:

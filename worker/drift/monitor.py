@@ -87,7 +87,8 @@ class Monitor:
             return None
         if label.values is not None and not self._is_accepted(label):
             return self._meet_other_oracle(label)
-        here.last_label_at, here.policy = label.at, label.policy
+        here.last_label_at = max(here.last_label_at or label.at, label.at)  # some are set back
+        here.policy = label.policy
         if self.trial is None:
             return self._warm(label)
         self.trial.label(label)
@@ -107,8 +108,7 @@ class Monitor:
         here = self.standing
         if oracle_key == here.oracle_key:
             return None
-        here.rejected = [key for key in here.rejected if key != oracle_key]
-        here.oracle_key = oracle_key
+        here.accept(oracle_key)
         return self.rebaseline(at)
 
     def reject(self, oracle_key: str, at: int) -> Transition | None:
@@ -134,8 +134,8 @@ class Monitor:
         return None if is_warming else self._step(WARMING, "rebaseline", at)
 
     def acknowledge(self) -> None:
-        """An operator knows of the incident: no more reminders."""
-        self.standing.is_acknowledged = True
+        """An operator knows of what is open now: no more reminders of it."""
+        self.standing.acknowledge()
 
     def retire(self, at: int) -> Transition | None:
         """Another student has taken over: what it was alarmed about is over."""
@@ -150,10 +150,11 @@ class Monitor:
         if is_silent and here.state in SILENCED and not here.awaits_verdict:
             here.before = here.state
             return self._step(SUSPENDED, "no_labels", now)
-        if rules.reminder is None or here.state not in REMINDED or here.is_acknowledged:
+        if rules.reminder is None or here.state not in REMINDED:
             return None
         is_worse = self.severity(here.state) == "critical" != here.told_severity
-        if not is_worse and now - here.told_at < rules.reminder:
+        is_due = now - here.told_at >= rules.reminder and not here.is_acknowledged
+        if not is_worse and not is_due:
             return None
         why: Why = "oracle_changed" if here.other_oracle_key is not None else "no_labels"
         why = why if here.state == SUSPENDED else "evidence"
@@ -237,8 +238,7 @@ class Monitor:
 
     def _resume(self, why: Why, at: int) -> Transition:
         """After a suspension: where it was. The next label judges."""
-        here = self.standing
-        return self._step(OK if here.before == RESOLVED else here.before, why, at)
+        return self._step(self.standing.after_suspension(), why, at)
 
     def severity(self, state: State) -> Severity:
         if state not in INCIDENT:

@@ -161,6 +161,8 @@ def read_state(key: bytes, value: bytes) -> Kept:
         identity = Identity(state.filter, facts["student_version"], facts["stratum"])
         detector = orjson.loads(zlib.decompress(base64.b85decode(facts["snapshot"])))
         saved = Saved(identity, state.state, facts["episode"], state.oracle_key, detector)
+        if (type(detector), type(saved.episode)) != (dict, int) or {*map(type, identity)} != {str}:
+            raise ValueError("no snapshot of ours")
         return Kept(
             state.filter, facts["label_hash"], facts["filter_hash"], state.updated_at, saved
         )
@@ -170,7 +172,7 @@ def read_state(key: bytes, value: bytes) -> Kept:
 
 
 def unreadable(key: bytes, reason: str) -> TopicsWrong:
-    """Says what to do about a state that is none."""
+    """What to say of a record of the state topic, and what to do about it."""
     return TopicsWrong(
         f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
         "with that key forgets it: the monitor then begins anew"

@@ -149,6 +149,21 @@ class Standing:
     told_severity: Severity = "info"
     is_acknowledged: bool = False
 
+    def accept(self, oracle_key: str) -> None:
+        """Its labels count from now on; a straggler of the former one is not to suspend again."""
+        keys = (*self.rejected, self.oracle_key)
+        self.rejected = [key for key in keys if key is not None and key != oracle_key]
+        self.oracle_key = oracle_key
+
+    def acknowledge(self) -> None:
+        """Somebody knows of what is open now."""
+        self.is_acknowledged = self.is_acknowledged or self.state in REMINDED
+
+    def after_suspension(self) -> State:
+        """Where to go on. What was not open before is not known to anybody."""
+        self.is_acknowledged = self.is_acknowledged and self.before in REMINDED
+        return OK if self.before == RESOLVED else self.before
+
 
 def level(value: float, state: State) -> State:
     """The state of so much evidence, coming from this one; not within an incident."""

@@ -100,13 +100,8 @@ class Watch:
             self._kept[identity].rebaseline(label.at)
         step = self.monitors.label(label)
         self._changed.add(identity)
-        if self._anchors is not None and label.purpose == MONITOR:
-            self.anchors_wanted += self._anchors.production_label()
-            if self._suspended_by(identity) not in (None, before):
-                self.anchors_wanted += self._anchors.next(self._anchors.size)
-            monitor = self._kept.get(identity)
-            if monitor is not None and monitor.standing.awaits_verdict:
-                self.anchors_wanted += self._anchors.next(self._guard.open(label.at))
+        if label.purpose == MONITOR:
+            self._want_anchors(identity, before, label.at)
         return [*_some(step), *self._settle(label.at)]
 
     def anchor(self, label: AnchorLabel) -> list[Transition]:
@@ -148,6 +143,20 @@ class Watch:
             if self._anchors is not None:
                 self._anchors.acknowledge()
         return found
+
+    def _want_anchors(self, identity: Identity, before: str | None, at: int) -> None:
+        """A few with every label, all to compare another oracle by, some to find a cause. They say
+        nothing of an oracle that they are not of. `before`: the one that had suspended already."""
+        anchors, monitor = self._anchors, self._kept.get(identity)
+        if anchors is None or monitor is None or monitor.standing.oracle_key != anchors.oracle_key:
+            return
+        self.anchors_wanted += anchors.production_label()
+        other = monitor.standing.other_oracle_key
+        compared = [self._suspended_by(item) for item in self._kept if item != identity]
+        if other not in (None, before, *compared):
+            self.anchors_wanted += anchors.next(anchors.size)
+        if monitor.standing.awaits_verdict:
+            self.anchors_wanted += anchors.next(self._guard.open(at))
 
     def _rebaseline_ahead(self, decision: Decision) -> None:
         """Also of the student's monitors that have had no label yet."""
@@ -194,7 +203,8 @@ class Watch:
         return found
 
     def resume(self, saved: Saved) -> None:
-        """Go on where this snapshot was taken, and those of other identities."""
+        """Go on where this snapshot was taken, the latest of its identity. Raises what a snapshot
+        that is none of ours leads to."""
         if saved.detector is None:
             return
         if saved.identity.stratum == WHOLE:

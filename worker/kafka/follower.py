@@ -20,6 +20,12 @@ MOST_MINUTES_A_RECORD: Final = 10
 _REFUSED_CODES: Final = frozenset(
     {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
 )
+# Nor does it hear of a topic that was made anew. Started again, it says whether there is one.
+_FAILED_CODES: Final = (
+    KafkaError._FATAL,  # noqa: SLF001 - its public name
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 class Follower:
@@ -55,7 +61,7 @@ class Follower:
             return Found(raw_record(message), *place)
         if error.code() in _REFUSED_CODES:
             raise TopicsWrong(f"the broker refuses: {error}")
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+        if error.fatal() or error.code() in _FAILED_CODES:
             raise ConsumerFailed(f"the consumer failed: {error}")
         return None
 

@@ -24,7 +24,7 @@ from worker.kafka.client import (
 )
 
 ANSWER_SECONDS: Final = 8
-TRIES: Final = 4
+TRIES: Final = 6  # what a dead producer left open is aborted within 40 s
 BETWEEN_SECONDS: Final = 1.0  # a topic being made anew is not missing for good
 
 _MISSING_CODES: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - its public name

@@ -86,8 +86,8 @@ class Intake:
         self._position = Position(self.offsets, inquiry, expired)
         self._heard_at = self._member_at = time.monotonic()
         self._topic = topic
-        self._config = config
-        self._consumer: Consumer = make_consumer(config)
+        self._config = {**config, "enable.partition.eof": True}  # for `lag` and for `ends`
+        self._consumer: Consumer = make_consumer(self._config)
         self._renewals = PerMinute(RENEWALS_PER_MINUTE)
         self._listener: RebalanceListener | None = None
 
@@ -128,6 +128,9 @@ class Intake:
                 continue
             if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
                 astray.append(partition)
+                continue
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                self.offsets.at_end(partition, message.offset())
                 continue
             if error is not None:
                 self._judge(error)
@@ -221,7 +224,7 @@ class Intake:
         """Records behind the end of each owned partition, as far as the client knows."""
         found = {}
         for partition in self.offsets.owned():
-            at = self.offsets.resume_of(partition)
+            at = self.offsets.reached(partition)
             _, high = self._consumer.get_watermark_offsets(
                 topic_partition(partition, OFFSET_INVALID), cached=True
             )
@@ -272,8 +275,6 @@ class Intake:
             raise ConsumerFailed(f"the consumer failed: {error}")
         if error.code() in _REFUSED_CODES:
             raise TopicsWrong(f"the broker refuses: {error}. `newsieve doctor` says which right")
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-            return
         _log.warning("consumer.error %s", error)
 
 

@@ -17,6 +17,8 @@ Partition = tuple[str, int]
 class _Progress:
     epoch: int
     resume: int | None = None  # the first offset whose outcome is not committed
+    taken: int | None = None  # one more than the last offset taken
+    end: int | None = None  # the partition's, when all that is there had been taken
     produced: int | None = None  # one more than the last offset in the open transaction
 
 
@@ -47,7 +49,15 @@ class Offsets:
             return None
         if progress.resume is None:
             progress.resume = offset
+        progress.taken = offset + 1
         return progress.epoch
+
+    def at_end(self, partition: Partition, offset: int) -> None:
+        """All that is there has been taken. The end may lie behind the last record: what ends a
+        transaction has an offset, too."""
+        progress = self._partitions.get(partition)
+        if progress is not None:
+            progress.end = offset
 
     def is_current(self, partition: Partition, epoch: int) -> bool:
         progress = self._partitions.get(partition)
@@ -74,7 +84,7 @@ class Offsets:
     def rewind(self) -> dict[Partition, int]:
         """Nothing since the last commit counts. Returns where to seek; what was taken is void."""
         for progress in self._partitions.values():
-            progress.epoch, progress.produced = self._next_epoch(), None
+            progress.epoch, progress.produced, progress.end = self._next_epoch(), None, None
         return {
             partition: progress.resume
             for partition, progress in self._partitions.items()
@@ -91,6 +101,16 @@ class Offsets:
         """The first offset whose outcome is not committed, once a record has come."""
         progress = self._partitions.get(partition)
         return progress.resume if progress is not None else None
+
+    def reached(self, partition: Partition) -> int | None:
+        """The first offset whose outcome is not committed, or the end, if all are; once a record
+        or the end has come."""
+        progress = self._partitions.get(partition)
+        if progress is None:
+            return None
+        if progress.end is not None and progress.resume in (None, progress.taken):
+            return max(progress.end, progress.resume or 0)
+        return progress.resume
 
     def is_owned(self, partition: Partition) -> bool:
         return partition in self._partitions

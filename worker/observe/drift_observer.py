@@ -44,11 +44,12 @@ class MonitorObserver(WorkerObserver):
         )
 
     def standing(self, watches: Sequence[Watch], at_hand: int | None) -> None:
+        found = [(watch, _latest(watch)) for watch in watches]  # takes longer than a scrape may see
         self._drift_metrics.standing(at_hand)
-        for watch in watches:
+        for watch, readings in found:
             for stratum, state in watch.signals().items():
                 self._drift_metrics.state(watch.filter.name, stratum, state)
-            for reading in _latest(watch):
+            for reading in readings:
                 identity = reading.identity
                 self._drift_metrics.state(identity.filter, identity.stratum, reading.standing.state)
                 self._drift_metrics.reading(reading)
