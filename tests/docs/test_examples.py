@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -87,20 +88,20 @@ def playground(
     (folder / "labels.jsonl").write_bytes(lines(history(1, (10, as_it_is))))
     student = Path(shutil.copytree(tiny_student, folder / "student"))
     write_baseline(student)
-    stream = DriftStream(broker.bootstrap_servers, "examples", folder, {"uplifting": student})
-    stream.produce(raw_records(60))
-    worker_ = stream.start_worker("examples")
-    stream.give(
-        label(f"a{n}", PAIRS[n], START + n * MINUTE, hash_of(student), f"00{1 + n // 10}")
-        for n in range(20)
-    )
-    monitor = stream.start_monitor()
-    stream.alerts(4)
-    assert monitor.terminate() == 0
-    worker_.wait_until("transaction.committed")
-    yield stream
-    assert worker_.terminate() == 0
-    stream.close()
+    servers = broker.bootstrap_servers
+    with closing(DriftStream(servers, "examples", folder, {"uplifting": student})) as stream:
+        stream.produce(raw_records(60))
+        worker_ = stream.start_worker("examples")
+        stream.give(
+            label(f"a{n}", PAIRS[n], START + n * MINUTE, hash_of(student), f"00{1 + n // 10}")
+            for n in range(20)
+        )
+        monitor = stream.start_monitor()
+        stream.alerts(4)
+        assert monitor.terminate() == 0
+        worker_.wait_until("transaction.committed")
+        yield stream
+        assert worker_.terminate() == 0
 
 
 def readme_commands() -> list[str]:
