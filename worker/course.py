@@ -7,6 +7,7 @@ here but for where records stood, and no clock: `now` is the caller's, all other
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -204,7 +205,7 @@ def resume(watched: Mapping[str, Watched], states: Mapping[bytes, bytes]) -> dic
             continue  # of other tiers
         try:
             ours.watch.resume(kept.saved)
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
             raise unreadable(key, f"{type(error).__name__}: {error}") from None
         found[kept.saved.identity] = kept.saved
     return found

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -71,6 +72,12 @@ def said(alerts: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return sorted(tuple(str(alert.get(name)) for name in names) for alert in alerts)
 
 
+def evidence(stream: DriftStream) -> dict[bytes, Any]:
+    """Of each monitor, bit by bit."""
+    states = stream.states()
+    return {key: item["detector"] for key, item in states.items() if item["scope"] != "all"}
+
+
 def test_what_the_oracle_says_of_scored_articles_raises_an_alert(
     broker: Broker, prefix: str, tmp_path: Path, tiny_student: Path
 ) -> None:
@@ -108,8 +115,8 @@ def test_what_the_oracle_says_of_scored_articles_raises_an_alert(
 def test_a_monitor_that_is_killed_goes_on_where_it_was(
     broker: Broker, drift_stream: DriftStream, student: Path, tmp_path: Path
 ) -> None:
-    """kill -9 three times while it reads, tests and commits: the alerts are those of a monitor that
-    was left alone."""
+    """kill -9 three times while it reads, tests and commits: alerts and evidence are those of a
+    monitor that was left alone."""
     alone = DriftStream(
         broker.bootstrap_servers, f"{drift_stream.prefix}-alone", tmp_path, {"uplifting": student}
     )
@@ -131,12 +138,15 @@ def test_a_monitor_that_is_killed_goes_on_where_it_was(
 
     assert said(found) == said(expected)
     assert {item["state"] for item in found} >= {"ok", "alert", "suspended"}
-    assert drift_stream.states().keys() == alone.states().keys()
+    assert evidence(drift_stream) == evidence(alone) != {}
     assert hanging_transactions(drift_stream.servers, drift_stream.prefix) == []
 
 
-def test_people_see_where_it_stands_and_decide(drift_stream: DriftStream, student: Path) -> None:
-    """Status as a table, as JSON, as a page; each decision once, and the monitor follows it."""
+def test_people_see_where_it_stands_and_decide(
+    drift_stream: DriftStream, student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status as a table, as JSON, as a page; each decision once, and the monitor follows it. Who
+    decides need not have a name, as in a container."""
     drift_stream.give(labels(student))
     drift_stream.start_monitor()
     known = len(drift_stream.settled_alerts())
@@ -168,7 +178,12 @@ def test_people_see_where_it_stands_and_decide(drift_stream: DriftStream, studen
         ).text
     )
     assert drift("reject-oracle", "--filter", "uplifting", "--yes").code == 1
+    accepted = ("--filter", "uplifting", "--oracle", oracle_key("002"), "--yes")
+    assert "is the accepted one" in drift("reject-oracle", *accepted).err
     assert drift("rebaseline", "--filter", "sustainability", "--yes").code == 2
+    monkeypatch.setattr("getpass.getuser", Mock(side_effect=KeyError("uid not found")))
+    assert drift("rebaseline", "--filter", "uplifting", "--yes").code == 0
+    assert json.loads(drift_stream.read("control")[-1][1])["decided_by"].startswith("uid ")
     assert drift("acknowledge", "--filter", "uplifting", "--yes").code == 0
     assert drift("status", "--filter", "nothing").code != 0
 
@@ -191,6 +206,7 @@ def test_a_command_gets_every_alert_once_it_works(
         done = tail(command)
         assert done.code == 1 and why in done.err and "Traceback" not in done.err
     assert tail("no-such-command-at-all").code == 2
+    assert newsieve("drift", "tail", "--until-end", "--exec", "cat", env=env).code == 2
 
     seen = drift_stream.folder / "seen.jsonl"
     bridging = drift_stream.start_tail(f"tee -a {seen}")

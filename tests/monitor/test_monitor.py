@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,19 @@ def test_one_that_is_not_chosen_stands_by(scene: DriftScene, student: Path) -> N
     scene.is_chosen = True
     scene.run()
     assert "ok" in states(scene.topics) and scene.observer.at_hand is not None
+
+
+def test_of_a_control_topic_with_more_partitions_only_the_first_one_chooses(
+    scene: DriftScene, student: Path
+) -> None:
+    """Or two would be at work, and tell everything twice."""
+    scene.topics.give(labels(student, 20))
+    scene.partition = 1
+
+    scene.run(stop=iter([False] * 5 + [True]).__next__)
+
+    assert scene.observer.at_hand is None
+    assert scene.topics.written == [] and scene.topics.offsets == {}
 
 
 def test_who_loses_the_partition_commits_first_and_reads_no_more(
@@ -229,6 +244,14 @@ def test_states_of_other_labels_are_left_alone(scene: DriftScene, student: Path)
     scene.topics.written = [(t, k, changed(v, format=2)) for t, k, v in before if "state" in t]
     with pytest.raises(TopicsWrong, match="its format is 2"):
         scene.run()
+
+    for broken in ({}, {"standing": 5}, []):
+        snapshot = base64.b85encode(zlib.compress(json.dumps(broken).encode())).decode()
+        scene.topics.written = [
+            (t, k, changed(v, snapshot=snapshot)) for t, k, v in before if "state" in t
+        ]
+        with pytest.raises(TopicsWrong, match="cannot be read: "):
+            scene.run()
 
 
 def test_a_changed_oracle_suspends_until_somebody_decides(scene: DriftScene, student: Path) -> None:

@@ -193,10 +193,11 @@ class MemoryProducer:
 
 
 class Member:
-    """A consumer that is given the control topic's partition, or is not."""
+    """A consumer that is given a partition of the control topic, or is not."""
 
-    def __init__(self, *, is_chosen: bool) -> None:
+    def __init__(self, *, is_chosen: bool, partition: int) -> None:
         self._is_chosen = is_chosen
+        self._place = TopicPartition(CONTROL[0], partition)
 
     def subscribe(self, _: list[str], **callbacks: Any) -> None:
         self._callbacks = callbacks
@@ -204,11 +205,11 @@ class Member:
     def consume(self, _count: int, _seconds: float) -> list[Any]:
         if self._is_chosen:
             self._is_chosen = False
-            self._callbacks["on_assign"](self, [TopicPartition(*CONTROL)])
+            self._callbacks["on_assign"](self, [self._place])
         return []
 
     def revoke(self) -> None:
-        self._callbacks["on_revoke"](self, [TopicPartition(*CONTROL)])
+        self._callbacks["on_revoke"](self, [self._place])
 
     def consumer_group_metadata(self) -> bytes:
         return MEMBER

@@ -74,7 +74,8 @@ class DriftScene:
         self.topics = Topics()
         self.now = LATER
         self.commit_seconds = 0.0
-        self.is_chosen = True  # whether the process is given the control topic's partition
+        self.is_chosen = True  # whether the process is given a partition of the control topic
+        self.partition = 0
         self.observer = Quiet()
         self._monkeypatch = monkeypatch
         environment = {f"NEWSIEVE_{name.upper()}": str(value) for name, value in settings.items()}
@@ -94,7 +95,7 @@ class DriftScene:
         """Until all that is there is handled, it is told to stop, or it dies. Raises what the
         monitor raises."""
         death = Death(dies_after)
-        self.member = Member(is_chosen=self.is_chosen)
+        self.member = Member(is_chosen=self.is_chosen, partition=self.partition)
         self._monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.member)
         producer = MemoryProducer(self.topics, death)
         producer.failing = list(failing)

@@ -87,7 +87,7 @@ def _bridge(settings: Settings, command: list[str], group: str, *, from_beginnin
 def _deal_with(found: Found, command: list[str], stop: Event) -> bool:
     """Whether the command did; not if we are to stop meanwhile. Raises CommandFailed."""
     for pause in (*PAUSES_SECONDS, None):
-        reason = _run(command, found.record.value or b"")
+        reason = _run(command, found.record.value)
         if reason is None:
             return True
         where = f"alert at {found.partition}/{found.offset}"

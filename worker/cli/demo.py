@@ -68,10 +68,7 @@ def demo(
         incidents = _staged(run, settings, lines, Path(folder)) if articles is None else None
         with stage(Path(folder), _environment(run, incidents), config) as programs:
             _start(run, programs, incidents)
-            if incidents is None:
-                _act(run, programs, lines)
-            else:
-                _play(run, programs, incidents)
+            _play(run, programs, incidents, lines)
             run.close()
             say(summary(run))
             if incidents is not None:
@@ -132,8 +129,13 @@ def _act(run: DemoRun, programs: Stage, lines: Sequence[bytes]) -> None:
         run.stream(lines, programs.require_alive, advance)
 
 
-def _play(run: DemoRun, programs: Stage, incidents: Incidents) -> None:
-    """The first act is healthy; before the second the oracle is another."""
+def _play(
+    run: DemoRun, programs: Stage, incidents: Incidents | None, lines: Sequence[bytes]
+) -> None:
+    """The first act is healthy; before the second the oracle is another. Or all lines at once."""
+    if incidents is None:
+        _act(run, programs, lines)
+        return
     _act(run, programs, incidents.acts[0])
     run.wait(lambda: run.labels >= run.labels_wanted, "no label", programs.require_alive)
     note("the world of one filter moves, the oracle of the other is swapped …")

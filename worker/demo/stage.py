@@ -94,14 +94,19 @@ class Stage:
 
     def command(self, *words: str) -> str:
         """Run a command to its end; what it said. Raises DemoFailed."""
-        done = subprocess.run(
-            self._words(*words),
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                self._words(*words),
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(
+                f"newsieve {' '.join(words)} takes more than {COMMAND_SECONDS} s"
+            ) from None
         if done.returncode != 0:
             raise DemoFailed(f"newsieve {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout.strip()

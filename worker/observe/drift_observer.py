@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from worker.drift.readings import Reading, read
 from worker.drift.states import Transition
 from worker.drift.watch import Watch
-from worker.observe.events import Tally
 from worker.observe.logs import get_logger
 from worker.observe.metrics import DriftMetrics
 from worker.observe.observer import WorkerObserver
@@ -42,17 +41,6 @@ class MonitorObserver(WorkerObserver):
             severity=step.severity,
             why=step.why,
             cause=step.cause,
-        )
-
-    def committed(self, tally: Tally, seconds: float) -> None:
-        self._watchdog.beat()
-        self._metrics.committed(tally, seconds)
-        self._committed += tally.records
-        kinds: dict[str, int] = {}
-        for (_, kind, _), count in tally.outcomes.items():
-            kinds[kind] = kinds.get(kind, 0) + count
-        _log.info(
-            "transaction.committed", records=tally.records, seconds=round(seconds, 3), **kinds
         )
 
     def standing(self, watches: Sequence[Watch], at_hand: int | None) -> None:
