@@ -12,14 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.drift import STREAMS, draws, labels, plain_limits
-from worker.drift.baseline import (
-    Baseline,
-    Estimate,
-    Tally,
-    hajek,
-    post_stratified,
-    rate_limit,
-)
+from worker.drift.baseline import Baseline, Tally, hajek, rate_limit
 
 COUNT = len(STREAMS.names)
 some_rows = st.lists(
@@ -134,14 +127,3 @@ def test_tally_and_baseline_survive_a_snapshot() -> None:
         assert np.array_equal(mine.limits, other.limits)
         assert np.array_equal(mine.means, other.means)
         assert mine.fail_limit == other.fail_limit
-
-
-def test_strata_are_put_together_by_their_share_of_production() -> None:
-    """However many labels each of them has."""
-    low = Estimate(np.array([1.0]), np.array([0.1]))
-    surfaced = Estimate(np.array([2.0]), np.array([0.3]))
-
-    found = post_stratified([(0.9, low), (0.1, surfaced)])
-
-    assert found.mean[0] == pytest.approx(1.1)
-    assert found.error[0] == pytest.approx(math.hypot(0.09, 0.03))

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException
 
-from schemas.drift import DriftAlert
 from tests.support.drift import PAIRS, errors_times
 from tests.support.drift_memory import PARTITIONS, Topics
 from tests.support.drift_records import (
@@ -20,13 +19,10 @@ from tests.support.drift_records import (
     MINUTE,
     START,
     Given,
-    canaries,
     decision,
     hash_of,
     label,
-    oracle,
     oracle_key,
-    sampling,
     scored,
     student_folder,
 )
@@ -256,34 +252,6 @@ def test_states_of_other_labels_are_left_alone(scene: DriftScene, student: Path)
         ]
         with pytest.raises(TopicsWrong, match="cannot be read: "):
             scene.run()
-
-
-def test_what_others_put_on_the_topics_does_no_harm_to_a_takeover(
-    scene: DriftScene, student: Path
-) -> None:
-    """Names that are snapshots' own or have no end, times that are no dates: put aside, or taken
-    without harm, and whoever goes on finds a small state that can be read."""
-    hostile = labels(student, 4, first=40)
-    changes: list[dict[str, Any]] = [
-        {"sampling": sampling("watch")},
-        {"sampling": sampling("sketches"), "student": ""},
-        {"sampling": sampling("s" * 10**6)},
-        {"oracle": oracle("v" * 10**6)},
-    ]
-    for given, change in zip(hostile, changes, strict=True):
-        value = json.dumps(json.loads(given.value) | change).encode()
-        scene.topics.give([Given(given.topic, given.key, value, given.at)])
-    scene.topics.give([*labels(student, 40), canaries(-(10**15), passed=False)])
-    scene.run()
-
-    scene.topics.give(labels(student, 40, first=50))
-    scene.run()
-
-    assert len(scene.topics.of("dead-letter")) == len(changes)
-    assert sum(item.labels for item in scene.readings()) == 80
-    for alert in scene.topics.alerts():
-        DriftAlert.model_validate_json(json.dumps(alert))
-    assert sum(len(value) for value in scene.topics.states().values()) < 64_000
 
 
 def test_a_changed_oracle_suspends_until_somebody_decides(scene: DriftScene, student: Path) -> None:

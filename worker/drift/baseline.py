@@ -9,7 +9,7 @@ instead of rows, so a baseline in the making is as small as a finished one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -164,11 +164,3 @@ def hajek(values: Floats, weights: Floats) -> Estimate:
     share = (weights / weights.sum())[:, None]
     mean = (share * values).sum(axis=0)
     return Estimate(mean, np.sqrt((share**2 * (values - mean) ** 2).sum(axis=0)))
-
-
-def post_stratified(parts: Sequence[tuple[float, Estimate]]) -> Estimate:
-    """One estimate of strata, each with its share of production."""
-    total = sum(share for share, _ in parts)
-    mean = sum(share / total * part.mean for share, part in parts)
-    variance = sum((share / total * part.error) ** 2 for share, part in parts)
-    return Estimate(np.asarray(mean), np.sqrt(np.asarray(variance)))
