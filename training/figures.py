@@ -76,7 +76,8 @@ def per_dimension_mae(
         colour = (GREY, BLUE, ORANGE, GREEN)[number]
         axes.barh(places, values, height=height * 0.92, label=label, color=colour)
         for place, value in zip(places, values, strict=True):
-            axes.text(value, place, f" {value:.2f}", va="center", fontsize=7)
+            label_box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over the gate
+            axes.text(value, place, f" {value:.2f}", va="center", fontsize=7, bbox=label_box)
     axes.axvline(gate, color=RED, linestyle="--", linewidth=1, label=f"gate {gate:g}, {gate_is_of}")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
