@@ -19,7 +19,7 @@ import orjson
 
 from schemas import events
 from worker.codec.decode import Headers
-from worker.codec.encode import OutRecord, event_id
+from worker.codec.encode import OutRecord, event_id, filter_headers, opening_headers
 from worker.engine.scorer import FilterScores, Scorer
 from worker.rules.catalogue import Filter
 from worker.rules.definition import SCORE_MAX
@@ -120,12 +120,8 @@ class Canaries:
         }
         value = orjson.dumps(facts)
         headers: Headers = [
-            ("ce_specversion", events.SPEC_VERSION.encode()),
-            ("ce_type", events.CANARY_REPORTED.encode()),
-            ("ce_source", self._source),
-            ("content-type", events.CONTENT_TYPE.encode()),
-            ("filter", item.filter.name.encode()),
-            ("filter_version", item.filter.version.encode()),
+            *opening_headers(events.CANARY_REPORTED, self._source),
+            *filter_headers(item.filter.name, item.filter.version),
             ("ce_id", event_id(value.decode())),
             ("ce_time", now.encode()),
         ]

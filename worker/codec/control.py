@@ -9,7 +9,7 @@ import orjson
 
 from schemas import events
 from worker.codec.decode import Headers
-from worker.codec.encode import OutRecord, event_id
+from worker.codec.encode import OutRecord, event_id, opening_headers
 
 
 def decision_record(
@@ -32,10 +32,7 @@ def decision_record(
     }
     value = orjson.dumps(facts)
     headers: Headers = [
-        ("ce_specversion", events.SPEC_VERSION.encode()),
-        ("ce_type", events.CONTROL_DECIDED.encode()),
-        ("ce_source", source),
-        ("content-type", events.CONTENT_TYPE.encode()),
+        *opening_headers(events.CONTROL_DECIDED, source),
         ("ce_id", event_id(f"{scope}\n{value.decode()}")),
         ("ce_time", now.encode()),
     ]

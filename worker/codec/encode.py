@@ -192,21 +192,13 @@ class FilterEncoder:
             ("ce_time", now.encode()),
         ]
         if incoming:
-            trace_parent = header(incoming, TRACE_PARENT)
-            if trace_parent is not None and is_trace_parent(trace_parent):
-                headers.append((TRACE_PARENT, trace_parent))
+            headers += trace_headers(incoming)
         return headers
 
     def _build_constant_headers(self, event_type: str, outcome: str, tier: str | None) -> Headers:
-        headers: Headers = [
-            ("ce_specversion", events.SPEC_VERSION.encode()),
-            ("ce_type", event_type.encode()),
-            ("ce_source", self._source),
-            ("content-type", events.CONTENT_TYPE.encode()),
-            ("filter", self.filter.name.encode()),
-            ("filter_version", self.filter.version.encode()),
-            ("outcome", outcome.encode()),
-        ]
+        headers = opening_headers(event_type, self._source)
+        headers += filter_headers(self.filter.name, self.filter.version)
+        headers.append(("outcome", outcome.encode()))
         if tier is not None:
             headers.append(("tier", tier.encode()))
         return headers
@@ -223,9 +215,27 @@ class FilterEncoder:
         }
 
 
-def is_trace_parent(value: bytes) -> bool:
-    """Anything else stays behind: a header may be as large as a record."""
-    return len(value) == TRACE_PARENT_BYTES and _TRACE_PARENT.fullmatch(value) is not None
+def opening_headers(event_type: str, source: bytes) -> Headers:
+    """What every CloudEvent of ours begins with; `ce_id` and `ce_time` follow."""
+    return [
+        ("ce_specversion", events.SPEC_VERSION.encode()),
+        ("ce_type", event_type.encode()),
+        ("ce_source", source),
+        ("content-type", events.CONTENT_TYPE.encode()),
+    ]
+
+
+def filter_headers(name: str, version: str) -> Headers:
+    return [("filter", name.encode()), ("filter_version", version.encode())]
+
+
+def trace_headers(incoming: Headers | None) -> Headers:
+    """An incoming trace goes on. Anything else stays behind: a header may be as large as a
+    record."""
+    value = header(incoming, TRACE_PARENT)
+    if value is None or len(value) != TRACE_PARENT_BYTES or not _TRACE_PARENT.fullmatch(value):
+        return []
+    return [(TRACE_PARENT, value)]
 
 
 def _with_content(subject: Subject) -> bytes:

@@ -17,7 +17,7 @@ from schemas import events
 from schemas.drift import DriftState
 from schemas.topics import DRIFT_ALERTS, DRIFT_STATE, ORACLE_REQUESTS, topic_name
 from worker.codec.decode import Headers
-from worker.codec.encode import OutRecord, event_id, timestamp
+from worker.codec.encode import OutRecord, event_id, filter_headers, opening_headers, timestamp
 from worker.drift.alerts import EVERYTHING, Subject, drift_alert, fingerprint, incident_id
 from worker.drift.anchor_file import AnchorArticle
 from worker.drift.labels import ANCHOR
@@ -140,12 +140,8 @@ class Records:
 
     def _headers(self, event_type: str, fact: str, at: int) -> Headers:
         return [
-            ("ce_specversion", events.SPEC_VERSION.encode()),
-            ("ce_type", event_type.encode()),
-            ("ce_source", self._source),
-            ("content-type", events.CONTENT_TYPE.encode()),
-            ("filter", self._filter.name.encode()),
-            ("filter_version", self._filter.version.encode()),
+            *opening_headers(event_type, self._source),
+            *filter_headers(self._filter.name, self._filter.version),
             ("ce_id", event_id(fact)),
             ("ce_time", (timestamp(at) or "").encode()),
         ]

@@ -13,8 +13,14 @@ from schemas.article import ArticleIdentity
 from schemas.oracle import OracleRequest, OracleScore
 from schemas.scored import KafkaInput
 from schemas.topics import MAX_MESSAGE_BYTES
-from worker.codec.decode import Headers, RawRecord, header
-from worker.codec.encode import TRACE_PARENT, OutRecord, event_id, is_trace_parent
+from worker.codec.decode import Headers, RawRecord
+from worker.codec.encode import (
+    OutRecord,
+    event_id,
+    filter_headers,
+    opening_headers,
+    trace_headers,
+)
 from worker.codec.json_text import parse
 from worker.errors import InvalidRequest, NotAnObject, OtherLabels
 from worker.oracle.interview import Verdict
@@ -117,22 +123,15 @@ class ScoreEncoder:
         self, score: OracleScore, request: OracleRequest, incoming: Headers | None
     ) -> Headers:
         headers: Headers = [
-            ("ce_specversion", events.SPEC_VERSION.encode()),
-            ("ce_type", events.ORACLE_SCORED.encode()),
-            ("ce_source", self._source),
-            ("content-type", events.CONTENT_TYPE.encode()),
-            ("filter", score.filter.encode()),
-            ("filter_version", score.filter_version.encode()),
+            *opening_headers(events.ORACLE_SCORED, self._source),
+            *filter_headers(score.filter, score.filter_version),
             ("outcome", score.status.encode()),
             ("ce_id", event_id(_fact(score, request))),
             ("ce_time", score.labelled_at.encode()),
         ]
         if score.oracle_tier is not None:
             headers.append(("tier", score.oracle_tier.encode()))
-        trace_parent = header(incoming, TRACE_PARENT)
-        if trace_parent is not None and is_trace_parent(trace_parent):
-            headers.append((TRACE_PARENT, trace_parent))
-        return headers
+        return headers + trace_headers(incoming)
 
 
 def _tier(prompt: Prompt, scores: list[int], content_rules: list[str]) -> str:
