@@ -16,8 +16,9 @@ _WORD: Final = re.compile(r"\w+")
 _TRACKING: Final = re.compile(r"[?#].*$")
 
 
-def groups_of(rows: Sequence[Row], similarity: float) -> list[int]:
-    """For each row the number of its group. `similarity` is Jaccard's, of shingles of words."""
+def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], None]) -> list[int]:
+    """For each row the number of its group. `similarity` is Jaccard's, of shingles of words;
+    `advance` hears of each row that was looked at."""
     parent = list(range(len(rows)))
 
     def root(index: int) -> int:
@@ -43,6 +44,7 @@ def groups_of(rows: Sequence[Row], similarity: float) -> list[int]:
         for other in index_of_hashes.query(fingerprint):
             parent[root(index)] = root(other)
         index_of_hashes.insert(index, fingerprint)
+        advance(1)
     return [root(index) for index in range(len(rows))]
 
 

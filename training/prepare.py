@@ -23,6 +23,7 @@ from training.run import RUN_FILE, Run
 from training.split import divide, split_names
 from training.stage import SHORT_HASH, Workplace, inputs_of, is_done, perform, require
 from training.stages import DECISIVE, PREPARE
+from worker.cli.common import progress
 from worker.rules.catalogue import Filter, load
 
 EARLIER: Final = "earlier"  # marks rows of a run that was extended
@@ -99,7 +100,8 @@ def _prepare(
     kept = _kept(extends, recipe, filter_) if extends else {}
     old = [row for rows in kept.values() for row in rows]
     rows = [*old, *labelled.rows]
-    groups = groups_of(rows, recipe.labels.near_duplicate_similarity)
+    with progress("looking for duplicates", len(rows)) as advance:
+        groups = groups_of(rows, recipe.labels.near_duplicate_similarity, advance)
     known = set(groups[: len(old)])
     new = [at for at in range(len(old), len(rows)) if groups[at] not in known]
     divided = divide([rows[at] for at in new], [groups[at] for at in new], recipe.split)

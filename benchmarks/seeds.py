@@ -1,0 +1,92 @@
+"""One recipe with several seeds: how much of a student's quality is chance?
+
+    python -m benchmarks.seeds RECIPE LABELS [--seeds 42 43 44] [--runs FOLDER]
+
+A seed decides the order of the articles and the dropout; the split stays. Runs that are in the
+folder already are not made again, and those that were interrupted go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.report import publish
+from training.calibrate import calibrate
+from training.evaluate import evaluate
+from training.fit import fit
+from training.labelled import read_source
+from training.machine import Machine
+from training.prepare import prepare
+from training.recipe import read_recipe
+from training.run import Run
+from training.wording import JUDGED_ON, number
+
+Facts = Mapping[str, Any]  # calibration.json
+
+
+def _quality(name: str) -> Callable[[Facts], float]:
+    return lambda facts: float(facts["quality"][name])
+
+
+MEASURES: Final[Mapping[str, Callable[[Facts], float]]] = {
+    "MAE": _quality("mae"),
+    "Spearman": _quality("spearman"),
+    "tier agreement": _quality("tier_agreement"),
+    "κ": _quality("tier_kappa"),
+    "surfaced agreement": _quality("surfaced_agreement"),
+    "calibration error of tier_confidence": lambda facts: float(
+        facts["confidence"]["expected_calibration_error"]
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--save")
+    options = parser.parse_args()
+    recipe, sources = read_recipe(options.recipe), [read_source(options.labels)]
+    runs = []
+    for seed in options.seeds:
+        seeded = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"seed": seed})})
+        run, _ = prepare(seeded, sources, options.runs)
+        fit(run, Machine(options.threads))
+        evaluate(run)
+        calibrate(run)
+        sys.stderr.write(f"seed {seed}: {run.folder}\n")
+        runs.append(run)
+    title = f"{recipe.filter} with {len(runs)} seeds"
+    publish(title, list(_table(runs, options.seeds)), options.save)
+
+
+def _table(runs: Sequence[Run], seeds: Sequence[int]) -> list[str]:
+    facts = [run.json("calibration.json") for run in runs]
+    rows = runs[0].json("data", "manifest.json")["rows"]
+    judged = JUDGED_ON[facts[0]["judged_on"]]
+    lines = [
+        f"{rows['train']:,} training articles, judged on {judged}, as published (calibrated).",
+        "",
+        f"| | {' | '.join(f'seed {seed}' for seed in seeds)} | mean | standard deviation |",
+        "|---|" + "---|" * (len(seeds) + 2),
+    ]
+    for name, of in MEASURES.items():
+        values = [of(item) for item in facts]
+        each = " | ".join(number(value) for value in values)
+        lines.append(
+            f"| {name} | {each} | {number(statistics.mean(values))} | "
+            f"{statistics.stdev(values):.3f} |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    main()
