@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from datasketch import MinHash, MinHashLSH
 
@@ -13,7 +14,10 @@ from training.files import Row
 SHINGLE_WORDS: Final = 5
 PERMUTATIONS: Final = 128
 _WORD: Final = re.compile(r"\w+")
-_TRACKING: Final = re.compile(r"[?#].*$")
+# Parameters that say where a reader came from. All others may name the article.
+_TRACKING: Final = re.compile(
+    r"utm_\w+|at_\w+|mc_[ce]id|[a-z]*clid|gbraid|wbraid|igshid|ocid|cmpid|spm", re.IGNORECASE
+)
 
 
 def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], None]) -> list[int]:
@@ -29,7 +33,7 @@ def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], N
 
     keys: tuple[Callable[[Row], str | None], ...] = (
         lambda row: row["id"],
-        lambda row: _TRACKING.sub("", row["url"]).rstrip("/").lower() if row["url"] else None,
+        lambda row: canonical_url(row["url"]) if row["url"] else None,
         lambda row: " ".join(_WORD.findall(row["text"].lower())),
     )
     for key in keys:
@@ -46,6 +50,18 @@ def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], N
         index_of_hashes.insert(index, fingerprint)
         advance(1)
     return [root(index) for index in range(len(rows))]
+
+
+def canonical_url(url: str) -> str:
+    """Without scheme, fragment and tracking, parameters in one order, host in lower case."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # no address; then as it stands
+        return url
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    kept = sorted(pair for pair in pairs if not _TRACKING.fullmatch(pair[0]))
+    path = parts.path.rstrip("/")
+    return f"{parts.netloc.lower()}{path}?{urlencode(kept)}"
 
 
 def _min_hash(text: str) -> MinHash:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from training.files import write_text
 from training.labelled import read_source
 from training.prepare import prepare
 from training.recipe import read_recipe
@@ -39,5 +40,6 @@ def prepared(
         sources.append(snapshot.source)
     run, made = prepare(recipe, sources, runs, Run(extends) if extends else None)
     if snapshot is not None:
-        run.path(SNAPSHOT).write_bytes(snapshot.source.content)
+        write_text(run.path(SNAPSHOT), snapshot.source.content.decode())
+        note(f"the topics go on; to go on with these labels, name {run.path(SNAPSHOT)}")
     return run, made

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from training.errors import LabelsRefused
 from training.files import Row
-from training.labels import BadLabel, Label, labels_of, parse_row
+from training.labels import BadLabel, Label, has_no_label, labels_of, parse_row
 from training.recipe import Labels
 from worker.errors import InputFileInvalid
 from worker.rules.catalogue import Filter
@@ -48,11 +48,12 @@ def read_source(path: Path) -> Source:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Articles with their mean label; the rows that are bad, and why; how many rows only oracles
-    labelled that the recipe does not name."""
+    """Articles with their mean label; the rows that are bad, and why; how many rows say themselves
+    that they have no label, and how many only oracles labelled that the recipe does not name."""
 
     rows: list[Row]
     bad: list[dict[str, Any]]
+    unlabelled: int
     unnamed: int
 
 
@@ -60,8 +61,9 @@ def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) ->
     """Raises LabelsRefused: above the recipe's share of bad rows, for several oracles of which it
     names none, or when no label is left."""
     bad: list[dict[str, Any]] = []
-    found = list(_rows(sources, filter_, bad))
-    total = len(found) + len(bad)
+    read = list(_rows(sources, filter_, bad))
+    found = [(row, many) for row, many in read if many]
+    total = len(read) + len(bad)
     if len(bad) > labels.bad_rows_allowed * total:
         first = "; ".join(f"{b['file']}:{b['line']} {b['field']}: {b['reason']}" for b in bad[:3])
         raise LabelsRefused(
@@ -79,7 +81,7 @@ def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) ->
     if not by_article:
         raise LabelsRefused(f"no row has a label of {', '.join(labels.oracles) or 'any oracle'}")
     rows = [{**row, **_label_facts(many, filter_)} for row, many in by_article.values()]
-    return Labelled(decided(rows, filter_), bad, unnamed)
+    return Labelled(decided(rows, filter_), bad, len(read) - len(found), unnamed)
 
 
 def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
@@ -110,20 +112,29 @@ def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64
 def _rows(
     sources: Sequence[Source], filter_: Filter, bad: list[dict[str, Any]]
 ) -> Iterator[tuple[Row, list[Label]]]:
-    """Good rows; the others are put into `bad`."""
+    """Good rows, without labels those that say they have none; the others are put into `bad`."""
     for source in sources:
-        for line, raw in enumerate(source.content.split(b"\n")):
+        for line, raw in enumerate(source.content.split(b"\n"), 1):
             if not raw.strip():
                 continue
             try:
                 row = parse_row(raw)
-                labels = labels_of(row, filter_.name, filter_.definition.dimension_names)
+                if has_no_label(row):
+                    yield row, []
+                    continue
+                labels = _labels(row, filter_)
                 article = _article(row)
             except BadLabel as error:
                 where = {"file": source.name, "line": line}
                 bad.append({**where, "field": error.field, "reason": error.reason})
                 continue
             yield article, labels
+
+
+def _labels(row: Row, filter_: Filter) -> list[Label]:
+    if row.get("label_hash", filter_.label_hash) != filter_.label_hash:
+        raise BadLabel("label_hash", f"the label means something else than {filter_.reference}'s")
+    return labels_of(row, filter_.name, filter_.definition.dimension_names)
 
 
 def _article(row: Row) -> Row:

@@ -18,6 +18,7 @@ from worker.rules.definition import SCORE_MAX, SCORE_MIN
 UNKNOWN_ORACLE: Final = ""
 ORACLE_FIELDS: Final = ("oracle", "oracle_key")
 TIME_FIELDS: Final = ("scored_at", "labelled_at")
+UNANSWERED: Final = ("refused", "invalid", "over_budget")  # an oracle's status for no label
 
 
 class BadLabel(Exception):
@@ -47,6 +48,13 @@ class Label:
     oracle: str
     scores: tuple[int, ...]
     scored_at: str | None = None
+
+
+def has_no_label(row: Mapping[str, Any]) -> bool:
+    """Whether the row itself says so, as `newsieve oracle label` writes of an article that the
+    oracle refused, and of a line that was none."""
+    is_unanswered = row.get("status") in UNANSWERED and row.get("oracle_scores") is None
+    return is_unanswered or row.get("outcome") == "dead_letter"
 
 
 def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str]) -> list[Label]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.duplicates import groups_of
-from training.errors import RunInvalid
+from training.errors import LabelsRefused, RunInvalid
 from training.files import Row, hash_of, write_json, write_jsonl
 from training.labelled import Source, decided, read_labelled
-from training.recipe import Recipe
+from training.recipe import CROSS_VALIDATION, Recipe, Split
 from training.run import RUN_FILE, Run
-from training.split import divide, split_names
+from training.split import TRAIN, divide, split_names
 from training.stage import SHORT_HASH, Workplace, inputs_of, is_done, perform, require
 from training.stages import DECISIVE, PREPARE
 from worker.cli.common import progress
@@ -87,10 +87,14 @@ def _earlier(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, str]:
             f"the labels of {extends.folder} mean something else than {filter_.reference}'s do "
             "now: it cannot be extended"
         )
-    if split_names(extends.recipe.split) != split_names(recipe.split):
+    if _shape(extends.recipe.split) != _shape(recipe.split):
         raise RunInvalid(f"{extends.folder} is split in another way: it cannot be extended")
     hashes: dict[str, str] = extends.json("data", "manifest.json")["hashes"]
     return hashes
+
+
+def _shape(split: Split) -> tuple[str, int | None]:
+    return split.kind, split.folds if split.kind == CROSS_VALIDATION else None
 
 
 def _prepare(
@@ -99,6 +103,7 @@ def _prepare(
     labelled = read_labelled(sources, recipe.labels, filter_)
     kept = _kept(extends, recipe, filter_) if extends else {}
     old = [row for rows in kept.values() for row in rows]
+    _require_oracles(old, labelled.rows, recipe)
     rows = [*old, *labelled.rows]
     with progress("looking for duplicates", len(rows)) as advance:
         groups = groups_of(rows, recipe.labels.near_duplicate_similarity, advance)
@@ -106,6 +111,7 @@ def _prepare(
     new = [at for at in range(len(old), len(rows)) if groups[at] not in known]
     divided = divide([rows[at] for at in new], [groups[at] for at in new], recipe.split)
     splits = {name: [*kept.get(name, ()), *added] for name, added in divided.items()}
+    _require_articles(splits, recipe.split)
     manifest = {
         "rows": {name: len(members) for name, members in splits.items()},
         "hashes": {name: hash_of(members) for name, members in splits.items()},
@@ -115,6 +121,7 @@ def _prepare(
         "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),
         "kept_from_earlier_run": len(old),
         "rows_known_to_earlier_run": len(labelled.rows) - len(new),
+        "rows_without_label": labelled.unlabelled,
         "rows_of_unnamed_oracles": labelled.unnamed,
         "bad_rows": len(labelled.bad),
         "bad_rows_listed": labelled.bad[:BAD_ROWS_LISTED],
@@ -127,6 +134,31 @@ def _kept(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, list[Row]]
         name: [{**row, EARLIER: True} for row in decided(extends.rows(name), filter_)]
         for name in split_names(recipe.split)
     }
+
+
+def _require_oracles(old: Sequence[Row], new: Sequence[Row], recipe: Recipe) -> None:
+    """An earlier run's labels and the new ones are of one oracle, or of named ones."""
+    theirs, ours = ({key for row in rows for key in row["oracles"]} for rows in (old, new))
+    named = set(recipe.labels.oracles)
+    if theirs - named if named else len(theirs | ours) > 1:
+        raise LabelsRefused(
+            f"the run to extend has labels of {_listed(theirs)}, the new labels are of "
+            f"{_listed(ours)}: oracles never mix unasked, name all in labels.oracles"
+        )
+
+
+def _require_articles(splits: Mapping[str, Sequence[Row]], split: Split) -> None:
+    parts: dict[str, Sequence[Row]] = dict(splits)
+    if split.kind == CROSS_VALIDATION:
+        folds = Counter(row["fold"] for row in splits[TRAIN])
+        parts = {f"fold {fold}": [{}] * folds[fold] for fold in range(split.folds)}
+    empty = [name for name, rows in parts.items() if not rows]
+    if empty:
+        raise LabelsRefused(f"too few articles: {', '.join(empty)} would have none")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(name or "an unnamed oracle" for name in names))
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

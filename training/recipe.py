@@ -61,6 +61,8 @@ class Split(Part):
 
     @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> Self:
+        if self.kind == HOLDOUT and not (self.validation and self.test):
+            raise ValueError("validation chooses and test judges: neither may be 0")
         if self.validation + self.test >= 1:
             raise ValueError("validation and test leave nothing to train on")
         return self

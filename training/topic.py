@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from schemas.oracle import OracleKey, OracleScore
+from schemas.oracle import OracleScore
 from schemas.topics import ORACLE_REQUESTS, ORACLE_SCORES, topic_name
 from training.files import Row
 from training.labelled import Source
@@ -60,7 +60,7 @@ def snapshot(scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter
         score = _usable(value, filter_, left_out)
         if score is not None:
             article = (score.article.id, score.article.content_hash)
-            labels.setdefault(article, {})[oracle_name(score.oracle)] = score
+            labels.setdefault(article, {})[score.oracle.name] = score
     texts = _texts(requests, set(labels), filter_)
     rows = []
     for article in sorted(labels):
@@ -70,14 +70,6 @@ def snapshot(scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter
             left_out["text no longer on the requests topic"] += 1
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return Snapshot(Source(SNAPSHOT, content.encode()), len(rows), dict(left_out))
-
-
-def oracle_name(key: OracleKey) -> str:
-    """One name for all that tells oracles apart, for `labels.oracles` of a recipe."""
-    hashes = (key.prompt_hash, key.schema_hash)
-    short = [value.removeprefix("sha256:")[:8] for value in hashes]
-    thinking = [key.thinking] if key.thinking else []
-    return "/".join([key.provider, key.model, key.model_version, *short, *thinking])
 
 
 def _usable(value: bytes, filter_: Filter, left_out: Counter[str]) -> OracleScore | None:

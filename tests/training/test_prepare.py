@@ -138,6 +138,56 @@ def test_duplicates_of_any_kind_stay_on_one_side(
     assert manifest_of(run)["duplicate_groups"] == 60
 
 
+def test_parameters_that_name_an_article_tell_articles_apart(
+    recipe: Make, prepared: Prepared, tmp_path: Path
+) -> None:
+    """Tracking, order, scheme and fragment do not; a url that is none is one, as it stands."""
+    rows = label_rows(80)
+    for number, row in enumerate(rows):
+        row["url"] = f"https://Example.org/article?id={number // 2}&lang=en"
+        if number % 2:
+            row["url"] = f"http://example.org/article/?lang=en&UTM_source=x&id={number // 2}#top"
+    rows[0]["url"] = rows[1]["url"] = "http://[not an address"
+
+    run = prepared(recipe(), write_rows(tmp_path / "l.jsonl", rows))
+
+    split = split_of(run)
+    assert manifest_of(run)["duplicate_groups"] == 40
+    assert all(split[a["id"]] == split[b["id"]] for a, b in zip(rows[::2], rows[1::2], strict=True))
+
+
+def test_what_says_that_it_has_no_label_is_counted_apart(
+    recipe: Make, prepared: Prepared, tmp_path: Path
+) -> None:
+    """`newsieve oracle label` writes refusals and lines that were no articles into its file, too;
+    labels by a prompt that meant something else are bad rows."""
+    refused = {**label_rows(1)[0], "status": "refused", "oracle_scores": None}
+    rows = label_rows(150)
+    for row in rows:
+        row["label_hash"] = load("uplifting").label_hash
+    foreign = {**rows[0], "id": "foreign", "label_hash": "sha256:" + "0" * 64}
+    letter = {"line": 7, "outcome": "dead_letter", "dead_letter": {"error": "empty"}}
+    path = write_rows(tmp_path / "l.jsonl", [*rows, refused, letter, letter, foreign])
+
+    manifest = manifest_of(prepared(recipe(), path))
+
+    assert (manifest["rows_without_label"], manifest["bad_rows"]) == (3, 1)
+    assert manifest["bad_rows_listed"][0]["field"] == "label_hash"
+
+
+def test_too_few_articles_for_a_split_or_a_fold_are_refused(recipe: Make, tmp_path: Path) -> None:
+    """Nothing could be chosen or judged; nothing is written."""
+    path = write_rows(tmp_path / "l.jsonl", label_rows(4))
+
+    with pytest.raises(LabelsRefused, match="too few articles: "):
+        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+    with pytest.raises(LabelsRefused, match="fold 4"):
+        prepare(recipe(split__kind="cross_validation"), [read_source(path)], tmp_path / "runs")
+    with pytest.raises(ValueError, match="neither may be 0"):
+        recipe(split__test=0.0)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_bad_rows_are_left_out_and_listed(recipe: Make, prepared: Prepared, tmp_path: Path) -> None:
     """With file, line, field and reason."""
     bad = {**label_rows(1)[0], "oracle_scores": [{"oracle": "one", "scores": [11] + [5] * 7}]}
@@ -149,7 +199,7 @@ def test_bad_rows_are_left_out_and_listed(recipe: Make, prepared: Prepared, tmp_
     (listed,) = manifest_of(run)["bad_rows_listed"]
     assert listed == {
         "file": "l.jsonl",
-        "line": 150,
+        "line": 151,
         "field": "oracle_scores[0].agency",
         "reason": "11 is outside 0-10",
     }
@@ -160,7 +210,7 @@ def test_too_many_bad_rows_are_refused(recipe: Make, tmp_path: Path) -> None:
     """More than 1 % is a broken file; nothing is written."""
     path = write_rows(tmp_path / "l.jsonl", [*label_rows(50), "{", "[]", "null"])
 
-    with pytest.raises(LabelsRefused, match=r"3 of 53 rows are bad.*l.jsonl:50 line: "):
+    with pytest.raises(LabelsRefused, match=r"3 of 53 rows are bad.*l.jsonl:51 line: "):
         prepare(recipe(), [read_source(path)], tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
@@ -267,11 +317,35 @@ def test_a_run_is_extended_by_what_it_does_not_have(
 def test_a_run_of_another_kind_cannot_be_extended(
     recipe: Make, labels: Path, prepared: Prepared, edit_filter: Callable[[str, str], None]
 ) -> None:
-    """Split in another way, or with labels that mean something else."""
-    first = prepared(recipe(), labels)
+    """Split in another way, into another number of folds, or with labels that mean something
+    else."""
+    first, crossed = (
+        prepared(recipe(split__kind=kind), labels) for kind in ("holdout", "cross_validation")
+    )
 
     with pytest.raises(RunInvalid, match="split in another way"):
         prepared(recipe(split__kind="cross_validation"), labels, extends=first)
+    fewer = recipe(split__kind="cross_validation", split__folds=3)
+    with pytest.raises(RunInvalid, match="split in another way"):
+        prepared(fewer, labels, extends=crossed)
     edit_filter('name = "agency"', 'name = "power"')
     with pytest.raises(RunInvalid, match="mean something else"):
         prepared(recipe(), labels, extends=first)
+
+
+def test_another_oracles_labels_extend_a_run_only_where_both_are_named(
+    recipe: Make, labels: Path, prepared: Prepared, tmp_path: Path
+) -> None:
+    """As within one run."""
+    first = prepared(recipe(), labels)
+    rows = label_rows(60, seed=9)
+    for number, row in enumerate(rows):
+        row |= {"id": f"b{number}", "url": None}
+        row["oracle_scores"][0]["oracle"] = "two"
+    later = write_rows(tmp_path / "new.jsonl", rows)
+
+    for oracles in ([], ["two"]):
+        with pytest.raises(LabelsRefused, match="labels of one, the new labels are of two"):
+            prepared(recipe(labels__oracles=oracles), later, extends=first)
+    both = prepared(recipe(labels__oracles=["one", "two"]), later, extends=first)
+    assert set(manifest_of(both)["oracles"]) == {"one", "two"}

@@ -15,7 +15,7 @@ from tests.support.labels import label_rows
 from tests.training.test_commands import as_toml
 from training.labels import labels_of
 from training.recipe import Recipe
-from training.topic import oracle_name, snapshot
+from training.topic import snapshot
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.broker import Broker
 from worker.kafka.client import Cluster
@@ -114,15 +114,15 @@ def test_a_label_is_joined_to_the_text_that_was_labelled(uplifting: Filter) -> N
     names = uplifting.definition.dimension_names
     labels = [labels_of(row, "uplifting", names) for row in rows]
     assert [label.scores for (label,) in labels] == [(7,) * 8, (2,) * 8]
-    oracle = "vendor/large/large-001/aaaaaaaa/bbbbbbbb"
+    oracle = OracleKey.model_validate(KEY).name
     assert {label.oracle for (label,) in labels} == {oracle}
     assert labels[0][0].scored_at == "2026-11-20T10:00:00Z"
 
 
 def test_a_label_that_came_twice_counts_once(uplifting: Filter) -> None:
-    """The later one; of another oracle it is another label."""
+    """The later one; of another oracle it is another label, and a temperature makes another."""
     (row,) = label_rows(1)
-    other = {**KEY, "thinking": "high"}
+    other = {**KEY, "temperature": 0.7}
 
     found = snapshot(
         [
@@ -136,7 +136,7 @@ def test_a_label_that_came_twice_counts_once(uplifting: Filter) -> None:
 
     (made,) = rows_of(found)
     assert [set(label["scores"].values()) for label in made["oracle_scores"]] == [{4}, {9}]
-    assert made["oracle_scores"][1]["oracle"] == oracle_name(OracleKey.model_validate(other))
+    assert made["oracle_scores"][1]["oracle"] == OracleKey.model_validate(other).name
 
 
 @pytest.mark.parametrize(
