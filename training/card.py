@@ -7,7 +7,7 @@ from typing import Any
 
 from training.document import Block, Heading, Paragraph, Points, as_markdown
 from training.recipe import Recipe
-from training.tables import dimension_table, quality_table
+from training.tables import dimension_table, provenance, quality_table
 from training.wording import JUDGED_ON, SCORERS, number, percent, span
 from worker.engine.manifest import Manifest
 
@@ -16,10 +16,11 @@ def model_card(
     manifest: Manifest,
     recipe: Recipe,
     metadata: Mapping[str, Any],
+    entry: Mapping[str, Any],
     failures: Sequence[str],
     failed_gate_reason: str | None,
 ) -> str:
-    """The card's Markdown, with Hugging Face's metadata."""
+    """The card's Markdown, with Hugging Face's metadata. `entry`: of the epoch that ships."""
     blocks = [
         Heading(f"newsieve student: {manifest.filter} v{manifest.filter_version}", 1),
         Paragraph(recipe.purpose),
@@ -39,6 +40,7 @@ def model_card(
         *_quality(manifest),
         *_limits(manifest, failures, failed_gate_reason),
         *_training(manifest, recipe, metadata),
+        *provenance(metadata, entry),
     ]
     return f"{_metadata(manifest)}\n\n{as_markdown(blocks)}"
 

@@ -40,9 +40,11 @@ def mean_history(history: History) -> list[dict[str, Any]]:
 
 
 def shipped_entry(history: History) -> dict[str, Any]:
-    """The entry of the epoch that ships; with cross-validation the last one's means."""
+    """The entry of the epoch that ships, its validation after the head was centred, if it was;
+    with cross-validation the last one's means."""
     epochs, best = mean_history(history), best_epoch(history)
-    return epochs[-1] if best is None else epochs[best - 1]
+    entry = epochs[-1] if best is None else epochs[best - 1]
+    return {**entry, "validation": entry.get("centred", entry["validation"])}
 
 
 class Gap(NamedTuple):

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from peft import PeftModel
@@ -34,7 +33,6 @@ from training.machine import Machine
 from training.model import (
     all_parameters,
     build,
-    centre_head,
     continue_from,
     require_trainable,
     save,
@@ -132,8 +130,7 @@ class Fitting:
         trainer.train(resume_from_checkpoint=interrupted)
         require_trainable(model, expected, "after training")
         if self._chooses_best and self._recipe.base.head_bias:
-            found = trainer.predict(trainer.eval_dataset)
-            centre_head(model, np.asarray(found.label_ids) - np.asarray(found.predictions))
+            trainer.centre()
         facts = {
             "epochs": trainer.history.epochs,
             "micro_batch": micro_batch,
@@ -182,7 +179,8 @@ class Fitting:
 
     def _model(self, adapter: Adapter) -> PeftModel:
         model = build(self._recipe, label_scores(adapter.rows, self._filter).mean(axis=0))
-        if self._start is not None:
+        is_fold = adapter.judged and not self._chooses_best  # that student knows what judges it
+        if self._start is not None and not is_fold:
             continue_from(model, self._start)
         return model
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 from training.baselines import NAMES
 from training.recipe import Gate
 
+# Of metadata's `start`: that the student which the fit continues from is no stranger to the judges.
+MAY_HAVE_SEEN: Final = "may_have_seen_the_judging_articles"
 AT_LEAST: Final = (
     "spearman",
     "tier_agreement",
@@ -18,14 +20,22 @@ AT_LEAST: Final = (
 
 
 def gate_failures(
-    gate: Gate, published: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
+    gate: Gate,
+    published: Mapping[str, Any],
+    baselines: Mapping[str, Mapping[str, Any]],
+    start: Mapping[str, Any] | None,
 ) -> list[str]:
     """What keeps a student from being shipped, in words.
 
     `published` and `baselines` are `metrics.quality` of the articles that judge: of the student's
-    scores as they are published, and of each baseline.
+    scores as they are published, and of each baseline. `start`: what its fit continued from.
     """
     failures = []
+    if start is not None and start[MAY_HAVE_SEEN]:
+        failures.append(
+            "the student that it continues from may have been trained on the articles that judge "
+            "(prepare with --extend the run that made it)"
+        )
     if published["mae"] > gate.mae:
         failures.append(f"mean absolute error {published['mae']} above {gate.mae}")
     for name, found in published["dimensions"].items():

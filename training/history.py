@@ -14,6 +14,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
+Floats = npt.NDArray[np.float64]
+
 DECIMALS: Final = 6
 MEASURED: Final = ("absolute", "squared")
 
@@ -33,9 +35,7 @@ def errors(
     }
 
 
-def measured(
-    scores: npt.NDArray[np.float64], labels: npt.NDArray[np.float64], names: Sequence[str]
-) -> dict[str, float]:
+def measured(scores: Floats, labels: Floats, names: Sequence[str]) -> dict[str, float]:
     """Mean errors of (N, D) raw scores, by the names under which `on_evaluate` finds them."""
     error = np.clip(scores, SCORE_MIN, SCORE_MAX) - labels
     found = {"mae": float(np.abs(error).mean())}
@@ -98,6 +98,14 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.epochs[-1]["validation"] = errors(absolute, squared, metrics["eval_loss"], self._names)
         if self.is_over:
             control.should_training_stop = True
+
+    def centre(self, scores: Floats, labels: Floats, loss: float, moved: Floats) -> None:
+        """What the best epoch errs by, (N, D) raw scores, after its head was moved by (D,)."""
+        found = measured(scores, labels, self._names)
+        absolute, squared = ([found[f"{kind}:{n}"] for n in self._names] for kind in MEASURED)
+        best = min(self.epochs, key=lambda entry: float(entry["validation"]["mae"]))
+        best["centred"] = errors(absolute, squared, loss, self._names)
+        best["head_moved_by"] = dict(zip(self._names, map(_rounded, moved), strict=True))
 
     @property
     def is_over(self) -> bool:

@@ -108,12 +108,12 @@ def save(model: PeftModel, folder: Path) -> None:
         raise FitFailed(f"PEFT wrote no {ADAPTER}")
 
 
-def centre_head(model: PeftModel, missed: npt.NDArray[np.float64]) -> None:
-    """Move the head's bias by the mean of `missed`, (N, D) labels minus scores.
+def centre_head(model: PeftModel, moved: npt.NDArray[np.float64]) -> None:
+    """Move the head's bias by (D,) means of labels minus scores.
 
     Huber's loss fits medians, and most dimensions are skewed: uncentred, too few articles would
     reach a tier.
     """
     head = model.base_model.model.score.modules_to_save["default"]
     with torch.no_grad():
-        head.bias += torch.as_tensor(missed.mean(axis=0), dtype=head.bias.dtype).to(head.bias)
+        head.bias += torch.as_tensor(moved, dtype=head.bias.dtype).to(head.bias)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from training.base import base_file
 from training.card import model_card
+from training.epochs import shipped_entry
 from training.errors import GateFailed, RunInvalid
 from training.evaluate import STUDENT
 from training.files import Row, read_jsonl, write_json, write_jsonl, write_text
@@ -19,7 +20,7 @@ from training.gate import gate_failures
 from training.predict import load_forward, tokens_of
 from training.run import Run
 from training.stage import Workplace, perform, require
-from training.stages import CALIBRATE, EVALUATE, FIT, PACKAGE, REASON
+from training.stages import CALIBRATE, EVALUATE, FIT, PACKAGE, REASON, START
 from worker.engine.manifest import (
     ADAPTER,
     ADAPTER_CONFIG,
@@ -75,7 +76,8 @@ def failures_of(run: Run) -> list[str]:
     metrics, calibration = run.json("metrics.json"), run.json("calibration.json")
     baselines = dict(metrics["quality"][metrics["judged_on"]])
     baselines.pop(STUDENT)
-    return gate_failures(run.recipe.gate, calibration["quality"], baselines)
+    start = run.json("training_metadata.json")[START]
+    return gate_failures(run.recipe.gate, calibration["quality"], baselines, start)
 
 
 def copy_student(run: Run, folder: Path) -> None:
@@ -103,7 +105,8 @@ def _make(
     for name in RUN_FILES:
         shutil.copyfile(run.path(name), folder / name)
     metadata = run.json("training_metadata.json")
-    card = model_card(manifest, run.recipe, metadata, failures, run.facts[REASON])
+    entry = shipped_entry(run.json("training_history.json"))
+    card = model_card(manifest, run.recipe, metadata, entry, failures, run.facts[REASON])
     write_text(folder / MODEL_CARD, card)
     return {"packaged_on": dt.datetime.now(dt.UTC).date().isoformat()}
 

@@ -14,12 +14,13 @@ from training.recipe import Recipe
 from training.tables import (
     calibration_blocks,
     dimension_table,
+    provenance,
     quality_table,
     slice_blocks,
     tier_blocks,
     worst_table,
 )
-from training.wording import JUDGED_ON, SCORERS, number, percent, span
+from training.wording import JUDGED_ON, NONE, SCORERS, number, percent, span
 
 Facts = Mapping[str, Any]
 
@@ -62,7 +63,9 @@ class Sections:
     def failures(self) -> list[str]:
         scorers = self.scorers
         baselines = {name: scorers[name] for name in NAMES}
-        return gate_failures(self.recipe.gate, scorers["published"], baselines)
+        return gate_failures(
+            self.recipe.gate, scorers["published"], baselines, self.metadata["start"]
+        )
 
     def summary(self) -> Iterator[Block]:
         """The report on a page."""
@@ -115,7 +118,7 @@ class Sections:
 
     def _configuration(self) -> Iterator[tuple[str, str]]:
         for name, value in self.metadata.items():
-            text = f"{value:,}" if isinstance(value, int) else str(value)
+            text = f"{value:,}" if isinstance(value, int) else str(NONE if value is None else value)
             if isinstance(value, dict):
                 text = ", ".join(f"{key} {item}" for key, item in value.items())
             yield name.replace("_", " "), text
@@ -147,6 +150,7 @@ class Sections:
         if "fold-0" in self.history:
             yield Paragraph("Means over the folds.")
         yield Paragraph(gap_sentence(gap_of(self.shipped)))
+        yield from provenance(self.metadata, self.shipped)
 
     def _quality(self) -> Iterator[Block]:
         yield quality_table({SCORERS[name]: found for name, found in self.scorers.items()})

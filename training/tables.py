@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from training.document import Block, Heading, Paragraph, Table
+from training.recipe import CROSS_VALIDATION
 from training.wording import JUDGED_ON, number, percent, span, with_span
 
 Facts = Mapping[str, Any]
@@ -122,6 +123,27 @@ def calibration_blocks(facts: Facts) -> Iterator[Block]:
         yield Paragraph(
             f"{percent(item['share'])} of the articles have at least {item['at_least']}; of "
             f"their tiers {percent(item['agreement'])} agree."
+        )
+
+
+def provenance(metadata: Facts, entry: Facts) -> Iterator[Block]:
+    """What else the weights come from than training from the base. `entry`: `shipped_entry`'s."""
+    start, moved = metadata["start"], entry.get("head_moved_by")
+    if start is not None:
+        judged = (
+            " The students that are judged start from the base: that one knows these articles."
+            if metadata["split_kind"] == CROSS_VALIDATION
+            else ""
+        )
+        yield Paragraph(
+            f"Continues from the adapter of {start['run']} ({start['adapter'][:12]}).{judged}"
+        )
+    if moved is not None:
+        by = ", ".join(f"{name} {value:+.3f}" for name, value in moved.items())
+        yield Paragraph(
+            "After the best epoch the head's bias was moved by the mean of what the labels of the "
+            f"validation split differ by ({by}); its MAE there is then "
+            f"{number(entry['validation']['mae'])}."
         )
 
 

@@ -29,7 +29,7 @@ from transformers import (
 
 from training.files import Row, write_json
 from training.history import History, measured
-from training.model import is_head, require_trainable, trainable_parameters
+from training.model import centre_head, is_head, require_trainable, trainable_parameters
 from training.order import reading_order
 from training.recipe import Fit
 
@@ -96,6 +96,15 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
         self.add_callback(_Checkpoints(fit.checkpoint_steps))
         if sys.stderr.isatty():
             self.add_callback(_ProgressBar)
+
+    def centre(self) -> None:
+        """Centre the head on validation; the history says what the best epoch errs by then."""
+        found = self.predict(self.eval_dataset)
+        labels, scores = np.asarray(found.label_ids), np.asarray(found.predictions)
+        moved = (labels - scores).mean(axis=0)
+        centre_head(self.model, moved)
+        loss = self._loss(torch.as_tensor(scores + moved), torch.as_tensor(labels))
+        self.history.centre(scores + moved, labels, float(loss), moved)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         trained = [

@@ -16,10 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support.fits import ONE_THREAD, history, weights
+from training.calibrate import calibrate
 from training.errors import FitFailed
+from training.evaluate import evaluate
 from training.fit import checkpoint, fit
 from training.model import adapt, require_trainable, trainable_parameters
-from training.package import package
+from training.package import failures_of, package
 from training.predict import load_forward, predict, tokens_of
 from training.recipe import Recipe
 from training.run import Run
@@ -162,6 +164,37 @@ def test_a_fit_continues_from_a_student(recipe: Make, prepared: Prepared, studen
     assert require(run, FIT)["start"] is not None
 
 
+def test_what_continues_from_a_student_that_may_know_the_judges_fails_its_gate(
+    recipe: Make, prepared: Prepared, student: Path
+) -> None:
+    """The same articles in another split; in its own split it knows only what trains here, too."""
+    changes = {"fit__epochs": 1, "fit__learning_rate": 1e-6, "fit__head_learning_rate": 1e-6}
+    for seed, passes in ((42, True), (7, False)):
+        run = prepared(recipe(split__seed=seed, **changes))
+        fit(run, ONE_THREAD, start=student)
+        evaluate(run)
+        calibrate(run)
+        failures = failures_of(run)
+        assert any("may have been trained on" in failure for failure in failures) != passes
+
+
+def test_with_cross_validation_only_what_ships_continues_from_a_student(
+    recipe: Make, prepared: Prepared, student: Path
+) -> None:
+    """It knows all articles: what judges starts from the base."""
+    made = recipe(split__kind="cross_validation", split__folds=2, fit__epochs=1)
+    fresh, continued = prepared(made), prepared(made, "continued")
+    fit(fresh, ONE_THREAD)
+
+    fit(continued, ONE_THREAD, start=student)
+
+    for fold in ("fold-0", "fold-1"):
+        ours, theirs = (checkpoint(run, fold) / ADAPTER for run in (continued, fresh))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert weights(continued) != weights(fresh)
+    assert continued.json("training_metadata.json")["start"]["run"].startswith("uplifting-")
+
+
 def test_a_student_of_another_filter_lends_its_adapter_alone(
     recipe: Make, prepared: Prepared, student: Path
 ) -> None:
@@ -228,5 +261,9 @@ def test_the_history_has_what_the_report_shows(made: Run) -> None:
             by_dimension = [item["mae"] for item in found["dimensions"].values()]
             assert found["mae"] == pytest.approx(np.mean(by_dimension), abs=1e-5)
             assert found["rmse"] >= found["mae"] > 0 and found["loss"] > 0
+    judged = made.json("metrics.json")["quality"]["validation"]["student"]
+    best = min(epochs, key=lambda entry: entry["validation"]["mae"])
+    assert best["centred"]["mae"] == pytest.approx(judged["mae"], abs=1e-3)
+    assert set(best["head_moved_by"]) == set(load("uplifting").definition.dimension_names)
     metadata = made.json("training_metadata.json")
     assert (metadata["trainable_parameters"], metadata["all_parameters"]) == (3_848, 43_632)

@@ -136,7 +136,7 @@ def test_the_gate_names_what_was_missed(changes: dict[str, Any], complaint: str 
     """A limit that the recipe does not set does not count."""
     gate = Gate(mae=1.2, dimension_mae=1.2, spearman=0.6, tier_agreement=0.7)
 
-    found = gate_failures(gate, GOOD | changes, {"tf_idf": {"mae": 2.0}})
+    found = gate_failures(gate, GOOD | changes, {"tf_idf": {"mae": 2.0}}, None)
 
     assert found == ([complaint] if complaint else [])
 
@@ -145,4 +145,6 @@ def test_a_student_that_a_baseline_beats_is_none() -> None:
     """Whatever its gate says."""
     baselines = {"tf_idf": {"mae": 0.9}, "frozen_base": {"mae": 1.1}}
 
-    assert gate_failures(Gate(mae=1.2), GOOD, baselines) == ["TF-IDF and ridge does better (0.9)"]
+    assert gate_failures(Gate(mae=1.2), GOOD, baselines, None) == [
+        "TF-IDF and ridge does better (0.9)"
+    ]
