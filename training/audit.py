@@ -7,7 +7,7 @@ itself, which articles look mislabelled.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final
@@ -28,6 +28,7 @@ from worker.rules.catalogue import Filter, load
 from worker.rules.definition import SCORE_MAX
 
 Floats = npt.NDArray[np.float64]
+Pair = tuple[Sequence[int], Sequence[int]]  # of labels of one article
 
 BINS: Final = int(SCORE_MAX) + 1  # one for each integer that an oracle can say
 EXPLAINED: Final = 0.9  # of the variance: by as many components as there really are dimensions
@@ -77,8 +78,7 @@ def audited(rows: Sequence[Row], filter_: Filter) -> dict[str, Any]:
         "languages": dict(Counter(str(row["language"]) for row in rows).most_common()),
         "oracles": dict(Counter(k for row in rows for k in row["oracles"]).most_common()),
         "labelled": {"first": times[0], "last": times[-1], **_age(times)} if times else None,
-        "self_disagreement": _disagreement(rows, names, same=True),
-        "disagreement_of_oracles": _disagreement(rows, names, same=False),
+        **_disagreement(rows, names),
         "outliers": list(_outliers(rows, scores, names)),
     }
 
@@ -122,34 +122,56 @@ def _age(times: Sequence[str]) -> dict[str, Any]:
         return {"days_apart": None}
 
 
-def _disagreement(
-    rows: Sequence[Row], names: Sequence[str], *, same: bool
-) -> dict[str, Any] | None:
-    """How two labels of one article differ, of the same oracle or of different ones.
+def _disagreement(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    """How two labels of one article differ: by oracle, and between different ones."""
+    pairs: dict[str, list[Pair]] = defaultdict(list)
+    mixed: list[Pair] = []
+    for row in rows:
+        for a, b in combinations(row["labels"], 2):
+            into = pairs[a["oracle"]] if a["oracle"] == b["oracle"] else mixed
+            into.append((a["scores"], b["scores"]))
+    labelled = Counter(key for row in rows for key in row["oracles"])
+    return {
+        "self_disagreement": {
+            key: {
+                "share_of_articles": _rounded(count / len(rows)),
+                **_apart(pairs[key], names),
+                **_noise_floor(pairs[key]),
+            }
+            for key, count in labelled.most_common()
+        },
+        "disagreement_of_oracles": _apart(mixed, names),
+    }
 
-    Between labels of one oracle it bounds what a student can reach: with errors that are normal
-    and independent, a student that knew the oracle's own mean would still be 1/√2 of it away
-    from a single label.
-    """
-    pairs = [
-        (a["scores"], b["scores"])
-        for row in rows
-        for a, b in combinations(row["labels"], 2)
-        if (a["oracle"] == b["oracle"]) == same
-    ]
-    if not pairs:
-        return None
-    apart = np.abs(np.array([a for a, _ in pairs]) - np.array([b for _, b in pairs]))
+
+def _apart(pairs: Sequence[Pair], names: Sequence[str]) -> dict[str, Any]:
+    """Figures only where there are enough pairs to mean something."""
+    if len(pairs) < LEAST_PAIRS:
+        return {"pairs": len(pairs), "mean_difference": None, "standard_error": None}
+    apart = _distances(pairs)
     per_pair = apart.mean(axis=1)
     return {
         "pairs": len(pairs),
         "mean_difference": _rounded(per_pair.mean()),
-        "standard_error": _rounded(
-            per_pair.std(ddof=1) / len(pairs) ** 0.5 if len(pairs) > 1 else 0
-        ),
-        "noise_floor": _rounded(per_pair.mean() / 2**0.5) if same else None,
+        "standard_error": _rounded(per_pair.std(ddof=1) / len(pairs) ** 0.5),
         "dimensions": dict(zip(names, apart.mean(axis=0).round(DECIMALS).tolist(), strict=True)),
     }
+
+
+def _noise_floor(pairs: Sequence[Pair]) -> dict[str, float | None]:
+    """What no student can err less by, on articles such as these. For independent labels X and Y of
+    one article E|X - Y| ≤ 2 E|X - m| whatever m is, so half of it bounds any student; were errors
+    normal, a student that knew the oracle's own mean would be E|X - Y| / √2 from a label."""
+    if len(pairs) < LEAST_PAIRS:
+        return {"noise_floor": None, "noise_floor_if_normal": None}
+    mean = _distances(pairs).mean()
+    return {"noise_floor": _rounded(mean / 2), "noise_floor_if_normal": _rounded(mean / 2**0.5)}
+
+
+def _distances(pairs: Sequence[Pair]) -> Floats:
+    """(P, D)"""
+    a, b = (np.array([pair[at] for pair in pairs], dtype=np.float64) for at in (0, 1))
+    return np.abs(a - b)
 
 
 def _outliers(rows: Sequence[Row], scores: Floats, names: Sequence[str]) -> Iterator[Row]:
@@ -175,25 +197,31 @@ def judge(facts: Mapping[str, Any], *, cross_validated: bool) -> tuple[str, list
             f"{facts['articles']} articles: fewer than {LEAST_TO_LEARN} teach nothing"
         ]
     reasons = [*_about_numbers(facts, cross_validated), *_about_dimensions(facts)]
-    noise = facts["self_disagreement"]
-    if noise is None or noise["pairs"] < LEAST_PAIRS:
-        reasons.append(
-            f"{noise['pairs'] if noise else 0} articles were scored twice by one oracle: too few "
-            "to say how far it is from itself"
-        )
-    else:
-        reasons.append(
-            f"the oracle differs from itself by {noise['mean_difference']:.2f} points a score "
-            f"({noise['pairs']} pairs): no student can be expected below a mean absolute error of "
-            f"about {noise['noise_floor']:.2f} on articles such as those that were scored twice"
-        )
+    reasons += _about_noise(facts)
+    return "usable with reservations" if reasons else "usable", reasons
+
+
+def _about_noise(facts: Mapping[str, Any]) -> Iterator[str]:
+    for key, noise in facts["self_disagreement"].items():
+        of = f"{key or 'the unnamed oracle'}, which labelled {noise['share_of_articles']:.0%},"
+        if noise["mean_difference"] is None:
+            yield (
+                f"{of} scored {noise['pairs']} articles twice: too few to say how far it is from "
+                "itself"
+            )
+        else:
+            yield (
+                f"{of} differs from itself by {noise['mean_difference']:.2f} points a score "
+                f"({noise['pairs']} pairs): on articles such as those no student of it errs by "
+                f"less than {noise['noise_floor']:.2f} on average, nor by less than "
+                f"{noise['noise_floor_if_normal']:.2f} if its errors are normal"
+            )
     others = facts["disagreement_of_oracles"]
-    if others is not None:
-        reasons.append(
+    if others["mean_difference"] is not None:
+        yield (
             f"different oracles differ by {others['mean_difference']:.2f} points a score "
             f"({others['pairs']} pairs): mixing them adds as much"
         )
-    return "usable with reservations" if reasons else "usable", reasons
 
 
 def _about_numbers(facts: Mapping[str, Any], cross_validated: bool) -> Iterator[str]:  # noqa: FBT001

@@ -96,18 +96,30 @@ def _shares(facts: Mapping[str, Any]) -> Iterator[Block]:
 
 def _noise(facts: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading("How far oracles are from themselves and each other")
-    same, others = facts["self_disagreement"], facts["disagreement_of_oracles"]
-    rows = [
-        (what, str(item["pairs"]), number(item["mean_difference"]), number(item["standard_error"]))
-        for what, item in (("the same oracle", same), ("different oracles", others))
-        if item is not None
-    ]
-    if not rows:
-        yield Paragraph("No article was labelled twice.")
-        return
-    yield Table(("labels of", "pairs", "mean difference", "standard error"), rows)
-    if same is not None:
+    by_oracle, others = facts["self_disagreement"], facts["disagreement_of_oracles"]
+    found = {
+        **{key or "unnamed": item for key, item in by_oracle.items()},
+        "different oracles": others,
+    }
+    columns = ("mean_difference", "standard_error", "noise_floor", "noise_floor_if_normal")
+    yield Table(
+        ("labels of", "pairs", *(name.replace("_", " ") for name in columns)),
+        [
+            (name, str(item["pairs"]), *(number(item.get(column)) for column in columns))
+            for name, item in found.items()
+        ],
+    )
+    yield Paragraph(
+        "Of articles that were labelled twice; no figures for few pairs. Noise floor: the least "
+        "mean absolute error that a student can have on such articles, and that if errors are "
+        "normal."
+    )
+    known = {name: item["dimensions"] for name, item in found.items() if "dimensions" in item}
+    if known:
         yield Table(
-            ("dimension", "the oracle against itself"),
-            [(name, number(value)) for name, value in same["dimensions"].items()],
+            ("dimension, mean difference", *known),
+            [
+                (name, *(number(item[name]) for item in known.values()))
+                for name in facts["dimensions"]
+            ],
         )

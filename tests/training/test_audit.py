@@ -76,7 +76,7 @@ def test_histograms_count_labels_and_name_empty_bins(sustainability: Filter) -> 
 
 
 def test_an_oracles_distance_from_itself_is_the_noise_floor(sustainability: Filter) -> None:
-    """Of pairs of one oracle's labels, apart from those of different oracles."""
+    """Each oracle's own, apart from what different ones differ by."""
     chance = np.random.default_rng(4)
     every = []
     for scores in three_really(300):
@@ -86,11 +86,17 @@ def test_an_oracles_distance_from_itself_is_the_noise_floor(sustainability: Filt
 
     facts = audit_of(sustainability, every)
 
-    same, others = facts["self_disagreement"], facts["disagreement_of_oracles"]
-    assert (same["pairs"], others["pairs"]) == (300, 600)
-    assert same["mean_difference"] == pytest.approx(2 / 3, abs=0.06)
-    assert same["noise_floor"] == pytest.approx(same["mean_difference"] / 2**0.5, abs=1e-3)
+    by_oracle, others = facts["self_disagreement"], facts["disagreement_of_oracles"]
+    one, two = by_oracle["one"], by_oracle["two"]
+    assert (one["pairs"], two["pairs"], others["pairs"]) == (300, 0, 600)
+    assert one["mean_difference"] == pytest.approx(2 / 3, abs=0.06)
+    assert one["noise_floor"] == pytest.approx(one["mean_difference"] / 2, abs=1e-3)
+    assert one["noise_floor_if_normal"] == pytest.approx(one["mean_difference"] / 2**0.5, abs=1e-3)
+    assert two["noise_floor"] is None
     assert others["mean_difference"] > 2
+    text = " ".join(judge(facts, cross_validated=True)[1])
+    assert "one, which labelled 100%, differs from itself by 0.6" in text
+    assert "two, which labelled 100%, scored 0 articles twice" in text
 
 
 def test_an_odd_label_is_found(sustainability: Filter) -> None:
