@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from training.document import Block, Heading, Paragraph, Points, as_markdown
 from training.recipe import Recipe
-from training.tables import dimension_table, provenance, quality_table
+from training.tables import dimension_table, provenance, quality_table, scored_alone
 from training.wording import JUDGED_ON, SCORERS, number, percent, span
 from worker.engine.manifest import Manifest
+
+TWO_LETTERS: Final = 2
 
 
 def model_card(
@@ -42,16 +44,17 @@ def model_card(
         *_training(manifest, recipe, metadata),
         *provenance(metadata, entry),
     ]
-    return f"{_metadata(manifest)}\n\n{as_markdown(blocks)}"
+    return f"{_metadata(manifest, recipe)}\n\n{as_markdown(blocks)}"
 
 
-def _metadata(manifest: Manifest) -> str:
+def _metadata(manifest: Manifest, recipe: Recipe) -> str:
     published = manifest.metrics["published"]
     return "\n".join(
         [
             "---",
-            "license: apache-2.0",
-            f"base_model: {manifest.base.name}",
+            f"license: {recipe.base.license}",
+            *([] if ":" in manifest.base.name else [f"base_model: {manifest.base.name}"]),
+            f"language: [{', '.join(_languages(manifest))}]",
             "library_name: peft",
             "pipeline_tag: text-classification",
             "tags: [newsieve, lora, regression, news]",
@@ -67,6 +70,11 @@ def _metadata(manifest: Manifest) -> str:
             "---",
         ]
     )
+
+
+def _languages(manifest: Manifest) -> list[str]:
+    """As two-letter codes, where labels name them so."""
+    return [name for name in manifest.data["languages"] if len(name) == TWO_LETTERS]
 
 
 def _data(manifest: Manifest) -> Iterator[Block]:
@@ -93,6 +101,7 @@ def _quality(manifest: Manifest) -> Iterator[Block]:
         f"{number(published['shuffled_mae'])}."
     )
     yield quality_table({SCORERS[name]: metrics[name] for name in SCORERS})
+    yield from scored_alone(metrics["scored"])
     yield dimension_table(published)
     yield Paragraph(
         f"Published tiers against the others: agreement {number(published['surfaced_agreement'])} "

@@ -17,7 +17,7 @@ from training import baselines
 from training.files import Row, read_jsonl, write_json, write_jsonl
 from training.fit import FINAL, checkpoint, fold_name
 from training.labelled import decided, label_scores
-from training.metrics import quality
+from training.metrics import quality, unranked
 from training.predict import load_embedder, load_forward, predict, tokens_of
 from training.recipe import CROSS_VALIDATION
 from training.run import Run
@@ -30,6 +30,7 @@ from worker.rules.catalogue import Filter, load
 from worker.rules.tiers import round_scores
 
 STUDENT: Final = "student"
+MEAN: Final = "mean"
 RAW_DECIMALS: Final = 6
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +44,8 @@ def evaluate(run: Run) -> bool:
 
 
 def judged_split(run: Run) -> str:
-    """The split whose figures are the student's: it chose nothing."""
+    """The split whose figures are the student's: no weights were trained on it, nor chosen by it.
+    With cross-validation the same articles say which calibration curves are kept."""
     return CROSS_VALIDATION if run.recipe.split.kind == CROSS_VALIDATION else TEST
 
 
@@ -112,8 +114,7 @@ class _Evaluation:
         self._parameters = require(run, FIT)["trainable_parameters"]
         self._articles: dict[str, list[Row]] = {}
         self._tokens: dict[str, list[Tokens]] = {}
-        self._embedded: dict[str, Floats] = {}
-        self._embedder = load_embedder(self._recipe)
+        self._embedded = self._embeddings()
 
     def scores(self, name: str) -> Scores:
         """(N, D) raw scores of the student and rounded ones of the baselines, in the data's
@@ -147,20 +148,21 @@ class _Evaluation:
         tokens = self._tokens_of(name)
         return {
             STUDENT: predict(forward, [tokens[at] for at in unseen], f"scoring {name}"),
-            "mean": baselines.mean(labels, len(unseen)),
+            MEAN: baselines.mean(labels, len(unseen)),
             "tf_idf": baselines.tf_idf(texts, labels, wanted),
             "frozen_base": baselines.frozen_base(
-                self._embeddings(TRAIN)[seen], labels, self._embeddings(name)[unseen]
+                self._embedded[TRAIN][seen], labels, self._embedded[name][unseen]
             ),
         }
 
     def quality(self, name: str, scores: Scores) -> dict[str, Any]:
         rows, seed = self._rows(source_split(name)), self._recipe.split.seed
         rules, oracle = [row["content_rules"] for row in rows], label_scores(rows, self._filter)
-        return {
+        found = {
             key: quality(self._filter, round_scores(values), oracle, rules, seed)
             for key, values in scores.items()
         }
+        return {**found, MEAN: unranked(found[MEAN])}
 
     def slices(self, name: str, scores: Scores) -> dict[str, Any]:
         rows = self._rows(source_split(name))
@@ -197,12 +199,14 @@ class _Evaluation:
             lambda: tokens_of(self._recipe, [row["text"] for row in self._rows(name)]),
         )
 
-    def _embeddings(self, name: str) -> Floats:
-        return self._once(
-            self._embedded,
-            name,
-            lambda: predict(self._embedder, self._tokens_of(name), f"base model on {name}"),
-        )
+    def _embeddings(self) -> dict[str, Floats]:
+        """What the base says of all articles; its memory is free again before a student's."""
+        splits = (TRAIN, chosen_split(self._run), judged_split(self._run))
+        embedder = load_embedder(self._recipe)
+        return {
+            name: predict(embedder, self._tokens_of(name), f"base model on {name}")
+            for name in dict.fromkeys(map(source_split, splits))
+        }
 
     @staticmethod
     def _once(known: dict[str, Known], name: str, make: Callable[[], Known]) -> Known:

@@ -51,7 +51,9 @@ def overall_metrics(
             axes.text(value + more, at, text, va="center", fontsize=8)
         axes.set_title(title, fontsize=10)
         axes.set_yticks(range(len(names)), names)
-        axes.set_xlim(0, max(value + more for value, more in zip(values, above, strict=True)) * 1.2)
+        ends = [value + more for value, more in zip(values, above, strict=True)]
+        starts = [value - less for value, less in zip(values, below, strict=True)]
+        axes.set_xlim(min(0.0, *starts) * 1.2, max(ends) * 1.2)
         _plain(axes)
     figure.axes[0].invert_yaxis()
     figure.suptitle(

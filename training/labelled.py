@@ -101,6 +101,11 @@ def content_rules(rows: Sequence[Row], filter_: Filter) -> list[list[str]]:
     return [list(rules.met(row["text"], row["title"], row["url"])[0].names) for row in rows]
 
 
+def is_scored(rules: Iterable[str], filter_: Filter) -> bool:
+    """Whether a worker scores an article that meets these content rules: none of them blocks."""
+    return filter_.definition.blocking_rules.isdisjoint(rules)
+
+
 def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64]:
     """(N, D) mean oracle scores in the filter's dimension order."""
     names = filter_.definition.dimension_names

@@ -42,6 +42,7 @@ def quality(
         "dimensions": {
             name: {
                 "mae": _rounded(np.abs(error[:, at]).mean()),
+                "mae_interval": _interval(np.abs(error[:, at])[draws].mean(axis=1)),
                 "rmse": _rounded(np.sqrt((error[:, at] ** 2).mean())),
                 "bias": _rounded(error[:, at].mean()),
                 "spearman": _mean_or_none([_pearson(ours[:, at], theirs[:, at])]),
@@ -51,6 +52,14 @@ def quality(
         **tier_quality(filter_, student, oracle, rules, draws),
         "shuffled_mae": _rounded(np.abs(_shuffled(student, seed) - oracle).mean()),
     }
+
+
+def unranked(found: dict[str, Any]) -> dict[str, Any]:
+    """Without rank correlations: a scorer that says the same of all articles of a fold ranks none,
+    and its differences between folds are those of the other folds' labels."""
+    nothing = {"spearman": None, "spearman_interval": None}
+    dimensions = {name: {**item, "spearman": None} for name, item in found["dimensions"].items()}
+    return {**found, **nothing, "dimensions": dimensions}
 
 
 def tier_quality(

@@ -18,9 +18,10 @@ from training.files import Row, read_jsonl, write_json, write_jsonl, write_text
 from training.fit import FINAL, checkpoint
 from training.gate import gate_failures
 from training.predict import load_forward, tokens_of
+from training.reference import reference_rows
 from training.run import Run
 from training.stage import Workplace, perform, require
-from training.stages import CALIBRATE, EVALUATE, FIT, PACKAGE, REASON, START
+from training.stages import CALIBRATE, CANARY_TEXTS, EVALUATE, FIT, PACKAGE, REASON, START
 from worker.engine.manifest import (
     ADAPTER,
     ADAPTER_CONFIG,
@@ -35,10 +36,8 @@ from worker.engine.manifest import (
     ResidualRows,
 )
 from worker.rules.catalogue import Filter, load
-from worker.rules.sampling import LOW, SURFACED
 
 STUDENT_FOLDER: Final = "student"
-CANARY_TEXTS: Final = Path(__file__).parent / "canaries.jsonl"
 CANARY_DECIMALS: Final = 6
 OPTIONAL_TOKENIZER_FILES: Final = ("tokenizer_config.json", "special_tokens_map.json")
 # How the student was made, beside it.
@@ -80,15 +79,23 @@ def failures_of(run: Run) -> list[str]:
     return gate_failures(run.recipe.gate, calibration["quality"], baselines, start)
 
 
-def copy_student(run: Run, folder: Path) -> None:
-    """The packaged student to another folder, all of it or nothing. Raises GateFailed."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise GateFailed(f"{folder} is not empty and holds no student: it would be deleted")
-    partial = folder.with_name(folder.name + ".partial")
+def copy_student(run: Run, folder: Path) -> Path | None:
+    """The packaged student to another folder, all of it or nothing. A student that is there goes to
+    the folder of this name with `.previous`, which is returned. Raises RunInvalid."""
+    if folder.exists():
+        if not folder.is_dir():
+            raise RunInvalid(f"{folder} is a file: name a folder for the student")
+        if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+            raise RunInvalid(f"{folder} is not empty and holds no student: name another folder")
+    partial, previous = (folder.with_name(folder.name + end) for end in (".partial", ".previous"))
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run.path(STUDENT_FOLDER), partial)
-    shutil.rmtree(folder, ignore_errors=True)
+    holds_student = (folder / MANIFEST).is_file()
+    if holds_student:
+        shutil.rmtree(previous, ignore_errors=True)
+        os.replace(folder, previous)
     os.replace(partial, folder)
+    return previous if holds_student else None
 
 
 def _make(
@@ -101,7 +108,7 @@ def _make(
     manifest = _manifest(run, filter_)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     write_jsonl(folder / CANARIES, _canaries(run, filter_))
-    write_jsonl(folder / BASELINE, _baseline(run, filter_))
+    write_jsonl(folder / BASELINE, reference_rows(run, filter_))
     for name in RUN_FILES:
         shutil.copyfile(run.path(name), folder / name)
     metadata = run.json("training_metadata.json")
@@ -154,6 +161,7 @@ def _metrics(run: Run) -> dict[str, Any]:
     return {
         "judged_on": judged_on,
         "published": calibration["quality"],
+        "scored": calibration["scored"],
         "confidence": calibration["confidence"],
         **metrics["quality"][judged_on],
     }
@@ -168,16 +176,3 @@ def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
     for row, item in zip(rows, tokens_of(run.recipe, [row["text"] for row in rows]), strict=True):
         scores = forward([item.ids])[0].round(CANARY_DECIMALS).tolist()
         yield {**row, "scores": dict(zip(names, scores, strict=True))}
-
-
-def _baseline(run: Run, filter_: Filter) -> Iterator[Row]:
-    """Out-of-sample pairs, numbers only: what the drift monitor measures against."""
-    published = set(filter_.definition.published_tiers)
-    for row in read_jsonl(run.path("predictions", "published.jsonl")):
-        yield {
-            "stratum": SURFACED if row["tier"] in published else LOW,
-            "purpose": "reference",
-            "pi": 1,
-            "student": row["student"],
-            "oracle": row["oracle"],
-        }

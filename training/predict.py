@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from training.base import tokeniser_of
+from training.errors import FitFailed
 from training.recipe import Recipe
 from worker.cli.common import progress
 from worker.engine import adapter
-from worker.engine.batching import buckets
+from worker.engine.batching import OutOfMemory, buckets
 from worker.engine.device import choose_device
 from worker.engine.model import StudentModel, load_backbone
 from worker.engine.reference import ReferenceForward
@@ -58,7 +59,18 @@ def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
     found: dict[int, Floats] = {}
     with progress(what, len(tokens)) as advance:
         for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS):
-            rows = forward([tokens[index].ids for index in bucket])
+            rows = _scores(forward, [tokens[index].ids for index in bucket])
             found.update(zip(bucket, rows, strict=True))
             advance(len(bucket))
     return np.array([found[index] for index in range(len(tokens))])
+
+
+def _scores(forward: Forward, ids: Sequence[Sequence[int]]) -> Floats:
+    """Fewer texts at once where memory runs out."""
+    try:
+        return forward(ids)
+    except OutOfMemory:
+        if len(ids) == 1:
+            raise FitFailed("memory ran out while one article was scored") from None
+    half = len(ids) // 2  # outside the handler, which holds what the failed pass held
+    return np.concatenate([_scores(forward, part) for part in (ids[:half], ids[half:])])

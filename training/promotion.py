@@ -21,6 +21,7 @@ from training.metrics import DECIMALS, paired_difference, quality
 from training.predict import predict
 from training.prepare import EARLIER
 from training.recipe import CROSS_VALIDATION
+from training.reference import reference_rows
 from training.run import Run
 from training.split import TRAIN
 from training.stage import require
@@ -37,6 +38,10 @@ Floats = npt.NDArray[np.float64]
 FOLDER: Final = "training_reports"
 NEW: Final = "new"
 OLD: Final = "old"
+BETTER: Final = "better"
+WORSE: Final = "worse"
+MIXED: Final = "better in error, worse in tiers"
+NOT_SHOWN: Final = "not shown to differ"
 ONE_SIDED: Final = 1.645  # standard errors above a mean: 95 %
 LEAST_BASELINE_ROWS: Final = 30  # of a stratum, for the drift monitor's limits to be worth much
 
@@ -96,8 +101,9 @@ def _facts(
         for name, values in scores.items()
     }
     error = paired_difference(errors[NEW].mean(axis=1), errors[OLD].mean(axis=1), seed)
+    agreement = paired_difference(hits[NEW], hits[OLD], seed)
     return {
-        "verdict": _verdict(error["interval"]),
+        "verdict": _verdict(error["interval"], agreement["interval"]),
         "old": old.hash,
         "is_fair": _is_fair(run, old),
         "judged_on": judged_split(run),
@@ -107,7 +113,7 @@ def _facts(
             for name, values in scores.items()
         },
         "mae": error,
-        "tier_agreement": paired_difference(hits[NEW], hits[OLD], seed),
+        "tier_agreement": agreement,
         "dimensions": {
             name: paired_difference(errors[NEW][:, at], errors[OLD][:, at], seed)
             for at, name in enumerate(filter_.definition.dimension_names)
@@ -120,11 +126,14 @@ def _equal(ours: Sequence[str], theirs: Sequence[str]) -> Floats:
     return np.array([a == b for a, b in zip(ours, theirs, strict=True)], dtype=np.float64)
 
 
-def _verdict(interval: Sequence[float]) -> str:
-    low, high = interval
-    if high < 0:
-        return "better"
-    return "worse" if low > 0 else "not shown to differ"
+def _verdict(error: Sequence[float], agreement: Sequence[float]) -> str:
+    """By intervals of new minus old: of the error, where less is better, and of agreement."""
+    is_better, is_worse = error[1] < 0, error[0] > 0
+    if is_better and agreement[1] < 0:
+        return MIXED
+    if is_better:
+        return BETTER
+    return WORSE if is_worse or agreement[1] < 0 else NOT_SHOWN
 
 
 def _is_fair(run: Run, old: Student) -> bool:
@@ -137,12 +146,10 @@ def _is_fair(run: Run, old: Student) -> bool:
 def _drift_baseline(run: Run, filter_: Filter) -> dict[str, Any]:
     """By stratum, the error from which the drift monitor starts: its mean and the one-sided 95 %
     limit above it."""
-    published = set(filter_.definition.published_tiers)
     errors: dict[str, list[float]] = {LOW: [], SURFACED: []}
-    for row in read_jsonl(run.path("predictions", "published.jsonl")):
-        stratum = SURFACED if row["tier"] in published else LOW
+    for row in reference_rows(run, filter_):
         apart = [abs(row["student"][name] - row["oracle"][name]) for name in row["oracle"]]
-        errors[stratum].append(float(np.mean(apart)))
+        errors[row["stratum"]].append(float(np.mean(apart)))
     return {
         stratum: {
             "articles": len(found),
@@ -158,27 +165,29 @@ def _drift_baseline(run: Run, filter_: Filter) -> dict[str, Any]:
 
 
 SENTENCES: Final = {
-    "better": "The new student is better than the old one: promote it.",
-    "worse": "The new student is worse than the old one: do not promote it.",
-    "not shown to differ": "The new student is not shown to be better or worse than the old one: "
+    BETTER: "The new student is better than the old one: promote it.",
+    WORSE: "The new student is worse than the old one: do not promote it.",
+    MIXED: "The new student errs less than the old one, but its tiers agree less with the "
+    "oracle's: do not promote it before you know why.",
+    NOT_SHOWN: "The new student is not shown to be better or worse than the old one: "
     "more held-out labels would tell, or there is another reason to promote it.",
 }
+UNFAIR: Final = (
+    "This run does not extend the data that the old student was trained on: the old one may have "
+    "been trained on some of these articles, its figures may flatter it, and the comparison "
+    "recommends nothing. To compare fairly, prepare with --extend the run that made it."
+)
 
 
 def _blocks(facts: Mapping[str, Any]) -> Iterator[Block]:
     error = facts["mae"]
     yield Heading("Promotion: the new student against the old one", 1)
-    yield Paragraph(SENTENCES[facts["verdict"]])
+    yield Paragraph(SENTENCES[facts["verdict"]] if facts["is_fair"] else UNFAIR)
     yield Paragraph(
         f"On {facts['articles']} articles ({JUDGED_ON[facts['judged_on']]}), scores as published. "
         f"Mean absolute error, new minus old: {error['difference']:+.3f} (95 %: "
         f"{span(error['interval'])}), by paired bootstrap over the articles."
     )
-    if not facts["is_fair"]:
-        yield Paragraph(
-            "This run does not extend the data that the old student was trained on: it may have "
-            "been trained on some of these articles, and its figures may flatter it."
-        )
     yield quality_table(facts["quality"])
     rows = {"all tiers, agreement": facts["tier_agreement"], **facts["dimensions"]}
     yield Table(

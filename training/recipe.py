@@ -33,6 +33,7 @@ class Base(BaseName):
     pooling: Pooling
     head_bias: bool
     max_tokens: int = Field(gt=0)
+    license: str = Field(description="Of the base, which the adapter's follows; for the card.")
 
 
 class Labels(Part):

@@ -16,6 +16,7 @@ from training.tables import (
     dimension_table,
     provenance,
     quality_table,
+    scored_alone,
     slice_blocks,
     tier_blocks,
     worst_table,
@@ -72,6 +73,7 @@ class Sections:
         yield Heading(f"Training report: {self.filter}", 1)
         yield Paragraph(self.recipe.purpose)
         yield self._verdict()
+        yield from scored_alone(self.calibration["scored"])
         yield Heading("Configuration")
         yield Table(("setting", "value"), list(self._configuration()))
         yield Heading("Training")

@@ -1,5 +1,5 @@
-"""Where a student is good and where it is not: by language, length and source, and one by one.
-Pure."""
+"""Where a student is good and where it is not: by language, length, source and what a worker does
+with the article, and one by one. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.files import Row
+from training.labelled import is_scored
 from training.metrics import DECIMALS
 from worker.rules.catalogue import Filter
 
@@ -20,6 +21,8 @@ LENGTHS: Final = (32, 64, 128, 256, 512)  # tokens, upper ends
 LEAST_ARTICLES: Final = 10  # of a slice; fewer say nothing, and go to the rest
 REST: Final = "the rest"
 UNKNOWN: Final = "unknown"
+SCORED: Final = "scored"
+BLOCKED: Final = "blocked by a content rule, never scored"
 WORST_LISTED: Final = 20
 
 
@@ -35,6 +38,7 @@ def slices_of(
         "language": lambda at: rows[at]["language"] or UNKNOWN,
         "length": lambda at: _length(lengths[at]),
         "source": lambda at: rows[at]["source"] or UNKNOWN,
+        "outcome": lambda at: SCORED if is_scored(rules[at], filter_) else BLOCKED,
     }
     return {
         kind: {name: _errors(error[at], hits[at]) for name, at in _members(len(rows), of).items()}

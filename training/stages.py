@@ -8,6 +8,7 @@ made again.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from training.files import file_hash
@@ -21,6 +22,8 @@ DECISIVE: Final = ("filter", "base", "labels", "split", "lora", "fit")
 # Of run.json, what says which labels these are, and what they mean.
 IDENTITY: Final = ("filter", "filter_hash", "label_hash", "labels", "extends")
 START: Final = "start"
+REASON: Final = "failed_gate_reason"
+CANARY_TEXTS: Final = Path(__file__).parent / "canaries.jsonl"
 
 
 def start_of(run: Run) -> str | None:
@@ -61,6 +64,9 @@ REPORT: Final = Stage(
 PACKAGE: Final = Stage(
     "package",
     (PREPARE, FIT, EVALUATE, CALIBRATE),
-    lambda run: [run.recipe.settings("purpose", "gate"), run.facts.get(REASON)],
+    lambda run: [
+        run.recipe.settings("purpose", "gate"),
+        run.facts.get(REASON),
+        file_hash(CANARY_TEXTS),
+    ],
 )
-REASON: Final = "failed_gate_reason"

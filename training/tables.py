@@ -37,7 +37,11 @@ def dimension_table(quality: Facts) -> Table:
     return Table(
         ("dimension", "MAE", "RMSE", "bias", "Spearman"),
         [
-            (name, *(number(item[key]) for key in ("mae", "rmse", "bias", "spearman")))
+            (
+                name,
+                with_span(item["mae"], item["mae_interval"]),
+                *(number(item[key]) for key in ("rmse", "bias", "spearman")),
+            )
             for name, item in quality["dimensions"].items()
         ],
     )
@@ -83,9 +87,12 @@ def calibration_blocks(facts: Facts) -> Iterator[Block]:
     """calibration.json."""
     fitted, articles = JUDGED_ON[facts["fitted_on"]], facts["articles"]
     yield Paragraph(
-        f"Isotonic curves, fitted on {articles} articles ({fitted}); a dimension has one where "
-        "it gains in cross-validation there by more than a standard error."
+        f"Isotonic curves, fitted on {articles} articles ({fitted}); a dimension has one where in "
+        "cross-validation there it gains by more than two standard errors and costs no agreement "
+        "of tiers beyond chance."
     )
+    if facts["fitted_on"] == facts["judged_on"]:
+        yield Paragraph("Which curves are kept was chosen by the articles that judge.")
     yield Table(
         ("dimension", "gain in MAE", "standard error", "calibrated"),
         [
@@ -147,8 +154,20 @@ def provenance(metadata: Facts, entry: Facts) -> Iterator[Block]:
         )
 
 
+def scored_alone(facts: Facts | None) -> Iterator[Block]:
+    """What the figures are without articles that content rules block."""
+    if facts is not None:
+        yield Paragraph(
+            f"A worker scores {facts['articles']} of these articles; content rules block the "
+            f"others. Of those alone: MAE {with_span(facts['mae'], facts['mae_interval'])}, "
+            f"Spearman {number(facts['spearman'])}, tier agreement "
+            f"{with_span(facts['tier_agreement'], facts['tier_agreement_interval'])}, κ "
+            f"{number(facts['tier_kappa'])}."
+        )
+
+
 def slice_blocks(found: Facts) -> Iterator[Block]:
-    """Errors by language, length and source."""
+    """Errors by kind of slice."""
     for kind, slices in found.items():
         yield Heading(f"By {kind}", 3)
         columns = ("articles", "mae", "standard_error", "bias", "tier_agreement")

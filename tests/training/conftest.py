@@ -50,6 +50,7 @@ def recipe(base: Path) -> Callable[..., Recipe]:
                 "pooling": "mean",
                 "head_bias": True,
                 "max_tokens": 64,
+                "license": "apache-2.0",
             },
             "labels": {},
             "split": {"kind": "holdout", "validation": 0.15, "test": 0.15},
@@ -118,5 +119,16 @@ def trained(made: Run, tmp_path: Path) -> Run:
 def prepared(labels: Path, tmp_path: Path) -> Callable[..., Run]:
     def make(recipe: Recipe, name: str = "runs") -> Run:
         return prepare(recipe, [read_source(labels)], tmp_path / name)[0]
+
+    return make
+
+
+@pytest.fixture
+def prepared_from(tmp_path: Path) -> Callable[..., Run]:
+    def make(recipe: Recipe, *files: Path, extends: Run | None = None) -> Run:
+        sources = [read_source(file) for file in files]
+        run, was_made = prepare(recipe, sources, tmp_path / "runs", extends)
+        assert was_made
+        return run
 
     return make

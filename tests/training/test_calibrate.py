@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 
-from training.calibrate import calibrate, fit_curve, publish, refine
+from training.calibrate import calibrate, publish
 from training.evaluate import Judged
 from training.files import file_hash, read_jsonl
 from training.metrics import calibration_error
+from training.refine import fit_curve, refine
 from training.run import Run
 from worker.rules.catalogue import Filter
 from worker.rules.refinement import Calibration
@@ -49,6 +50,24 @@ def test_a_dimension_is_calibrated_only_where_that_gains(sustainability: Filter)
     assert (after == before).sum() == 8 - sum(found.kept)
 
 
+def test_a_curve_that_costs_tiers_is_not_kept(sustainability: Filter) -> None:
+    """Whatever it gains: here the first dimension's errors are made up for by the others', so that
+    averages and tiers are right, and are no more once it is put right alone."""
+    chance = np.random.default_rng(5)
+    weight = sustainability.definition.dimensions[0].weight
+    oracle = chance.uniform(1, 9, (600, 1)) + chance.normal(0, 0.5, (600, 8))
+    oracle[:, 0] = 5
+    error = chance.normal(0, 2, 600)
+    raw = oracle - (weight * error / (1 - weight))[:, None]
+    raw[:, 0] = oracle[:, 0] + error
+    subject = Judged([{}] * 600, [[]] * 600, oracle, raw, round_scores(raw))
+
+    found = refine(sustainability, subject, seed=1)
+
+    assert found.gains[0][0] > 1
+    assert not found.kept[0]
+
+
 def test_with_few_articles_nothing_is_calibrated_by_chance(sustainability: Filter) -> None:
     """Of right dimensions, in many draws."""
     kept = [
@@ -56,7 +75,7 @@ def test_with_few_articles_nothing_is_calibrated_by_chance(sustainability: Filte
         for seed in range(10)
     ]
 
-    assert np.mean(kept) < 0.8
+    assert np.mean(kept) < 0.4
 
 
 def test_the_probability_of_a_tier_holds(sustainability: Filter) -> None:

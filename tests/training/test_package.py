@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from training.calibrate import calibrate
 from training.errors import GateFailed, RunInvalid
 from training.evaluate import evaluate
 from training.files import read_jsonl
@@ -55,13 +56,42 @@ def test_the_package_says_how_it_was_made(trained: Run) -> None:
     assert manifest["metrics"]["student"]["articles"] == len(trained.rows("test"))
     baseline = list(read_jsonl(folder / "baseline.jsonl"))
     assert len(baseline) == len(trained.rows("test"))
-    assert set(baseline[0]) == {"stratum", "purpose", "pi", "student", "oracle"}
+    assert set(baseline[0]) == {
+        "stratum",
+        "purpose",
+        "pi",
+        "content_rules",
+        "student",
+        "oracle",
+    }
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] is None
     for name in ("training_metadata.json", "training_history.json"):
         assert (folder / name).read_bytes() == trained.path(name).read_bytes()
     everything = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"example.org" not in everything and b"Story" not in everything
+
+
+def test_what_rules_block_is_no_reference_for_the_drift_monitor(
+    trained: Run, edit_filter: Callable[[str, str], None]
+) -> None:
+    """A worker never scores it, so the monitor never sees it; figures without it are stated."""
+    edit_filter(
+        'domains = ["defensenews.com"]',
+        """domains = ["defensenews.com"]
+patterns = ['army']""",
+    )
+    evaluate(trained)
+    calibrate(trained)
+    package(trained, "a test")
+
+    scored = [row for row in trained.rows("test") if "army" not in row["text"]]
+    assert 0 < len(scored) < len(trained.rows("test"))
+    baseline = list(read_jsonl(trained.path("student", "baseline.jsonl")))
+    assert [row["oracle"] for row in baseline] == [row["scores"] for row in scored]
+    assert trained.json("calibration.json")["scored"]["articles"] == len(scored)
+    card = trained.path("student", "README.md").read_text()
+    assert f"A worker scores {len(scored)} of these articles" in card
 
 
 def test_a_student_that_was_judged_by_another_filter_is_not_packaged(
@@ -101,12 +131,24 @@ def test_a_student_below_its_gate_is_not_shipped_unless_with_a_reason(
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "filter.toml").write_text("precious")
-    with pytest.raises(GateFailed, match="holds no student"):
+    with pytest.raises(RunInvalid, match="holds no student"):
         copy_student(trained, tmp_path / "mine")
     assert (tmp_path / "mine" / "filter.toml").read_text() == "precious"
-    copy_student(trained, tmp_path / "student")
-    copy_student(trained, tmp_path / "student")
-    assert (tmp_path / "student" / "student.json").is_file()
+    with pytest.raises(RunInvalid, match="is a file"):
+        copy_student(trained, tmp_path / "mine" / "filter.toml")
+
+
+def test_the_student_that_was_there_is_kept(trained: Run, tmp_path: Path) -> None:
+    """To roll back to."""
+    package(trained, "a test")
+    assert copy_student(trained, tmp_path / "student") is None
+    (tmp_path / "student" / "README.md").write_text("the old one")
+
+    previous = copy_student(trained, tmp_path / "student")
+
+    assert previous == tmp_path / "student.previous"
+    assert (previous / "README.md").read_text() == "the old one"
+    assert (tmp_path / "student" / "README.md").read_text() != "the old one"
 
 
 GOOD = {

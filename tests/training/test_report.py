@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import docx
@@ -15,6 +15,7 @@ from training.document import Paragraph, Table, as_markdown, as_text
 from training.epochs import Gap, gap_sentence, mean_history
 from training.report import report
 from training.run import Run
+from training.wording import number, with_span
 
 PICTURES = ("overall_metrics", "per_dimension_mae", "loss_curves", "calibration")
 
@@ -27,38 +28,51 @@ def reported(trained: Run) -> Run:
     return trained
 
 
-def figures_in(found: Any) -> Iterator[str]:
-    """All numbers of a tree, as reports write them."""
-    if isinstance(found, dict):
-        for value in found.values():
-            yield from figures_in(value)
-    elif isinstance(found, list):
-        for value in found:
-            yield from figures_in(value)
-    elif isinstance(found, float):
-        yield f"{found:.3f}"
-    elif isinstance(found, int) and not isinstance(found, bool):
-        yield f"{found:,}"
-
-
 def test_the_word_report_has_every_figure(reported: Run) -> None:
-    """Of evaluate and of calibrate, and the pictures."""
-    path = reported.path("training_reports", "uplifting_v4_report.docx")
-    document = docx.Document(str(path))
-    cells = [cell.text for table in document.tables for row in table.rows for cell in row.cells]
-    text = "\n".join([paragraph.text for paragraph in document.paragraphs] + cells)
-
+    """Of evaluate and of calibrate, each in its row and column, and the pictures."""
+    document = docx.Document(str(reported.path("training_reports", "uplifting_v4_report.docx")))
+    rows = {tuple(cell.text for cell in row.cells) for t in document.tables for row in t.rows}
     metrics, calibration = reported.json("metrics.json"), reported.json("calibration.json")
-    for found in (
-        metrics["quality"],
-        metrics["slices"],
-        metrics["worst"],
-        calibration["quality"],
-        calibration["dimensions"],
-    ):
-        missing = [figure for figure in figures_in(found) if figure not in text]
-        assert missing == []
+
+    qualities = [calibration["quality"], *metrics["quality"]["validation"].values()]
+    for found in [*qualities, *metrics["quality"]["test"].values()]:
+        assert any(set(overall(found)) <= set(row) for row in rows)
+        for name, item in found["dimensions"].items():
+            error = with_span(item["mae"], item["mae_interval"])
+            assert (name, error, *figures(item, "rmse", "bias", "spearman")) in rows
+        for name, item in found["tiers"].items():
+            counts = (str(item["oracle"]), str(item["student"]))
+            said = map(str, item["student_says"].values())
+            assert (name, *counts, *figures(item, "recall", "precision"), *said) in rows
+    for slices in metrics["slices"].values():
+        for name, item in slices.items():
+            columns = ("articles", "mae", "standard_error", "bias", "tier_agreement")
+            assert (name, *figures(item, *columns)) in rows
+    for item in metrics["worst"]:
+        numbers = figures(item, "oracle", "student")
+        assert (
+            item["title"],
+            number(item["mae"]),
+            item["dimension"],
+            *numbers,
+            item["url"],
+        ) in rows
+    for name, item in calibration["dimensions"].items():
+        kept = "yes" if item["kept"] else "no"
+        assert (name, *figures(item, "gain", "standard_error"), kept) in rows
     assert len(document.inline_shapes) == len(PICTURES)
+
+
+def figures(found: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    return tuple(number(found[name]) for name in names)
+
+
+def overall(found: Mapping[str, Any]) -> list[str]:
+    spans = [
+        with_span(found[name], found[f"{name}_interval"])
+        for name in ("mae", "spearman", "tier_agreement", "tier_kappa")
+    ]
+    return [*spans, *figures(found, "rmse", "bias", "shuffled_mae")]
 
 
 def test_the_folder_has_every_file_and_pictures_of_a_readable_size(reported: Run) -> None:

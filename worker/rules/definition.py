@@ -135,6 +135,10 @@ class FilterDefinition(Part):
         return tuple(dict.fromkeys(tier.name for tier in self.tiers if tier.published))
 
     @property
+    def blocking_rules(self) -> frozenset[str]:
+        return frozenset(rule.name for rule in self.rules if rule.blocks)
+
+    @property
     def rule_names(self) -> tuple[str, ...]:
         return tuple(rule.name for rule in self.rules)
 

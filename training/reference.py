@@ -1,0 +1,32 @@
+"""The drift monitor's reference rows: pairs of student and oracle, numbers only, that the student
+was not trained on. Of articles that a worker scores, since only those are monitored: what rules
+block is easier or harder, and would move the limit that a healthy student must not cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from training.files import Row, read_jsonl
+from training.labelled import is_scored
+from training.run import Run
+from worker.rules.catalogue import Filter
+from worker.rules.sampling import LOW, SURFACED
+
+PURPOSE: Final = "reference"
+
+
+def reference_rows(run: Run, filter_: Filter) -> Iterator[Row]:
+    """As baseline.jsonl has them, of the scores that are published."""
+    published = set(filter_.definition.published_tiers)
+    for row in read_jsonl(run.path("predictions", "published.jsonl")):
+        if is_scored(row["content_rules"], filter_):
+            yield {
+                "stratum": SURFACED if row["tier"] in published else LOW,
+                "purpose": PURPOSE,
+                "pi": 1,
+                "content_rules": row["content_rules"],
+                "student": row["student"],
+                "oracle": row["oracle"],
+            }
