@@ -2,13 +2,15 @@
 
     python -m benchmarks.seeds RECIPE LABELS [--seeds 42 43 44] [--runs FOLDER]
 
-A seed decides the order of the articles and the dropout; the split stays. Runs that are in the
-folder already are not made again, and those that were interrupted go on.
+A seed decides the split, the order of the articles and the dropout, so that each student is judged
+on articles of its own. Runs that are in the folder already are not made again, and those that were
+interrupted go on.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -39,8 +41,8 @@ MEASURES: Final[Mapping[str, Callable[[Facts], float]]] = {
     "tier agreement": _quality("tier_agreement"),
     "κ": _quality("tier_kappa"),
     "surfaced agreement": _quality("surfaced_agreement"),
-    "calibration error of tier_confidence": lambda facts: float(
-        facts["confidence"]["expected_calibration_error"]
+    "calibration error of tier_confidence": lambda facts: (
+        facts["confidence"]["expected_calibration_error"] if facts["confidence"] else math.nan
     ),
 }
 
@@ -54,10 +56,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--save")
     options = parser.parse_args()
+    if len(options.seeds) == 1:
+        parser.error("one seed has no spread: give several")
     recipe, sources = read_recipe(options.recipe), [read_source(options.labels)]
     runs = []
     for seed in options.seeds:
-        seeded = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"seed": seed})})
+        changed = {name: getattr(recipe, name) for name in ("split", "fit")}
+        seeded = recipe.model_copy(
+            update={n: part.model_copy(update={"seed": seed}) for n, part in changed.items()}
+        )
         run, _ = prepare(seeded, sources, options.runs)
         fit(run, Machine(options.threads))
         evaluate(run)

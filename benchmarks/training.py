@@ -30,9 +30,9 @@ from training.base import base_file
 from training.fit import fit
 from training.labelled import label_scores, read_source
 from training.machine import Machine
-from training.model import build
+from training.model import build, is_head
 from training.prepare import prepare
-from training.recipe import Recipe, read_recipe
+from training.recipe import Fit, Recipe, read_recipe
 from training.run import Run
 from worker.engine.manifest import TOKENIZER
 from worker.rules.catalogue import load
@@ -102,52 +102,20 @@ def _ours(run: Run, threads: int) -> Result:
 def _plain(recipe: Recipe, run: Run) -> Result:
     """What a page of the library's examples comes to."""
     start = time.perf_counter()
-    filter_, fit_ = load(recipe.filter), recipe.fit
-    set_seed(fit_.seed)
+    filter_ = load(recipe.filter)
+    set_seed(recipe.fit.seed)
     tokenizer = Tokenizer.from_file(str(base_file(recipe.base, TOKENIZER)))
     tokenizer.enable_truncation(recipe.base.max_tokens)
     tokenizer.enable_padding(length=recipe.base.max_tokens)
     train, validation = run.rows("train"), run.rows("validation")
     targets = label_scores(train, filter_)
     model = build(recipe, targets.mean(axis=0))
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for n, p in named if ".score." not in n], "lr": fit_.learning_rate},
-            {"params": [p for n, p in named if ".score." in n], "lr": fit_.head_learning_rate},
-        ],
-        weight_decay=fit_.weight_decay,
-    )
-    loss = torch.nn.HuberLoss() if fit_.loss == "huber" else torch.nn.MSELoss()
-
-    class Plain(Trainer):
-        def compute_loss(self, model, inputs, return_outputs=False, **_):  # noqa: FBT002
-            labels = inputs.pop("labels")
-            scores = model(**inputs)
-            found = loss(scores, labels)
-            return (found, {"scores": scores}) if return_outputs else found
-
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Plain(
+        trainer = _PlainTrainer(
+            recipe.fit.loss,
             model=model,
-            args=TrainingArguments(
-                output_dir=folder,
-                num_train_epochs=fit_.epochs,
-                per_device_train_batch_size=fit_.batch_size,
-                per_device_eval_batch_size=fit_.batch_size,
-                lr_scheduler_type="linear",
-                warmup_steps=fit_.warmup,
-                max_grad_norm=fit_.clip,
-                eval_strategy="epoch",
-                save_strategy="epoch",
-                label_names=["labels"],
-                remove_unused_columns=False,
-                use_cpu=not torch.cuda.is_available(),
-                disable_tqdm=True,
-                report_to=[],
-                seed=fit_.seed,
-            ),
-            optimizers=(optimizer, None),
+            args=_arguments(recipe.fit, folder),
+            optimizers=(_optimizer(model, recipe.fit), None),
             train_dataset=_padded(tokenizer, train, targets),
             eval_dataset=_padded(tokenizer, validation, label_scores(validation, filter_)),
             compute_metrics=lambda p: {
@@ -158,6 +126,49 @@ def _plain(recipe: Recipe, run: Run) -> Result:
         trainer.train()
     maes = [entry["eval_mae"] for entry in trainer.state.log_history if "eval_mae" in entry]
     return Result(time.perf_counter() - start, float(min(maes)))
+
+
+class _PlainTrainer(Trainer):
+    def __init__(self, loss: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._loss = torch.nn.HuberLoss() if loss == "huber" else torch.nn.MSELoss()
+
+    def compute_loss(self, model, inputs, return_outputs=False, **_):  # noqa: FBT002
+        labels = inputs.pop("labels")
+        scores = model(**inputs)
+        found = self._loss(scores, labels)
+        return (found, {"scores": scores}) if return_outputs else found
+
+
+def _optimizer(model: torch.nn.Module, fit_: Fit) -> torch.optim.Optimizer:
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": [p for n, p in named if not is_head(n)], "lr": fit_.learning_rate},
+            {"params": [p for n, p in named if is_head(n)], "lr": fit_.head_learning_rate},
+        ],
+        weight_decay=fit_.weight_decay,
+    )
+
+
+def _arguments(fit_: Fit, folder: str) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=folder,
+        num_train_epochs=fit_.epochs,
+        per_device_train_batch_size=fit_.batch_size,
+        per_device_eval_batch_size=fit_.batch_size,
+        lr_scheduler_type="linear",
+        warmup_steps=fit_.warmup,
+        max_grad_norm=fit_.clip,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        label_names=["labels"],
+        remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(),
+        disable_tqdm=True,
+        report_to=[],
+        seed=fit_.seed,
+    )
 
 
 def _padded(tokenizer: Tokenizer, rows: list[Any], targets: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
+from training.options import (
+    ExtendOption,
+    FromOption,
+    KafkaOption,
+    LabelsArgument,
+    OutOption,
+    ReasonOption,
+    RecipeArgument,
+    RunArgument,
+    RunsOption,
+    TensorBoardOption,
+    ThreadsOption,
+)
 from worker.cli import run as run_application
 from worker.cli.common import (
     ConfigOption,
@@ -18,6 +31,7 @@ from worker.cli.common import (
     show_json,
     show_table,
 )
+from worker.errors import WrongUsage
 from worker.observe import logs
 
 app = typer.Typer(
@@ -28,40 +42,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe's TOML file.")]
-LabelsArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="[LABELS…]", help="JSON Lines of labels.")
-]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that prepare made.")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
-KafkaOption = Annotated[
-    bool, typer.Option("--from-kafka", help="Labels from the oracle's topics, too.")
-]
-ExtendOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--extend",
-        metavar="RUN",
-        help="Keep that run's articles in their splits; add what it does not have.",
-    ),
-]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores.")
-]
-FromOption = Annotated[
-    Path | None,
-    typer.Option("--from", metavar="STUDENT", help="Continue from this student's adapter."),
-]
-TensorBoardOption = Annotated[
-    bool, typer.Option("--tensorboard", help="Curves into the run's folder tensorboard/.")
-]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FOLDER", help="Copy the student there, too.")
-]
-ReasonOption = Annotated[
-    str | None, typer.Option("--allow-failed-gate", metavar="REASON", help="Ship all the same.")
-]
-
 
 def main() -> None:
     """Run the command line and exit."""
@@ -69,8 +49,10 @@ def main() -> None:
 
 
 @app.callback()
-def _set_up() -> None:
+def _set_up(context: typer.Context) -> None:
     logs.configure()
+    if context.invoked_subcommand != "fit" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise WrongUsage("torchrun is for `fit` alone: run the other stages without it")
 
 
 @app.command()
@@ -95,7 +77,6 @@ def run(
     from training.chain import run_all
     from training.gather import prepared
     from training.machine import machine_of
-    from training.package import copy_student
 
     settings = read_settings(config) if from_kafka else None
     found, made = prepared(recipe, labels or [], runs, extend, settings)
@@ -112,7 +93,7 @@ def run(
         _note(name, did)
         stages[name] = did
     if out is not None:
-        copy_student(found, out)
+        _copy(found.folder, out)
     _say(json, {"run": str(found.folder), "made": stages}, str(found.folder))
 
 
@@ -284,9 +265,18 @@ def package(
     _note("package", did)
     folder = found.path(stage.STUDENT_FOLDER)
     if out is not None:
-        stage.copy_student(found, out)
+        _copy(found.folder, out)
         folder = out
     _say(json, {"made": did, "student": str(folder)}, str(folder))
+
+
+def _copy(run: Path, folder: Path) -> None:
+    from training.package import copy_student
+    from training.run import Run
+
+    previous = copy_student(Run(run), folder)
+    if previous is not None:
+        note(f"the student that was there is in {previous}: to roll back, put it back")
 
 
 def _note(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage returns

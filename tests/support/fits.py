@@ -47,3 +47,11 @@ def dying_at(monkeypatch: pytest.MonkeyPatch, losses: int) -> Iterator[None]:
 def interrupt(run: Run, monkeypatch: pytest.MonkeyPatch, losses: int) -> None:
     with dying_at(monkeypatch, losses):
         fit(run, ONE_THREAD)
+
+
+def split_of(run: Run) -> dict[str, str]:
+    return {row["id"]: name for name in ("train", "validation", "test") for row in run.rows(name)}
+
+
+def manifest_of(run: Run) -> dict[str, Any]:
+    return run.json("data", "manifest.json")

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.cli import newsieve_train
 from tests.support.fits import ONE_THREAD, history, weights
 from training.calibrate import calibrate
 from training.errors import FitFailed
@@ -67,9 +68,11 @@ def test_with_less_memory_fewer_articles_are_on_the_device_at_once(
         fit(prepared(recipe(fit__micro_batch=1)), ONE_THREAD)
 
 
-def test_several_processes_train_one_student(recipe: Make, prepared: Prepared) -> None:
-    """Two under torchrun, over gloo: the leader writes, both have seen every article, and the
-    student is as good as one process's."""
+def test_several_processes_train_one_student(
+    recipe: Make, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two under torchrun, over gloo: the leader writes, steps are as many, and the student is about
+    as good as one process's. Other stages refuse."""
     made = recipe(fit__epochs=6)
     alone, together = prepared(made), prepared(made, "together")
     fit(alone, ONE_THREAD)
@@ -94,6 +97,9 @@ def test_several_processes_train_one_student(recipe: Make, prepared: Prepared) -
     assert [entry["steps"] for entry in ours] == [entry["steps"] for entry in theirs]
     assert ours[-1]["train"]["mae"] == pytest.approx(theirs[-1]["train"]["mae"], rel=0.2)
     assert not fit(together, ONE_THREAD)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused = newsieve_train("evaluate", str(together.folder))
+    assert refused.code == 2 and "torchrun is for `fit` alone" in refused.err
 
 
 def test_training_stops_early_and_the_best_epoch_leaves_the_run(

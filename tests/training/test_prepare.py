@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.fits import manifest_of, split_of
 from tests.support.labels import label_rows, write_rows
 from training.errors import LabelsRefused, RecipeInvalid, RunInvalid
 from training.files import hash_of
 from training.labelled import read_source
-from training.prepare import EARLIER, prepare
+from training.prepare import prepare
 from training.recipe import Recipe, read_recipe
 from training.run import Run
 from worker.rules.catalogue import load
@@ -21,33 +21,14 @@ from worker.rules.catalogue import load
 Make = Callable[..., Recipe]
 
 
-@pytest.fixture
-def prepared(tmp_path: Path) -> Callable[..., Run]:
-    def make(recipe: Recipe, *files: Path, extends: Run | None = None) -> Run:
-        sources = [read_source(file) for file in files]
-        run, was_made = prepare(recipe, sources, tmp_path / "runs", extends)
-        assert was_made
-        return run
-
-    return make
-
-
 Prepared = Callable[..., Run]
 
 
-def split_of(run: Run) -> dict[str, str]:
-    return {row["id"]: name for name in ("train", "validation", "test") for row in run.rows(name)}
-
-
-def manifest_of(run: Run) -> dict[str, Any]:
-    return run.json("data", "manifest.json")
-
-
 def test_splits_are_disjoint_complete_and_have_their_share_of_each_tier(
-    recipe: Make, labels: Path, prepared: Prepared
+    recipe: Make, labels: Path, prepared_from: Prepared
 ) -> None:
     """And the manifest proves it, with hashes."""
-    run = prepared(recipe(), labels)
+    run = prepared_from(recipe(), labels)
 
     assert len(split_of(run)) == 120
     manifest = manifest_of(run)
@@ -60,12 +41,12 @@ def test_splits_are_disjoint_complete_and_have_their_share_of_each_tier(
 
 
 def test_the_same_inputs_are_the_same_run_and_other_ones_another(
-    recipe: Make, labels: Path, prepared: Prepared, tmp_path: Path
+    recipe: Make, labels: Path, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """Nothing is done twice; the split does not change."""
-    first = prepared(recipe(), labels)
+    first = prepared_from(recipe(), labels)
     again, made = prepare(recipe(), [read_source(labels)], tmp_path / "runs")
-    other = prepared(recipe(fit__epochs=1), labels)
+    other = prepared_from(recipe(fit__epochs=1), labels)
 
     assert (again.folder, made) == (first.folder, False)
     assert other.folder != first.folder
@@ -73,10 +54,10 @@ def test_the_same_inputs_are_the_same_run_and_other_ones_another(
 
 
 def test_another_gate_is_the_same_run(
-    recipe: Make, labels: Path, prepared: Prepared, tmp_path: Path
+    recipe: Make, labels: Path, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """It decides only whether the student is shipped; the run knows the new one."""
-    first = prepared(recipe(gate__mae=1.0), labels)
+    first = prepared_from(recipe(gate__mae=1.0), labels)
     again, made = prepare(recipe(gate__mae=2.0), [read_source(labels)], tmp_path / "runs")
 
     assert (again.folder, made) == (first.folder, False)
@@ -90,15 +71,15 @@ def test_another_gate_is_the_same_run(
 def test_another_threshold_or_rule_is_another_run(
     recipe: Make,
     labels: Path,
-    prepared: Prepared,
+    prepared_from: Prepared,
     edit_filter: Callable[[str, str], None],
     old: str,
     new: str,
 ) -> None:
     """Its tiers and content rules stand in the data, and the split goes by tiers."""
-    first = prepared(recipe(), labels)
+    first = prepared_from(recipe(), labels)
     edit_filter(old, new)
-    other = prepared(recipe(), labels)
+    other = prepared_from(recipe(), labels)
 
     assert other.folder != first.folder
     assert manifest_of(other)["tiers"] != manifest_of(first)["tiers"]
@@ -106,7 +87,7 @@ def test_another_threshold_or_rule_is_another_run(
 
 
 def test_duplicates_of_any_kind_stay_on_one_side(
-    recipe: Make, prepared: Prepared, tmp_path: Path
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """Same id, same url, same text, nearly the same text."""
     originals = label_rows(60)
@@ -130,7 +111,7 @@ def test_duplicates_of_any_kind_stay_on_one_side(
             copy |= {"content": row["content"] + " and one more sentence"}
         copies.append(copy)
 
-    run = prepared(recipe(), write_rows(tmp_path / "l.jsonl", originals + copies))
+    run = prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", originals + copies))
 
     split = split_of(run)
     apart = [row["id"] for row in originals if split[row["id"]] != split[f"copy-{row['id']}"]]
@@ -139,7 +120,7 @@ def test_duplicates_of_any_kind_stay_on_one_side(
 
 
 def test_parameters_that_name_an_article_tell_articles_apart(
-    recipe: Make, prepared: Prepared, tmp_path: Path
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """Tracking, order, scheme and fragment do not; a url that is none is one, as it stands."""
     rows = label_rows(80)
@@ -149,7 +130,7 @@ def test_parameters_that_name_an_article_tell_articles_apart(
             row["url"] = f"http://example.org/article/?lang=en&UTM_source=x&id={number // 2}#top"
     rows[0]["url"] = rows[1]["url"] = "http://[not an address"
 
-    run = prepared(recipe(), write_rows(tmp_path / "l.jsonl", rows))
+    run = prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", rows))
 
     split = split_of(run)
     assert manifest_of(run)["duplicate_groups"] == 40
@@ -157,7 +138,7 @@ def test_parameters_that_name_an_article_tell_articles_apart(
 
 
 def test_what_says_that_it_has_no_label_is_counted_apart(
-    recipe: Make, prepared: Prepared, tmp_path: Path
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """`newsieve oracle label` writes refusals and lines that were no articles into its file, too;
     labels by a prompt that meant something else are bad rows."""
@@ -169,7 +150,7 @@ def test_what_says_that_it_has_no_label_is_counted_apart(
     letter = {"line": 7, "outcome": "dead_letter", "dead_letter": {"error": "empty"}}
     path = write_rows(tmp_path / "l.jsonl", [*rows, refused, letter, letter, foreign])
 
-    manifest = manifest_of(prepared(recipe(), path))
+    manifest = manifest_of(prepared_from(recipe(), path))
 
     assert (manifest["rows_without_label"], manifest["bad_rows"]) == (3, 1)
     assert manifest["bad_rows_listed"][0]["field"] == "label_hash"
@@ -188,13 +169,15 @@ def test_too_few_articles_for_a_split_or_a_fold_are_refused(recipe: Make, tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
-def test_bad_rows_are_left_out_and_listed(recipe: Make, prepared: Prepared, tmp_path: Path) -> None:
+def test_bad_rows_are_left_out_and_listed(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
     """With file, line, field and reason."""
     bad = {**label_rows(1)[0], "oracle_scores": [{"oracle": "one", "scores": [11] + [5] * 7}]}
     path = write_rows(tmp_path / "l.jsonl", [*label_rows(150), bad])
     path.write_bytes(path.read_bytes().replace(b'"id": "', b'"id": "\\ud800', 1))
 
-    run = prepared(recipe(), path)
+    run = prepared_from(recipe(), path)
 
     (listed,) = manifest_of(run)["bad_rows_listed"]
     assert listed == {
@@ -216,12 +199,12 @@ def test_too_many_bad_rows_are_refused(recipe: Make, tmp_path: Path) -> None:
 
 
 def test_a_row_nested_too_deep_is_a_bad_row(
-    recipe: Make, prepared: Prepared, tmp_path: Path
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """As it is a dead letter of the worker's."""
     path = write_rows(tmp_path / "l.jsonl", [*label_rows(150), "[" * 2_000])
 
-    run = prepared(recipe(), path)
+    run = prepared_from(recipe(), path)
 
     assert manifest_of(run)["bad_rows_listed"][0]["reason"] == "nested more than 100 deep"
 
@@ -234,10 +217,10 @@ def test_runs_that_cannot_lie_where_they_should_are_refused(recipe: Make, labels
 
 
 def test_a_similarity_that_cannot_be_told_is_refused(
-    recipe: Make, labels: Path, prepared: Prepared
+    recipe: Make, labels: Path, prepared_from: Prepared
 ) -> None:
     """0.98 is the highest that works."""
-    prepared(recipe(labels__near_duplicate_similarity=0.98), labels)
+    prepared_from(recipe(labels__near_duplicate_similarity=0.98), labels)
 
     with pytest.raises(ValueError, match=r"less than or equal to 0\.98"):
         recipe(labels__near_duplicate_similarity=0.99)
@@ -253,7 +236,7 @@ def test_a_recipe_nested_without_end_is_refused(tmp_path: Path) -> None:
 
 
 def test_labels_of_several_oracles_never_mix_unasked(
-    recipe: Make, prepared: Prepared, tmp_path: Path
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """Named in the recipe they do: an oracle's labels are averaged first, then the oracles."""
     mixed = label_rows(40)
@@ -265,8 +248,8 @@ def test_labels_of_several_oracles_never_mix_unasked(
 
     with pytest.raises(LabelsRefused, match=r"'one' \(40\), 'two' \(80\)"):
         prepare(recipe(), [read_source(path)], tmp_path / "runs")
-    only = prepared(recipe(labels__oracles=["two"]), path)
-    both = prepared(recipe(labels__oracles=["one", "two"]), path)
+    only = prepared_from(recipe(labels__oracles=["two"]), path)
+    both = prepared_from(recipe(labels__oracles=["one", "two"]), path)
 
     source = {row["id"]: row["oracle_scores"] for row in mixed}
     for row in only.rows("train"):
@@ -277,75 +260,17 @@ def test_labels_of_several_oracles_never_mix_unasked(
 
 
 def test_rows_of_one_article_are_one_article(
-    recipe: Make, prepared: Prepared, tmp_path: Path
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:
     """In two files, or twice in one: the labels come together."""
     rows = label_rows(40)
     again = [{**row, "oracle_scores": [{"oracle": "one", "scores": [0] * 8}]} for row in rows[:10]]
     files = [write_rows(tmp_path / f"{n}.jsonl", part) for n, part in enumerate((rows, again))]
 
-    run = prepared(recipe(), *files)
+    run = prepared_from(recipe(), *files)
 
     found = {row["id"]: row for name in ("train", "validation", "test") for row in run.rows(name)}
     assert len(found) == 40
     for row in rows[:10]:
         assert found[row["id"]]["scores"]["wonder"] == row["oracle_scores"][0]["scores"][0] / 2
         assert len(found[row["id"]]["labels"]) == 2
-
-
-def test_a_run_is_extended_by_what_it_does_not_have(
-    recipe: Make, prepared: Prepared, tmp_path: Path
-) -> None:
-    """Its articles keep their split; a new label of an article that it has, or of nearly its text,
-    is left out: a student that was trained on it would be judged by it."""
-    rows = label_rows(100)
-    first = prepared(recipe(), write_rows(tmp_path / "old.jsonl", rows[:60]))
-    renamed = {**rows[0], "id": "another", "url": None}
-    later = write_rows(tmp_path / "new.jsonl", [*rows[50:], renamed])
-
-    second = prepared(recipe(), later, extends=first)
-
-    before, after = split_of(first), split_of(second)
-    assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == {row["id"] for row in rows[60:]}
-    assert set(map(after.get, (row["id"] for row in rows[60:]))) == {"train", "validation", "test"}
-    manifest = manifest_of(second)
-    assert (manifest["kept_from_earlier_run"], manifest["rows_known_to_earlier_run"]) == (60, 11)
-    assert sum(row.get(EARLIER, False) for row in second.rows("test")) == len(first.rows("test"))
-
-
-def test_a_run_of_another_kind_cannot_be_extended(
-    recipe: Make, labels: Path, prepared: Prepared, edit_filter: Callable[[str, str], None]
-) -> None:
-    """Split in another way, into another number of folds, or with labels that mean something
-    else."""
-    first, crossed = (
-        prepared(recipe(split__kind=kind), labels) for kind in ("holdout", "cross_validation")
-    )
-
-    with pytest.raises(RunInvalid, match="split in another way"):
-        prepared(recipe(split__kind="cross_validation"), labels, extends=first)
-    fewer = recipe(split__kind="cross_validation", split__folds=3)
-    with pytest.raises(RunInvalid, match="split in another way"):
-        prepared(fewer, labels, extends=crossed)
-    edit_filter('name = "agency"', 'name = "power"')
-    with pytest.raises(RunInvalid, match="mean something else"):
-        prepared(recipe(), labels, extends=first)
-
-
-def test_another_oracles_labels_extend_a_run_only_where_both_are_named(
-    recipe: Make, labels: Path, prepared: Prepared, tmp_path: Path
-) -> None:
-    """As within one run."""
-    first = prepared(recipe(), labels)
-    rows = label_rows(60, seed=9)
-    for number, row in enumerate(rows):
-        row |= {"id": f"b{number}", "url": None}
-        row["oracle_scores"][0]["oracle"] = "two"
-    later = write_rows(tmp_path / "new.jsonl", rows)
-
-    for oracles in ([], ["two"]):
-        with pytest.raises(LabelsRefused, match="labels of one, the new labels are of two"):
-            prepared(recipe(labels__oracles=oracles), later, extends=first)
-    both = prepared(recipe(labels__oracles=["one", "two"]), later, extends=first)
-    assert set(manifest_of(both)["oracles"]) == {"one", "two"}
