@@ -4,8 +4,8 @@
 
 Both train the same adapter and head on the same articles for the recipe's epochs, with the same
 loss and rates, and judge the same validation split. The plain one tokenises every text whole and
-pads it to the student's limit, as the library's examples do; ours cuts texts first, reads batches
-of like length, and takes the recipe's micro-batches. Contenders take turns.
+pads it to the student's limit, as the library's examples do; ours cuts texts first, and takes the
+recipe's micro-batches, each of like length. Contenders take turns.
 """
 
 from __future__ import annotations

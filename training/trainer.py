@@ -1,8 +1,8 @@
 """transformers.Trainer as students need it: a thin subclass and its arguments.
 
-Two learning rates, a loss in score points, batches of like length in an order that a resumed fit
-repeats, checkpoints in the middle of an epoch that count only when they are whole, and the number
-of trainable parameters asserted after every load.
+Two learning rates, a loss in score points, micro-batches of like length in an order that a resumed
+fit repeats, checkpoints in the middle of an epoch that count only when they are whole, and the
+number of trainable parameters asserted after every load.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         rows = self.train_dataset if train_dataset is None else train_dataset
         lengths = [len(row["input_ids"]) for row in rows]
-        return _ByLength(lengths, self._fit.batch_size, self._fit.seed)
+        group = self._fit.micro_batch or self._fit.batch_size  # halved or not: the order stays
+        return _ByLength(lengths, group, self._fit.seed)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> None:
         """As they come, which is sorted by length."""
@@ -163,9 +164,9 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
 class _ByLength(Sampler[int]):
     """`reading_order`, epoch by epoch."""
 
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], group: int, seed: int) -> None:
         self._lengths = lengths
-        self._batch = batch
+        self._group = group
         self._seed = seed
         self._epoch = 0
 
@@ -176,7 +177,7 @@ class _ByLength(Sampler[int]):
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(reading_order(self._lengths, self._batch, self._seed, self._epoch))
+        return iter(reading_order(self._lengths, self._group, self._seed, self._epoch))
 
 
 class _Checkpoints(TrainerCallback):  # type: ignore[misc]  # as above
