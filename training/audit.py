@@ -206,8 +206,8 @@ def _about_noise(facts: Mapping[str, Any]) -> Iterator[str]:
         of = f"{key or 'the unnamed oracle'}, which labelled {noise['share_of_articles']:.0%},"
         if noise["mean_difference"] is None:
             yield (
-                f"{of} scored {noise['pairs']} articles twice: too few to say how far it is from "
-                "itself"
+                f"{of} has {noise['pairs']} pairs of labels of one article: too few to say how far "
+                "it is from itself"
             )
         else:
             yield (

@@ -96,7 +96,7 @@ def test_an_oracles_distance_from_itself_is_the_noise_floor(sustainability: Filt
     assert others["mean_difference"] > 2
     text = " ".join(judge(facts, cross_validated=True)[1])
     assert "one, which labelled 100%, differs from itself by 0.6" in text
-    assert "two, which labelled 100%, scored 0 articles twice" in text
+    assert "two, which labelled 100%, has 0 pairs of labels" in text
 
 
 def test_an_odd_label_is_found(sustainability: Filter) -> None:
