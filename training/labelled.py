@@ -71,16 +71,17 @@ def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) ->
             f"{labels.bad_rows_allowed:.0%} that the recipe allows. The first: {first}"
         )
     counted = _counted_oracles(labels, (label for _, many in found for label in many))
-    by_article: dict[tuple[str, str], tuple[Row, list[Label]]] = {}
+    by_article: dict[tuple[str, str], tuple[Row, dict[Label, None]]] = {}
     unnamed = 0
     for row, many in found:
         chosen = [label for label in many if label.oracle in counted]
         unnamed += not chosen
-        if chosen:
-            by_article.setdefault((row["id"], row["text"]), (row, []))[1].extend(chosen)
+        if chosen:  # a label that is read twice, also from two files, is one
+            known = by_article.setdefault((row["id"], row["text"]), (row, {}))[1]
+            known.update(dict.fromkeys(chosen))
     if not by_article:
         raise LabelsRefused(f"no row has a label of {', '.join(labels.oracles) or 'any oracle'}")
-    rows = [{**row, **_label_facts(many, filter_)} for row, many in by_article.values()]
+    rows = [{**row, **_label_facts(list(many), filter_)} for row, many in by_article.values()]
     return Labelled(decided(rows, filter_), bad, len(read) - len(found), unnamed)
 
 
@@ -144,18 +145,29 @@ def _labels(row: Row, filter_: Filter) -> list[Label]:
 
 def _article(row: Row) -> Row:
     """What training needs of an article."""
+    for field in ("title", "content"):
+        if not isinstance(row.get(field), str | None):
+            raise BadLabel(field, "not a text")
     text = render(_text(row, "title"), _text(row, "content"))
     if not text:
         raise BadLabel("content", "neither title nor content")
-    identity = row.get("id") or hashlib.sha256(text.encode()).hexdigest()
     return {
-        "id": str(identity),
+        "id": _identity(row, text),
         "title": _text(row, "title"),
         "url": _text(row, "url"),
         "source": _text(row, "source"),
         "language": _text(row, "language"),
         "text": text,
     }
+
+
+def _identity(row: Row, text: str) -> str:
+    value = row.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str | None):
+        raise BadLabel("id", f"{value!r} is neither a text nor an integer")
+    return value or hashlib.sha256(text.encode()).hexdigest()
 
 
 def _text(row: Row, field: str) -> str | None:

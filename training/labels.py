@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.codec.json_text import MAX_RECORD_BYTES, parse
+from worker.codec.json_text import MAX_RECORD_BYTES, parse, parse_exactly
 from worker.errors import DecodeError
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
@@ -38,6 +38,8 @@ def parse_row(raw: bytes) -> dict[str, Any]:
         raise BadLabel("line", str(error)) from None
     if not isinstance(row, dict):
         raise BadLabel("line", "not an object")
+    if isinstance(row.get("id"), float):  # an integer beyond 64 bits: others would read the same
+        row["id"] = parse_exactly(raw)["id"]
     return row
 
 
@@ -61,7 +63,7 @@ def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str
     """All labels of a row. Raises BadLabel; also when there is none."""
     found = [
         Label(
-            _first_text(label, ORACLE_FIELDS) or UNKNOWN_ORACLE,
+            _oracle(label, where) or _oracle(row, "") or UNKNOWN_ORACLE,
             tuple(_scores(label, where, row, dimensions)),
             _first_text(label, TIME_FIELDS),
         )
@@ -87,6 +89,15 @@ def _places(
             yield where, label
     if any(name in row for name in dimensions):
         yield "", row
+
+
+def _oracle(facts: Mapping[str, Any], where: str) -> str | None:
+    """Who labelled. A name that is there and is no text is not passed over: labels of several
+    oracles would come together as one's."""
+    name = facts.get("oracle")
+    if name is not None and not isinstance(name, str):
+        raise BadLabel(f"{where}.oracle".lstrip("."), f"{name!r} is not a text")
+    return _first_text(facts, ORACLE_FIELDS)
 
 
 def _first_text(label: Mapping[str, Any], fields: Sequence[str]) -> str | None:
@@ -118,4 +129,6 @@ def _by_name(label: Mapping[str, Any], prefix: str, row: Mapping[str, Any]) -> M
     names = row.get("dimensions")
     if not isinstance(scores, list) or not isinstance(names, list) or len(scores) != len(names):
         raise BadLabel(f"{prefix}scores", "not one score for each of the row's `dimensions`")
+    if len(set(map(str, names))) != len(names):
+        raise BadLabel("dimensions", "a name stands there twice")
     return dict(zip(map(str, names), scores, strict=True))

@@ -28,6 +28,7 @@ from worker.rules.catalogue import Filter, load
 
 EARLIER: Final = "earlier"  # marks rows of a run that was extended
 BAD_ROWS_LISTED: Final = 100
+LEAST_OF_A_PART: Final = 2  # articles of a split or fold; one has no spread
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def prepare(
         if is_done(run, PREPARE.name, inputs_of(run, PREPARE)):
             return run, False
     prepared = _prepare(recipe, sources, extends, filter_)  # may refuse: nothing is written yet
+    run.make()
     with run.locked():
         run.note(noted)
     return run, perform(run, PREPARE, lambda place: _write(place, prepared))
@@ -152,9 +154,9 @@ def _require_articles(splits: Mapping[str, Sequence[Row]], split: Split) -> None
     if split.kind == CROSS_VALIDATION:
         folds = Counter(row["fold"] for row in splits[TRAIN])
         parts = {f"fold {fold}": [{}] * folds[fold] for fold in range(split.folds)}
-    empty = [name for name, rows in parts.items() if not rows]
-    if empty:
-        raise LabelsRefused(f"too few articles: {', '.join(empty)} would have none")
+    small = [f"{name} would have {len(r)}" for name, r in parts.items() if len(r) < LEAST_OF_A_PART]
+    if small:
+        raise LabelsRefused(f"too few articles: {', '.join(small)}")
 
 
 def _listed(names: Iterable[str]) -> str:

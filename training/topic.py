@@ -107,7 +107,7 @@ def _texts(
         article = _article(value, filter_)
         if article is None:
             continue
-        text = content_hash(render(article.get("title"), article.get("content")))
+        text = content_hash(render(article["title"], article["content"]))
         key = (str(article.get("id")), text)
         if key in wanted:
             fields = ("id", "title", "content", "url", "source", "language", "published_at")
@@ -121,8 +121,21 @@ def _article(value: bytes, filter_: Filter) -> Row | None:
         article = request["article"]
     except (KeyError, RecursionError, TypeError, ValueError):
         return None
-    is_ours = isinstance(article, dict) and request.get("filter") == filter_.name
-    return article if is_ours else None
+    if not isinstance(article, dict) or request.get("filter") != filter_.name:
+        return None
+    texts = {name: article.get(name) for name in ("title", "content")}
+    return {**article, **texts} if all(map(_is_text, texts.values())) else None
+
+
+def _is_text(value: Any) -> bool:
+    """None, or a text that has a UTF-8 form; a lone surrogate has none."""
+    if not isinstance(value, str):
+        return value is None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _label_rows(by_oracle: Mapping[str, OracleScore]) -> Iterator[Row]:

@@ -1,0 +1,170 @@
+"""Label rows to labelled articles: what is bad, what is none, what is one, what never mixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fits import manifest_of, split_of
+from tests.support.labels import label_rows, write_rows
+from training.errors import LabelsRefused
+from training.labelled import read_source
+from training.prepare import prepare
+from training.recipe import Recipe
+from training.run import Run
+from worker.rules.catalogue import load
+
+Make = Callable[..., Recipe]
+
+
+Prepared = Callable[..., Run]
+
+
+def test_what_says_that_it_has_no_label_is_counted_apart(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """`newsieve oracle label` writes refusals and lines that were no articles into its file, too;
+    labels by a prompt that meant something else are bad rows."""
+    refused = {**label_rows(1)[0], "status": "refused", "oracle_scores": None}
+    rows = label_rows(150)
+    for row in rows:
+        row["label_hash"] = load("uplifting").label_hash
+    foreign = {**rows[0], "id": "foreign", "label_hash": "sha256:" + "0" * 64}
+    letter = {"line": 7, "outcome": "dead_letter", "dead_letter": {"error": "empty"}}
+    path = write_rows(tmp_path / "l.jsonl", [*rows, refused, letter, letter, foreign])
+
+    manifest = manifest_of(prepared_from(recipe(), path))
+
+    assert (manifest["rows_without_label"], manifest["bad_rows"]) == (3, 1)
+    assert manifest["bad_rows_listed"][0]["field"] == "label_hash"
+
+
+def test_other_types_than_text_are_refused(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """Training on the title alone, or under a made-up id, would be guessing. Large integers are ids
+    of their own, and a name that is no text is not passed over."""
+    bad: list[dict[str, Any]] = [
+        {"content": ["a", "b"]},
+        {"title": 5},
+        {"id": True},
+        {"id": [1]},
+        {"dimensions": ["agency"] * 8},
+        {"oracle_scores": [{"oracle": {"name": "one"}, "scores": [5] * 8}]},
+    ]
+    rows = label_rows(150)
+    for number, row in enumerate(rows):
+        row["id"] = 20261125000000000000 + number
+    broken = [{**rows[0], **change} for change in bad]
+    path = write_rows(tmp_path / "l.jsonl", [*rows, *broken])
+
+    run = prepared_from(recipe(labels__bad_rows_allowed=0.1), path)
+
+    listed = [item["field"] for item in manifest_of(run)["bad_rows_listed"]]
+    expected = ["content", "title", "id", "id", "dimensions", "oracle_scores[0].oracle"]
+    assert listed == expected
+    assert len(split_of(run)) == 150
+
+
+def test_the_rows_name_counts_where_a_label_names_no_oracle(recipe: Make, tmp_path: Path) -> None:
+    """Two oracles would come together as an unnamed one."""
+    rows = label_rows(40)
+    for number, row in enumerate(rows):
+        row |= {"oracle": f"o{number % 2}", "oracle_scores": [{"scores": [5] * 8}]}
+    path = write_rows(tmp_path / "l.jsonl", rows)
+
+    with pytest.raises(LabelsRefused, match=r"'o0' \(20\), 'o1' \(20\)"):
+        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+
+
+def test_a_label_that_is_read_twice_is_one(
+    recipe: Make, labels: Path, prepared_from: Prepared
+) -> None:
+    """The oracle would seem never to differ from itself."""
+    run = prepared_from(recipe(), labels, labels)
+
+    assert all(len(row["labels"]) == 1 for row in run.rows("train"))
+
+
+def test_bad_rows_are_left_out_and_listed(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """With file, line, field and reason."""
+    bad = {**label_rows(1)[0], "oracle_scores": [{"oracle": "one", "scores": [11] + [5] * 7}]}
+    path = write_rows(tmp_path / "l.jsonl", [*label_rows(150), bad])
+    path.write_bytes(path.read_bytes().replace(b'"id": "', b'"id": "\\ud800', 1))
+
+    run = prepared_from(recipe(), path)
+
+    (listed,) = manifest_of(run)["bad_rows_listed"]
+    assert listed == {
+        "file": "l.jsonl",
+        "line": 151,
+        "field": "oracle_scores[0].agency",
+        "reason": "11 is outside 0-10",
+    }
+    assert len(split_of(run)) == 150
+
+
+def test_too_many_bad_rows_are_refused(recipe: Make, tmp_path: Path) -> None:
+    """More than 1 % is a broken file; nothing is written."""
+    path = write_rows(tmp_path / "l.jsonl", [*label_rows(50), "{", "[]", "null"])
+
+    with pytest.raises(LabelsRefused, match=r"3 of 53 rows are bad.*l.jsonl:51 line: "):
+        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_row_nested_too_deep_is_a_bad_row(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """As it is a dead letter of the worker's."""
+    path = write_rows(tmp_path / "l.jsonl", [*label_rows(150), "[" * 2_000])
+
+    run = prepared_from(recipe(), path)
+
+    assert manifest_of(run)["bad_rows_listed"][0]["reason"] == "nested more than 100 deep"
+
+
+def test_labels_of_several_oracles_never_mix_unasked(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """Named in the recipe they do: an oracle's labels are averaged first, then the oracles."""
+    mixed = label_rows(40)
+    for row in mixed:
+        first = row["oracle_scores"][0]["scores"][0]
+        higher = {"oracle": "two", "scores": [min(10, first + 2)] * 8}
+        row["oracle_scores"] += [higher, higher]
+    path = write_rows(tmp_path / "l.jsonl", mixed)
+
+    with pytest.raises(LabelsRefused, match=r"'one' \(40\), 'two' \(80\)"):
+        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+    only = prepared_from(recipe(labels__oracles=["two"]), path)
+    both = prepared_from(recipe(labels__oracles=["one", "two"]), path)
+
+    source = {row["id"]: row["oracle_scores"] for row in mixed}
+    for row in only.rows("train"):
+        assert row["scores"]["agency"] == source[row["id"]][1]["scores"][0]
+    for row in both.rows("train"):
+        one, two, _ = (label["scores"][0] for label in source[row["id"]])
+        assert row["scores"]["agency"] == (one + two) / 2
+
+
+def test_rows_of_one_article_are_one_article(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """In two files, or twice in one: the labels come together."""
+    rows = label_rows(40)
+    again = [{**row, "oracle_scores": [{"oracle": "one", "scores": [0] * 8}]} for row in rows[:10]]
+    files = [write_rows(tmp_path / f"{n}.jsonl", part) for n, part in enumerate((rows, again))]
+
+    run = prepared_from(recipe(), *files)
+
+    found = {row["id"]: row for name in ("train", "validation", "test") for row in run.rows(name)}
+    assert len(found) == 40
+    for row in rows[:10]:
+        assert found[row["id"]]["scores"]["wonder"] == row["oracle_scores"][0]["scores"][0] / 2
+        assert len(found[row["id"]]["labels"]) == 2
