@@ -6,29 +6,24 @@ cross-validation, one student a fold is trained to be judged, then the one to sh
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from accelerate import PartialState
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from training.epochs import without_seconds
 from training.files import file_hash, files_below, hash_of, write_json
 from training.fitting import Adapter, Fitting
-from training.gate import MAY_HAVE_SEEN
 from training.machine import Machine, machine_facts
-from training.model import is_head, read_adapter
 from training.recipe import HOLDOUT
 from training.run import Run
 from training.split import TRAIN, VALIDATION
-from training.stage import Workplace, assist, perform, require
-from training.stages import FIT, PREPARE, START, start_of
-from worker.engine.manifest import ADAPTER, Manifest, read_manifest
+from training.stage import Workplace, assist, perform
+from training.stages import FIT, START, start_of
+from training.start import start_facts, take_over
+from worker.engine.manifest import ADAPTER
 from worker.observe.logs import get_logger
 from worker.rules.catalogue import load
 
@@ -62,10 +57,13 @@ def fit(
     if start is not None:
         if machine.is_leader:
             with run.locked():
-                _take_over(run, start)
+                take_over(run, start)
         PartialState().wait_for_everyone()
     if machine.threads:
         torch.set_num_threads(machine.threads)
+    continued = start_facts(run)
+    if continued is not None and machine.is_leader:
+        _log.info("fit.continues", **continued)
 
     def make(place: Workplace) -> Mapping[str, Any]:
         return _make(run, place, machine, run.path(TENSORBOARD) if tensorboard else None)
@@ -73,54 +71,9 @@ def fit(
     return perform(run, FIT, make) if machine.is_leader else assist(run, FIT, make)
 
 
-def _take_over(run: Run, student: Path) -> None:
-    """Copy the student's adapter into the run, which then needs nothing from elsewhere; of a
-    student of another filter without the head, which means something else."""
-    require(run, PREPARE)
-    manifest = read_manifest(student)
-    tensors = read_adapter(student / ADAPTER)
-    if manifest.label_hash != load(run.recipe.filter).label_hash:
-        tensors = {name: tensor for name, tensor in tensors.items() if not is_head(name)}
-    facts = {
-        "run": str(manifest.training.get("run")),
-        MAY_HAVE_SEEN: json.dumps(_may_have_seen(run, manifest)),
-    }
-    path = run.path(START, ADAPTER)
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata=facts)
-    os.replace(partial, path)
-
-
-def _may_have_seen(run: Run, manifest: Manifest) -> bool:
-    """Whether a student may have been trained on articles that judge this run. Not if its training
-    articles are this run's, or those of the run that it extends; and with cross-validation only
-    students that start from the base are judged."""
-    ours = run.json("data", "manifest.json")["hashes"], run.facts["extends"] or {}
-    theirs = manifest.data.get("hashes", {}).get(TRAIN)
-    is_known = theirs is not None and theirs in [hashes.get(TRAIN) for hashes in ours]
-    return run.recipe.split.kind == HOLDOUT and not is_known
-
-
-def _start_facts(run: Run) -> dict[str, Any] | None:
-    """What the fit continues from, for metadata and card."""
-    adapter = start_of(run)
-    if adapter is None:
-        return None
-    with safe_open(run.path(START, ADAPTER), "pt") as file:
-        facts = file.metadata() or {}
-    return {
-        "adapter": adapter,
-        "run": facts.get("run"),
-        MAY_HAVE_SEEN: json.loads(facts.get(MAY_HAVE_SEEN, "true")),
-    }
-
-
 def _make(run: Run, place: Workplace, machine: Machine, curves: Path | None) -> Mapping[str, Any]:
     """Train what an interrupted fit has not finished; write history and metadata."""
     start = run.path(START, ADAPTER) if start_of(run) else None
-    if start is not None:
-        _log.info("fit.continues", **(_start_facts(run) or {}))
     fitting = Fitting(run.recipe, place, machine, start, curves)
     found = {adapter.name: fitting.trained(adapter) for adapter in _adapters(run)}
     facts = {**found[FINAL]["parameters"], **machine_facts(machine), "start": start_of(run)}
@@ -173,6 +126,6 @@ def _metadata(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
         "trainable_parameters": trainable,
         "all_parameters": every,
         "trainable_share": round(trainable / every, 6),
-        START: _start_facts(run),
+        START: start_facts(run),
         **{name: facts[name] for name in ("device", "threads", "processes", "python", "versions")},
     }

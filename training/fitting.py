@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import set_seed
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
@@ -119,6 +120,13 @@ class Fitting:
             return self._finish(adapter, micro_batch)
         except torch.OutOfMemoryError:
             pass
+        except (SafetensorError, RuntimeError) as error:
+            if not _is_about_writing(error):
+                raise
+            raise FitFailed(
+                f"a checkpoint cannot be written below {self._place.folder} ({error}): make room, "
+                "and run again"
+            ) from None
         gc.collect()  # outside the handler, which holds the failed model
         torch.cuda.empty_cache()
         return None
@@ -216,6 +224,11 @@ class Fitting:
         (folder / MODEL_CARD).unlink(missing_ok=True)  # PEFT's own, of blanks
         write_json(self._place.folder / f"{adapter.name}.json", facts)
         shutil.rmtree(self._work(adapter), ignore_errors=True)
+
+
+def _is_about_writing(error: Exception) -> bool:
+    """PyTorch's and safetensors' writers have no error of their own for a full disk."""
+    return isinstance(error, SafetensorError) or "inline_container" in str(error)
 
 
 def _repair_path(state_file: Path, work: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from training.errors import FitFailed
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
 Floats = npt.NDArray[np.float64]
@@ -72,6 +74,11 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     ) -> None:
         """The epoch's training errors."""
         count, loss, *sums = self._total()
+        if not math.isfinite(loss):
+            raise FitFailed(
+                f"the loss was not finite in epoch {len(self.epochs) + 1}: lower fit.learning_rate "
+                "and fit.head_learning_rate"
+            )
         width = len(self._names)
         means = [value / max(count, 1) for value in sums]
         self.epochs.append(

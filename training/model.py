@@ -31,6 +31,9 @@ def build(recipe: Recipe, label_means: npt.NDArray[np.float64]) -> PeftModel:
     """The model to train, with the recipe's base model loaded."""
     base = recipe.base
     backbone: Any = load_backbone(base.name, base.revision)
+    positions = getattr(backbone.config, "max_position_embeddings", base.max_tokens)
+    if base.max_tokens > positions:
+        raise FitFailed(f"base.max_tokens {base.max_tokens}: {base.name} reads {positions} at most")
     if recipe.fit.gradient_checkpointing:
         backbone.activation_checkpointing_enable()
     model = StudentModel(backbone, base.pooling, len(label_means), bias=base.head_bias)
@@ -51,7 +54,10 @@ def adapt(
         target_modules=recipe.lora.targets,
         modules_to_save=[HEAD],
     )
-    return get_peft_model(model, config)
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:  # no such layer, or none that LoRA can adapt
+        raise FitFailed(f"lora.targets {recipe.lora.targets!r}: {error}") from None
 
 
 def trainable_parameters(model: nn.Module) -> int:
@@ -92,8 +98,8 @@ def continue_from(model: PeftModel, adapter: Path) -> None:
     wanted = {n: tuple(t.shape) for n, t in ours.items() if with_head or not is_head(n)}
     if wanted != {name: tuple(tensor.shape) for name, tensor in theirs.items()}:
         raise FitFailed(
-            "the student to continue from has another base model, other adapted layers, another "
-            "rank or other dimensions than the recipe: they must be the same"
+            "the student to continue from has other adapted layers or dimensions than the recipe; "
+            "to begin from the base again, delete the run's folder start"
         )
     set_peft_model_state_dict(model, {**ours, **theirs})
 

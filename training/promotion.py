@@ -23,9 +23,9 @@ from training.prepare import EARLIER
 from training.recipe import CROSS_VALIDATION
 from training.reference import reference_rows
 from training.run import Run
-from training.split import TRAIN
 from training.stage import require
 from training.stages import CALIBRATE, EVALUATE
+from training.start import is_stranger
 from training.tables import quality_table
 from training.wording import JUDGED_ON, number, span
 from worker.engine.student import Student, load_student
@@ -42,6 +42,7 @@ BETTER: Final = "better"
 WORSE: Final = "worse"
 MIXED: Final = "better in error, worse in tiers"
 NOT_SHOWN: Final = "not shown to differ"
+NOT_FAIR: Final = "not fairly comparable"
 ONE_SIDED: Final = 1.645  # standard errors above a mean: 95 %
 LEAST_BASELINE_ROWS: Final = 30  # of a stratum, for the drift monitor's limits to be worth much
 
@@ -102,10 +103,11 @@ def _facts(
     }
     error = paired_difference(errors[NEW].mean(axis=1), errors[OLD].mean(axis=1), seed)
     agreement = paired_difference(hits[NEW], hits[OLD], seed)
+    is_fair = is_stranger(run, old.manifest)
     return {
-        "verdict": _verdict(error["interval"], agreement["interval"]),
+        "verdict": verdict_of(error["interval"], agreement["interval"]) if is_fair else NOT_FAIR,
         "old": old.hash,
-        "is_fair": _is_fair(run, old),
+        "is_fair": is_fair,
         "judged_on": judged_split(run),
         "articles": len(subject.rows),
         "quality": {
@@ -126,7 +128,7 @@ def _equal(ours: Sequence[str], theirs: Sequence[str]) -> Floats:
     return np.array([a == b for a, b in zip(ours, theirs, strict=True)], dtype=np.float64)
 
 
-def _verdict(error: Sequence[float], agreement: Sequence[float]) -> str:
+def verdict_of(error: Sequence[float], agreement: Sequence[float]) -> str:
     """By intervals of new minus old: of the error, where less is better, and of agreement."""
     is_better, is_worse = error[1] < 0, error[0] > 0
     if is_better and agreement[1] < 0:
@@ -134,13 +136,6 @@ def _verdict(error: Sequence[float], agreement: Sequence[float]) -> str:
     if is_better:
         return BETTER
     return WORSE if is_worse or agreement[1] < 0 else NOT_SHOWN
-
-
-def _is_fair(run: Run, old: Student) -> bool:
-    """Whether the run extends the very data that the old student was trained on."""
-    extended = run.facts["extends"] or {}
-    hashes = old.manifest.data.get("hashes", {})
-    return TRAIN in extended and extended[TRAIN] == hashes.get(TRAIN)
 
 
 def _drift_baseline(run: Run, filter_: Filter) -> dict[str, Any]:
@@ -171,18 +166,16 @@ SENTENCES: Final = {
     "oracle's: do not promote it before you know why.",
     NOT_SHOWN: "The new student is not shown to be better or worse than the old one: "
     "more held-out labels would tell, or there is another reason to promote it.",
+    NOT_FAIR: "This run does not extend all the data that the old student was trained on: the old "
+    "one may have been trained on some of these articles, its figures may flatter it, and the "
+    "comparison recommends nothing. To compare fairly, prepare with --extend the run that made it.",
 }
-UNFAIR: Final = (
-    "This run does not extend the data that the old student was trained on: the old one may have "
-    "been trained on some of these articles, its figures may flatter it, and the comparison "
-    "recommends nothing. To compare fairly, prepare with --extend the run that made it."
-)
 
 
 def _blocks(facts: Mapping[str, Any]) -> Iterator[Block]:
     error = facts["mae"]
     yield Heading("Promotion: the new student against the old one", 1)
-    yield Paragraph(SENTENCES[facts["verdict"]] if facts["is_fair"] else UNFAIR)
+    yield Paragraph(SENTENCES[facts["verdict"]])
     yield Paragraph(
         f"On {facts['articles']} articles ({JUDGED_ON[facts['judged_on']]}), scores as published. "
         f"Mean absolute error, new minus old: {error['difference']:+.3f} (95 %: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -16,6 +17,9 @@ CROSS_VALIDATION: Final = "cross_validation"
 HOLDOUT: Final = "holdout"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Agreement = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
@@ -58,7 +62,7 @@ class Split(Part):
     validation: Fraction = 0.1
     test: Fraction = 0.1
     folds: int = Field(default=5, ge=2)
-    seed: int = 42
+    seed: Seed = 42
 
     @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> Self:
@@ -75,7 +79,16 @@ class Lora(Part):
     rank: int = Field(gt=0)
     alpha: Positive
     dropout: Fraction
-    targets: str | list[str]
+    targets: str | list[str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _targets_can_be_read(self) -> Self:
+        if isinstance(self.targets, str):
+            try:
+                re.compile(self.targets)
+            except re.error as error:
+                raise ValueError(f"targets is no regular expression: {error}") from None
+        return self
 
 
 class Fit(Part):
@@ -89,13 +102,13 @@ class Fit(Part):
         description="Articles on a device at once; default: the whole batch. Halved by itself "
         "when memory runs out.",
     )
-    learning_rate: Positive
-    head_learning_rate: Positive
-    warmup: float = Field(ge=0, description="Below 1 a fraction of all steps, else steps.")
+    learning_rate: Rate
+    head_learning_rate: Rate
+    warmup: NotNegative = Field(description="Below 1 a fraction of all steps, else steps.")
     clip: Positive = Field(description="Largest gradient norm.")
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: NotNegative = 0.0
     loss: Literal["mse", "huber"] = "mse"
-    seed: int = 42
+    seed: Seed = 42
     precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="Of the forward and backward pass; weights stay in fp32."
     )

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from tests.support.cli import newsieve_train
 from tests.support.fits import ONE_THREAD, history, weights
@@ -21,6 +22,7 @@ from training.calibrate import calibrate
 from training.errors import FitFailed
 from training.evaluate import evaluate
 from training.fit import checkpoint, fit
+from training.history import History
 from training.model import adapt, require_trainable, trainable_parameters
 from training.package import failures_of, package
 from training.predict import load_forward, predict, tokens_of
@@ -167,6 +169,7 @@ def test_a_fit_continues_from_a_student(recipe: Make, prepared: Prepared, studen
 
     assert history(run)["final"][0]["validation"]["mae"] < 0.7 * from_nothing
     assert not fit(run, ONE_THREAD)
+    assert not fit(run, ONE_THREAD, start=student)
     assert require(run, FIT)["start"] is not None
 
 
@@ -223,13 +226,34 @@ def test_a_student_of_another_filter_lends_its_adapter_alone(
 def test_a_student_that_does_not_fit_is_refused(
     recipe: Make, prepared: Prepared, student: Path, tmp_path: Path
 ) -> None:
-    """Another rank; no student at all."""
-    run = prepared(recipe(lora__rank=2))
-
-    with pytest.raises(FitFailed, match="another rank"):
-        fit(run, ONE_THREAD, start=student)
+    """Another rank, scale or base, though its tensors may have the same shapes; no student at all.
+    The run is left as it was."""
+    for changes, complaint in (
+        ({"lora__rank": 2}, "another rank"),
+        ({"lora__alpha": 800}, "another α"),
+        ({"base__pooling": "last"}, "another pooling"),
+    ):
+        run = prepared(recipe(**changes))
+        with pytest.raises(FitFailed, match=complaint):
+            fit(run, ONE_THREAD, start=student)
+        assert not run.path("start").exists()
     with pytest.raises(StudentInvalid, match="no usable student"):
         fit(run, ONE_THREAD, start=tmp_path)
+
+
+def test_a_fit_that_diverges_or_cannot_begin_says_why(recipe: Make, prepared: Prepared) -> None:
+    """Rates that are too high, layers that there are not, more tokens than the base reads."""
+    for changes, complaint in (
+        ({"lora__targets": "no such layer"}, "lora.targets"),
+        ({"base__max_tokens": 100_000}, "reads .* at most"),
+    ):
+        with pytest.raises(FitFailed, match=complaint):
+            fit(prepared(recipe(**changes)), ONE_THREAD)
+    history_ = History(["agency"], None)
+    nan = torch.tensor(float("nan"))
+    history_.add(torch.zeros(2, 1), torch.zeros(2, 1), nan)
+    with pytest.raises(FitFailed, match="not finite in epoch 1"):
+        history_.on_epoch_end(TrainingArguments(), TrainerState(), TrainerControl())
 
 
 def test_a_restored_model_that_trains_only_its_head_is_refused(recipe: Make, base: Path) -> None:

@@ -17,7 +17,7 @@ from training.fit import fit
 from training.labelled import read_source
 from training.package import package
 from training.prepare import prepare
-from training.promotion import promotion
+from training.promotion import promotion, verdict_of
 from training.recipe import Recipe
 from training.run import Run
 
@@ -66,7 +66,39 @@ def test_the_better_student_is_said_to_be_better(
     better = judged(recipe(), more, trained, tmp_path / "better")
     assert promotion(better, tmp_path / "bad") == "better"
     text = better.path("training_reports", "promotion_report.md").read_text()
-    assert "recommends nothing" in text and "drift monitor" in text
+    assert ": promote it" in text and "drift monitor" in text
+
+
+def test_where_the_old_student_may_know_the_judges_nothing_is_recommended(
+    recipe: Make, old: Path, labels: Path, tmp_path: Path
+) -> None:
+    """The same labels in other splits."""
+    run, _ = prepare(recipe(split__seed=7, fit__epochs=1), [read_source(labels)], tmp_path / "runs")
+    fit(run, ONE_THREAD)
+    evaluate(run)
+    calibrate(run)
+
+    assert promotion(run, old) == "not fairly comparable"
+
+    text = run.path("training_reports", "promotion_report.md").read_text()
+    assert "recommends nothing" in text and "promote it" not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "agreement", "verdict"),
+    [
+        ([-0.2, -0.1], [-0.05, 0.05], "better"),
+        ([-0.2, -0.1], [-0.09, -0.01], "better in error, worse in tiers"),
+        ([-0.1, 0.1], [-0.09, -0.01], "worse"),
+        ([0.1, 0.2], [0.0, 0.1], "worse"),
+        ([-0.1, 0.1], [-0.1, 0.1], "not shown to differ"),
+    ],
+)
+def test_the_verdict_looks_at_errors_and_tiers(
+    error: list[float], agreement: list[float], verdict: str
+) -> None:
+    """By both intervals of new minus old."""
+    assert verdict_of(error, agreement) == verdict
 
 
 def test_a_student_is_not_shown_to_differ_from_itself(trained: Run, old: Path) -> None:
