@@ -100,7 +100,8 @@ def _structure(scores: Floats, names: Sequence[str]) -> dict[str, Any]:
     standardised = (scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1)
     correlations = standardised.T @ standardised / len(scores)
     shares = np.sort(np.linalg.eigvalsh(correlations))[::-1].clip(0)
-    shares /= shares.sum()
+    varies = bool(shares.sum())  # or there is no dimension at all
+    shares /= shares.sum() if varies else 1
     return {
         "correlations": {
             name: dict(zip(names, correlations[at].round(DECIMALS).tolist(), strict=True))
@@ -108,8 +109,8 @@ def _structure(scores: Floats, names: Sequence[str]) -> dict[str, Any]:
         },
         "components": shares.round(DECIMALS).tolist(),
         # as many as reach EXPLAINED; and the participation ratio (Gao et al. 2017), a smooth count
-        "dimensions_really": int(np.searchsorted(shares.cumsum(), EXPLAINED) + 1),
-        "participation_ratio": _rounded(1 / (shares**2).sum()),
+        "dimensions_really": int(np.searchsorted(shares.cumsum(), EXPLAINED) + 1) if varies else 0,
+        "participation_ratio": _rounded(1 / (shares**2).sum()) if varies else 0.0,
     }
 
 

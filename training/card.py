@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -54,7 +55,7 @@ def _metadata(manifest: Manifest, recipe: Recipe) -> str:
             "---",
             f"license: {recipe.base.license}",
             *([] if ":" in manifest.base.name else [f"base_model: {manifest.base.name}"]),
-            f"language: [{', '.join(_languages(manifest))}]",
+            f"language: {json.dumps(_languages(manifest))}",  # quoted: `no` is Norwegian
             "library_name: peft",
             "pipeline_tag: text-classification",
             "tags: [newsieve, lora, regression, news]",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from training.options import (
+from training.common import (
     ExtendOption,
     FromOption,
     KafkaOption,
@@ -20,6 +20,10 @@ from training.options import (
     RunsOption,
     TensorBoardOption,
     ThreadsOption,
+    note_previous,
+    note_rows,
+    note_stage,
+    say_result,
 )
 from worker.cli import run as run_application
 from worker.cli.common import (
@@ -51,7 +55,7 @@ def main() -> None:
 @app.callback()
 def _set_up(context: typer.Context) -> None:
     logs.configure()
-    if context.invoked_subcommand != "fit" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if context.invoked_subcommand != "fit" and os.environ.get("WORLD_SIZE", "1") != "1":
         raise WrongUsage("torchrun is for `fit` alone: run the other stages without it")
 
 
@@ -77,11 +81,15 @@ def run(
     from training.chain import run_all
     from training.gather import prepared
     from training.machine import machine_of
+    from training.package import copy_student, require_place
 
     settings = read_settings(config) if from_kafka else None
+    if out is not None:
+        require_place(out)  # before anything is trained
     found, made = prepared(recipe, labels or [], runs, extend, settings)
     stages = {"prepare": made}
-    _note("prepare", made)
+    note_stage("prepare", made)
+    note_rows(found.json("data", "manifest.json"))
     machine = machine_of(threads, os.environ)
     for name, did in run_all(
         found,
@@ -90,11 +98,11 @@ def run(
         tensorboard=tensorboard,
         failed_gate_reason=allow_failed_gate,
     ):
-        _note(name, did)
+        note_stage(name, did)
         stages[name] = did
     if out is not None:
-        _copy(found.folder, out)
-    _say(json, {"run": str(found.folder), "made": stages}, str(found.folder))
+        note_previous(copy_student(found, out))
+    say_result(json, {"run": str(found.folder), "made": stages}, str(found.folder))
 
 
 @app.command()
@@ -115,14 +123,11 @@ def prepare(
 
     settings = read_settings(config) if from_kafka else None
     found, made = prepared(recipe, labels or [], runs, extend, settings)
+    note_stage("prepare", made)
     manifest = found.json("data", "manifest.json")
-    rows = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
-    note(
-        f"{'prepared' if made else 'nothing to do'}: {rows}; bad rows {manifest['bad_rows']}, "
-        f"rows of oracles that the recipe does not name {manifest['rows_of_unnamed_oracles']}"
-    )
+    note_rows(manifest)
     facts = {"run": str(found.folder), "made": made, "manifest": manifest}
-    _say(json, facts, str(found.folder))
+    say_result(json, facts, str(found.folder))
 
 
 @app.command()
@@ -134,9 +139,11 @@ def audit(run: RunArgument, json: JsonOption = False) -> None:
     from training import audit as stage
     from training.run import Run
 
-    _note("audit", stage.audit(Run(run)))
+    note_stage("audit", stage.audit(Run(run)))
     facts = Run(run).json("audit.json")
-    _say(json, facts, "\n".join([f"{facts['verdict']}:", *(f"- {r}" for r in facts["reasons"])]))
+    say_result(
+        json, facts, "\n".join([f"{facts['verdict']}:", *(f"- {r}" for r in facts["reasons"])])
+    )
 
 
 @app.command()
@@ -158,9 +165,9 @@ def fit(
     machine = machine_of(threads, os.environ)
     did = stage.fit(Run(run), machine, start=start, tensorboard=tensorboard)
     if machine.is_leader:
-        _note("fit", did)
+        note_stage("fit", did)
         facts = {"made": did, "metadata": Run(run).json("training_metadata.json")}
-        _say(json, facts, str(run))
+        say_result(json, facts, str(run))
 
 
 @app.command()
@@ -174,7 +181,7 @@ def evaluate(run: RunArgument, json: JsonOption = False) -> None:
     from training.tables import quality_table
     from training.wording import JUDGED_ON, SCORERS
 
-    _note("evaluate", stage.evaluate(Run(run)))
+    note_stage("evaluate", stage.evaluate(Run(run)))
     metrics = Run(run).json("metrics.json")
     if json:
         show_json(metrics)
@@ -195,7 +202,7 @@ def calibrate(run: RunArgument, json: JsonOption = False) -> None:
     from training.tables import quality_table
     from training.wording import JUDGED_ON, number
 
-    _note("calibrate", stage.calibrate(Run(run)))
+    note_stage("calibrate", stage.calibrate(Run(run)))
     facts = Run(run).json("calibration.json")
     if json:
         show_json(facts)
@@ -234,7 +241,7 @@ def report(
     from training.run import Run
 
     found = Run(run)
-    _note("report", stage.report(found))
+    note_stage("report", stage.report(found))
     facts: dict[str, Any] = {}
     if compare is not None:
         facts["comparison"] = compare_runs(found, Run(compare))
@@ -243,7 +250,7 @@ def report(
         note(f"the new student is {facts['promotion']}")
     folder = found.path(stage.FOLDER)
     facts["files"] = [str(folder / name) for name in files_below(folder)]
-    _say(json, facts, "\n".join(facts["files"]))
+    say_result(json, facts, "\n".join(facts["files"]))
 
 
 @app.command()
@@ -262,29 +269,9 @@ def package(
 
     found = Run(run)
     did = stage.package(found, allow_failed_gate)
-    _note("package", did)
+    note_stage("package", did)
     folder = found.path(stage.STUDENT_FOLDER)
     if out is not None:
-        _copy(found.folder, out)
+        note_previous(stage.copy_student(found, out))
         folder = out
-    _say(json, {"made": did, "student": str(folder)}, str(folder))
-
-
-def _copy(run: Path, folder: Path) -> None:
-    from training.package import copy_student
-    from training.run import Run
-
-    previous = copy_student(Run(run), folder)
-    if previous is not None:
-        note(f"the student that was there is in {previous}: to roll back, put it back")
-
-
-def _note(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage returns
-    note(f"{stage}: {'done' if did else 'nothing to do'}")
-
-
-def _say(as_json: bool, facts: Any, text: str) -> None:  # noqa: FBT001 - an option
-    if as_json:
-        show_json(facts)
-    else:
-        say(text)
+    say_result(json, {"made": did, "student": str(folder)}, str(folder))

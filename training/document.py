@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,15 @@ class Picture:
 Block = Heading | Paragraph | Points | Table | Picture
 
 
+# What neither a line of text nor a Word document may hold.
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")
+
+
+def _line(text: str) -> str:
+    """Others' titles, names and addresses as one line that every form can hold."""
+    return _UNPRINTABLE.sub(" ", text)
+
+
 def as_markdown(blocks: Sequence[Block]) -> str:
     return "\n\n".join("\n".join(_markdown(block)) for block in blocks) + "\n"
 
@@ -70,17 +80,17 @@ def write_word(blocks: Sequence[Block], pictures: Path, path: Path) -> None:
     for block in blocks:
         match block:
             case Heading(text, level):
-                document.add_heading(text, level - 1)
+                document.add_heading(_line(text), level - 1)
             case Paragraph(text):
-                document.add_paragraph(text)
+                document.add_paragraph(_line(text))
             case Points(items):
                 for item in items:
-                    document.add_paragraph(item, style="List Bullet")
+                    document.add_paragraph(_line(item), style="List Bullet")
             case Table(columns, rows):
                 table = document.add_table(rows=0, cols=len(columns), style="Light Grid Accent 1")
                 for row in (columns, *rows):
                     for cell, text in zip(table.add_row().cells, row, strict=True):
-                        cell.text = text
+                        cell.text = _line(text)
                 document.add_paragraph()
             case Picture(name, caption):
                 document.add_picture(str(pictures / name), width=Inches(PICTURE_INCHES))
@@ -91,14 +101,14 @@ def write_word(blocks: Sequence[Block], pictures: Path, path: Path) -> None:
 def _markdown(block: Block) -> Iterator[str]:
     match block:
         case Heading(text, level):
-            yield f"{'#' * level} {text}"
+            yield f"{'#' * level} {_line(text)}"
         case Paragraph(text):
-            yield text
+            yield _line(text)
         case Points(items):
-            yield from (f"- {item}" for item in items)
+            yield from (f"- {_line(item)}" for item in items)
         case Table(columns, rows):
             for row in (columns, ["---"] * len(columns), *rows):
-                yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+                yield f"| {' | '.join(_line(cell).replace('|', '/') for cell in row)} |"
         case Picture(name, caption):
             yield f"![{caption}]({name})"
 
@@ -106,18 +116,19 @@ def _markdown(block: Block) -> Iterator[str]:
 def _text(block: Block) -> Iterator[str]:
     match block:
         case Heading(text, level):
-            yield text.upper() if level == 1 else text
+            yield _line(text.upper() if level == 1 else text)
             yield ("=" if level == 1 else "-") * len(text)
         case Paragraph(text):
-            yield from textwrap.wrap(text, TEXT_COLUMNS)
+            yield from textwrap.wrap(_line(text), TEXT_COLUMNS)
         case Points(items):
             for item in items:
                 yield from textwrap.wrap(
-                    item, TEXT_COLUMNS, initial_indent="- ", subsequent_indent="  "
+                    _line(item), TEXT_COLUMNS, initial_indent="- ", subsequent_indent="  "
                 )
         case Table(columns, rows):
-            widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-            for row in (columns, ["-" * width for width in widths], *rows):
+            lines = [[_line(cell) for cell in row] for row in rows]
+            widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
+            for row in (columns, ["-" * width for width in widths], *lines):
                 cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 yield "  ".join(cells).rstrip()
         case Picture(name, caption):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 
 import worker
+from worker.errors import WrongUsage
 
 LIBRARIES: Final = (
     "torch",
@@ -38,9 +39,12 @@ class Machine:
 
 
 def machine_of(threads: int | None, environment: Mapping[str, str]) -> Machine:
-    return Machine(
-        threads, int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1"))
-    )
+    """Raises WrongUsage."""
+    try:
+        rank, world = (int(environment.get(n, d)) for n, d in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    except ValueError:
+        raise WrongUsage("RANK and WORLD_SIZE are torchrun's: they have to be numbers") from None
+    return Machine(threads, rank, world)
 
 
 def machine_facts(machine: Machine) -> dict[str, Any]:

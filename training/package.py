@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,15 @@ from training.card import model_card
 from training.epochs import shipped_entry
 from training.errors import GateFailed, RunInvalid
 from training.evaluate import STUDENT
-from training.files import Row, read_jsonl, write_json, write_jsonl, write_text
+from training.files import (
+    Row,
+    file_hash,
+    files_below,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+    write_text,
+)
 from training.fit import FINAL, checkpoint
 from training.gate import gate_failures
 from training.predict import load_forward, tokens_of
@@ -58,7 +67,7 @@ def package(run: Run, failed_gate_reason: str | None = None) -> bool:
             "`newsieve-train prepare`"
         )
     failures = failures_of(run)
-    if failures and failed_gate_reason is None:
+    if failures and not (failed_gate_reason or "").strip():
         raise GateFailed(
             f"the student is not good enough to ship: {'; '.join(failures)}. To ship it all the "
             'same, give --allow-failed-gate "reason"'
@@ -79,23 +88,43 @@ def failures_of(run: Run) -> list[str]:
     return gate_failures(run.recipe.gate, calibration["quality"], baselines, start)
 
 
-def copy_student(run: Run, folder: Path) -> Path | None:
-    """The packaged student to another folder, all of it or nothing. A student that is there goes to
-    the folder of this name with `.previous`, which is returned. Raises RunInvalid."""
-    if folder.exists():
-        if not folder.is_dir():
-            raise RunInvalid(f"{folder} is a file: name a folder for the student")
+def require_place(folder: Path) -> Path:
+    """The folder to which a student can be copied, resolved. Raises RunInvalid."""
+    folder = folder.resolve()
+    if folder.is_dir():
         if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
             raise RunInvalid(f"{folder} is not empty and holds no student: name another folder")
-    partial, previous = (folder.with_name(folder.name + end) for end in (".partial", ".previous"))
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run.path(STUDENT_FOLDER), partial)
-    holds_student = (folder / MANIFEST).is_file()
-    if holds_student:
-        shutil.rmtree(previous, ignore_errors=True)
-        os.replace(folder, previous)
-    os.replace(partial, folder)
-    return previous if holds_student else None
+    elif folder.exists():
+        raise RunInvalid(f"{folder} is a file: name a folder for the student")
+    previous = _previous(folder)
+    if previous.exists() and not (previous / MANIFEST).is_file():
+        raise RunInvalid(f"{previous} holds no student, and is where the replaced one would go")
+    return folder
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".previous")
+
+
+def copy_student(run: Run, folder: Path) -> Path | None:
+    """The packaged student to another folder, all of it or nothing. Another student that is there
+    goes to the folder of this name with `.previous`, which is returned. Raises RunInvalid."""
+    folder, source = require_place(folder), run.path(STUDENT_FOLDER)
+    if _hashes(folder) == _hashes(source):
+        return None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as partial:
+        shutil.copytree(source, Path(partial) / STUDENT_FOLDER)
+        replaces = (folder / MANIFEST).is_file()
+        if replaces:
+            shutil.rmtree(_previous(folder), ignore_errors=True)
+            os.replace(folder, _previous(folder))
+        os.replace(Path(partial) / STUDENT_FOLDER, folder)
+    return _previous(folder) if replaces else None
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: file_hash(folder / name) for name in files_below(folder)}
 
 
 def _make(
@@ -142,7 +171,11 @@ def _manifest(run: Run, filter_: Filter) -> Manifest:
         head_bias=recipe.base.head_bias,
         max_tokens=recipe.base.max_tokens,
         trainable_parameters=fitted["trainable_parameters"],
-        training={**recipe.model_dump(mode="json"), "run": run.folder.name},
+        training={
+            **recipe.model_dump(mode="json"),
+            "run": run.folder.name,
+            START: run.json("training_metadata.json")[START],
+        },
         data={key: data[key] for key in ("rows", "hashes", "oracles", "tiers", "languages")},
         seeds=[recipe.fit.seed],
         versions=fitted["versions"],

@@ -19,6 +19,7 @@ from training.stages import REPORT
 from training.wording import JUDGED_ON, SCORERS
 
 FOLDER: Final = "training_reports"
+STALE: Final = ("promotion_report.*", "comparison_*.md")
 
 
 def report(run: Run) -> bool:
@@ -42,6 +43,9 @@ def _make(run: Run, place: Workplace) -> Mapping[str, Any]:
     write_text(folder / "training_summary.txt", as_text(list(found.summary())))
     labels = ground_truth(found.audit, found.filter)
     write_text(folder / "ground_truth_quality_report.md", as_markdown(labels))
+    for name in STALE:  # of what this run was before
+        for path in run.path(FOLDER).glob(name):
+            path.unlink()
     name = found.filter.replace("/", "_")
     write_word(list(found.whole()), folder, folder / f"{name}_report.docx")
     return {}

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from training.errors import RunInvalid
 from training.files import Row, read_jsonl, write_json
 from training.recipe import Recipe, recipe_from
+from worker.rules.catalogue import describe
 
 RUN_FILE: Final = "run.json"
 LOCK_FILE: Final = ".lock"
@@ -30,19 +33,30 @@ class Run:
         try:
             facts: dict[str, Any] = json.loads(self.path(RUN_FILE).read_bytes())
         except OSError:
-            raise RunInvalid(
-                f"{self.folder} is not a run: `newsieve-train prepare` makes one"
-            ) from None
+            raise self._none() from None
         except ValueError as error:
-            raise RunInvalid(
-                f"{self.path(RUN_FILE)} cannot be read ({error}): delete the folder "
-                f"{self.folder} and run `newsieve-train prepare` again"
-            ) from None
+            raise self._damaged(str(error)) from None
+        if not isinstance(facts, dict):
+            raise self._damaged("it is no object")
         return facts
+
+    def _none(self) -> RunInvalid:
+        return RunInvalid(f"{self.folder} is not a run: `newsieve-train prepare` makes one")
+
+    def _damaged(self, reason: str) -> RunInvalid:
+        return RunInvalid(
+            f"{self.path(RUN_FILE)} cannot be read ({reason}): delete the folder {self.folder} and "
+            "run `newsieve-train prepare` again"
+        )
 
     @property
     def recipe(self) -> Recipe:
-        return recipe_from(self.facts["recipe"])
+        try:
+            return recipe_from(self.facts["recipe"])
+        except KeyError:
+            raise self._damaged("it has no recipe") from None
+        except ValidationError as error:  # another version of ours knew other settings
+            raise self._damaged(describe(error)) from None
 
     def path(self, *parts: str) -> Path:
         return self.folder.joinpath(*parts)
@@ -59,14 +73,22 @@ class Run:
         known = self.facts if self.path(RUN_FILE).exists() else {}
         write_json(self.path(RUN_FILE), {**known, **facts})
 
+    def make(self) -> None:
+        """The folder. Raises RunInvalid."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunInvalid(f"cannot make the folder {self.folder}: {error.strerror}") from None
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run for this process; ends with it, however it ends. Raises RunInvalid."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             stream = self.path(LOCK_FILE).open("a")
+        except FileNotFoundError:
+            raise self._none() from None
         except OSError as error:
-            raise RunInvalid(f"cannot make the folder {self.folder}: {error.strerror}") from None
+            raise RunInvalid(f"cannot work in {self.folder}: {error.strerror}") from None
         with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

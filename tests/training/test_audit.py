@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,6 +109,14 @@ def test_an_odd_label_is_found(sustainability: Filter) -> None:
 
     assert facts["outliers"][0]["id"] == "a17"
     assert len(facts["outliers"]) < 5
+
+
+def test_labels_that_never_vary_have_no_dimension(sustainability: Filter) -> None:
+    """And every figure stays a number."""
+    facts = audit_of(sustainability, [[("o", [5] * 8)]] * 120)
+
+    assert (facts["dimensions_really"], facts["participation_ratio"]) == (0, 0)
+    json.dumps(facts, allow_nan=False)
 
 
 def test_too_few_labels_teach_nothing(sustainability: Filter) -> None:

@@ -134,6 +134,9 @@ def test_a_student_below_its_gate_is_not_shipped_unless_with_a_reason(
     with pytest.raises(RunInvalid, match="holds no student"):
         copy_student(trained, tmp_path / "mine")
     assert (tmp_path / "mine" / "filter.toml").read_text() == "precious"
+    (tmp_path / "new.previous").mkdir()
+    with pytest.raises(RunInvalid, match="where the replaced one would go"):
+        copy_student(trained, tmp_path / "new")
     with pytest.raises(RunInvalid, match="is a file"):
         copy_student(trained, tmp_path / "mine" / "filter.toml")
 
@@ -147,6 +150,7 @@ def test_the_student_that_was_there_is_kept(trained: Run, tmp_path: Path) -> Non
     previous = copy_student(trained, tmp_path / "student")
 
     assert previous == tmp_path / "student.previous"
+    assert copy_student(trained, tmp_path / "student") is None  # once is as good as twice
     assert (previous / "README.md").read_text() == "the old one"
     assert (tmp_path / "student" / "README.md").read_text() != "the old one"
 

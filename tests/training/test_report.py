@@ -11,7 +11,7 @@ import pytest
 
 from training.audit import audit
 from training.comparison import compare
-from training.document import Paragraph, Table, as_markdown, as_text
+from training.document import Paragraph, Table, as_markdown, as_text, write_word
 from training.epochs import Gap, gap_sentence, mean_history
 from training.report import report
 from training.run import Run
@@ -73,6 +73,20 @@ def overall(found: Mapping[str, Any]) -> list[str]:
         for name in ("mae", "spearman", "tier_agreement", "tier_kappa")
     ]
     return [*spans, *figures(found, "rmse", "bias", "shuffled_mae")]
+
+
+def test_control_characters_break_no_report(trained: Run) -> None:
+    """Titles, languages and links are others': in Word, Markdown and text they become a line."""
+    metrics = trained.json("metrics.json")
+    metrics["worst"][0] |= {"title": "a\x0bb\nc\ufffe", "url": "https://example.org/\x01"}
+    blocks = [Table(("title",), [(metrics["worst"][0]["title"],)]), Paragraph("x\n# y")]
+
+    write_word(blocks, trained.folder, trained.path("report.docx"))
+    markdown = as_markdown(blocks)
+
+    assert "| a b c  |" in markdown and "x # y" in markdown
+    assert "a b c" in as_text(blocks)
+    assert docx.Document(str(trained.path("report.docx"))).tables[0].cell(1, 0).text == "a b c "
 
 
 def test_the_folder_has_every_file_and_pictures_of_a_readable_size(reported: Run) -> None:

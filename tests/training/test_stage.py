@@ -210,5 +210,5 @@ def test_a_run_file_that_cannot_be_read_says_what_to_delete(run: Run) -> None:
 
 def test_a_run_that_cannot_lie_where_it_should_is_refused() -> None:
     """Below a file."""
-    with pytest.raises(RunInvalid, match="cannot make the folder"):
+    with pytest.raises(RunInvalid, match="cannot work in"):
         Work(Run(Path(os.devnull) / "run")).all()

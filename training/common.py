@@ -1,11 +1,16 @@
-"""Arguments and options that several commands of `newsieve-train` have."""
+"""What commands of `newsieve-train` share: arguments, options, and what they say."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+
+from worker.cli.common import note, say, show_json
+
+BAD_ROWS_SHOWN: Final = 10  # all that are kept stand in the manifest
 
 RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe's TOML file.")]
 LabelsArgument = Annotated[
@@ -40,3 +45,31 @@ OutOption = Annotated[
 ReasonOption = Annotated[
     str | None, typer.Option("--allow-failed-gate", metavar="REASON", help="Ship all the same.")
 ]
+
+
+def note_previous(folder: Path | None) -> None:
+    if folder is not None:
+        note(f"the student that was there is in {folder}: to roll back, put it back")
+
+
+def note_rows(manifest: Mapping[str, Any]) -> None:
+    """What prepare made of the rows of labels."""
+    rows = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
+    note(
+        f"articles: {rows}; rows without a label {manifest['rows_without_label']}, of oracles "
+        f"that the recipe does not name {manifest['rows_of_unnamed_oracles']}, bad "
+        f"{manifest['bad_rows']}"
+    )
+    for bad in manifest["bad_rows_listed"][:BAD_ROWS_SHOWN]:
+        note(f"  {bad['file']}:{bad['line']} {bad['field']}: {bad['reason']}")
+
+
+def note_stage(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage returns
+    note(f"{stage}: {'done' if did else 'nothing to do'}")
+
+
+def say_result(as_json: bool, facts: Any, text: str) -> None:  # noqa: FBT001 - an option
+    if as_json:
+        show_json(facts)
+    else:
+        say(text)
