@@ -150,11 +150,11 @@ def _require_oracles(old: Sequence[Row], new: Sequence[Row], recipe: Recipe) -> 
 
 
 def _require_articles(splits: Mapping[str, Sequence[Row]], split: Split) -> None:
-    parts: dict[str, Sequence[Row]] = dict(splits)
+    sizes = {name: len(rows) for name, rows in splits.items()}
     if split.kind == CROSS_VALIDATION:
         folds = Counter(row["fold"] for row in splits[TRAIN])
-        parts = {f"fold {fold}": [{}] * folds[fold] for fold in range(split.folds)}
-    small = [f"{name} would have {len(r)}" for name, r in parts.items() if len(r) < LEAST_OF_A_PART]
+        sizes = {f"fold {fold}": folds[fold] for fold in range(split.folds)}
+    small = [f"{name} would have {size}" for name, size in sizes.items() if size < LEAST_OF_A_PART]
     if small:
         raise LabelsRefused(f"too few articles: {', '.join(small)}")
 
