@@ -26,6 +26,11 @@ class OracleRequest(Written):
     filter_hash: Hash
     label_hash: Hash
     student: Hash
+    dtype: str | None = Field(
+        default=None,  # older requests, which may still wait, lack it
+        description="The precision that the student computed in, as ScoredArticle's; null for an "
+        "anchor.",
+    )
     scores: dict[str, Score] | None = Field(description="The student's; null for an anchor.")
     weighted_average: float | None
     score: float | None

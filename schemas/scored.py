@@ -57,6 +57,10 @@ class ScoredArticle(Written):
     filter_hash: Hash = Field(description="Covers all that changes a decision.")
     label_hash: Hash = Field(description="Covers what a label means.")
     student: Hash = Field(description="Covers the student folder and its base model.")
+    dtype: str | None = Field(
+        description="The precision that the student computed in, fp32 or bf16; null where nothing "
+        "was scored."
+    )
     outcome: Literal["scored", "blocked"]
     scores: dict[str, Score] | None = Field(description="Rounded once, to 4 decimals.")
     weighted_average: float | None = Field(description="Before gates and caps.")

@@ -55,8 +55,8 @@ def path_of(scorer: TwoScorer, share: float) -> ScoringPath:
     filter_ = load("uplifting")
     settings = load_settings(None, {"NEWSIEVE_STUDENT__CANDIDATE_SHARE": str(share)})
     identities = [
-        StudentIdentity(filter_, LIVE),
-        StudentIdentity(filter_, CANDIDATE, is_candidate=True),
+        StudentIdentity(filter_, LIVE, "fp32"),
+        StudentIdentity(filter_, CANDIDATE, "bf16", is_candidate=True),
     ]
     return scoring_path(settings, identities, scorer)
 
@@ -90,6 +90,7 @@ def test_a_candidates_record_goes_to_the_shadow_topic_alone() -> None:
             json.dumps({**parsed(shadow), "input": {"file": "x", "line": 0}})
         )
         assert (record.student, record.tier) == (CANDIDATE, "impact")
+        assert (parsed(live[0])["dtype"], record.dtype) == ("fp32", "bf16")
         assert record.sampling and not record.sampling.selected
         ids = [dict(item.headers or [])["ce_id"] for item in found]
         assert len(set(ids)) == len(ids)
@@ -111,7 +112,7 @@ def test_without_a_candidate_nothing_is_scored_twice() -> None:
     """The scorer is asked for the live student alone."""
     scorer = TwoScorer({"uplifting": 5.0})
     settings = load_settings(None, {})
-    identity = StudentIdentity(load("uplifting"), LIVE)
+    identity = StudentIdentity(load("uplifting"), LIVE, "fp32")
 
     path = scoring_path(settings, [identity], scorer)
 

@@ -148,7 +148,8 @@ class StudentSettings(Section):
     base: str | None = Field(default=None, description="Overrides the base model's name or folder.")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
     dtype: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="On a CPU auto means a 50 ms probe."
+        default="auto",
+        description="auto: bf16 where the device has instructions for it, else fp32.",
     )
     threads: int | None = Field(
         default=None, gt=0, le=1_024, description="Of a forward pass; default: cores."

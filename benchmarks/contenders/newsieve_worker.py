@@ -66,7 +66,7 @@ def contend(
         "NEWSIEVE_WORKER__DEAD_LETTER_RUN": "1000000",
     }
     settings = load_settings(None, environment)
-    identities = [StudentIdentity(load(name), STUDENT) for name in FILTERS[:filters]]
+    identities = [StudentIdentity(load(name), STUDENT, "fp32") for name in FILTERS[:filters]]
     path = scoring_path(settings, identities, NoOp())
     running = make_worker(settings, path, take(settings))
     prepare(running)

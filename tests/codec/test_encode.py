@@ -41,7 +41,7 @@ TEXTS = st.text(max_size=30)
 
 def encoder(filter_: Filter, pi: float = 1.0) -> FilterEncoder:
     policy = SamplingPolicy("p1", "2026-11", {LOW: pi, SURFACED: pi})
-    return FilterEncoder(filter_, STUDENT, policy, "articles", "newsieve/worker/g")
+    return FilterEncoder(filter_, STUDENT, "bf16", policy, "articles", "newsieve/worker/g")
 
 
 def raw(value: Any = None, headers: Headers | None = None) -> RawRecord:
@@ -122,6 +122,7 @@ def test_a_blocked_article_is_a_record_without_scores(uplifting: Filter) -> None
 
     parsed = ScoredArticle.model_validate_json(out.value or b"", strict=True)
     assert (parsed.outcome, parsed.blocked_by) == ("blocked", "academic_domains")
+    assert (parsed.student, parsed.dtype) == (STUDENT, None)
     assert parsed.content_rules == ["academic_domains", "corporate_finance"]
     assert parsed.scores is parsed.tier is parsed.sampling is None
     assert "tier" not in dict(out.headers)
@@ -144,6 +145,16 @@ def test_a_published_tier_gets_a_record_with_the_text(
     assert [record.topic for record in found] == topics
     assert "content" not in json.loads(found[0].value or b"")["article"]
     assert all(json.loads(r.value or b"")["article"]["content"] == "C" for r in found[1:])
+
+
+def test_a_record_says_in_which_precision_its_student_computed(uplifting: Filter) -> None:
+    """Beside the student, in all three records of an article: bf16 rounds, and can flip a tier."""
+    found = records(uplifting, raw(), 9.0)
+
+    assert len(found) == 3
+    for record in found:
+        facts = json.loads(record.value or b"")
+        assert (facts["student"], facts["dtype"]) == (STUDENT, "bf16")
 
 
 def test_names_have_dashes_in_topics(investment_risk: Filter) -> None:

@@ -56,6 +56,14 @@ def test_a_request_of_a_newer_worker_is_read() -> None:
     assert encoded(facts)[0]["article"]["id"] == "a"
 
 
+def test_a_request_of_an_older_worker_is_read() -> None:
+    """One that did not say in which precision its student computed."""
+    facts = request("a")
+    facts.pop("dtype", None)
+
+    assert encoded(facts)[0]["article"]["id"] == "a"
+
+
 def test_the_oracles_tier_is_decided_as_the_students() -> None:
     """The same rules, gates and caps, on the oracle's scores."""
     assert encoded(request("a"))[0]["oracle_tier"] == "impact"

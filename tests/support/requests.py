@@ -37,6 +37,7 @@ def request(article_id: str, filter_name: str = "uplifting", **changes: Any) -> 
         "filter_hash": filter_.filter_hash,
         "label_hash": filter_.label_hash,
         "student": STUDENT,
+        "dtype": "fp32",
         "scores": dict.fromkeys(names, 5.0),
         "weighted_average": 5.0,
         "score": 5.0,

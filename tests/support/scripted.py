@@ -217,7 +217,7 @@ class Scene:
         """Play all steps, then stop. Raises what the worker raises."""
         monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.consumer)
         settings = load_settings(None, {})
-        identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64)
+        identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64, "fp32")
         path = scoring_path(settings, [identity], self.scorer)
         publisher = Publisher(lambda _: self.producer, lambda: None)
         publisher.connect()

@@ -42,6 +42,7 @@ class StudentIdentity:
 
     filter: Filter
     hash: str
+    dtype: str
     refinement: Refinement = NO_REFINEMENT
     is_candidate: bool = False
 
@@ -92,6 +93,7 @@ def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
         StudentIdentity(
             student.filter,
             student.hash,
+            student.dtype,
             student.manifest.refinement(student.filter.tiering),
             is_candidate=name == shadow_name(student.filter.name),
         )
@@ -137,7 +139,7 @@ def scoring_path(
         sampling = NEVER if item.is_candidate else sampling_policy(settings, item.filter)
         topic = SHADOW if item.is_candidate else SCORED
         prefix = settings.kafka.topic_prefix
-        encoder = FilterEncoder(item.filter, item.hash, sampling, prefix, source, topic)
+        encoder = FilterEncoder(item.filter, item.hash, item.dtype, sampling, prefix, source, topic)
         if item.is_candidate:
             shadows.append(Shadow(encoder, item.refinement, settings.student.candidate_share))
         else:

@@ -87,12 +87,14 @@ class FilterEncoder:
         self,
         filter_: Filter,
         student: str,
+        dtype: str,
         sampling: SamplingPolicy,
         prefix: str,
         source: str,
         scored_topic: str = SCORED,
     ) -> None:
-        """`student` is the student's hash, `prefix` the topics', `source` the ce_source."""
+        """`student` is the student's hash, `dtype` the precision that it computes in; `prefix` is
+        the topics', `source` the ce_source."""
         definition = filter_.definition
         self.filter = filter_
         self._dimensions = definition.dimension_names
@@ -105,7 +107,8 @@ class FilterEncoder:
             "label_hash": filter_.label_hash,
             "student": student,
         }
-        self._identity = orjson.dumps(identity)[1:-1]
+        self._scored_identity = orjson.dumps({**identity, "dtype": dtype})[1:-1]
+        self._blocked_identity = orjson.dumps({**identity, "dtype": None})[1:-1]
         self._id_suffix = f"\n{filter_.filter_hash}\n{student}\n"
         self._scored_topic = topic_name(prefix, scored_topic)
         self._oracle_topic = topic_name(prefix, ORACLE_REQUESTS)
@@ -133,7 +136,7 @@ class FilterEncoder:
             "input": subject.record.input,
             "scored_at": now,
         }
-        value = self._value(subject.identity, facts)
+        value = _value(subject.identity, self._blocked_identity, facts)
         headers = self._headers(events.SCORED, "blocked", None, subject, now)
         return OutRecord(self._scored_topic, subject.article.id.encode(), value, headers)
 
@@ -162,7 +165,7 @@ class FilterEncoder:
             "input": subject.record.input,
             "scored_at": now,
         }
-        value = self._value(subject.identity, facts)
+        value = _value(subject.identity, self._scored_identity, facts)
         headers = self._headers(events.SCORED, "scored", tier, subject, now)
         found = [OutRecord(self._scored_topic, key, value, headers)]
         if not tier_topic and not sampling.selected:
@@ -174,12 +177,9 @@ class FilterEncoder:
             found.append(OutRecord(tier_topic, key, b"%b%b%b" % (_OPENING, article, rest), headers))
         if sampling.selected:
             headers = self._headers(events.ORACLE_REQUESTED, "scored", tier, subject, now)
-            value = self._value(article, _request_facts(facts, now))
+            value = _value(article, self._scored_identity, _request_facts(facts, now))
             found.append(OutRecord(self._oracle_topic, key, value, headers))
         return found
-
-    def _value(self, article: bytes, facts: dict[str, Any]) -> bytes:
-        return b"%b%b,%b,%b" % (_OPENING, article, self._identity, orjson.dumps(facts)[1:])
 
     def _headers(
         self, event_type: str, outcome: str, tier: str | None, subject: Subject, now: str
@@ -236,6 +236,10 @@ def trace_headers(incoming: Headers | None) -> Headers:
     if value is None or len(value) != TRACE_PARENT_BYTES or not _TRACE_PARENT.fullmatch(value):
         return []
     return [(TRACE_PARENT, value)]
+
+
+def _value(article: bytes, identity: bytes, facts: dict[str, Any]) -> bytes:
+    return b"%b%b,%b,%b" % (_OPENING, article, identity, orjson.dumps(facts)[1:])
 
 
 def _with_content(subject: Subject) -> bytes:

@@ -116,6 +116,7 @@ class Records:
             "article": anchor.article,
             **self._identity,
             "student": self.student,
+            "dtype": None,
             "scores": None,
             "weighted_average": None,
             "score": None,

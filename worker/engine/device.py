@@ -1,8 +1,11 @@
-"""Which device, which precision, how many threads: decided once, at start."""
+"""Which device and which precision: decided once, at the start, by what the hardware can do.
+
+Nothing is timed: two workers on machines of one kind compute in one precision, however busy they
+are. Knows nothing of models.
+"""
 
 from __future__ import annotations
 
-import time
 from typing import Final, Literal
 
 import torch
@@ -12,12 +15,10 @@ from worker.errors import SettingsInvalid
 Dtype = Literal["auto", "fp32", "bf16"]
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
-PROBE_SECONDS: Final = 0.05
-PROBE_TOKENS: Final = 512
-PROBE_MIN_WIDTH: Final = 384  # products of narrower models are too short to time
-# bf16 rounds scores by up to 0.2, so it has to earn that. With AMX it is 3 times as fast as
-# fp32, with AVX-512 alone about twice, without either slower.
-BF16_MUST_GAIN: Final = 1.3
+# What torch calls the instructions that multiply bf16 matrices: on x86, then on ARM. With AVX-512's
+# bf16 is about 3 times as fast as fp32; without any, it is slower, and rounds scores by up to 0.2.
+BF16_INSTRUCTIONS: Final = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
+BF16_COMPUTE_CAPABILITY: Final = (8, 0)  # Ampere, the first GPUs that multiply bf16
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -32,41 +33,21 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def choose_dtype(wanted: Dtype, device: torch.device, width: int) -> torch.dtype:
-    """bf16 on CUDA; on a CPU that has instructions for it, if a short probe finds it faster.
-
-    `width` is the model's hidden size.
-    """
+def choose_dtype(wanted: Dtype, device: torch.device) -> torch.dtype:
+    """The precision of a setting; `auto` is bf16 where the device has instructions for it."""
     if wanted != "auto":
         return DTYPES[wanted]
-    if device.type != "cpu":
-        return torch.bfloat16
-    if not _cpu_has_bf16():
-        return torch.float32  # without asking a stopwatch, which a busy machine can mislead
-    width = max(width, PROBE_MIN_WIDTH)
-    gain = _seconds_per_product(torch.float32, width) / _seconds_per_product(torch.bfloat16, width)
-    return torch.bfloat16 if gain > BF16_MUST_GAIN else torch.float32
+    return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
 
 
 def dtype_name(dtype: torch.dtype) -> str:
     return next(name for name, known in DTYPES.items() if known == dtype)
 
 
-def _cpu_has_bf16() -> bool:
-    capabilities = torch.cpu.get_capabilities()
-    return any(known for name, known in capabilities.items() if name.endswith("bf16"))
-
-
-def _seconds_per_product(dtype: torch.dtype, width: int) -> float:
-    """The fastest of the products that fit into half of PROBE_SECONDS, after one to warm up."""
-    tokens = torch.ones(PROBE_TOKENS, width, dtype=dtype)
-    weight = torch.ones(4 * width, width, dtype=dtype)
-    torch.nn.functional.linear(tokens, weight)
-    best, end = float("inf"), time.perf_counter() + PROBE_SECONDS / 2
-    while True:
-        start = time.perf_counter()
-        torch.nn.functional.linear(tokens, weight)
-        now = time.perf_counter()
-        best = min(best, now - start)
-        if now > end:
-            return best
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= BF16_COMPUTE_CAPABILITY
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name, False) for name in BF16_INSTRUCTIONS)
+    return False

@@ -90,7 +90,7 @@ def load_student(
     _require_positions(manifest, folder, model)
     adapter.merge(model, folder, manifest.trainable_parameters)
     chosen_device = choose_device(device)
-    chosen_dtype = choose_dtype(dtype, chosen_device, int(model.config.hidden_size))
+    chosen_dtype = choose_dtype(dtype, chosen_device)
     return Student(
         filter=filter_,
         manifest=manifest,
