@@ -29,6 +29,7 @@ from worker.cli import run as run_application
 from worker.cli.common import (
     ConfigOption,
     JsonOption,
+    VersionOption,
     note,
     read_settings,
     say,
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 @app.callback()
-def _set_up(context: typer.Context) -> None:
+def _set_up(context: typer.Context, _version: VersionOption = False) -> None:
     logs.configure()
     if context.invoked_subcommand != "fit" and os.environ.get("WORLD_SIZE", "1") != "1":
         raise WrongUsage("torchrun is for `fit` alone: run the other stages without it")

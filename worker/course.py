@@ -108,7 +108,8 @@ class Course:
                 continue
             at = believable(record.timestamp_ms, now)
             item = self._read(topic.removeprefix(f"{prefix}."), record, at)
-            self.timeline.put(Dated((topic, number), offset, at, item), now)
+            is_own = at == record.timestamp_ms
+            self.timeline.put(Dated((topic, number), offset, at, item, is_own), now)
 
     def follow(self, now: int) -> None:
         """Handle what may go, in order, with the time's passing in between.
@@ -150,7 +151,8 @@ class Course:
         else:
             self._outbox.put(GOOD, place)
             tally.records += 1
-            tally.timestamps_ms.append(record.at)
+            if record.has_own_time:
+                tally.timestamps_ms.append(record.at)
         self._at = max(self._at, record.at)
         if isinstance(item, Event):
             tally.outcomes[item.filter, KINDS[type(item.said)], ""] += 1

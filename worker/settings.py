@@ -18,6 +18,7 @@ from schemas.topics import DEFAULT_PREFIX
 from worker.codec.json_text import MAX_RECORD_BYTES
 from worker.drift_settings import DriftSettings
 from worker.errors import SettingsInvalid
+from worker.observe.logs import Level
 from worker.oracle_settings import OracleSettings
 from worker.rules.catalogue import available
 from worker.sections import MOST, FromJson, Positive, Probability, Section
@@ -185,10 +186,11 @@ class SamplingSettings(Section):
 
 
 class ObserveSettings(Section):
-    """Metrics and health."""
+    """Metrics, health and logs."""
 
     port: int = Field(default=0, ge=0, le=65535, description="0: a free one, logged.")
     host: str = "0.0.0.0"  # noqa: S104 - a scraper is on another machine
+    log_level: Level = "info"
 
 
 class Settings(Section):

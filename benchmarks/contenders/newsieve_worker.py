@@ -14,9 +14,10 @@ from meter import Meter, read_task
 from student_worker import StopAfter
 
 from worker.assemble.students import StudentIdentity, scoring_path
-from worker.assemble.shared import Slot
+from worker.assemble.shared import Slot, open_health
 from worker.assemble.worker import RunningWorker, make_worker, take_slot
 from worker.engine.scorer import FilterScores, Tokens
+from worker.observe.metrics import Metrics
 from worker.rules.catalogue import load
 from worker.settings import Settings, load_settings
 
@@ -52,7 +53,7 @@ class NoOp:
 
 
 def contend(
-    take: Callable[[Settings], Slot] = take_slot,
+    take: Callable[[Settings, Callable[[], None]], Slot] = take_slot,
     prepare: Callable[[RunningWorker], None] = lambda _: None,
 ) -> None:
     """Run the worker until it has committed all records, and report."""
@@ -68,7 +69,8 @@ def contend(
     settings = load_settings(None, environment)
     identities = [StudentIdentity(load(name), STUDENT, "fp32") for name in FILTERS[:filters]]
     path = scoring_path(settings, identities, NoOp())
-    running = make_worker(settings, path, take(settings))
+    health = open_health(settings, Metrics())
+    running = make_worker(settings, path, take(settings, health.watchdog.beat), health)
     prepare(running)
     meter = Meter()
     stop = StopAfter(running, task, on_ready=meter.restart)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from worker.assemble.shared import Slot, cluster
 from worker.assemble.worker import RunningWorker
 from worker.kafka.client import make_producer
 from worker.kafka.transaction import Publisher
-from worker.observe.watchdog import Watchdog
 from worker.settings import Settings
 
 
@@ -51,11 +51,10 @@ class PlainProducer:
     def abort_transaction(self, _: float) -> None: ...
 
 
-def take_no_slot(settings: Settings) -> Slot:
-    watchdog = Watchdog()
-    publisher = Publisher(lambda told: PlainProducer(settings, told), watchdog.beat)
+def take_no_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
+    publisher = Publisher(lambda told: PlainProducer(settings, told), heartbeat)
     publisher.connect()
-    return Slot("bench", publisher, watchdog)
+    return Slot("bench", publisher)
 
 
 def introduce(running: RunningWorker) -> None:

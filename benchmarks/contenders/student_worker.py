@@ -10,9 +10,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import Meter, Task, read_task
 
-from worker.assemble.shared import load_filters
+from worker.assemble.shared import load_filters, open_health
 from worker.assemble.students import identities_of, load_students, make_engine, scoring_path
 from worker.assemble.worker import RunningWorker, make_worker, take_slot
+from worker.observe.metrics import Metrics
 from worker.settings import load_settings
 
 CHECK_SECONDS = 0.05
@@ -34,14 +35,15 @@ def main() -> None:
             "NEWSIEVE_STUDENT__THREADS": threads,
         },
     )
-    slot = take_slot(settings)
+    health = open_health(settings, Metrics())
+    slot = take_slot(settings, health.watchdog.beat)
     loading_since = time.perf_counter()
     chosen = load_filters(settings)
     students = load_students(settings, chosen)
     engine = make_engine(settings, students)
     identities = identities_of(students)
     path = scoring_path(settings, identities, engine)
-    running = make_worker(settings, path, slot)
+    running = make_worker(settings, path, slot, health)
     load_seconds = time.perf_counter() - loading_since
     meter = Meter()
     stop = StopAfter(running, task, on_ready=meter.restart)
@@ -61,8 +63,8 @@ class StopAfter:
     ) -> None:
         """`on_ready` is called once, when the worker has joined its group: joining takes the
         broker's group.initial.rebalance.delay.ms, seconds that say nothing about a model."""
-        self._registry = running.metrics.registry
-        self._is_ready = running.is_ready
+        self._registry = running.health.metrics.registry
+        self._is_ready = running.health.is_ready
         self._on_ready: Callable[[], None] | None = on_ready
         self._wanted = task.records
         self._asked_at = 0.0

@@ -20,6 +20,7 @@ ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["ru
 SUFFIXES = {
     "counter": ("_total",),
     "gauge": ("",),
+    "info": ("_info",),
     "histogram": ("_bucket", "_sum", "_count"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -111,13 +112,26 @@ def _is_bad(value: bytes) -> bool:
 
 
 def test_health_says_what_the_loop_does(stream: Stream) -> None:
-    """Live at once; ready when the model is warm and the group joined."""
+    """Live at once, before a student is loaded; ready when the model is warm and the group
+    joined."""
     worker = stream.start_worker("a")
-    worker.wait_until("partitions.assigned")
-    port = worker.events("worker.assembled")[0]["observe_port"]
+    worker.wait_until("health.opened")
+    port = worker.events("health.opened")[0]["observe_port"]
 
-    for page in ("livez", "readyz"):
-        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}").status == 200
+    def status(page: str) -> int:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/{page}", method="HEAD")
+        try:
+            return urllib.request.urlopen(request).status
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+
+    early = {page: status(page) for page in ("livez", "readyz")}
+    assert not worker.events("student.loaded")
+    worker.wait_until("partitions.assigned")
+
+    assert early == {"livez": 200, "readyz": 503}
+    assert {page: status(page) for page in early} == {"livez": 200, "readyz": 200}
     assert worker.terminate() == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,26 @@ def test_what_others_put_on_the_topics_does_no_harm_to_a_takeover(
     for alert in scene.topics.alerts():
         DriftAlert.model_validate_json(json.dumps(alert))
     assert sum(len(value) for value in scene.topics.states().values()) < 64_000
+
+
+def test_a_time_that_is_no_date_is_no_latency(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The record is handled when it comes; what latency it had is not known, and not made up."""
+    student = student_folder(tmp_path / "student")
+    scene, name = DriftScene(monkeypatch, student), hash_of(student)
+    given = [label(f"a{n}", PAIRS[n], START + n * MINUTE, name) for n in range(10)]
+    strange = replace(given[5], at=START * 1_000)  # in microseconds
+
+    def later() -> bool:
+        scene.now += 10_000  # a record without a time waits for what may come before it
+        return False
+
+    scene.topics.give([*given[:5], strange, *given[6:]])
+    scene.run(stop=later)
+
+    tallies = scene.observer.commits
+    assert sum(tally.records for tally in tallies) == 10
+    assert sorted(stamp for tally in tallies for stamp in tally.timestamps_ms) == [
+        item.at for item in given if item.key != strange.key
+    ]

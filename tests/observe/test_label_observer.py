@@ -60,6 +60,8 @@ def test_a_provider_that_is_away_raises_label_lag_and_opens_the_circuit() -> Non
     assert value(metrics, "oracle_circuit_open") == 0
     assert value(metrics, "label_lag_seconds") == 0
     assert value(metrics, "oracle_calls_left") == 40
+    observer.standing(1, an_hour_ago_ms // 1_000, 40, float("inf"))  # in seconds
+    assert value(metrics, "label_lag_seconds") == 0
     assert [line["event"] for line in lines] == [
         "provider.paused",
         "circuit.opened",

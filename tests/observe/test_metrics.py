@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -49,15 +50,41 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
     assert value(metrics, "end_to_end_seconds_bucket", le="7200.0") == 3
 
 
-def test_a_timestamp_of_the_future_is_no_latency() -> None:
+NOW_MS = int(time.time() * 1_000)
+
+
+def test_a_clock_that_is_a_little_ahead_is_no_negative_latency() -> None:
     """The sum of a histogram never falls: a scraper would take that for a restart."""
     metrics = Metrics()
-    an_hour_ahead_ms = int((time.time() + 3_600) * 1_000)
 
-    metrics.committed(Tally(records=2, timestamps_ms=[an_hour_ahead_ms] * 2), 0.02)
+    metrics.committed(Tally(records=2, timestamps_ms=[NOW_MS + 60_000] * 2), 0.02)
 
     assert value(metrics, "end_to_end_seconds_count") == 2
     assert value(metrics, "end_to_end_seconds_sum") == 0
+    assert value(metrics, "record_timestamps_ignored_total") == 0
+
+
+@pytest.mark.parametrize(
+    "timestamp_ms",
+    [
+        pytest.param(NOW_MS + 3_600_000, id="an hour ahead"),
+        pytest.param(NOW_MS * 1_000, id="microseconds"),
+        pytest.param(NOW_MS * 1_000_000, id="nanoseconds"),
+        pytest.param(NOW_MS // 1_000, id="seconds"),
+        pytest.param(0, id="nothing"),
+        pytest.param(-1, id="no timestamp"),
+    ],
+)
+def test_a_timestamp_that_cannot_be_true_enters_no_latency(timestamp_ms: int) -> None:
+    """It is counted; of the records beside it the latency is known."""
+    metrics = Metrics()
+    stamps = [timestamp_ms, NOW_MS - 2_000]
+
+    metrics.committed(Tally(records=3, timestamps_ms=stamps), 0.02)  # one has none at all
+
+    assert value(metrics, "end_to_end_seconds_count") == 1
+    assert value(metrics, "end_to_end_seconds_bucket", le="300.0") == 1
+    assert value(metrics, "record_timestamps_ignored_total") == 2
 
 
 def test_a_partition_that_was_given_up_has_no_lag_any_more() -> None:

@@ -50,7 +50,7 @@ from worker.kafka.intake import Intake
 from worker.kafka.recall import latest
 from worker.monitor import DriftMonitor, Policy
 from worker.observe.drift_observer import MonitorObserver
-from worker.observe.http import ObserveServer
+from worker.observe.health import Health
 from worker.observe.logs import get_logger
 from worker.observe.metrics import DriftMetrics
 from worker.rules.catalogue import Filter
@@ -99,10 +99,10 @@ def drift_topics(settings: Settings) -> list[Topic]:
     ]
 
 
-def take_slot(settings: Settings) -> Slot:
+def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
     """Raises Fenced, TopicsWrong or BrokerLost."""
     drift = settings.drift
-    return slot_of(settings, drift.group, drift.slot, "NEWSIEVE_DRIFT__SLOT")
+    return slot_of(settings, drift.group, drift.slot, "NEWSIEVE_DRIFT__SLOT", heartbeat)
 
 
 def grounds(settings: Settings) -> list[Ground]:
@@ -196,22 +196,23 @@ class RunningMonitor:
 
     monitor: DriftMonitor
     delivery: Delivery
-    server: ObserveServer
 
 
-def make_monitor(settings: Settings, found: Sequence[Ground], slot: Slot) -> RunningMonitor:
-    """A monitor ready to run, its /metrics already served. Raises SettingsInvalid."""
+def make_monitor(
+    settings: Settings, found: Sequence[Ground], slot: Slot, health: Health[DriftMetrics]
+) -> RunningMonitor:
+    """A monitor ready to run, which is ready when it has joined."""
     group, prefix = settings.drift.group, settings.kafka.topic_prefix
-    kafka, metrics = cluster(settings), DriftMetrics()
+    kafka, metrics, watchdog = cluster(settings), health.metrics, health.watchdog
     ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
     config = kafka.consumer(group, ours)
     needed = [topic.name for topic in drift_topics(settings)]
-    inquiry = Inquiry(config, needed, slot.watchdog.beat)
+    inquiry = Inquiry(config, needed, watchdog.beat)
     intake = Intake(config, topic_name(prefix, CONTROL), inquiry, metrics.expired)
     inlets = Inlets(kafka, [topic_name(prefix, suffix) for suffix in INPUTS])
-    observer = MonitorObserver(metrics, slot.watchdog, inlets.lag)
+    observer = MonitorObserver(metrics, watchdog, inlets.lag)
     state_topic = topic_name(prefix, DRIFT_STATE)
-    archive = KafkaArchive(kafka, inquiry, inlets, state_topic, slot.watchdog.beat, metrics.expired)
+    archive = KafkaArchive(kafka, inquiry, inlets, state_topic, watchdog.beat, metrics.expired)
     delivery = Delivery(intake, slot.publisher, observer)
     monitor = DriftMonitor(
         delivery,
@@ -223,23 +224,17 @@ def make_monitor(settings: Settings, found: Sequence[Ground], slot: Slot) -> Run
         observer,
         Policy(lambda: time.time_ns() // 1_000_000, prefix, settings.drift.commit_seconds),
     )
-    server = ObserveServer(
-        settings.observe.host,
-        settings.observe.port,
-        metrics.registry,
-        slot.watchdog.is_alive,
-        lambda: monitor.is_ready,
-    )
+    health.ready_when(lambda: monitor.is_ready)
     _log.info(
         "monitor.assembled",
         filters=[ground.filter.reference for ground in found],
         baselines=sum(bool(student.rows) for ground in found for student in ground.students),
         anchors=sum(len(ground.anchors.articles) for ground in found if ground.anchors),
         slot=slot.name,
-        observe_port=server.port,
+        observe_port=health.port,
         pid=os.getpid(),
     )
-    return RunningMonitor(monitor, delivery, server)
+    return RunningMonitor(monitor, delivery)
 
 
 def _nobody_waits() -> None:

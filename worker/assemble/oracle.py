@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.topics import (
@@ -24,7 +25,7 @@ from worker.errors import SettingsInvalid
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
 from worker.labeller import Labeller
-from worker.observe.http import ObserveServer
+from worker.observe.health import Health
 from worker.observe.label_observer import OracleObserver
 from worker.observe.logs import get_logger
 from worker.observe.metrics import OracleMetrics
@@ -122,10 +123,10 @@ def oracle_topics(settings: Settings) -> list[Topic]:
     ]
 
 
-def take_slot(settings: Settings) -> Slot:
+def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
     """Raises Fenced, TopicsWrong or BrokerLost."""
     oracle = settings.oracle
-    return slot_of(settings, oracle.group, oracle.slot, "NEWSIEVE_ORACLE__SLOT")
+    return slot_of(settings, oracle.group, oracle.slot, "NEWSIEVE_ORACLE__SLOT", heartbeat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +135,20 @@ class RunningOracle:
 
     labeller: Labeller
     delivery: Delivery
-    server: ObserveServer
 
 
-def make_labeller(settings: Settings, provider: Provider, slot: Slot) -> RunningOracle:
-    """A labeller ready to run, its /metrics already served. Raises SettingsInvalid."""
+def make_labeller(
+    settings: Settings, provider: Provider, slot: Slot, health: Health[OracleMetrics]
+) -> RunningOracle:
+    """A labeller ready to run, which is ready when it has joined. Raises SettingsInvalid."""
     group, prefix = settings.oracle.group, settings.kafka.topic_prefix
     kafka, source = cluster(settings), f"{APP}/{COMPONENT}/{group}"
     ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
-    config, metrics = kafka.consumer(group, ours), OracleMetrics()
+    config, metrics, watchdog = kafka.consumer(group, ours), health.metrics, health.watchdog
     needed = [topic.name for topic in oracle_topics(settings)]
-    inquiry = Inquiry(config, needed, slot.watchdog.beat)
+    inquiry = Inquiry(config, needed, watchdog.beat)
     intake = Intake(config, topic_name(prefix, ORACLE_REQUESTS), inquiry, metrics.expired)
-    observer = OracleObserver(metrics, slot.watchdog, intake.lag)
+    observer = OracleObserver(metrics, watchdog, intake.lag)
     delivery = Delivery(intake, slot.publisher, observer)
     oracle = oracle_of(settings)
     docket = Docket(oracle, make_desk(settings, provider, observer), Memory())
@@ -163,19 +165,13 @@ def make_labeller(settings: Settings, provider: Provider, slot: Slot) -> Running
         utc_now,
         settings.oracle.drain_seconds,
     )
-    server = ObserveServer(
-        settings.observe.host,
-        settings.observe.port,
-        metrics.registry,
-        slot.watchdog.is_alive,
-        lambda: intake.is_member,
-    )
+    health.ready_when(lambda: intake.is_member)
     _log.info(
         "oracle.assembled",
         provider=oracle.asked.provider,
         model=oracle.asked.model,
         slot=slot.name,
-        observe_port=server.port,
+        observe_port=health.port,
         pid=os.getpid(),
     )
-    return RunningOracle(labeller, delivery, server)
+    return RunningOracle(labeller, delivery)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import worker
 from schemas.topics import DEAD_LETTER, Topic, topic_name, topics
@@ -14,15 +14,11 @@ from worker.codec.dead_letter import Writer
 from worker.kafka.client import Cluster, largest_message_bytes, make_producer
 from worker.kafka.transaction import Publisher
 from worker.limits import Limits
+from worker.observe.health import Health, M
 from worker.observe.logs import get_logger
-from worker.observe.watchdog import Watchdog
 from worker.outbox import Outbox
 from worker.rules.catalogue import Filter, load
 from worker.settings import Settings
-
-if TYPE_CHECKING:
-    pass
-
 
 APP: Final = "newsieve"
 
@@ -46,25 +42,32 @@ def all_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A worker's place: its name, its transactional producer, and who watches its loop."""
+    """A worker's place: its name, and its transactional producer."""
 
     name: str
     publisher: Publisher
-    watchdog: Watchdog
 
 
-def slot_of(settings: Settings, group: str, slot: str | None, setting: str) -> Slot:
+def open_health(settings: Settings, metrics: M) -> Health[M]:
+    """The port of a program that has yet to load what it needs. Raises SettingsInvalid."""
+    health = Health(settings.observe.host, settings.observe.port, metrics)
+    _log.info("health.opened", observe_port=health.port)
+    return health
+
+
+def slot_of(
+    settings: Settings, group: str, slot: str | None, setting: str, heartbeat: Callable[[], None]
+) -> Slot:
     """A group's slot; a made-up one where `setting` is not set. Raises as `take_slot`."""
     name = slot or _random_slot(setting)
-    watchdog = Watchdog()
     producing = cluster(settings).producer({"transactional.id": f"{APP}-{group}-{name}"})
     publisher = Publisher(
         lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
-        watchdog.beat,
+        heartbeat,
         largest_message_bytes(producing),
     )
     publisher.connect()
-    return Slot(name, publisher, watchdog)
+    return Slot(name, publisher)
 
 
 def outbox_of(settings: Settings, publisher: Publisher, group: str) -> Outbox:

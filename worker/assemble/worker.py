@@ -8,15 +8,16 @@ import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from schemas.topics import RAW, Topic, topic_name
+from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of
 from worker.canaries import Canaries
 from worker.delivery import Delivery
 from worker.kafka.backfill import Backfill
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
-from worker.observe.http import ObserveServer
+from worker.observe.health import Health
 from worker.observe.logs import get_logger
 from worker.observe.metrics import Metrics
 from worker.observe.observer import WorkerObserver
@@ -24,11 +25,6 @@ from worker.pipeline import Policy, Worker
 from worker.rules.catalogue import Filter
 from worker.scoring import ScoringPath
 from worker.settings import Settings
-
-if TYPE_CHECKING:
-    pass
-
-from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of
 
 COMPONENT: Final = "worker"
 # A micro-batch alone makes thousands of objects, none of them in a cycle. At Python's default of
@@ -47,13 +43,14 @@ def worker_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
     ]
 
 
-def take_slot(settings: Settings) -> Slot:
+def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
     """Become the slot's one worker: what a killed predecessor left open is aborted.
 
     Do it before a student is loaded, which may take a minute: until then readers of the output
     topics stand still. Raises Fenced, TopicsWrong or BrokerLost.
     """
-    return slot_of(settings, settings.worker.group, settings.worker.slot, "NEWSIEVE_WORKER__SLOT")
+    worker = settings.worker
+    return slot_of(settings, worker.group, worker.slot, "NEWSIEVE_WORKER__SLOT", heartbeat)
 
 
 def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:
@@ -68,29 +65,28 @@ class RunningWorker:
     """A worker with what surrounds it."""
 
     worker: Worker
-    server: ObserveServer
-    metrics: Metrics
-    is_ready: Callable[[], bool]
+    health: Health[Metrics]
 
 
 def make_worker(
     settings: Settings,
     path: ScoringPath,
     slot: Slot,
+    health: Health[Metrics],
     backfill: Backfill | None = None,
     canaries: Canaries | None = None,
 ) -> RunningWorker:
-    """A worker ready to run, its /metrics already served. The model must be warm by now."""
+    """A worker ready to run, which is ready when it has joined. The model must be warm by now."""
     kafka = cluster(settings)
     ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
     ends = backfill.ends if backfill is not None else {}
     config = kafka.consumer(settings.worker.group, ours)
     prefix = settings.kafka.topic_prefix
-    metrics = Metrics()
+    metrics, watchdog = health.metrics, health.watchdog
     needed = [topic.name for topic in worker_topics(settings, path.filters)]
-    inquiry = Inquiry(config, needed, slot.watchdog.beat)
+    inquiry = Inquiry(config, needed, watchdog.beat)
     intake = Intake(config, topic_name(prefix, RAW), inquiry, metrics.expired, ends)
-    observer = WorkerObserver(metrics, slot.watchdog, intake.lag)
+    observer = WorkerObserver(metrics, watchdog, intake.lag)
     policy = Policy(
         settings.worker.batch_articles,
         settings.worker.batches_in_flight,
@@ -102,19 +98,10 @@ def make_worker(
     delivery = Delivery(intake, slot.publisher, observer)
     built = Worker(path, delivery, outbox, policy, observer, canaries)
 
-    def is_ready() -> bool:
-        return intake.is_member
-
-    server = ObserveServer(
-        settings.observe.host,
-        settings.observe.port,
-        metrics.registry,
-        slot.watchdog.is_alive,
-        is_ready,
-    )
+    health.ready_when(lambda: intake.is_member)
     _spare_the_collector()
-    _log.info("worker.assembled", slot=slot.name, observe_port=server.port, pid=os.getpid())
-    return RunningWorker(built, server, metrics, is_ready)
+    _log.info("worker.assembled", slot=slot.name, observe_port=health.port, pid=os.getpid())
+    return RunningWorker(built, health)
 
 
 def _spare_the_collector() -> None:

@@ -28,6 +28,7 @@ from worker.cli import (
     topics,
     work,
 )
+from worker.cli.common import VersionOption
 from worker.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
 
 # What a program imports late is in this extra: `pip install newsieve` alone has no models.
@@ -41,6 +42,13 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def _options(version: VersionOption = False) -> None:
+    """What stands before a command."""
+
+
 app.command()(demo.demo)
 app.add_typer(topics.app, name="topics")
 app.command()(produce.produce)

@@ -16,14 +16,28 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+import worker
 from worker.errors import InputFileInvalid, WrongUsage
 from worker.observe import logs
 from worker.settings import Settings, load_settings
+
+
+def _show_version(context: typer.Context, is_wanted: bool) -> None:  # noqa: FBT001 - as called
+    if is_wanted:
+        say(f"{context.find_root().info_name} {worker.__version__}")
+        raise typer.Exit
+
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config", metavar="FILE", help="Settings; default newsieve.toml if there is one."
+    ),
+]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
@@ -57,7 +71,9 @@ def moment_of(option: str, text: str) -> dt.datetime:
 def read_settings(config: Path | None) -> Settings:
     """Settings from file and environment, with logging set up. Raises SettingsInvalid."""
     logs.configure()
-    return load_settings(config, os.environ)
+    settings = load_settings(config, os.environ)
+    logs.set_level(settings.observe.log_level)
+    return settings
 
 
 def say(text: str, *, is_line: bool = False) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import typer
 
 from worker.assemble import drift as assembled
+from worker.assemble.shared import open_health
 from worker.cli.bridge import tail
 from worker.cli.common import ConfigOption, read_settings
 from worker.cli.decide import accept_oracle, acknowledge, rebaseline, reject_oracle
 from worker.cli.programs import require_topics, stop_on_signals
 from worker.cli.replay import replay
 from worker.cli.status import status
+from worker.observe.metrics import DriftMetrics
 
 app = typer.Typer()
 
@@ -30,13 +30,13 @@ def drift(context: typer.Context, config: ConfigOption = None) -> None:
         return
     settings = read_settings(config)
     stop = stop_on_signals("drift")
+    health = context.with_resource(open_health(settings, DriftMetrics()))
     grounds = assembled.grounds(settings)
     require_topics(settings, assembled.drift_topics(settings))
-    slot = assembled.take_slot(settings)
-    running = assembled.make_monitor(settings, grounds, slot)
-    slot.watchdog.start()
-    with closing(running.server):
-        running.delivery.run(running.monitor, stop.is_set)
+    slot = assembled.take_slot(settings, health.watchdog.beat)
+    running = assembled.make_monitor(settings, grounds, slot, health)
+    health.watchdog.start()
+    running.delivery.run(running.monitor, stop.is_set)
 
 
 app.command()(status)

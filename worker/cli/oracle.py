@@ -11,11 +11,12 @@ from typing import Annotated, Final
 import typer
 
 from worker.assemble import oracle as assembled
-from worker.assemble.shared import utc_now
+from worker.assemble.shared import open_health, utc_now
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
 from worker.cli.programs import EXIT_SECOND_SIGNAL, require_topics, stop_on_signals
 from worker.codec.decode import DecodePolicy
 from worker.errors import BudgetUsedUp, WrongUsage
+from worker.observe.metrics import OracleMetrics
 from worker.oracle.budget import UNLIMITED_USD, Caps
 from worker.oracle.bulk import Bulk, Estimate, Lines, Summary
 from worker.oracle.provider import Provider
@@ -43,13 +44,13 @@ def oracle(context: typer.Context, config: ConfigOption = None) -> None:
         return
     settings = read_settings(config)
     stop = stop_on_signals("oracle")
+    health = context.with_resource(open_health(settings, OracleMetrics()))
     with closing(assembled.make_provider(settings)) as provider:
         require_topics(settings, assembled.oracle_topics(settings))
-        slot = assembled.take_slot(settings)
-        running = assembled.make_labeller(settings, provider, slot)
-        slot.watchdog.start()
-        with closing(running.server):
-            running.delivery.run(running.labeller, stop.is_set)
+        slot = assembled.take_slot(settings, health.watchdog.beat)
+        running = assembled.make_labeller(settings, provider, slot, health)
+        health.watchdog.start()
+        running.delivery.run(running.labeller, stop.is_set)
 
 
 @app.command()

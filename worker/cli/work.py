@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from worker.assemble.shared import load_filters
+from worker.assemble.shared import load_filters, open_health
 from worker.assemble.students import (
     canaries_of,
     identities_of,
@@ -22,12 +22,14 @@ from worker.cli.programs import require_topics, stop_on_signals
 from worker.errors import BrokerLost, BrokerUnavailable, WrongUsage
 from worker.kafka.backfill import Backfill
 from worker.observe.logs import get_logger
+from worker.observe.metrics import Metrics
 from worker.settings import Settings
 
 _log = get_logger("worker")
 
 
 def work(
+    context: typer.Context,
     from_timestamp: Annotated[
         str | None,
         typer.Option(
@@ -59,9 +61,10 @@ def work(
     span = _span(from_timestamp, until)
     if span is not None:
         settings = _in_a_group_of_its_own(settings, from_timestamp, until)
+    health = context.with_resource(open_health(settings, Metrics()))
     filters = load_filters(settings)
     require_topics(settings, worker_topics(settings, filters))
-    slot = take_slot(settings)
+    slot = take_slot(settings, health.watchdog.beat)
     students = load_students(settings, filters)
     students |= load_candidates(settings, filters)
     engine = make_engine(settings, students)
@@ -69,13 +72,12 @@ def work(
     path = scoring_path(settings, identities, engine)
     backfill = _begun(settings, span) if span is not None else None
     canaries = canaries_of(settings, students, engine) if backfill is None else None
-    running = make_worker(settings, path, slot, backfill, canaries)
-    slot.watchdog.start()
+    running = make_worker(settings, path, slot, health, backfill, canaries)
+    health.watchdog.start()
     try:
         running.worker.run(lambda: stop.is_set() or (backfill is not None and backfill.is_done()))
     finally:
         engine.close()
-        running.server.close()
 
 
 def _span(since: str | None, until: str | None) -> tuple[dt.datetime, dt.datetime] | None:

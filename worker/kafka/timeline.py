@@ -22,12 +22,14 @@ Item = TypeVar("Item")
 
 
 class Dated(NamedTuple, Generic[Item]):
-    """A record's place and time, in milliseconds, and what is to be done with it."""
+    """A record's place and time, in milliseconds, and what is to be done with it. The time is the
+    record's own, or that of its arrival."""
 
     partition: Partition
     offset: int
     at: int
     item: Item
+    has_own_time: bool = True
 
 
 class Timeline(Generic[Item]):

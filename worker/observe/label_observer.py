@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from worker.observe.events import Tally
+from worker.observe.latency import latencies_seconds
 from worker.observe.logs import get_logger
 from worker.observe.metrics import OracleMetrics
 from worker.observe.observer import WorkerObserver
@@ -52,8 +53,9 @@ class OracleObserver(WorkerObserver):
 
     def standing(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
         """Requests in memory, the oldest one's timestamp, and what is left of the budget."""
-        lag = max(time.time() - oldest_ms / 1_000, 0.0) if oldest_ms is not None else 0.0
-        self._oracle_metrics.standing(waiting, lag, calls, usd)
+        stamps = [oldest_ms] if oldest_ms is not None else []
+        known = latencies_seconds(stamps, time.time() * 1_000)
+        self._oracle_metrics.standing(waiting, float(known.max(initial=0.0)), calls, usd)
 
     def committed(self, tally: Tally, seconds: float) -> None:
         self._watchdog.beat()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final, Literal, get_args
 
 import structlog
 
+Level = Literal["debug", "info", "warning", "error"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 Logger = structlog.stdlib.BoundLogger
 
 
 def configure() -> None:
-    """Send structlog and the standard library's logging through one formatter."""
+    """Send structlog and the standard library's logging through one formatter, at level info."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -36,8 +39,18 @@ def configure() -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("newsieve").setLevel(logging.INFO)
+    set_level("info")
+
+
+def set_level(name: Level) -> None:
+    """From which of the LEVELS on lines are written.
+
+    Libraries never say less than warnings, whatever is set: what they write of a request may hold
+    a secret.
+    """
+    level = logging.getLevelNamesMapping()[name.upper()]
+    logging.getLogger().setLevel(max(level, logging.WARNING))
+    logging.getLogger("newsieve").setLevel(level)
 
 
 def get_logger(name: str) -> Logger:

@@ -5,21 +5,32 @@ Labels come from filter, tier, outcome, stage, topic and partition; never from a
 
 from __future__ import annotations
 
+import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final, get_args
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+import worker
 from schemas.drift import State
 from worker.drift.readings import Reading
 from worker.drift.states import Transition
 from worker.observe.events import Tally
+from worker.observe.latency import latencies_seconds
 from worker.scoring import DEAD_LETTER
 
 LATENCY_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
@@ -48,11 +59,27 @@ class BulkHistogram(Collector):
         yield HistogramMetricFamily(self._name, self._text, buckets, self._sum)
 
 
+def _build() -> dict[str, str]:
+    """Versions. Empty where a package is not installed; nothing is imported to find out."""
+    found = {"version": worker.__version__, "python": platform.python_version()}
+    for name in ("confluent_kafka", "torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
 class Metrics:
     """The worker's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # its start time shows that a program starts anew
+        Info("newsieve_build", "What runs: the labels say it.", registry=self.registry).info(
+            _build()
+        )
+        self._ready = self._gauge("ready", "1: at work, or ready to take over; as /readyz.")
         self._records = self._counter("records", "Raw records with an outcome, committed.")
         self._outcomes = self._counter(
             "outcomes", "Outcomes per (raw record, filter), committed.", "filter", "outcome", "tier"
@@ -64,6 +91,8 @@ class Metrics:
             "records_expired", "Raw records that retention removed before they were scored."
         )
         self._transactions = self._counter("transactions", "Transactions ended.", "outcome")
+        for outcome in ("committed", "aborted"):
+            self._transactions.labels(outcome)  # 0, or a program that never commits shows nothing
         self._commit = Histogram(
             "newsieve_commit_seconds",
             "Time to send offsets and commit.",
@@ -76,6 +105,10 @@ class Metrics:
             LATENCY_SECONDS,
         )
         self.registry.register(self._latency)
+        self._timestamps_ignored = self._counter(
+            "record_timestamps_ignored",
+            "Records without a timestamp that can be true: no latency has them.",
+        )
         self._lag = self._gauge(
             "lag_records", "Records behind the end of a partition.", "topic", "partition"
         )
@@ -85,6 +118,9 @@ class Metrics:
         self._canaries_passed = self._gauge(
             "canaries_passed", "1: the student reproduces its canaries.", "filter"
         )
+
+    def ready_when(self, is_ready: Callable[[], bool]) -> None:
+        self._ready.set_function(lambda: float(is_ready()))
 
     def committed(self, tally: Tally, seconds: float) -> None:
         self._records.inc(tally.records)
@@ -98,8 +134,9 @@ class Metrics:
                 self._outcomes.labels(filter_name, outcome, "").inc(count)
             else:
                 self._outcomes.labels(filter_name, outcome, detail).inc(count)
-        latency_seconds = time.time() - np.array(tally.timestamps_ms) / 1_000
-        self._latency.observe(np.maximum(latency_seconds, 0))  # clocks differ; sums never fall
+        seconds_each = latencies_seconds(tally.timestamps_ms, time.time() * 1_000)
+        self._latency.observe(seconds_each)
+        self._timestamps_ignored.inc(tally.records - len(seconds_each))
 
     def expired(self, records: int) -> None:
         self._expired.inc(records)

@@ -37,7 +37,9 @@ class WorkerObserver:
         now = time.monotonic()
         if now - self._lag_at > LAG_SECONDS:
             self._lag_at = now
-            self._metrics.lag(self._lag())
+            lag = self._lag()
+            self._metrics.lag(lag)
+            _log.debug("lag.measured", partitions=len(lag), records=sum(lag.values()))
 
     def committed(self, tally: Tally, seconds: float) -> None:
         self._watchdog.beat()

@@ -24,22 +24,28 @@ class Watchdog:
 
     def __init__(self, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._silence = silence_seconds
+        self._is_watching = False
         self._beaten_at = time.monotonic()
 
     def start(self) -> None:
         """Watch from now on."""
         self.beat()
+        self._is_watching = True
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def beat(self) -> None:
         self._beaten_at = time.monotonic()
 
     def is_alive(self) -> bool:
+        """Always, until it watches: loading a student may take minutes, and is no silence."""
+        return not self._is_watching or self._is_beating()
+
+    def _is_beating(self) -> bool:
         return time.monotonic() - self._beaten_at < self._silence
 
     def _watch(self) -> None:
         checked_at = time.monotonic()
-        while self.is_alive():
+        while self._is_beating():
             time.sleep(CHECK_SECONDS)
             now = time.monotonic()
             if now - checked_at > 2 * CHECK_SECONDS:  # the whole process was stopped: start over
