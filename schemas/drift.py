@@ -41,7 +41,7 @@ class NextAction(Written):
     """What to do now."""
 
     text: str
-    runbook: str
+    runbook: str = Field(description="The address of the section that says more.")
     command: str
 
 

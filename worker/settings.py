@@ -27,6 +27,7 @@ PREFIX: Final = "NEWSIEVE_"
 DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
 BLAKE2B_KEY_BYTES: Final = 64
+RUNBOOK_URL: Final = "https://newsieve.example/deploy/runbook.md"  # nobody's: it has to be set
 # What exactly-once rests on is not a setting.
 FORBIDDEN_OPTIONS: Final = frozenset(
     {
@@ -191,6 +192,11 @@ class ObserveSettings(Section):
     port: int = Field(default=0, ge=0, le=65535, description="0: a free one, logged.")
     host: str = "0.0.0.0"  # noqa: S104 - a scraper is on another machine
     log_level: Level = "info"
+    runbook_url: str = Field(
+        default=RUNBOOK_URL,
+        pattern=r"^https?://[^\s#]+$",
+        description="Where people read your copy of deploy/runbook.md; alerts add #section.",
+    )
 
 
 class Settings(Section):

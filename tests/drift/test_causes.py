@@ -95,7 +95,7 @@ def test_moved_canaries_are_a_serving_defect_at_once() -> None:
         ("alert", "serving_defect", "critical"),
         ("alert", "serving_defect", "warning"),
     ]
-    assert "0.700" in drift_alert(steps[0], SUBJECT, "c")["headline"]
+    assert "0.700" in drift_alert(steps[0], SUBJECT, "c", "https://r.example/book")["headline"]
     assert watch.canaries(canary(1, passed=True)) == []
     assert watch.canaries(canary(HOUR, passed=False)) == []
     assert watch.canaries(canary(2 * HOUR, passed=True)) == []
@@ -116,5 +116,7 @@ def test_a_benign_shift_informs() -> None:
         ("warning", "info", "benign_shift"),
         ("ok", "info", "benign_shift"),
     ]
-    assert "have shifted" in drift_alert(shifts[0], SUBJECT, "c")["headline"]
+    assert (
+        "have shifted" in drift_alert(shifts[0], SUBJECT, "c", "https://r.example/book")["headline"]
+    )
     assert "wasserstein:wonder" in [part.name for part in shifts[0].parts]

@@ -25,7 +25,14 @@ from worker.drift.watch import SKETCHES, WHOLE, Watch
 from worker.errors import TopicsWrong
 
 STUDENT = "sha256:" + "5" * 64
-RECORDS = Records(UPLIFTING, "articles", "newsieve/drift/g", STUDENT, "newsieve drift replay x")
+RECORDS = Records(
+    UPLIFTING,
+    "articles",
+    "newsieve/drift/g",
+    STUDENT,
+    "newsieve drift replay x",
+    "https://r.example/book",
+)
 LIMIT_BYTES = 64_000
 
 

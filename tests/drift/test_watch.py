@@ -140,7 +140,9 @@ def test_every_transition_is_a_drift_alert() -> None:
 
     assert {"ok", "warning", "alert", "resolved"} <= {step.state for step in steps}
     for step in steps:
-        record = DriftAlert.model_validate_json(json.dumps(drift_alert(step, SUBJECT, "c")))
+        record = DriftAlert.model_validate_json(
+            json.dumps(drift_alert(step, SUBJECT, "c", "https://r.example/book"))
+        )
         assert record.fingerprint == fingerprint(step.identity)
         assert record.incident_id == incident_id(step.identity, step.episode)
         assert record.repeated == step.is_reminder

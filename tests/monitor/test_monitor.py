@@ -267,4 +267,5 @@ def test_a_changed_oracle_suspends_until_somebody_decides(scene: DriftScene, stu
     assert states(scene.topics, "low") == ["ok", "suspended", "warming", "ok"]
     suspended = next(item for item in scene.topics.alerts() if item["state"] == "suspended")
     assert oracle_key("002") in suspended["headline"]
-    assert suspended["action"]["runbook"].endswith("#oracle-changed")
+    address = "https://newsieve.example/deploy/runbook.md#oracle-changed"
+    assert suspended["action"]["runbook"] == address

@@ -148,6 +148,7 @@ def watches(settings: Settings, found: Sequence[Ground]) -> Callable[[], Mapping
             source,
             ground.students[0].hash if ground.students else NOBODY,
             reproducing(settings, ground),
+            settings.observe.runbook_url,
         )
         for ground in found
     }

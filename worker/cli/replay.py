@@ -20,6 +20,7 @@ from worker.drift.states import Rules
 from worker.drift.streams import Streams
 from worker.errors import InputFileInvalid
 from worker.rules.catalogue import load
+from worker.settings import RUNBOOK_URL
 
 BATCH_LINES: Final = 1_000
 STANDARD_INPUT: Final = "-"
@@ -76,7 +77,7 @@ def _line(item: Label | AnchorLabel | BadLine, monitors: Monitors, command: str)
     if isinstance(item, BadLine):
         return error_line(item)
     step = monitors.label(item) if isinstance(item, Label) else None
-    return replay_line(step, command) if step is not None else None
+    return replay_line(step, command, RUNBOOK_URL) if step is not None else None
 
 
 def _batches(stream: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:

@@ -32,7 +32,6 @@ INCIDENTS: Final = uuid.UUID("3d0c7a52-6c1e-5b0f-9a77-52d3a7c8e914")
 FINGERPRINT_DIGITS: Final = 32
 MOST_CHANGES: Final = 3  # of articles, in a headline
 MAX_MESSAGE_CHARACTERS: Final = 1_000  # of an error, which may quote its line
-RUNBOOK: Final = "deploy/runbook.md"
 EVERYTHING: Final = "all"  # the scope of what concerns both strata
 
 GUARANTEE: Final = (
@@ -88,14 +87,14 @@ def incident_id(identity: Identity, episode: int) -> str:
     return str(uuid.uuid5(INCIDENTS, f"{fingerprint(identity)}\n{episode}"))
 
 
-def replay_line(step: Transition, command: str) -> bytes:
+def replay_line(step: Transition, command: str, runbook_url: str) -> bytes:
     """The DriftReplayLine of a transition. `command` reproduces it."""
     facts = {
         "line": step.at,
         "filter": step.identity.filter,
         "student_version": step.identity.student_version,
         "stratum": step.identity.stratum,
-        **_facts(step, command),
+        **_facts(step, command, runbook_url),
         "onset": step.onset,
     }
     return orjson.dumps(facts)
@@ -107,7 +106,9 @@ def error_line(bad: BadLine) -> bytes:
     return orjson.dumps({"line": bad.at, "error": bad.error.name, "message": message})
 
 
-def drift_alert(step: Transition, subject: Subject, command: str) -> dict[str, Any]:
+def drift_alert(
+    step: Transition, subject: Subject, command: str, runbook_url: str
+) -> dict[str, Any]:
     """The DriftAlert of a live transition, whose positions are milliseconds."""
     stratum = step.identity.stratum
     return {
@@ -118,7 +119,7 @@ def drift_alert(step: Transition, subject: Subject, command: str) -> dict[str, A
         "label_hash": subject.label_hash,
         "student": subject.student,
         "scope": stratum if stratum in (LOW, SURFACED) else EVERYTHING,
-        **_facts(step, command),
+        **_facts(step, command, runbook_url),
         "previous_state": step.last_told,
         "onset": [timestamp(at) for at in step.onset] if step.onset else None,
         "sampling_policy": step.policy,
@@ -127,8 +128,8 @@ def drift_alert(step: Transition, subject: Subject, command: str) -> dict[str, A
     }
 
 
-def _facts(step: Transition, command: str) -> dict[str, Any]:
-    """What both kinds of record say."""
+def _facts(step: Transition, command: str, runbook_url: str) -> dict[str, Any]:
+    """What both kinds of record say. `runbook_url` is the runbook's, without a section."""
     return {
         "incident_id": incident_id(step.identity, step.episode),
         "state": step.state,
@@ -154,7 +155,11 @@ def _facts(step: Transition, command: str) -> dict[str, Any]:
         "labels": step.labels,
         "cause": step.cause,
         "example_article_ids": step.examples,
-        "action": {"text": _advice(step), "runbook": _runbook(step), "command": command},
+        "action": {
+            "text": _advice(step),
+            "runbook": f"{runbook_url}#{_section(step)}",
+            "command": command,
+        },
     }
 
 
@@ -274,10 +279,10 @@ def _advice(step: Transition) -> str:
     return GROWING if step.state == WARNING else "Nothing: this is for your information."
 
 
-def _runbook(step: Transition) -> str:
+def _section(step: Transition) -> str:
     section = "drift"
     if step.state == SUSPENDED:
         section = "oracle-changed" if step.why == "oracle_changed" else "no-labels"
     elif step.state in (ALERT, RECOVERING) or step.why == "articles":
         section = step.cause.replace("_", "-")
-    return f"{RUNBOOK}#{section}"
+    return section

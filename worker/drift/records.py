@@ -46,9 +46,15 @@ class Records:
     """Of one filter. `student` stands for its student where nothing else is known."""
 
     def __init__(
-        self, filter_: Filter, prefix: str, source: str, student: str, command: str
+        self,
+        filter_: Filter,
+        prefix: str,
+        source: str,
+        student: str,
+        command: str,
+        runbook_url: str,
     ) -> None:
-        """`source` is the ce_source; `command` reproduces an alert."""
+        """`source` is the ce_source; `command` reproduces an alert; the URL has no section."""
         self.student = student
         self._filter = filter_
         self._topics = {
@@ -57,6 +63,7 @@ class Records:
         }
         self._source = source.encode()
         self._command = command
+        self._runbook_url = runbook_url
         self._identity = {
             "filter": filter_.name,
             "filter_version": filter_.version,
@@ -69,7 +76,7 @@ class Records:
         filter_ = self._filter
         student = step.identity.student_version or self.student
         subject = Subject(filter_.version, filter_.filter_hash, filter_.label_hash, student)
-        facts = drift_alert(step, subject, self._command)
+        facts = drift_alert(step, subject, self._command, self._runbook_url)
         parts = [facts[name] for name in ("fingerprint", "incident_id", "state", "previous_state")]
         fact = "\n".join([*parts, step.why, str(step.at), events.DRIFT_ALERT])
         headers = [
