@@ -48,6 +48,7 @@ def test_every_line_has_its_record_in_its_place(env: Env, tmp_path: Path) -> Non
         else:
             ScoredArticle.model_validate_json(json.dumps(row), strict=True)
             assert row["input"] == {"file": str(file), "line": number}
+            assert row["dtype"] == ("fp32" if row["outcome"] == "scored" else None)
 
 
 def test_blank_lines_are_skipped_but_counted_and_lines_end_at_newline_only(env: Env) -> None:

@@ -65,6 +65,16 @@ def test_each_topics_records_say_what_they_say() -> None:
     assert said[4] == Decision("accept_oracle", 7, "k", None, "low", scope)
 
 
+def test_an_article_of_an_older_worker_is_read() -> None:
+    """One that did not say in which precision its student computed."""
+    facts = json.loads(scored("c", SCORES, 0).value)
+    del facts["dtype"]
+
+    event = READER.read("scored", json.dumps(facts).encode(), 7)
+
+    assert event is not None and isinstance(event.said, ScoredArticle)
+
+
 def test_a_blocked_article_has_no_scores() -> None:
     """It counts all the same."""
     nothing = dict.fromkeys(("scores", "tier", "tokens", "truncated"))

@@ -116,6 +116,7 @@ def scored(name: str, scores: Mapping[str, float], at: int, student: str = HASH)
         "article": article(name),
         **IDENTITY,
         "student": student,
+        "dtype": "fp32",
         "outcome": "scored",
         "scores": dict(scores),
         "weighted_average": 5.0,
