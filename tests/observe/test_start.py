@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,3 +123,10 @@ def test_the_version_is_said_by_both_commands() -> None:
     for command, name in ((newsieve, "newsieve"), (newsieve_train, "newsieve-train")):
         result = command("--version")
         assert (result.code, result.text) == (0, f"{name} {worker.__version__}\n")
+
+
+def test_the_installed_command_announces_itself_too() -> None:
+    """It enters where `python -m worker` does."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+    assert scripts["newsieve"] == "worker.__main__:main"
