@@ -20,7 +20,8 @@ from worker.drift.labels import MONITOR, REFERENCE, AnchorLabel, Label
 from worker.drift.states import ALERT, Rules, Transition
 from worker.drift.streams import Floats
 from worker.drift.unlabelled import ScoredArticle
-from worker.drift.watch import CanaryResult, Watch
+from worker.drift.signals import CanaryResult
+from worker.drift.watch import Watch
 from worker.rules.catalogue import load
 
 RUNS = 50  # of each incident

@@ -21,9 +21,10 @@ from worker.drift.decisions import Decision
 from worker.drift.events import Event, EventReader
 from worker.drift.labels import AnchorLabel, Label
 from worker.drift.records import Records, read_state, unreadable
+from worker.drift.signals import CanaryResult
 from worker.drift.states import Identity, Transition
 from worker.drift.unlabelled import ScoredArticle
-from worker.drift.watch import SKETCHES, CanaryResult, Saved, Watch
+from worker.drift.watch import SKETCHES, Saved, Watch
 from worker.errors import RecordError
 from worker.kafka.client import Partition
 from worker.kafka.inlets import Arrival

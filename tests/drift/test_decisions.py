@@ -16,6 +16,7 @@ from tests.support.drift import (
 )
 from worker.drift.monitor import Monitor
 from worker.drift.states import Rules
+from worker.drift.steps import severity
 
 WORSE = errors_times(1.6)
 
@@ -106,7 +107,7 @@ def test_an_incident_that_opens_later_is_not_acknowledged_yet() -> None:
     assert here.is_acknowledged
     here.told_severity = "info"
     reminder = monitor.tick(here.told_at + 1)
-    assert (reminder is not None) == (monitor.severity("alert") == "critical")
+    assert (reminder is not None) == (severity("alert", monitor.trial) == "critical")
 
 
 def test_a_rejected_oracle_is_not_looked_at() -> None:

@@ -22,8 +22,8 @@ from tests.support.drift_records import (
 from worker.drift.decisions import Decision
 from worker.drift.events import Event, EventReader
 from worker.drift.labels import AnchorLabel, Label
+from worker.drift.signals import CanaryResult
 from worker.drift.unlabelled import ScoredArticle
-from worker.drift.watch import CanaryResult
 from worker.errors import RecordError
 
 READER = EventReader([UPLIFTING])

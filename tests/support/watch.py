@@ -10,8 +10,9 @@ from tests.support.drift import DIMENSIONS, UPLIFTING, errors_times, history, la
 from worker.drift.alerts import Subject
 from worker.drift.anchors import AnchorSet
 from worker.drift.labels import AnchorLabel
+from worker.drift.signals import CanaryResult
 from worker.drift.states import Rules, Transition
-from worker.drift.watch import CanaryResult, Watch
+from worker.drift.watch import Watch
 
 HASH = "sha256:" + "0" * 64
 SUBJECT = Subject("4", HASH, HASH, HASH)

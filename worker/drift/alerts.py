@@ -58,6 +58,8 @@ ADVICE: Final[dict[Why, str]] = {
     "oracle_changed": "Compare the oracles on the anchors, then accept the new one, which makes a "
     "new baseline, or reject it and pin the old one.",
     "no_labels": "See whether the oracle runs, has budget left and is sent requests.",
+    "no_baseline": "Let the next labels make a baseline, if they are known to be healthy; or give "
+    "the monitor the folder of the workers' student, with its baseline.jsonl.",
     "rebaseline": "Nothing: the next labels make the baseline. Until then nothing is tested.",
 }
 GROWING: Final = (
@@ -172,6 +174,7 @@ def headline(step: Transition) -> str:
         "no_labels": f"No labels {where} for long: nothing is tested",
         "labels_again": f"There are labels {where} again: testing goes on",
         "rejected": f"The other oracle was rejected: testing goes on {where}",
+        "no_baseline": f"There is no baseline for labels {where}: nothing is tested",
         "rebaseline": f"The next labels {where} make a new baseline: nothing is tested until then",
         "replaced": f"Another student has taken over {where}: this one is no longer watched",
     }
@@ -280,7 +283,7 @@ def _advice(step: Transition) -> str:
 
 
 def _section(step: Transition) -> str:
-    section = "drift"
+    section = "no-baseline" if step.why == "no_baseline" else "drift"
     if step.state == SUSPENDED:
         section = "oracle-changed" if step.why == "oracle_changed" else "no-labels"
     elif step.state in (ALERT, RECOVERING) or step.why == "articles":

@@ -116,6 +116,10 @@ class Anchors:
         error = tally.baseline(self._streams).means[self._streams.names.index(MAE)]
         return Difference(key, tally.labels, float(error), self._usual)
 
+    def now(self, at: int) -> Transition:
+        """Where the oracle stands, as a reminder would tell it."""
+        return self._monitor.now(at)
+
     def acknowledge(self) -> None:
         self._monitor.acknowledge()
 

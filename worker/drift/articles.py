@@ -35,6 +35,10 @@ class Articles:
     def state(self) -> State:
         return self._signal.state
 
+    def now(self, at: int) -> Transition:
+        """Whether they have shifted, as a reminder would tell it."""
+        return self._signal.now(at)
+
     def scored(self, article: ScoredArticle, student_version: str) -> Transition | None:
         """A scored or blocked article."""
         unlabelled = self._students.get(student_version)

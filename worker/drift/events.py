@@ -22,9 +22,9 @@ from schemas.topics import CANARIES, CONTROL, MAX_MESSAGE_BYTES, ORACLE_SCORES, 
 from worker.codec.json_text import parse
 from worker.drift.decisions import Decision, DecisionKind
 from worker.drift.labels import MONITOR, AnchorLabel, BadLine, Label, LabelReader
+from worker.drift.signals import CanaryResult
 from worker.drift.streams import Streams
 from worker.drift.unlabelled import ScoredArticle
-from worker.drift.watch import CanaryResult
 from worker.errors import InvalidEvent, InvalidScore, NotAnObject
 from worker.rules.catalogue import Filter, describe
 from worker.rules.definition import SCORE_MAX, SCORE_MIN

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from schemas.drift import Cause, Severity, State
+from schemas.drift import Cause, State
 from worker.drift.baseline import Tally
 from worker.drift.labels import Label
 from worker.drift.states import (
     ALERT,
-    ALERT_AT,
     CALM,
     INCIDENT,
     OK,
@@ -28,7 +27,6 @@ from worker.drift.states import (
     RESOLVED_AT,
     SILENCED,
     SUSPENDED,
-    THRESHOLDS,
     UNKNOWN,
     WARMING,
     WARNING,
@@ -39,6 +37,7 @@ from worker.drift.states import (
     Why,
     level,
 )
+from worker.drift.steps import reason, severity, transition
 from worker.drift.streams import Streams
 from worker.drift.trial import Trial
 
@@ -152,13 +151,17 @@ class Monitor:
             return self._step(SUSPENDED, "no_labels", now)
         if rules.reminder is None or here.state not in REMINDED:
             return None
-        is_worse = self.severity(here.state) == "critical" != here.told_severity
+        is_worse = severity(here.state, self.trial) == "critical" != here.told_severity
         is_due = now - here.told_at >= rules.reminder and not here.is_acknowledged
         if not is_worse and not is_due:
             return None
-        why: Why = "oracle_changed" if here.other_oracle_key is not None else "no_labels"
-        why = why if here.state == SUSPENDED else "evidence"
-        return replace(self._step(here.state, why, now), is_reminder=True)
+        return replace(self._step(here.state, reason(here, self.trial), now), is_reminder=True)
+
+    def now(self, at: int) -> Transition:
+        """Where it stands, as a reminder would tell it. Nothing changes."""
+        here, trial = self.standing, self.trial
+        told = transition(self.identity, here, trial, here.state, reason(here, trial), at)
+        return replace(told, is_reminder=True)
 
     def _is_accepted(self, label: Label) -> bool:
         here = self.standing
@@ -240,41 +243,12 @@ class Monitor:
         """After a suspension: where it was. The next label judges."""
         return self._step(self.standing.after_suspension(), why, at)
 
-    def severity(self, state: State) -> Severity:
-        if state not in INCIDENT:
-            return "warning" if state in (WARNING, SUSPENDED) else "info"
-        return "critical" if self.trial and self.trial.breaks_service_level() else "warning"
-
     def _step(self, state: State, why: Why, at: int) -> Transition:
         """Into a state, perhaps the same, and the record of it."""
         here = self.standing
         if here.state in CALM:
             here.episode, here.is_acknowledged = at, False
-        trial = self.trial
-        recent = trial.recent() if trial else None
-        parts = trial.parts(recent) if trial and state not in (OK, WARMING, SUSPENDED) else ()
-        found = Transition(
-            identity=self.identity,
-            episode=here.episode,
-            state=state,
-            previous_state=here.state,
-            why=why,
-            severity=self.severity(state),
-            cause=here.cause,
-            at=at,
-            value=trial.value(state) if trial else 0.0,
-            threshold=THRESHOLDS.get(state, ALERT_AT),
-            parts=parts,
-            mean_error=trial.mean_error(recent) if trial else None,
-            labels=trial.labels if trial else 0,
-            recent_labels=recent.labels if recent else 0,
-            onset=trial.onset() if trial and parts else None,
-            oracle_key=here.oracle_key or "",
-            other_oracle_key=here.other_oracle_key,
-            policy=here.policy,
-            examples=trial.examples() if trial and parts else (),
-            last_told=here.told,
-        )
+        found = transition(self.identity, here, self.trial, state, why, at)
         here.state, here.told_at, here.told_severity = state, at, found.severity
         here.told = here.told if state == PENDING else state
         return found

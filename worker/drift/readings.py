@@ -6,9 +6,12 @@ from typing import Final, NamedTuple
 
 from worker.drift.monitor import Monitor
 from worker.drift.states import INCIDENT, WARNING, Identity, Standing, StreamPart
+from worker.drift.steps import severity
 from worker.drift.window import Past
 
 DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1_000
+# A rate is made of no shorter time: an oracle may spend its day's budget within minutes.
+RATE_MILLISECONDS: Final = DAY_MILLISECONDS // 2
 
 
 class Reading(NamedTuple):
@@ -28,11 +31,24 @@ class Reading(NamedTuple):
     past: Past | None
 
     @property
-    def labels_a_day(self) -> float | None:
-        """How many have come of late. None: too few to say."""
+    def labels_kept(self) -> int:
+        """How many of the last labels there are to look at."""
+        return len(self.past.positions) if self.past is not None else 0
+
+    @property
+    def span_milliseconds(self) -> int:
+        """From the first of them to the last."""
         positions = self.past.positions if self.past is not None else []
-        span = positions[-1] - positions[0] if len(positions) > 1 else 0
-        return (len(positions) - 1) * DAY_MILLISECONDS / span if span > 0 else None
+        return max(positions) - min(positions) if positions else 0
+
+    @property
+    def labels_a_day(self) -> float | None:
+        """How many have come of late. None: they came within too short a time to say, in a burst
+        perhaps."""
+        span = self.span_milliseconds
+        if span < RATE_MILLISECONDS:
+            return None
+        return (self.labels_kept - 1) * DAY_MILLISECONDS / span
 
 
 def read(monitor: Monitor) -> Reading:
@@ -46,7 +62,7 @@ def read(monitor: Monitor) -> Reading:
     return Reading(
         monitor.identity,
         here,
-        monitor.severity(here.state),
+        severity(here.state, trial),
         trial.verdict().value,
         trial.recovery(),
         trial.labels,

@@ -71,12 +71,16 @@ class Records:
             "label_hash": filter_.label_hash,
         }
 
-    def alert(self, step: Transition) -> OutRecord:
+    def facts(self, step: Transition) -> dict[str, Any]:
         """The DriftAlert of a transition."""
         filter_ = self._filter
         student = step.identity.student_version or self.student
         subject = Subject(filter_.version, filter_.filter_hash, filter_.label_hash, student)
-        facts = drift_alert(step, subject, self._command, self._runbook_url)
+        return drift_alert(step, subject, self._command, self._runbook_url)
+
+    def alert(self, step: Transition) -> OutRecord:
+        """It as a record."""
+        facts = self.facts(step)
         parts = [facts[name] for name in ("fingerprint", "incident_id", "state", "previous_state")]
         fact = "\n".join([*parts, step.why, str(step.at), events.DRIFT_ALERT])
         headers = [

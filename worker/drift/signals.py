@@ -24,6 +24,17 @@ from worker.drift.states import (
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryResult:
+    """What a CanaryReport comes to. `difference` is its largest."""
+
+    at: int
+    student_version: str
+    passed: bool
+    difference: float
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Meaning:
     """What a yes is."""
 
@@ -80,8 +91,17 @@ class Signal:
             return None
         return self._step(self.state, now, is_reminder=True)
 
+    def now(self, at: int) -> Transition:
+        """What is the case, as a reminder would tell it. Nothing changes."""
+        return self._transition(self.state, at, is_reminder=True)
+
     def _step(self, state: State, at: int, *, is_reminder: bool = False) -> Transition:
-        found = Transition(
+        found = self._transition(state, at, is_reminder=is_reminder)
+        self.state, self._told_at = state, at
+        return found
+
+    def _transition(self, state: State, at: int, *, is_reminder: bool) -> Transition:
+        return Transition(
             identity=Identity(self._filter, self.student_version, self._meaning.stratum),
             episode=self._episode,
             state=state,
@@ -104,8 +124,6 @@ class Signal:
             last_told=self.state,
             is_reminder=is_reminder,
         )
-        self.state, self._told_at = state, at
-        return found
 
     def snapshot(self) -> dict[str, Any]:
         return {

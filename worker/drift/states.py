@@ -49,6 +49,7 @@ UNKNOWN: Final[Cause] = "unknown"
 Why = Literal[
     "evidence",  # of drift, or of recovery
     "baseline",  # there is one now
+    "no_baseline",  # and nobody has asked for one
     "rebaseline",  # an operator wants another
     "oracle_changed",
     "no_labels",

@@ -28,7 +28,7 @@ from worker.drift.labels import MONITOR, AnchorLabel, Label
 from worker.drift.monitor import Monitor
 from worker.drift.monitors import Monitors
 from worker.drift.seen import RecentlySeen
-from worker.drift.signals import CANARIES, Signal
+from worker.drift.signals import CANARIES, CanaryResult, Signal
 from worker.drift.states import OK, RESOLVED, Identity, Rules, StreamPart, Transition
 from worker.drift.streams import Streams
 from worker.drift.unlabelled import ScoredArticle
@@ -39,17 +39,6 @@ from worker.rules.sampling import LOW, SURFACED
 WHOLE: Final = "watch"
 SKETCHES: Final = "sketches"
 MOVED_MILLISECONDS: Final = 2 * 60 * 60 * 1_000  # canaries are reported hourly, by every worker
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryResult:
-    """What a CanaryReport comes to. `difference` is its largest."""
-
-    at: int
-    student_version: str
-    passed: bool
-    difference: float
-    tolerance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +177,12 @@ class Watch:
         """The states of what is not one monitor's, by stratum."""
         found = {"canaries": self._canaries.state, "articles": self.articles.state}
         return found if self._anchors is None else {**found, "anchors": self._anchors.state}
+
+    def now(self, at: int) -> list[Transition]:
+        """Where each monitor and each signal stands, as a reminder would tell it."""
+        found = [monitor.now(at) for _, monitor in self._in_order()]
+        found += [self._canaries.now(at), self.articles.now(at)]
+        return found if self._anchors is None else [*found, self._anchors.now(at)]
 
     def difference(self) -> Difference | None:
         """How an oracle that waits for a decision labels the anchors."""

@@ -1,0 +1,125 @@
+"""What a monitor or a signal would say if it were asked now."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from schemas.drift import DriftAlert, State
+from tests.support.drift import (
+    DAY,
+    IDENTITY,
+    STREAMS,
+    Change,
+    as_it_is,
+    errors_times,
+    feed,
+    more,
+    moved,
+    watch,
+)
+from tests.support.watch import SUBJECT, a_watch, canary
+from worker.drift.alerts import drift_alert
+from worker.drift.monitor import Monitor
+from worker.drift.readings import read
+from worker.drift.states import Rules, Transition, Why
+
+REMINDING = Rules(reminder=DAY, silence=2 * DAY)
+WORSE = errors_times(1.8)
+HOUR = DAY // 24
+
+
+def alert_of(step: Transition) -> dict[str, object]:
+    """As a record, which the contract allows."""
+    facts = drift_alert(step, SUBJECT, "newsieve drift replay")
+    DriftAlert.model_validate_json(json.dumps(facts))
+    return facts
+
+
+@pytest.mark.parametrize("is_suspended", [False, True])
+def test_what_a_monitor_says_now_is_what_its_reminder_says(*, is_suspended: bool) -> None:
+    """The same record, word by word; asking changes nothing."""
+    monitor, _ = watch(12, (20, as_it_is), (100, WORSE), rules=REMINDING, oracle_key="a")
+    if is_suspended:
+        feed(monitor, more(1, 5, moved(1), oracle_key="b"))
+    before = monitor.snapshot()
+    at = monitor.standing.told_at + DAY
+
+    now = monitor.now(at)
+
+    assert monitor.snapshot() == before
+    reminder = monitor.tick(at)
+    assert reminder is not None
+    assert alert_of(now) == alert_of(reminder)
+    assert now.state == ("suspended" if is_suspended else "alert")
+
+
+@pytest.mark.parametrize(
+    ("parts", "state", "why"),
+    [
+        ([(60, as_it_is)], "ok", "evidence"),
+        ([(20, as_it_is), (40, errors_times(1.6))], "pending", "evidence"),
+        ([(20, as_it_is), (100, WORSE)], "alert", "evidence"),
+        ([(20, as_it_is), (100, WORSE), (300, as_it_is)], "recovering", "evidence"),
+    ],
+)
+def test_there_is_something_to_say_in_each_state(
+    parts: list[tuple[int, Change]], state: State, why: Why
+) -> None:
+    """A headline, an action, a command."""
+    reached = []
+    monitor, _ = watch(12, *parts[:1], rules=REMINDING)
+    for seed, (count, change) in enumerate(parts[1:], start=2):
+        for label in more(seed, count, change):
+            monitor.label(label)
+            now = monitor.now(label.at)
+            reached.append((now.state, now.why))
+            alert_of(now)
+    reached.append((monitor.now(1).state, monitor.now(1).why))
+
+    assert (state, why) in reached
+
+
+def test_a_monitor_without_a_baseline_says_what_it_waits_for() -> None:
+    """Nobody has asked for one; then somebody has, and it is being made."""
+    monitor = Monitor(IDENTITY, STREAMS, REMINDING)
+    feed(monitor, more(1, 3))
+
+    without = alert_of(monitor.now(1))
+    monitor.rebaseline(2)
+    asked = alert_of(monitor.now(3))
+
+    assert "no baseline" in str(without["headline"]) and "baseline" in str(without["action"])
+    assert "#no-baseline" in str(without["action"])
+    assert "next labels" in str(asked["headline"])
+
+
+def test_a_watch_says_where_its_signals_stand() -> None:
+    """Beside its monitors; that of canaries that moved is the alert that was raised."""
+    watch = a_watch()
+    (raised,) = watch.canaries(canary(5, passed=False))
+
+    found = {step.identity.stratum: step for step in watch.now(9)}
+
+    assert set(found) == {"x", "canaries", "articles", "anchors"}
+    assert found["canaries"].state == "alert" and found["articles"].state == "ok"
+    now, then = alert_of(found["canaries"]), alert_of(raised)
+    for name in ("headline", "action", "evidence", "cause", "incident_id", "severity"):
+        assert now[name] == then[name]
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"), [(1_000, None), (11 * HOUR // 99, None), (HOUR, 24), (HOUR // 6, 144)]
+)
+def test_labels_a_day_are_not_made_of_less_than_half_a_day(step: int, rate: int | None) -> None:
+    """A hundred within minutes say nothing of a day."""
+    watch = a_watch(with_anchors=False)
+    for n, label in enumerate(more(3, 100, stratum="x", oracle_key="a")):
+        watch.label(label._replace(at=n * step))
+    (monitor,) = watch.all_monitors.values()
+
+    reading = read(monitor)
+
+    assert reading.labels_a_day == (None if rate is None else pytest.approx(rate))
+    assert reading.labels_kept == 100 and reading.span_milliseconds == 99 * step
