@@ -170,3 +170,17 @@ def test_windows_resume_bit_by_bit(learnt: dict[str, object]) -> None:
 
     assert unbroken.shifts == broken.shifts != ()
     assert unbroken.snapshot() == broken.snapshot()
+
+
+def test_what_is_usual_is_not_known_before_a_first_day_is_over(learnt: dict[str, object]) -> None:
+    """Shares of tiers then have nothing to be held against, not even zeros."""
+    unlabelled = Unlabelled(DIMENSIONS, TIERS)
+    for article in hours(np.random.default_rng(1), 0, 24, usual, per_hour=FEWEST):
+        if unlabelled.add(article):
+            assert unlabelled.shares().usual is None
+    grown = Unlabelled(DIMENSIONS, TIERS)
+    grown.resume(learnt)
+
+    usually = grown.shares().usual
+
+    assert usually is not None and sum(usually.values()) == pytest.approx(1)

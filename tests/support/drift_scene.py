@@ -26,6 +26,7 @@ from tests.support.drift_memory import (
 )
 from worker.assemble.drift import grounds, watches
 from worker.assemble.shared import outbox_of
+from worker.assemble.standing import OnRecord
 from worker.course import resume
 from worker.delivery import Delivery
 from worker.drift.events import EventReader
@@ -129,6 +130,12 @@ class DriftScene:
         watched = self._begin()
         resume(watched, self.topics.states())
         return [read(monitor) for monitor in watched["uplifting"].watch.all_monitors.values()]
+
+    def on_record(self, written_at: int) -> OnRecord:
+        """All of it, written at once."""
+        watched = self._begin()
+        taken_up = resume(watched, self.topics.states())
+        return OnRecord(watched, dict.fromkeys(taken_up, written_at))
 
     def run_broken(self, seed: int, kills: int, longest: int) -> list[int]:
         """Kill it so many times, at moments drawn at random, then let it finish. Returns how many

@@ -33,7 +33,7 @@ from worker.assemble.shared import (
     slot_of,
 )
 from worker.assemble.students import student_folder
-from worker.course import Watched, resume
+from worker.course import Watched
 from worker.delivery import Delivery
 from worker.drift.anchor_file import AnchorFile, read_anchors
 from worker.drift.events import EventReader
@@ -47,7 +47,6 @@ from worker.errors import InputFileInvalid
 from worker.kafka.inlets import Inlets
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
-from worker.kafka.recall import latest
 from worker.monitor import DriftMonitor, Policy
 from worker.observe.drift_observer import MonitorObserver
 from worker.observe.health import Health
@@ -166,19 +165,6 @@ def watches(settings: Settings, found: Sequence[Ground]) -> Callable[[], Mapping
     return begin
 
 
-def on_record(settings: Settings, found: Sequence[Ground]) -> dict[str, Watch]:
-    """The watches as they stand on the state topic, by filter.
-
-    Raises BrokerUnavailable or TopicsWrong.
-    """
-    states = latest(
-        cluster(settings), topic_name(settings.kafka.topic_prefix, DRIFT_STATE), None, _nobody_waits
-    )
-    watched = watches(settings, found)()
-    resume(watched, states)
-    return {name: item.watch for name, item in watched.items()}
-
-
 def reproducing(settings: Settings, ground: Ground) -> str:
     """The command that shows an alert again, from the oracle's records."""
     scores = shlex.quote(topic_name(settings.kafka.topic_prefix, ORACLE_SCORES))
@@ -236,10 +222,6 @@ def make_monitor(
         pid=os.getpid(),
     )
     return RunningMonitor(monitor, delivery)
-
-
-def _nobody_waits() -> None:
-    """A command has no watchdog."""
 
 
 def _known(folder: Path, filter_: Filter) -> KnownStudent:

@@ -1,7 +1,7 @@
 """`newsieve drift accept-oracle`, `reject-oracle`, `rebaseline`, `acknowledge`: what people decide.
 
 Each says what will happen, asks, and puts the decision on the control topic, from which the monitor
-takes it up within seconds. Said twice, it is done once.
+takes it up within seconds, if one is at work: that, too, is said. Said twice, it is done once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import typer
 from schemas.topics import CONTROL, topic_name
 from worker.assemble import drift as assembled
 from worker.assemble.shared import cluster, utc_now
+from worker.assemble.standing import monitor_group, on_record
 from worker.cli.common import ConfigOption, read_settings, say
+from worker.cli.overview import at_work
 from worker.codec.control import decision_record
 from worker.drift.events import LONGEST_NAME
 from worker.drift.monitor import Monitor
@@ -124,6 +126,11 @@ def rebaseline(
     desk = _Desk(read_settings(config), filter_, stratum, by)
     student = desk.student
     concerned = [item for item in desk.monitors if student in (None, item.identity.student_version)]
+    if not concerned and student is None:
+        raise NothingToDecide(
+            f"no label of {desk.filter.name} has come yet, and there is no folder of a student of "
+            "it here: there is no monitor to make a baseline for"
+        )
     who = _named(concerned) if concerned else f"{desk.filter.name}'s monitors, once labels come,"
     desk.decide(
         "rebaseline",
@@ -184,7 +191,7 @@ class _Desk:
             )
         ground = grounds[self.filter.name]
         self.student = ground.students[0].hash if ground.students else None
-        self.watch: Watch = assembled.on_record(settings, [ground])[self.filter.name]
+        self.watch: Watch = on_record(settings, [ground]).watched[self.filter.name].watch
         self.monitors = [
             monitor
             for identity, monitor in sorted(self.watch.all_monitors.items())
@@ -228,6 +235,9 @@ class _Desk:
     ) -> None:
         """Say what will happen, ask, put it on record. Raises WrongUsage or BrokerUnavailable."""
         say(consequence)
+        group = monitor_group(self._settings)
+        if not group.at_work:
+            say(at_work(group))
         if ask:
             if not (sys.stdin.isatty() and sys.stdout.isatty()):
                 raise WrongUsage("not on a terminal: say --yes")
@@ -241,7 +251,9 @@ class _Desk:
         at = max(time.time_ns() // 1_000_000, self.watch.decided_at(scope) + 1)
         with Feeder(cluster(self._settings), topic) as feeder:
             feeder.send(record.key, record.value or b"", record.headers, at)
-        say(f"decided: {decision} ({scope}). `newsieve drift status` shows what comes of it")
+        taken_up = "It waits for the next monitor at work. " if group.at_work is False else ""
+        then = "`newsieve drift status` shows what comes of it"
+        say(f"decided: {decision} ({scope}). {taken_up}{then}")
 
 
 def _sayable(option: str, text: str) -> str:

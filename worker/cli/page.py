@@ -1,20 +1,24 @@
 """`newsieve drift status --html`: one page that needs nothing else, no script, no network.
 
-For each monitor the course of the evidence and of the error over its last labels, and whose the
-evidence is; for each student its shares of tiers. Everything that others wrote is escaped.
+A card for each monitor, worst first: what an alert of it says now, the course of the evidence and
+of the error over its last labels, and whose the evidence is; then, by filter, what comes in.
+Everything that others wrote is escaped.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
+from worker.assemble.standing import MonitorGroup, OnRecord
 from worker.cli.charts import bars, error_chart, evidence_chart, pairs
-from worker.codec.encode import timestamp
-from worker.drift.readings import Reading, read
+from worker.cli.overview import Item, duration, moment, nothing_yet, standing
+from worker.drift.readings import Reading
 from worker.drift.states import ALERT, CALM, INCIDENT, RECOVERING, SUSPENDED, WARNING
+from worker.drift.unlabelled import Shares
 from worker.drift.watch import Watch
 
 SHORT_HASH: Final = 19  # characters of "sha256:…" that tell students apart
@@ -35,120 +39,133 @@ COLOURS: Final[dict[str, str]] = {
     SUSPENDED: "warn",
 }
 STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5b6570; --line: #d5dae0; --back: #fff;
-  --card: #f6f7f9; --blue: #2563c9; --red: #c0362c; --amber: #a8650a; --green: #2c7a3f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa4ae; --line: #39424c;
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #545e69; --line: #c9cfd6; --back: #fff;
+  --card: #f6f7f9; --blue: #2563c9; --red: #b92f26; --amber: #8f5505; --green: #26713a; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a3adb7; --line: #39424c;
   --back: #14181c; --card: #1c2228; --blue: #6ea8fe; --red: #ff7b72; --amber: #e3a34f;
   --green: #6cc183; } }
+* { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back);
-  max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 76rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { margin: 2.5rem 0 .5rem; font-size: 1.25rem; }
 h3 { margin: 0 0 .25rem; font-size: 1.05rem; } h4 { margin: 1rem 0 .25rem; font-size: .9rem; }
-p { margin: .25rem 0; } .soft { color: var(--soft); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+p { margin: .25rem 0; } .soft { color: var(--soft); } .headline { font-weight: 600; }
+.card, .notice { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 1rem 1.25rem; margin: 1rem 0; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
+.notice { border-left: 5px solid var(--green); padding: .5rem 1rem; }
+.notice.bad { border-left-color: var(--red); } .notice.warn { border-left-color: var(--amber); }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .15rem .9rem;
+  margin: .5rem 0; } dt { color: var(--soft); } dd { margin: 0; }
+code { font: .85em/1.5 ui-monospace, monospace; user-select: all; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr));
+  gap: 1rem; }
 .state { display: inline-block; border-radius: 1rem; padding: 0 .7rem; font-weight: 600;
   border: 1px solid currentColor; color: var(--green); }
 .state.bad { color: var(--red); } .state.warn { color: var(--amber); }
-svg { width: 100%; height: auto; display: block; } svg.bars { max-width: 34rem; }
-svg text { fill: var(--soft); font-size: 11px; }
-.axis { stroke: var(--line); } .course { fill: none; stroke: var(--blue); stroke-width: 1.8; }
+svg { width: 100%; height: auto; display: block; max-width: 32rem; }
+svg text { fill: var(--soft); font-size: 12px; } svg .word { fill: var(--ink); }
+.axis { stroke: var(--soft); } .course { fill: none; stroke: var(--blue); stroke-width: 1.8; }
 .band { fill: var(--blue); opacity: .18; } .usual { stroke: var(--green); stroke-dasharray: 5 4; }
 .level { stroke: var(--amber); stroke-dasharray: 3 4; } .level.alert { stroke: var(--red); }
-.bar { fill: var(--blue); } .bar.usual { fill: var(--green); stroke: none; }
+.bar, .dot { fill: var(--blue); } .bar.usual { fill: var(--green); stroke: none; }
+@media (max-width: 34rem) { dl { grid-template-columns: minmax(0, 1fr); }
+  dt { margin-top: .4rem; } .card { padding: .75rem; } svg text { font-size: 13px; } }
 """
 
 
-def page(watches: Sequence[Watch], now: str) -> str:
-    """The whole page. `now` is when it was made, ISO 8601."""
-    parts = [part for watch in watches for part in _filter(watch)]
-    if not parts:
-        parts = ["<p>There is no state on record yet.</p>"]
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>newsieve drift, {escape(now)}</title><style>{STYLE}</style></head><body>",
-            "<h1>Student and oracle</h1>",
-            f'<p class="soft">From the state on record, read at {escape(now)}. Evidence reaches '
-            "10,000 once in 10,000 healthy labels on average, at most.</p>",
-            *parts,
-            "</body></html>",
-        ]
-    )
+def page(items: Sequence[Item], record: OnRecord, group: MonitorGroup, now: int) -> str:
+    """The whole page. `now` is when the state was read, in milliseconds."""
+    tone = {True: "", False: "bad", None: "warn"}[group.at_work]
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>newsieve drift, {moment(now)}</title><style>{STYLE}</style></head><body><main>",
+        "<h1>Student and oracle</h1>",
+        f'<p class="notice {tone}">{_prose(standing(record, group, now))}</p>',
+        f'<p class="soft">Read at {moment(now)}. Evidence reaches 10,000 once in 10,000 healthy '
+        "labels on average, at most.</p>",
+    ]
+    if items:
+        parts.append("<h2>Monitors, worst first</h2>")
+    for item in items:
+        parts += _card(item, now)
+    for name, watched in record.watched.items():
+        parts += _filter(watched.watch, record.last_written_at(name), group)
+    return "\n".join([*parts, "</main></body></html>\n"])
 
 
-def _filter(watch: Watch) -> Iterator[str]:
-    monitors = [monitor for _, monitor in sorted(watch.all_monitors.items())]
-    shares = watch.articles.shares()
-    if not monitors and not shares:
-        return
-    yield f"<h2>{escape(watch.filter.reference)}</h2>"
-    signals = [f"{_state(state)} {name}" for name, state in watch.signals().items()]
-    yield f"<p>{' &nbsp; '.join(signals)}</p>"
-    found = watch.difference()
-    if found is not None:
-        yield (
-            f"<p>On {found.anchors} labels of anchors {escape(found.oracle_key)} differs from the "
-            f"accepted oracle by {found.error:.2f} (MAE); {found.usual:.2f} is usual.</p>"
-        )
-    for monitor in monitors:
-        yield from _monitor(read(monitor))
-    for student, item in shares.items():
-        rows = [(name, item.usual[name], item.now[name]) for name in item.usual]
-        yield (
-            f'<section class="card"><h3>Shares of tiers</h3><p class="soft">student '
-            f"{escape(student[:SHORT_HASH])}…: the first day (green), and the {item.articles:,} "
-            f"articles of the present window</p>{pairs(rows)}</section>"
-        )
-
-
-def _monitor(reading: Reading) -> Iterator[str]:
-    here, identity = reading.standing, reading.identity
-    yield '<section class="card">'
-    yield f"<h3>{escape(identity.stratum)} articles &nbsp; {_state(here.state)}</h3>"
-    yield f'<p class="soft">{_facts(reading)}</p>'
-    if here.state == SUSPENDED and here.other_oracle_key is not None:
-        yield (
-            f"<p>Labels come from {escape(here.other_oracle_key)} instead of "
-            f"{escape(here.oracle_key or '')}: nothing is tested until somebody decides.</p>"
-        )
-    if reading.error is not None:
-        error = reading.error
-        yield (
-            f"<p>MAE <strong>{error.estimate:.2f}</strong> (95 % {error.low:.2f}–{error.high:.2f}, "
-            f"last {reading.recent_labels} labels); {error.baseline:.2f} is usual.</p>"
-        )
-    if reading.past is not None and reading.past.positions:
-        usual = reading.error.baseline if reading.error is not None else None
-        yield '<div class="charts">'
-        held = ", held since the alarm" if here.state in INCIDENT else ""
-        yield f"<div><h4>Evidence of drift{held}</h4>{evidence_chart(reading.past)}</div>"
-        yield f"<div><h4>Error (MAE), 95 %</h4>{error_chart(reading.past, usual)}</div>"
-        yield "</div>"
-    blame = _blame(reading.shares)
-    if blame:
-        yield f"<h4>Whose the evidence is</h4>{bars(blame)}"
+def _card(item: Item, now: int) -> Iterator[str]:
+    reading = item.reading
+    what = f"{item.filter.reference}, {item.stratum}" + (" articles" if reading else "")
+    yield f'<section class="card"><h3>{escape(what)} &nbsp; {_state(item.state)}</h3>'
+    yield f'<p class="headline">{escape(item.alert["headline"])}.</p>'
+    yield from _advice(item)
+    if reading is not None:
+        yield f'<p class="soft">{escape(_facts(item, reading, now))}</p>'
+        yield from _pictures(reading)
     yield "</section>"
 
 
-def _facts(reading: Reading) -> str:
+def _advice(item: Item) -> Iterator[str]:
+    """Cause, action and commands."""
+    action = item.alert["action"]
+    rows = [("Cause", escape(item.cause))] if item.cause else []
+    rows.append(("What to do", f"{escape(action['text'])} {_runbook(action['runbook'])}"))
+    rows += [("Decide with", f"<code>{escape(command)}</code>") for command in item.commands]
+    rows.append(("See it again", f"<code>{escape(action['command'])}</code>"))
+    yield f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in rows)}</dl>"
+
+
+def _runbook(address: str) -> str:
+    """Where to read on: a link if it is one."""
+    shown = escape(address)
+    if not address.startswith(("https://", "http://")):
+        return f"See {shown}."
+    return f'See <a href="{shown}">{shown}</a>.'
+
+
+def _facts(item: Item, reading: Reading, now: int) -> str:
     here = reading.standing
     facts = [
         f"student {reading.identity.student_version[:SHORT_HASH]}…",
         f"{reading.labels:,} labels tested against {reading.baseline_labels:,}",
         f"evidence {reading.value:,.0f}",
     ]
-    if here.collects:
-        facts.append(f"{reading.collected} labels of a new baseline")
+    if reading.error is not None:
+        error = reading.error
+        facts.append(
+            f"MAE {error.estimate:.2f} (95 % {error.low:.2f}–{error.high:.2f}, last "
+            f"{reading.recent_labels} labels), {error.baseline:.2f} is usual"
+        )
+    if (item.advice and item.cause == "") or here.collects or here.awaits_verdict:
+        facts.append(item.advice)
+    if here.is_acknowledged and here.state not in CALM:
+        facts.append("acknowledged")
     if here.state not in CALM:
-        facts.append(f"since {timestamp(here.episode)}")
+        facts.append(f"since {moment(here.episode)}")
     if here.last_label_at is not None:
-        facts.append(f"last label {timestamp(here.last_label_at)}")
+        facts.append(f"last label {moment(here.last_label_at)}")
     if here.oracle_key:
         facts.append(f"oracle {here.oracle_key}")
-    return escape("; ".join(facts))
+    if item.written_at is not None:
+        facts.append(
+            f"state written {moment(item.written_at)}, {duration(now - item.written_at)} ago"
+        )
+    return "; ".join(facts)
+
+
+def _pictures(reading: Reading) -> Iterator[str]:
+    past = reading.past
+    if past is not None and past.positions:
+        usual = reading.error.baseline if reading.error is not None else None
+        held = ", held since the alarm" if reading.standing.state in INCIDENT else ""
+        yield '<div class="charts">'
+        yield f"<div><h4>Evidence of drift{held}</h4>{evidence_chart(past)}</div>"
+        yield f"<div><h4>Error (MAE), 95 %</h4>{error_chart(past, usual)}</div>"
+        yield "</div>"
+    blame = _blame(reading.shares)
+    if blame:
+        yield f"<h4>Whose the evidence is</h4>{bars(blame)}"
 
 
 def _blame(shares: dict[str, float]) -> list[tuple[str, float]]:
@@ -159,6 +176,44 @@ def _blame(shares: dict[str, float]) -> list[tuple[str, float]]:
         found[dimension or NAMES[kind]] += share
     worth = [item for item in found.items() if item[1] >= WORTH_SHOWING]
     return sorted(worth, key=lambda item: -item[1])
+
+
+def _filter(watch: Watch, written_at: int | None, group: MonitorGroup) -> Iterator[str]:
+    """What is not one monitor's."""
+    yield f"<h2>{escape(watch.filter.reference)}: what comes in</h2>"
+    if not watch.all_monitors:
+        yield f"<p>{_prose(nothing_yet(written_at, group))}</p>"
+    if written_at is None:
+        return
+    signals = [f"{_state(state)} {escape(name)}" for name, state in watch.signals().items()]
+    yield f"<p>{' &nbsp; '.join(signals)}</p>"
+    found = watch.difference()
+    if found is not None:
+        yield (
+            f"<p>On {found.anchors} labels of anchors {escape(found.oracle_key)} differs from the "
+            f"accepted oracle by {found.error:.2f} (MAE); {found.usual:.2f} is usual.</p>"
+        )
+    for student, shares in watch.articles.shares().items():
+        yield f'<section class="card"><h3>Shares of tiers</h3>{_tiers(student, shares)}</section>'
+
+
+def _tiers(student: str, shares: Shares) -> str:
+    name = f"student {escape(student[:SHORT_HASH])}…"
+    if not shares.articles:
+        return f'<p class="soft">{name}: no article in the present window yet.</p>'
+    now = f"{shares.articles:,} articles of the present window (blue)"
+    if shares.usual is None:
+        what = f"{now}; its first day, to compare with, is not over yet"
+    else:
+        what = f"{now}, and the first day (green)"
+    usual = shares.usual or {}
+    rows = [(tier, usual.get(tier), share) for tier, share in shares.now.items()]
+    return f'<p class="soft">{name}: {what}.</p>{pairs(rows)}'
+
+
+def _prose(text: str) -> str:
+    """Commands stand between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _state(state: str) -> str:

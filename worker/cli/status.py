@@ -1,7 +1,11 @@
-"""`newsieve drift status`: where each monitor stands, for people. Reads the state topic only."""
+"""`newsieve drift status`: where each monitor stands, for people. Reads the state topic, and asks
+who of the monitor's group is at work.
+"""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from worker.assemble import drift as assembled
-from worker.assemble.shared import utc_now
+from worker.assemble.standing import MonitorGroup, OnRecord, monitor_group, on_record
 from worker.cli.common import (
     ConfigOption,
     JsonOption,
@@ -20,16 +24,18 @@ from worker.cli.common import (
     show_json,
     show_table,
 )
+from worker.cli.overview import Item, items, nothing_yet, standing
 from worker.cli.page import page
 from worker.codec.encode import timestamp
-from worker.drift.power import days_until_found, rise_found_within
-from worker.drift.readings import Reading, read
-from worker.drift.states import CALM, INCIDENT, SUSPENDED
-from worker.drift.watch import Watch
+from worker.drift.readings import Reading
+from worker.drift.states import CALM, INCIDENT
 from worker.errors import InputFileInvalid
 from worker.rules.catalogue import load
 
 MINUTES_DIGITS = len("2026-11-25T13:21")  # of a time
+COLUMNS = ("filter", "stratum", "state", "evidence", "MAE", "usual", "labels", "last label", "")
+
+Row = dict[str, Any]
 
 
 def status(
@@ -43,48 +49,65 @@ def status(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show each monitor: its state, evidence, error, labels, and what it waits for.
+    """Show each monitor, worst first: its state, evidence, error, labels, and what to do.
 
     As of the monitor's last commit: alerts at once, everything else within drift.commit_seconds.
+    Says when that was, and whether a monitor is at work.
 
     Example: newsieve drift status
     """
     settings = read_settings(config)
     wanted = load(filter_).name if filter_ is not None else None
     grounds = [item for item in assembled.grounds(settings) if wanted in (None, item.filter.name)]
-    watches = assembled.on_record(settings, grounds)
-    rows = [row for watch in watches.values() for row in _rows(watch)]
+    record, group = on_record(settings, grounds), monitor_group(settings)
+    now = time.time_ns() // 1_000_000
+    found = items(record, now)
     if html is not None:
-        _write(html, page(list(watches.values()), utc_now()))
+        _write(html, page(found, record, group, now))
+    rows = [*map(_row, found), *_without_monitors(record, group)]
     if json:
-        show_json(rows)
-    elif rows:
-        columns = ["filter", "stratum", "state", "evidence", "MAE", "usual", "labels", "last label"]
-        show_table("", [*columns, ""], [_cells(row) for row in rows])
-    else:
-        say("no state on record: no label has come yet, or `newsieve drift` does not run")
+        show_json([row | {"monitor": _who(group)} for row in rows])
+        return
+    say(standing(record, group, now))
+    show_table("", COLUMNS, [_cells(row) for row in rows])
+    for item in found:
+        if item.state not in CALM or item.commands:
+            say("")
+            _show(item)
 
 
-def _rows(watch: Watch) -> Iterator[dict[str, Any]]:
-    for identity, monitor in sorted(watch.all_monitors.items()):
-        reading = read(monitor)
-        yield {
-            "filter": identity.filter,
-            "stratum": identity.stratum,
-            "student": identity.student_version,
-            **_facts(reading),
-            "advice": _advice(watch, reading),
-        }
-    for stratum, state in watch.signals().items():
-        if state not in CALM:
-            yield {"filter": watch.filter.name, "stratum": stratum, "state": state}
+def _who(group: MonitorGroup) -> Row:
+    return {
+        "group": group.name,
+        "at_work": group.at_work,
+        "standing_by": group.standing_by,
+        "why_not_known": group.why_not_known or None,
+    }
 
 
-def _facts(reading: Reading) -> dict[str, Any]:
+def _row(item: Item) -> Row:
+    action = item.alert["action"]
+    return {
+        "filter": item.filter.name,
+        "stratum": item.stratum,
+        "student": item.alert["student"],
+        "state": item.state,
+        "severity": item.alert["severity"],
+        "cause": item.alert["cause"],
+        **(_facts(item.reading) if item.reading is not None else {}),
+        "advice": item.advice,
+        "headline": item.alert["headline"],
+        "incident_id": item.alert["incident_id"] if item.state not in CALM else None,
+        "action": action,
+        "commands": list(item.commands),
+        "written_at": timestamp(item.written_at),
+    }
+
+
+def _facts(reading: Reading) -> Row:
     here, error = reading.standing, reading.error
     return {
-        "state": here.state,
-        "severity": reading.severity,
+        "student": reading.identity.student_version,
         "cause": here.cause if here.state in INCIDENT else None,
         "since": timestamp(here.episode) if here.state not in CALM else None,
         "acknowledged": here.is_acknowledged,
@@ -102,44 +125,20 @@ def _facts(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _advice(watch: Watch, reading: Reading) -> str:
-    """What there is to know or do."""
-    here, name = reading.standing, watch.filter.name
-    if here.state == SUSPENDED:
-        return _suspended(watch, here.other_oracle_key)
-    if here.awaits_verdict:
-        return "an alarm waits for anchors to tell its cause"
-    if here.collects:
-        return f"a new baseline: {reading.collected} labels so far"
-    if not reading.baseline_labels:
-        return f"no baseline: newsieve drift rebaseline --filter {name}"
-    if here.state in INCIDENT:
-        return f"{here.cause}" + (", acknowledged" if here.is_acknowledged else "")
-    return _power(reading.labels_a_day)
+def _without_monitors(record: OnRecord, group: MonitorGroup) -> Iterator[Row]:
+    """A row for each filter of which nothing else is said."""
+    for name, watched in record.watched.items():
+        if not watched.watch.all_monitors:
+            at = record.last_written_at(name)
+            advice = nothing_yet(at, group)
+            empty = {"stratum": None, "state": None, "advice": advice}
+            yield {"filter": name, **empty, "written_at": timestamp(at)}
 
 
-def _suspended(watch: Watch, other: str | None) -> str:
-    if other is None:
-        return "no labels: does the oracle run?"
-    found = watch.difference()
-    compared = f" (anchors differ by {found.error:.2f})" if found is not None else ""
-    commands = f"newsieve drift accept-oracle or reject-oracle --filter {watch.filter.name}"
-    return f"labels by {other}{compared}: {commands}"
-
-
-def _power(labels_a_day: float | None) -> str:
-    """What its rate of labels can find."""
-    if labels_a_day is None:
-        return ""
-    return (
-        f"{labels_a_day:,.0f} labels a day: a rise of {rise_found_within(labels_a_day)} in a day, "
-        f"of +0.2 in {days_until_found(0.2, labels_a_day):,.1f}"
-    )
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: Row) -> list[str]:
     if "evidence" not in row:
-        return [row["filter"], row["stratum"], row["state"], *[""] * 6]
+        named = [row[name] or "" for name in ("filter", "stratum", "state")]
+        return [*named, *[""] * 5, row["advice"]]
     error = row["error"]
     state = row["state"] + ("!" if row["severity"] == "critical" else "")
     mae = f"{error['estimate']:.2f} ({error['low']:.2f}–{error['high']:.2f})" if error else ""
@@ -156,10 +155,33 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def _show(item: Item) -> None:
+    """What an alert of it says now."""
+    action = item.alert["action"]
+    lines = [
+        f"{item.filter.reference}, {item.stratum}: {item.state}. {item.alert['headline']}.",
+        f"  cause: {item.cause}",
+        f"  what to do: {action['text']} See {action['runbook']}",
+        *(f"  decide: {command}" for command in item.commands),
+        f"  see it again: {action['command']}",
+    ]
+    for line in lines:
+        say(line, is_line=True)
+
+
 def _write(path: Path, text: str) -> None:
-    """Raises InputFileInvalid."""
+    """Whole or not at all, where others may be reading it. Raises InputFileInvalid."""
+    target = path.resolve()
     try:
-        path.write_text(text, encoding="utf-8")
+        if target.exists() and not target.is_file():  # a pipe or a terminal
+            target.write_text(text, encoding="utf-8")
+        else:
+            partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+            try:
+                partial.write_text(text, encoding="utf-8")
+                os.replace(partial, target)
+            finally:
+                partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputFileInvalid(f"cannot write {path}: {error.strerror}") from None
     note(f"{path}: written")

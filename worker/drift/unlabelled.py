@@ -55,9 +55,10 @@ class Effect(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """How often each tier was decided, of all scored articles: usually, and in the last window."""
+    """How often each tier was decided, of all scored articles: usually, which is not known before
+    a first day is over, and in the present window."""
 
-    usual: dict[str, float]
+    usual: dict[str, float] | None
     now: dict[str, float]
     articles: int  # of the window
 
@@ -167,7 +168,8 @@ class Unlabelled:
         return any(effect.size >= effect.limit for effect in effects)
 
     def shares(self) -> Shares:
-        return Shares(self._reference.shares(), self._window.shares(), self._window.articles)
+        usual = None if self._is_learning() else self._reference.shares()
+        return Shares(usual, self._window.shares(), self._window.articles)
 
     def add(self, article: ScoredArticle) -> bool:
         """Count an article. True when it opened a new window, so that `shifts` is new."""

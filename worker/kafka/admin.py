@@ -1,18 +1,20 @@
-"""Topics: creating what is missing from the one table, and saying what differs. Commands only."""
+"""Topics: creating what is missing from the one table, and saying what differs; who is in a group.
+Commands only.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from schemas.topics import MAX_MESSAGE_BYTES, Topic
-from worker.errors import TopicsWrong
-from worker.kafka.client import CALL_SECONDS, Cluster, make_admin, patiently
+from worker.errors import AccessDenied, TopicsWrong
+from worker.kafka.client import CALL_SECONDS, Cluster, Partition, make_admin, patiently
 
 ADMIN_SECONDS: Final = 15
 BROKER_DEFAULT: Final = -1
@@ -105,6 +107,35 @@ class TopicAdmin:
                 ) from None
             found += _compare(topic, actual)
         return found
+
+
+def group_members(cluster: Cluster, group: str) -> list[frozenset[Partition]]:
+    """What each member of a consumer group was given to read; of one that was killed, too, until
+    its session is over.
+
+    Raises AccessDenied without DESCRIBE on the group, or BrokerUnavailable.
+    """
+    admin = make_admin(cluster.admin())
+    members = patiently(admin, lambda: _described(admin, group))
+    return [
+        frozenset((item.topic, item.partition) for item in member.assignment.topic_partitions)
+        for member in members
+    ]
+
+
+def _described(admin: AdminClient, group: str) -> Sequence[Any]:
+    """Its members. Raises KafkaException, for one where it may be worth to ask again."""
+    asked = admin.describe_consumer_groups([group], request_timeout=CALL_SECONDS)
+    try:
+        members: Sequence[Any] = asked[group].result(2 * CALL_SECONDS).members
+    except KafkaException as failure:
+        code = failure.args[0].code()
+        if code == KafkaError.GROUP_ID_NOT_FOUND:
+            return []
+        if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise AccessDenied(f"no right to DESCRIBE group {group}") from None
+        raise
+    return members
 
 
 def _compare(topic: Topic, actual: dict[str, str]) -> list[Difference]:

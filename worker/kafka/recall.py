@@ -11,6 +11,7 @@ from typing import Final
 
 from confluent_kafka import Consumer
 
+from worker.codec.decode import RawRecord
 from worker.kafka.client import Cluster, Partition, make_consumer
 from worker.kafka.reader import GROUP, Found, Reader, bounds_of, partitions_of
 
@@ -36,12 +37,20 @@ def latest(
 
     Raises BrokerUnavailable or TopicsWrong.
     """
-    found: dict[bytes, bytes] = {}
+    found = latest_records(cluster, topic, keys, heartbeat)
+    return {key: record.value or b"" for key, record in found.items()}
+
+
+def latest_records(
+    cluster: Cluster, topic: str, keys: Collection[bytes] | None, heartbeat: Callable[[], None]
+) -> dict[bytes, RawRecord]:
+    """Likewise, as records, which say when they were written."""
+    found: dict[bytes, RawRecord] = {}
     for item in _decided(cluster, topic, None, heartbeat):
         key = item.record.key
         if key is not None and (keys is None or key in keys):
             if item.record.value:
-                found[key] = item.record.value
+                found[key] = item.record
             else:
                 found.pop(key, None)
     return found
