@@ -183,7 +183,7 @@ def test_status_and_decisions_say_whether_a_monitor_is_at_work(
         assert time.monotonic() < deadline, rows
     assert {item["monitor"]["at_work"] for item in rows} == {True}
     assert all(item["written_at"] > "2026" for item in rows)
-    assert f"A monitor of group {group} is at work; 1 more" in drift("status").text
+    assert f"A monitor of group {group} is at work; 1 more stands by." in drift("status").text
     decided = drift("rebaseline", "--filter", "uplifting", "--yes")
     assert decided.code == 0 and "No monitor" not in decided.text
 

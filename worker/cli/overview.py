@@ -180,7 +180,8 @@ def at_work(group: MonitorGroup) -> str:
     if group.at_work is None:
         return f"Whether a monitor is at work is not known: {group.why_not_known}."
     if group.at_work:
-        others = f"; {group.standing_by} more stand by" if group.standing_by else ""
+        verb = "stands" if group.standing_by == 1 else "stand"
+        others = f"; {group.standing_by} more {verb} by" if group.standing_by else ""
         return f"A monitor of group {group.name} is at work{others}."
     if group.standing_by:
         return (

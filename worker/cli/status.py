@@ -52,7 +52,8 @@ def status(
     """Show each monitor, worst first: its state, evidence, error, labels, and what to do.
 
     As of the monitor's last commit: alerts at once, everything else within drift.commit_seconds.
-    Says when that was, and whether a monitor is at work.
+    Says when that was, and whether a monitor is at work; for the broker one that was killed is so
+    until its session ends, some seconds later.
 
     Example: newsieve drift status
     """
