@@ -36,7 +36,7 @@ from worker.cli.page import STYLE
 
 AT_WORK = MonitorGroup("watchers", at_work=True, standing_by=0)
 MINUTES_AGO = 4
-OTHER = "<script>alert(1)</script>&"
+ACCEPTED, OTHER = "<b>001</b>", "<script>alert(1)</script>&"
 WORSE = errors_times(2.5)
 
 
@@ -251,14 +251,14 @@ def test_no_rate_of_labels_is_made_of_a_burst(commands: Commands) -> None:
 def test_what_an_oracle_calls_itself_is_text_in_the_page(commands: Commands) -> None:
     """Also where it looks like markup; and nothing is loaded or run."""
     commands.watch([
-        *labels(commands, 30),
+        *labels(commands, 30, version=ACCEPTED),
         *(item for n, item in enumerate(labels(commands, 60, version=OTHER)) if n >= 30),
     ])  # fmt: skip
 
     page = commands.page()
 
     assert {row["state"] for row in commands.rows().values()} == {"suspended"}
-    assert OTHER in page.text
+    assert OTHER in page.text and ACCEPTED in page.text and page.all("b") == []
     loading = {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
     assert {item.tag for item in page.below()}.isdisjoint(loading)
     assert not any(name in ("src", "style") or name.startswith("on")
