@@ -115,27 +115,32 @@ def group_members(cluster: Cluster, group: str) -> list[frozenset[Partition]]:
 
     Raises AccessDenied without DESCRIBE on the group, or BrokerUnavailable.
     """
-    admin = make_admin(cluster.admin())
-    members = patiently(admin, lambda: _described(admin, group))
+    found = describe_group(make_admin(cluster.admin()), group)
     return [
         frozenset((item.topic, item.partition) for item in member.assignment.topic_partitions)
-        for member in members
+        for member in (found.members if found is not None else ())
     ]
 
 
-def _described(admin: AdminClient, group: str) -> Sequence[Any]:
-    """Its members. Raises KafkaException, for one where it may be worth to ask again."""
-    asked = admin.describe_consumer_groups([group], request_timeout=CALL_SECONDS)
-    try:
-        members: Sequence[Any] = asked[group].result(2 * CALL_SECONDS).members
-    except KafkaException as failure:
-        code = failure.args[0].code()
-        if code == KafkaError.GROUP_ID_NOT_FOUND:
-            return []
-        if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            raise AccessDenied(f"no right to DESCRIBE group {group}") from None
-        raise
-    return members
+def describe_group(admin: AdminClient, group: str, *, with_rights: bool = False) -> Any | None:
+    """A consumer group as the broker sees it, None where it sees none. Asked again for a while: a
+    new cluster takes seconds to make room for its first group. Raises as `group_members`."""
+
+    def describe() -> Any | None:
+        asked = admin.describe_consumer_groups(
+            [group], include_authorized_operations=with_rights, request_timeout=CALL_SECONDS
+        )
+        try:
+            return asked[group].result(2 * CALL_SECONDS)
+        except KafkaException as failure:
+            code = failure.args[0].code()
+            if code == KafkaError.GROUP_ID_NOT_FOUND:
+                return None
+            if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                raise AccessDenied(f"no right to DESCRIBE group {group}") from None
+            raise
+
+    return patiently(admin, describe)
 
 
 def _compare(topic: Topic, actual: dict[str, str]) -> list[Difference]:

@@ -8,8 +8,8 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation
 
-from worker.errors import BrokerUnavailable
-from worker.kafka.admin import ADMIN_SECONDS
+from worker.errors import AccessDenied, BrokerUnavailable
+from worker.kafka.admin import ADMIN_SECONDS, describe_group
 from worker.kafka.client import Cluster, make_admin, make_producer
 
 
@@ -49,13 +49,11 @@ def missing_rights(
 
 
 def _may_read_group(admin: Any, group: str) -> bool:
-    asked = admin.describe_consumer_groups(
-        [group], include_authorized_operations=True, request_timeout=ADMIN_SECONDS
-    )
     try:
-        allowed = asked[group].result(ADMIN_SECONDS).authorized_operations or []
-    except KafkaException:
+        found = describe_group(admin, group, with_rights=True)
+    except AccessDenied:
         return False
+    allowed = (found.authorized_operations if found is not None else None) or []
     return AclOperation.READ in allowed or AclOperation.ALL in allowed
 
 
