@@ -113,3 +113,18 @@ def _luminance(colour: str) -> float:
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
     return sum(weight * x for weight, x in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_a_monitor_that_tests_nothing_looks_like_no_healthy_one(commands: Commands) -> None:
+    """It says what is missing and the command that mends it; no evidence of 0 is shown."""
+    (commands.folder / "student" / "baseline.jsonl").unlink()
+    commands = commands.anew()
+    commands.watch(list(labels(commands, 20)))
+
+    cards = commands.page().all("section", "card")
+
+    assert len(cards) == 2
+    for card in cards:
+        assert "There is no baseline" in card.all("p", "headline")[0].text
+        assert dict(pairs_of(card))["Decide with"] == "newsieve drift rebaseline --filter uplifting"
+        assert card.all("span", "state", "warn") and "evidence 0" not in card.text

@@ -38,9 +38,14 @@ class Commands:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.group = AT_WORK
         self.folder = folder
+        self._monkeypatch = monkeypatch
         self.scene = DriftScene(monkeypatch, folder / "student", worker__filters="uplifting")
         monkeypatch.setattr("worker.cli.status.on_record", lambda *_: self._record())
         monkeypatch.setattr("worker.cli.status.monitor_group", lambda _: self.group)
+
+    def anew(self) -> Commands:
+        """With the student as it lies there now."""
+        return Commands(self._monkeypatch, self.folder)
 
     def _record(self) -> Any:
         return self.scene.on_record(time.time_ns() // 1_000_000 - MINUTES_AGO * MINUTE)

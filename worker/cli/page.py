@@ -17,7 +17,7 @@ from worker.assemble.standing import MonitorGroup, OnRecord
 from worker.cli.charts import bars, error_chart, evidence_chart, pairs
 from worker.cli.overview import Item, duration, moment, nothing_yet, standing
 from worker.drift.readings import Reading
-from worker.drift.states import ALERT, CALM, INCIDENT, RECOVERING, SUSPENDED, WARNING
+from worker.drift.states import ALERT, CALM, INCIDENT, RECOVERING, SUSPENDED, WARMING, WARNING
 from worker.drift.unlabelled import Shares
 from worker.drift.watch import Watch
 
@@ -37,6 +37,7 @@ COLOURS: Final[dict[str, str]] = {
     RECOVERING: "warn",
     WARNING: "warn",
     SUSPENDED: "warn",
+    WARMING: "warn",  # nothing is tested
 }
 STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #545e69; --line: #c9cfd6; --back: #fff;
@@ -126,11 +127,10 @@ def _runbook(address: str) -> str:
 
 def _facts(item: Item, reading: Reading, now: int) -> str:
     here = reading.standing
-    facts = [
-        f"student {reading.identity.student_version[:SHORT_HASH]}…",
-        f"{reading.labels:,} labels tested against {reading.baseline_labels:,}",
-        f"evidence {reading.value:,.0f}",
-    ]
+    facts = [f"student {reading.identity.student_version[:SHORT_HASH]}…"]
+    if reading.baseline_labels:
+        facts.append(f"{reading.labels:,} labels tested against {reading.baseline_labels:,}")
+        facts.append(f"evidence {reading.value:,.0f}")
     if reading.error is not None:
         error = reading.error
         facts.append(
