@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from worker.secret_settings import checked_api_key
 from worker.sections import MOST, NotNegative, Positive, Section
 
 
@@ -27,7 +28,10 @@ class OracleSettings(Section):
         pattern=r"^https?://[^\s?#@]+$",
         description="Without the key, a query or a user; default: the provider's own.",
     )
-    api_key: SecretStr | None = Field(default=None, description="From the environment only.")
+    api_key: Annotated[SecretStr, AfterValidator(checked_api_key)] | None = Field(
+        default=None,
+        description="From the environment only; white space around it is taken off.",
+    )
     label_file: Path | None = Field(
         default=None, description="Of the provider label_file: JSON Lines."
     )

@@ -13,17 +13,24 @@ MOST: Final = 1_000_000_000  # of anything counted: more is a slip, and fits no 
 class Section(BaseModel):
     """A closed part of the tree."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A value may be a secret in the wrong place: no error quotes one.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _from_json(value: Any) -> Any:
-    """A mapping comes as a JSON object from the environment."""
+    """A mapping comes as a JSON object from the environment.
+
+    Not strict: a secret that an orchestrator puts into the text may bring its line end along.
+    """
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not a JSON object: {error}") from None
+        return json.loads(value, strict=False)
+    except json.JSONDecodeError as error:
+        what = error.msg.partition(":")[0]  # behind the colon it may quote
+        raise ValueError(f"not a JSON object: {what} at character {error.pos + 1}") from None
+    except (ValueError, RecursionError):
+        raise ValueError("not a JSON object: a number too long, or nested too deep") from None
 
 
 FromJson = BeforeValidator(_from_json)

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
-from schemas.topics import DEFAULT_PREFIX
 from worker.codec.json_text import MAX_RECORD_BYTES
 from worker.drift_settings import DriftSettings
 from worker.errors import SettingsInvalid
+from worker.kafka_settings import KafkaSettings
 from worker.observe.logs import Level
 from worker.oracle_settings import OracleSettings
 from worker.rules.catalogue import available
@@ -28,16 +28,6 @@ DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
 BLAKE2B_KEY_BYTES: Final = 64
 RUNBOOK_URL: Final = "https://newsieve.example/deploy/runbook.md"  # nobody's: it has to be set
-# What exactly-once rests on is not a setting.
-FORBIDDEN_OPTIONS: Final = frozenset(
-    {
-        "isolation.level",
-        "enable.idempotence",
-        "transactional.id",
-        "enable.auto.commit",
-        "enable.auto.offset.store",
-    }
-)
 
 
 def _from_commas(value: Any) -> Any:
@@ -58,33 +48,6 @@ def _of_known_filters(value: dict[str, Any]) -> dict[str, Any]:
 
 
 OfKnownFilters = AfterValidator(_of_known_filters)
-
-
-class KafkaSettings(Section):
-    """The broker and its topics."""
-
-    bootstrap_servers: str = "localhost:9092"
-    options: Annotated[dict[str, Any], FromJson] = Field(
-        default={},
-        description="librdkafka keys for every client, over ours: SASL, TLS, group.protocol …",
-    )
-    topic_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]{1,100}$")
-    static_membership: bool = Field(
-        default=False,
-        description="group.instance.id = slot. Off: after a broker's kill -9, static members "
-        "that live are fenced.",
-    )
-
-    @field_validator("options")
-    @classmethod
-    def _keeps_the_guarantee(cls, value: dict[str, Any]) -> dict[str, Any]:
-        forbidden = sorted(FORBIDDEN_OPTIONS & set(value))
-        if forbidden:
-            raise ValueError(f"{', '.join(forbidden)}: exactly-once rests on it, it cannot be set")
-        for name, option in value.items():
-            if not isinstance(option, str | int | float):
-                raise ValueError(f"{name}: not a string, a number, true or false")
-        return value
 
 
 class WorkerSettings(Section):

@@ -138,3 +138,37 @@ def hanging_transactions(bootstrap_servers: str, prefix: str) -> list[str]:
     committed.close()
     everything.close()
     return found
+
+
+def records_of(bootstrap_servers: str, prefix: str) -> dict[str, bytes]:
+    """All that any record holds, keys and headers too, aborted ones among them, by topic."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "records",
+            "isolation.level": "read_uncommitted",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    known = consumer.list_topics(timeout=20).topics.items()
+    unread = {
+        (name, partition)
+        for name, topic in known
+        if name.startswith(f"{prefix}.")
+        for partition in topic.partitions
+    }
+    consumer.assign([TopicPartition(*place, 0) for place in unread])
+    held: dict[str, list[bytes]] = {}
+    while unread:
+        for message in consumer.consume(500, 0.2):
+            if message.error() is not None:
+                assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                unread.discard((message.topic(), message.partition()))
+                continue
+            headers = [part for name, value in message.headers() or [] for part in (name, value)]
+            parts = [message.key(), message.value(), *headers]
+            texts = [part.encode() if isinstance(part, str) else part or b"" for part in parts]
+            held.setdefault(message.topic().removeprefix(f"{prefix}."), []).extend(texts)
+    consumer.close()
+    return {topic: b"\n".join(texts) for topic, texts in held.items()}

@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.topics import MAX_MESSAGE_BYTES
 from worker.errors import AccessDenied, BrokerUnavailable, SettingsInvalid
+from worker.kafka.secret_options import Mask, plain
 
 Config = dict[str, Any]
 Partition = tuple[str, int]
@@ -156,7 +157,7 @@ class Cluster:
         self, base: Config, ours: Mapping[str, Any] | None, left_out: tuple[str, ...]
     ) -> Config:
         options = {
-            key: value for key, value in self.options.items() if not key.startswith(left_out)
+            key: value for key, value in plain(self.options).items() if not key.startswith(left_out)
         }
         return {
             **_COMMON,
@@ -176,6 +177,18 @@ def largest_message_bytes(config: Config) -> int:
         raise SettingsInvalid(
             f"kafka.options: message.max.bytes is {limit!r}, not a number"
         ) from None
+
+
+class _MaskingLog(logging.LoggerAdapter[logging.Logger]):
+    """A client's log without the secrets of its configuration, which librdkafka may quote."""
+
+    def __init__(self, mask: Mask) -> None:
+        super().__init__(_log, {})
+        self._mask = mask
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        texts = (self._mask(arg) if isinstance(arg, str) else arg for arg in args)
+        super().log(level, msg, *texts, **kwargs)
 
 
 class _Complaining:
@@ -248,20 +261,21 @@ def patiently(client: Any, call: Callable[[], Answer]) -> Answer:
 
 def _make(client: type[Any], config: Config) -> Any:
     complaints: deque[KafkaError] = deque(maxlen=1)
+    mask = Mask(config)
 
     def complain(error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - it says no more than that
-            complaints.append(error)
+            complaints.append(KafkaError(error.code(), mask(error.str())))
 
     try:
-        made = client({"error_cb": complain, **config}, logger=_log)
+        made = client({"error_cb": complain, **config}, logger=_MaskingLog(mask))
         made.complaints = complaints
         return made
     except KafkaException as failure:
-        raise SettingsInvalid(f"kafka.options: {failure.args[0].str()}") from None
+        raise SettingsInvalid(f"kafka.options: {mask(failure.args[0].str())}") from None
     except (AttributeError, SystemError, TypeError, ValueError) as failure:
         # A callback, which no setting can give, or a text that has no UTF-8 form.
-        raise SettingsInvalid(f"kafka.options: {failure}") from None
+        raise SettingsInvalid(f"kafka.options: {mask(str(failure))}") from None
 
 
 def topic_partition(partition: Partition, offset: int) -> TopicPartition:

@@ -91,9 +91,11 @@ class Endpoint:
                 raw = self._read(response.iter_bytes(), deadline)
                 status, headers = response.status_code, response.headers
         except _NOT_SENT as error:
-            return Reply(BUSY, reason=self._masked(f"no connection: {error}"))
-        except (httpx2.HTTPError, _TooLate) as error:
-            return Reply(UNANSWERED, reason=self._masked(f"no answer: {_text_of(error)}"))
+            return Reply(BUSY, reason=f"no connection: {type(error).__name__}")
+        except _TooLate as error:
+            return Reply(UNANSWERED, reason=f"no answer: {error}")
+        except httpx2.HTTPError as error:  # its text may quote headers, ours among them
+            return Reply(UNANSWERED, reason=f"no answer: {type(error).__name__}")
         if status == _OK:
             return Body(raw, _facts(self._masked_bytes(raw)))
         return self._judge(status, headers, self._masked_bytes(raw))
@@ -134,7 +136,13 @@ class Endpoint:
         return text.replace(self._key, MASK) if self._key else text
 
     def _masked_bytes(self, raw: bytes) -> bytes:
-        return raw.replace(self._key.encode(), MASK.encode()) if self._key else raw
+        if not self._key:
+            return raw
+        in_json = orjson.dumps(self._key)[1:-1]
+        in_json_in_json = orjson.dumps(in_json.decode())[1:-1]  # a model's text is JSON itself
+        for spelling in (in_json_in_json, in_json, self._key.encode()):
+            raw = raw.replace(spelling, MASK.encode())
+        return raw
 
 
 class _TooLate(Exception):
@@ -182,7 +190,3 @@ def _message(facts: Mapping[str, Any], raw: bytes) -> str:
     message = error.get("message") if isinstance(error, dict) else error
     text = message if isinstance(message, str) else raw.decode("utf-8", "replace")
     return " ".join(text.split())[:REASON_CHARACTERS]
-
-
-def _text_of(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -1,0 +1,64 @@
+"""What a secret may consist of, said without showing it: where the trouble is, and of which kind.
+
+Secrets come from files, forms and documents, which add line ends, marks and typographic quotes.
+Knows no names of settings.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from pydantic import SecretStr
+
+_WHITE_SPACE: Final = " \t\r\n\f\v"
+_LINE_END: Final = "\r\n"
+_KINDS: Final = {
+    _LINE_END: "a line end",
+    _WHITE_SPACE: "white space",
+    "\u00a0": "a no-break space",
+    "\ufeff": "a byte order mark",
+    "‘’‚‛“”„‟«»‹›": "a typographic quotation mark",
+}
+_CATEGORIES: Final = {"Cc": "a control character", "Cs": "not UTF-8"}
+_STRAIGHT_QUOTES: Final = "'\""
+_NOT_IN_A_KEY: Final = re.compile(r"[^!-~]")  # of a token in a header: visible ASCII alone
+_NOT_IN_A_PASSWORD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
+_NOT_IN_PEM: Final = re.compile(r"[^\t\r\n -~]")
+
+
+def checked_api_key(value: SecretStr) -> SecretStr:
+    """A key without the white space around it. Raises ValueError for what no HTTP header takes."""
+    key = value.get_secret_value().strip(_WHITE_SPACE)
+    if not key:
+        raise ValueError("nothing but white space")
+    if key[0] in _STRAIGHT_QUOTES or key[-1] in _STRAIGHT_QUOTES:
+        raise ValueError("begins or ends with a quotation mark. Set the key alone, without quotes")
+    _require_none_of(_NOT_IN_A_KEY, key, "Set the key alone, as its provider shows it")
+    return SecretStr(key)
+
+
+def checked_kafka_secret(name: str, value: str) -> SecretStr:
+    """An option's value without line ends after it. Raises ValueError for what is a slip.
+
+    A blank at its end stays: passwords may have one.
+    """
+    secret = value.rstrip(_LINE_END)
+    pattern = _NOT_IN_PEM if name.endswith(".pem") else _NOT_IN_A_PASSWORD
+    _require_none_of(pattern, secret, "Set the secret alone, as it was given to you")
+    return SecretStr(secret)
+
+
+def _require_none_of(pattern: re.Pattern[str], secret: str, advice: str) -> None:
+    found = pattern.search(secret)
+    if found is not None:
+        raise ValueError(f"character {found.start() + 1} is {_kind(found[0])}. {advice}")
+
+
+def _kind(character: str) -> str:
+    """What it is, without naming a letter of the secret."""
+    for characters, kind in _KINDS.items():
+        if character in characters:
+            return kind
+    return _CATEGORIES.get(unicodedata.category(character), "outside ASCII")
