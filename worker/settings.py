@@ -1,12 +1,14 @@
 """All settings, in one tree: defaults, then newsieve.toml, then NEWSIEVE_<SECTION>__<FIELD>.
 
-An unknown name is an error that suggests the right one. Each field says its unit and why it has
-its default. Only `assemble` and the command line read this; everything else is handed values.
+An unknown name is an error that suggests the right one; an empty variable counts as unset. Each
+field says its unit and why it has its default. Only `assemble` and the command line read this;
+everything else is handed values.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +30,8 @@ DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
 BLAKE2B_KEY_BYTES: Final = 64
 RUNBOOK_URL: Final = "https://newsieve.example/deploy/runbook.md"  # nobody's: it has to be set
+# NEWSIEVE_PORT=tcp://10.0.0.1:8080 is what Kubernetes tells of a service that is called newsieve.
+_INJECTED: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 def _from_commas(value: Any) -> Any:
@@ -185,6 +189,8 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
     for name, value in environment.items():
         if name.startswith(PREFIX) and DELIMITER in name:
             section, _, field = name.removeprefix(PREFIX).lower().partition(DELIMITER)
+            if not value and field in _fields_of(section):
+                continue
             variables[section, field] = name
             if section not in tree:
                 variables[(section,)] = name
@@ -194,6 +200,33 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise SettingsInvalid("\n".join(_explain(error, variables, file or DEFAULT_FILE))) from None
+
+
+def ignored_variables(environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """Variables that name a setting without its section, with the names that would have counted.
+
+    Others without a double underscore are left alone: orchestrators inject some.
+    """
+    found: dict[str, list[str]] = {}
+    for name, value in environment.items():
+        rest = name.removeprefix(PREFIX).lower()
+        is_ours = name.startswith(PREFIX) and DELIMITER not in name
+        if is_ours and value and not _INJECTED.match(value):
+            meant = [
+                f"{PREFIX}{section}{DELIMITER}{field}".upper()
+                for section in Settings.model_fields
+                for field in _fields_of(section)
+                if rest in {field, f"{section}_{field}"}
+            ]
+            if meant and not any(map(environment.get, meant)):
+                found[name] = meant
+    return found
+
+
+def _fields_of(section: str) -> Mapping[str, Any]:
+    """The fields of a section; none where there is no such section."""
+    info = Settings.model_fields.get(section)
+    return info.annotation.model_fields if info is not None else {}  # type: ignore[union-attr]  # all are Sections
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:
@@ -231,9 +264,9 @@ def _explain(
 
 def _suggestion(path: list[str]) -> str:
     known: dict[str, str] = {}
-    for section, info in Settings.model_fields.items():
+    for section in Settings.model_fields:
         known[section] = section
-        for field in info.annotation.model_fields:  # type: ignore[union-attr]  # all are Sections
+        for field in _fields_of(section):
             known[f"{section}.{field}"] = f"{section}.{field}"
     close = difflib.get_close_matches(".".join(path[:2]), known, n=1, cutoff=0.5)
     if not close:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.cli import newsieve
 from worker.errors import SettingsInvalid
 from worker.kafka.client import Cluster, make_producer
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, ignored_variables, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,6 +79,68 @@ def test_what_an_orchestrator_injects_is_left_alone() -> None:
     load_settings(
         None, {"NEWSIEVE_PORT": "tcp://10.0.0.1", "NEWSIEVE_SERVICE_HOST": "x", "OTHER__X": "1"}
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("NEWSIEVE_BOOTSTRAP_SERVERS", ["NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"]),
+        ("NEWSIEVE_KAFKA_BOOTSTRAP_SERVERS", ["NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"]),
+        ("NEWSIEVE_API_KEY", ["NEWSIEVE_ORACLE__API_KEY"]),
+        ("NEWSIEVE_TOPIC_PREFIX", ["NEWSIEVE_KAFKA__TOPIC_PREFIX"]),
+        (
+            "NEWSIEVE_SLOT",
+            ["NEWSIEVE_WORKER__SLOT", "NEWSIEVE_ORACLE__SLOT", "NEWSIEVE_DRIFT__SLOT"],
+        ),
+    ],
+)
+def test_a_name_without_its_section_is_ignored_with_a_warning_that_suggests_the_right_one(
+    variable: str, meant: list[str]
+) -> None:
+    """On stderr, without the value, which may be a secret."""
+    done = newsieve("oracle", env={variable: "shown-to-nobody"})
+
+    (warning,) = [line for line in done.err.splitlines() if "setting.ignored" in line]
+    assert json.loads(warning)["variable"] == variable
+    assert [name for name in json.loads(warning)["advice"].split() if "__" in name] == meant
+    assert "shown-to-nobody" not in done.err
+
+
+def test_a_name_without_its_section_is_not_mentioned_where_it_cannot_be_a_slip() -> None:
+    """An orchestrator's address of a service, an empty one, and beside the right name."""
+    environment = {
+        "NEWSIEVE_PORT": "tcp://10.0.0.1:8080",
+        "NEWSIEVE_GROUP": "",
+        "NEWSIEVE_SLOT": "a",
+        "NEWSIEVE_WORKER__SLOT": "b",
+        "NEWSIEVE_SERVICE_HOST": "10.0.0.1",
+    }
+
+    assert ignored_variables(environment) == {}
+
+
+def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
+    """What the file or the default says holds; lists, mappings and numbers likewise."""
+    file = tmp_path / "n.toml"
+    file.write_text('[worker]\ngroup = "from-file"\n[kafka]\noptions = {"linger.ms" = 1}\n')
+    names = {
+        *("KAFKA__OPTIONS", "KAFKA__BOOTSTRAP_SERVERS", "WORKER__FILTERS", "WORKER__SLOT"),
+        *("WORKER__GROUP", "STUDENT__FOLDERS", "STUDENT__THREADS", "SAMPLING__LOW"),
+        *("ORACLE__API_KEY", "ORACLE__MODEL", "OBSERVE__PORT", "WORKER__ID_FROM_KEY"),
+    }
+
+    loaded = load_settings(file, {f"NEWSIEVE_{name}": "" for name in names})
+
+    assert loaded == load_settings(file, {})
+    assert loaded.worker.group == "from-file"
+    assert loaded.kafka.options == {"linger.ms": 1}
+
+
+@pytest.mark.parametrize("variable", ["NEWSIEVE_WORKER__GRUOP", "NEWSIEVE_WORKR__GROUP"])
+def test_an_empty_variable_of_an_unknown_name_is_still_an_error(variable: str) -> None:
+    """A slip in the name is the same slip before somebody fills in the value."""
+    with pytest.raises(SettingsInvalid, match="did you mean"):
+        load_settings(None, {variable: ""})
 
 
 @pytest.mark.parametrize(

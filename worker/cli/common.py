@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
@@ -19,7 +19,7 @@ from rich.table import Table
 import worker
 from worker.errors import InputFileInvalid, WrongUsage
 from worker.observe import logs
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, ignored_variables, load_settings
 
 
 def _show_version(context: typer.Context, is_wanted: bool) -> None:  # noqa: FBT001 - as called
@@ -48,6 +48,8 @@ CONTROLS: Final = {
     code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 }
 
+_log = logs.get_logger("settings")
+
 # What is printed comes from articles and files: `[x]` and `:heart:` in it are text.
 _out = Console(
     highlight=False,
@@ -73,6 +75,12 @@ def read_settings(config: Path | None) -> Settings:
     logs.configure()
     settings = load_settings(config, os.environ)
     logs.set_level(settings.observe.log_level)
+    for name, meant in ignored_variables(os.environ).items():
+        _log.warning(
+            "setting.ignored",
+            variable=name,
+            advice=f"it names no section: set {' or '.join(meant)}",
+        )
     return settings
 
 
@@ -137,7 +145,7 @@ def open_input(file: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def lines_of(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+def lines_of(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Numbered lines, 0-based, ended by \\n only. Blank ones are skipped but counted."""
     for number, line in enumerate(stream):
         if line.strip():
