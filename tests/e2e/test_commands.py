@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -90,6 +91,26 @@ def test_produce_sends_every_line_as_it_is_keyed_by_its_id(stream: Stream, tmp_p
         ['{"id": 7, "title": "x"}', '{"id": "s", "title": "y"}']
     )
     assert len(shown.text.splitlines()) == 4
+
+
+def test_produce_sends_nothing_of_what_is_no_json_lines_but_as_it_is(
+    stream: Stream, tmp_path: Path
+) -> None:
+    """A good file beside it neither, until --as-is; a byte order mark and CRLF are no fault."""
+    good, packed = tmp_path / "good.jsonl", tmp_path / "packed.jsonl.gz"
+    good.write_bytes(b'\xef\xbb\xbf{"id": "a", "title": "x"}\r\n{"id": "b", "title": "y"}\r\n')
+    packed.write_bytes(gzip.compress(good.read_bytes()))
+    env = stream.environment()
+
+    refused = newsieve("produce", str(good), str(packed), env=env)
+    assert refused.code == 2 and "looks like gzip" in refused.err
+    assert raw_count(stream) == 0
+
+    assert newsieve("produce", str(good), env=env).text.startswith("produced 2 records")
+    lines = len([line for line in packed.read_bytes().split(b"\n") if line.strip()])
+    sent = newsieve("produce", str(packed), "--as-is", env=env)
+    assert sent.text.startswith(f"produced {lines} records")
+    assert raw_count(stream) == 2 + lines
 
 
 def raw_count(stream: Stream) -> int:

@@ -16,6 +16,7 @@ from schemas.topics import DRIFT_STATE
 from worker.assemble.shared import all_topics
 from worker.assemble.students import student_folder
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
+from worker.cli.first_line import require_json_lines
 from worker.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
 from worker.demo.run import DemoRun
 from worker.demo.stage import DemoFailed, Stage, stage
@@ -55,13 +56,12 @@ def demo(
     """
     settings = read_settings(config)
     filters = _filters_with_a_student(settings)
+    lines = _lines(str(articles or SAMPLE))
     with (
-        open_input(str(articles or SAMPLE)) as stream,
         tempfile.TemporaryDirectory(prefix="newsieve-demo-") as folder,
         find_or_start(os.environ, note) as broker,
     ):
         note(f"broker: {broker.how}, {broker.bootstrap_servers}")
-        lines = [line for _, line in lines_of(stream)]
         kafka = Cluster(broker.bootstrap_servers, settings.kafka.options)
         run = DemoRun(kafka, settings.kafka.topic_prefix, filters, workers=worker_count)
         run.prepare(all_topics(settings, filters))
@@ -77,6 +77,12 @@ def demo(
                 _stay(further_commands(run, programs.settings, is_kept=True))
     say(further_commands(run, {}, is_kept=False))
     _judge(run, incidents)
+
+
+def _lines(file: str) -> list[bytes]:
+    """Raises InputFileInvalid, before a broker is started for nothing."""
+    with open_input(file) as stream:
+        return [line for _, line in lines_of(require_json_lines(file, stream))]
 
 
 def _staged(

@@ -13,6 +13,7 @@ import typer
 from worker.assemble import oracle as assembled
 from worker.assemble.shared import open_health, utc_now
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
+from worker.cli.first_line import require_json_lines
 from worker.cli.programs import EXIT_SECOND_SIGNAL, require_topics, stop_on_signals
 from worker.codec.decode import DecodePolicy
 from worker.errors import BudgetUsedUp, WrongUsage
@@ -129,7 +130,7 @@ def _lines(file: str) -> Iterator[Lines]:
     if file == "-":
         raise WrongUsage("name a file: standard input cannot be read twice")
     with open_input(file) as stream:
-        yield lines_of(stream)
+        yield lines_of(require_json_lines(file, stream))
 
 
 def _said(estimate: Estimate, settings: Settings) -> str:

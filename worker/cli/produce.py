@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated, Final
 
 import typer
 
 from schemas.topics import RAW, topic_name
 from worker.assemble.shared import cluster
 from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
+from worker.cli.first_line import require_json_lines
 from worker.codec.decode import record_key
 from worker.errors import BrokerUnavailable, InputFileInvalid
 from worker.kafka.feed import Feeder
 
+UNLESS: Final = ". Nothing was sent; --as-is sends each line all the same"
+
 
 def produce(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="JSON Lines; - for stdin.")],
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Send each line, whatever the first one looks like.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Put articles on the raw topic, one per line, as they are: bad lines too.
 
-    A record's key is its article's id, so that one article's versions stay in order.
+    A file whose first line is no JSON object is no JSON Lines: then nothing is sent, exit 2. A
+    record's key is its article's id, so that one article's versions stay in order.
 
     Example: newsieve produce articles.jsonl
     """
     settings = read_settings(config)
-    feeder = Feeder(cluster(settings), topic_name(settings.kafka.topic_prefix, RAW))
     with ExitStack() as opened:
-        inputs = [(file, opened.enter_context(open_input(file))) for file in files]
+        inputs: list[tuple[str, Iterable[bytes]]] = []
+        for file in files:
+            stream = opened.enter_context(open_input(file))
+            inputs.append((file, stream if as_is else require_json_lines(file, stream, UNLESS)))
+        feeder = Feeder(cluster(settings), topic_name(settings.kafka.topic_prefix, RAW))
         _Feeding(feeder).run(inputs)
     say(f"produced {feeder.delivered} records to {feeder.topic}")
 
@@ -42,7 +52,7 @@ class _Feeding:
         self._feeder = feeder
         self._file, self._line = "", 0
 
-    def run(self, inputs: Sequence[tuple[str, IO[bytes]]]) -> None:
+    def run(self, inputs: Sequence[tuple[str, Iterable[bytes]]]) -> None:
         """Raises TopicsWrong, BrokerUnavailable or InputFileInvalid."""
         try:
             with self._feeder:
@@ -58,7 +68,7 @@ class _Feeding:
             note(f"interrupted{self._progress()}")
             raise
 
-    def _send(self, stream: IO[bytes]) -> None:
+    def _send(self, stream: Iterable[bytes]) -> None:
         self._line = 0
         with progress(f"producing {self._file}", _size(self._file)) as advance:
             for number, line in lines_of(stream):
