@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pydantic import ValidationError
 
 from tests.support.bulk import articles, label
 from tests.support.cli import newsieve
@@ -21,6 +22,7 @@ from tests.support.spellings import found
 from worker.errors import AccessDenied, SettingsInvalid
 from worker.kafka.client import Cluster, complaint_of, make_admin, make_consumer, make_producer
 from worker.observe import logs
+from worker.oracle_settings import OracleSettings
 from worker.settings import load_settings
 
 API_KEY = "NEWSIEVE_ORACLE__API_KEY"
@@ -201,6 +203,15 @@ def test_no_error_about_broken_settings_shows_a_part_of_them(tmp_path: Path) -> 
                 load_settings(file, {})
             except SettingsInvalid as error:
                 assert not found({"secret": SECRET}, {"error": str(error)})
+
+
+def test_the_error_of_the_library_that_checks_settings_quotes_none() -> None:
+    """Whoever raises or logs it as it is."""
+    with pytest.raises(ValidationError) as raised:
+        OracleSettings.model_validate({"api_key": f"“{SECRET}", "model": [SECRET], "port": SECRET})
+
+    assert raised.value.error_count() == 3
+    assert not found({"secret": SECRET}, {"error": f"{raised.value} {raised.value!r}"})
 
 
 def test_what_librdkafka_quotes_of_secrets_is_masked(caplog: pytest.LogCaptureFixture) -> None:
