@@ -12,6 +12,7 @@ from worker.codec.encode import OutRecord
 from worker.errors import OutputTooLarge, RecordRefused
 from worker.kafka.transaction import Publisher
 from worker.limits import Limits
+from worker.published import Published
 from worker.scoring import DEAD_LETTER, Outcome, Row
 
 
@@ -19,13 +20,19 @@ class Outbox:
     """Between the scoring path and the publisher. Owner thread only."""
 
     def __init__(
-        self, publisher: Publisher, limits: Limits, writer: Writer, now: Callable[[], str]
+        self,
+        publisher: Publisher,
+        limits: Limits,
+        writer: Writer,
+        now: Callable[[], str],
+        published: Published | None = None,
     ) -> None:
-        """`now` gives the time in ISO 8601."""
+        """`now` gives the time in ISO 8601; what is `published` is not published again."""
         self._publisher = publisher
         self._limits = limits
         self._writer = writer
         self._now = now
+        self._published = published
 
     def put(self, row: Row, place: Place) -> list[Outcome]:
         """Publish all of a raw record's outcomes, or none; return them as published.
@@ -35,6 +42,8 @@ class Outbox:
         """
         outcomes = [self._fitting(row, place, outcome) for outcome in row.outcomes]
         self._limits.check(outcomes)
+        if self._published is not None:
+            outcomes = [_without_what_is_on_record(item, self._published) for item in outcomes]
         for outcome in outcomes:
             for record in outcome.records:
                 self._publisher.produce(record)
@@ -43,10 +52,14 @@ class Outbox:
     def committed(self) -> None:
         """What was put is committed."""
         self._limits.committed()
+        if self._published is not None:
+            self._published.committed()
 
     def rolled_back(self) -> None:
         """What was put since the last commit comes again."""
         self._limits.rolled_back()
+        if self._published is not None:
+            self._published.rolled_back()
 
     def _fitting(self, row: Row, place: Place, outcome: Outcome) -> Outcome:
         """The outcome as it stands; a dead letter instead when it cannot be written."""
@@ -74,3 +87,8 @@ class Outbox:
                 "kafka.options and max.message.bytes on the topic, or skip the record by "
                 "resetting the group's offset"
             ) from None
+
+
+def _without_what_is_on_record(outcome: Outcome, published: Published) -> Outcome:
+    kept = [record for record in outcome.records if published.admit(record)]
+    return outcome._replace(records=kept, is_on_record=len(kept) < len(outcome.records))

@@ -30,7 +30,8 @@ SHADOW_EPOCH: Final = "shadow"  # keys the trial's draw, so that it is not the o
 
 
 class Outcome(NamedTuple):
-    """What became of one (raw record, filter). `filter` is None when nothing could be decoded."""
+    """What became of one (raw record, filter). `filter` is None when nothing could be decoded;
+    `is_on_record` says that its tier's record was published before, and is not again."""
 
     filter: str | None
     outcome: str
@@ -38,6 +39,7 @@ class Outcome(NamedTuple):
     records: list[OutRecord]
     error: RecordError | None
     blocked_by: str | None = None
+    is_on_record: bool = False
 
 
 @dataclass(slots=True)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,9 @@ from tests.support.articles import raw_records
 from tests.support.cli import newsieve
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
+from worker.codec.decode import Headers
+from worker.kafka.recall import headers
+from worker.rules.catalogue import load
 
 # Not longer ago: a topic's retention would take them away.
 BEGIN = dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(hours=10)
@@ -41,12 +48,15 @@ def test_a_backfill_killed_in_the_middle_scores_its_stretch_once_and_ends(stream
     reader.read_until(lambda o: len(o.scored) + len(o.letters) == 4_400, 120)
     assert live.terminate() == 0
     live_ids = Counter(reader.read_to_end().event_ids)
+    tiered = len(reader.outputs.tiered)
     offsets = stream.committed()
 
     first = stream.start_worker("a", *SPAN, worker__commit_records=200, worker__commit_seconds=0.05)
     first.wait_until("transaction.committed")
     first.kill()
-    assert first.events("backfill.begun")[0]["records_at_most"] >= len(stretch)
+    (begun,) = first.events("backfill.begun")
+    assert begun["records_at_most"] >= len(stretch)  # type: ignore[operator]
+    assert begun["tier_records_on_record"] == tiered > 0
     second = stream.start_worker("a", *SPAN)  # the slot's: what the first left open is aborted
 
     assert second.wait(120) == 0, second.text()[-2_000:]
@@ -54,14 +64,74 @@ def test_a_backfill_killed_in_the_middle_scores_its_stretch_once_and_ends(stream
     again = Counter({place[:2]: count - 1 for place, count in outputs.outcomes().items()})
     assert +again == Counter(stretch)
     assert set(outputs.event_ids) == set(live_ids)
+    assert len(outputs.tiered) == tiered  # subscribers see nothing twice
+    assert any(entry.get("on_record") for entry in second.events("transaction.committed"))
     assert stream.committed() == offsets
     assert hanging_transactions(stream.servers, stream.prefix) == []
     reader.close()
 
 
+def test_a_backfill_of_what_nobody_has_published_is_killed_and_publishes_each_fact_once(
+    stream: Stream,
+) -> None:
+    """An article that came twice is one fact. `--again` publishes all of them again, once more."""
+    articles = list(raw_records(3_000, seed=4))
+    stream.produce([*articles, *articles[-100:]], timestamp_ms=at(2))
+    reader = stream.reader()
+    killed = stream.start_worker(
+        "a", *SPAN, worker__commit_records=200, worker__commit_seconds=0.05
+    )
+    killed.wait_until("transaction.committed")
+    killed.kill()
+
+    finished = stream.start_worker("b", *SPAN)
+
+    assert finished.wait(120) == 0, finished.text()[-2_000:]
+    outputs = reader.read_to_end()
+    assert killed.events("backfill.begun")[0]["tier_records_on_record"] == 0
+    on_record = finished.events("backfill.begun")[0]["tier_records_on_record"]
+    assert 0 < on_record < len(outputs.tiered)  # type: ignore[operator]
+    published = load("uplifting").definition.published_tiers
+    surfaced = Counter(fact(item) for item in outputs.scored if item["tier"] in published)
+    once = Counter(dict.fromkeys(surfaced, 1))
+    assert Counter(fact(item) for _, item in outputs.tiered) == once != surfaced
+    assert len(outputs.scored) + len(outputs.letters) == len(articles) + 100
+
+    again = stream.start_worker("a", *SPAN, "--again")
+
+    assert again.wait(120) == 0, again.text()[-2_000:]
+    assert "whether or not they are on record" in again.text()
+    outputs = reader.read_to_end()
+    assert Counter(fact(item) for _, item in outputs.tiered) == once + surfaced
+    reader.close()
+
+
+def fact(scored: dict[str, Any]) -> tuple[str, str]:
+    """What makes a fact of one filter and student."""
+    return scored["article"]["id"], scored["article"]["content_hash"]
+
+
+def test_a_backfill_stops_when_it_is_told_to_while_it_reads_what_is_on_record(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may take minutes; nothing was begun, so there is nothing to drain."""
+
+    def told(*arguments: Any) -> Iterator[Headers | None]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return headers(*arguments)
+
+    monkeypatch.setattr("worker.assemble.worker.headers", told)
+
+    done = newsieve("worker", *SPAN, env=stream.environment(worker__slot="a"))
+
+    assert done.code == 0, done.err
+    assert "backfill.reading" in done.err and "backfill.begun" not in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (["--again"], "--from-timestamp"),
         (["--until", "2026-11-04"], "--from-timestamp"),
         (["--from-timestamp", "last week"], "not a time"),
         (["--from-timestamp", "2026-11-04", "--until", "2026-11-02"], "not before"),

@@ -206,6 +206,11 @@ def test_a_backfill_and_the_doctor_need_what_the_table_says(user: User) -> None:
     user.broker.allow(user.name, rights_of("newsieve worker --from-timestamp", stream.prefix))
     backfill = user.start_worker("--from-timestamp", "2026-01-01", "--until", "2999-01-01")
     assert backfill.wait(60) == 0, backfill.text()[-2_000:]
+    tiers = Right("READ", "topic", f"{stream.prefix}.tier.", is_prefix=True)
+    user.broker.forbid(user.name, tiers)
+    refused = user.start_worker("--from-timestamp", "2026-01-01", "--until", "2999-01-01")
+    assert refused.wait(60) == 1, refused.text()[-2_000:]
+    assert "Allow us to READ it" in refused.text() and "Traceback" not in refused.text()
 
     user.broker.allow(user.name, rights_of("newsieve doctor", stream.prefix))
     assert user.run(["doctor"]).code == 0

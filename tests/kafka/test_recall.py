@@ -10,7 +10,7 @@ from schemas.topics import topics
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.broker import Broker
 from worker.kafka.client import Cluster
-from worker.kafka.recall import latest, partition_count, tail
+from worker.kafka.recall import headers, latest, partition_count, tail
 
 
 def transaction(broker: Broker, name: str) -> Producer:
@@ -57,3 +57,4 @@ def test_a_predecessors_open_transaction_is_waited_for(broker: Broker, prefix: s
         str(number).encode() for number in range(12)
     ]
     assert 1 <= len(list(tail(cluster, scores, 6, lambda: None))) <= 12
+    assert len(list(headers(cluster, [control, scores], lambda: None))) == 4 + 1 + 12

@@ -17,6 +17,7 @@ from worker.limits import Limits
 from worker.observe.health import Health, M
 from worker.observe.logs import get_logger
 from worker.outbox import Outbox
+from worker.published import Published
 from worker.rules.catalogue import Filter, load
 from worker.settings import Settings
 
@@ -70,7 +71,9 @@ def slot_of(
     return Slot(name, publisher)
 
 
-def outbox_of(settings: Settings, publisher: Publisher, group: str) -> Outbox:
+def outbox_of(
+    settings: Settings, publisher: Publisher, group: str, published: Published | None = None
+) -> Outbox:
     """With the settings' limits on dead letters."""
     limits = Limits(
         settings.worker.dead_letter_ratio,
@@ -78,7 +81,8 @@ def outbox_of(settings: Settings, publisher: Publisher, group: str) -> Outbox:
         settings.worker.dead_letter_run,
     )
     letters = topic_name(settings.kafka.topic_prefix, DEAD_LETTER)
-    return Outbox(publisher, limits, Writer(letters, group, worker.__version__), utc_now)
+    writer = Writer(letters, group, worker.__version__)
+    return Outbox(publisher, limits, writer, utc_now, published)
 
 
 def utc_now() -> str:

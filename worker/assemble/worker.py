@@ -10,18 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.topics import RAW, Topic, topic_name
+from schemas.topics import RAW, TIER, Topic, topic_name
 from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of
 from worker.canaries import Canaries
 from worker.delivery import Delivery
 from worker.kafka.backfill import Backfill
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
+from worker.kafka.recall import headers
 from worker.observe.health import Health
 from worker.observe.logs import get_logger
 from worker.observe.metrics import Metrics
 from worker.observe.observer import WorkerObserver
 from worker.pipeline import Policy, Worker
+from worker.published import Published
 from worker.rules.catalogue import Filter
 from worker.scoring import ScoringPath
 from worker.settings import Settings
@@ -60,6 +62,20 @@ def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) ->
     return Backfill(cluster(settings), settings.worker.group, topic, *milliseconds)
 
 
+def read_published(
+    settings: Settings, filters: Sequence[Filter], heartbeat: Callable[[], None]
+) -> Published:
+    """What is on these filters' tier topics, from their beginning: a raw record's timestamp may
+    be anything, and does not say since when its outcome can be there. Some 25,000 records of 4 KB
+    a second; 16 bytes of each are kept.
+
+    Raises BrokerUnavailable, TopicsWrong, or what `heartbeat` raises.
+    """
+    wanted = worker_topics(settings, filters)
+    tiers = [topic.name for topic in wanted if topic.kind.suffix == TIER]
+    return Published(tiers, headers(cluster(settings), tiers, heartbeat))
+
+
 @dataclass(frozen=True, slots=True)
 class RunningWorker:
     """A worker with what surrounds it."""
@@ -75,6 +91,7 @@ def make_worker(
     health: Health[Metrics],
     backfill: Backfill | None = None,
     canaries: Canaries | None = None,
+    published: Published | None = None,
 ) -> RunningWorker:
     """A worker ready to run, which is ready when it has joined. The model must be warm by now."""
     kafka = cluster(settings)
@@ -94,7 +111,7 @@ def make_worker(
         settings.worker.commit_records,
         settings.worker.drain_seconds,
     )
-    outbox = outbox_of(settings, slot.publisher, settings.worker.group)
+    outbox = outbox_of(settings, slot.publisher, settings.worker.group, published)
     delivery = Delivery(intake, slot.publisher, observer)
     built = Worker(path, delivery, outbox, policy, observer, canaries)
 

@@ -62,7 +62,7 @@ class Reader:
     def poll(self, seconds: float = POLL_SECONDS) -> list[Found]:
         """What has come. Partitions read up to what was their end leave `unread`.
 
-        Raises BrokerUnavailable.
+        Raises BrokerUnavailable or TopicsWrong.
         """
         found = []
         for message in self._consumer.consume(POLL_RECORDS, seconds):
@@ -71,6 +71,8 @@ class Reader:
                 if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                     if message.offset() >= self.ends[partition]:  # else a transaction is undecided
                         self.unread.discard(partition)
+                elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise TopicsWrong(f"{error.str()}: {partition[0]}. Allow us to READ it")
                 elif error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:  # we need no group
                     raise BrokerUnavailable(error.str())
                 continue

@@ -6,12 +6,12 @@ until all that stood in a topic when it began is. All clients here live for one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from confluent_kafka import Consumer
 
-from worker.codec.decode import RawRecord
+from worker.codec.decode import Headers, RawRecord
 from worker.kafka.client import Cluster, Partition, make_consumer
 from worker.kafka.reader import GROUP, Found, Reader, bounds_of, partitions_of
 
@@ -46,7 +46,7 @@ def latest_records(
 ) -> dict[bytes, RawRecord]:
     """Likewise, as records, which say when they were written."""
     found: dict[bytes, RawRecord] = {}
-    for item in _decided(cluster, topic, None, heartbeat):
+    for item in _decided(cluster, [topic], None, heartbeat):
         key = item.record.key
         if key is not None and (keys is None or key in keys):
             if item.record.value:
@@ -63,22 +63,33 @@ def tail(
 
     Raises BrokerUnavailable or TopicsWrong.
     """
-    for item in _decided(cluster, topic, records, heartbeat):
+    for item in _decided(cluster, [topic], records, heartbeat):
         if item.record.value:
             yield item.record.value
 
 
+def headers(
+    cluster: Cluster, topics: Sequence[str], heartbeat: Callable[[], None]
+) -> Iterator[Headers | None]:
+    """The headers of all records of some topics, from their beginning.
+
+    Raises BrokerUnavailable or TopicsWrong.
+    """
+    for item in _decided(cluster, topics, None, heartbeat):
+        yield item.record.headers
+
+
 def _decided(
-    cluster: Cluster, topic: str, records: int | None, heartbeat: Callable[[], None]
+    cluster: Cluster, topics: Sequence[str], records: int | None, heartbeat: Callable[[], None]
 ) -> Iterator[Found]:
     """All committed records below the present end, once everything there is decided."""
-    bounds = _bounds_with_what_is_open(cluster, topic)
+    bounds = _bounds_with_what_is_open(cluster, topics)
     ends = {item: high for item, (_, high) in bounds.items()}
     each = OFFSETS_PER_RECORD * -(-records // len(ends)) if records is not None else None
     starts = {
         item: low if each is None else max(high - each, low) for item, (low, high) in bounds.items()
     }
-    reader = Reader(cluster, [topic], ends, WAIT_MILLISECONDS)
+    reader = Reader(cluster, topics, ends, WAIT_MILLISECONDS)
     try:
         reader.start(starts)
         while reader.unread:
@@ -88,13 +99,16 @@ def _decided(
         reader.close()
 
 
-def _bounds_with_what_is_open(cluster: Cluster, topic: str) -> dict[Partition, tuple[int, int]]:
+def _bounds_with_what_is_open(
+    cluster: Cluster, topics: Sequence[str]
+) -> dict[Partition, tuple[int, int]]:
     uncommitted: Consumer = make_consumer(
         cluster.consumer(GROUP, {"isolation.level": "read_uncommitted"})
     )
     try:
         return {
             (topic, partition): bounds_of(uncommitted, topic, partition)
+            for topic in topics
             for partition in partitions_of(uncommitted, topic)
         }
     finally:

@@ -19,6 +19,7 @@ class Tally:
     records: int = 0
     tombstones: int = 0
     nulled_fields: int = 0
+    on_record: int = 0  # tier records that a backfill did not publish again
     # filter ("" when nothing was decoded), outcome, tier or stage or ""
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     timestamps_ms: list[int] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Tally:
         for outcome in outcomes:
             detail = outcome.error.stage if outcome.error is not None else outcome.tier or ""
             self.outcomes[outcome.filter or "", outcome.outcome, detail] += 1
+            self.on_record += outcome.is_on_record
 
 
 class Observer(Protocol):

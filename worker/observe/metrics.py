@@ -87,6 +87,10 @@ class Metrics:
         self._dead_letters = self._counter("dead_letters", "Dead letters.", "filter", "stage")
         self._tombstones = self._counter("tombstones", "Null values, skipped.")
         self._nulled = self._counter("fields_nulled", "Optional fields of a wrong type.")
+        self._on_record = self._counter(
+            "tier_records_on_record",
+            "Tier records that a backfill did not publish again: they are on record.",
+        )
         self._expired = self._counter(
             "records_expired", "Raw records that retention removed before they were scored."
         )
@@ -126,6 +130,7 @@ class Metrics:
         self._records.inc(tally.records)
         self._tombstones.inc(tally.tombstones)
         self._nulled.inc(tally.nulled_fields)
+        self._on_record.inc(tally.on_record)
         self._transactions.labels("committed").inc()
         self._commit.observe(seconds)
         for (filter_name, outcome, detail), count in tally.outcomes.items():

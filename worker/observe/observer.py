@@ -48,6 +48,8 @@ class WorkerObserver:
         counts: dict[str, int] = {}
         for (_, outcome, _), count in tally.outcomes.items():
             counts[outcome] = counts.get(outcome, 0) + count
+        if tally.on_record:
+            counts["on_record"] = tally.on_record
         _log.info(
             "transaction.committed", records=tally.records, seconds=round(seconds, 3), **counts
         )

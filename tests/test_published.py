@@ -1,0 +1,76 @@
+"""What is on tier topics is not published there again by a backfill."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from worker import published
+from worker.codec.decode import Headers
+from worker.codec.encode import OutRecord
+from worker.published import Published
+
+TIER = "articles.tier.uplifting.impact"
+# Bytes that end in zeros are where fixed-width arrays of bytes go wrong.
+FACTS = [uuid.UUID(int=n << 64) for n in range(1, 6)]
+
+
+def headers(fact: uuid.UUID) -> Headers:
+    return [("ce_type", b"t"), ("ce_id", str(fact).encode()), ("ce_time", b"now")]
+
+
+def record(fact: uuid.UUID, topic: str = TIER) -> OutRecord:
+    return OutRecord(topic, b"a", b"{}", headers(fact))
+
+
+def test_a_fact_on_record_is_not_published_again() -> None:
+    """Other facts are, and records of other topics, whatever their id."""
+    facts = Published([TIER], map(headers, [FACTS[2], FACTS[0], FACTS[0]]))
+
+    assert [facts.admit(record(fact)) for fact in FACTS] == [False, True, False, True, True]
+    assert not facts.admit(record(FACTS[0]))
+    assert facts.admit(record(FACTS[0], "articles.scored"))
+    assert len(facts) == 3
+
+
+def test_a_fact_is_published_once_and_again_only_after_a_rollback() -> None:
+    """An article that comes twice in a stretch is one fact."""
+    facts = Published([TIER], [])
+    assert facts.admit(record(FACTS[0]))
+    assert not facts.admit(record(FACTS[0]))
+    facts.rolled_back()
+    assert facts.admit(record(FACTS[0]))
+    facts.committed()
+    facts.rolled_back()
+
+    assert not facts.admit(record(FACTS[0]))
+    assert facts.admit(record(FACTS[1]))
+
+
+def test_what_others_put_on_a_tier_topic_hides_nothing() -> None:
+    """Records without headers, without an id, or with one that is no UUID."""
+    strange: list[Headers | None] = [
+        None,
+        [],
+        [("ce_id", None)],
+        [("ce_id", b"\xff")],
+        [("ce_id", b"abcd")],
+        headers(FACTS[1]),
+    ]
+    facts = Published([TIER], strange)
+
+    assert len(facts) == 1
+    assert [facts.admit(record(fact)) for fact in FACTS[:2]] == [True, False]
+    assert facts.admit(OutRecord(TIER, None, b"{}", []))
+
+
+def test_many_published_facts_are_packed_and_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside those that were found."""
+    monkeypatch.setattr(published, "MOST_RECENT", 1)
+    facts = Published([TIER], [headers(FACTS[2])])
+    for fact in (FACTS[4], FACTS[0], FACTS[1]):
+        assert facts.admit(record(fact))
+        facts.committed()
+
+    assert [facts.admit(record(fact)) for fact in FACTS] == [False, False, False, True, False]
