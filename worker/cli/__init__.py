@@ -15,6 +15,7 @@ from typing import Final, TextIO, cast
 import typer
 
 from worker.cli import (
+    broker,
     demo,
     dlq,
     doctor,
@@ -50,6 +51,7 @@ def _options(version: VersionOption = False) -> None:
 
 
 app.command()(demo.demo)
+app.command()(broker.broker)
 app.add_typer(topics.app, name="topics")
 app.command()(produce.produce)
 app.command("worker")(work.work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,24 @@ def say(text: str, *, is_line: bool = False) -> None:
 def note(text: str) -> None:
     """What is going on, on stderr."""
     _err.print(_printable_lines(text))
+
+
+def this_program() -> str:
+    """How a shell in this directory starts this very newsieve, whatever its PATH is."""
+    beside = Path(sys.executable).with_name("newsieve")
+    for path in (Path(sys.argv[0]), beside):
+        if path.name == beside.name and path.is_file():
+            return shlex.quote(_from_here(path))
+    return f"{shlex.quote(_from_here(Path(sys.executable)))} -m worker"
+
+
+def _from_here(path: Path) -> str:
+    """Relative below the working directory; never a bare name, which a shell looks up in PATH."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - a link of a virtual environment stays
+    if not absolute.is_relative_to(Path.cwd()):
+        return str(absolute)
+    relative = str(absolute.relative_to(Path.cwd()))
+    return relative if os.sep in relative else os.path.join(os.curdir, relative)  # noqa: PTH118
 
 
 def show_json(value: Any) -> None:

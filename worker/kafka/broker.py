@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,10 +33,13 @@ DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
 
 @dataclass(frozen=True)
 class Broker:
-    """A broker that answers."""
+    """A broker that answers. One that was started here ends with us; whether a container has ended
+    before that is not known."""
 
     bootstrap_servers: str
     how: str
+    ends_with_us: bool
+    is_alive: Callable[[], bool] = lambda: True
 
 
 @contextlib.contextmanager
@@ -48,15 +51,20 @@ def find_or_start(environment: Mapping[str, str], say: Say) -> Iterator[Broker]:
     configured = environment.get(ENVIRONMENT)
     if configured:
         require_answer(configured, START_SECONDS)
-        yield Broker(configured, f"the one {ENVIRONMENT} names")
+        yield Broker(configured, f"the one {ENVIRONMENT} names", ends_with_us=False)
         return
     with contextlib.ExitStack() as stack:
         servers = _start_container(stack, say)
         if servers is not None:
-            yield Broker(servers, f"a container of {IMAGE}")
+            yield Broker(servers, f"a container of {IMAGE}", ends_with_us=True)
             return
     with JavaBroker(say=say) as broker:
-        yield Broker(broker.bootstrap_servers, "Apache Kafka on this machine's Java")
+        yield Broker(
+            broker.bootstrap_servers,
+            "Apache Kafka on this machine's Java",
+            ends_with_us=True,
+            is_alive=lambda: broker.process.poll() is None,
+        )
 
 
 def _start_container(stack: contextlib.ExitStack, say: Say) -> str | None:

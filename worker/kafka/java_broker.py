@@ -99,9 +99,9 @@ class JavaBroker:
         self._config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
 
     def __enter__(self) -> JavaBroker:
-        self._say("formatting and starting Apache Kafka …")
         with contextlib.ExitStack() as on_error:
             on_error.push(self)
+            self._say("formatting and starting Apache Kafka …")
             self._format()
             self.start()
             on_error.pop_all()
