@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 import threading
 import time
@@ -15,12 +16,21 @@ import typer
 from schemas.topics import DRIFT_STATE
 from worker.assemble.shared import all_topics
 from worker.assemble.students import student_folder
-from worker.cli.common import ConfigOption, lines_of, note, open_input, progress, read_settings, say
+from worker.cli.common import (
+    ConfigOption,
+    lines_of,
+    note,
+    open_input,
+    progress,
+    read_settings,
+    say,
+    this_program,
+)
 from worker.cli.first_line import require_json_lines
 from worker.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
 from worker.demo.run import DemoRun
 from worker.demo.stage import DemoFailed, Stage, stage
-from worker.demo.summary import further_commands, summary, what_drifted
+from worker.demo.summary import further_commands, summary, what_drifted, what_is_staged
 from worker.kafka.broker import find_or_start
 from worker.kafka.client import Cluster
 from worker.kafka.feed import Feeder
@@ -73,9 +83,15 @@ def demo(
             say(summary(run))
             if incidents is not None:
                 say(what_drifted(run, incidents))
+            say(what_is_staged(_for_demonstration(settings, filters), incidents))
+            options = "" if config is None else f" --config {shlex.quote(str(config))}"
+            further = further_commands(run, this_program(), options, incidents)
             if keep:
-                _stay(further_commands(run, programs.settings, is_kept=True))
-    say(further_commands(run, {}, is_kept=False))
+                _stay(f"\nEverything stays until Ctrl-C. In another terminal:\n{further}")
+    if broker.ends_with_us and not keep:
+        say(how_to_keep(articles, options))
+    elif not keep:
+        say(f"\nTo look around:\n{further}")
     _judge(run, incidents)
 
 
@@ -171,6 +187,19 @@ def _filters_with_a_student(settings: Settings) -> list[Filter]:
     if not found:
         raise DemoFailed("no filter has a student: set NEWSIEVE_STUDENT__FOLDERS")
     return found
+
+
+def _for_demonstration(settings: Settings, filters: Sequence[Filter]) -> list[str]:
+    """Filters whose student is the one that ships with them."""
+    return [item.name for item in filters if student_folder(settings, item) == item.student_folder]
+
+
+def how_to_keep(articles: Path | None, options: str) -> str:
+    mine = "" if articles is None else f" --articles {shlex.quote(str(articles))}"
+    return (
+        "\nThe broker has ended with the demo. To look around, run it again so that it stays, and "
+        f"in another terminal what it says:\n  {this_program()} demo{mine}{options} --keep"
+    )
 
 
 def _stay(invitation: str) -> None:

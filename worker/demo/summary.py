@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any, Final
 
-from schemas.topics import tier_topic_name
+from schemas.topics import SCORED, tier_topic_name
 from worker.demo.incidents import BASELINE_LABELS, DIMENSIONS, DRIFTING, RISE, SWAPPED, Incidents
 from worker.demo.run import DemoRun
 from worker.rules.catalogue import Filter
@@ -51,27 +51,50 @@ def what_drifted(run: DemoRun, incidents: Incidents) -> str:
     return "\n".join(parts)
 
 
-def further_commands(run: DemoRun, settings: Mapping[str, str], *, is_kept: bool) -> str:
-    """How to look around. `settings` are the programs' environment variables."""
-    published = [
-        tier_topic_name(run.prefix, f.name, f.definition.published_tiers[0]) for f in run.filters
-    ]
-    lines = [f"  newsieve tail {topic} --from-beginning" for topic in published]
-    lines += [
-        "  newsieve drift status --html drift.html",
-        "  newsieve drift tail --from-beginning --until-end",
-        "  newsieve dlq list",
-        "  newsieve doctor",
-    ]
-    if is_kept:
-        variables = "\n".join(f"  export {k}='{v}'" for k, v in settings.items())
-        return "\n".join(["Everything stays until Ctrl-C. In another terminal:", variables, *lines])
-    return "\n".join(
-        [
-            "To look around, run `newsieve demo --keep` and, in another terminal, what it says:",
-            *lines,
+def what_is_staged(demonstrated: Sequence[str], incidents: Incidents | None) -> str:
+    """So that nobody judges by the wrong thing. `demonstrated` are filters with a student that
+    ships with the project."""
+    parts = [""]
+    if incidents is not None:
+        parts.append(
+            "The oracle is staged: its labels come from a file that is exchanged half way: the "
+            "drift and the swap. Broker, workers and monitor are what runs in production."
+        )
+    if demonstrated:
+        names = " and ".join(demonstrated)
+        parts.append(
+            f"The students of {names} are for demonstration on a CPU: judge no article by them."
+        )
+    return "\n".join(parts)
+
+
+def further_commands(run: DemoRun, program: str, options: str, incidents: Incidents | None) -> str:
+    """How to look around: lines for a shell, each of which ends and has something to show.
+
+    `program` is how the shell starts this newsieve, `options` are its common ones.
+    """
+    words = [f"tail {topic} --from-beginning --until-end" for topic in _topics_with_records(run)]
+    if incidents is not None:
+        words += ["drift status --html drift.html", "drift tail --from-beginning --until-end"]
+    words += ["dlq list", "doctor"]
+    variables = [f"export {name}='{value}'" for name, value in run.environment().items()]
+    lines = [*variables, *(f"{program} {line}{options}" for line in words)]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _topics_with_records(run: DemoRun) -> list[str]:
+    """Of each filter the published tier with the most articles; else what every worker writes."""
+    found = []
+    for filter_ in run.filters:
+        published = filter_.definition.published_tiers
+        mine = [item["tier"] for item in run.ledger.scored if item["filter"] == filter_.name]
+        counts = Counter(tier for tier in mine if tier in published)
+        found += [
+            tier_topic_name(run.prefix, filter_.name, tier) for tier, _ in counts.most_common(1)
         ]
-    )
+    if not found and run.ledger.scored:
+        found.append(run.topic(SCORED))
+    return found
 
 
 def _filter(run: DemoRun, filter_: Filter) -> Iterator[str]:
