@@ -7,9 +7,16 @@ import uuid
 import pytest
 
 from worker import published
-from worker.codec.decode import Headers
+from worker.codec.dead_letter import Place, Writer
+from worker.codec.decode import Headers, RawRecord
 from worker.codec.encode import OutRecord
+from worker.kafka.transaction import Publisher
+from worker.limits import Limits
+from worker.observe.events import Tally
+from worker.observe.metrics import Metrics
+from worker.outbox import Outbox
 from worker.published import Published
+from worker.scoring import SCORED, Outcome, Row
 
 TIER = "articles.tier.uplifting.impact"
 # Bytes that end in zeros are where fixed-width arrays of bytes go wrong.
@@ -74,3 +81,35 @@ def test_many_published_facts_are_packed_and_still_known(monkeypatch: pytest.Mon
         facts.committed()
 
     assert [facts.admit(record(fact)) for fact in FACTS] == [False, False, False, True, False]
+
+
+class KeepingPublisher(Publisher):
+    """Keeps what it is to publish."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None, lambda: None)
+        self.topics: list[str] = []
+
+    def produce(self, record: OutRecord) -> None:
+        self.topics.append(record.topic)
+
+
+def test_only_the_tiers_record_of_an_outcome_is_left_out_and_counted() -> None:
+    """It is scored, sampled and accounted for as ever, whoever has its tier's record."""
+    publisher = KeepingPublisher()
+    facts = Published([TIER], [headers(FACTS[0])])
+    limits = Limits(1, 1_000, 100)
+    outbox = Outbox(publisher, limits, Writer("d", "g", "0"), lambda: "now", facts)
+    raw = RawRecord(b"{}", None, None, None, {})
+    tally, metrics = Tally(), Metrics()
+
+    for fact in FACTS[:2]:
+        records = [record(fact, topic) for topic in ("scored", TIER, "oracle.requests")]
+        row = Row(raw, None, (), [Outcome("uplifting", SCORED, "impact", records, None)])
+        tally.add(row, outbox.put(row, Place("articles.raw", 0, 0)))
+    metrics.committed(tally, 0.1)
+
+    assert publisher.topics == ["scored", "oracle.requests", "scored", TIER, "oracle.requests"]
+    assert tally.outcomes["uplifting", SCORED, "impact"] == 2
+    counted = metrics.registry.get_sample_value("newsieve_tier_records_on_record_total")
+    assert counted == tally.on_record == 1

@@ -57,8 +57,8 @@ def what_is_staged(demonstrated: Sequence[str], incidents: Incidents | None) -> 
     parts = [""]
     if incidents is not None:
         parts.append(
-            "The oracle is staged: its labels come from a file that is exchanged half way: the "
-            "drift and the swap. Broker, workers and monitor are what runs in production."
+            "The oracle is staged: its labels come from a file, and half way another file makes "
+            "the drift and the swap. Broker, workers and monitor are what runs in production."
         )
     if demonstrated:
         names = " and ".join(demonstrated)
