@@ -26,6 +26,7 @@ from tests.support.drift import PAIRS, as_it_is, history, lines
 from tests.support.drift_records import MINUTE, START, hash_of, label, write_baseline
 from tests.support.drift_stream import DriftStream
 from tests.support.stream import Stream
+from worker.codec.decode import header
 from worker.kafka.broker import Broker
 from worker.kafka.client import Cluster
 from worker.kafka.reader import Found, read
@@ -189,7 +190,8 @@ def test_the_readmes_subscribers_read_what_they_are_for_once(
 
 
 def publish_the_last_again(servers: str, topic: str) -> tuple[str, int]:
-    """The same fact, then another one that says END; return its text, and of how many it is."""
+    """The same fact, then another one that says END; return its text, and how many facts have it.
+    Examples that ran before have published some facts twice already."""
     records: list[Found] = []
     while not records:
         records = list(read(Cluster(servers, {}), topic, from_beginning=True, until_end=True))
@@ -197,7 +199,8 @@ def publish_the_last_again(servers: str, topic: str) -> tuple[str, int]:
     facts = json.loads(last.record.value)
     about, name = (facts["article"], "title") if "article" in facts else (facts, "headline")
     text = about[name]
-    times = sum(text.encode() in item.record.value for item in records)
+    about_it = [item.record for item in records if text.encode() in item.record.value]
+    facts_of_it = {header(item.headers, "ce_id") for item in about_it}
     producer = Producer({"bootstrap.servers": servers})
     again, about[name] = last.record.value, END
     other = [(key, value) for key, value in last.record.headers or [] if key != "ce_id"]
@@ -207,4 +210,4 @@ def publish_the_last_again(servers: str, topic: str) -> tuple[str, int]:
     ):
         producer.produce(topic, value, last.record.key, last.partition, headers=headers)
     assert producer.flush(20) == 0
-    return text, times
+    return text, len(facts_of_it)
