@@ -48,7 +48,8 @@ class RawArticle(Read):
     """What ingestion pipelines put on `articles.raw`.
 
     Only `id`, `title` and `content` (or `text`, `body`) can make an article invalid. Any other
-    field of a wrong type counts as null.
+    field of a wrong type counts as null. Invisible characters and empty markup are nothing to read:
+    an article of nothing else becomes a dead letter.
     """
 
     id: ArticleId | None = Field(
@@ -56,8 +57,10 @@ class RawArticle(Read):
     )
     title: StrictStr | None = None
     content: StrictStr | None = None
-    text: OptionalText = Field(None, description="Read when `content` is blank.")
-    body: OptionalText = Field(None, description="Read when `content` and `text` are blank.")
+    text: OptionalText = Field(None, description="Read when `content` has nothing to read.")
+    body: OptionalText = Field(
+        None, description="Read when `content` and `text` have nothing to read."
+    )
     url: OptionalText = None
     source: OptionalText = None
     language: OptionalText = None

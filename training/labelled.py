@@ -23,6 +23,7 @@ from training.recipe import Labels
 from worker.errors import InputFileInvalid
 from worker.rules.catalogue import Filter
 from worker.rules.content import ContentRules
+from worker.rules.readable import has_text
 from worker.rules.text import render
 
 
@@ -148,12 +149,13 @@ def _article(row: Row) -> Row:
     for field in ("title", "content"):
         if not isinstance(row.get(field), str | None):
             raise BadLabel(field, "not a text")
-    text = render(_text(row, "title"), _text(row, "content"))
-    if not text:
-        raise BadLabel("content", "neither title nor content")
+    title, content = _text(row, "title"), _text(row, "content")
+    if not (has_text(title or "") or has_text(content or "")):
+        raise BadLabel("content", "neither title nor content with anything to read in it")
+    text = render(title, content)
     return {
         "id": _identity(row, text),
-        "title": _text(row, "title"),
+        "title": title,
         "url": _text(row, "url"),
         "source": _text(row, "source"),
         "language": _text(row, "language"),

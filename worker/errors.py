@@ -95,7 +95,7 @@ class InvalidContent(InvalidRecord):
 
 
 class NoText(InvalidRecord):
-    """Neither title nor content with anything in it."""
+    """Neither title nor content with anything to read in it."""
 
 
 class MissingDimension(InvalidRecord):

@@ -117,7 +117,7 @@ def test_what_cannot_be_read_is_refused_by_name(value: bytes, error: type[Record
         b'{"title": "x", "n": 123456789012345678901234567890}',
         b'{"title": "x", "n": ' + b"9" * 5_000 + b"}",
         b'{"title": "x", "title": "y"}',
-        b'{"title": "\\u0000"}',
+        b'{"title": "x\\u0000"}',
         b'{"title": "x", "n": ' + b"[" * 99 + b"]" * 99 + b"}",
         b'{"title": "' + b"[" * 500 + b'"}',
         b'{"title": "a", "text": 5, "body": 6}',
@@ -189,7 +189,6 @@ def test_the_key_is_an_id_only_where_the_settings_say_so() -> None:
     assert article({"title": "t"}, key=b"k", policy=from_key).id == "k"
     assert article({"title": "t", "id": "i"}, key=b"k", policy=from_key).id == "i"
     assert article({"title": "t"}, key=b"k").id != "k"
-    assert article({"title": "t"}, key=b"\xff", policy=from_key).id == "\ufffd"
 
 
 def test_optional_fields_of_a_wrong_type_become_null_and_are_named() -> None:
@@ -246,6 +245,50 @@ def test_an_event_without_an_article_is_refused(data: Any, error: type[RecordErr
     """As its content would be."""
     with pytest.raises(error):
         article({**EVENT, **data})
+
+
+@pytest.mark.parametrize(
+    ("key", "article_id"),
+    [
+        (b"k", "k"),
+        ("é".encode(), "é"),
+        (b"\xff", "hex:ff"),
+        (b"\x00\x80\xfe", "hex:0080fe"),
+        (b"\xed\xa0\x80", "hex:eda080"),
+        (b"hex:ff", "hex:6865783a6666"),
+    ],
+)
+def test_a_key_that_is_no_text_is_an_id_in_hexadecimal(key: bytes, article_id: str) -> None:
+    """And so is one that could be taken for such an id."""
+    policy = DecodePolicy(10_000, id_from_key=True)
+
+    assert article({"title": "t"}, key=key, policy=policy).id == article_id
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"title": "\u200b", "content": "\ufeff"},
+        {"title": "\u00ad", "content": ""},
+        {"title": "&nbsp;", "content": "<br/><br/>"},
+        {"content": "<!-- wp:paragraph --><p></p><!-- /wp:paragraph -->"},
+        {"content": '<div><img src="https://cdn.example/a.jpg"/></div>'},
+        {"title": "\u200f", "content": "\u2066\u2069"},
+        {"title": "\u0000", "content": "\u0000\u0001"},
+        {"content": "<script>var a=1;</script>"},
+    ],
+)
+def test_nothing_to_read_is_no_text(facts: dict[str, Any]) -> None:
+    """Invisible characters and empty markup: neither people nor the student see anything."""
+    with pytest.raises(NoText):
+        article(facts)
+
+
+def test_the_first_content_with_anything_to_read_is_taken() -> None:
+    """And what is read is rendered as it came, a title as strange as it is."""
+    assert article({"content": "<p></p>", "text": "\u200b", "body": "b"}).content == "b"
+    assert article({"title": "<script>", "content": "c\u00ad"}).text == "<script>\n\nc\u00ad"
+    assert article({"title": "t", "content": "<p></p>"}).content == "<p></p>"
 
 
 def test_any_object_may_carry_an_unusual_key_and_specversion() -> None:

@@ -13,6 +13,7 @@ from schemas.article import RawArticle
 from worker.codec.decode import DecodePolicy, RawRecord, decode
 from worker.errors import RecordError
 from worker.rules.article import Article
+from worker.rules.readable import has_text
 from worker.rules.text import render
 
 
@@ -32,6 +33,7 @@ JSON_VALUES = st.recursive(
     ),
     max_leaves=5,
 )
+KEYS_LIKE_HEX = st.binary(max_size=3).map(lambda key: b"hex:" + key.hex().encode())
 ARTICLES = st.dictionaries(
     st.sampled_from(
         ["id", "title", "content", "text", "body", "url", "source", "tags", "published_at", "x"]
@@ -43,10 +45,13 @@ ARTICLES = st.dictionaries(
 @given(ARTICLES)
 @settings(max_examples=500)
 def test_the_hot_path_accepts_exactly_what_the_model_does(facts: dict[str, Any]) -> None:
-    """The pydantic model is the contract; the worker reads by hand, for speed."""
+    """The pydantic model is the contract; the worker reads by hand, for speed, and refuses what has
+    nothing to read."""
     raw = json.dumps(facts).encode()
     try:
         modelled: RawArticle | None = RawArticle.model_validate_json(raw)
+        if not any(has_text(part) for part in modelled.texts() if part):
+            modelled = None
     except ValidationError:
         modelled = None
     try:
@@ -62,6 +67,17 @@ def test_the_hot_path_accepts_exactly_what_the_model_does(facts: dict[str, Any])
             modelled.source,
         )
         assert read.text == render(modelled.title, read.content)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=12) | KEYS_LIKE_HEX, unique=True, max_size=20))
+@settings(max_examples=300)
+def test_two_keys_are_never_one_id(keys: list[bytes]) -> None:
+    """UTF-8 or not, and whatever a key looks like."""
+    policy = DecodePolicy(max_bytes=10_000, id_from_key=True)
+
+    ids = [decode(RawRecord(b'{"title": "t"}', key, None, None, {}), policy).id for key in keys]
+
+    assert len(set(ids)) == len(keys)
 
 
 @given(st.binary(max_size=60))

@@ -30,6 +30,7 @@ from worker.codec.encode import (
 )
 from worker.rules.catalogue import Filter
 from worker.rules.content import RulesMet
+from worker.rules.readable import has_text
 from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
 
 NOW = "2026-11-22T16:00:00.000Z"
@@ -82,7 +83,7 @@ def records(filter_: Filter, record: RawRecord, score: float, pi: float = 1.0) -
 
 @given(
     st.fixed_dictionaries(
-        {"title": TEXTS.filter(str.strip)},
+        {"title": TEXTS.filter(has_text)},
         optional={
             "id": TEXTS | st.integers(),
             "content": TEXTS,

@@ -23,6 +23,7 @@ from worker.errors import (
     RecordError,
 )
 from worker.rules.article import Article
+from worker.rules.readable import has_text
 from worker.rules.text import content_hash, render
 
 Headers = list[tuple[str, bytes | None]]
@@ -31,6 +32,7 @@ STRUCTURED_TYPE: Final = b"application/cloudevents+json"
 _OPTIONAL: Final = ("url", "source", "language", "published_at", "published_date")
 _OTHER_CONTENT: Final = ("text", "body")
 _TEXT_ONLY: Final = {str}
+_HEX: Final = "hex:"  # before keys that are not UTF-8, and those that would look like one
 TEXT_NAMESPACE: Final = uuid.UUID("6f2d9f0e-6a3b-5f0c-9a59-0f7d8a4e2b11")
 
 
@@ -66,8 +68,8 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
     title = _title(facts)
     content = _content(facts, nulled)
     text = render(title, content)
-    if not text:
-        raise NoText("neither a title nor a content with anything in it")
+    if not (has_text(title or "") or has_text(content or "")):
+        raise NoText("neither a title nor a content with anything to read in it")
     if not _is_list_of_text(facts.get("tags")):
         nulled.append("tags")
     return Article(
@@ -154,10 +156,20 @@ def _id(facts: Mapping[str, Any], key: bytes | None, url: str | None, text: str)
     elif value is not None:
         raise InvalidId(f"id is a JSON {_json_name(value)}; it must be a string or an integer")
     if key:
-        return key.decode("utf-8", "replace")
+        return _id_of_key(key)
     if url and not url.isspace():
         return str(uuid.uuid5(uuid.NAMESPACE_URL, url))
     return str(uuid.uuid5(TEXT_NAMESPACE, text))
+
+
+def _id_of_key(key: bytes) -> str:
+    """Two keys are never one id: what has no text, and what could be taken for it, is written in
+    hexadecimal digits."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        text = _HEX
+    return _HEX + key.hex() if text.startswith(_HEX) else text
 
 
 def _title(facts: Mapping[str, Any]) -> str | None:
@@ -170,16 +182,14 @@ def _title(facts: Mapping[str, Any]) -> str | None:
 
 
 def _content(facts: Mapping[str, Any], nulled: list[str]) -> str | None:
-    """The first of the accepted fields that is not blank."""
+    """The first of the accepted fields with anything to read in it."""
     content = facts.get("content")
     if content is not None and type(content) is not str:
         raise InvalidContent(f"content is a JSON {_json_name(content)}; it must be a string")
     others = _texts(facts, _OTHER_CONTENT, nulled)
-    if content and not content.isspace():
-        return content
-    for other in others:
-        if other and not other.isspace():
-            return other
+    for readable in filter(None, (content, *others)):
+        if has_text(readable):
+            return readable
     return content
 
 

@@ -1,12 +1,12 @@
 """Content rules: which of all filters' rules an article meets, in one pass over its text.
 
 All patterns of all filters are one RE2 set, so the cost is linear in the text whatever the
-patterns and however hostile the text. Knows nothing of what a met rule leads to.
+patterns and however hostile the text. Text is compared folded, addresses by their host. Knows
+nothing of what a met rule leads to.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,9 @@ from typing import Final
 import re2
 
 from worker.errors import FilterInvalid
+from worker.rules.address import host_of
 from worker.rules.definition import FilterDefinition, Rule
+from worker.rules.folding import TO_FOLD, fold, partly_folded
 
 # A budget for the automaton's lazily built states, not an allocation. Too small a one makes the
 # set forget states and slow down; our three filters together use a few MiB of it.
@@ -22,7 +24,7 @@ AUTOMATON_BYTES: Final = 256 * 1024 * 1024
 
 
 class PatternError(FilterInvalid):
-    """Patterns that RE2 does not accept."""
+    """Patterns or domains that cannot be met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,6 @@ class RulesMet:
     names: tuple[str, ...]
     blocked_by: str | None
 
-
-# After a scheme and a user, up to a port or the path; an IPv6 address keeps its colons.
-_HOST: Final = re.compile(r"\s*(?:[^/?#\\]*?://|//)?(?:[^/?#\\]*@)?(\[[^\]]*\]|[^/?#\\:\s]*)")
 
 NO_HITS: Final[frozenset[int]] = frozenset()
 
@@ -89,7 +88,11 @@ class ContentRules:
 
 
 class _PatternSet:
-    """The patterns of those rules that read one field, and what each match means."""
+    """The patterns of those rules that read one field, and what each match means.
+
+    One more pattern says whether the text has anything left to fold, so that only such a text is
+    folded as a whole and read twice.
+    """
 
     def __init__(self, rules: Iterable[tuple[int, Rule]], field: str) -> None:
         self._set = re2.Set.SearchSet(_options())
@@ -102,12 +105,15 @@ class _PatternSet:
                     self._add(pattern, index, rule, excuses=True)
         self.size = len(self._meaning)
         if self.size:
+            self._set.Add(f"(?-i:{TO_FOLD})")
             self._compile(field)
 
     def met(self, text: str) -> frozenset[int]:
-        matches = self._set.Match(text) if self.size else None
+        matches = self._set.Match(partly_folded(text).encode()) if self.size else None
         if not matches:
             return NO_HITS
+        if self.size in matches:
+            matches = [at for at in self._set.Match(fold(text)) or () if at != self.size]
         meanings = [self._meaning[match] for match in matches]
         excused = {index for index, excuses in meanings if excuses}
         return frozenset(index for index, excuses in meanings if not excuses) - excused
@@ -122,6 +128,12 @@ class _PatternSet:
             ) from None
 
     def _add(self, pattern: str, index: int, rule: Rule, *, excuses: bool) -> None:
+        if fold(pattern) != pattern:
+            raise PatternError(
+                f"rule {rule.name}: pattern {pattern!r} would not match what it says, because "
+                "rules read text with plain quotes, hyphens and single blanks, in Unicode's NFKC "
+                f"form. Write {fold(pattern)!r} if that is what you mean"
+            )
         try:
             self._set.Add(pattern)
         except re2.error as error:
@@ -134,7 +146,10 @@ def _rules_by_domain(rules: Iterable[tuple[int, Rule]]) -> dict[str, frozenset[i
     listed: dict[str, set[int]] = {}
     for index, rule in rules:
         for domain in rule.domains:
-            listed.setdefault(domain.lower(), set()).add(index)
+            host = host_of(domain)
+            if not host:
+                raise PatternError(f"rule {rule.name}: {domain!r} is no domain as example.org is")
+            listed.setdefault(host, set()).add(index)
     return {
         domain: frozenset().union(
             *(listed[above] for above in listed if f".{domain}".endswith(f".{above}"))
@@ -149,9 +164,3 @@ def _options() -> re2.Options:
     options.max_mem = AUTOMATON_BYTES
     options.log_errors = False
     return options
-
-
-def host_of(url: str) -> str:
-    """The host of a url, lower case, without user, port or trailing dot; "" if there is none."""
-    found = _HOST.match(url)
-    return found[1].rstrip(".").lower() if found else ""

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from worker.rules.conditions import AVERAGES, KEYWORDS, Condition, parse_condition
+from worker.rules.folding import FOLDING
 from worker.rules.text import RENDERING
 
 SCORE_MIN: Final = 0.0
@@ -182,7 +183,7 @@ class FilterDefinition(Part):
 
 
 def filter_hash(definition: FilterDefinition) -> str:
-    """Hash of all that changes a decision."""
+    """Hash of all that changes a decision; with rules, how the text is folded that they read."""
     facts = definition.model_dump(
         mode="json",
         exclude={
@@ -191,7 +192,7 @@ def filter_hash(definition: FilterDefinition) -> str:
             "rules": {"__all__": {"description"}},
         },
     )
-    return _hash(facts)
+    return _hash({**facts, "folding": FOLDING} if definition.rules else facts)
 
 
 def label_hash(definition: FilterDefinition, prompt: str) -> str:
