@@ -60,6 +60,8 @@ def note_rows(manifest: Mapping[str, Any]) -> None:
         f"that the recipe does not name {manifest['rows_of_unnamed_oracles']}, bad "
         f"{manifest['bad_rows']}"
     )
+    for remark in manifest.get("remarks", ()):  # runs of earlier versions have none
+        note(remark)
     for bad in manifest["bad_rows_listed"][:BAD_ROWS_SHOWN]:
         note(f"  {bad['file']}:{bad['line']} {bad['field']}: {bad['reason']}")
 

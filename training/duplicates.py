@@ -1,84 +1,127 @@
-"""Which rows are about one article: same id, same url, same text, or nearly the same text. Pure."""
+"""Which rows are about one article: nearly the same text, same id, same address. Pure.
+
+An id or address that stands for many different texts names no article: a feed's address, a "nan" in
+the id's place. Such rows are told apart by their texts alone.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from datasketch import MinHash, MinHashLSH
 
 from training.files import Row
+from worker.rules.address import canonical_address
+from worker.rules.folding import fold
 
 SHINGLE_WORDS: Final = 5
 PERMUTATIONS: Final = 128
+# An article that is rewritten while its news breaks has a few texts that are not even nearly the
+# same; a feed or a placeholder has hundreds.
+MOST_TEXTS_OF_AN_ARTICLE: Final = 10
+# What exports write where there is no id.
+_NO_IDS: Final = frozenset({"", "-", "n/a", "na", "nan", "nil", "none", "null", "undefined"})
 _WORD: Final = re.compile(r"\w+")
-_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphens, joiners, marks
-# Parameters that say where a reader came from. All others may name the article.
-_TRACKING: Final = re.compile(
-    r"utm_\w+|at_(medium|campaign\w*)|mc_[ce]id|[a-z]*clid|gbraid|wbraid|igshid|ocid|cmpid|spm",
-    re.IGNORECASE,
-)
 
 
-def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], None]) -> list[int]:
-    """For each row the number of its group. `similarity` is Jaccard's, of shingles of words;
-    `advance` hears of each row that was looked at."""
-    parent = list(range(len(rows)))
+class Shared(NamedTuple):
+    """An id or address of more than one article, and how many texts it stands for."""
 
-    def root(index: int) -> int:
+    kind: str
+    value: str
+    texts: int
+
+
+class Groups(NamedTuple):
+    """For each row the number of its group; what would have made groups of different articles,
+    most texts first."""
+
+    numbers: list[int]
+    shared: list[Shared]
+
+
+def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], None]) -> Groups:
+    """`similarity` is Jaccard's, of shingles of words; `advance` hears of each row that was looked
+    at."""
+    union = _Union(len(rows))
+    _join_texts(union, rows, similarity, advance)
+    texts = union.numbers()  # before ids and addresses join them
+    ids = {at: row["id"] for at, row in enumerate(rows)}
+    addresses = {at: canonical_address(row["url"] or "") for at, row in enumerate(rows)}
+    shared = [
+        *_join(union, "id", ids, texts, lambda value: value.strip().lower() in _NO_IDS),
+        *_join(union, "address", addresses, texts, lambda _: False),
+    ]
+    return Groups(union.numbers(), sorted(shared, key=lambda item: (-item.texts, item)))
+
+
+class _Union:
+    """Disjoint sets of rows."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def root(self, index: int) -> int:
+        parent = self._parent
         while parent[index] != index:
             parent[index] = parent[parent[index]]
             index = parent[index]
         return index
 
-    keys: tuple[Callable[[Row], str | None], ...] = (
-        lambda row: row["id"],
-        lambda row: canonical_url(row["url"]) if row["url"] else None,
-        lambda row: " ".join(_words(row["text"])),
-    )
-    for key in keys:
-        first: dict[str, int] = {}
-        for index, row in enumerate(rows):
-            value = key(row)
-            if value:
-                parent[root(index)] = root(first.setdefault(value, index))
-    index_of_hashes = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
+    def join(self, one: int, other: int) -> None:
+        self._parent[self.root(one)] = self.root(other)
+
+    def numbers(self) -> list[int]:
+        return [self.root(index) for index in range(len(self._parent))]
+
+
+def _join_texts(
+    union: _Union, rows: Sequence[Row], similarity: float, advance: Callable[[int], None]
+) -> None:
+    first: dict[str, int] = {}
+    near = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
     for index, row in enumerate(rows):
-        fingerprint = _min_hash(row["text"])
-        for other in index_of_hashes.query(fingerprint):
-            parent[root(index)] = root(other)
-        index_of_hashes.insert(index, fingerprint)
+        words = _words(row["text"])
+        same = first.setdefault(" ".join(words) or fold(row["text"]), index)
+        union.join(index, same)
+        if same == index and words:
+            fingerprint = _min_hash(words)
+            for other in near.query(fingerprint):
+                union.join(index, other)
+            near.insert(index, fingerprint)
         advance(1)
-    return [root(index) for index in range(len(rows))]
 
 
-def canonical_url(url: str) -> str | None:
-    """Without scheme, fragment and tracking, parameters in one order, host in lower case; None for
-    what is no address of the web. A fragment that is a path stays: to some sites it is the page."""
-    try:
-        parts = urlsplit(url.strip())
-    except ValueError:
-        return None
-    if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
-        return None
-    page = f"#{parts.fragment}" if parts.fragment.startswith(("/", "!")) else ""
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    kept = sorted(pair for pair in pairs if not _TRACKING.fullmatch(pair[0]))
-    path = parts.path.rstrip("/")
-    return f"{parts.netloc.lower()}{path}?{urlencode(kept)}{page}"
+def _join(
+    union: _Union,
+    kind: str,
+    values: dict[int, str | None],
+    texts: Sequence[int],
+    is_none: Callable[[str], bool],
+) -> Iterable[Shared]:
+    """Joins the rows of one value, unless it is of many articles: then says so."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, value in values.items():
+        if value:
+            members[value].append(index)
+    for value, indices in members.items():
+        different = len({texts[index] for index in indices})
+        if different > MOST_TEXTS_OF_AN_ARTICLE or (different > 1 and is_none(value)):
+            yield Shared(kind, value, different)
+        elif not is_none(value):
+            for index in indices:
+                union.join(index, indices[0])
 
 
 def _words(text: str) -> list[str]:
     """Whatever the Unicode form: composed or not, with soft hyphens or ligatures."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return _WORD.findall(_INVISIBLE.sub("", plain))
+    return _WORD.findall(fold(text).casefold())
 
 
-def _min_hash(text: str) -> MinHash:
-    words = _words(text)
+def _min_hash(words: Sequence[str]) -> MinHash:
     shingles = {
         " ".join(words[at : at + SHINGLE_WORDS]).encode()
         for at in range(max(1, len(words) - SHINGLE_WORDS + 1))

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from training.duplicates import groups_of
+from training.duplicates import Shared, groups_of
 from training.errors import LabelsRefused, RunInvalid
 from training.files import Row, hash_of, write_json, write_jsonl
 from training.labelled import Source, decided, read_labelled
 from training.recipe import CROSS_VALIDATION, Recipe, Split
 from training.run import RUN_FILE, Run
-from training.split import TRAIN, divide, split_names
+from training.split import TRAIN, divide, smallest_share, split_names
 from training.stage import SHORT_HASH, Workplace, inputs_of, is_done, perform, require
 from training.stages import DECISIVE, PREPARE
 from worker.cli.common import progress
@@ -28,6 +28,7 @@ from worker.rules.catalogue import Filter, load
 
 EARLIER: Final = "earlier"  # marks rows of a run that was extended
 BAD_ROWS_LISTED: Final = 100
+SHARED_LISTED: Final = 10
 LEAST_OF_A_PART: Final = 2  # articles of a split or fold; one has no spread
 
 
@@ -108,7 +109,7 @@ def _prepare(
     _require_oracles(old, labelled.rows, recipe)
     rows = [*old, *labelled.rows]
     with progress("looking for duplicates", len(rows)) as advance:
-        groups = groups_of(rows, recipe.labels.near_duplicate_similarity, advance)
+        groups, shared = groups_of(rows, recipe.labels.near_duplicate_similarity, advance)
     known = set(groups[: len(old)])
     new = [at for at in range(len(old), len(rows)) if groups[at] not in known]
     divided = divide([rows[at] for at in new], [groups[at] for at in new], recipe.split)
@@ -121,6 +122,7 @@ def _prepare(
         "oracles": _counts(key for split in splits.values() for r in split for key in r["oracles"]),
         "languages": _counts(str(r["language"]) for split in splits.values() for r in split),
         "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),
+        "remarks": [*_remarks_on_shared(shared), *_remarks_on_groups(groups, recipe.split)],
         "kept_from_earlier_run": len(old),
         "rows_known_to_earlier_run": len(labelled.rows) - len(new),
         "rows_without_label": labelled.unlabelled,
@@ -157,6 +159,28 @@ def _require_articles(splits: Mapping[str, Sequence[Row]], split: Split) -> None
     small = [f"{name} would have {size}" for name, size in sizes.items() if size < LEAST_OF_A_PART]
     if small:
         raise LabelsRefused(f"too few articles: {', '.join(small)}")
+
+
+def _remarks_on_shared(shared: Sequence[Shared]) -> list[str]:
+    remarks = [
+        f"the {item.kind} {item.value!r} stands for {item.texts:,} different texts: its rows are "
+        "told apart by their texts alone"
+        for item in shared[:SHARED_LISTED]
+    ]
+    if len(shared) > SHARED_LISTED:
+        remarks.append(f"and so do {len(shared) - SHARED_LISTED:,} other ids and addresses")
+    return remarks
+
+
+def _remarks_on_groups(groups: Sequence[int], split: Split) -> list[str]:
+    """A group is never parted, so that a large one makes the shares others."""
+    largest = max(Counter(groups).values())
+    if largest <= max(1.0, smallest_share(split) * len(groups)):
+        return []
+    return [
+        f"{largest:,} of {len(groups):,} articles are nearly the same text, or one id or address: "
+        "they stay together, so that splits or folds are larger and smaller than the recipe says"
+    ]
 
 
 def _listed(names: Iterable[str]) -> str:

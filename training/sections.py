@@ -195,6 +195,7 @@ class Sections:
                 f"bad rows left out: {self.manifest['bad_rows']}",
                 f"rows of oracles that the recipe does not name: "
                 f"{self.manifest['rows_of_unnamed_oracles']}",
+                *self.manifest.get("remarks", ()),
             ]
         )
         yield Paragraph(f"The labels are {self.audit['verdict']}:")

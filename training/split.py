@@ -21,7 +21,7 @@ def split_names(split: Split) -> tuple[str, ...]:
 
 
 def divide(rows: Sequence[Row], groups: Sequence[int], split: Split) -> dict[str, list[Row]]:
-    """Whole groups to splits, so that each split has its share of each tier.
+    """Whole groups to splits, so that each split has its share of each tier's articles.
 
     `groups` has a number for each row; a group has the tier of its first.
     """
@@ -33,23 +33,45 @@ def divide(rows: Sequence[Row], groups: Sequence[int], split: Split) -> dict[str
         by_tier[group_rows[0]["tier"]].append(group_rows)
     chance = random.Random(split.seed)
     found: dict[str, list[Row]] = {name: [] for name in split_names(split)}
+    assign = _to_folds if split.kind == CROSS_VALIDATION else _to_parts
     for tier in sorted(by_tier):
         chance.shuffle(by_tier[tier])
-        for position, group_rows in enumerate(by_tier[tier]):
-            _assign(found, group_rows, position, len(by_tier[tier]), split)
+        assign(found, by_tier[tier], split)
     return found
 
 
-def _assign(
-    found: dict[str, list[Row]], group: list[Row], position: int, count: int, split: Split
-) -> None:
+def smallest_share(split: Split) -> float:
+    """Of all articles, what the smallest split or fold should have."""
     if split.kind == CROSS_VALIDATION:
-        found[TRAIN] += [{**row, "fold": position % split.folds} for row in group]
-        return
-    at = (position + 0.5) / count
-    if at < split.test:
-        found[TEST] += group
-    elif at < split.test + split.validation:
-        found[VALIDATION] += group
-    else:
-        found[TRAIN] += group
+        return 1 / split.folds
+    return min(split.test, split.validation, 1 - split.test - split.validation)
+
+
+def _to_folds(found: dict[str, list[Row]], groups: list[list[Row]], split: Split) -> None:
+    """Each group to the fold with the fewest articles of this tier so far."""
+    sizes = [0] * split.folds
+    for group in groups:
+        fold = sizes.index(min(sizes))
+        sizes[fold] += len(group)
+        found[TRAIN] += [{**row, "fold": fold} for row in group]
+
+
+def _to_parts(found: dict[str, list[Row]], groups: list[list[Row]], split: Split) -> None:
+    """Test is filled first, then validation. A group that alone is more than one of them should
+    have comes last, where it is trained on; if the others are too few for the shares of all, the
+    shares are of the others."""
+    total = sum(map(len, groups))
+    most = max(1.0, total * min(split.test, split.validation))
+    others = sum(len(group) for group in groups if len(group) <= most)
+    if 0 < others < total * (split.test + split.validation):
+        total = others
+    seen = 0
+    for group in sorted(groups, key=lambda group: len(group) > most):
+        at = (seen + len(group) / 2) / total
+        seen += len(group)
+        if at < split.test:
+            found[TEST] += group
+        elif at < split.test + split.validation:
+            found[VALIDATION] += group
+        else:
+            found[TRAIN] += group

@@ -163,6 +163,83 @@ def test_the_unicode_form_of_a_text_does_not_matter(
     assert all(split[row["id"]] == split[f"twin-{row['id']}"] for row in rows)
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"url": "https://example.org/feed"},
+        {"id": "nan"},
+        {"id": "None", "url": "https://a.example"},
+    ],
+)
+def test_an_id_or_address_of_many_texts_is_named_and_makes_no_group(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path, same: dict[str, str]
+) -> None:
+    """A feed's address, a placeholder: half of the articles would be on one side."""
+    rows = label_rows(120)
+    rows[:60] = [row | same for row in rows[:60]]
+
+    run = prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", rows))
+
+    manifest = manifest_of(run)
+    assert manifest["duplicate_groups"] == 0
+    assert all(12 <= manifest["rows"][name] <= 24 for name in ("validation", "test"))
+    for field, value in same.items():
+        kind = "address" if field == "url" else "id"
+        said = [remark for remark in manifest["remarks"] if remark.startswith(f"the {kind} ")]
+        assert len(said) == 1
+        assert value.removeprefix("https://") in said[0]
+        assert "60 different texts" in said[0]
+
+
+def test_versions_of_an_article_stay_one_article(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """As many as one that is rewritten may have, whatever is made of its address."""
+    rows = label_rows(120)
+    forms = ["https://www.news.example/a/", "http://news.example:80/a", "//u@news.example/a#x"]
+    for number, row in enumerate(rows[:9]):
+        row["url"] = forms[number % 3]
+
+    run = prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", rows))
+
+    split = split_of(run)
+    assert len({split[row["id"]] for row in rows[:9]}) == 1
+    assert manifest_of(run)["remarks"] == []
+
+
+def test_a_large_group_is_named_and_takes_no_side_over(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """Shares are of articles: it is trained on, and both other splits have theirs."""
+    rows = label_rows(120)
+    for number, row in enumerate(rows[:50]):
+        row |= {"title": "One story", "content": "told again", "id": f"copy-{number}"}
+        row["oracle_scores"] = rows[0]["oracle_scores"]
+
+    run = prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", rows))
+
+    split, manifest = split_of(run), manifest_of(run)
+    assert {split[row["id"]] for row in rows[:50]} == {"train"}
+    assert all(8 <= manifest["rows"][name] <= 24 for name in ("validation", "test"))
+    assert [r for r in manifest["remarks"] if r.startswith("50 of 120 articles")] != []
+
+
+def test_folds_have_as_many_articles_each_as_groups_allow(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """A group of ten counts as ten."""
+    rows = label_rows(150)
+    for number, row in enumerate(rows[:10]):
+        row |= {"title": "One story", "content": "told again", "id": f"copy-{number}"}
+
+    run = prepared_from(
+        recipe(split__kind="cross_validation"), write_rows(tmp_path / "l.jsonl", rows)
+    )
+
+    folds = Counter(row["fold"] for row in run.rows("train"))
+    assert max(folds.values()) - min(folds.values()) <= 6
+
+
 def test_too_few_articles_for_a_split_or_a_fold_are_refused(recipe: Make, tmp_path: Path) -> None:
     """Nothing could be chosen or judged; nothing is written."""
     path = write_rows(tmp_path / "l.jsonl", label_rows(4))
