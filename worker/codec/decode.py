@@ -187,9 +187,11 @@ def _content(facts: Mapping[str, Any], nulled: list[str]) -> str | None:
     if content is not None and type(content) is not str:
         raise InvalidContent(f"content is a JSON {_json_name(content)}; it must be a string")
     others = _texts(facts, _OTHER_CONTENT, nulled)
-    for readable in filter(None, (content, *others)):
-        if has_text(readable):
-            return readable
+    if content and has_text(content):
+        return content
+    for other in others:
+        if other and has_text(other):
+            return other
     return content
 
 

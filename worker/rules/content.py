@@ -35,6 +35,7 @@ class RulesMet:
     blocked_by: str | None
 
 
+HOSTS_KEPT: Final = 10_000  # far more than a stream has sources; some MiB
 NO_HITS: Final[frozenset[int]] = frozenset()
 
 
@@ -48,6 +49,7 @@ class ContentRules:
         self._filter_count = len(filters)
         # Few of the combinations that could occur do, and the same ones again and again.
         self._by_hits: dict[frozenset[int], tuple[RulesMet, ...]] = {}
+        self._by_host: dict[str, frozenset[int]] = {}
         self._text = _PatternSet(enumerate(rule for _, rule in self._rules), "text")
         self._title = _PatternSet(enumerate(rule for _, rule in self._rules), "title")
         self._domains = _rules_by_domain(enumerate(rule for _, rule in self._rules))
@@ -69,6 +71,14 @@ class ContentRules:
 
     def _met_by_domain(self, url: str) -> frozenset[int]:
         host = host_of(url)
+        known = self._by_host.get(host)
+        if known is None:
+            if len(self._by_host) >= HOSTS_KEPT:
+                self._by_host = {}
+            known = self._by_host[host] = self._met_by_host(host)
+        return known
+
+    def _met_by_host(self, host: str) -> frozenset[int]:
         while host:
             found = self._domains.get(host)
             if found is not None:

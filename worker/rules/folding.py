@@ -52,6 +52,7 @@ _SPELLINGS: Final = {
 _FREQUENT: Final = (
     *((quote, _SPELLINGS[quote]) for quote in "\u2019\u2018\u201c\u201d\u201e\u201a\u00ab\u00bb"),
     ("\u2013", "-"),
+    ("\u2212", "-"),
     ("\u2026", "..."),
     ("\u00a0", " "),
     ("\u00ad", ""),
