@@ -83,8 +83,8 @@ def fold(text: str) -> str:
     if changing:
         spelled = {character: fold_character(character) for character in changing}
         text = _respelled(text, spelled)
-        marks = list(filter(unicodedata.combining, "".join(spelled.values())))
-        if marks:
+        marks = set(filter(unicodedata.combining, "".join(spelled.values())))
+        if sum(map(text.count, marks)) > MAX_MARKS_IN_A_ROW:
             beyond = max(marks) > _LAST_OF_THE_BASIC_PLANE
             text = _long_runs_of_marks(beyond_basic_plane=beyond).sub(r"\1", text)
         text = unicodedata.normalize("NFC", text)
@@ -97,7 +97,8 @@ def partly_folded(text: str) -> str:
     """The text with what is frequent folded, for little. It is folded if TO_FOLD is not in it."""
     if not text.isascii():
         for found, spelling in _FREQUENT:
-            text = text.replace(found, spelling)
+            if found in text:  # in half the time of a replacement that finds nothing
+                text = text.replace(found, spelling)
     text = text.replace(_PARAGRAPH, " ", 1)  # behind the title; a text of one paragraph has no more
     return text.replace(_PARAGRAPH, " ").replace("\n", " ") if "\n" in text else text
 
