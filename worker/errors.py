@@ -5,12 +5,12 @@
     │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep
     │   │                      NotAnObject
     │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
-    │   │                      MissingDimension InvalidScore InvalidContentRules; for the oracle:
-    │   │                      InvalidRequest OtherLabels; for drift: InvalidLabel InvalidEvent
+    │   │                      OtherFilter MissingDimension InvalidScore InvalidContentRules;
+    │   │                      for the oracle: InvalidRequest; for drift: InvalidLabel InvalidEvent
     │   ├── ScoreError         ModelFailed ScoreNotFinite
     │   └── PublishError       OutputTooLarge
     ├── Unavailable            the world's fault → retry with backoff
-    │                          Transient OutcomeUnknown BrokerUnavailable
+    │                          Transient OutcomeUnknown BrokerUnavailable FilterNotLoaded
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
         │                      TopicsWrong OffsetsWrong RecordRefused AccessDenied OracleRejects
@@ -110,12 +110,12 @@ class InvalidContentRules(InvalidRecord):
     """Content rules that the filter does not have."""
 
 
+class OtherFilter(InvalidRecord):
+    """A record of another filter than the one that decides."""
+
+
 class InvalidRequest(InvalidRecord):
-    """No request to the oracle, or for a filter that is not there."""
-
-
-class OtherLabels(InvalidRecord):
-    """A request by a worker whose prompt or dimensions are not the oracle's."""
+    """No request to the oracle."""
 
 
 class InvalidLabel(InvalidRecord):
@@ -164,6 +164,10 @@ class OutcomeUnknown(Unavailable):
 
 class BrokerUnavailable(Unavailable):
     """No broker answers."""
+
+
+class FilterNotLoaded(Unavailable):
+    """A request is for a filter, or for labels, that this oracle has not loaded: it waits."""
 
 
 class Fatal(NewsieveError):

@@ -13,12 +13,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
+from worker.backlog import Backlog, Item
 from worker.codec.dead_letter import Place
 from worker.codec.encode import OutRecord
 from worker.delivery import Delivery
-from worker.errors import OracleRejects, RecordError
+from worker.errors import FilterNotLoaded, OracleRejects, RecordError
 from worker.kafka.client import Partition
 from worker.kafka.intake import Taken
 from worker.observe.events import LabelObserver, Tally
@@ -33,17 +34,7 @@ from worker.scoring import DEAD_LETTER, Outcome, Row
 IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
 LISTEN_SECONDS: Final = 0.05  # for an answer, before looking around again
 GATHER_SECONDS: Final = 1.0  # at most, for requests that come together to be judged together
-BACKLOG_REQUESTS: Final = 500  # in memory; the rest waits on the topic
-BACKLOG_BYTES: Final = 64_000_000
 DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
-
-
-class Item(NamedTuple):
-    """What was taken: a request's case, a record that is none, or a tombstone."""
-
-    taken: Taken
-    case: Case | None
-    error: RecordError | None
 
 
 class Books(Protocol):
@@ -96,15 +87,15 @@ class Labeller:
         self._observer = observer
         self._now = now
         self._drain_seconds = drain_seconds
-        self._items: list[Item] = []  # in the order they were taken
+        self._backlog = Backlog(delivery.intake, delivery.intake.offsets.owned)
         self._open = Opened()
         self._known: frozenset[Partition] | None = None  # partitions whose ledgers we have
-        self._is_held = False
         self._gathering_since: float | None = None
 
     def step(self) -> None:
         """Raises Unavailable, with no transaction open unless its commit failed, or Fatal."""
         self._take_in()
+        self._observer.not_loaded(list(self._backlog.waiting))
         if not self._is_informed():
             return
         if self._gathering_since is None:
@@ -123,7 +114,7 @@ class Labeller:
             return
         for partition, ledger in changes.items():
             self._delivery.publisher.produce(self._books.note(partition, ledger, self._now()))
-        for item in self._items:  # a claim is fenced by where its partition stands
+        for item in self._backlog.items:  # a claim is fenced by where its partition stands
             at = self._delivery.intake.offsets.resume_of(item.taken.partition)
             offsets.setdefault(item.taken.partition, item.taken.offset if at is None else at)
         if not offsets:
@@ -150,7 +141,7 @@ class Labeller:
             self._observer.heartbeat()
             guarded(step)
         guarded(lambda: self._leave(None))
-        self._observer.drained(len(self._items))
+        self._observer.drained(len(self._backlog))
 
     def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
         """Before a revoke. Raises as `commit`."""
@@ -163,33 +154,25 @@ class Labeller:
         self._docket.forget()
         self._outbox.rolled_back()
         self._open = Opened()
-        self._items = []
+        self._backlog.forget()
         self._known = None
         self._gathering_since = None
 
     def release(self, partitions: Sequence[Partition] | None) -> None:
         numbers = None if partitions is None else [number for _, number in partitions]
         self._docket.release(numbers)
-        self._items = [
-            item
-            for item in self._items
-            if partitions is not None and item.taken.partition not in partitions
-        ]
+        self._backlog.release(partitions)
         self._known = None
 
     def _take_in(self) -> None:
         """Take what there is, as long as there is room for it."""
-        room = BACKLOG_REQUESTS - len(self._items)
-        held_bytes = sum(len(i.taken.record.value) for i in self._items if i.taken.record)
-        if held_bytes > BACKLOG_BYTES:
-            room = 0
-        if self._is_held and room > BACKLOG_REQUESTS // 2:
-            self._hold(is_held=False)
+        room = self._backlog.make_room()
         seconds = 0.0 if self._docket.is_active() else IDLE_SECONDS
         taken = self._delivery.take(max(room, 1), seconds)
         if taken and room <= 1:
-            self._hold(is_held=True)  # again for each partition that came since
-        self._items += [self._item(item) for item in taken]
+            self._backlog.pause()
+        for item in taken:
+            self._admit(item)
         self._gather(is_more=bool(taken) and room > len(taken))
 
     def _gather(self, *, is_more: bool) -> None:
@@ -202,14 +185,21 @@ class Labeller:
         elif now - self._gathering_since > GATHER_SECONDS:
             self._gathering_since = None
 
-    def _item(self, taken: Taken) -> Item:
-        if taken.record is None:
-            return Item(taken, None, None)
-        try:
-            asking = read_request(taken.record, self._docket.oracle.prompts)
-        except RecordError as error:
-            return Item(taken, None, error)
-        return Item(taken, self._docket.open(taken.partition[1], taken.offset, asking), None)
+    def _admit(self, taken: Taken) -> None:
+        """Into the backlog, unless its partition waits: it comes again with the one before it."""
+        if self._backlog.is_waiting(taken.partition):
+            return
+        case, error = None, None
+        if taken.record is not None:
+            try:
+                asking = read_request(taken.record, self._docket.oracle.prompts)
+                case = self._docket.open(taken.partition[1], taken.offset, asking)
+            except RecordError as failure:
+                error = failure
+            except FilterNotLoaded as failure:
+                self._backlog.wait(taken, str(failure))
+                return
+        self._backlog.items.append(Item(taken, case, error))
 
     def _is_informed(self) -> bool:
         """Whether we own partitions and know their ledgers. Raises BrokerUnavailable."""
@@ -233,7 +223,7 @@ class Labeller:
         """Records of all that is finished, in each partition's order."""
         waiting: list[Item] = []
         held_up: set[Partition] = set()
-        for item in self._items:
+        for item in self._backlog.items:
             partition, offset, epoch = item.taken[1:]
             if not self._delivery.intake.offsets.is_current(partition, epoch):
                 continue
@@ -244,7 +234,7 @@ class Labeller:
             else:
                 held_up.add(partition)
                 waiting.append(item)
-        self._items = waiting
+        self._backlog.items = waiting
 
     def _publish(self, item: Item) -> None:
         """A request's record, or its dead letter, into the open transaction."""
@@ -281,18 +271,10 @@ class Labeller:
     def _is_under_way(self, partitions: Sequence[Partition]) -> bool:
         return any(
             item.case is not None and item.case.is_under_way
-            for item in self._items
+            for item in self._backlog.items
             if item.taken.partition in partitions
         )
 
-    def _hold(self, *, is_held: bool) -> None:
-        self._delivery.intake.hold(is_held=is_held)
-        self._is_held = is_held
-
     def _report(self) -> None:
-        oldest = self._items[0].taken.record if self._items else None
-        self._observer.standing(
-            len(self._items),
-            oldest.timestamp_ms if oldest is not None else None,
-            *self._docket.left(),
-        )
+        backlog = self._backlog
+        self._observer.standing(len(backlog), backlog.oldest_ms, *self._docket.left())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import pytest
 from structlog.testing import capture_logs
 
-from worker.observe.events import Tally
+from worker.observe import label_observer
+from worker.observe.events import Tally, Waiting
 from worker.observe.label_observer import OracleObserver
 from worker.observe.metrics import OracleMetrics
 from worker.observe.watchdog import Watchdog
@@ -67,3 +69,35 @@ def test_a_provider_that_is_away_raises_label_lag_and_opens_the_circuit() -> Non
         "circuit.opened",
         "circuit.closed",
     ]
+
+
+def test_partitions_that_wait_are_said_at_once_and_then_at_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop tells of them several times a second; the gauge falls when they have gone on."""
+    metrics = OracleMetrics()
+    observer = OracleObserver(metrics, Watchdog(), dict)
+    waiting = [Waiting(("t", number), 17, None, "no filter 'x/v2'") for number in (0, 1)]
+    now = 1_000.0
+    monkeypatch.setattr(label_observer.time, "monotonic", lambda: now)
+
+    with capture_logs() as lines:
+        observer.not_loaded(waiting[:1])
+        observer.not_loaded(waiting)
+        observer.not_loaded(waiting)
+        assert value(metrics, "oracle_waiting_partitions") == 2
+        assert [line["partition"] for line in lines] == [0, 1]
+        now += 61
+        observer.not_loaded(waiting)
+        observer.not_loaded([])
+
+    assert value(metrics, "oracle_waiting_partitions") == 0
+    assert [line["partition"] for line in lines] == [0, 1, 0, 1]
+    assert {(line["event"], line["log_level"]) for line in lines} == {
+        ("partition.waiting", "warning")
+    }
+    assert (lines[0]["topic"], lines[0]["offset"], lines[0]["reason"]) == (
+        "t",
+        17,
+        "no filter 'x/v2'",
+    )

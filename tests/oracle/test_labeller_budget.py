@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.oracle_fakes import LABEL, Scripted
-from tests.support.oracle_scene import LETTERS, Topics, labelled, needing_scene, requests, scene
+from tests.support.oracle_scene import Topics, labelled, requests, scene
 from tests.support.requests import request_record
 from tests.support.scripted import Message, ScriptedConsumer, assigned
 from worker.oracle.provider import Reply
@@ -98,7 +98,7 @@ def test_a_backlog_that_is_full_is_held_and_taken_up_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The topic keeps the rest; rebalances are served all the same."""
-    monkeypatch.setattr("worker.labeller.BACKLOG_REQUESTS", 4)
+    monkeypatch.setattr("worker.backlog.BACKLOG_REQUESTS", 4)
     provider = Scripted(LABEL, is_held=True)
 
     def release(_: ScriptedConsumer) -> list[Message]:
@@ -117,19 +117,3 @@ def test_a_backlog_that_is_full_is_held_and_taken_up_again(
 
     assert made.consumer.held == ["pause [0]", "resume [0]"]
     assert made.topics.offsets == {0: 6}
-
-
-def test_requests_of_another_prompt_are_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A label under this prompt would mean something else; the letter says which hashes differ."""
-    other = request_record("a", label_hash="sha256:" + "0" * 64)[1]
-    unknown = request_record("b", filter_version="99")[1]
-    made = scene(
-        Scripted(LABEL),
-        assigned(0),
-        lambda _: [Message(0, 0, other), Message(0, 1, unknown)],
-        needing_scene(lambda s: s.until(lambda: s.topics.offsets == {0: 2})),
-    )
-    made.run(monkeypatch)
-
-    assert [value for _, value in made.topics.records[LETTERS]] == [other, unknown]
-    assert made.provider.asked == []

@@ -38,7 +38,7 @@ from worker.kafka.intake import Intake
 from worker.kafka.transaction import Publisher
 from worker.labeller import Labeller
 from worker.limits import Limits
-from worker.observe.events import Tally
+from worker.observe.events import Tally, Waiting
 from worker.oracle import budget as budgets
 from worker.oracle.desk import Desk
 from worker.oracle.docket import Docket, Oracle
@@ -164,6 +164,7 @@ class Quiet(CallNotes):
     """An observer that watches nothing but the calls."""
 
     abandoned = -1
+    waiting: Sequence[Waiting] = ()
 
     def heartbeat(self) -> None: ...
 
@@ -172,6 +173,9 @@ class Quiet(CallNotes):
     def aborted(self, reason: str) -> None: ...
 
     def standing(self, *_: Any) -> None: ...
+
+    def not_loaded(self, waiting: Sequence[Waiting]) -> None:
+        self.waiting = list(waiting)
 
     def drained(self, abandoned: int) -> None:
         self.abandoned = abandoned
@@ -189,6 +193,7 @@ class OracleScene:
     drain_seconds: float = 0.2
     prices: Prices = field(default_factory=lambda: Prices(1.0, 1.0, 100))
     usd_per_day: float = float("inf")
+    filters: Sequence[str] = field(default_factory=available)
 
     def __post_init__(self) -> None:
         self.consumer = PausingConsumer(self.steps)
@@ -205,7 +210,7 @@ class OracleScene:
         intake = Intake({}, TOPIC, Inquiry({}, [], lambda: None), lambda _: None)
         delivery = Delivery(intake, publisher, self.observer)
         asked = Asked("gemini", "oracle", None, None)
-        prompts = {name: Prompt(load(name), 1_000) for name in available()}
+        prompts = {name: Prompt(load(name), 1_000) for name in self.filters}
         oracle = Oracle(asked, prompts, self.prices, self.concurrency)
         desk = Desk(self.provider, self.concurrency, self.observer, lambda: 0.0, self.clock)
         limits = Limits(1, 1_000, 100)

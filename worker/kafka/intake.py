@@ -10,7 +10,7 @@ import contextlib
 import logging
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import (
@@ -232,11 +232,16 @@ class Intake:
                 found[partition] = max(high - at, 0)
         return found
 
-    def hold(self, *, is_held: bool) -> None:
-        """Take nothing from the partitions owned now, or take again. Rebalances are served all the
-        same; what comes to be owned meanwhile is not held."""
-        owned = [topic_partition(item, OFFSET_INVALID) for item in self.offsets.owned()]
-        (self._consumer.pause if is_held else self._consumer.resume)(owned)
+    def hold(self, partitions: Iterable[Partition], *, is_held: bool) -> None:
+        """Take nothing from these of the partitions owned now, or take again. Rebalances are served
+        all the same; what comes to be owned meanwhile is not held."""
+        ours = [
+            topic_partition(item, OFFSET_INVALID)
+            for item in partitions
+            if self.offsets.is_owned(item)
+        ]
+        if ours:
+            (self._consumer.pause if is_held else self._consumer.resume)(ours)
 
     def close(self) -> None:
         """Leave the group."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from worker.drift.states import Transition
 from worker.drift.watch import Watch
@@ -35,6 +35,15 @@ class Tally:
             detail = outcome.error.stage if outcome.error is not None else outcome.tier or ""
             self.outcomes[outcome.filter or "", outcome.outcome, detail] += 1
             self.on_record += outcome.is_on_record
+
+
+class Waiting(NamedTuple):
+    """A request of a filter that the oracle has not loaded. Its partition waits there."""
+
+    partition: tuple[str, int]
+    offset: int
+    timestamp_ms: int | None
+    reason: str
 
 
 class Observer(Protocol):
@@ -74,6 +83,10 @@ class LabelObserver(Protocol):
 
     def standing(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
         """Requests in memory, the oldest one's timestamp, and what is left of the budget."""
+        ...
+
+    def not_loaded(self, waiting: Sequence[Waiting]) -> None:
+        """The partitions that wait now. Told again and again."""
         ...
 
     def drained(self, abandoned: int) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from worker.observe.events import Tally
+from worker.observe.events import Tally, Waiting
 from worker.observe.latency import latencies_seconds
 from worker.observe.logs import get_logger
 from worker.observe.metrics import OracleMetrics
@@ -16,6 +16,7 @@ from worker.observe.watchdog import Watchdog
 
 SECONDS_DIGITS: Final = 3
 USD_DIGITS: Final = 6
+REMINDER_SECONDS: Final = 60.0  # between two lines about a partition that still waits
 
 _log = get_logger("oracle")
 
@@ -34,6 +35,7 @@ class OracleObserver(WorkerObserver):
         self._calls: Counter[str] = Counter()
         self._usd = 0.0
         self._requests = 0
+        self._warned_at: dict[tuple[tuple[str, int], int], float] = {}  # by partition and offset
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
         """A call has come back. It is said with the next transaction."""
@@ -56,6 +58,26 @@ class OracleObserver(WorkerObserver):
         stamps = [oldest_ms] if oldest_ms is not None else []
         known = latencies_seconds(stamps, time.time() * 1_000)
         self._oracle_metrics.standing(waiting, float(known.max(initial=0.0)), calls, usd)
+
+    def not_loaded(self, waiting: Sequence[Waiting]) -> None:
+        """A line for each partition that waits, when it begins to and once a minute."""
+        self._oracle_metrics.not_loaded(len(waiting))
+        now = time.monotonic()
+        former, self._warned_at = self._warned_at, {}
+        for item in waiting:
+            place = (item.partition, item.offset)
+            warned_at = former.get(place)
+            if warned_at is None or now - warned_at >= REMINDER_SECONDS:
+                warned_at = now
+                topic, number = item.partition
+                _log.warning(
+                    "partition.waiting",
+                    topic=topic,
+                    partition=number,
+                    offset=item.offset,
+                    reason=item.reason,
+                )
+            self._warned_at[place] = warned_at
 
     def committed(self, tally: Tally, seconds: float) -> None:
         self._watchdog.beat()

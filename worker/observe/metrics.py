@@ -186,6 +186,10 @@ class OracleMetrics(Metrics):
         self._usd_left = self._gauge("oracle_usd_left", "Of today's budget, in USD; +Inf: no cap.")
         self._waiting = self._gauge("label_waiting_requests", "Requests in memory, without label.")
         self._label_lag = self._gauge("label_lag_seconds", "Age of the oldest of them.")
+        self._not_loaded = self._gauge(
+            "oracle_waiting_partitions",
+            "Partitions that wait at a request of a filter that this oracle has not loaded.",
+        )
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
         """`tokens` are those sent and those received."""
@@ -197,6 +201,9 @@ class OracleMetrics(Metrics):
 
     def circuit(self, *, is_open: bool) -> None:
         self._circuit.set(is_open)
+
+    def not_loaded(self, partitions: int) -> None:
+        self._not_loaded.set(partitions)
 
     def standing(self, waiting: int, lag_seconds: float, calls: int, usd: float) -> None:
         self._waiting.set(waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -22,13 +23,14 @@ from worker.codec.encode import (
     trace_headers,
 )
 from worker.codec.json_text import parse
-from worker.errors import InvalidRequest, NotAnObject, OtherLabels
+from worker.errors import FilterNotLoaded, InvalidRequest, NotAnObject
 from worker.oracle.interview import Verdict
 from worker.oracle.prompt import Asked, Prompt
 from worker.rules.catalogue import describe
 from worker.rules.tiers import round_scores
 
 ANCHOR: Final = "anchor"
+_REFERENCE: Final = re.compile(r"[a-z][a-z0-9_]{0,59}/v[1-9][0-9]{0,8}")  # that a filter can have
 
 
 class Asking(NamedTuple):
@@ -40,7 +42,8 @@ class Asking(NamedTuple):
 
 
 def read_request(record: RawRecord, prompts: Mapping[str, Prompt]) -> Asking:
-    """The request in a record. Raises RecordError."""
+    """The request in a record. Raises RecordError for what is no request, and FilterNotLoaded for
+    one that another oracle, or this one after a restart, can label."""
     facts = parse(record.value, MAX_MESSAGE_BYTES)
     if not isinstance(facts, dict):
         raise NotAnObject("a request is an object")
@@ -50,14 +53,18 @@ def read_request(record: RawRecord, prompts: Mapping[str, Prompt]) -> Asking:
         raise InvalidRequest(f"not an OracleRequest: {describe(error)}") from None
     reference = f"{request.filter}/v{request.filter_version}"
     prompt = prompts.get(reference)
+    if _REFERENCE.fullmatch(reference) is None:
+        raise InvalidRequest(f"no filter can be called {reference!r:.80}")
     if prompt is None:
-        raise InvalidRequest(
-            f"there is no filter {reference!r:.80} here; there are: {', '.join(sorted(prompts))}"
+        raise FilterNotLoaded(
+            f"this oracle has not loaded the filter {reference!r:.80}, only "
+            f"{', '.join(sorted(prompts))}: start it again where filters/ has that one"
         )
     if request.label_hash != prompt.filter.label_hash:
-        raise OtherLabels(
-            f"the request's label hash is {request.label_hash}, that of {reference} here "
-            f"{prompt.filter.label_hash}: worker and oracle must run the same version of the filter"
+        raise FilterNotLoaded(
+            f"the request wants labels of hash {request.label_hash}, and this oracle's labels of "
+            f"{reference} have {prompt.filter.label_hash}, since their prompts or dimensions "
+            "differ: start the oracle again with the filter that the workers have"
         )
     return Asking(request, prompt, record)
 
