@@ -43,11 +43,17 @@ MOST_CORRELATED: Final = 0.9
 LEAST_PAIRS: Final = 20
 # Below this there is nothing to learn.
 LEAST_TO_LEARN: Final = 100
+NOT_USABLE: Final = "not usable"
 
 
 def audit(run: Run) -> bool:
     """Returns False when that was done already."""
     return perform(run, AUDIT, lambda place: _make(run, place))
+
+
+def is_usable(run: Run) -> bool:
+    """Whether there is something to learn from the labels of a run that was audited."""
+    return bool(run.json("audit.json")["verdict"] != NOT_USABLE)
 
 
 def _make(run: Run, place: Workplace) -> Mapping[str, Any]:
@@ -194,7 +200,7 @@ def _outliers(rows: Sequence[Row], scores: Floats, names: Sequence[str]) -> Iter
 def judge(facts: Mapping[str, Any], *, cross_validated: bool) -> tuple[str, list[str]]:
     """`usable`, `usable with reservations` or `not usable`, and why."""
     if facts["articles"] < LEAST_TO_LEARN:
-        return "not usable", [
+        return NOT_USABLE, [
             f"{facts['articles']} articles: fewer than {LEAST_TO_LEARN} teach nothing"
         ]
     reasons = [*_about_numbers(facts, cross_validated), *_about_dimensions(facts)]

@@ -20,10 +20,13 @@ from training.common import (
     RunsOption,
     TensorBoardOption,
     ThreadsOption,
+    YesOption,
+    confirm_unusable,
     note_previous,
     note_rows,
     note_stage,
     say_result,
+    verdict_text,
 )
 from worker.cli import run as run_application
 from worker.cli.common import (
@@ -72,13 +75,17 @@ def run(
     tensorboard: TensorBoardOption = False,
     out: OutOption = None,
     allow_failed_gate: ReasonOption = None,
+    yes: YesOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Go through all stages. What is done already is not done again.
 
+    Where the audit finds that the labels are not usable, it asks before it trains on them.
+
     Example: newsieve-train run training/recipes/uplifting_minilm.toml labels.jsonl
     """
+    from training.audit import is_usable
     from training.chain import run_all
     from training.gather import prepared
     from training.machine import machine_of
@@ -101,6 +108,8 @@ def run(
     ):
         note_stage(name, did)
         stages[name] = did
+        if name == "audit" and not is_usable(found):
+            confirm_unusable(found, is_told=yes)
     if out is not None:
         note_previous(copy_student(found, out))
     say_result(json, {"run": str(found.folder), "made": stages}, str(found.folder))
@@ -142,9 +151,7 @@ def audit(run: RunArgument, json: JsonOption = False) -> None:
 
     note_stage("audit", stage.audit(Run(run)))
     facts = Run(run).json("audit.json")
-    say_result(
-        json, facts, "\n".join([f"{facts['verdict']}:", *(f"- {r}" for r in facts["reasons"])])
-    )
+    say_result(json, facts, verdict_text(facts))
 
 
 @app.command()
@@ -239,7 +246,7 @@ def report(
     from training.comparison import compare as compare_runs
     from training.files import files_below
     from training.promotion import promotion
-    from training.run import Run
+    from training.run import REPORTS_FOLDER, Run
 
     found = Run(run)
     note_stage("report", stage.report(found))
@@ -249,7 +256,7 @@ def report(
     if against is not None:
         facts["promotion"] = promotion(found, against)
         note(f"the new student is {facts['promotion']}")
-    folder = found.path(stage.FOLDER)
+    folder = found.path(REPORTS_FOLDER)
     facts["files"] = [str(folder / name) for name in files_below(folder)]
     say_result(json, facts, "\n".join(facts["files"]))
 

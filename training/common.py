@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from training.errors import LabelsRefused
+from training.run import Run
 from worker.cli.common import note, say, show_json
 
 BAD_ROWS_SHOWN: Final = 10  # all that are kept stand in the manifest
@@ -45,6 +48,9 @@ OutOption = Annotated[
 ReasonOption = Annotated[
     str | None, typer.Option("--allow-failed-gate", metavar="REASON", help="Ship all the same.")
 ]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Train on labels that are not usable without asking.")
+]
 
 
 def note_previous(folder: Path | None) -> None:
@@ -68,6 +74,26 @@ def note_rows(manifest: Mapping[str, Any]) -> None:
 
 def note_stage(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage returns
     note(f"{stage}: {'done' if did else 'nothing to do'}")
+
+
+def verdict_text(audit: Mapping[str, Any]) -> str:
+    """`audit` as audit.json has it."""
+    return "\n".join([f"{audit['verdict']}:", *(f"- {reason}" for reason in audit["reasons"])])
+
+
+def confirm_unusable(run: Run, *, is_told: bool) -> None:
+    """Say why the audit found that the labels are not usable, and ask whether to go on, unless told
+    to. Raises LabelsRefused where nobody can be asked, and Abort where the answer is no."""
+    note(f"the labels are {verdict_text(run.json('audit.json'))}")
+    note(f"all that the audit found is in {run.path('audit.json')}")
+    if is_told:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise LabelsRefused(
+            "the labels are not usable, and there is no terminal to ask whether to train on them "
+            "all the same: give --yes to do so"
+        )
+    typer.confirm("Train on them all the same?", abort=True, err=True)
 
 
 def say_result(as_json: bool, facts: Any, text: str) -> None:  # noqa: FBT001 - an option

@@ -8,19 +8,17 @@ from typing import Any, Final
 from training.document import Block, Heading, Paragraph, Table, as_markdown
 from training.epochs import gap_of, shipped_entry
 from training.files import write_text
-from training.run import Run
+from training.run import REPORTS_FOLDER, Run
 from training.stage import require
 from training.stages import AUDIT, CALIBRATE, EVALUATE, FIT
 from training.wording import JUDGED_ON, number, percent, with_span
-
-FOLDER: Final = "training_reports"
 
 
 def compare(run: Run, other: Run) -> str:
     """Write training_reports/comparison_<other>.md; return its name. Raises RunInvalid."""
     blocks = list(_blocks([_facts_of(run), _facts_of(other)]))
     name = f"comparison_{other.folder.name}.md"
-    write_text(run.path(FOLDER, name), as_markdown(blocks))
+    write_text(run.path(REPORTS_FOLDER, name), as_markdown(blocks))
     return name
 
 

@@ -28,7 +28,7 @@ from training.fit import FINAL, checkpoint
 from training.gate import gate_failures
 from training.predict import load_forward, tokens_of
 from training.reference import reference_rows
-from training.run import Run
+from training.run import REPORTS_FOLDER, SUMMARY, Run
 from training.stage import Workplace, perform, require
 from training.stages import CALIBRATE, CANARY_TEXTS, EVALUATE, FIT, PACKAGE, REASON, START
 from worker.engine.manifest import (
@@ -69,12 +69,20 @@ def package(run: Run, failed_gate_reason: str | None = None) -> bool:
     failures = failures_of(run)
     if failures and not (failed_gate_reason or "").strip():
         raise GateFailed(
-            f"the student is not good enough to ship: {'; '.join(failures)}. To ship it all the "
-            'same, give --allow-failed-gate "reason"'
+            f"the student is not good enough to ship: {'; '.join(failures)}. {_where(run)}. To "
+            'ship it all the same, give --allow-failed-gate "reason"'
         )
     with run.locked():
         run.note({REASON: failed_gate_reason if failures else None})
     return perform(run, PACKAGE, lambda place: _make(run, place, filter_, failures))
+
+
+def _where(run: Run) -> str:
+    """Where to read on."""
+    report = run.path(REPORTS_FOLDER, SUMMARY)
+    if report.is_file():
+        return f"The run is {run.folder}, its report {report}"
+    return f"The run is {run.folder}; `newsieve-train report {run.folder}` writes its report"
 
 
 def failures_of(run: Run) -> list[str]:

@@ -22,7 +22,7 @@ from training.predict import predict
 from training.prepare import EARLIER
 from training.recipe import CROSS_VALIDATION
 from training.reference import reference_rows
-from training.run import Run
+from training.run import REPORTS_FOLDER, Run
 from training.stage import require
 from training.stages import CALIBRATE, EVALUATE
 from training.start import is_stranger
@@ -35,7 +35,6 @@ from worker.rules.tiers import round_scores
 
 Floats = npt.NDArray[np.float64]
 
-FOLDER: Final = "training_reports"
 NEW: Final = "new"
 OLD: Final = "old"
 BETTER: Final = "better"
@@ -70,8 +69,8 @@ def promotion(run: Run, old_folder: Path) -> str:
         OLD: _old_scores(old, subject.only(unseen)),
     }
     facts = _facts(run, filter_, old, subject.only(unseen), scores)
-    write_json(run.path(FOLDER, "promotion_report.json"), facts)
-    write_text(run.path(FOLDER, "promotion_report.md"), as_markdown(list(_blocks(facts))))
+    write_json(run.path(REPORTS_FOLDER, "promotion_report.json"), facts)
+    write_text(run.path(REPORTS_FOLDER, "promotion_report.md"), as_markdown(list(_blocks(facts))))
     verdict: str = facts["verdict"]
     return verdict
 

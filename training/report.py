@@ -12,13 +12,12 @@ from training.document import as_markdown, as_text, write_word
 from training.epochs import best_epoch
 from training.files import write_text
 from training.ground_truth import ground_truth
-from training.run import Run
+from training.run import REPORTS_FOLDER, SUMMARY, Run
 from training.sections import Sections
 from training.stage import Workplace, perform
 from training.stages import REPORT
 from training.wording import JUDGED_ON, SCORERS
 
-FOLDER: Final = "training_reports"
 STALE: Final = ("promotion_report.*", "comparison_*.md")
 
 
@@ -38,13 +37,13 @@ def _make(run: Run, place: Workplace) -> Mapping[str, Any]:
         metrics=run.json("metrics.json"),
         calibration=run.json("calibration.json"),
     )
-    folder = place.out / FOLDER
+    folder = place.out / REPORTS_FOLDER
     _draw(found, folder)
-    write_text(folder / "training_summary.txt", as_text(list(found.summary())))
+    write_text(folder / SUMMARY, as_text(list(found.summary())))
     labels = ground_truth(found.audit, found.filter)
     write_text(folder / "ground_truth_quality_report.md", as_markdown(labels))
     for name in STALE:  # of what this run was before
-        for path in run.path(FOLDER).glob(name):
+        for path in run.path(REPORTS_FOLDER).glob(name):
             path.unlink()
     name = found.filter.replace("/", "_")
     write_word(list(found.whole()), folder, folder / f"{name}_report.docx")

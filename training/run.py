@@ -19,6 +19,8 @@ from worker.rules.catalogue import describe
 
 RUN_FILE: Final = "run.json"
 LOCK_FILE: Final = ".lock"
+REPORTS_FOLDER: Final = "training_reports"
+SUMMARY: Final = "training_summary.txt"  # of the reports, the one on a page
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.support.cli import newsieve_train
+from tests.support.labels import label_rows, write_rows
+from training.audit import audit, is_usable
+from training.common import confirm_unusable
 from training.recipe import Recipe, read_recipe
 from training.run import Run
 
@@ -71,6 +76,8 @@ def test_one_command_goes_through_all_stages(
     assert done.code == 0, done.err
     assert done.json()["made"] == {name: name == "package" for name in STAGES}
     run = Path(done.json()["run"])
+    summary = run / "training_reports" / "training_summary.txt"
+    assert f"The run is {run}, its report {summary}." in refused.err and summary.is_file()
     assert [name for name in FILES if not (run / name).is_file()] == []
     assert (tmp_path / "student" / "student.json").is_file()
     for stage in STAGES:
@@ -105,6 +112,55 @@ def test_each_stage_is_a_command(
         again = newsieve_train(name, run, "--json")
         assert (again.code, "nothing to do" in again.err) == (0, True)
         assert again.json()
+
+
+def test_labels_that_are_not_usable_are_said_before_anything_is_trained(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    """The verdict, why, and where to read on; without a terminal nothing goes on unless told to."""
+    file = tmp_path / "recipe.toml"
+    file.write_text(as_toml(recipe(fit__epochs=1)))
+    labels = write_rows(tmp_path / "few.jsonl", label_rows(40))
+    command = ("run", str(file), str(labels), "--from", "no-such-student")
+
+    refused = newsieve_train(*command)
+    (run,) = Path("runs").iterdir()
+    told = newsieve_train(*command, "--yes")
+
+    assert refused.code == 1 and "no-such-student" not in refused.err
+    for done in (refused, told):
+        assert "the labels are not usable:\n- 40 articles: fewer than 100" in done.err
+        assert str(run / "audit.json") in done.err
+    assert "--yes" in refused.err and "Traceback" not in refused.err
+    assert "no-such-student" in told.err  # it went on to the fit
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_it_asks_whether_to_train_on_them(
+    prepared_from: Callable[..., Run],
+    recipe: Callable[..., Recipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No is no; told beforehand, it does not ask."""
+    run = prepared_from(recipe(), write_rows(tmp_path / "few.jsonl", label_rows(40)))
+    audit(run)
+    monkeypatch.setattr("sys.stderr", Terminal())
+
+    assert not is_usable(run)
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    with pytest.raises(typer.Abort):
+        confirm_unusable(run, is_told=False)
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    confirm_unusable(run, is_told=False)
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    confirm_unusable(run, is_told=True)
 
 
 @pytest.mark.parametrize("name", [path.name for path in RECIPES.glob("*.toml")])
