@@ -20,6 +20,7 @@ from training.errors import LabelsRefused
 from training.files import Row
 from training.labels import BadLabel, Label, has_no_label, labels_of, parse_row
 from training.recipe import Labels
+from worker.codec.json_lines import numbered
 from worker.errors import InputFileInvalid
 from worker.rules.catalogue import Filter
 from worker.rules.content import ContentRules
@@ -121,9 +122,7 @@ def _rows(
 ) -> Iterator[tuple[Row, list[Label]]]:
     """Good rows, without labels those that say they have none; the others are put into `bad`."""
     for source in sources:
-        for line, raw in enumerate(source.content.split(b"\n"), 1):
-            if not raw.strip():
-                continue
+        for line, raw in numbered(source.content.split(b"\n")):
             try:
                 row = parse_row(raw)
                 if has_no_label(row):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.codec.json_text import MAX_RECORD_BYTES, parse, parse_exactly
+from worker.codec.json_lines import read_object, whole
 from worker.errors import DecodeError
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
@@ -33,14 +33,9 @@ class BadLabel(Exception):
 def parse_row(raw: bytes) -> dict[str, Any]:
     """One line of a labels file, as the worker reads articles. Raises BadLabel."""
     try:
-        row = parse(raw, MAX_RECORD_BYTES)
+        return read_object(raw)
     except DecodeError as error:
         raise BadLabel("line", str(error)) from None
-    if not isinstance(row, dict):
-        raise BadLabel("line", "not an object")
-    if isinstance(row.get("id"), float):  # an integer beyond 64 bits: others would read the same
-        row["id"] = parse_exactly(raw)["id"]
-    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +110,7 @@ def _scores(
         value = named[name]
         if isinstance(value, dict):
             value = value.get("score")
+        value = whole(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise BadLabel(prefix + name, f"{value!r} is not an integer")
         if not SCORE_MIN <= value <= SCORE_MAX:

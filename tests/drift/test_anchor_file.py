@@ -45,6 +45,25 @@ def test_each_line_of_an_article_is_a_replicate(tmp_path: Path) -> None:
     assert read_anchors("f", lines_of(others[:0]), UPLIFTING) is None
 
 
+def test_a_file_that_another_program_wrote_is_read_as_it_is_meant(tmp_path: Path) -> None:
+    """With a byte order mark, CRLF, ids that are numbers, whole numbers written 5.0, and the lines
+    that `newsieve oracle label` writes of what was no article."""
+    found = rows(tmp_path)
+    for row in found:
+        row["id"] = {"x": 1, "y": 20261125000000000000}[row["id"]]
+        scores = row["oracle_scores"]["scores"]
+        row["oracle_scores"]["scores"] = {name: float(score) for name, score in scores.items()}
+    letter = {"outcome": "dead_letter", "line": 7, "stage": "decode", "error": "NotUtf8"}
+    content = b"".join(json.dumps(row).encode() + b"\r\n" for row in [*found, letter])
+
+    read = read_anchors("f", (b"\xef\xbb\xbf" + content).split(b"\n"), UPLIFTING)
+
+    assert read is not None
+    assert read.reference.ids == ("1", "20261125000000000000")
+    expected = [[list(anchor_scores(at, r).values()) for r in range(3)] for at in range(2)]
+    assert np.array_equal(read.reference.replicates, np.array(expected))
+
+
 def other_oracle(found: Rows) -> None:
     found[3]["oracle_key"] = oracle("002")
 
@@ -70,6 +89,11 @@ def other_text(found: Rows) -> None:
             lambda found: found[1]["oracle_scores"]["scores"].update(wonder=11),
             "no line of `newsieve oracle label`",
         ),
+        (
+            lambda found: found[1]["oracle_scores"]["scores"].update(wonder=5.5),
+            "no line of `newsieve oracle label`",
+        ),
+        (lambda found: found[1].update(id=True), "line 3: no line of `newsieve oracle label`: id"),
     ],
 )
 def test_a_hole_in_the_reference_is_refused(

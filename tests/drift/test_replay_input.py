@@ -100,6 +100,15 @@ def clamped(score: float) -> float:
     return min(max(score, 0), 10)
 
 
+def test_a_label_may_name_its_filter_with_the_version() -> None:
+    """As `newsieve` takes it everywhere; another filter's labels are left out."""
+    rows = history(18, (100, as_it_is), (200, WORSE), reference=200)
+    versioned = [row | {"filter": "uplifting/v4"} for row in rows]
+    versioned.insert(210, rows[0] | {"filter": "sustainability/v1"})
+
+    assert replayed(replay(versioned)) == replayed(replay(rows)) != []
+
+
 def oracle_score(row: Row, at: int, **facts: Any) -> Row:
     """The OracleScore record of a short line."""
     hashed = "sha256:" + "0" * 64

@@ -83,7 +83,7 @@ def test_a_file_that_is_not_ours_is_left_alone(content: bytes) -> None:
         done = label(server)
 
     assert done.code == 2
-    assert "labels.jsonl, line 0" in done.err and "--out" in done.err
+    assert "labels.jsonl, line 1" in done.err and "--out" in done.err
     assert Path("labels.jsonl").read_bytes() == content
     assert server.calls == []
 

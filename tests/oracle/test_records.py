@@ -12,7 +12,7 @@ from schemas.oracle import OracleUsage
 from tests.support.requests import request
 from worker.codec.decode import RawRecord
 from worker.errors import InputFileInvalid, TopicsWrong
-from worker.oracle.answer import Answer
+from worker.oracle.answer import Answer, InvalidAnswer, read_answer
 from worker.oracle.budget import Ledger
 from worker.oracle.interview import Verdict
 from worker.oracle.label_file import read_label_file
@@ -196,13 +196,65 @@ def test_a_label_file_stages_versions_refusals_and_nonsense(tmp_path: Path) -> N
     assert missing.outcome == "refused" and "no label" in missing.reason
 
 
-@pytest.mark.parametrize("bad", [b"{", b"[]", b'{"id": "a"}', b'{"id": 5, "filter": "x"}'])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"{",
+        b"[]",
+        b'{"id": "a"}',
+        b'{"id": 5, "filter": 4}',
+        b'{"id": true, "filter": "x"}',
+        b'{"id": 5.5, "filter": "x"}',
+    ],
+)
 def test_a_line_that_is_no_label_is_named(tmp_path: Path, bad: bytes) -> None:
-    """At the start, not at the first request."""
-    path = lines(tmp_path / "l.jsonl", {"id": "a", "filter": "x", "scores": {}}, bad)
+    """At the start, not at the first request; lines count from 1, blank ones, too."""
+    path = lines(tmp_path / "l.jsonl", {"id": "a", "filter": "x", "scores": {}}, b"", bad)
 
-    with pytest.raises(InputFileInvalid, match=r"l\.jsonl, line 1"):
+    with pytest.raises(InputFileInvalid, match=r"l\.jsonl, line 3: [^{]*$"):
         read_label_file(path, ASKED)
+
+
+def test_a_label_file_that_another_program_wrote_is_read_as_it_is_meant(tmp_path: Path) -> None:
+    """With a byte order mark, with CRLF, with ids that are numbers and scores written 5.0."""
+    scores = dict.fromkeys(NAMES, 5.0)
+    rows = [
+        {"id": 1, "filter": "uplifting", "scores": scores},
+        {"id": 20261125000000000000, "filter": "uplifting", "oracle_scores": {"scores": scores}},
+        {"id": "x", "filter": "uplifting", "scores": scores},
+    ]
+    path = tmp_path / "l.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + b"".join(json.dumps(row).encode() + b"\r\n" for row in rows))
+    file = read_label_file(path, ASKED)
+
+    for name in ("1", "20261125000000000000", "x"):
+        reply = file.ask(PROMPT.question(name, "A text."))
+        assert reply.outcome == "answered", reply.reason
+        assert read_answer(reply.text, NAMES).scores == dict.fromkeys(NAMES, 5)
+
+
+def test_a_score_between_whole_numbers_is_no_label(tmp_path: Path) -> None:
+    """Nothing is rounded."""
+    row = {"id": "a", "filter": "uplifting", "scores": {**dict.fromkeys(NAMES, 5), "wonder": 5.5}}
+    file = read_label_file(lines(tmp_path / "l.jsonl", row), ASKED)
+
+    with pytest.raises(InvalidAnswer, match="wonder"):
+        read_answer(file.ask(PROMPT.question("a", "A text.")).text, NAMES)
+
+
+def test_a_label_may_be_of_one_version_of_a_filter(tmp_path: Path) -> None:
+    """It counts for that version alone, and before one of the name."""
+    rows = [
+        {"id": "a", "filter": "uplifting/v4", "scores": dict.fromkeys(NAMES, 4)},
+        {"id": "a", "filter": "uplifting", "scores": dict.fromkeys(NAMES, 1)},
+        {"id": "b", "filter": "uplifting/v3", "scores": dict.fromkeys(NAMES, 3)},
+    ]
+    file = read_label_file(lines(tmp_path / "l.jsonl", *rows), ASKED)
+
+    found = read_answer(file.ask(PROMPT.question("a", "A text.")).text, NAMES)
+
+    assert found.scores == dict.fromkeys(NAMES, 4)
+    assert file.ask(PROMPT.question("b", "A text.")).outcome == "refused"
 
 
 def test_the_demos_labels_are_a_label_file() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,27 @@ def test_other_types_than_text_are_refused(
     expected = ["content", "title", "id", "id", "dimensions", "oracle_scores[0].oracle"]
     assert listed == expected
     assert len(split_of(run)) == 150
+
+
+def test_a_file_that_another_program_wrote_is_read_as_it_is_meant(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """With a byte order mark, CRLF, ids that are numbers, and scores written 5.0. Lines count from
+    1."""
+    rows = label_rows(150)
+    for number, row in enumerate(rows):
+        row["id"] = number
+        row["oracle_scores"][0]["scores"] = [float(s) for s in row["oracle_scores"][0]["scores"]]
+    bad = {**rows[0], "oracle_scores": [{"oracle": "one", "scores": [5.5] * 8}]}
+    path = tmp_path / "l.jsonl"
+    path.write_bytes(
+        b"\xef\xbb\xbf" + b"".join(json.dumps(row).encode() + b"\r\n" for row in [*rows, bad])
+    )
+
+    run = prepared_from(recipe(), path)
+
+    assert [item["line"] for item in manifest_of(run)["bad_rows_listed"]] == [151]
+    assert split_of(run).keys() == {str(number) for number in range(150)}
 
 
 def test_the_rows_name_counts_where_a_label_names_no_oracle(recipe: Make, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ POSITIONAL = {"oracle": "o", "scored_at": "…", "scores": [0, 7]}
         ({"dimensions": ["wonder", "agency"], "oracle_scores": POSITIONAL}, ["o"]),
         ({"dimensions": ["wonder", "agency"], "oracle_scores": [POSITIONAL] * 2}, ["o", "o"]),
         ({"oracle_scores": {"scores": FLAT}}, [""]),
+        ({"agency": 7.0, "wonder": 0.0}, [""]),
     ],
 )
 def test_every_shape_gives_the_same_label(row: dict[str, Any], oracles: list[str]) -> None:

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from schemas.article import ArticleWithContent
 from schemas.oracle import OracleInteger, OracleKey
+from worker.codec.json_lines import id_text, numbered, read_object, whole
 from worker.drift.anchors import FEWEST_REPLICATES, AnchorSet
-from worker.errors import InputFileInvalid
+from worker.errors import DecodeError, InputFileInvalid
 from worker.rules.catalogue import Filter, describe
 
 LABELLED: Final = "labelled"
+DEAD_LETTER: Final = "dead_letter"
 
 
 class _Answer(BaseModel):
-    scores: dict[str, OracleInteger]
+    scores: dict[str, Annotated[OracleInteger, BeforeValidator(whole)]]
 
 
 class _Line(ArticleWithContent):
@@ -32,6 +34,7 @@ class _Line(ArticleWithContent):
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
+    id: Annotated[str, BeforeValidator(lambda value: id_text(value) or value)]
     filter: str
     label_hash: str
     status: str
@@ -63,8 +66,8 @@ def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFi
     labels: dict[str, list[list[int]]] = {}
     articles: dict[str, AnchorArticle] = {}
     keys: set[str] = set()
-    for number, line in enumerate(lines):
-        row = _row(f"{name}, line {number + 1}", line, filter_) if line.strip() else None
+    for number, line in numbered(lines):
+        row = _row(f"{name}, line {number}", line, filter_)
         if row is None or row.oracle_scores is None:
             continue
         facts = ArticleWithContent(**row.model_dump(include=set(ArticleWithContent.model_fields)))
@@ -80,9 +83,15 @@ def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFi
 
 
 def _row(where: str, line: bytes, filter_: Filter) -> _Line | None:
-    """None for a line about another filter, or one that the oracle did not label."""
+    """None for a line about another filter, one that the oracle did not label, or one that was no
+    article."""
     try:
-        row = _Line.model_validate_json(line)
+        facts = read_object(line)
+        if facts.get("outcome") == DEAD_LETTER:
+            return None
+        row = _Line.model_validate(facts)
+    except DecodeError as error:
+        raise InputFileInvalid(f"{where}: {error}") from None
     except ValidationError as error:
         raise InputFileInvalid(
             f"{where}: no line of `newsieve oracle label`: {describe(error)}"

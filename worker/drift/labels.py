@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from schemas.oracle import oracle_key_name
-from worker.codec.json_text import MAX_RECORD_BYTES, parse, parse_exactly
+from worker.codec.json_lines import read_object
 from worker.drift.streams import Floats, Streams
 from worker.errors import (
     InvalidContentRules,
@@ -24,7 +24,6 @@ from worker.errors import (
     InvalidLabel,
     InvalidScore,
     MissingDimension,
-    NotAnObject,
     RecordError,
 )
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
@@ -142,13 +141,9 @@ class LabelReader:
         return labels
 
     def _row(self, at: int, line: bytes) -> _Row | AnchorLabel | None:
-        facts = parse(line, MAX_RECORD_BYTES)
-        if type(facts) is not dict:
-            raise NotAnObject("not a JSON object")
-        if facts.get("filter") not in (None, self._filter):
+        facts = read_object(line)
+        if facts.get("filter") is not None and _filter_name(facts) != self._filter:
             return None
-        if type(facts.get("id")) is float:  # perhaps an integer beyond 64 bits
-            facts = parse_exactly(line)
         if "oracle_scores" in facts:
             facts = _short_form(facts)
         status = _text(facts, "status", LABELLED)
@@ -221,6 +216,11 @@ def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
         "oracle": facts.get("oracle_scores"),
         "content_rules": facts.get("content_rules"),
     }
+
+
+def _filter_name(facts: Mapping[str, Any]) -> str:
+    """Of `name` and of `name/vN`."""
+    return str(facts["filter"]).partition("/")[0]
 
 
 def _object(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -2,7 +2,8 @@
 
 One label a line: `{"id": …, "filter": …, "scores": {…}}`, and if wanted `model_version` (which
 version "returned" it, so that a change of oracle can be staged), `content_type`, `reasoning`,
-`key_markers`, or `refusal`. Lines of `newsieve oracle label` will do as well. A later line for the
+`key_markers`, or `refusal`. A filter is a name, or `name/vN`, which counts for that version alone,
+and there before the name. Lines of `newsieve oracle label` will do as well. A later line for the
 same article and filter replaces an earlier one.
 """
 
@@ -14,7 +15,8 @@ from typing import Any, Final
 
 import orjson
 
-from worker.errors import InputFileInvalid
+from worker.codec.json_lines import id_text, numbered, read_object, whole
+from worker.errors import DecodeError, InputFileInvalid
 from worker.oracle.prompt import CONTENT_TYPE, KEY_MARKERS, REASONING, SCORES, Asked, Question
 from worker.oracle.provider import ANSWERED, REFUSED, Reply, Tokens, hash_of
 
@@ -30,16 +32,17 @@ class LabelFile:
 
     def ask(self, question: Question) -> Reply:
         """The label as the line has it: whether it is one is for its reader to say."""
-        found = self._labels.get((question.article_id, question.prompt.filter.name))
+        filter_ = question.prompt.filter
+        found = self._labels.get((question.article_id, filter_.reference))
+        if found is None:
+            found = self._labels.get((question.article_id, filter_.name))
         if found is None:
             reason = "the label file has no label of this article for this filter"
             return Reply(
                 REFUSED, reason=reason, model_version=self._asked.model, tokens=NOTHING_USED
             )
-        label = found.get("oracle_scores")
-        nested = label.get(SCORES) if isinstance(label, dict) else None
         facts = {key: found.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
-        raw = orjson.dumps({**facts, SCORES: found.get(SCORES, nested)})
+        raw = orjson.dumps({**facts, SCORES: _scores(found)})
         version = found.get("model_version")
         common: dict[str, Any] = {
             "model_version": version if isinstance(version, str) else self._asked.model,
@@ -54,6 +57,15 @@ class LabelFile:
         """There is nothing to leave."""
 
 
+def _scores(row: Mapping[str, Any]) -> Any:
+    label = row.get("oracle_scores")
+    nested = label.get(SCORES) if isinstance(label, dict) else None
+    scores = row.get(SCORES, nested)
+    if not isinstance(scores, dict):
+        return scores
+    return {name: whole(value) for name, value in scores.items()}
+
+
 def read_label_file(path: Path, asked: Asked) -> LabelFile:
     """Raises InputFileInvalid, with the line that is no label."""
     labels: dict[tuple[str, str], dict[str, Any]] = {}
@@ -61,16 +73,16 @@ def read_label_file(path: Path, asked: Asked) -> LabelFile:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise InputFileInvalid(f"cannot read {path}: {error.strerror}") from None
-    for number, line in enumerate(lines):
-        if not line.strip():
-            continue
+    for number, line in numbered(lines):
         try:
-            facts = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InputFileInvalid(f"{path}, line {number}: not JSON: {error}") from None
-        if not isinstance(facts, dict) or not all(
-            isinstance(facts.get(name), str) for name in ("id", "filter")
-        ):
-            raise InputFileInvalid(f"{path}, line {number}: no object with `id` and `filter`")
-        labels[facts["id"], facts["filter"]] = facts
+            row = read_object(line)
+        except DecodeError as error:
+            raise InputFileInvalid(f"{path}, line {number}: {error}") from None
+        article_id, filter_ = id_text(row.get("id")), row.get("filter")
+        if article_id is None or not isinstance(filter_, str):
+            raise InputFileInvalid(
+                f"{path}, line {number}: a label needs `id`, a string or an integer, and `filter`, "
+                "a name or name/vN"
+            )
+        labels[article_id, filter_] = row
     return LabelFile(labels, asked)

@@ -87,7 +87,7 @@ class Sheet:
         whole = 0
         try:
             with self._path.open("rb") as stream:
-                for number, line in enumerate(stream):
+                for number, line in enumerate(stream, 1):
                     if not line.endswith(b"\n"):
                         break
                     self._read(number, line)
