@@ -100,7 +100,55 @@ def test_published_records_are_decided_again_to_the_same(tiny_student: Path) -> 
     again = newsieve("tier", stdin=scored.out)
 
     for record, decision in zip(scored.rows(), again.rows(), strict=True):
+        assert decision.pop("id") == record["article"]["id"]
         assert {name: record[name] for name in decision} == decision
+
+
+def test_a_decision_has_the_id_of_its_line() -> None:
+    """So that lines can be joined: the row's own, else its article's, integers as records have
+    them; one without an id gets none."""
+    code, rows = tier(
+        {"id": "a", **FIVES},
+        {"id": 20261125000000000000, "scores": FIVES},
+        {"article": {"id": "b"}, "filter": "uplifting", "scores": FIVES},
+        {"id": 0, "article": {"id": "c"}, "scores": FIVES},
+        FIVES,
+        {"id": True, "article": "d", "scores": FIVES},
+    )
+
+    assert code == 0
+    assert [row.get("id") for row in rows] == ["a", "20261125000000000000", "b", "0", None, None]
+    assert "id" not in rows[4]
+
+
+def test_a_record_of_another_filter_is_a_dead_letter_in_its_place() -> None:
+    """Its dimensions may have the same names; another version of the filter is what `tier` is
+    for."""
+    code, rows = tier(
+        {"filter": "sustainability", "filter_version": "1", "scores": FIVES},
+        {"filter": "sustainability/v1", **FIVES},
+        {"filter": "uplifting", "filter_version": "3", "scores": FIVES},
+        {"filter": "uplifting/v4", "scores": FIVES},
+        {"filter": None, "scores": FIVES},
+    )
+
+    assert code == 1
+    assert [(row["line"], row["stage"], row["error"]) for row in rows[:2]] == [
+        (0, "validate", "OtherFilter"),
+        (1, "validate", "OtherFilter"),
+    ]
+    assert "'sustainability', not of uplifting" in rows[0]["message"]
+    assert [row["tier"] for row in rows[2:]] == ["connection"] * 3
+
+
+def test_a_blocked_article_is_said_to_have_no_scores() -> None:
+    """It is in a dump of the scored topic, too."""
+    blocked = {"filter": "uplifting", "outcome": "blocked", "blocked_by": "ads", "scores": None}
+
+    code, rows = tier(blocked)
+
+    assert (code, rows[0]["error"]) == (1, "InvalidScore")
+    assert rows[0]["message"] == "blocked by 'ads': it has no scores to decide from"
 
 
 def test_a_large_input_streams(tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ def tier(
 ) -> None:
     """Decide tiers from scores: `{"agency": 6.1, …}` or `{"scores": {…}, "content_rules": […]}`.
 
-    ScoredArticle records are such objects: what was published is decided again. One JSON line
-    out for each line in, in order; exit 1 if one was bad.
+    ScoredArticle records of the filter, of whatever version, are such objects: what was published
+    is decided again. One JSON line out for each line in, in order, with the line's `id` (or its
+    article's) if it has one; exit 1 if one was bad, or of another filter.
 
     Example: newsieve tier --filter uplifting scores.jsonl
     """
@@ -59,7 +60,9 @@ def tier(
 def _parse(line: bytes, filter_: Filter) -> ScoreObject | RecordError:
     definition = filter_.definition
     try:
-        return parse_score_object(line, definition.dimension_names, definition.rule_names)
+        return parse_score_object(
+            line, filter_.name, definition.dimension_names, definition.rule_names
+        )
     except RecordError as error:
         return error
 
@@ -73,6 +76,7 @@ def _decide(filter_: Filter, objects: Sequence[ScoreObject]) -> list[bytes]:
     return [
         orjson.dumps(
             {
+                **({"id": objects[at].id} if objects[at].id is not None else {}),
                 "scores": dict(zip(names, row, strict=True)),
                 "weighted_average": decided.weighted_average[at],
                 "score": decided.score[at],

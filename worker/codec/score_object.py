@@ -1,33 +1,58 @@
-"""Score objects for `newsieve tier`: `{"agency": 6.1, …}`, or `scores` with `content_rules`."""
+"""Score objects for `newsieve tier`: `{"agency": 6.1, …}`, or `scores` with `content_rules`.
+
+A ScoredArticle is one, too, if its filter is the one that decides: dimensions and rules of two
+filters may have the same names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from worker.codec.json_text import MAX_RECORD_BYTES, parse
-from worker.errors import InvalidContentRules, InvalidScore, MissingDimension, NotAnObject
+from worker.codec.json_lines import id_text, read_object
+from worker.errors import InvalidContentRules, InvalidScore, MissingDimension, OtherFilter
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 
 RULE_FIELDS: Final = ("content_rules", "caps")
 
 
 class ScoreObject(NamedTuple):
-    """Scores in dimension order, and the content rules the text met."""
+    """Scores in dimension order, the content rules the text met, and whose they are, if the line
+    says so."""
 
     scores: list[float]
     rules: frozenset[str]
+    id: str | None
 
 
-def parse_score_object(line: bytes, dimensions: Sequence[str], rules: Sequence[str]) -> ScoreObject:
+def parse_score_object(
+    line: bytes, filter_name: str, dimensions: Sequence[str], rules: Sequence[str]
+) -> ScoreObject:
     """Raises RecordError: nothing is filled in, nothing is converted."""
-    facts = parse(line, MAX_RECORD_BYTES)
-    if not isinstance(facts, dict):
-        raise NotAnObject("not a JSON object")
+    facts = read_object(line)
+    _require_filter(facts, filter_name)
     scores = facts.get("scores", facts)
     if not isinstance(scores, dict):
-        raise InvalidScore("scores is not an object")
-    return ScoreObject([_score(scores, name) for name in dimensions], _rules(facts, rules))
+        why = "scores is not an object"
+        if facts.get("outcome") == "blocked":
+            why = f"blocked by {facts.get('blocked_by')!r:.60}: it has no scores to decide from"
+        raise InvalidScore(why)
+    values = [_score(scores, name) for name in dimensions]
+    return ScoreObject(values, _rules(facts, rules), _id(facts))
+
+
+def _require_filter(facts: Mapping[str, Any], wanted: str) -> None:
+    """Any version of the filter will do: scores are decided again because it has changed."""
+    name = facts.get("filter")
+    if isinstance(name, str) and name.partition("/")[0] != wanted:
+        raise OtherFilter(f"a record of the filter {name!r:.80}, not of {wanted}")
+
+
+def _id(facts: Mapping[str, Any]) -> str | None:
+    """The row's own, else its article's."""
+    article = facts.get("article")
+    inner = article.get("id") if isinstance(article, dict) else None
+    return id_text(facts.get("id", inner))
 
 
 def _score(scores: Mapping[str, Any], name: str) -> float:

@@ -28,7 +28,7 @@ SCORE_MIN: Final = 0.0
 SCORE_MAX: Final = 10.0
 WEIGHT_SUM_TOLERANCE: Final = 1e-9
 # Conditions read some of these, score objects have the others beside their dimensions.
-RESERVED: Final = KEYWORDS | AVERAGES | {"scores", "content_rules", "caps"}
+RESERVED: Final = KEYWORDS | AVERAGES | {"scores", "content_rules", "caps", "id", "filter"}
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 Limit = Annotated[float, Field(ge=SCORE_MIN, le=SCORE_MAX)]
