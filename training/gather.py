@@ -10,7 +10,7 @@ from training.labelled import read_source
 from training.prepare import prepare
 from training.recipe import read_recipe
 from training.run import Run
-from training.topic import SNAPSHOT, read_topics
+from training.topic import SNAPSHOT, Snapshot, read_topics, records_in
 from worker.assemble.shared import cluster
 from worker.cli.common import note
 from worker.errors import WrongUsage
@@ -30,16 +30,24 @@ def prepared(
     if not labels and settings is None:
         raise WrongUsage("name files of labels, or give --from-kafka")
     recipe = read_recipe(recipe_file)
-    sources = [read_source(path) for path in labels]
+    filter_ = load(recipe.filter)
+    sources, records = records_in([read_source(path) for path in labels], filter_)
+    if records is not None:
+        _note(records, "in newsieve's records")
+        sources.append(records.source)
     snapshot = None
     if settings is not None:
         kafka, prefix = cluster(settings), settings.kafka.topic_prefix
-        snapshot = read_topics(kafka, prefix, load(recipe.filter))
-        left_out = "; ".join(f"{reason}: {count}" for reason, count in snapshot.left_out.items())
-        note(f"{snapshot.rows} labelled articles on the topics; left out: {left_out or 'none'}")
+        snapshot = read_topics(kafka, prefix, filter_)
+        _note(snapshot, "on the topics")
         sources.append(snapshot.source)
     run, made = prepare(recipe, sources, runs, Run(extends) if extends else None)
     if snapshot is not None:
         write_text(run.path(SNAPSHOT), snapshot.source.content.decode())
         note(f"the topics go on; to go on with these labels, name {run.path(SNAPSHOT)}")
     return run, made
+
+
+def _note(snapshot: Snapshot, where: str) -> None:
+    left_out = "; ".join(f"{reason}: {count}" for reason, count in snapshot.left_out.items())
+    note(f"{snapshot.rows} labelled articles {where}; left out: {left_out or 'none'}")

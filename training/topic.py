@@ -1,14 +1,15 @@
 """The oracle's topics as label rows: its scores, joined to the texts that it was asked about.
 
 OracleScore names an article and its content hash; the text is in the OracleRequest of the same
-hash. What comes out are rows as label files have them, so a snapshot is a label file.
+hash. What comes out are rows as label files have them, so a snapshot is a label file. The records
+may also come from files, as `newsieve tail --json` prints them.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from schemas.oracle import OracleScore
 from schemas.topics import ORACLE_REQUESTS, ORACLE_SCORES, topic_name
 from training.files import Row
 from training.labelled import Source
+from worker.codec.json_lines import numbered
+from worker.codec.own_record import has_text, own_record
+from worker.errors import DecodeError
 from worker.kafka.client import Cluster
 from worker.kafka.reader import read
 from worker.rules.catalogue import Filter
@@ -26,6 +30,9 @@ from worker.rules.text import content_hash, render
 SNAPSHOT: Final = "labels.jsonl"
 PURPOSES: Final = ("training", "monitor")  # an anchor is asked again and again: it measures
 LABELLED: Final = "labelled"
+GONE: Final = "text no longer on the requests topic"
+NOT_NAMED: Final = "no text: name a file of articles.oracle.requests, too, or give --from-kafka"
+NO_LABEL: Final = "neither label nor text: records of articles.scored"
 
 
 @dataclass(frozen=True)
@@ -46,14 +53,51 @@ def read_topics(cluster: Cluster, prefix: str, filter_: Filter) -> Snapshot:
     return snapshot(scores, requests, filter_)
 
 
+def records_in(sources: Sequence[Source], filter_: Filter) -> tuple[list[Source], Snapshot | None]:
+    """The sources without newsieve's own records, and what these come to, if there are any."""
+    scores: list[bytes] = []
+    texts: list[bytes] = []
+    bare = 0
+    others: list[Source] = []
+    for source in sources:
+        lines = source.content.split(b"\n")
+        for number, line in numbered(lines):
+            record = _own_record(line)
+            if record is None:
+                continue
+            lines[number - 1] = b""  # the lines that stay keep their numbers
+            if "oracle_scores" in record:
+                scores.append(line)
+            elif has_text(record):
+                texts.append(line)
+            else:
+                bare += 1
+        others.append(Source(source.name, b"\n".join(lines)))
+    if not (scores or texts or bare):
+        return list(sources), None
+    found = snapshot(scores, texts, filter_, NOT_NAMED)
+    left_out = {**found.left_out, NO_LABEL: bare} if bare else found.left_out
+    return others, Snapshot(found.source, found.rows, left_out)
+
+
+def _own_record(line: bytes) -> Row | None:
+    try:
+        return own_record(line)
+    except DecodeError:
+        return None  # a bad row of its file
+
+
 def _values(cluster: Cluster, topic: str) -> Iterator[bytes]:
     for found in read(cluster, topic, from_beginning=True, until_end=True):
         if found.record.value is not None:
             yield found.record.value
 
 
-def snapshot(scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter) -> Snapshot:
-    """The last label of each article and oracle, with the article's text, by article id."""
+def snapshot(
+    scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter, missing: str = GONE
+) -> Snapshot:
+    """The last label of each article and oracle, with the article's text, by article id. `missing`
+    is the reason where there is no text."""
     left_out: Counter[str] = Counter()
     labels: dict[tuple[str, str], dict[str, OracleScore]] = {}
     for value in scores:
@@ -67,7 +111,7 @@ def snapshot(scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter
         if article in texts:
             rows.append({**texts[article], "oracle_scores": list(_label_rows(labels[article]))})
         else:
-            left_out["text no longer on the requests topic"] += 1
+            left_out[missing] += 1
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return Snapshot(Source(SNAPSHOT, content.encode()), len(rows), dict(left_out))
 

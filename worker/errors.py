@@ -91,7 +91,7 @@ class InvalidTitle(InvalidRecord):
 
 
 class InvalidContent(InvalidRecord):
-    """A content that is not a string."""
+    """A content that is not a string; where our records are articles, one without a content."""
 
 
 class NoText(InvalidRecord):

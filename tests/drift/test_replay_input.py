@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.drift import (
     DIMENSIONS,
+    UPLIFTING,
     Row,
     as_it_is,
     errors_times,
@@ -20,6 +21,11 @@ from tests.support.drift import (
     replay,
     replayed,
 )
+from worker.codec.decode import DecodePolicy, RawRecord, decode
+from worker.oracle.answer import Answer
+from worker.oracle.interview import Verdict
+from worker.oracle.prompt import Asked, Prompt
+from worker.oracle.sheet import label_row
 
 WORSE = errors_times(1.6)
 
@@ -146,6 +152,50 @@ def test_oracle_scores_are_read_as_their_short_form() -> None:
     assert (done.code, replayed(done)) == (0, replayed(plain))
     assert [row["evidence"] for row in done.rows()] == [row["evidence"] for row in plain.rows()]
     assert first(done, "alert")["oracle_key"].startswith("v/m/m-1/")
+
+
+def label_line(row: Row, at: int, status: str = "labelled") -> Row:
+    """What `newsieve oracle label` writes of a short line's article."""
+    answer = Answer(row["oracle"], None, None, None) if status == "labelled" else None
+    article = decode(RawRecord(json.dumps({"id": at, "title": "T"}).encode(), None, None, None, {}),
+                     DecodePolicy(1_000, id_from_key=False))  # fmt: skip
+    prompt = Prompt(UPLIFTING, 1_000)
+    key = Asked("vendor", "m", None, 0.0).key(prompt, "m-1")
+    return label_row(
+        article, prompt, Verdict(status, "m-1", answer), key, 0, "2026-11-25T00:00:00Z"
+    )
+
+
+def test_lines_of_oracle_label_with_the_students_scores_beside_them_are_labels() -> None:
+    """The oracle's key is known from its parts; what was no article is left out."""
+    rows = history(19, (100, as_it_is), (200, WORSE), reference=200)
+    lines_ = [
+        row | label_line(row, at) | {"student": row["student"]} for at, row in enumerate(rows)
+    ]
+    for line in lines_:
+        del line["oracle"]
+    letter = {"outcome": "dead_letter", "line": 7, "stage": "decode", "error": "NotUtf8"}
+
+    done = replay([*lines_[:300], letter, *lines_[300:]])
+
+    assert (done.code, replayed(done)) == (0, replayed(replay(rows)))
+    assert replayed(done) != []
+    assert first(done, "alert")["oracle_key"].startswith("vendor/m/m-1/")
+
+
+def test_a_line_of_oracle_label_alone_says_what_is_missing_and_what_makes_it() -> None:
+    """It has no student's scores; one that was refused has no stratum, either."""
+    row = history(20, (1, as_it_is))[0]
+    refused = label_line(row, 2, "refused")
+
+    done = replay([label_line(row, 1), refused])
+
+    assert done.code == 1
+    bare, without = done.rows()
+    assert (bare["line"], bare["error"]) == (0, "InvalidScore")
+    assert "`newsieve score ARTICLES --filter uplifting`" in bare["message"]
+    assert (without["line"], without["error"]) == (1, "InvalidLabel")
+    assert "stratum is missing" in without["message"]
 
 
 def test_refusals_are_a_stream_of_their_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import pytest
 from tests.support.bulk import KEY, articles, environment, label, rows
 from tests.support.cli import newsieve, newsieve_train
 from tests.support.oracle_server import fails, good, says, serving
+from tests.support.requests import request
 from training.labels import labels_of
 from worker.rules.catalogue import load
 
@@ -72,6 +74,30 @@ def test_what_is_labelled_is_not_asked_for_again() -> None:
         assert len(server.calls) == 8
 
     assert len({row["oracle_scores"]["oracle"] for row in rows()}) == 2
+
+
+def test_newsieves_own_records_are_labelled_by_their_text() -> None:
+    """As `newsieve tail --json` prints them, and as `newsieve score` does. A record without the
+    text is a bad line that says where it is; its title alone would be another article."""
+    asked = request("a", content=None)
+    tiered = request("b") | {"outcome": "scored", "tier": "impact"}
+    scored = json.loads(json.dumps(tiered))
+    del scored["article"]["content"]
+    label_of = scored | {"oracle_scores": dict.fromkeys(NAMES, 5)}
+    raw = {"id": "c", "title": "Bare", "article": {"id": "z"}}
+    lines = [json.dumps(row).encode() for row in (asked, tiered, scored, label_of, raw)]
+    Path("articles.jsonl").write_bytes(b"\n".join(lines))
+    with serving() as server:
+        done = label(server)
+
+    assert done.code == 1
+    found = rows()
+    assert [row.get("id", row.get("line")) for row in found] == ["a", "b", 2, 3, "c"]
+    for row, record in zip(found, (asked, tiered), strict=False):
+        assert {name: row[name] for name in record["article"]} == record["article"]
+    assert {row["error"] for row in found[2:4]} == {"InvalidContent"}
+    assert all("articles.oracle.requests" in row["message"] for row in found[2:4])
+    assert len(server.calls) == 3
 
 
 @pytest.mark.parametrize("content", [b'{"id": "x"}\n', b"notes\n", b"5\n", b'{"outcome": "x"}\n'])

@@ -35,6 +35,9 @@ KEY = {
 }
 
 
+ORACLE = OracleKey.model_validate(KEY).name
+
+
 def article(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
@@ -114,8 +117,7 @@ def test_a_label_is_joined_to_the_text_that_was_labelled(uplifting: Filter) -> N
     names = uplifting.definition.dimension_names
     labels = [labels_of(row, "uplifting", names) for row in rows]
     assert [label.scores for (label,) in labels] == [(7,) * 8, (2,) * 8]
-    oracle = OracleKey.model_validate(KEY).name
-    assert {label.oracle for (label,) in labels} == {oracle}
+    assert {label.oracle for (label,) in labels} == {ORACLE}
     assert labels[0][0].scored_at == "2026-11-20T10:00:00Z"
 
 
@@ -167,6 +169,46 @@ def test_a_label_without_its_text_is_left_out_and_counted(uplifting: Filter) -> 
     found = snapshot([score(row, uplifting), b"nonsense"], [], uplifting)
 
     assert found.left_out == {"not an OracleScore": 1, "text no longer on the requests topic": 1}
+
+
+def scored(row: dict[str, Any]) -> bytes:
+    """What of a ScoredArticle matters here."""
+    return json.dumps({"filter": "uplifting", "article": article(row), "scores": {}}).encode()
+
+
+def test_files_of_newsieves_own_records_are_labels(
+    uplifting: Filter, recipe: Any, tmp_path: Path
+) -> None:
+    """As `newsieve tail --json` prints them, with label rows among them; what is left out is said,
+    and bad rows keep their line."""
+    rows = label_rows(42)
+    levels = [row["oracle_scores"][0]["scores"][0] for row in rows]
+    records = [score(row, uplifting, level) for row, level in zip(rows, levels, strict=True)]
+    records += [score(rows[0], uplifting, 5, purpose="anchor"), scored(rows[1])]
+    plain = json.dumps({**rows[40], "oracle_scores": [{"oracle": ORACLE, "scores": [5] * 8}]})
+    files = {
+        "scores.jsonl": b"\xef\xbb\xbf" + b"\n".join([*records, plain.encode(), b"{"]),
+        "requests.jsonl": b"\n".join(request(row) for row in rows[:40]),
+        "recipe.toml": as_toml(recipe(labels__bad_rows_allowed=0.1)).encode(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    command = ("prepare", str(tmp_path / "recipe.toml"), str(tmp_path / "scores.jsonl"))
+
+    done = newsieve_train(*command, str(tmp_path / "requests.jsonl"), "--json")
+    alone = newsieve_train(*command)
+
+    assert done.code == 0, done.err
+    manifest = done.json()["manifest"]
+    assert sum(manifest["rows"].values()) == 41
+    assert manifest["oracles"] == {ORACLE: 41}
+    assert [(bad["file"], bad["line"]) for bad in manifest["bad_rows_listed"]] == [
+        ("scores.jsonl", len(records) + 2)
+    ]
+    assert "40 labelled articles in newsieve's records" in done.err
+    for reason in ("purpose anchor: 1", "articles.scored: 1", "articles.oracle.requests, too"):
+        assert reason in done.err
+    assert alone.code == 1 and "or give --from-kafka: 42" in alone.err
 
 
 @pytest.fixture

@@ -73,10 +73,10 @@ def label(
 ) -> None:
     """Label a file of articles for training: one line out for each line in, in order.
 
-    Says first what it will cost, about and at most. Interrupted, run it again: what is in --out
-    already, by the same oracle, is not asked for again. A bad line is a dead letter in its place;
-    exit 1 at the end if there was one, or if the budget ended first. oracle.calls_per_day is the
-    stream's and does not count here.
+    Records of newsieve's own that have the text are articles, too. Says first what it will cost,
+    about and at most. Interrupted, run it again: what is in --out already, by the same oracle, is
+    not asked for again. A bad line is a dead letter in its place; exit 1 at the end if there was
+    one, or if the budget ended first. oracle.calls_per_day is the stream's and does not count here.
 
     Example: newsieve oracle label articles.jsonl --out labels.jsonl --filter uplifting --yes
     """

@@ -45,7 +45,8 @@ def replay(
 
     `{"student": {"agency": 5.1, …}, "oracle": {"agency": 6, …}}`, with "purpose": "reference"
     for the rows that make a baseline, which come first. Optional: id, student_version, stratum,
-    pi, oracle_key. One JSON line out for each transition; exit 1 if a line was bad.
+    pi, oracle_key. Lines of `newsieve oracle label` need the student's scores beside them, as
+    "student". One JSON line out for each transition; exit 1 if a line was bad.
 
     Example: newsieve drift replay labels.jsonl --filter uplifting
     """

@@ -3,6 +3,7 @@
     {"id": …, "student_version": …, "stratum": …, "purpose": …, "pi": …, "oracle_key": …,
      "student": {…}, "oracle": {…}}, of which only the scores are required
 
+or a line of `newsieve oracle label` with the student's scores put beside it, as `student`.
 Strict: nothing is filled in, nothing converted. A stratum that is not given is the student's own
 tier's. Lines are read in batches, since tiers are decided in batches; a label does not depend on
 its batch.
@@ -35,6 +36,7 @@ ANCHOR: Final = "anchor"
 LABELLED: Final = "labelled"
 FAILURES: Final = frozenset({"refused", "invalid"})
 NOT_ASKED: Final = "over_budget"
+DEAD_LETTER: Final = "dead_letter"
 SMALLEST_PI: Final = 1e-9  # no sample is thinner; its weight squared would leave a double
 LARGEST_SCORE: Final = 1e300  # before clamping; what is beyond it is no number
 SHOWN_CHARACTERS: Final = 60
@@ -144,8 +146,10 @@ class LabelReader:
         facts = read_object(line)
         if facts.get("filter") is not None and _filter_name(facts) != self._filter:
             return None
+        if facts.get("outcome") == DEAD_LETTER:  # `newsieve oracle label`, of what was no article
+            return None
         if "oracle_scores" in facts:
-            facts = _short_form(facts)
+            facts = _short_form(facts) if "article" in facts else self._label_row(facts)
         status = _text(facts, "status", LABELLED)
         purpose = _text(facts, "purpose", MONITOR)
         if status == NOT_ASKED or purpose not in (MONITOR, REFERENCE, ANCHOR):
@@ -176,6 +180,21 @@ class LabelReader:
             oracle,
             _rules(facts),
         )
+
+    def _label_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A line of `newsieve oracle label` in the words of the short form."""
+        label, key = row["oracle_scores"], row.get("oracle_key")
+        if label is not None and row.get("student") is None:
+            raise InvalidScore(
+                "student is missing: a line of `newsieve oracle label` has the oracle's scores "
+                f"alone. `newsieve score ARTICLES --filter {self._filter}` makes the student's: "
+                "put the `scores` of the same article's record beside the label, as `student`"
+            )
+        return {
+            **row,
+            "oracle": label.get("scores") if type(label) is dict else label,
+            "oracle_key": oracle_key_name(key) if type(key) is dict else key,
+        }
 
     def _scores(
         self, facts: Mapping[str, Any], name: str, lowest: float, highest: float

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from worker.codec.dead_letter import dead_letter_facts
 from worker.codec.decode import DecodePolicy, RawRecord, decode
+from worker.codec.own_record import article_line
 from worker.errors import OracleRejects, RecordError
 from worker.oracle.budget import Budget, Caps
 from worker.oracle.desk import Desk
@@ -182,7 +183,8 @@ class Bulk:
 
     def _entry(self, number: int, line: bytes) -> Entry:
         try:
-            article = decode(RawRecord(line, None, None, None, {}), self._policy)
+            record = RawRecord(article_line(line), None, None, None, {})
+            article = decode(record, self._policy)
         except RecordError as error:
             return Entry(number, error=error)
         text = Text(article.id, article.content_hash, self._way)
