@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.support.oracle_server import Behaviour, and_then, busy, fails, good, raw, says, serving
 from tests.support.oracle_stream import KEY, OracleStream
@@ -109,3 +110,41 @@ def test_an_oracle_killed_after_an_answer_neither_loses_nor_hides_what_was_paid(
     assert labels["too-late"].status == "over_budget" and labels["too-late"].effective_pi == 0
     assert stream.read_offsets() == requests + 1
     assert hanging_transactions(stream.servers, stream.prefix) == []
+
+
+def test_a_request_of_a_filter_that_is_not_loaded_waits_and_can_be_passed_by(
+    oracle_stream: OracleStream,
+) -> None:
+    """Its partition waits and the others go on; log and metrics say it. An operator who will never
+    have the filter sets the offset behind it."""
+    stream = oracle_stream
+    new = request_record("new", filter_version="99")
+    here = [request_record("a"), new, request_record("b")]
+    producer = Producer({"bootstrap.servers": stream.servers})
+    for partition, (key, value) in [*((0, record) for record in here), (1, request_record("c"))]:
+        producer.produce(stream.requests_topic, value, key, partition=partition)
+    assert producer.flush(30) == 0
+    with serving() as server:
+        oracle = stream.start_oracle(server)
+        found = stream.published(2)
+        oracle.wait_until("partition.waiting")
+        (waiting,) = oracle.events("partition.waiting")
+        port = oracle.events("oracle.assembled")[0]["observe_port"]
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+        assert oracle.terminate() == 0
+        assert sorted(label.article.id for label in found.labels) == ["a", "c"]
+        assert "newsieve_oracle_waiting_partitions 1.0" in metrics
+        assert (waiting["partition"], waiting["offset"]) == (0, 1)
+        assert "'uplifting/v99'" in str(waiting["reason"])
+        assert stream.read_offsets() == 2
+        operator = Consumer({"bootstrap.servers": stream.servers, "group.id": stream.group})
+        behind = TopicPartition(stream.requests_topic, 0, 2)
+        operator.commit(offsets=[behind], asynchronous=False)
+        operator.close()
+        oracle = stream.start_oracle(server)
+        found = stream.published(3)
+        assert oracle.terminate() == 0
+
+    assert sorted(label.article.id for label in found.labels) == ["a", "b", "c"]
+    assert found.letters == []
+    assert len(server.calls) == 3
