@@ -89,7 +89,7 @@ class DriftReplayLine(Written):
     evidence: Evidence
     streams: list[StreamEstimate] = Field(description="Sorted by share, largest first.")
     labels: int = Field(ge=0, description="Labels tested since the baseline.")
-    onset: list[int] | None = Field(description="Earliest and latest likely start, as lines.")
+    onset: list[int] | None = Field(description="Earliest and latest likely start, 0-based lines.")
     cause: Cause
     example_article_ids: list[str]
     action: NextAction
