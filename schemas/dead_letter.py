@@ -14,7 +14,8 @@ HEADER_PREFIX = "dlq."
 
 
 class DeadLetterHeaders(WrittenHeaders):
-    """The `dlq.*` headers, as UTF-8 strings on the wire. Key and value are the original's."""
+    """The `dlq.*` headers, as UTF-8 strings on the wire. The value is the original's, and so is the
+    key, if it had one. The letter's own timestamp is that of its writing."""
 
     model_config = ConfigDict(
         alias_generator=lambda name: HEADER_PREFIX + name.replace("_", "-"), strict=False
@@ -32,6 +33,14 @@ class DeadLetterHeaders(WrittenHeaders):
     group: str
     filter: str | None = Field(
         None, description="Absent when the record could not be decoded: it concerns all filters."
+    )
+    timestamp: int | None = Field(
+        None,
+        ge=0,
+        description="The original's, in milliseconds since 1970. Absent when it had none.",
+    )
+    key_made: Literal["true"] | None = Field(
+        None, description="The original had no key: this one is made up. Absent when it had one."
     )
 
 

@@ -41,8 +41,8 @@ class KafkaArchive:
 
     def recall(self) -> Recalled:
         """A predecessor's transaction is decided before its offsets are known, so its states are
-        there by the time that they are read. Raises BrokerUnavailable, ConsumerFailed, TopicsWrong
-        or OffsetsWrong."""
+        there by the time that they are read. Raises BrokerUnavailable, TopicsWrong or
+        OffsetsWrong."""
         extents = self._inquiry.extents(self._inlets.partitions())
         offsets = starts(extents, _begins_at_end, self._expired)
         return Recalled(offsets, latest(self._cluster, self._state_topic, None, self._heartbeat))

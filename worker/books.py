@@ -40,7 +40,7 @@ class KafkaBooks:
         self._heartbeat = heartbeat
 
     def budget(self, owned: Sequence[Partition]) -> Budget:
-        """Raises BrokerUnavailable, ConsumerFailed or TopicsWrong."""
+        """Raises BrokerUnavailable or TopicsWrong."""
         started = time.monotonic()
         self._inquiry.committed(owned)  # no answer while an offset of them is undecided
         numbers = [number for _, number in owned]

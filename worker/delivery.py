@@ -12,16 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from worker.errors import (
+    AccessDenied,
     DeadLetterLimit,
     Fatal,
+    NoProgress,
     OutcomeUnknown,
     RecordRefused,
+    TimestampRefused,
+    TooManyRecreations,
+    TopicsWrong,
     Transient,
     Unavailable,
 )
 from worker.kafka.client import Partition
+from worker.kafka.faults import SameAgain
 from worker.kafka.intake import Intake, Taken
 from worker.kafka.transaction import Publisher
+from worker.observe.events import AbortFault
 
 BACKOFF_SECONDS: Final = 0.1  # after the second failure in a row; doubled from then on
 MAX_BACKOFF_SECONDS: Final = 5.0
@@ -66,8 +73,8 @@ class Watching(Protocol):
         """The loop is alive."""
         ...
 
-    def aborted(self, reason: str) -> None:
-        """A transaction was aborted; its records come again."""
+    def aborted(self, reason: str, fault: AbortFault) -> None:
+        """A transaction was aborted; its records come again, unless the fault is permanent."""
         ...
 
 
@@ -82,6 +89,9 @@ class Delivery:
         self._failure: Fatal | None = None
         self._is_leaving = False
         self._failures_in_a_row = 0
+        self._same = SameAgain()
+        self._committed: dict[Partition, int] = {}
+        self._attempted: Mapping[Partition, int] = {}  # offsets of the commit that is under way
         self._work: Work
 
     def run(self, work: Work, should_stop: Callable[[], bool]) -> None:
@@ -98,6 +108,9 @@ class Delivery:
             work.drain(self._guarded)
         except (DeadLetterLimit, RecordRefused):
             self._guarded(work.commit)  # up to the record that stops us
+            raise
+        except (TopicsWrong, TimestampRefused, AccessDenied, NoProgress) as failure:
+            self._observer.aborted(str(failure), "permanent")
             raise
         finally:
             self._is_leaving = True  # what is not committed by now comes again, elsewhere
@@ -125,9 +138,13 @@ class Delivery:
             self.publisher.abort()
             raise Transient("no longer a member of the group")
         started = time.monotonic()
+        self._attempted = offsets
         self.publisher.commit(offsets, metadata)
+        self._attempted = {}
+        self._committed |= offsets
         self.intake.offsets.committed()
         self._failures_in_a_row = 0
+        self._same.committed()
         return time.monotonic() - started
 
     def before_revoke(self, partitions: Sequence[Partition]) -> None:
@@ -156,20 +173,65 @@ class Delivery:
         """Run a step; what is not its fault, take back and do again."""
         try:
             step()
-        except OutcomeUnknown as failure:
-            self._back_off(f"outcome unknown: {failure}")
-            self._work.forget()
-            self.intake.rewind_to_committed()
         except Unavailable as failure:
-            self._back_off(str(failure))
+            self._require_another_try(failure)
+            self._back_off()
             self._work.forget()
-            if self._failures_in_a_row > SUSPICIOUS_FAILURES:
-                self.intake.require_topics()
-            self.intake.rewind()
+            # Holds at once: offsets of a transaction that is gone must not get into the next one.
+            self.intake.offsets.rewind()
+            self._attempted = {}
+            try:
+                self._go_back(failure)
+            except Unavailable:  # the broker is silent: nothing is done before it has been asked
+                self._must_rewind = failure
+        except TooManyRecreations as failure:
+            if self._same.is_stuck(least_seconds=0):
+                raise self._no_progress(str(failure)) from None
+            raise
 
-    def _back_off(self, reason: str) -> None:
+    def _go_back(self, failure: Unavailable) -> None:
+        """To the first record whose outcome is not committed, as far as is known."""
+        if isinstance(failure, OutcomeUnknown):
+            self.intake.rewind_to_committed()
+            return
+        if self._failures_in_a_row > SUSPICIOUS_FAILURES:
+            self.intake.require_topics()
+        self.intake.rewind()
+
+    def _require_another_try(self, failure: Unavailable) -> None:
+        """Tell of it. Raises NoProgress once what nobody has listed is no passing fault."""
+        self._observer.aborted(str(failure), "passing" if failure.passes else "unknown")
+        if failure.passes:
+            self._same.passed()
+        else:
+            self._same.failed(str(failure), self._standing())
+            if self._same.is_stuck():
+                raise self._no_progress(str(failure))
+
+    def _standing(self) -> dict[Partition, int]:
+        """Where the partitions stand whose records are in what failed, as far as is known."""
+        resumes = {
+            item: self.intake.offsets.resume_of(item)
+            for item in self._attempted or self.intake.offsets.to_commit()
+        }
+        return {
+            item: self._committed.get(item, 0) if at is None else at for item, at in resumes.items()
+        }
+
+    def _no_progress(self, reason: str) -> NoProgress:
+        ends = self._attempted or self.intake.offsets.to_commit()
+        places = ", ".join(
+            f"{topic}/{number} from offset {at} to {ends[topic, number]}"
+            for (topic, number), at in self._standing().items()
+        )
+        return NoProgress(
+            f"nothing is committed, again and again, for one reason: {reason}. Records concerned: "
+            f"{places or 'not known'}. The broker's log says more; `newsieve topics check` and "
+            "`newsieve doctor` compare topics and rights with what is needed"
+        )
+
+    def _back_off(self) -> None:
         """The first time at once, then longer and longer: the world needs time."""
-        self._observer.aborted(reason)
         if self._failures_in_a_row:
             time.sleep(min(BACKOFF_SECONDS * 2**self._failures_in_a_row, MAX_BACKOFF_SECONDS))
         self._failures_in_a_row += 1

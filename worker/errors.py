@@ -13,8 +13,9 @@
     │                          Transient OutcomeUnknown BrokerUnavailable FilterNotLoaded
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
-        │                      TopicsWrong OffsetsWrong RecordRefused AccessDenied OracleRejects
-        │                      BudgetUsedUp NothingToDecide CommandFailed
+        │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong RecordRefused
+        │                      AccessDenied OracleRejects BudgetUsedUp NothingToDecide
+        │                      CommandFailed
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
                                BrokerLost
@@ -24,6 +25,7 @@ Messages say what to do. Knows nothing of Kafka, torch or any caller.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 EXIT_PERSON = 1
@@ -151,7 +153,14 @@ class OutputTooLarge(PublishError):
 
 
 class Unavailable(NewsieveError):
-    """Something outside is away for now: retry with backoff."""
+    """Something outside is away for now: retry with backoff.
+
+    `passes` is False where nobody knows that it comes and goes: retry, but not for ever.
+    """
+
+    def __init__(self, message: str, *, passes: bool = True) -> None:
+        super().__init__(message)
+        self.passes = passes
 
 
 class Transient(Unavailable):
@@ -200,6 +209,19 @@ class BrokerMissing(NeedsPerson):
 
 class TopicsWrong(NeedsPerson):
     """A topic is missing or refuses us."""
+
+
+class TimestampRefused(NeedsPerson):
+    """A topic does not take records of a time that is too far from the broker's."""
+
+    def __init__(self, message: str, timestamps_ms: Collection[int] = ()) -> None:
+        """`timestamps_ms` are the times of refused records that had one given."""
+        super().__init__(message)
+        self.timestamps_ms = timestamps_ms
+
+
+class NoProgress(NeedsPerson):
+    """The same failure, which nobody has listed, again and again: nothing is committed."""
 
 
 class AccessDenied(NeedsPerson):

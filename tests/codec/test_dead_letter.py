@@ -19,6 +19,7 @@ from worker.codec.dead_letter import (
     replay,
 )
 from worker.codec.decode import Headers, RawRecord
+from worker.codec.encode import OutRecord
 from worker.errors import InvalidJson, ModelFailed
 
 NOW = "2026-11-22T16:00:00.000Z"
@@ -28,7 +29,7 @@ WRITER = Writer("articles.dead-letter", "g", "1.0")
 
 
 def test_a_dead_letter_keeps_the_original_and_says_why() -> None:
-    """Key, value, headers and timestamp byte for byte; dlq.* headers valid against the model."""
+    """Key, value and headers byte for byte, its time said; dlq.* headers valid by the model."""
     headers: Headers = [("h", b"\xff\x00"), ("h", None), ("dlq.error", b"stale")]
     record = RawRecord(b"\xffnot json", b"\xfe", headers, 123, INPUT)
 
@@ -39,7 +40,7 @@ def test_a_dead_letter_keeps_the_original_and_says_why() -> None:
         b"\xfe",
         b"\xffnot json",
     )
-    assert letter.timestamp_ms == 123
+    assert letter.timestamp_ms is None  # the producer's clock: no broker refuses it
     assert letter.headers[:2] == [("h", b"\xff\x00"), ("h", None)]
     why = {
         name: (value or b"").decode() for name, value in letter.headers if name.startswith("dlq.")
@@ -50,6 +51,66 @@ def test_a_dead_letter_keeps_the_original_and_says_why() -> None:
     )
     assert (parsed.stage, parsed.error, parsed.offset) == ("decode", "InvalidJson", 7)
     assert parsed.attempts == 1 and parsed.filter is None
+    assert parsed.timestamp == 123 and parsed.key_made is None
+
+
+def as_found(letter: OutRecord, at: int) -> RawRecord:
+    """A letter as it is read back, written at this time."""
+    return RawRecord(letter.value or b"", letter.key, letter.headers, at, INPUT)
+
+
+def test_a_record_without_a_key_gets_one_of_its_own_and_loses_it_when_it_is_replayed() -> None:
+    """A compacted topic takes no record without a key, and keeps one of each key."""
+    record = RawRecord(b"{", None, [("dlq.key-made", b"forged")], 123, INPUT)
+
+    def letter(offset: int, filter_name: str | None) -> OutRecord:
+        place = Place("articles.raw", 3, offset)
+        return dead_letter(record, place, InvalidJson("why"), filter_name, WRITER, NOW)
+
+    letters = [letter(7, None), letter(8, None), letter(8, "uplifting"), letter(8, "other")]
+
+    assert len({item.key for item in letters}) == len(letters)
+    for item in letters:
+        assert item.key and [v for k, v in item.headers if k == "dlq.key-made"] == [b"true"]
+        again = replay(as_found(item, 9_000), "articles.raw")
+        assert (again.key, again.value, again.timestamp_ms) == (None, b"{", 123)
+        assert not any(name == "dlq.key-made" for name, _ in again.headers)
+
+
+def test_an_empty_key_is_a_key() -> None:
+    """Compaction takes it, and nothing is made up."""
+    letter = dead_letter(
+        RawRecord(b"{", b"", None, None, INPUT),
+        Place("t", 0, 1),
+        InvalidJson("w"),
+        None,
+        WRITER,
+        NOW,
+    )
+
+    assert letter.key == b"" and replay(as_found(letter, 9), "t").key == b""
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (None, 5),  # a letter of a former version has the original's time as its own
+        (b"77", 77),
+        (b"0", 0),
+        (b"1764000000000000", 1764000000000000),  # microseconds, as they were
+        (b"", 5),
+        (b"-1", 5),
+        (b"1.5", 5),
+        ("\u0663".encode(), 5),
+        (b"9" * 19, 2**63 - 1),
+        (b"9" * 5_000, 5),
+    ],
+)
+def test_the_original_time_is_put_back(said: bytes | None, expected: int) -> None:
+    """What is no number of milliseconds says nothing: anybody may have written it."""
+    headers: Headers = [("dlq.timestamp", said)] if said is not None else []
+
+    assert replay(RawRecord(b"v", b"k", headers, 5, INPUT), "t").timestamp_ms == expected
 
 
 def test_a_letter_replayed_is_the_original_with_what_counts_attempts() -> None:
@@ -57,9 +118,8 @@ def test_a_letter_replayed_is_the_original_with_what_counts_attempts() -> None:
     record = RawRecord(b"v", b"k", [("h", b"1")], 123, INPUT)
     place = Place("articles.raw", 0, 1)
     letter = dead_letter(record, place, ModelFailed("m"), "uplifting", WRITER, NOW)
-    sent = RawRecord(letter.value or b"", letter.key, letter.headers, 123, INPUT)
 
-    again = replay(sent, "articles.raw")
+    again = replay(as_found(letter, 9_000), "articles.raw")
 
     assert (again.key, again.value, again.timestamp_ms) == (b"k", b"v", 123)
     assert again.headers == [("h", b"1"), ("dlq.attempts", b"1"), ("dlq.filter", b"uplifting")]

@@ -36,7 +36,7 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
         timestamps_ms=[an_hour_ago_ms] * 3,
     )
     metrics.committed(tally, 0.02)
-    metrics.aborted()
+    metrics.aborted("unknown")
 
     assert value(metrics, "records_total") == 3
     assert value(metrics, "tombstones_total") == 1

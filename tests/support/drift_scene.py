@@ -59,7 +59,7 @@ class Quiet:
     def committed(self, tally: Tally, _: float) -> None:
         self.commits.append(tally)
 
-    def aborted(self, reason: str) -> None:
+    def aborted(self, reason: str, _: str) -> None:
         self.aborts.append(reason)
 
     def standing(self, _: Sequence[Watch], at_hand: int | None) -> None:

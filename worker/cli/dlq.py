@@ -99,8 +99,14 @@ def replay(
     """
     settings = read_settings(config)
     selection = _selection(stage, error, filter_, since, until)
-    replayed = _dead_letters(settings).replay(selection, rate, utc_now)
+    letters = _dead_letters(settings)
+    replayed = letters.replay(selection, rate, utc_now)
     say(f"replayed {replayed.total()} dead letters")
+    if letters.retimed:
+        note(
+            f"{letters.retimed} of them have the present time: the topic does not take records of "
+            "their original one"
+        )
     ours = {reference.partition("/")[0] for reference in settings.worker.filters}
     others = Counter({name: n for name, n in replayed.items() if name and name not in ours})
     if others:

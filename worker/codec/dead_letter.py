@@ -1,7 +1,9 @@
-"""Dead letters: the original key, value, headers and timestamp, and `dlq.*` headers that say why.
+"""Dead letters: the original key, value and headers, and `dlq.*` headers that say why.
 
-`newsieve dlq replay` writes a letter back to the raw topic without those headers, but for
-`dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on.
+Nothing that a producer sets can make a broker refuse the letter: its time is that of its writing,
+the original's is in `dlq.timestamp`; and where there was no key, which a compacted topic does not
+take, one is made up, which `dlq.key-made` says. `newsieve dlq replay` puts the original back, but
+for `dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ from worker.errors import RecordError
 
 FILTER: Final = f"{HEADER_PREFIX}filter"
 ATTEMPTS: Final = f"{HEADER_PREFIX}attempts"
+TIMESTAMP: Final = f"{HEADER_PREFIX}timestamp"
+KEY_MADE: Final = f"{HEADER_PREFIX}key-made"
+LATEST_MILLISECONDS: Final = 2**63 - 1  # that a Kafka timestamp can say
 MAX_COUNT_DIGITS: Final = 9
+MAX_TIME_DIGITS: Final = 19
 MAX_MESSAGE_CHARACTERS: Final = 1_000  # of an error, which may quote its text
 
 
@@ -61,11 +67,17 @@ def dead_letter(
     }
     if filter_name is not None:
         facts["filter"] = filter_name
+    if record.timestamp_ms is not None:
+        facts["timestamp"] = record.timestamp_ms
+    key = record.key
+    if key is None:  # of a letter's own, or compaction would drop others of that key
+        key = _utf8("/".join(map(str, (*place, *([filter_name] if filter_name else [])))))
+        facts["key-made"] = "true"
     headers = [
         *original_headers(record.headers),
         *((HEADER_PREFIX + name, _utf8(str(value))) for name, value in facts.items()),
     ]
-    return OutRecord(writer.topic, record.key, record.value, headers, record.timestamp_ms)
+    return OutRecord(writer.topic, key, record.value, headers)
 
 
 def dead_letter_line(line: int, error: RecordError) -> bytes:
@@ -90,10 +102,19 @@ def original_headers(headers: Headers | None) -> Headers:
 
 
 def replay(record: RawRecord, topic: str) -> OutRecord:
-    """The record to put back on the raw topic."""
+    """The record to put back where it came from, with its original key and time."""
     kept = [item for item in record.headers or () if item[0] in (FILTER, ATTEMPTS)]
     headers = [*original_headers(record.headers), *kept]
-    return OutRecord(topic, record.key, record.value, headers, record.timestamp_ms)
+    key = None if header(record.headers, KEY_MADE) is not None else record.key
+    return OutRecord(topic, key, record.value, headers, _original_time(record))
+
+
+def _original_time(record: RawRecord) -> int | None:
+    """Letters of former versions have it as their own."""
+    value = header(record.headers, TIMESTAMP)
+    is_time = value is not None and value.isdigit() and len(value) <= MAX_TIME_DIGITS
+    said = int(value or 0) if is_time else None
+    return record.timestamp_ms if said is None else min(said, LATEST_MILLISECONDS)
 
 
 def attempts(headers: Headers | None) -> int:

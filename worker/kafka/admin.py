@@ -5,19 +5,41 @@ Commands only.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+    TopicMetadata,
+)
 
-from schemas.topics import MAX_MESSAGE_BYTES, Topic
+from schemas.topics import Topic
 from worker.errors import AccessDenied, TopicsWrong
-from worker.kafka.client import CALL_SECONDS, Cluster, Partition, make_admin, patiently
+from worker.kafka.client import (
+    CALL_SECONDS,
+    Cluster,
+    Partition,
+    largest_message_bytes,
+    make_admin,
+    patiently,
+)
 
 ADMIN_SECONDS: Final = 15
 BROKER_DEFAULT: Final = -1
+COMPACT: Final = "compact"
+APPEND_TIME: Final = "LogAppendTime"  # the broker's own clock: no time is refused
+# How far a record's time may be from the broker's. A transaction lasts half a minute at most, and a
+# machine's clock may be off by more than that before anybody minds.
+LEAST_MILLISECONDS: Final = {
+    "message.timestamp.before.max.ms": 300_000,
+    "message.timestamp.after.max.ms": 60_000,
+    "message.timestamp.difference.max.ms": 300_000,  # both, of brokers before Kafka 4
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +56,20 @@ class TopicAdmin:
 
     def __init__(self, cluster: Cluster) -> None:
         self._admin = make_admin(cluster.admin())
+        self._largest = largest_message_bytes(cluster.producer())
 
     def partitions(self) -> dict[str, int]:
         """Partition counts of all topics. Raises BrokerUnavailable or AccessDenied."""
+        return {name: len(topic.partitions) for name, topic in self._topics().items()}
+
+    def _topics(self) -> dict[str, TopicMetadata]:
         metadata = patiently(self._admin, lambda: self._admin.list_topics(timeout=CALL_SECONDS))
-        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+        return dict(metadata.topics)
 
     def create(self, topics: Sequence[Topic]) -> list[str]:
         """Create what is missing; return its names. Raises TopicsWrong or BrokerUnavailable."""
         known = self.partitions()
-        wanted = [_new_topic(topic) for topic in topics if topic.name not in known]
+        wanted = [_new_topic(topic, self._largest) for topic in topics if topic.name not in known]
         if not wanted:
             return []
         created = []
@@ -70,7 +96,7 @@ class TopicAdmin:
 
     def differences(self, topics: Sequence[Topic]) -> list[Difference]:
         """What `create` and an administrator would have to do."""
-        known = self.partitions()
+        known = self._topics()
         found = [
             Difference(topic.name, "missing", "newsieve topics create")
             for topic in topics
@@ -80,7 +106,7 @@ class TopicAdmin:
         return found + self._configuration_differences(present, known)
 
     def _configuration_differences(
-        self, topics: Sequence[Topic], partitions: dict[str, int]
+        self, topics: Sequence[Topic], known: Mapping[str, TopicMetadata]
     ) -> list[Difference]:
         found = []
         resources = {ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in topics}
@@ -88,7 +114,8 @@ class TopicAdmin:
             return []
         for resource, future in self._admin.describe_configs(list(resources)).items():
             topic = resources[resource]
-            count = partitions[topic.name]
+            partitions = known[topic.name].partitions.values()
+            count = len(partitions)
             # More are fine, but for topics whose order or compaction rests on there being one.
             if count < topic.kind.partitions or count > topic.kind.partitions == 1:
                 mend = f"kafka-topics --alter --topic {topic.name} --partitions"
@@ -105,7 +132,8 @@ class TopicAdmin:
                 raise TopicsWrong(
                     f"cannot read {topic.name}'s settings: {failure.args[0]}"
                 ) from None
-            found += _compare(topic, actual)
+            replicas = min((len(item.replicas) for item in partitions), default=0)
+            found += _compare(topic, actual, replicas, self._largest)
         return found
 
 
@@ -143,29 +171,44 @@ def describe_group(admin: AdminClient, group: str, *, with_rights: bool = False)
     return patiently(admin, describe)
 
 
-def _compare(topic: Topic, actual: dict[str, str]) -> list[Difference]:
+def _compare(
+    topic: Topic, actual: Mapping[str, str | None], replicas: int, largest: int
+) -> Iterator[Difference]:
+    """What will bite, sooner or later, with the command that mends it."""
     alter = f"kafka-configs --alter --entity-type topics --entity-name {topic.name} --add-config"
-    found = []
-    largest = int(actual.get("max.message.bytes", 0))
-    if largest < MAX_MESSAGE_BYTES:
-        what = f"max.message.bytes is {largest:,}, less than {MAX_MESSAGE_BYTES:,}"
-        mend = f"{alter} max.message.bytes={MAX_MESSAGE_BYTES}"
-        found.append(Difference(topic.name, what, mend))
-    policy = actual.get("cleanup.policy", "")
+
+    def differs(what: str, key: str, value: int | str) -> Difference:
+        return Difference(topic.name, what, f"{alter} {key}={value}")
+
+    taken = int(actual.get("max.message.bytes") or 0)
+    if taken < largest:
+        what = f"max.message.bytes is {taken:,}, less than {largest:,}"
+        yield differs(what, "max.message.bytes", largest)
+    policy = actual.get("cleanup.policy") or ""
     if set(policy.split(",")) != {topic.kind.cleanup}:
         what = f"cleanup.policy is {policy}, not {topic.kind.cleanup}"
-        mend = f"{alter} cleanup.policy={topic.kind.cleanup}"
-        found.append(Difference(topic.name, what, mend))
-    return found
+        if COMPACT in policy:
+            what += ": of records with one key only the latest stays"
+        yield differs(what, "cleanup.policy", topic.kind.cleanup)
+    if actual.get("message.timestamp.type") != APPEND_TIME:
+        for key, least in LEAST_MILLISECONDS.items():
+            limit = actual.get(key)
+            if limit is not None and int(limit) < least:
+                what = f"{key} is {int(limit):,}, less than {least:,}: what waits for a slow broker"
+                yield differs(f"{what}, or comes from a clock that differs, is refused", key, least)
+    in_sync = int(actual.get("min.insync.replicas") or 1)
+    if in_sync > replicas:
+        what = f"min.insync.replicas is {in_sync}, with {replicas} replicas: nothing can be written"
+        yield differs(what, "min.insync.replicas", replicas)
 
 
-def _new_topic(topic: Topic) -> NewTopic:
+def _new_topic(topic: Topic, largest: int) -> NewTopic:
     return NewTopic(
         topic.name,
         num_partitions=topic.kind.partitions,
         replication_factor=BROKER_DEFAULT,
         config={
-            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            "max.message.bytes": str(largest),
             "cleanup.policy": topic.kind.cleanup,
         },
     )

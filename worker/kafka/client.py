@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import MAX_MESSAGE_BYTES
-from worker.errors import AccessDenied, BrokerUnavailable, SettingsInvalid
+from worker.errors import AccessDenied, BrokerUnavailable, SettingsInvalid, TopicsWrong
+from worker.kafka.faults import Fault, advice_on, fault_of
 from worker.kafka.secret_options import Mask, plain
 
 Config = dict[str, Any]
@@ -32,13 +33,6 @@ PATIENCE_SECONDS: Final = 15
 CALL_SECONDS: Final = 3
 RETRY_SECONDS: Final = 0.1
 SAME_NEWS_SECONDS: Final = 10.0
-_DENIED_CODES: Final = frozenset(
-    {
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 - its public name
-        KafkaError._SSL,  # noqa: SLF001 - its public name
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-    }
-)
 
 Answer = TypeVar("Answer")
 
@@ -233,7 +227,7 @@ def complaint_of(client: Any) -> str:
     if not client.complaints:
         return ""
     error = client.complaints[-1]
-    if error.code() in _DENIED_CODES:
+    if fault_of(error) is Fault.IDENTITY:
         raise AccessDenied(
             f"the broker and we do not trust each other: {error.str()}. See the sasl.* and ssl.* "
             "options in NEWSIEVE_KAFKA__OPTIONS"
@@ -241,16 +235,24 @@ def complaint_of(client: Any) -> str:
     return str(error.str())
 
 
+def require_access(error: KafkaError) -> None:
+    """Raise TopicsWrong for a right that is missing: asking again would not help."""
+    if fault_of(error) is Fault.ACCESS:
+        raise TopicsWrong(f"the broker refuses: {error}. {advice_on(error)}")
+
+
 def patiently(client: Any, call: Callable[[], Answer]) -> Answer:
     """Ask until there is an answer: a topic that was just created has no leader yet.
 
-    Raises AccessDenied, or BrokerUnavailable after PATIENCE_SECONDS.
+    Raises AccessDenied, TopicsWrong where a right is missing, or BrokerUnavailable after
+    PATIENCE_SECONDS.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             return call()
         except KafkaException as failure:
+            require_access(failure.args[0])
             reason = complaint_of(client) or failure.args[0].str()
             if time.monotonic() > deadline:
                 raise BrokerUnavailable(
@@ -273,6 +275,10 @@ def _make(client: type[Any], config: Config) -> Any:
         return made
     except KafkaException as failure:
         raise SettingsInvalid(f"kafka.options: {mask(failure.args[0].str())}") from None
+    except ImportError as failure:  # of a way to sign in that has a package of its own
+        said = " ".join(str(failure).split())
+        mend = "" if "pip install" in said else f". Install it: pip install {failure.name or ''}"
+        raise SettingsInvalid(f"kafka.options: {mask(said)}{mend}".rstrip()) from None
     except (AttributeError, SystemError, TypeError, ValueError) as failure:
         # A callback, which no setting can give, or a text that has no UTF-8 form.
         raise SettingsInvalid(f"kafka.options: {mask(str(failure))}") from None

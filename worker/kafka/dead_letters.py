@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,9 +28,9 @@ from schemas.topics import (
     topic_name,
 )
 from worker.codec.control import decision_record
-from worker.codec.dead_letter import explanation, replay
+from worker.codec.dead_letter import LATEST_MILLISECONDS, explanation, replay
 from worker.codec.encode import OutRecord
-from worker.errors import OutcomeUnknown, TopicsWrong, Transient
+from worker.errors import OutcomeUnknown, TimestampRefused, TopicsWrong, Transient
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.client import Cluster, make_producer
 from worker.kafka.ranges import OffsetRanges
@@ -44,6 +44,7 @@ SOURCE: Final = b"newsieve/dlq/replay"
 TRANSACTION_RECORDS: Final = 500
 TRANSACTION_SECONDS: Final = 1.0
 TRIES: Final = 5
+NANOSECONDS: Final = 1_000_000  # in a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,27 @@ class _Replayed(BaseModel):
     arguments: _Arguments
 
 
+class _Times:
+    """Which times the topics have refused. A record of such a time is put back with the present
+    one: the limits are topics' settings, which take a right of its own to read."""
+
+    def __init__(self) -> None:
+        self._past = -1  # up to this one they are too old
+        self._future = LATEST_MILLISECONDS + 1  # and from this one on too early
+
+    def fitting(self, record: OutRecord) -> OutRecord:
+        at = record.timestamp_ms
+        is_taken = at is None or self._past < at < self._future
+        return record if is_taken else record._replace(timestamp_ms=None)
+
+    def learn(self, refused: Collection[int]) -> bool:
+        """Whether the same records will not be refused for their times again."""
+        now = time.time_ns() // NANOSECONDS
+        self._past = max([self._past, *(at for at in refused if at <= now)])
+        self._future = min([self._future, *(at for at in refused if at > now)])
+        return bool(refused)
+
+
 class DeadLetters:
     """The dead-letter topic of one prefix."""
 
@@ -98,6 +120,8 @@ class DeadLetters:
         self._prefix = prefix
         self.topic = topic_name(prefix, DEAD_LETTER)
         self._control = topic_name(prefix, CONTROL)
+        self._times = _Times()
+        self.retimed = 0  # records put back with the present time, since theirs was refused
 
     def letters(self, selection: Selection) -> Iterator[Letter]:
         """All selected letters that are there now."""
@@ -113,22 +137,27 @@ class DeadLetters:
     ) -> Counter[str]:
         """Put selected letters back that never were; return how many for which filter, "" for all.
 
-        Raises BrokerUnavailable, Fenced when another replay takes over, Transient or OutcomeUnknown
-        when the broker stays unwell, TopicsWrong for a broken decision.
+        A record keeps its original time if the topic takes it. Raises BrokerUnavailable, Fenced
+        when another replay takes over, Transient or OutcomeUnknown when the broker stays unwell,
+        TopicsWrong for a broken decision or a refusal.
         """
         TopicAdmin(self._cluster).partitions()  # a person waits less patiently than a worker
         publisher = Publisher(self._make_producer, lambda: None)
         publisher.connect()
         done: Counter[str] = Counter()
-        for attempt in range(TRIES):
+        failures = 0
+        while True:
             try:
                 for committed in self._replay(publisher, selection, per_second, now):
                     done += committed
                 return done
-            except (Transient, OutcomeUnknown):  # the control topic says what is committed
-                if attempt == TRIES - 1:
+            except TimestampRefused as refusal:
+                if not self._times.learn(refusal.timestamps_ms):
                     raise
-        return done
+            except (Transient, OutcomeUnknown):  # the control topic says what is committed
+                failures += 1
+                if failures == TRIES:
+                    raise
 
     def _replay(
         self,
@@ -143,11 +172,13 @@ class DeadLetters:
         pause = 1 / per_second if per_second else 0.0
         pending: Counter[str] = Counter()
         opened_at = 0.0
+        retimed = 0
 
         def commit() -> Counter[str]:
             for partition in sorted(touched):
                 publisher.produce(self._decision(partition, replayed[partition], now()))
             publisher.commit_records()
+            self.retimed += retimed
             touched.clear()
             return pending
 
@@ -155,11 +186,14 @@ class DeadLetters:
             is_old = time.monotonic() + pause > opened_at + TRANSACTION_SECONDS
             if pending and (is_old or pending.total() >= TRANSACTION_RECORDS):
                 yield commit()
-                pending = Counter()
+                pending, retimed = Counter(), 0
             if letter.is_replayed or not selection.takes(letter.why):
                 continue
             time.sleep(pause)  # a long one never inside an open transaction
-            publisher.produce(replay(letter.found.record, self._origin_of(letter)))
+            record = replay(letter.found.record, self._origin_of(letter))
+            fitting = self._times.fitting(record)
+            retimed += fitting is not record
+            publisher.produce(fitting)
             replayed.setdefault(letter.found.partition, OffsetRanges()).add(letter.found.offset)
             touched.add(letter.found.partition)
             opened_at = opened_at if pending else time.monotonic()

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from worker.errors import BrokerUnavailable, ConsumerFailed, TopicsWrong
-from worker.kafka.client import CALL_SECONDS, Cluster, make_consumer, patiently
+from worker.errors import BrokerUnavailable, ConsumerFailed
+from worker.kafka.client import CALL_SECONDS, Cluster, make_consumer, patiently, require_access
+from worker.kafka.faults import Fault, fault_of
 from worker.kafka.messages import raw_record
 from worker.kafka.reader import Found, partitions_of, start_group_at_end
 
 # A record may take its time; who is away for longer has its partition taken away.
 MOST_MINUTES_A_RECORD: Final = 10
-_REFUSED_CODES: Final = frozenset(
-    {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
-)
-# Nor does it hear of a topic that was made anew. Started again, it says whether there is one.
-_FAILED_CODES: Final = (
-    KafkaError._FATAL,  # noqa: SLF001 - its public name
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-)
 
 
 class Follower:
@@ -59,9 +51,10 @@ class Follower:
         if error is None:
             place = (message.topic(), message.partition(), message.offset())
             return Found(raw_record(message), *place)
-        if error.code() in _REFUSED_CODES:
-            raise TopicsWrong(f"the broker refuses: {error}")
-        if error.fatal() or error.code() in _FAILED_CODES:
+        require_access(error)
+        # It does not hear of a topic that was made anew. Started again, it says whether there is
+        # one, and, of an error that nobody has listed, whether it was a passing one.
+        if error.fatal() or fault_of(error) is not Fault.PASSING:
             raise ConsumerFailed(f"the consumer failed: {error}")
         return None
 

@@ -19,8 +19,15 @@ from confluent_kafka import (
 )
 
 from worker.codec.decode import RawRecord
-from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong, Transient
-from worker.kafka.client import Cluster, Partition, make_consumer, topic_partition
+from worker.errors import ConsumerFailed, OffsetsWrong, Transient
+from worker.kafka.client import (
+    Cluster,
+    Partition,
+    make_consumer,
+    require_access,
+    topic_partition,
+)
+from worker.kafka.faults import Fault, fault_of
 from worker.kafka.inquiry import Extent
 from worker.kafka.messages import raw_record
 from worker.kafka.reader import GROUP, partitions_of
@@ -66,7 +73,8 @@ class Inlets:
     def poll(self, seconds: float) -> list[Arrival]:
         """What has come, each partition's in order.
 
-        Raises Transient where retention took what was to be read, TopicsWrong or ConsumerFailed.
+        Raises Transient where retention took what was to be read, or for an error that is no known
+        one, TopicsWrong or ConsumerFailed.
         """
         if self._consumer is None:
             raise RuntimeError("start first")
@@ -115,14 +123,17 @@ class Inlets:
 
     @staticmethod
     def _judge(error: KafkaError, partition: Partition) -> None:
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+        where, fault = f"{partition[0]}, partition {partition[1]}", fault_of(error)
+        if error.fatal() or fault is Fault.FATAL:
             raise ConsumerFailed(f"the consumer failed: {error}")
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
-            raise Transient(f"{partition[0]}, partition {partition[1]}: {error.str()}")
-        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise TopicsWrong(f"the broker refuses: {error}. `newsieve doctor` says which right")
-        if error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:  # we need no group
-            _log.warning("inlet.error %s/%d %s", *partition, error)
+            raise Transient(f"{where}: {error.str()}")
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:  # we need no group
+            return
+        require_access(error)
+        if fault is Fault.UNKNOWN:
+            raise Transient(f"{where}: {error}", passes=False)
+        _log.warning("inlet.error %s/%d %s", *partition, error)
 
 
 def starts(

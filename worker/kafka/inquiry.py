@@ -12,22 +12,26 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException
 
-from worker.errors import ConsumerFailed, TopicsWrong
+from worker.errors import BrokerUnavailable, TopicsWrong
 from worker.kafka.client import (
     Config,
     Partition,
     complaint_of,
     make_consumer,
+    require_access,
     topic_partition,
 )
+from worker.kafka.faults import Fault, fault_of
 
 ANSWER_SECONDS: Final = 8
-TRIES: Final = 6  # what a dead producer left open is aborted within 40 s
-BETWEEN_SECONDS: Final = 1.0  # a topic being made anew is not missing for good
-
-_MISSING_CODES: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - its public name
+TRIES: Final = 6  # of BETWEEN_SECONDS: a topic being made anew is not missing for good
+BETWEEN_SECONDS: Final = 1.0
+# Then the caller looks around, whether it was told to stop, and asks again. A broker that loads its
+# offsets refuses at once, many times a second.
+PATIENCE_SECONDS: Final = 15
+REFUSED_SECONDS: Final = 0.2
 
 Answer = TypeVar("Answer")
 
@@ -54,7 +58,10 @@ class Inquiry:
         self._heartbeat = heartbeat
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """The group's offsets, where it has any. Raises ConsumerFailed without an answer."""
+        """The group's offsets, where it has any.
+
+        Raises BrokerUnavailable without an answer, TopicsWrong or AccessDenied for a refusal.
+        """
 
         def ask(consumer: Consumer) -> dict[Partition, int]:
             wanted = [topic_partition(partition, OFFSET_INVALID) for partition in partitions]
@@ -67,7 +74,7 @@ class Inquiry:
         return self._patiently(ask)
 
     def extents(self, partitions: Sequence[Partition]) -> dict[Partition, Extent]:
-        """Where partitions begin and end. Raises ConsumerFailed without an answer."""
+        """Where partitions begin and end. Raises as `committed`."""
         committed = self.committed(partitions)
 
         def ask(consumer: Consumer) -> dict[Partition, Extent]:
@@ -102,14 +109,23 @@ class Inquiry:
         )
 
     def _patiently(self, ask: Callable[[Consumer], Answer]) -> Answer:
-        for _ in range(TRIES):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
             self._heartbeat()
             with self._consumer() as consumer:
                 try:
                     return ask(consumer)
                 except KafkaException as failure:
-                    _log.warning("inquiry.failed %s", failure.args[0])
-        raise ConsumerFailed("the broker does not say what is committed: restart and ask again")
+                    error = failure.args[0]
+                    require_access(error)
+                    reason = complaint_of(consumer) or str(error)
+            _log.warning("inquiry.failed %s", reason)
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(
+                    f"the broker does not say what is committed: {reason}",
+                    passes=fault_of(error) is not Fault.UNKNOWN,
+                )
+            time.sleep(REFUSED_SECONDS)
 
     @contextlib.contextmanager
     def _consumer(self) -> Iterator[Consumer]:
@@ -123,6 +139,6 @@ class Inquiry:
 def _exists(consumer: Consumer, topic: str) -> bool:
     """Raises KafkaException when the broker does not say."""
     found = consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].error
-    if found is not None and found.code() not in _MISSING_CODES:
+    if found is not None and fault_of(found) is not Fault.TOPIC:
         raise KafkaException(found)
     return found is None

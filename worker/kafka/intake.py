@@ -13,18 +13,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.codec.decode import RawRecord
-from worker.errors import ConsumerFailed, TopicsWrong
+from worker.errors import ConsumerFailed, Transient
 from worker.kafka.bounded import Caller, CallHung, PerMinute
-from worker.kafka.client import Config, Partition, make_consumer, topic_partition
+from worker.kafka.client import (
+    Config,
+    Partition,
+    make_consumer,
+    require_access,
+    topic_partition,
+)
+from worker.kafka.faults import Fault, fault_of
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.messages import raw_record
 from worker.kafka.offsets import Offsets
@@ -37,9 +38,6 @@ CLOSE_SECONDS: Final = 5
 OUTSIDE_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 20.0  # a topic that is gone says nothing: ask
 _METADATA_MAGIC: Final = b":"
-_REFUSED_CODES: Final = frozenset(
-    {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
-)
 
 _log = logging.getLogger("newsieve.kafka")
 
@@ -85,6 +83,7 @@ class Intake:
         self._inquiry = inquiry
         self._position = Position(self.offsets, inquiry, expired)
         self._heard_at = self._member_at = time.monotonic()
+        self._astray: set[Partition] = set()  # no record where we are, or nowhere yet
         self._topic = topic
         self._config = {**config, "enable.partition.eof": True}  # for `lag` and for `ends`
         self._consumer: Consumer = make_consumer(self._config)
@@ -104,7 +103,8 @@ class Intake:
     def take(self, count: int, seconds: float) -> list[Taken]:
         """Up to `count` records, waiting at most so long for all of them.
 
-        Serves rebalances. Raises ConsumerFailed, TopicsWrong or OffsetsWrong.
+        Serves rebalances. Raises ConsumerFailed, TopicsWrong or OffsetsWrong; BrokerUnavailable
+        and Transient, which a rewind has to follow.
         """
         try:
             return self._take(count, seconds)
@@ -119,7 +119,6 @@ class Intake:
             raise ConsumerFailed(f"consume: {failure.args[0]}") from None
         self._mind_silence(is_heard=bool(messages))
         taken: list[Taken] = []
-        astray: list[Partition] = []
         for message in messages:
             error = message.error()
             partition = (message.topic(), message.partition())
@@ -127,22 +126,28 @@ class Intake:
                 taken += self._end(partition)
                 continue
             if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
-                astray.append(partition)
+                self._astray.add(partition)
                 continue
             if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                 self.offsets.at_end(partition, message.offset())
                 continue
             if error is not None:
-                self._judge(error)
+                self._judge(error, partition)
                 continue
             epoch = self.offsets.take(partition, message.offset())
+            self._astray.discard(partition)  # moved on since
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
-        astray = [item for item in astray if self.offsets.is_owned(item)]  # not moved on since
+        self._find_the_way()
+        return taken
+
+    def _find_the_way(self) -> None:
+        """Of partitions that are astray, which librdkafka says once. Raises as `take`."""
+        astray = [item for item in self._astray if self.offsets.is_owned(item)]
         if astray:
             self._position.find(self._consumer, astray)
-        return taken
+        self._astray.clear()
 
     def _is_standing_by(self) -> bool:
         """KIP-848 tells a member without partitions nothing; other groups assign it none."""
@@ -200,10 +205,8 @@ class Intake:
             self._position.go_to(self._consumer, partition, offset)
 
     def rewind_to_committed(self) -> None:
-        """Go back to what the broker has committed.
-
-        Raises ConsumerFailed when it will not say, TopicsWrong when a topic is no longer there.
-        """
+        """Go back to what the broker has committed. Raises BrokerUnavailable when it does not say,
+        TopicsWrong when a topic is no longer there, ConsumerFailed."""
         self.require_topics()
         owned = self.offsets.owned()
         if owned:
@@ -273,13 +276,15 @@ class Intake:
         self.offsets.revoke(partitions)
         _log.warning("partitions.lost %s", [number for _, number in partitions])
 
-    def _judge(self, error: KafkaError) -> None:
+    def _judge(self, error: KafkaError, partition: Partition) -> None:
         # .fatal() is False for the bare _FATAL that later calls give; testing only the first
         # leaves a process that lives, polls and does nothing for ever.
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+        fault = fault_of(error)
+        if error.fatal() or fault is Fault.FATAL:
             raise ConsumerFailed(f"the consumer failed: {error}")
-        if error.code() in _REFUSED_CODES:
-            raise TopicsWrong(f"the broker refuses: {error}. `newsieve doctor` says which right")
+        require_access(error)
+        if fault is Fault.UNKNOWN:
+            raise Transient(f"reading {partition[0]}/{partition[1]}: {error}", passes=False)
         _log.warning("consumer.error %s", error)
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.codec.decode import RawRecord
 from worker.errors import BrokerUnavailable, TopicsWrong
-from worker.kafka.client import CALL_SECONDS, Cluster, Partition, make_consumer, patiently
+from worker.kafka.client import (
+    CALL_SECONDS,
+    Cluster,
+    Partition,
+    make_consumer,
+    patiently,
+    require_access,
+)
+from worker.kafka.faults import Fault, fault_of
 from worker.kafka.messages import raw_record
 
 GROUP: Final = "newsieve-reader"  # librdkafka wants a name; the group is never joined
@@ -74,7 +82,9 @@ class Reader:
                 elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                     raise TopicsWrong(f"{error.str()}: {partition[0]}. Allow us to READ it")
                 elif error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:  # we need no group
-                    raise BrokerUnavailable(error.str())
+                    require_access(error)
+                    is_known = fault_of(error) is not Fault.UNKNOWN
+                    raise BrokerUnavailable(f"{partition[0]}: {error.str()}", passes=is_known)
                 continue
             if message.offset() >= self.ends[partition]:
                 self.unread.discard(partition)
@@ -124,8 +134,14 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     """A topic's partitions. Raises TopicsWrong or BrokerUnavailable."""
     if not _TOPIC.fullmatch(topic):
         raise TopicsWrong(f"{topic!r:.80} is not a topic's name")
-    known = patiently(consumer, lambda: consumer.list_topics(topic, timeout=CALL_SECONDS))
-    found = known.topics[topic]
+
+    def ask() -> Any:
+        found = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
+        if found.error is not None and fault_of(found.error) is Fault.PASSING:
+            raise KafkaException(found.error)
+        return found
+
+    found = patiently(consumer, ask)
     if found.error is not None:
         raise TopicsWrong(f"{topic}: {found.error.str()}. `newsieve topics check` lists them")
     return sorted(found.partitions)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -21,6 +21,7 @@ from worker.codec.encode import OutRecord
 from worker.errors import (
     BrokerLost,
     Fenced,
+    NoProgress,
     OutcomeUnknown,
     OutputTooLarge,
     TooManyRecreations,
@@ -28,12 +29,9 @@ from worker.errors import (
     Transient,
 )
 from worker.kafka.bounded import Caller, CallHung, PerMinute
-from worker.kafka.client import (
-    OPERATION_SECONDS,
-    Partition,
-    complaint_of,
-    topic_partition,
-)
+from worker.kafka.client import OPERATION_SECONDS, Partition, complaint_of, topic_partition
+from worker.kafka.faults import PERMANENT, Fault, SameAgain, fault_of
+from worker.kafka.refusals import Refusals
 
 CONNECT_SECONDS: Final = 60
 LEAVE_SECONDS: Final = 2
@@ -43,27 +41,8 @@ RECREATIONS_PER_MINUTE: Final = 5
 FLUSH_SECONDS: Final = 18
 FLUSH_STEP_SECONDS: Final = 1.0
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
+ANEW_SECONDS: Final = 1.0  # before a producer that could not begin is made anew
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
-
-_FENCED_CODES: Final = frozenset(
-    {
-        KafkaError._FENCED,  # noqa: SLF001 - its public name
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.PRODUCER_FENCED,
-    }
-)
-_REFUSED_CODES: Final = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,  # records that `require_fit` lets pass fit our topics
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        # librdkafka has waited topic.metadata.propagation.max.ms, 30 s, for it to appear
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - its public name
-    }
-)
 
 
 class Publisher:
@@ -84,15 +63,16 @@ class Publisher:
         self._calls = Caller()
         self._is_open = False
         self._recreations = PerMinute(RECREATIONS_PER_MINUTE)
-        self._refusal: str | None = None
+        self._refusals = Refusals()
 
     def connect(self) -> None:
         """Become the transactional id's one producer; what an earlier one left open is aborted.
 
-        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost after CONNECT_SECONDS.
+        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost after CONNECT_SECONDS; NoProgress
+        for an error that is no known one and does not pass.
         """
-        self._producer = self._make_producer(self._on_delivery)
-        deadline = time.monotonic() + CONNECT_SECONDS
+        self._producer = self._make_producer(self._refusals.on_delivery)
+        deadline, same = time.monotonic() + CONNECT_SECONDS, SameAgain()
         while True:
             try:
                 self._calls.call(self._producer.init_transactions, OPERATION_SECONDS)
@@ -101,14 +81,28 @@ class Publisher:
                 raise BrokerLost(f"the transaction coordinator: {hung}") from None
             except KafkaException as failure:
                 error = _error(failure)
-                if error.code() in _REFUSED_CODES | {KafkaError.INVALID_TRANSACTION_TIMEOUT}:
-                    raise TopicsWrong(f"the broker refuses the transactional id: {error}") from None
-                if not error.retriable():
-                    raise Fenced(f"cannot take the transactional id over: {error}") from None
+                self._require_patience(error, same)
                 reason = complaint_of(self._producer) or error
                 if time.monotonic() > deadline:
                     raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {reason}") from None
                 self._heartbeat()
+            if not error.retriable():  # of no more use
+                time.sleep(ANEW_SECONDS)
+                self._producer = self._make_producer(self._refusals.on_delivery)
+
+    def _require_patience(self, error: KafkaError, same: SameAgain) -> None:
+        """Raise what ends the attempts to take the transactional id over."""
+        fault = fault_of(error)
+        if fault in PERMANENT:
+            raise TopicsWrong(f"the broker refuses the transactional id: {error}")
+        if fault is Fault.FENCED:
+            raise Fenced(f"cannot take the transactional id over: {error}")
+        if fault is Fault.UNKNOWN:
+            same.failed(str(error), {})
+            if same.is_stuck():
+                raise NoProgress(
+                    f"cannot take the transactional id over: {error}. The broker's log says more"
+                )
 
     def require_fit(self, records: list[OutRecord]) -> None:
         """Raise OutputTooLarge before any record of an outcome is produced."""
@@ -126,20 +120,23 @@ class Publisher:
         """Into the open transaction, or a new one. Raises Transient or OutcomeUnknown."""
         producer = self._open()
         topic, key, value, headers, timestamp_ms = record
+        timing: dict[str, Any] = {}
+        if timestamp_ms is not None:
+            reporting = self._refusals.on_delivery_of(timestamp_ms)
+            timing = {"timestamp": timestamp_ms, "on_delivery": reporting}
         while True:
             try:
-                producer.produce(
-                    topic, value, key, headers=headers, timestamp=timestamp_ms or PRODUCERS_CLOCK
-                )
+                producer.produce(topic, value, key, headers=headers, **timing)
                 return
             except BufferError:
                 self._flush(producer)
             except KafkaException as failure:
-                # A bare _STATE or _FATAL: the transaction failed in the background.
                 error = _error(failure)
-                if error.code() in _REFUSED_CODES:
-                    self._refusal = f"topic {topic}: {error}"
-                self._abort_because(str(error))
+                if error.code() == KafkaError._STATE:  # noqa: SLF001 - its public name
+                    error = self._why_it_failed() or error
+                else:
+                    self._refusals.note(error, topic)
+                self._abort_because(error)
 
     def commit(self, offsets: Mapping[Partition, int], group_metadata: bytes) -> None:
         """Commit the open transaction with these offsets; opens one if there is none.
@@ -155,7 +152,7 @@ class Publisher:
             # After a broker's stall a producer can lose its coordinator for good.
             self._replace(f"send offsets: {failed}")
         if failed is not None:
-            self._abort_because(str(failed))
+            self._abort_because(failed)
         self._heartbeat()
         self.commit_records()
 
@@ -165,11 +162,12 @@ class Publisher:
         self._flush(producer)
         failed = self._call(producer.commit_transaction)
         if failed is None:
-            self._is_open, self._refusal = False, None
+            self._is_open = False
+            self._refusals.forget()
         elif failed.txn_requires_abort():
-            self._abort_because(str(failed))
+            self._abort_because(failed)
         else:
-            self._replace(f"commit: {failed}")
+            self._replace(f"commit: {failed}", passes=fault_of(failed) is not Fault.UNKNOWN)
 
     def _flush(self, producer: Producer) -> None:
         """Wait until the broker has all records, as long as it takes some. A commit waits, too, but
@@ -199,7 +197,7 @@ class Publisher:
         if failed is not None:
             self._replace(f"abort: {failed}")
         self._is_open = False
-        self._raise_refusal()
+        self._refusals.raise_if_any()
 
     def leave(self) -> None:
         """On the way out: end what is open, so that readers need not wait for its time-out."""
@@ -236,23 +234,30 @@ class Publisher:
                 self._replace(str(hung))
             except (KafkaException, SystemError) as failure:
                 error = _error(failure)
-                if error.code() in _FENCED_CODES:
+                if fault_of(error) is Fault.FENCED:
                     raise Fenced(
                         "another worker uses this slot's transactional id, or this one was away "
                         "for longer than a transaction may last"
                     ) from None
-                if error.code() in _REFUSED_CODES:
-                    self._refusal = f"the broker refuses: {error}"
+                self._refusals.note(error)
                 passing = error.retriable() and not error.txn_requires_abort()
                 if not passing or time.monotonic() >= deadline:
                     return error
                 self._heartbeat()
 
-    def _abort_because(self, reason: str) -> NoReturn:
-        self.abort()
-        raise Transient(reason)
+    def _why_it_failed(self) -> KafkaError | None:
+        """What failed in the background, where a call says no more than that something has.
 
-    def _replace(self, reason: str) -> NoReturn:
+        A transaction that is open cannot begin; the refusal says why the open one is lost.
+        """
+        return self._call(lambda _: self._begin())
+
+    def _abort_because(self, error: KafkaError) -> NoReturn:
+        self._refusals.note(error)
+        self.abort()
+        raise Transient(str(error), passes=fault_of(error) is not Fault.UNKNOWN)
+
+    def _replace(self, reason: str, *, passes: bool = True) -> NoReturn:
         """A late answer to the old producer's call must not reach a later transaction."""
         if not self._recreations.may():
             raise TooManyRecreations(
@@ -264,25 +269,12 @@ class Publisher:
                 self._calls.call(self._purge, LEAVE_SECONDS)
         self._producer, self._is_open = None, False
         self.connect()
-        self._raise_refusal()
-        raise OutcomeUnknown(reason)
+        self._refusals.raise_if_any()
+        raise OutcomeUnknown(reason, passes=passes)
 
     def _purge(self, _: float) -> None:
         if self._producer is not None:
             self._producer.purge()
-
-    def _raise_refusal(self) -> None:
-        """Raise TopicsWrong if the broker refused something since the last commit."""
-        refusal, self._refusal = self._refusal, None
-        if refusal is not None:
-            raise TopicsWrong(
-                f"{refusal}. `newsieve topics check` says what is missing or not allowed"
-            )
-
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        """Called for failures, unless the user's options ask for all."""
-        if error is not None and error.code() in _REFUSED_CODES:
-            self._refusal = f"topic {message.topic()}: {error}"
 
 
 def _error(failure: KafkaException | SystemError) -> KafkaError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from worker.drift.states import Transition
 from worker.drift.watch import Watch
 from worker.scoring import Outcome, Row
+
+# It comes and goes; nobody has listed it, so that it may or may not; it is a person's turn.
+AbortFault = Literal["passing", "unknown", "permanent"]
 
 
 @dataclass(slots=True)
@@ -57,8 +60,8 @@ class Observer(Protocol):
         """A transaction was committed, which took so long."""
         ...
 
-    def aborted(self, reason: str) -> None:
-        """A transaction was aborted; its records come again."""
+    def aborted(self, reason: str, fault: AbortFault) -> None:
+        """A transaction was aborted; its records come again, unless the fault is permanent."""
         ...
 
     def canaries(self, filter_name: str, difference: float, *, passed: bool) -> None:
@@ -113,8 +116,8 @@ class DriftObserver(Protocol):
         """A transaction was committed, which took so long."""
         ...
 
-    def aborted(self, reason: str) -> None:
-        """A transaction was aborted; its records come again."""
+    def aborted(self, reason: str, fault: AbortFault) -> None:
+        """A transaction was aborted; its records come again, unless the fault is permanent."""
         ...
 
     def standing(self, watches: Sequence[Watch], at_hand: int | None) -> None:

@@ -1,6 +1,6 @@
 """Every metric newsieve exports, declared once. Dashboards and alert rules use these names.
 
-Labels come from filter, tier, outcome, stage, topic and partition; never from an article.
+Labels come from filter, tier, outcome, stage, fault, topic and partition; never from an article.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ import worker
 from schemas.drift import State
 from worker.drift.readings import Reading
 from worker.drift.states import Transition
-from worker.observe.events import Tally
+from worker.observe.events import AbortFault, Tally
 from worker.observe.latency import latencies_seconds
 from worker.scoring import DEAD_LETTER
 
 LATENCY_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
 COMMIT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 STATES: Final[tuple[State, ...]] = get_args(State)
+FAULTS: Final[tuple[AbortFault, ...]] = get_args(AbortFault)
 CALL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 
 
@@ -97,6 +98,13 @@ class Metrics:
         self._transactions = self._counter("transactions", "Transactions ended.", "outcome")
         for outcome in ("committed", "aborted"):
             self._transactions.labels(outcome)  # 0, or a program that never commits shows nothing
+        self._aborts = self._counter(
+            "transactions_aborted",
+            "Transactions aborted: passing, permanent, or for a reason nobody has listed.",
+            "fault",
+        )
+        for fault in FAULTS:  # or the first one is no increase
+            self._aborts.labels(fault)
         self._commit = Histogram(
             "newsieve_commit_seconds",
             "Time to send offsets and commit.",
@@ -146,8 +154,9 @@ class Metrics:
     def expired(self, records: int) -> None:
         self._expired.inc(records)
 
-    def aborted(self) -> None:
+    def aborted(self, fault: AbortFault) -> None:
         self._transactions.labels("aborted").inc()
+        self._aborts.labels(fault).inc()
 
     def lag(self, records: Mapping[tuple[str, int], int]) -> None:
         """Set the lag of the partitions we own; others are forgotten."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from worker.observe.events import Tally
+from worker.observe.events import AbortFault, Tally
 from worker.observe.logs import get_logger
 from worker.observe.metrics import Metrics
 from worker.observe.watchdog import Watchdog
@@ -54,10 +54,11 @@ class WorkerObserver:
             "transaction.committed", records=tally.records, seconds=round(seconds, 3), **counts
         )
 
-    def aborted(self, reason: str) -> None:
+    def aborted(self, reason: str, fault: AbortFault) -> None:
         self._watchdog.beat()
-        self._metrics.aborted()
-        _log.warning("transaction.aborted", reason=reason)
+        self._metrics.aborted(fault)
+        said = _log.error if fault == "permanent" else _log.warning
+        said("transaction.aborted", fault=fault, reason=reason)
 
     def canaries(self, filter_name: str, difference: float, *, passed: bool) -> None:
         self._metrics.canaries(filter_name, difference, passed=passed)
