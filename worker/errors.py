@@ -214,10 +214,13 @@ class TopicsWrong(NeedsPerson):
 class TimestampRefused(NeedsPerson):
     """A topic does not take records of a time that is too far from the broker's."""
 
-    def __init__(self, message: str, timestamps_ms: Collection[int] = ()) -> None:
-        """`timestamps_ms` are the times of refused records that had one given."""
+    def __init__(
+        self, message: str, refused_ms: Collection[int] = (), suspected_ms: Collection[int] = ()
+    ) -> None:
+        """Given times of records: those that are refused, and those of which one is."""
         super().__init__(message)
-        self.timestamps_ms = timestamps_ms
+        self.refused_ms = refused_ms
+        self.suspected_ms = suspected_ms
 
 
 class NoProgress(NeedsPerson):

@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
+from tests.support.topics import configure
 
 LIMIT_BYTES = 100_000
 LARGE_BYTES = 9 * 1024 * 1024
 
 
 def limit(servers: str, topic: str, size: int) -> None:
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": servers})
-    for done in admin.incremental_alter_configs([resource]).values():
-        done.result(20)
+    configure(servers, topic, "max.message.bytes", size)
 
 
 def article(name: str, characters: int) -> tuple[bytes, bytes]:

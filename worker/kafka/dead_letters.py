@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ TRANSACTION_RECORDS: Final = 500
 TRANSACTION_SECONDS: Final = 1.0
 TRIES: Final = 5
 NANOSECONDS: Final = 1_000_000  # in a millisecond
+SINGLE_LESSONS: Final = 8  # then twice as many each time, so that it ends soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class _Times:
     one: the limits are topics' settings, which take a right of its own to read."""
 
     def __init__(self) -> None:
+        self._lessons = 0
         self._past = -1  # up to this one they are too old
         self._future = LATEST_MILLISECONDS + 1  # and from this one on too early
 
@@ -104,9 +106,14 @@ class _Times:
         is_taken = at is None or self._past < at < self._future
         return record if is_taken else record._replace(timestamp_ms=None)
 
-    def learn(self, refused: Collection[int]) -> bool:
-        """Whether the same records will not be refused for their times again."""
+    def learn(self, refusal: TimestampRefused) -> bool:
+        """Whether another try will be refused less. Of times of which one is refused, it is taken
+        to be the one farthest from the present."""
         now = time.time_ns() // NANOSECONDS
+        self._lessons += 1
+        most = 2 ** max(self._lessons - SINGLE_LESSONS, 0)
+        farthest = sorted(refusal.suspected_ms, key=lambda at: abs(at - now), reverse=True)
+        refused = [*refusal.refused_ms, *([] if refusal.refused_ms else farthest[:most])]
         self._past = max([self._past, *(at for at in refused if at <= now)])
         self._future = min([self._future, *(at for at in refused if at > now)])
         return bool(refused)
@@ -152,7 +159,7 @@ class DeadLetters:
                     done += committed
                 return done
             except TimestampRefused as refusal:
-                if not self._times.learn(refusal.timestamps_ms):
+                if not self._times.learn(refusal):
                     raise
             except (Transient, OutcomeUnknown):  # the control topic says what is committed
                 failures += 1

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError, Message
 
 from worker.errors import TimestampRefused, TopicsWrong
-from worker.kafka.faults import PERMANENT, Fault, advice_on, fault_of
+from worker.kafka.faults import PERMANENT, advice_on, fault_of
 
 
 class Refusals:
@@ -24,7 +24,8 @@ class Refusals:
         """A commit: whatever it was, it was overcome."""
         self._error: KafkaError | None = None
         self._topic: str | None = None
-        self._times: list[int] = []
+        self._refused_ms: list[int] = []
+        self._suspected_ms: list[int] = []
 
     def note(self, error: KafkaError, topic: str | None = None) -> None:
         """Keep the error if it does not pass. The last one counts."""
@@ -34,14 +35,15 @@ class Refusals:
 
     def raise_if_any(self) -> None:
         """Raise TopicsWrong or TimestampRefused, once."""
-        error, topic, times = self._error, self._topic, self._times
+        error, topic = self._error, self._topic
+        times = self._refused_ms, self._suspected_ms
         self.forget()
         if error is None:
             return
         where = f"topic {topic}" if topic is not None else "the broker refuses"
         message = f"{where}: {error}. {advice_on(error)}"
         if error.code() == KafkaError.INVALID_TIMESTAMP:
-            raise TimestampRefused(message, times)
+            raise TimestampRefused(message, *times)
         raise TopicsWrong(message)
 
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
@@ -53,8 +55,10 @@ class Refusals:
         """Likewise, for a record with a time of its own: the report of it does not have it."""
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
-            if error is not None and fault_of(error) is Fault.OUTPUT:
-                self._times.append(timestamp_ms)
+            if error is not None and error.code() == KafkaError.INVALID_RECORD:
+                self._refused_ms.append(timestamp_ms)  # of several in its batch: they are named
+            elif error is not None and error.code() == KafkaError.INVALID_TIMESTAMP:
+                self._suspected_ms.append(timestamp_ms)  # one of its batch: all are reported
             self.on_delivery(error, message)
 
         return on_delivery

@@ -1,0 +1,170 @@
+"""Records and topics that a broker refuses: nothing a producer sets stops a worker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests.support.articles import raw_records
+from tests.support.cli import newsieve
+from tests.support.reader import hanging_transactions
+from tests.support.stream import Stream
+from tests.support.topics import configure
+
+UNREADABLE = b"{"
+YEAR_MILLISECONDS = 365 * 24 * 3_600_000
+NO_LIMIT = 2**63 - 1
+NAMED_SECONDS = 60
+
+
+class Record(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: dict[str, bytes | None]
+
+
+def records_of(stream: Stream, topic: str) -> list[Record]:
+    """All that are committed."""
+
+    def read() -> Iterator[Record]:
+        consumer = Consumer({"bootstrap.servers": stream.servers, "group.id": "records"})
+        name = f"{stream.prefix}.{topic}"
+        for number in consumer.list_topics(name, timeout=20).topics[name].partitions:
+            place = TopicPartition(name, number, 0)
+            _, end = consumer.get_watermark_offsets(place, timeout=20)
+            consumer.assign([place])
+            while end and consumer.position([place])[0].offset < end:
+                for message in consumer.consume(500, 0.1):
+                    assert message.error() is None
+                    headers = dict(message.headers() or [])
+                    yield Record(message.key(), message.value(), message.timestamp()[1], headers)
+        consumer.close()
+
+    return list(read())
+
+
+def write_letter(stream: Stream, offset: int, at: int, **headers: bytes) -> None:
+    """A dead letter as a worker writes it, of a raw record of this time."""
+    producer = Producer({"bootstrap.servers": stream.servers})
+    why = {"topic": stream.raw_topic.encode(), "stage": b"decode", "timestamp": str(at).encode()}
+    named = [(f"dlq.{name}", value) for name, value in {**why, **headers}.items()]
+    producer.produce(f"{stream.prefix}.dead-letter", UNREADABLE, f"k{offset}", headers=named)
+    assert producer.flush(20) == 0
+
+
+def test_an_unreadable_record_stops_no_worker_whatever_its_time_and_without_a_key(
+    stream: Stream,
+) -> None:
+    """A time in the future, one in microseconds, no key where dead letters are compacted: a letter
+    each, that says so. Replayed, they are what they were, and their next letters say the same."""
+    now = time.time_ns() // 1_000_000
+    hostile = [(b"future", now + YEAR_MILLISECONDS), (b"micro", now * 1_000), (None, now)]
+    configure(stream.servers, stream.raw_topic, "message.timestamp.after.max.ms", NO_LIMIT)
+    configure(stream.servers, f"{stream.prefix}.dead-letter", "cleanup.policy", "compact")
+    for key, at in hostile:
+        stream.produce([(key, UNREADABLE)], timestamp_ms=at)
+    stream.produce(raw_records(20))
+    worker = stream.start_worker("a")
+    reader = stream.reader()
+
+    outputs = reader.read_until(lambda o: len(o.letters) == 3 and len(o.scored) == 20, 60)
+
+    said = {letter["dlq.timestamp"]: letter.get("dlq.key-made") for letter in outputs.letters}
+    assert said == {str(at): None if key else "true" for key, at in hostile}
+    letters = records_of(stream, "dead-letter")
+    assert all(
+        item.key and abs(item.timestamp - now) < YEAR_MILLISECONDS // 365 for item in letters
+    )
+
+    done = newsieve("dlq", "replay", env=stream.environment())
+    assert (done.code, done.text) == (0, "replayed 3 dead letters\n")
+    outputs = reader.read_until(lambda o: len(o.letters) == 6, 60)
+    again = [letter for letter in outputs.letters if letter["dlq.attempts"] == "2"]
+    assert {letter["dlq.timestamp"] for letter in again} == set(said)
+    raw = [item for item in records_of(stream, "raw") if "dlq.attempts" in item.headers]
+    assert sorted((item.key or b"", item.timestamp) for item in raw) == sorted(
+        (key or b"", at) for key, at in hostile
+    )
+    assert None in {item.key for item in raw}
+
+    assert worker.terminate() == 0, worker.text()[-2_000:]
+    assert "transaction.aborted" not in worker.text()
+    assert hanging_transactions(stream.servers, stream.prefix) == []
+    reader.close()
+
+
+def test_a_record_whose_time_a_topic_no_longer_takes_is_replayed_with_the_present_one(
+    stream: Stream,
+) -> None:
+    """Too old or too far ahead; those in between keep theirs. Once each."""
+    now = time.time_ns() // 1_000_000
+    an_hour = 3_600_000
+    configure(stream.servers, stream.raw_topic, "message.timestamp.before.max.ms", an_hour)
+    times = [now - 3 * YEAR_MILLISECONDS, now - 2 * an_hour, now - an_hour // 2, now * 1_000]
+    for offset, at in enumerate(times):
+        write_letter(stream, offset, at)
+
+    done = newsieve("dlq", "replay", env=stream.environment())
+
+    assert (done.code, done.text) == (0, "replayed 4 dead letters\n"), done.err
+    assert "3 of them have the present time" in done.err
+    raw = {item.key: item.timestamp for item in records_of(stream, "raw")}
+    assert raw.pop(b"k2") == times[2]
+    assert len(raw) == 3 and all(at >= now for at in raw.values())
+    assert newsieve("dlq", "replay", env=stream.environment()).text == "replayed 0 dead letters\n"
+
+
+def test_a_topic_that_refuses_what_is_written_is_named_and_ends_the_worker(
+    stream: Stream,
+) -> None:
+    """Within a minute, by log and exit code, and `topics check` knows it; nothing is lost."""
+    topic = f"{stream.prefix}.scored"
+    configure(stream.servers, topic, "message.timestamp.before.max.ms", 1)
+    stream.produce(raw_records(20))
+    started = time.monotonic()
+    worker = stream.start_worker("a")
+
+    assert worker.wait(NAMED_SECONDS) == 1
+    assert time.monotonic() - started < NAMED_SECONDS
+    (aborted,) = worker.events("transaction.aborted")
+    assert aborted["fault"] == "permanent" and f"topic {topic}" in str(aborted["reason"])
+    last = worker.text().splitlines()[-1]
+    assert topic in last and "message.timestamp.before.max.ms" in last
+    found = newsieve("topics", "check", "--json", env=stream.environment()).json()
+    assert [(item["topic"], item["what"].split()[0]) for item in found] == [
+        (topic, "message.timestamp.before.max.ms")
+    ]
+
+    configure(stream.servers, topic, "message.timestamp.before.max.ms", YEAR_MILLISECONDS)
+    assert newsieve("topics", "check", env=stream.environment()).code == 0
+    assert stream.committed() == {}
+    assert records_of(stream, "scored") == []
+
+
+def test_topics_check_sees_limits_before_they_bite(stream: Stream) -> None:
+    """Times, compaction, replicas, and the size that this producer's option allows."""
+    prefix = stream.prefix
+    configure(stream.servers, f"{prefix}.dead-letter", "cleanup.policy", "compact")
+    configure(stream.servers, f"{prefix}.shadow", "message.timestamp.after.max.ms", 1_000)
+    configure(stream.servers, f"{prefix}.canaries", "min.insync.replicas", 2)
+    configure(stream.servers, f"{prefix}.scored", "message.timestamp.before.max.ms", 1_000)
+    configure(stream.servers, f"{prefix}.scored", "message.timestamp.type", "LogAppendTime")
+
+    def check(**options: int) -> set[tuple[str, str]]:
+        env = stream.environment(kafka__options=json.dumps(options))
+        done = newsieve("topics", "check", "--json", env=env)
+        assert all(item["mend"].startswith("kafka-configs --alter") for item in done.json())
+        return {(item["topic"].removeprefix(f"{prefix}."), item["what"]) for item in done.json()}
+
+    found = dict(check())
+    assert found.keys() == {"dead-letter", "shadow", "canaries"}
+    assert "of records with one key only the latest stays" in found["dead-letter"]
+    assert "message.timestamp.after.max.ms is 1,000, less than 60,000" in found["shadow"]
+    assert "min.insync.replicas is 2, with 1 replicas" in found["canaries"]
+    larger = check(**{"message.max.bytes": 9_000_000})
+    assert ("raw", "max.message.bytes is 8,388,608, less than 9,000,000") in larger
