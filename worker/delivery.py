@@ -185,7 +185,7 @@ class Delivery:
             except Unavailable:  # the broker is silent: nothing is done before it has been asked
                 self._must_rewind = failure
         except TooManyRecreations as failure:
-            if self._same.is_stuck(least_seconds=0):
+            if self._same.is_stuck(is_last=True):
                 raise self._no_progress(str(failure)) from None
             raise
 

@@ -215,9 +215,12 @@ class TimestampRefused(NeedsPerson):
     """A topic does not take records of a time that is too far from the broker's."""
 
     def __init__(
-        self, message: str, refused_ms: Collection[int] = (), suspected_ms: Collection[int] = ()
+        self,
+        message: str,
+        refused_ms: Collection[int] = (),
+        suspected_ms: Collection[Collection[int]] = (),
     ) -> None:
-        """Given times of records: those that are refused, and those of which one is."""
+        """Given times of records: those that are refused, and batches in which one of them is."""
         super().__init__(message)
         self.refused_ms = refused_ms
         self.suspected_ms = suspected_ms

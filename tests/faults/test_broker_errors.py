@@ -11,7 +11,14 @@ from confluent_kafka import Consumer, KafkaError
 from tests.support.mock_cluster import Api, MockCluster, mock_cluster
 from tests.support.topics import unique_prefix
 from worker.codec.encode import OutRecord
-from worker.errors import Fenced, NewsieveError, OutcomeUnknown, TopicsWrong, Transient
+from worker.errors import (
+    Fenced,
+    NewsieveError,
+    OutcomeUnknown,
+    TimestampRefused,
+    TopicsWrong,
+    Transient,
+)
 from worker.kafka import transaction
 from worker.kafka.client import Cluster, make_producer
 from worker.kafka.transaction import Publisher
@@ -86,6 +93,9 @@ def test_what_passes_is_waited_for(cluster: MockCluster, api: Api, code: int) ->
 ENDS: list[tuple[Api, int, type[NewsieveError]]] = [
     (Api.INIT_PRODUCER_ID, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, TopicsWrong),
     (Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, TopicsWrong),
+    (Api.PRODUCE, KafkaError.INVALID_RECORD, TopicsWrong),
+    (Api.PRODUCE, KafkaError.POLICY_VIOLATION, TopicsWrong),
+    (Api.PRODUCE, KafkaError.INVALID_TIMESTAMP, TimestampRefused),
     (Api.PRODUCE, KafkaError.INVALID_REQUIRED_ACKS, Transient),
     (Api.TXN_OFFSET_COMMIT, KafkaError.ILLEGAL_GENERATION, Transient),
     (Api.TXN_OFFSET_COMMIT, KafkaError.UNKNOWN_MEMBER_ID, Transient),
@@ -110,6 +120,30 @@ def test_what_does_not_pass_has_its_end(
 
     with pytest.raises(outcome):
         run()
+    if outcome is Transient:
+        publishing.transact_at_last()
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [(KafkaError.INVALID_RECORD, TopicsWrong), (KafkaError.INVALID_REQUIRED_ACKS, Transient)],
+)
+def test_a_failure_in_the_background_is_said_by_its_reason(
+    cluster: MockCluster, code: int, outcome: type[NewsieveError]
+) -> None:
+    """The next call says no more than that something has failed. What nobody has listed is not
+    taken to pass."""
+    publishing = Publishing(cluster)
+    publishing.publisher.connect()
+    cluster.fail(Api.PRODUCE, [code])
+    publishing.publisher.produce(OutRecord("scored", b"key", b"{}", []))
+    producer = publishing.publisher._producer
+    assert producer is not None
+    producer.flush(10)
+
+    with pytest.raises(outcome, match=KafkaError(code).str()) as raised:
+        publishing.publisher.produce(OutRecord("scored", b"key", b"{}", []))
+    assert not isinstance(raised.value, Transient) or not raised.value.passes
     if outcome is Transient:
         publishing.transact_at_last()
 

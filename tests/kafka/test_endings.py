@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,13 +14,26 @@ from tests.support.scripted import (
     Message,
     Scene,
     ScriptedConsumer,
+    Step,
     abortable,
     assigned,
+    failing,
     nothing,
     records,
 )
+from worker import delivery
 from worker.codec.encode import OutRecord
-from worker.errors import OffsetsWrong, RecordRefused, TopicsWrong, Transient
+from worker.errors import (
+    BrokerUnavailable,
+    NoProgress,
+    OffsetsWrong,
+    RecordRefused,
+    TopicsWrong,
+    Transient,
+)
+from worker.kafka import faults
+from worker.kafka.client import Partition
+from worker.kafka.inquiry import Inquiry
 from worker.kafka.transaction import Publisher
 
 
@@ -121,3 +134,122 @@ def test_a_broker_that_allows_no_such_transactions_is_a_persons_matter(
 
     with pytest.raises(TopicsWrong):
         scene.run(monkeypatch)
+
+
+class Always(dict[str, KafkaError]):
+    """What a producer's calls fail with, each time."""
+
+    def pop(self, call: str, default: Any = None) -> Any:
+        return self.get(call, default)
+
+
+def refusing(scene: Callable[[], Scene], code: int, tries: list[int]) -> Step:
+    """From here on each commit fails in this way, and the records come again."""
+
+    def step(consumer: ScriptedConsumer) -> list[Message]:
+        scene().producer.failing = Always(commit=abortable(code))
+        tries.append(consumer.sought.get(0, 0))
+        return [Message(0, at) for at in range(3)] if len(tries) % 2 else []
+
+    return step
+
+
+def test_the_same_unlisted_failure_ends_the_worker_with_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It might pass; but not for ever. Told each time, and nothing is dropped."""
+    monkeypatch.setattr(faults, "SAME_SECONDS", 0)
+    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    tries: list[int] = []
+    scene = Scene([assigned(0), *[refusing(lambda: scene, KafkaError.UNKNOWN, tries)] * 40])
+    scene.commit_seconds = 0
+
+    with pytest.raises(NoProgress, match=r"articles\.raw/0 from offset 0 to 3"):
+        scene.run(monkeypatch)
+
+    assert scene.observer.faults == [*["unknown"] * faults.SAME_TIMES, "permanent"]
+    assert scene.ledger.offsets == {}
+    scene.ledger.assert_exactly_once()
+
+
+def test_what_passes_is_waited_for_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker's restart, an election: never a person's turn."""
+    monkeypatch.setattr(faults, "SAME_SECONDS", 0)
+    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    tries: list[int] = []
+    away = KafkaError.COORDINATOR_NOT_AVAILABLE
+
+    def recover(_: ScriptedConsumer) -> list[Message]:
+        scene.producer.failing = {}
+        return [Message(0, at) for at in range(3)]
+
+    scene = Scene([assigned(0), *[refusing(lambda: scene, away, tries)] * 40, recover, nothing])
+    scene.commit_seconds = 0
+    scene.run(monkeypatch)
+
+    assert set(scene.observer.faults) == {"passing"}
+    assert len(scene.observer.faults) > 2 * faults.SAME_TIMES
+    assert scene.ledger.offsets == {0: 3}
+    scene.ledger.assert_exactly_once()
+
+
+def test_a_broker_that_is_silent_after_a_commit_of_unknown_outcome_is_asked_until_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until then nothing is published, not even on the way out: it could be for the second time."""
+    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    asked = 0
+
+    def committed(_: Inquiry, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        nonlocal asked
+        asked += 1
+        if asked < 4:
+            assert scene.ledger.offsets == {}
+            raise BrokerUnavailable("silent")
+        return dict.fromkeys(partitions, 0)
+
+    monkeypatch.setattr(Inquiry, "committed", committed)
+    unknown = KafkaError(KafkaError._TIMED_OUT, "scripted")
+    begun = [Message(0, at) for at in range(3)]
+    scene = Scene(
+        [
+            assigned(0),
+            lambda _: begun,
+            failing(lambda: scene, commit=unknown),
+            # Beyond what nobody knows of.
+            *[lambda c: [] if c.sought else [Message(0, 3)]] * 6,
+            lambda c: [Message(0, at) for at in range(c.sought[0], 4)],
+            nothing,
+        ]
+    )
+    scene.commit_seconds = 0
+    scene.run(monkeypatch)
+
+    assert asked == 4
+    assert scene.consumer.sought == {0: 0}
+    scene.ledger.assert_exactly_once()
+
+
+def test_a_worker_that_is_told_to_stop_while_the_broker_is_silent_commits_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Offsets of a transaction that is gone, without its records, would lose them."""
+    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+
+    def silent(*_: object) -> None:
+        raise BrokerUnavailable("silent")
+
+    monkeypatch.setattr(Inquiry, "committed", silent)
+    unknown = KafkaError(KafkaError._TIMED_OUT, "scripted")
+    scene = Scene(
+        [assigned(0), records((0, 0), (0, 1)), failing(lambda: scene, commit=unknown), nothing]
+    )
+    scene.commit_seconds = 0
+    scene.run(monkeypatch)
+
+    assert scene.ledger.offsets == {}
+    scene.ledger.assert_exactly_once()

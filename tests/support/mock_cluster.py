@@ -19,9 +19,11 @@ _PRODUCER = 0
 
 
 class Api(IntEnum):
-    """Kafka's numbers for the requests of a transactional producer."""
+    """Kafka's numbers for the requests of a transactional producer, and of who asks for offsets."""
 
     PRODUCE = 0
+    LIST_OFFSETS = 2
+    OFFSET_FETCH = 9
     INIT_PRODUCER_ID = 22
     ADD_PARTITIONS_TO_TXN = 24
     ADD_OFFSETS_TO_TXN = 25

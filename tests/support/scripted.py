@@ -183,15 +183,19 @@ class LedgerProducer:
 
 
 class Quiet:
-    """An observer that keeps what was abandoned."""
+    """An observer that keeps what was abandoned, and whose fault aborts were."""
 
     abandoned = 0
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
 
     def heartbeat(self) -> None: ...
 
     def committed(self, tally: Tally, seconds: float) -> None: ...
 
-    def aborted(self, reason: str, fault: str) -> None: ...
+    def aborted(self, _: str, fault: str) -> None:
+        self.faults.append(fault)
 
     def drained(self, abandoned: int) -> None:
         self.abandoned = abandoned
@@ -205,6 +209,7 @@ class Scene:
     dead_letter_run: int = 100
     is_held: bool = False
     drain_seconds: float = 5
+    commit_seconds: float = 3_600
     ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
@@ -223,8 +228,8 @@ class Scene:
         publisher.connect()
         limits = Limits(1, 1_000, self.dead_letter_run)
         outbox = Outbox(publisher, limits, Writer("d", "g", "0"), utc_now)
-        # Commits only when told to leave something.
-        policy = Policy(128, 2, 3_600, 1_000_000, self.drain_seconds)
+        # Commits only when told to leave something, unless the test wants it sooner.
+        policy = Policy(128, 2, self.commit_seconds, 1_000_000, self.drain_seconds)
         inquiry = Inquiry({}, [TOPIC], lambda: None)
         intake = Intake({}, TOPIC, inquiry, lambda _: None)
         delivery = Delivery(intake, publisher, self.observer)

@@ -107,13 +107,14 @@ class _Times:
         return record if is_taken else record._replace(timestamp_ms=None)
 
     def learn(self, refusal: TimestampRefused) -> bool:
-        """Whether another try will be refused less. Of times of which one is refused, it is taken
-        to be the one farthest from the present."""
+        """Whether another try will be refused less. Of a batch in which one time is refused, it is
+        taken to be the one farthest from the present."""
         now = time.time_ns() // NANOSECONDS
         self._lessons += 1
         most = 2 ** max(self._lessons - SINGLE_LESSONS, 0)
-        farthest = sorted(refusal.suspected_ms, key=lambda at: abs(at - now), reverse=True)
-        refused = [*refusal.refused_ms, *([] if refusal.refused_ms else farthest[:most])]
+        refused = list(refusal.refused_ms)
+        for batch in refusal.suspected_ms:
+            refused += sorted(batch, key=lambda at: abs(at - now), reverse=True)[:most]
         self._past = max([self._past, *(at for at in refused if at <= now)])
         self._future = min([self._future, *(at for at in refused if at > now)])
         return bool(refused)

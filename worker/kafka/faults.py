@@ -114,8 +114,8 @@ class _Repeated:
 class SameAgain:
     """Counts failures for one reason while the partitions concerned stay where they are."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or time.monotonic
         self._known: dict[tuple[str, Partition | None], _Repeated] = {}
         self._latest: list[_Repeated] = []
 
@@ -140,9 +140,11 @@ class SameAgain:
         """Where nothing was known of partitions, any progress counts."""
         self._known = {key: item for key, item in self._known.items() if key[1] is not None}
 
-    def is_stuck(self, least_seconds: float = SAME_SECONDS) -> bool:
-        """Whether the latest failure has come often enough, and for so long."""
+    def is_stuck(self, *, is_last: bool = False) -> bool:
+        """Whether the latest failure has come often enough, and, unless there is no other try, for
+        long enough."""
         now = self._clock()
         return any(
-            item.times >= SAME_TIMES and now - item.since >= least_seconds for item in self._latest
+            item.times >= SAME_TIMES and (is_last or now - item.since >= SAME_SECONDS)
+            for item in self._latest
         )

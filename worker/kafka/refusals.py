@@ -6,6 +6,7 @@ more than an invalid record; what ends the transaction says which it was.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError, Message
@@ -25,7 +26,8 @@ class Refusals:
         self._error: KafkaError | None = None
         self._topic: str | None = None
         self._refused_ms: list[int] = []
-        self._suspected_ms: list[int] = []
+        self._suspected_ms: defaultdict[tuple[str | None, int | None], list[int]]
+        self._suspected_ms = defaultdict(list)
 
     def note(self, error: KafkaError, topic: str | None = None) -> None:
         """Keep the error if it does not pass. The last one counts."""
@@ -36,7 +38,7 @@ class Refusals:
     def raise_if_any(self) -> None:
         """Raise TopicsWrong or TimestampRefused, once."""
         error, topic = self._error, self._topic
-        times = self._refused_ms, self._suspected_ms
+        times = self._refused_ms, list(self._suspected_ms.values())
         self.forget()
         if error is None:
             return
@@ -58,7 +60,8 @@ class Refusals:
             if error is not None and error.code() == KafkaError.INVALID_RECORD:
                 self._refused_ms.append(timestamp_ms)  # of several in its batch: they are named
             elif error is not None and error.code() == KafkaError.INVALID_TIMESTAMP:
-                self._suspected_ms.append(timestamp_ms)  # one of its batch: all are reported
+                # One of its batch: all are reported.
+                self._suspected_ms[message.topic(), message.partition()].append(timestamp_ms)
             self.on_delivery(error, message)
 
         return on_delivery

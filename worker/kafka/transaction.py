@@ -21,7 +21,6 @@ from worker.codec.encode import OutRecord
 from worker.errors import (
     BrokerLost,
     Fenced,
-    NoProgress,
     OutcomeUnknown,
     OutputTooLarge,
     TooManyRecreations,
@@ -30,7 +29,7 @@ from worker.errors import (
 )
 from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import OPERATION_SECONDS, Partition, complaint_of, topic_partition
-from worker.kafka.faults import PERMANENT, Fault, SameAgain, fault_of
+from worker.kafka.faults import PERMANENT, Fault, fault_of
 from worker.kafka.refusals import Refusals
 
 CONNECT_SECONDS: Final = 60
@@ -41,7 +40,6 @@ RECREATIONS_PER_MINUTE: Final = 5
 FLUSH_SECONDS: Final = 18
 FLUSH_STEP_SECONDS: Final = 1.0
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
-ANEW_SECONDS: Final = 1.0  # before a producer that could not begin is made anew
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
 
@@ -68,11 +66,11 @@ class Publisher:
     def connect(self) -> None:
         """Become the transactional id's one producer; what an earlier one left open is aborted.
 
-        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost after CONNECT_SECONDS; NoProgress
-        for an error that is no known one and does not pass.
+        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost, at the latest after
+        CONNECT_SECONDS.
         """
         self._producer = self._make_producer(self._refusals.on_delivery)
-        deadline, same = time.monotonic() + CONNECT_SECONDS, SameAgain()
+        deadline = time.monotonic() + CONNECT_SECONDS
         while True:
             try:
                 self._calls.call(self._producer.init_transactions, OPERATION_SECONDS)
@@ -81,28 +79,11 @@ class Publisher:
                 raise BrokerLost(f"the transaction coordinator: {hung}") from None
             except KafkaException as failure:
                 error = _error(failure)
-                self._require_patience(error, same)
+                _require_patience(error)
                 reason = complaint_of(self._producer) or error
                 if time.monotonic() > deadline:
                     raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {reason}") from None
                 self._heartbeat()
-            if not error.retriable():  # of no more use
-                time.sleep(ANEW_SECONDS)
-                self._producer = self._make_producer(self._refusals.on_delivery)
-
-    def _require_patience(self, error: KafkaError, same: SameAgain) -> None:
-        """Raise what ends the attempts to take the transactional id over."""
-        fault = fault_of(error)
-        if fault in PERMANENT:
-            raise TopicsWrong(f"the broker refuses the transactional id: {error}")
-        if fault is Fault.FENCED:
-            raise Fenced(f"cannot take the transactional id over: {error}")
-        if fault is Fault.UNKNOWN:
-            same.failed(str(error), {})
-            if same.is_stuck():
-                raise NoProgress(
-                    f"cannot take the transactional id over: {error}. The broker's log says more"
-                )
 
     def require_fit(self, records: list[OutRecord]) -> None:
         """Raise OutputTooLarge before any record of an outcome is produced."""
@@ -275,6 +256,17 @@ class Publisher:
     def _purge(self, _: float) -> None:
         if self._producer is not None:
             self._producer.purge()
+
+
+def _require_patience(error: KafkaError) -> None:
+    """Raise what ends the attempts to take a transactional id over."""
+    fault = fault_of(error)
+    if fault in PERMANENT:
+        raise TopicsWrong(f"the broker refuses the transactional id: {error}")
+    if fault is Fault.FENCED:
+        raise Fenced(f"cannot take the transactional id over: {error}")
+    if not error.retriable():
+        raise BrokerLost(f"cannot begin transactions: {error}")
 
 
 def _error(failure: KafkaException | SystemError) -> KafkaError:
