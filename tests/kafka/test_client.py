@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
+from tests.support.cli import newsieve
 from worker.errors import SettingsInvalid
+from worker.kafka import client
 from worker.kafka.client import Cluster, Config, make_admin, make_consumer, make_producer
 
 OPTIONS = {"sasl.username": "u", "session.timeout.ms": 9_000, "linger.ms": 50, "fetch.min.bytes": 5}
@@ -69,3 +73,58 @@ def test_librdkafka_accepts_every_configuration_without_a_warning(
     del producer, admin
 
     assert "CONFWARN" not in capfd.readouterr().err
+
+
+AWS_IAM = {
+    "security.protocol": "SASL_SSL",
+    "sasl.mechanism": "OAUTHBEARER",
+    "sasl.oauthbearer.method": "oidc",
+    "sasl.oauthbearer.metadata.authentication.type": "aws_iam",
+    "sasl.oauthbearer.config": "region=eu-west-1 audience=kafka",
+}
+
+
+def without_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is installed here or not."""
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    for name in [name for name in sys.modules if name.startswith("confluent_kafka._oauthbearer")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("make", [make_consumer, make_producer, make_admin])
+def test_a_way_to_sign_in_that_needs_another_package_says_which(
+    make: Callable[[Config], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence, with the command that installs it."""
+    without_boto3(monkeypatch)
+
+    with pytest.raises(SettingsInvalid) as raised:
+        make({"group.id": "g", "bootstrap.servers": "b:1", **AWS_IAM})
+
+    assert "\n" not in str(raised.value)
+    assert "pip install 'confluent-kafka[oauthbearer-aws]'" in str(raised.value)
+
+
+def test_any_import_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its package, where the client does not say how to install it."""
+
+    class Lacking:
+        def __init__(self, *_: object, **__: object) -> None:
+            raise ModuleNotFoundError("No module named 'special'", name="special.auth")
+
+    monkeypatch.setattr(client, "_Consumer", Lacking)
+
+    with pytest.raises(SettingsInvalid, match=r"No module named 'special'.*pip install special$"):
+        make_consumer({})
+
+
+def test_a_command_says_so_and_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as if an extra of newsieve's own were missing."""
+    without_boto3(monkeypatch)
+    env = {"NEWSIEVE_KAFKA__OPTIONS": json.dumps(AWS_IAM)}
+
+    done = newsieve("topics", "check", env=env)
+
+    assert done.code == 2
+    assert done.err.startswith("newsieve: kafka.options: ") and done.err.count("\n") == 1
+    assert "pip install 'confluent-kafka[oauthbearer-aws]'" in done.err

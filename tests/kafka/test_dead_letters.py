@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from tests.support.scripted import Ledger, LedgerProducer
 from worker.codec.decode import RawRecord
-from worker.errors import TopicsWrong
+from worker.codec.encode import OutRecord
+from worker.errors import TimestampRefused, TopicsWrong
 from worker.kafka import dead_letters
 from worker.kafka.client import Cluster
 from worker.kafka.dead_letters import DeadLetters, Letter, Selection
@@ -154,3 +156,63 @@ def test_a_broken_decision_is_mended_by_a_later_one(
 
     assert replayed_offsets(monkeypatch, [*mended]) == [0]
     assert replayed_offsets(monkeypatch, [*mended, (b"k", None)]) == []
+
+
+NOW = 1_800_000_000_000
+HOUR = 3_600_000
+
+
+def times_taught(monkeypatch: pytest.MonkeyPatch, *refusals: TimestampRefused) -> dict[int, bool]:
+    """Which of some times are put back as they were, after these refusals."""
+    monkeypatch.setattr("worker.kafka.dead_letters.time.time_ns", lambda: NOW * 1_000_000)
+    times = dead_letters._Times()
+    for refusal in refusals:
+        assert times.learn(refusal)
+    asked = (NOW - 9 * HOUR, NOW - 5 * HOUR, NOW - HOUR, NOW + HOUR, NOW * 1_000)
+    return {at: times.fitting(OutRecord("t", None, b"", [], at)).timestamp_ms == at for at in asked}
+
+
+def test_times_that_were_refused_and_those_beyond_them_are_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Either way from the present; those in between stay."""
+    refused = TimestampRefused("scripted", [NOW - 9 * HOUR, NOW - 5 * HOUR, NOW * 1_000])
+
+    kept = times_taught(monkeypatch, refused)
+
+    assert list(kept.values()) == [False, False, True, True, False]
+
+
+def test_of_a_batch_that_was_refused_for_one_time_the_farthest_is_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The broker names none; the others of the batch keep theirs."""
+    batches = [[NOW - HOUR, NOW - 9 * HOUR], [NOW - HOUR, NOW * 1_000]]
+
+    kept = times_taught(monkeypatch, TimestampRefused("scripted", (), batches))
+
+    assert list(kept.values()) == [False, True, True, True, False]
+
+
+def test_a_replay_whose_present_time_is_refused_too_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than trying for ever: a clock is wrong, or a topic's limit."""
+    tries = 0
+
+    class Refusing(LedgerProducer):
+        def commit_transaction(self, _: float) -> None:
+            nonlocal tries
+            tries += 1
+            error = KafkaError(KafkaError.INVALID_TIMESTAMP, "scripted", txn_requires_abort=True)
+            raise KafkaException(error)
+
+    def letters(_: DeadLetters, __: Selection) -> Iterator[Letter]:
+        found = Found(RawRecord(b"{", None, [], NOW, {}), "articles.dead-letter", 0, 0)
+        yield Letter(found, {}, is_replayed=False)
+
+    monkeypatch.setattr(DeadLetters, "letters", letters)
+    monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
+    monkeypatch.setattr(dead_letters, "make_producer", lambda _: Refusing(Ledger()))
+
+    with pytest.raises(TimestampRefused, match=r"message\.timestamp\.before\.max\.ms"):
+        DeadLetters(Cluster("nowhere", {}), "articles").replay(Selection(), None, lambda: "now")
+    assert tries == 1

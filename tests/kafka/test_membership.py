@@ -12,11 +12,17 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from worker.errors import ConsumerFailed, OffsetsWrong, TopicsWrong, Transient
+from worker.errors import (
+    BrokerUnavailable,
+    ConsumerFailed,
+    OffsetsWrong,
+    TopicsWrong,
+    Transient,
+)
 from worker.kafka import intake as intake_module
 from worker.kafka.broker import Broker
 from worker.kafka.client import Cluster, Partition, make_producer
-from worker.kafka.inquiry import Inquiry
+from worker.kafka.inquiry import Extent, Inquiry
 from worker.kafka.intake import Intake, Taken
 from worker.kafka.transaction import Publisher
 
@@ -121,6 +127,33 @@ def test_what_retention_took_is_counted_and_the_rest_goes_on(topic: Topic) -> No
 
     assert topic.take(60) == {0: list(range(50, 100)), 1: list(range(90, 100))}
     assert topic.expired == [40]
+
+
+def test_a_broker_that_does_not_say_where_to_begin_is_asked_again(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """librdkafka says once that there is no offset; forgotten, the partition would stand still."""
+    extents, silent = Inquiry.extents, iter((True, True, False))
+
+    def once_silent(inquiry: Inquiry, partitions: Sequence[Partition]) -> dict[Partition, Extent]:
+        if next(silent, False):
+            raise BrokerUnavailable("scripted")
+        return extents(inquiry, partitions)
+
+    monkeypatch.setattr(Inquiry, "extents", once_silent)
+    intake = topic.intake()
+    taken, silences = 0, 0
+    deadline = time.monotonic() + TAKE_SECONDS
+    while taken < PARTITIONS * RECORDS:
+        assert time.monotonic() < deadline
+        try:
+            taken += len(intake.take(500, 0.1))
+        except BrokerUnavailable:
+            silences += 1
+            intake.rewind()
+    intake.close()
+
+    assert silences == 2
 
 
 def test_an_offset_beyond_the_end_stops_before_anything_is_scored_twice(topic: Topic) -> None:

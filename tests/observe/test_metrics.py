@@ -45,6 +45,8 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
     assert value(metrics, "dead_letters_total", filter="", stage="decode") == 1
     assert value(metrics, "transactions_total", outcome="committed") == 1
     assert value(metrics, "transactions_total", outcome="aborted") == 1
+    assert value(metrics, "transactions_aborted_total", fault="unknown") == 1
+    assert value(metrics, "transactions_aborted_total", fault="permanent") == 0
     assert value(metrics, "end_to_end_seconds_count") == 3
     assert value(metrics, "end_to_end_seconds_bucket", le="1800.0") == 0
     assert value(metrics, "end_to_end_seconds_bucket", le="7200.0") == 3

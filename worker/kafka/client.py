@@ -277,8 +277,9 @@ def _make(client: type[Any], config: Config) -> Any:
         raise SettingsInvalid(f"kafka.options: {mask(failure.args[0].str())}") from None
     except ImportError as failure:  # of a way to sign in that has a package of its own
         said = " ".join(str(failure).split())
-        mend = "" if "pip install" in said else f". Install it: pip install {failure.name or ''}"
-        raise SettingsInvalid(f"kafka.options: {mask(said)}{mend}".rstrip()) from None
+        package = (failure.name or "").partition(".")[0]
+        mend = "" if "pip install" in said or not package else f": pip install {package}"
+        raise SettingsInvalid(f"kafka.options: {mask(said)}{mend}") from None
     except (AttributeError, SystemError, TypeError, ValueError) as failure:
         # A callback, which no setting can give, or a text that has no UTF-8 form.
         raise SettingsInvalid(f"kafka.options: {mask(str(failure))}") from None
