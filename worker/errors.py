@@ -212,18 +212,11 @@ class TopicsWrong(NeedsPerson):
 
 
 class TimestampRefused(NeedsPerson):
-    """A topic does not take records of a time that is too far from the broker's."""
+    """A topic does not take records of a time that is too far from the broker's: given times that
+    it refused, and batches of such times of which it refused one."""
 
-    def __init__(
-        self,
-        message: str,
-        refused_ms: Collection[int] = (),
-        suspected_ms: Collection[Collection[int]] = (),
-    ) -> None:
-        """Given times of records: those that are refused, and batches in which one of them is."""
-        super().__init__(message)
-        self.refused_ms = refused_ms
-        self.suspected_ms = suspected_ms
+    refused_ms: Collection[int] = ()
+    suspected_ms: Collection[Collection[int]] = ()
 
 
 class NoProgress(NeedsPerson):

@@ -176,7 +176,8 @@ def test_times_that_were_refused_and_those_beyond_them_are_not_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Either way from the present; those in between stay."""
-    refused = TimestampRefused("scripted", [NOW - 9 * HOUR, NOW - 5 * HOUR, NOW * 1_000])
+    refused = TimestampRefused("scripted")
+    refused.refused_ms = [NOW - 9 * HOUR, NOW - 5 * HOUR, NOW * 1_000]
 
     kept = times_taught(monkeypatch, refused)
 
@@ -187,9 +188,10 @@ def test_of_a_batch_that_was_refused_for_one_time_the_farthest_is_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The broker names none; the others of the batch keep theirs."""
-    batches = [[NOW - HOUR, NOW - 9 * HOUR], [NOW - HOUR, NOW * 1_000]]
+    refused = TimestampRefused("scripted")
+    refused.suspected_ms = [[NOW - HOUR, NOW - 9 * HOUR], [NOW - HOUR, NOW * 1_000]]
 
-    kept = times_taught(monkeypatch, TimestampRefused("scripted", (), batches))
+    kept = times_taught(monkeypatch, refused)
 
     assert list(kept.values()) == [False, True, True, True, False]
 

@@ -45,7 +45,9 @@ class Refusals:
         where = f"topic {topic}" if topic is not None else "the broker refuses"
         message = f"{where}: {error}. {advice_on(error)}"
         if error.code() == KafkaError.INVALID_TIMESTAMP:
-            raise TimestampRefused(message, *times)
+            refusal = TimestampRefused(message)
+            refusal.refused_ms, refusal.suspected_ms = times
+            raise refusal
         raise TopicsWrong(message)
 
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
