@@ -157,7 +157,7 @@ class Delivery:
             try:
                 self._work.settle(partitions, REVOKE_SECONDS)
             except Unavailable as failure:
-                self._must_rewind = failure
+                self._rewind_later(failure)
             except Fatal as failure:
                 self._failure = failure
                 self._abort()  # the leaving partitions' offsets are about to be forgotten
@@ -165,7 +165,7 @@ class Delivery:
 
     def after_loss(self) -> None:
         """The group has gone on without us: nothing uncommitted may be committed."""
-        self._must_rewind = Transient("partitions were lost")
+        self._rewind_later(Transient("partitions were lost"))
         self._abort()
         self._work.release(None)
 
@@ -183,7 +183,7 @@ class Delivery:
             try:
                 self._go_back(failure)
             except Unavailable:  # the broker is silent: nothing is done before it has been asked
-                self._must_rewind = failure
+                self._rewind_later(failure)
         except TooManyRecreations as failure:
             if self._same.is_stuck(is_last=True):
                 raise self._no_progress(str(failure)) from None
@@ -197,6 +197,11 @@ class Delivery:
         if self._failures_in_a_row > SUSPICIOUS_FAILURES:
             self.intake.require_topics()
         self.intake.rewind()
+
+    def _rewind_later(self, failure: Unavailable) -> None:
+        """With the next records. Where the outcome is unknown, nothing else makes it known."""
+        if not isinstance(self._must_rewind, OutcomeUnknown):
+            self._must_rewind = failure
 
     def _require_another_try(self, failure: Unavailable) -> None:
         """Tell of it. Raises NoProgress once what nobody has listed is no passing fault."""

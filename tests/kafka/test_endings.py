@@ -18,6 +18,7 @@ from tests.support.scripted import (
     abortable,
     assigned,
     failing,
+    lost,
     nothing,
     records,
 )
@@ -253,3 +254,33 @@ def test_a_worker_that_is_told_to_stop_while_the_broker_is_silent_commits_nothin
 
     assert scene.ledger.offsets == {}
     scene.ledger.assert_exactly_once()
+
+
+def test_an_unknown_outcome_stays_unknown_whatever_else_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another partition is lost meanwhile: what was committed of this one is asked all the same."""
+    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    silences = iter((True, True))
+
+    def committed(_: Inquiry, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        if next(silences, False):
+            raise BrokerUnavailable("silent")
+        return dict.fromkeys(partitions, 2)  # it had been committed
+
+    monkeypatch.setattr(Inquiry, "committed", committed)
+    unknown = KafkaError(KafkaError._TIMED_OUT, "scripted")
+    scene = Scene(
+        [
+            assigned(0, 1),
+            records((0, 0), (0, 1)),
+            failing(lambda: scene, commit=unknown),
+            lost(1),
+            *[nothing] * 4,
+        ]
+    )
+    scene.commit_seconds = 0
+    scene.run(monkeypatch)
+
+    assert scene.consumer.sought == {0: 2}
