@@ -29,11 +29,11 @@ class Record(NamedTuple):
 
 
 def records_of(stream: Stream, topic: str) -> list[Record]:
-    """All that are committed."""
+    """All that are committed, a partition after another."""
     consumer = Consumer(
         {"bootstrap.servers": stream.servers, "group.id": "records", "enable.partition.eof": True}
     )
-    name, found = f"{stream.prefix}.{topic}", []
+    name, found = f"{stream.prefix}.{topic}", list[tuple[int, int, Record]]()
     unread = set(consumer.list_topics(name, timeout=20).topics[name].partitions)
     consumer.assign([TopicPartition(name, number, 0) for number in unread])
     while unread:
@@ -42,9 +42,10 @@ def records_of(stream: Stream, topic: str) -> list[Record]:
                 unread.discard(message.partition())
                 continue
             headers = dict(message.headers() or [])
-            found.append(Record(message.key(), message.value(), message.timestamp()[1], headers))
+            record = Record(message.key(), message.value(), message.timestamp()[1], headers)
+            found.append((message.partition(), message.offset(), record))
     consumer.close()
-    return found
+    return [record for *_, record in sorted(found, key=lambda item: item[:2])]
 
 
 def write_letter(stream: Stream, name: bytes, at: int) -> None:
