@@ -183,6 +183,7 @@ class Delivery:
             try:
                 self._go_back(failure)
             except Unavailable:  # the broker is silent: nothing is done before it has been asked
+                failure.passes = True  # counted already: what comes again is the silence
                 self._rewind_later(failure)
         except TooManyRecreations as failure:
             if self._same.is_stuck(is_last=True):

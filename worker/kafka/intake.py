@@ -18,13 +18,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from worker.codec.decode import RawRecord
 from worker.errors import ConsumerFailed, Transient
 from worker.kafka.bounded import Caller, CallHung, PerMinute
-from worker.kafka.client import (
-    Config,
-    Partition,
-    make_consumer,
-    require_access,
-    topic_partition,
-)
+from worker.kafka.client import Config, Partition, make_consumer, require_access, topic_partition
 from worker.kafka.faults import Fault, fault_of
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.messages import raw_record
