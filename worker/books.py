@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from worker.codec.encode import OutRecord
 from worker.kafka.client import Cluster, Partition
@@ -18,6 +19,25 @@ from worker.oracle.memory import LABELS
 from worker.oracle.notes import Notes
 
 _log = get_logger("oracle")
+
+
+class Books(Protocol):
+    """What is on record of calls and labels, and how a ledger is put there."""
+
+    def budget(self, owned: Sequence[Partition]) -> Budget:
+        """With the ledgers of these partitions, none of which is still being written.
+
+        Raises BrokerUnavailable or TopicsWrong.
+        """
+        ...
+
+    def labels(self) -> Iterator[bytes]:
+        """The latest OracleScores. Raises as `budget`."""
+        ...
+
+    def note(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
+        """The record of a ledger."""
+        ...
 
 
 class KafkaBooks:

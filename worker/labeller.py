@@ -11,20 +11,20 @@ asked for again: the docket keeps answers until their records are committed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from worker.backlog import Backlog, Item
+from worker.books import Books
 from worker.codec.dead_letter import Place
-from worker.codec.encode import OutRecord
 from worker.delivery import Delivery
 from worker.errors import FilterNotLoaded, OracleRejects, RecordError
 from worker.kafka.client import Partition
 from worker.kafka.intake import Taken
 from worker.observe.events import LabelObserver, Tally
-from worker.oracle.budget import Budget, Ledger
-from worker.oracle.docket import Case, Docket
+from worker.oracle.case import Case
+from worker.oracle.docket import Docket
 from worker.oracle.interview import Verdict
 from worker.oracle.memory import Text
 from worker.oracle.record import Circumstances, ScoreEncoder, read_request
@@ -35,25 +35,6 @@ IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
 LISTEN_SECONDS: Final = 0.05  # for an answer, before looking around again
 GATHER_SECONDS: Final = 1.0  # at most, for requests that come together to be judged together
 DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
-
-
-class Books(Protocol):
-    """What is on record of calls and labels, and how a ledger is put there."""
-
-    def budget(self, owned: Sequence[Partition]) -> Budget:
-        """With the ledgers of these partitions, none of which is still being written.
-
-        Raises BrokerUnavailable or TopicsWrong.
-        """
-        ...
-
-    def labels(self) -> Iterator[bytes]:
-        """The latest OracleScores. Raises as `budget`."""
-        ...
-
-    def note(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
-        """The record of a ledger."""
-        ...
 
 
 @dataclass(slots=True)
@@ -212,10 +193,11 @@ class Labeller:
         return bool(owned)
 
     def _hear(self, seconds: float) -> None:
-        """Raises OracleRejects, once what was answered before it is committed."""
+        """Raises OracleRejects, once what is answered, and is being answered, is committed."""
         try:
             self._docket.desk.hear(seconds)
         except OracleRejects:
+            self._docket.desk.finish(self._drain_seconds, self._observer.heartbeat)
             self._leave(None)
             raise
 
@@ -227,7 +209,7 @@ class Labeller:
             partition, offset, epoch = item.taken[1:]
             if not self._delivery.intake.offsets.is_current(partition, epoch):
                 continue
-            is_finished = item.case is None or item.case.verdict is not None
+            is_finished = item.case is None or item.case.is_finished
             if is_finished and partition not in held_up:
                 self._publish(item)
                 self._delivery.intake.offsets.produce(partition, offset)
@@ -236,11 +218,26 @@ class Labeller:
                 waiting.append(item)
         self._backlog.items = waiting
 
-    def _publish(self, item: Item) -> None:
+    def _publish_early(self, partitions: Sequence[Partition] | None) -> None:
+        """Records of what was paid for and waits for others: whoever comes next finds them noted,
+        and does not ask again."""
+        for item in list(self._backlog.items):
+            partition, _, epoch = item.taken[1:]
+            is_leaving = partitions is None or partition in partitions
+            is_ours = self._delivery.intake.offsets.is_current(partition, epoch)
+            case = item.case
+            if is_leaving and is_ours and case is not None and case.is_paid_for:
+                self._publish(item, is_early=True)
+                self._backlog.items.remove(item)
+
+    def _publish(self, item: Item, *, is_early: bool = False) -> None:
         """A request's record, or its dead letter, into the open transaction."""
         record, case = item.taken.record, item.case
         if record is None:
             self._open.tally.tombstones += 1
+            return
+        if case is not None and case.is_published:
+            self._docket.settle(case)
             return
         if case is None or case.verdict is None:
             outcome = Outcome(None, DEAD_LETTER, None, [], item.error)
@@ -250,7 +247,7 @@ class Labeller:
         place = Place(*item.taken.partition, item.taken.offset)
         self._open.tally.add(row, self._outbox.put(row, place))
         if case is not None:
-            self._docket.settle(case)
+            self._docket.settle(case, is_early=is_early)
 
     def _outcome(self, case: Case, verdict: Verdict) -> Outcome:
         now, request = self._now(), case.asking.request
@@ -265,6 +262,7 @@ class Labeller:
         """Publish what is finished; what was claimed for nothing is free again. Raises as
         `commit`."""
         self._publish_finished()
+        self._publish_early(partitions)
         self._docket.put_down(None if partitions is None else [number for _, number in partitions])
         self.commit()
 

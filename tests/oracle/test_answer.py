@@ -36,7 +36,7 @@ def test_a_good_answer_has_every_dimension_in_the_filters_order() -> None:
     [
         (answer(scores={"agency": 7}), "wonder is missing"),
         (answer(scores={"agency": 7, "wonder": None}), "wonder: null is not a whole number"),
-        (answer(scores={"agency": 7, "wonder": 5.0}), "5.0 is not a whole number"),
+        (answer(scores={"agency": 7, "wonder": 6.5}), "6.5 is not a whole number"),
         (answer(scores={"agency": 7, "wonder": True}), "true is not a whole number"),
         (answer(scores={"agency": 7, "wonder": "5"}), '"5" is not a whole number'),
         (answer(scores={"agency": 7, "wonder": [5]}), "not a whole number"),
@@ -51,7 +51,7 @@ def test_a_good_answer_has_every_dimension_in_the_filters_order() -> None:
         ('{"scores": {"agency": 7, "wonder": NaN}}', "NaN"),
         ('{"scores": {"agency": 7, "wonder": 1, "wonder": 9}}', "twice"),
         ('{"scores": {"agency": 7, "wonder"', "not JSON"),
-        ("```json\n{}\n```", "not JSON"),
+        ("```json\n{}\n```", "no object"),
         ("I cannot score this.", "not JSON"),
         ("", "not JSON"),
         ('{"scores":' * 100_000, "not JSON"),
@@ -76,3 +76,52 @@ def test_what_stands_beside_the_scores_never_makes_an_answer_invalid() -> None:
     assert found.reasoning is not None
     assert found.reasoning == "?" * 2_000
     assert read_answer(answer(key_markers="one"), NAMES).key_markers is None
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    """6.0 is an integer to JSON Schema, by which the model was asked."""
+    found = read_answer(answer(scores={"agency": 6.0, "wonder": 1e1}), NAMES)
+
+    assert found.scores == {"agency": 6, "wonder": 10}
+    assert {type(score) for score in found.scores.values()} == {int}
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "```json\n{}\n```",
+        "```\n{}\n```\n",
+        "  ```JSON\r\n{}```",
+        "<think>Let me see. {} is what is wanted.</think>\n\n{}",
+        "<think></think>{}",
+    ],
+)
+def test_one_fence_or_one_block_of_thoughts_around_a_label_is_taken_off(wrapped: str) -> None:
+    """What is inside is read as strictly as ever."""
+    assert read_answer(wrapped.replace("{}", answer()), NAMES).scores == {"agency": 7, "wonder": 0}
+    with pytest.raises(InvalidAnswer, match="wonder is missing"):
+        read_answer(wrapped.replace("{}", answer(scores={"agency": 7})), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("```json\n```json\n{}\n```\n```", "fenced"),
+        ("<think>Hm.</think>\n```json\n{}\n```", "thoughts"),
+        ("<think>Hm.</think><think>Hm.</think>{}", "thoughts"),
+        ("<think>I was cut off in the middle of", "thoughts"),
+        ("Here it is:\n```json\n{}\n```", "not JSON"),
+        ("```json\n{}\n``` Is that right?", "fenced"),
+        ("```the answer is\n{}\n```", "fenced"),
+        ("{} {}", "not JSON"),
+        ("```" + " " * 500_000, "fenced"),
+    ],
+)
+def test_more_than_one_wrapping_is_not_taken_off_and_the_way_it_fails_is_known(
+    text: str, kind: str
+) -> None:
+    """Answers that fail in the same way are counted together; none takes long to read."""
+    with pytest.raises(InvalidAnswer) as raised:
+        read_answer(text.replace("{}", answer()), NAMES)
+
+    assert raised.value.kind == kind

@@ -4,38 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.oracle_fakes import LABEL, CallNotes, Clock, Scripted
+from tests.support.oracle_desk import PROMPT, SOON, Scene
+from tests.support.oracle_fakes import LABEL, Scripted
 from worker.errors import OracleRejects
-from worker.oracle.desk import REJECTIONS, Desk
 from worker.oracle.interview import Interview
-from worker.oracle.prompt import Prompt
 from worker.oracle.provider import Prices, Reply
 from worker.oracle.retry import OPEN_AFTER
-from worker.rules.catalogue import load
-
-PROMPT = Prompt(load("uplifting"), 1_000)
-SOON = 5.0  # seconds; nothing here takes as long
-
-
-class Scene:
-    """A desk on a scripted provider and a clock of the test's."""
-
-    def __init__(self, provider: Scripted, concurrency: int = 4) -> None:
-        self.provider, self.clock, self.notes = provider, Clock(), CallNotes()
-        self.desk = Desk(provider, concurrency, self.notes, lambda: 0.0, self.clock)
-
-    def start(self, name: str) -> Interview:
-        interview = Interview(PROMPT.question(name, "A text."), Prices(1, 1, 10))
-        interview.claimed(0.0, "2026-11-22")
-        self.desk.start(interview)
-        return interview
-
-    def hear(self, calls: int) -> None:
-        """Until so many calls have come back in all."""
-        while len(self.notes.calls) < calls:
-            before = len(self.notes.calls)
-            self.desk.hear(SOON)
-            assert len(self.notes.calls) > before, "nothing came back"
 
 
 def test_no_more_calls_than_allowed_are_under_way() -> None:
@@ -87,29 +61,61 @@ def test_an_open_circuit_probes_with_one_call_and_closes_with_an_answer() -> Non
     assert scene.notes.gates[-2:] == [(True, OPEN_AFTER), (False, 0)]
 
 
-def test_a_rejection_before_any_good_answer_is_the_way_all_are_asked() -> None:
-    """A person has to mend it; the message names the article and the settings."""
-    scene = Scene(Scripted(Reply("rejected", reason="400: bad schema")))
-    scene.start("a1")
+def test_a_key_that_is_refused_stops_it_and_is_counted() -> None:
+    """At once: asking others would not help. The claim was not used."""
+    scene = Scene(Scripted(Reply("denied", reason="401: set NEWSIEVE_ORACLE__API_KEY")))
+    interview = scene.start("a1")
 
-    with pytest.raises(OracleRejects, match=r"'a1': 400: bad schema.*NEWSIEVE_ORACLE__MODEL"):
+    with pytest.raises(OracleRejects, match="API_KEY"):
         scene.hear(1)
 
+    assert scene.notes.calls == ["denied"]
+    assert interview.verdict is None and interview.calls == 0
+    assert not scene.desk.abandon(interview)
 
-def test_a_rejection_among_good_answers_is_the_articles_own_fault() -> None:
-    """Unless they come one after the other."""
-    rejected = Reply("rejected", reason="400: too long")
-    scene = Scene(Scripted(LABEL, rejected, LABEL, rejected))
-    verdicts = []
-    for number in range(2 + REJECTIONS):
-        interview = scene.start(f"a{number}")
-        scene.hear(number + 1)
-        verdicts.append(interview.verdict and interview.verdict.status)
 
-    assert verdicts[:3] == ["labelled", "invalid", "labelled"]
-    scene.start("last")
-    with pytest.raises(OracleRejects):
-        scene.hear(3 + REJECTIONS)
+def test_a_provider_that_answers_nobody_costs_no_article_its_label() -> None:
+    """Four calls at a time, none answered, again and again: nothing of that is the articles'."""
+    silence = Reply("unanswered", reason="no answer: not in time")
+    scene = Scene(Scripted(*[silence] * 12, LABEL))
+    interviews = [scene.start(f"a{number}") for number in range(4)]
+    heard = 0
+    while any(interview.verdict is None for interview in interviews):
+        scene.clock.now += 200
+        for interview in interviews:
+            if interview.wants_claim and scene.desk.room() > 0:
+                interview.claimed(0.0, "2026-11-22")
+                scene.desk.start(interview)
+        scene.desk.hear(SOON)
+        heard += 1
+        assert heard < 100
+
+    assert {x.verdict.status for x in interviews if x.verdict is not None} == {"labelled"}
+
+
+def test_an_article_that_gets_no_answer_while_others_do_lets_them_go_first() -> None:
+    """After its third time among answers it is its own fault, one call at a time or many."""
+    silence = Reply("unanswered", reason="no answer: not in time")
+    scene = Scene(Scripted(silence, LABEL, silence, LABEL, silence, silence, LABEL), concurrency=1)
+
+    def ask(interview: Interview) -> None:
+        scene.clock.now += 100
+        interview.claimed(0.0, "2026-11-22")
+        scene.desk.start(interview)
+        scene.hear(len(scene.notes.calls) + 1)
+
+    silent = scene.start("silent")
+    scene.hear(1)
+    assert scene.desk.can_wait(silent)
+    ask(Interview(PROMPT.question("b1", "A text."), Prices(1, 1, 10)))
+    assert not scene.desk.can_wait(silent)
+    ask(silent)
+    assert scene.desk.can_wait(silent)
+    ask(Interview(PROMPT.question("b2", "A text."), Prices(1, 1, 10)))
+    ask(silent)
+    assert silent.withheld is None and silent.wants_claim
+    ask(silent)  # nobody was answered since: it does not count
+    assert silent.withheld is None and silent.wants_claim
 
 
 def test_what_stops_the_desk_is_raised_when_all_others_have_been_heard() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from worker.oracle.answer import MAX_REASONING_CHARACTERS
 from worker.oracle.interview import Interview
+from worker.oracle.mask import Mask
 from worker.oracle.prompt import Prompt
 from worker.oracle.provider import Prices, Reply, Tokens
 from worker.rules.catalogue import load
@@ -26,7 +28,7 @@ def heard(*replies: Reply, is_well: bool = True) -> Interview:
     found = interview()
     for reply in replies:
         found.claimed(0.01, "2026-11-22")
-        found.hear(reply, 1.5, is_provider_well=is_well)
+        found.hear(reply, 1.5, others_answered=is_well)
     return found
 
 
@@ -57,9 +59,37 @@ def test_an_invalid_answer_is_asked_for_once_more_and_both_are_on_record() -> No
     assert both.verdict.status == "labelled"
     assert both.verdict.usage.attempts == 2
     assert both.verdict.usage.input_tokens == 2 * USED.input
+    assert neither.verdict is None and not neither.wants_claim
+    assert neither.withheld is not None and neither.withheld.status == "invalid"
+    neither.release()
     assert neither.verdict is not None
-    assert neither.verdict.status == "invalid"
     assert neither.verdict.failure == "agency: 11 is not from 0 to 10"
+
+
+def test_an_answer_that_is_cut_off_is_not_asked_for_again_with_the_same_limit() -> None:
+    """It would be cut off again, and paid for again; the reason names the setting."""
+    cut_off = answered('{"scores"', reason="not finished: length", is_cut_off=True)
+    found = heard(cut_off)
+
+    assert not found.wants_claim and found.calls == 1
+    assert found.withheld is not None and found.withheld.status == "invalid"
+    assert "NEWSIEVE_ORACLE__MAX_OUTPUT_TOKENS" in str(found.withheld.failure)
+
+
+@pytest.mark.parametrize("key", ["1", "-", "sk-a-long-enough-key/+"])
+def test_the_key_is_masked_in_what_is_shown_and_never_in_what_is_read(key: str) -> None:
+    """A label is what the model gave, whatever the key; where it is long enough to be a secret,
+    its words do not have it, also where they are cut."""
+    padding = "x" * (MAX_REASONING_CHARACTERS - 5)
+    scores = dict.fromkeys(PROMPT.filter.definition.dimension_names, 1)
+    text = json.dumps({"scores": scores, "reasoning": f"{padding}{key}", "key_markers": [key]})
+    found = heard(answered(text, mask=Mask(key)))
+
+    assert found.verdict is not None and found.verdict.answer is not None
+    assert found.verdict.answer.scores == scores
+    if len(key) > 1:
+        assert found.verdict.answer.key_markers == ["***"]
+        assert key[:4] not in str(found.verdict.answer)
 
 
 def test_a_refusal_is_final() -> None:
@@ -94,10 +124,11 @@ def test_an_article_that_never_gets_an_answer_while_others_do_is_given_up() -> N
     silence = Reply("unanswered", reason="time-out")
 
     assert heard(silence, silence).verdict is None
-    given_up = heard(silence, silence, silence).verdict
+    given_up = heard(silence, silence, silence).withheld
     assert given_up is not None
     assert (given_up.status, given_up.failure) == ("invalid", "time-out")
-    assert heard(*[silence] * 9, is_well=False).verdict is None
+    away = heard(*[silence] * 9, is_well=False)
+    assert away.verdict is None and away.withheld is None and away.wants_claim
 
 
 def test_without_a_budget_for_another_call_the_last_one_decides() -> None:
@@ -107,8 +138,8 @@ def test_without_a_budget_for_another_call_the_last_one_decides() -> None:
     for found in (bad, silent):
         found.give_up("no budget")
 
-    assert bad.verdict is not None and silent.verdict is not None
-    assert bad.verdict.status == "invalid"
+    assert bad.withheld is not None and silent.verdict is not None
+    assert bad.withheld.status == "invalid"
     assert silent.verdict.status == "over_budget"
     assert silent.verdict.failure == "no budget; before it: time-out"
 
@@ -117,9 +148,9 @@ def test_a_rejected_request_costs_nothing() -> None:
     """No call that may have been paid for, so no usage."""
     found = heard(Reply("rejected", reason="too long"))
 
-    assert found.verdict is not None
-    assert found.verdict.status == "invalid"
-    assert found.verdict.usage is None
+    assert found.verdict is None and found.withheld is not None
+    assert found.withheld.status == "invalid"
+    assert found.withheld.usage is None
     assert found.claims - found.calls == 1
 
 

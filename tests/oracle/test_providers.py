@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import closing
-from typing import Any, Literal
 
 import pytest
-from pydantic import SecretStr
 
+from tests.support.oracle_asking import KEY, NAMES, QUESTION, Shape, ask, ask_at
 from tests.support.oracle_server import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
@@ -22,36 +19,8 @@ from tests.support.oracle_server import (
     says,
     serving,
 )
-from worker.errors import OracleRejects
-from worker.oracle import chat, gemini
 from worker.oracle.answer import read_answer
-from worker.oracle.http import MAX_BODY_BYTES, Endpoint
-from worker.oracle.prompt import Asked, Prompt
-from worker.oracle.provider import Provider, Reply
-from worker.rules.catalogue import load
-
-KEY = "sk-secret-key-0123456789"
-QUESTION = Prompt(load("uplifting"), 1_000).question("a1", "A title\n\nA text.")
-NAMES = QUESTION.prompt.filter.definition.dimension_names
-Shape = Literal["gemini", "openai"]
-
-
-def provider(shape: Shape, url: str, timeout_seconds: float = 5, **how: Any) -> Provider:
-    asked = Asked(shape, "model-x", how.get("thinking"), how.get("temperature"))
-    module = gemini if shape == "gemini" else chat
-    endpoint = Endpoint(url, SecretStr(KEY), module.KEY_HEADER, timeout_seconds)
-    make: Callable[..., Provider] = gemini.Gemini if shape == "gemini" else chat.Chat
-    return make(endpoint, asked, 512)
-
-
-def ask_at(url: str, shape: Shape, timeout_seconds: float = 5, **how: Any) -> Reply:
-    with closing(provider(shape, url, timeout_seconds, **how)) as asked:
-        return asked.ask(QUESTION)
-
-
-def ask(shape: Shape, *script: Behaviour, timeout_seconds: float = 5) -> Reply:
-    with serving(*script) as server:
-        return ask_at(server.url, shape, timeout_seconds)
+from worker.oracle.http import MAX_BODY_BYTES
 
 
 @pytest.fixture(params=["gemini", "openai"])
@@ -228,44 +197,33 @@ def test_nobody_there_is_a_reason_to_come_back(shape: Shape) -> None:
         (fails(403), "another key"),
         (fails(404, "no model model-x"), "NEWSIEVE_ORACLE__MODEL"),
         (fails(402), "credit"),
-        (fails(418), "418"),
     ],
 )
 def test_what_a_person_has_to_mend_says_what_to_do(
     shape: Shape, behaviour: Behaviour, advice: str
 ) -> None:
     """Asking again would not help."""
-    with pytest.raises(OracleRejects, match=advice):
-        ask(shape, behaviour)
+    reply = ask(shape, behaviour)
+
+    assert reply.outcome == "denied" and not reply.may_be_paid
+    assert advice in reply.reason and "127.0.0.1" in reply.reason
 
 
 def test_a_redirect_is_not_followed_with_the_key(shape: Shape) -> None:
     """Whoever stands at the other end was not asked for."""
     with serving() as elsewhere:
         there = {"Location": f"{elsewhere.url}/?key={KEY}"}
-        with pytest.raises(OracleRejects, match="NEWSIEVE_ORACLE__ENDPOINT") as raised:
-            ask(shape, raw(b"", 307, headers=there))
+        reply = ask(shape, raw(b"", 307, headers=there))
 
+    assert reply.outcome == "denied" and "NEWSIEVE_ORACLE__ENDPOINT" in reply.reason
     assert elsewhere.calls == []
-    assert KEY not in str(raised.value)
+    assert KEY not in reply.reason
 
 
-@pytest.mark.parametrize("status", [400, 401, 429, 500])
-def test_a_key_that_is_sent_back_is_masked(shape: Shape, status: int) -> None:
-    """In errors, and in answers."""
-    try:
-        text = ask(shape, fails(status, f"the key {KEY} is bad")).reason
-    except OracleRejects as error:
-        text = str(error)
-
-    assert "the key *** is bad" in text
-    assert KEY not in text
-    assert KEY not in ask(shape, good(reasoning=f"you sent {KEY}")).text
-
-
-def test_a_bad_request_is_for_others_to_judge(shape: Shape) -> None:
+@pytest.mark.parametrize("status", [400, 418, 422])
+def test_a_bad_request_is_for_others_to_judge(shape: Shape, status: int) -> None:
     """It may be this article, or the way all are asked."""
-    reply = ask(shape, fails(400, "too many tokens"))
+    reply = ask(shape, fails(status, "too many tokens"))
 
     assert reply.outcome == "rejected"
     assert "too many tokens" in reply.reason

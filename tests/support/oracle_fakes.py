@@ -35,9 +35,13 @@ class CallNotes:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.gates: list[tuple[bool, int]] = []
+        self.reasons: list[str] = []
 
     def called(self, outcome: str, *_: Any) -> None:
         self.calls.append(outcome)
+
+    def withheld(self, reason: str) -> None:
+        self.reasons.append(reason)
 
     def gate_moved(self, *, is_broken: bool, failures: int, **_: Any) -> None:
         self.gates.append((is_broken, failures))

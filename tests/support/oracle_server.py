@@ -78,7 +78,7 @@ def content(call: Call, **changes: Any) -> dict[str, Any]:
     return good | changes
 
 
-def reply(call: Call, text: str, **changes: Any) -> Answer:
+def reply(call: Call, text: Any, **changes: Any) -> Answer:
     """The provider's envelope around a model's text. `version`, `finish`, `refusal`, `usage`."""
     version = changes.get("version", "oracle-001")
     if call.is_gemini:
@@ -115,7 +115,7 @@ def good(**changes: Any) -> Behaviour:
     return lambda call: reply(call, json.dumps(content(call, **changes)), version=version)
 
 
-def says(text: str, **changes: Any) -> Behaviour:
+def says(text: Any, **changes: Any) -> Behaviour:
     """Any text as the model's."""
     return lambda call: reply(call, text, **changes)
 
@@ -126,6 +126,11 @@ def fails(
     """An error as both providers write it."""
     body = json.dumps({"error": {"code": status, "message": message, **error}}).encode()
     return lambda _: Answer(status, body, headers or {})
+
+
+def within(status: int, **error: Any) -> Behaviour:
+    """An error in a body of another status, as gateways send it."""
+    return raw(json.dumps({"error": error}).encode(), status)
 
 
 def busy(retry_info: str) -> Behaviour:

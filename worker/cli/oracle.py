@@ -68,6 +68,9 @@ def label(
         float | None,
         typer.Option("--max-usd", min=0, metavar="USD", help="Of the whole; needs the prices."),
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again for every line without a label.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -75,15 +78,18 @@ def label(
 
     Records of newsieve's own that have the text are articles, too. Says first what it will cost,
     about and at most. Interrupted, run it again: what is in --out already, by the same oracle, is
-    not asked for again. A bad line is a dead letter in its place; exit 1 at the end if there was
-    one, or if the budget ended first. oracle.calls_per_day is the stream's and does not count here.
+    not asked for again; lines that failed one after the other are, and with --retry-failed all that
+    have no label, each in its place. A bad line is a dead letter in its place; exit 1 at the end if
+    there was one, or if the budget ended first. If nothing is answered with a label it stops after
+    a few, with 1, and says what the answers look like. oracle.calls_per_day is the stream's.
 
     Example: newsieve oracle label articles.jsonl --out labels.jsonl --filter uplifting --yes
     """
     settings = read_settings(config)
     caps = _caps(settings, max_calls, max_usd)
     with closing(assembled.make_provider(settings)) as provider:
-        bulk = _bulk(settings, provider, filter_, out, caps)
+        sheet = Sheet(out, retry_failed=retry_failed)
+        bulk = _bulk(settings, provider, filter_, sheet, caps)
         with _lines(file) as lines:
             estimate = bulk.estimate(lines)
         note(_said(estimate, settings))
@@ -104,13 +110,13 @@ def label(
         raise typer.Exit(1)
 
 
-def _bulk(settings: Settings, provider: Provider, filter_: str, out: Path, caps: Caps) -> Bulk:
+def _bulk(settings: Settings, provider: Provider, filter_: str, sheet: Sheet, caps: Caps) -> Bulk:
     chosen = load(filter_)
     oracle = assembled.oracle_of(settings)
     desk = assembled.make_desk(settings, provider, _Watcher())
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     prompt = oracle.prompts[chosen.reference]
-    return Bulk(oracle, prompt, desk, Sheet(out), caps, policy, utc_now)
+    return Bulk(oracle, prompt, desk, sheet, caps, policy, utc_now)
 
 
 def _caps(settings: Settings, calls: int, usd: float | None) -> Caps:
@@ -143,7 +149,8 @@ def _said(estimate: Estimate, settings: Settings) -> str:
     )
     return (
         f"{estimate.articles:,} articles to label with {oracle.provider} "
-        f"({estimate.done:,} labelled already or twice in the file, {estimate.bad:,} bad lines): "
+        f"({estimate.again:,} of them once more, {estimate.done:,} labelled already or twice in "
+        f"the file, {estimate.bad:,} bad lines): "
         f"about {estimate.input_tokens:,} tokens in and {estimate.output_tokens:,} out without "
         f"thinking; {cost}"
     )
@@ -174,6 +181,9 @@ class _Watcher:
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
         """The progress bar shows it."""
+
+    def withheld(self, reason: str) -> None:
+        """Whether that matters shows with the next answers."""
 
     def gate_moved(self, *, is_broken: bool, failures: int, seconds: float, reason: str) -> None:
         what = "the provider seems to be away" if is_broken else "the provider asks to wait"

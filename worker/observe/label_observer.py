@@ -43,6 +43,10 @@ class OracleObserver(WorkerObserver):
         self._calls[outcome] += 1
         self._usd += usd
 
+    def withheld(self, reason: str) -> None:
+        """There is no label, and no record of that yet: whose fault it is shows with others."""
+        _log.warning("label.withheld", reason=reason)
+
     def gate_moved(self, *, is_broken: bool, failures: int, seconds: float, reason: str) -> None:
         """The provider is not asked for so many seconds, or again."""
         self._oracle_metrics.circuit(is_open=is_broken)

@@ -33,16 +33,18 @@ class Caps:
 class Ledger:
     """Of one partition. `calls` and `usd` are what of its share was spent on `day`, whichever
     request it went to; `claims` counts the calls claimed for each of its own requests, by offset,
-    until the request's record is published."""
+    until the request's record is published; `published` are the offsets of those whose records
+    are published before their turn, since whoever paid for them had to leave."""
 
     day: str = ""
     calls: int = 0
     usd: float = 0.0
     claims: Mapping[int, int] = field(default_factory=dict)
+    published: frozenset[int] = frozenset()
 
     def on(self, day: str) -> Ledger:
         """The ledger as it stands on a day: a new one has nothing spent."""
-        return self if self.day >= day else Ledger(day, claims=self.claims)
+        return self if self.day >= day else replace(self, day=day, calls=0, usd=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,10 @@ class Budget:
         """Calls claimed for this request, by us or whoever had the partition before."""
         return self.ledgers[partition].claims.get(offset, 0)
 
+    def is_published(self, partition: int, offset: int) -> bool:
+        """Whether its record is there already."""
+        return offset in self.ledgers[partition].published
+
     def claim(self, partition: int, offset: int, usd: float, day: str) -> Budget:
         """One more call for a request, of at most `usd`. Ask `affords` before."""
         roomiest = max(self.ledgers, key=lambda p: (self._calls_left(p, day), -p))
@@ -94,11 +100,15 @@ class Budget:
         ledgers[partition] = replace(ledger, claims=others | ({offset: left} if left > 0 else {}))
         return replace(self, ledgers=_refund(ledgers, claims, usd, claimed_on))
 
-    def close(self, partition: int, offset: int) -> Budget:
-        """The request's record is published: nothing is claimed for it any more."""
+    def close(self, partition: int, offset: int, *, is_early: bool = False) -> Budget:
+        """The request's record is published: nothing is claimed for it any more. `is_early`: the
+        request itself will come again, since others before it have no record."""
         ledger = self.ledgers[partition]
         claims = {at: count for at, count in ledger.claims.items() if at != offset}
-        return replace(self, ledgers={**self.ledgers, partition: replace(ledger, claims=claims)})
+        published = frozenset(at for at in ledger.published if is_early or at > offset)
+        published |= {offset} if is_early else frozenset()
+        closed = replace(ledger, claims=claims, published=published)
+        return replace(self, ledgers={**self.ledgers, partition: closed})
 
     def changes_since(self, earlier: Budget) -> dict[int, Ledger]:
         """The ledgers to write down."""

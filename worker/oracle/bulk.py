@@ -7,7 +7,6 @@ oracle, is skipped; what is interrupted goes on with the next run.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,17 +20,16 @@ from worker.codec.own_record import article_line
 from worker.errors import OracleRejects, RecordError
 from worker.oracle.budget import Budget, Caps
 from worker.oracle.desk import Desk
-from worker.oracle.docket import WINDOW, Oracle
-from worker.oracle.interview import Interview, Verdict
+from worker.oracle.docket import NO_FURTHER_CALL, WINDOW, Oracle
+from worker.oracle.entry import Entry
+from worker.oracle.interview import UNANSWERED_CALLS, Interview, Verdict
 from worker.oracle.memory import Text, way_of
 from worker.oracle.prompt import Prompt, Question
 from worker.oracle.provider import Tokens
 from worker.oracle.sheet import DEAD_LETTER, WHOLE, Sheet, label_row
-from worker.rules.article import Article
 
 LISTEN_SECONDS: Final = 0.05
 PARTITION: Final = 0  # the budget's only one
-CLAIM_KEY_BYTES: Final = 7  # as an integer it fits JSON's
 
 Lines = Iterable[tuple[int, bytes]]
 
@@ -40,6 +38,7 @@ class Estimate(NamedTuple):
     """What there is to do, and what it may cost."""
 
     articles: int
+    again: int  # of them, that have failed before
     done: int
     bad: int
     input_tokens: int
@@ -51,35 +50,6 @@ class Estimate(NamedTuple):
     def lines(self) -> int:
         """That will be written, at most."""
         return self.articles + self.bad
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One line on its way: an article's question, or the reason why it is no article."""
-
-    line: int
-    article: Article | None = None
-    question: Question | None = None
-    text: Text | None = None
-    error: RecordError | None = None
-    interview: Interview | None = None
-
-    @property
-    def is_finished(self) -> bool:
-        if self.error is not None:
-            return True
-        return self.interview is not None and self.interview.verdict is not None
-
-    @property
-    def is_under_way(self) -> bool:
-        interview = self.interview
-        return interview is not None and interview.verdict is None and not interview.wants_claim
-
-    @property
-    def claim_key(self) -> int:
-        """Stable, whatever is added to the file or taken from it."""
-        digest = hashlib.sha256(str(self.text).encode()).digest()
-        return int.from_bytes(digest[:CLAIM_KEY_BYTES], "big")
 
 
 @dataclass(slots=True)
@@ -118,13 +88,14 @@ class Bulk:
         self._way = way_of(oracle.asked.key(prompt, ""))
         self._budget = self._saved = Budget(caps, 1, {PARTITION: sheet.ledger})
         self._entries: deque[Entry] = deque()
+        self._is_read = False  # all lines are
         self.summary = Summary()
 
     def estimate(self, lines: Lines) -> Estimate:
         """By arithmetic; nothing is asked."""
-        bad = done = articles = sent = received = 0
+        bad = done = articles = again = sent = received = 0
         most_usd = 0.0
-        seen = set(self._sheet.texts)
+        seen = self._sheet.texts | self._sheet.kept.keys()
         for number, line in lines:
             entry = self._entry(number, line)
             if entry.text is None or entry.question is None:
@@ -134,11 +105,12 @@ class Bulk:
             else:
                 seen.add(entry.text)
                 articles += 1
+                again += entry.text in self._sheet.failed
                 usual = self._oracle.prices.usual(entry.question)
                 sent, received = sent + usual.input, received + usual.output
                 most_usd += self._most_usd(entry.question)
         usd = self._oracle.prices.cost_usd(Tokens(sent, received))
-        return Estimate(articles, done, bad, sent, received, usd, most_usd)
+        return Estimate(articles, again, done, bad, sent, received, usd, most_usd)
 
     def run(
         self,
@@ -158,6 +130,8 @@ class Bulk:
                     self._desk.hear(LISTEN_SECONDS)
                     self._write_finished(advance)
                     self._start(only_begun=False)
+                    if self._is_all_withheld():
+                        self._desk.conclude()
                 is_complete = not self._entries
             finally:
                 self._drain(drain_seconds, advance)
@@ -166,9 +140,20 @@ class Bulk:
 
     def _take_in(self, coming: Iterator[Entry]) -> bool:
         """Have as many entries at hand as the window holds. False when there are none left."""
-        room = WINDOW * self._oracle.concurrency - len(self._entries)
-        self._entries.extend(islice(coming, room))
+        waiting = sum(entry.waits_for_others for entry in self._entries)
+        room = WINDOW * self._oracle.concurrency - len(self._entries) + waiting
+        room += UNANSWERED_CALLS if waiting else 0  # whom they wait for
+        taken = list(islice(coming, max(room, 0)))
+        self._is_read = len(taken) < room
+        self._entries.extend(taken)
         return bool(self._entries)
+
+    def _is_all_withheld(self) -> bool:
+        """Nobody is left who could be compared with."""
+        if not self._is_read or self._desk.busy:
+            return False
+        open_ = [entry for entry in self._entries if not entry.is_finished]
+        return bool(open_) and all(entry.is_withheld for entry in open_)
 
     def _new_entries(self, lines: Lines) -> Iterator[Entry]:
         """Those that have no line yet, each text once."""
@@ -188,12 +173,13 @@ class Bulk:
         except RecordError as error:
             return Entry(number, error=error)
         text = Text(article.id, article.content_hash, self._way)
-        return Entry(number, article, self._prompt.question(article.id, article.text), text)
+        question = self._prompt.question(article.id, article.text)
+        return Entry(number, article, question, text, kept=self._sheet.kept.get(text))
 
     def _start(self, *, only_begun: bool) -> None:
         """Claim calls, in order, put the claims on disk, and then make them."""
         claimed: list[tuple[Interview, float]] = []
-        for entry in self._entries:
+        for entry in sorted(self._entries, key=self._can_wait):
             interview = entry.interview
             if entry.is_finished or (interview is not None and not interview.wants_claim):
                 continue
@@ -207,7 +193,7 @@ class Bulk:
                 entry.interview = interview or Interview(entry.question, self._oracle.prices)
                 claimed.append((entry.interview, usd))
             elif interview is not None:
-                interview.give_up("the budget has no further call for it")
+                self._desk.give_up(interview, NO_FURTHER_CALL)
             else:  # what calls under way do not use of their claims may still do for it
                 self.summary.is_used_up = not claimed and not self._is_under_way()
                 break
@@ -216,6 +202,9 @@ class Bulk:
             interview.claimed(usd, WHOLE)
             self._desk.start(interview)
 
+    def _can_wait(self, entry: Entry) -> bool:
+        return entry.interview is not None and self._desk.can_wait(entry.interview)
+
     def _write_finished(self, advance: Callable[[int], None]) -> None:
         finished = []
         while self._entries and self._entries[0].is_finished:
@@ -223,21 +212,34 @@ class Bulk:
         self._sheet.append([self._row(entry) for entry in finished])
         for entry in finished:
             self._budget = self._budget.close(PARTITION, entry.claim_key)
+            if entry.text is not None:
+                self._sheet.kept.pop(entry.text, None)
         advance(len(finished))
+
+    def _keep_finished(self) -> None:
+        """Lines that are paid for and wait for others: the next run finds them beside the file."""
+        for entry in self._entries:
+            if entry.is_finished and entry.text is not None and entry.kept is None:
+                self._sheet.kept[entry.text] = self._row(entry)
+                self._budget = self._budget.close(PARTITION, entry.claim_key)
 
     def _drain(self, seconds: float, advance: Callable[[int], None]) -> None:
         """Hear what is under way; what was claimed for nothing is free again."""
         deadline = time.monotonic() + seconds
         while self._desk.calling and time.monotonic() < deadline:
-            with contextlib.suppress(OracleRejects):  # what stops us is known already
+            with contextlib.suppress(Exception):  # what stops us is known already
                 self._desk.hear(LISTEN_SECONDS)
             self._start(only_begun=True)
+        if self.summary.is_used_up:
+            with contextlib.suppress(OracleRejects):
+                self._desk.conclude()
         self._write_finished(advance)
+        self._keep_finished()
         for entry in self._entries:
             interview = entry.interview
-            if interview is not None and entry.is_under_way and not self._desk.abandon(interview):
+            if interview is not None and entry.is_claimed and not self._desk.abandon(interview):
                 self._give_back(entry, interview)
-        self._save()
+        self._sheet.claim(self._budget.ledgers[PARTITION])
 
     def _is_under_way(self) -> bool:
         return any(entry.is_under_way for entry in self._entries)
@@ -260,12 +262,15 @@ class Bulk:
     def _row(self, entry: Entry) -> dict[str, Any]:
         """A finished entry's line; what it has cost is counted."""
         interview, article = entry.interview, entry.article
+        if entry.kept is not None:
+            return entry.kept
         if entry.error is not None:
             self.summary.statuses[DEAD_LETTER] += 1
             return dead_letter_facts(entry.line, entry.error)
         if interview is None or interview.verdict is None or article is None:
             raise RuntimeError("not finished")
         lost = self._budget.claims_of(PARTITION, entry.claim_key) - interview.claims
+        lost += self._sheet.failed.get(entry.text, 0) if entry.text is not None else 0
         self._give_back(entry, interview)
         self._count(interview.verdict)
         key = self._oracle.asked.key(self._prompt, interview.verdict.model_version)

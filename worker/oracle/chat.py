@@ -1,13 +1,16 @@
 """Any endpoint that speaks OpenAI's chat completions, with a JSON Schema for the answer.
 
-Field names are those of POST /chat/completions.
+Field names are those of POST /chat/completions, whose dialects differ: in how an answer ends, in
+what its content is, and in the name of the limit on its tokens.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from worker.oracle.http import Body, Endpoint
+from worker.oracle import fault
+from worker.oracle.http import REASON_CHARACTERS, Body, Endpoint
+from worker.oracle.mask import Mask
 from worker.oracle.prompt import Asked, Question
 from worker.oracle.provider import ANSWERED, REFUSED, Reply, Tokens, hash_of
 
@@ -16,8 +19,13 @@ KEY_HEADER: Final = ("authorization", "Bearer ")
 PATH: Final = "/chat/completions"
 SCHEMA_NAME: Final = "label"
 
-_FINISHED: Final = "stop"
+LIMIT: Final = "max_completion_tokens"
+OLD_LIMIT: Final = "max_tokens"  # Mistral, and servers of models without thoughts
+
+_FINISHED: Final = frozenset({"stop", "eos", "eos_token"})
+_CUT_OFF: Final = frozenset({"length", "model_length", "max_tokens"})
 _FILTERED: Final = "content_filter"
+TEXT: Final = "text"
 
 
 class Chat:
@@ -27,15 +35,21 @@ class Chat:
         self._endpoint = endpoint
         self._asked = asked
         self._max_output_tokens = max_output_tokens
+        self._limit = LIMIT
 
     def ask(self, question: Question) -> Reply:
-        body = self._endpoint.post(PATH, self._request(question))
-        return body if isinstance(body, Reply) else _reply(body)
+        limit = self._limit
+        body = self._endpoint.post(PATH, self._request(question, limit))
+        if limit == LIMIT and isinstance(body, Body) and body.refuses(LIMIT):
+            body = self._endpoint.post(PATH, self._request(question, OLD_LIMIT))
+            if isinstance(body, Body) and not body.refuses(OLD_LIMIT):
+                self._limit = OLD_LIMIT
+        return body if isinstance(body, Reply) else self._read(body)
 
     def close(self) -> None:
         self._endpoint.close()
 
-    def _request(self, question: Question) -> dict[str, Any]:
+    def _request(self, question: Question, limit: str) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self._asked.model,
             "messages": [
@@ -50,7 +64,7 @@ class Chat:
                     "schema": question.prompt.schema,
                 },
             },
-            "max_completion_tokens": self._max_output_tokens,
+            limit: self._max_output_tokens,
         }
         if self._asked.temperature is not None:
             request["temperature"] = self._asked.temperature
@@ -58,30 +72,46 @@ class Chat:
             request["reasoning_effort"] = self._asked.thinking
         return request
 
+    def _read(self, body: Body) -> Reply:
+        if body.is_error:
+            return self._endpoint.judge(body)
+        choice = _first(body.facts, "choices")
+        if fault.has_error(choice):  # a gateway's: the provider behind it failed
+            return self._endpoint.judge(body._replace(facts=choice))
+        return _reply(body, choice, self._endpoint.mask)
 
-def _reply(body: Body) -> Reply:
+
+def _reply(body: Body, choice: dict[str, Any], mask: Mask) -> Reply:
     facts = body.facts or {}
-    fingerprint = facts.get("system_fingerprint")
     common: dict[str, Any] = {
-        "model_version": facts["model"] if isinstance(facts.get("model"), str) else "",
-        "fingerprint": fingerprint if isinstance(fingerprint, str) else None,
+        "model_version": mask(_string(facts.get("model"))),
+        "fingerprint": mask(_string(facts.get("system_fingerprint"))) or None,
         "tokens": _tokens(facts.get("usage")),
         "answer_hash": hash_of(body.raw),
+        "mask": mask,
     }
-    choices = facts.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
+    message, finish = choice.get("message"), choice.get("finish_reason")
+    if not isinstance(message, dict):
         return Reply(ANSWERED, reason="no choice with a message in the answer", **common)
-    refusal, finish = message.get("refusal"), choice.get("finish_reason")
-    if isinstance(refusal, str) and refusal:
+    refusal = mask.line(_string(message.get("refusal")), REASON_CHARACTERS)
+    if refusal:
         return Reply(REFUSED, reason=f"refused: {refusal}", **common)
     if finish == _FILTERED:
         return Reply(REFUSED, reason=f"finished for {finish}", **common)
-    if finish != _FINISHED:
-        return Reply(ANSWERED, reason=f"not finished: {finish}", **common)
-    content = message.get("content")
-    return Reply(ANSWERED, text=content if isinstance(content, str) else "", **common)
+    if isinstance(finish, str) and finish in _CUT_OFF:
+        return Reply(ANSWERED, reason=f"not finished: {finish}", is_cut_off=True, **common)
+    if finish is not None and str(finish) not in _FINISHED:
+        shown = mask.line(str(finish), REASON_CHARACTERS)
+        return Reply(ANSWERED, reason=f"not finished: {shown}", **common)
+    return Reply(ANSWERED, text=_text(message.get("content")), **common)
+
+
+def _text(content: Any) -> str:
+    """A string, or all parts of a list that are text; thoughts are parts of their own."""
+    if not isinstance(content, list):
+        return _string(content)
+    parts = (part for part in content if isinstance(part, dict) and part.get("type") == TEXT)
+    return "".join(_string(part.get("text")) for part in parts)
 
 
 def _tokens(usage: Any) -> Tokens | None:
@@ -91,3 +121,13 @@ def _tokens(usage: Any) -> Tokens | None:
     if not isinstance(sent, int) or not isinstance(received, int) or min(sent, received) < 0:
         return None
     return Tokens(sent, received)
+
+
+def _first(facts: dict[str, Any] | None, name: str) -> dict[str, Any]:
+    found = (facts or {}).get(name)
+    first = found[0] if isinstance(found, list) and found else None
+    return first if isinstance(first, dict) else {}
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""

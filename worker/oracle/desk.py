@@ -1,4 +1,5 @@
-"""Calls under way, each on a thread of its own; the gate before them; what came back.
+"""Calls under way, each on a thread of its own; the gate before them; what came back, and whose
+fault it is that no label did.
 
 Owned by one thread, which starts interviews and hears of them. The others do nothing but call the
 provider, so a process that has to end need not wait for them.
@@ -6,6 +7,7 @@ provider, so a process that has to end need not wait for them.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -15,10 +17,15 @@ from typing import Final, NamedTuple, Protocol
 
 from worker.errors import OracleRejects
 from worker.oracle.interview import Interview
-from worker.oracle.provider import ANSWERED, BUSY, REFUSED, REJECTED, UNANSWERED, Provider, Reply
+from worker.oracle.provider import ANSWERED, BUSY, DENIED, REFUSED, UNANSWERED, Provider, Reply
 from worker.oracle.retry import Gate
+from worker.oracle.streak import Streak
 
-REJECTIONS: Final = 5  # in a row, after good answers: it is not the articles
+# How long a verdict is withheld at most for want of others to compare with. Half of the minute
+# within which a lasting fault has to be named.
+WITHHELD_SECONDS: Final = 30.0
+FINISH_SECONDS: Final = 0.05  # between two heartbeats
+LABELLED: Final = "labelled"
 
 
 class CallObserver(Protocol):
@@ -26,6 +33,10 @@ class CallObserver(Protocol):
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
         """A call has come back. `tokens` are those sent and those received."""
+        ...
+
+    def withheld(self, reason: str) -> None:
+        """That an article has no label is not known yet to be its own fault."""
         ...
 
     def gate_moved(self, *, is_broken: bool, failures: int, seconds: float, reason: str) -> None:
@@ -60,9 +71,10 @@ class Desk:
         self.gate = Gate()
         self._waiting: deque[Interview] = deque()  # claimed, and not called yet, or turned away
         self._under_way = 0
-        self._has_answered = False
-        self._rejections = 0
-        self._is_shut = False  # it makes no sense to call any more
+        self._streak = Streak()
+        self._withheld: dict[Interview, float] = {}  # and since when
+        self._answered_at = float("-inf")
+        self._failure: Exception | None = None  # it makes no sense to call any more
         self._asked: SimpleQueue[Interview] = SimpleQueue()
         self._done: SimpleQueue[_Done] = SimpleQueue()
         for number in range(concurrency):
@@ -80,7 +92,7 @@ class Desk:
 
     def room(self) -> int:
         """How many more interviews could be called now."""
-        if self._is_shut or not self.gate.lets_through(self._clock(), self.busy):
+        if self._failure is not None or not self.gate.lets_through(self._clock(), self.busy):
             return 0
         return 1 - self.busy if self.gate.is_broken else self._concurrency - self.busy
 
@@ -95,45 +107,114 @@ class Desk:
         if interview in self._waiting:
             self._waiting.remove(interview)
             return False
+        if self._withheld.pop(interview, None) is not None:
+            return False
         return interview.verdict is None and not interview.wants_claim
+
+    def can_wait(self, interview: Interview) -> bool:
+        """It got no answer, and since then nobody did: others first, to see who is at fault."""
+        since = interview.silent_since
+        return since is not None and self._answered_at <= since
+
+    def give_up(self, interview: Interview, why: str) -> None:
+        """There will be no further call for it."""
+        interview.give_up(why)
+        self._withhold(interview)
 
     def hear(self, seconds: float) -> None:
         """Let interviews hear what has come back, waiting at most so long for the first: they have
-        a verdict afterwards, or want another claim. Raises OracleRejects when all have heard."""
+        a verdict afterwards, or it is withheld, or they want another claim. Raises OracleRejects
+        when all have heard, then and from then on."""
         self._pass_on()
-        failure: Exception | None = None
         for done in self._come_back(seconds):
             self._under_way -= 1
-            try:
-                self._judge(done)
-            except OracleRejects as error:
-                failure = error
-        if failure is not None:
-            raise failure
+            self._judge(done)
+        self._release_old()
+        if self._failure is not None:
+            raise self._failure
         self._pass_on()
 
+    def finish(self, seconds: float, heartbeat: Callable[[], None]) -> None:
+        """After a stop: what is being answered is paid for, so hear it, within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.calling and time.monotonic() < deadline:
+            heartbeat()
+            with contextlib.suppress(OracleRejects):  # what stops us is known already
+                self.hear(FINISH_SECONDS)
+
+    def conclude(self) -> None:
+        """There is nobody else to compare with: what is withheld is its own fault if there was a
+        label, else how all are asked. Raises OracleRejects."""
+        if self._withheld and self._streak.is_without_label:
+            self._stop(OracleRejects(self._streak.complaint()))
+        if self._failure is not None:
+            raise self._failure
+        self._release_all()
+
     def _judge(self, done: _Done) -> None:
-        """Raises what the call raised, or OracleRejects."""
         reply, interview, seconds = done.reply, done.interview, done.ended_at - done.started_at
         if isinstance(reply, Exception):
             self._waiting.append(interview)  # its claim was not used
-            self._is_shut = True
-            raise reply
-        is_well = not self.gate.is_broken
+            self._stop(reply)
+            return
+        began = interview.silent_since if interview.silent_since is not None else done.started_at
+        others_answered = self._answered_at > began
+        interview.silent_since = done.started_at if reply.outcome == UNANSWERED else None
         if reply.outcome in (ANSWERED, REFUSED):
-            self._answered()
+            self._answered(done.ended_at)
         elif reply.outcome in (BUSY, UNANSWERED):
             self._failed(done.started_at, reply)
-        interview.hear(reply, seconds, is_provider_well=is_well)
         tokens = interview.tokens_of(reply)
         self._observer.called(reply.outcome, seconds, tokens, interview.prices.cost_usd(tokens))
+        if reply.outcome == DENIED:
+            self._waiting.append(interview)
+            self._stop(OracleRejects(reply.reason))
+            return
+        interview.hear(reply, seconds, others_answered=others_answered)
         if reply.outcome == BUSY and not interview.is_abandoned:
             self._waiting.appendleft(interview)
-        if reply.outcome == REJECTED:
-            self._require_its_own_fault(interview, reply)
+        self._weigh(interview)
 
-    def _answered(self) -> None:
-        self._has_answered, self._rejections = True, 0
+    def _weigh(self, interview: Interview) -> None:
+        """What its last call says of all the others."""
+        if interview.verdict is not None and interview.verdict.status == LABELLED:
+            self._streak.labelled()
+            self._release_all()
+        self._withhold(interview)
+        if interview.failure is not None:
+            self._streak.failed(interview.failure, interview.question.article_id)
+            if self._streak.is_over:
+                self._stop(OracleRejects(self._streak.complaint()))
+
+    def _withhold(self, interview: Interview) -> None:
+        verdict = interview.withheld
+        if verdict is not None and not interview.is_abandoned:
+            self._withheld[interview] = self._clock()
+            self._observer.withheld(verdict.failure or "")
+
+    def _release_old(self) -> None:
+        """Unless the provider is away: its last words may have been the beginning of that."""
+        now = self._clock()
+        old = [x for x, since in self._withheld.items() if now - since >= WITHHELD_SECONDS]
+        if not old or self.gate.is_broken:
+            return
+        if self._streak.has_labelled:
+            for interview in old:
+                interview.release()
+                del self._withheld[interview]
+        elif self._streak.is_of_rejections:
+            self._stop(OracleRejects(self._streak.complaint()))
+
+    def _release_all(self) -> None:
+        for interview in self._withheld:
+            interview.release()
+        self._withheld.clear()
+
+    def _stop(self, failure: Exception) -> None:
+        self._failure = self._failure or failure
+
+    def _answered(self, ended_at: float) -> None:
+        self._answered_at = max(self._answered_at, ended_at)
         was_broken = self.gate.is_broken
         self.gate.answered()
         if was_broken:
@@ -149,22 +230,10 @@ class Desk:
             reason=reply.reason,
         )
 
-    def _require_its_own_fault(self, interview: Interview, reply: Reply) -> None:
-        """A rejection is the article's own fault only among good answers."""
-        self._rejections += 1
-        if not self._has_answered or self._rejections >= REJECTIONS:
-            self._is_shut = True
-            raise OracleRejects(
-                f"the oracle rejects requests; the last, for article "
-                f"{interview.question.article_id!r:.80}: {reply.reason}. Check "
-                "NEWSIEVE_ORACLE__MODEL, __THINKING, __TEMPERATURE and __MAX_OUTPUT_TOKENS; if the "
-                "article is too long for the model, lower __ARTICLE_CHARACTERS"
-            )
-
     def _pass_on(self) -> None:
         while (
             self._waiting
-            and not self._is_shut
+            and self._failure is None
             and self._under_way < self._concurrency
             and self.gate.lets_through(self._clock(), self._under_way)
         ):

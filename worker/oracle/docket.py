@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from worker.oracle.budget import Budget, Ledger
+from worker.oracle.case import Case, Draft
 from worker.oracle.cut import Candidate, decide
 from worker.oracle.desk import Desk
-from worker.oracle.interview import Interview, Verdict
+from worker.oracle.interview import UNANSWERED_CALLS, Interview, Verdict
 from worker.oracle.memory import Memory, Text, way_of
-from worker.oracle.prompt import Asked, Prompt, Question
+from worker.oracle.prompt import Asked, Prompt
 from worker.oracle.provider import Prices
-from worker.oracle.record import ANCHOR, Asking
+from worker.oracle.record import Asking
 from worker.rules.text import render
 
 # Cases that are claimed and not settled, per call at a time: how many a slow one holds up.
@@ -34,63 +35,6 @@ class Oracle:
     prompts: Mapping[str, Prompt]
     prices: Prices
     concurrency: int
-
-
-@dataclass(slots=True, eq=False)
-class Case:
-    """A request on its way. Until `effective_pi` is known nobody has decided whether the budget
-    has a call for it."""
-
-    partition: int
-    offset: int
-    asking: Asking
-    text: Text
-    question: Question
-    usual_usd: float  # of a call; by it is decided how many fit
-    most_usd: float  # by it is claimed
-    effective_pi: float | None = None
-    interview: Interview | None = None
-    _verdict: Verdict | None = None
-
-    @property
-    def verdict(self) -> Verdict | None:
-        return self._verdict or (self.interview.verdict if self.interview is not None else None)
-
-    @property
-    def is_anchor(self) -> bool:
-        return self.asking.request.sampling.purpose == ANCHOR
-
-    @property
-    def is_undecided(self) -> bool:
-        return self.verdict is None and self.effective_pi is None
-
-    @property
-    def wants_claim(self) -> bool:
-        if self.verdict is not None or self.effective_pi is None:
-            return False
-        return self.interview is None or self.interview.wants_claim
-
-    @property
-    def is_begun(self) -> bool:
-        return self.interview is not None and self.verdict is None
-
-    @property
-    def is_under_way(self) -> bool:
-        """Claimed, and not come back."""
-        return (
-            self.interview is not None and self.verdict is None and not self.interview.wants_claim
-        )
-
-    def close(self, verdict: Verdict, effective_pi: float) -> None:
-        self._verdict, self.effective_pi = verdict, effective_pi
-
-
-class Draft(NamedTuple):
-    """A claim that is not committed. The call follows its commit."""
-
-    case: Case
-    interview: Interview
-    usd: float
 
 
 class Docket:
@@ -139,6 +83,8 @@ class Docket:
         """For every request that is new: is there a label already, or a call left for it?"""
         self._day = self.budget.today(today)
         for case in self._undecided():
+            case.is_published = self.budget.is_published(case.partition, case.offset)
+        for case in self._undecided():
             known = None if case.is_anchor else self.memory.recall(case.text)
             if known is not None:
                 case.close(known, case.asking.request.sampling.pi)
@@ -156,11 +102,14 @@ class Docket:
     def draft_claims(self, *, only_begun: bool = False) -> None:
         """Claim a call for as many cases as could be called now, in their order."""
         room = self.desk.room() - len(self._drafts)
-        begun = sum(1 for case in self.cases if case.interview is not None)
-        for case in [case for case in self.cases if case.wants_claim]:
+        begun = sum(1 for x in self.cases if x.interview is not None and not x.waits_for_others)
+        window = WINDOW * self.oracle.concurrency
+        if any(case.waits_for_others for case in self.cases):
+            window += UNANSWERED_CALLS  # whom they wait for
+        for case in self._in_turn():
             if room <= 0:
                 return
-            if case.interview is None and (only_begun or begun >= WINDOW * self.oracle.concurrency):
+            if case.interview is None and (only_begun or begun >= window):
                 continue
             if self._is_answered_elsewhere(case):
                 continue
@@ -184,12 +133,12 @@ class Docket:
         claims = self.budget.claims_of(case.partition, case.offset)
         return max(claims - (case.interview.claims if case.interview is not None else 0), 0)
 
-    def settle(self, case: Case) -> None:
-        """Its record is in the open transaction."""
+    def settle(self, case: Case, *, is_early: bool = False) -> None:
+        """Its record is in the open transaction, perhaps before its turn."""
         interview = case.interview
         if interview is not None:
             self._give_back(case, interview, interview.claims - interview.calls)
-        self._budget = self.budget.close(case.partition, case.offset)
+        self._budget = self.budget.close(case.partition, case.offset, is_early=is_early)
         self._settled[case.partition, case.offset] = self._cases.pop((case.partition, case.offset))
 
     def put_down(self, partitions: Collection[int] | None = None) -> None:
@@ -198,7 +147,8 @@ class Docket:
             if partitions is not None and case.partition not in partitions:
                 continue
             interview = case.interview
-            if interview is not None and case.is_under_way and not self.desk.abandon(interview):
+            is_claimed = case.is_under_way or case.is_withheld
+            if interview is not None and is_claimed and not self.desk.abandon(interview):
                 self._give_back(case, interview, interview.claims - interview.calls)
 
     def changes(self) -> dict[int, Ledger]:
@@ -237,6 +187,13 @@ class Docket:
                         self.desk.abandon(case.interview)
                     del cases[at]
 
+    def _in_turn(self) -> list[Case]:
+        """Those that want a call, in their order, but for those who can wait for others."""
+        wanting = [case for case in self.cases if case.wants_claim]
+        return sorted(
+            wanting, key=lambda x: x.interview is not None and self.desk.can_wait(x.interview)
+        )
+
     def _undecided(self) -> list[Case]:
         return [case for case in self.cases if case.is_undecided]
 
@@ -264,7 +221,7 @@ class Docket:
         promised = 0 if is_first else self._promised()[0]
         if not self.budget.affords(0.0, self._day, promised + 1):
             if case.interview is not None:
-                case.interview.give_up(NO_FURTHER_CALL)
+                self.desk.give_up(case.interview, NO_FURTHER_CALL)
             else:
                 case.effective_pi = None  # a share went to another oracle: decide again
             return False
@@ -280,7 +237,7 @@ class Docket:
 
     def _go_without(self, case: Case) -> None:
         if case.interview is not None:
-            case.interview.give_up(NO_FURTHER_CALL)
+            self.desk.give_up(case.interview, NO_FURTHER_CALL)
         else:
             self._drop(case)
 

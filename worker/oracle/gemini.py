@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from worker.oracle.http import Body, Endpoint
+from worker.oracle.http import REASON_CHARACTERS, Body, Endpoint
+from worker.oracle.mask import Mask
 from worker.oracle.prompt import Asked, Question
 from worker.oracle.provider import ANSWERED, REFUSED, Reply, Tokens, hash_of
 
@@ -18,6 +19,7 @@ KEY_HEADER: Final = ("x-goog-api-key", "")
 MODELS: Final = "models/"
 
 _FINISHED: Final = "STOP"
+_CUT_OFF: Final = "MAX_TOKENS"
 _REFUSALS: Final = frozenset(
     {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION", "SPII", "LANGUAGE"}
 )
@@ -35,7 +37,9 @@ class Gemini:
 
     def ask(self, question: Question) -> Reply:
         body = self._endpoint.post(self._path, self._request(question))
-        return body if isinstance(body, Reply) else _reply(body)
+        if isinstance(body, Reply):
+            return body
+        return self._endpoint.judge(body) if body.is_error else _reply(body, self._endpoint.mask)
 
     def close(self) -> None:
         self._endpoint.close()
@@ -76,25 +80,33 @@ def _schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _reply(body: Body) -> Reply:
+def _reply(body: Body, mask: Mask) -> Reply:
     facts = body.facts or {}
     common: dict[str, Any] = {
-        "model_version": _string(facts.get("modelVersion")),
+        "model_version": mask(_string(facts.get("modelVersion"))),
         "tokens": _tokens(facts.get("usageMetadata")),
         "answer_hash": hash_of(body.raw),
+        "mask": mask,
     }
+
+    def shown(text: str) -> str:
+        return mask.line(text, REASON_CHARACTERS)
+
     candidate = _first(facts.get("candidates"))
     feedback = facts.get("promptFeedback")
     blocked = feedback.get("blockReason") if isinstance(feedback, dict) else None
     if candidate is None and isinstance(blocked, str):
-        return Reply(REFUSED, reason=f"the prompt was blocked: {blocked}", **common)
+        return Reply(REFUSED, reason=f"the prompt was blocked: {shown(blocked)}", **common)
     if candidate is None:
         return Reply(ANSWERED, reason="no candidate in the answer", **common)
     finish = _string(candidate.get("finishReason"))
     if finish in _REFUSALS:
         return Reply(REFUSED, reason=f"finished for {finish}", **common)
+    if finish == _CUT_OFF:
+        return Reply(ANSWERED, reason=f"not finished: {finish}", is_cut_off=True, **common)
     if finish != _FINISHED:
-        return Reply(ANSWERED, reason=f"not finished: {finish or 'no reason given'}", **common)
+        reason = f"not finished: {shown(finish) or 'no reason given'}"
+        return Reply(ANSWERED, reason=reason, **common)
     return Reply(ANSWERED, text=_text(candidate.get("content")), **common)
 
 

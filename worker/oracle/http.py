@@ -1,14 +1,18 @@
-"""One POST to a provider: time and size limited, never redirected, the key masked in all of it.
+"""One POST to a provider: time and size limited, never redirected, the key in none of what is said.
 
-Sorts what came by what it means for the call: an answer, or one of the replies that are none.
-Knows no provider's JSON but for where errors stand.
+What the client library says of a failure is never passed on, since it quotes what was sent: what
+went wrong is told from the kind of its errors, in our words. Knows no provider's JSON but for where
+errors stand.
 """
 
 from __future__ import annotations
 
 import email.utils
+import re
+import socket
+import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import httpx2
@@ -16,26 +20,25 @@ import orjson
 from pydantic import SecretStr
 
 import worker
-from worker.errors import OracleRejects
-from worker.oracle.provider import BUSY, REJECTED, UNANSWERED, Reply
+from worker.errors import SettingsInvalid
+from worker.oracle import fault
+from worker.oracle.mask import Mask
+from worker.oracle.provider import BUSY, DENIED, REFUSED, REJECTED, UNANSWERED, Reply
 
 CONNECT_SECONDS: Final = 10.0
 MAX_BODY_BYTES: Final = 1_000_000  # an honest answer has a few thousand
 REASON_CHARACTERS: Final = 300
-MASK: Final = "***"
 RETRY_INFO: Final = "google.rpc.RetryInfo"
 
-_OK: Final = 200
+# RFC 9110, section 5.5: what a header's value may be, and clients agree on.
+_HEADER_VALUE: Final = re.compile(r"[!-~](?:[ !-~]*[!-~])?")
 _REDIRECTS: Final = range(300, 400)
-_FAULTS: Final = range(500, 600)
-_TRY_AGAIN: Final = frozenset({408, 409, 425, 429})
-# The fault is in what was sent: perhaps in this article, perhaps in how all are asked.
-_BAD_REQUEST: Final = frozenset({400, 413, 422})
-_ADVICE: Final = {
-    401: "Set NEWSIEVE_ORACLE__API_KEY to a key that is valid",
-    402: "The account has no credit: top it up",
-    403: "The key may not use this model: see the provider's console, or set another key",
-    404: "No such model or path: check NEWSIEVE_ORACLE__MODEL and NEWSIEVE_ORACLE__ENDPOINT",
+_OUTCOMES: Final[Mapping[fault.Whose, Any]] = {
+    "article": REFUSED,
+    "access": DENIED,
+    "request": DENIED,
+    "provider": BUSY,
+    "unknown": REJECTED,
 }
 # Nothing was sent: nothing can have been paid for.
 _NOT_SENT: Final = (
@@ -44,13 +47,36 @@ _NOT_SENT: Final = (
     httpx2.PoolTimeout,
     httpx2.ProxyError,
 )
+# Why a call failed, by the first of these among an error and its causes.
+_WHY: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (ssl.SSLCertVerificationError, "the certificate cannot be verified"),
+    (ssl.SSLError, "TLS cannot be agreed on"),
+    (socket.gaierror, "the host's name is not known"),
+    (ConnectionRefusedError, "refused"),
+    (ConnectionResetError, "reset"),
+    (httpx2.ProxyError, "the proxy does not let it through"),
+    (httpx2.TimeoutException, "not in time"),
+    (httpx2.RemoteProtocolError, "broken off, or no HTTP"),
+    (httpx2.NetworkError, "broken off"),
+)
 
 
 class Body(NamedTuple):
-    """An answer's body: as it came, and as JSON, None where it is not an object."""
+    """What came back: as it came, and as JSON, None where it is not an object."""
 
+    status: int
+    headers: Mapping[str, str]
     raw: bytes
     facts: dict[str, Any] | None
+
+    @property
+    def is_error(self) -> bool:
+        return self.status != fault.OK or fault.has_error(self.facts)
+
+    def refuses(self, parameter: str) -> bool:
+        """Whether it finds fault with a parameter of this name as such."""
+        text = self.raw.decode("utf-8", "replace")
+        return self.is_error and fault.refuses(self.status, self.facts, text, parameter)
 
 
 class Endpoint:
@@ -65,9 +91,18 @@ class Endpoint:
         now: Callable[[], float] = time.time,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        """`key_header` is the header's name and what stands before the key in it."""
+        """`key_header` is the header's name and what stands before the key in it.
+
+        Raises SettingsInvalid.
+        """
         self.url = url
-        self._key = key.get_secret_value() if key is not None else ""
+        secret = key.get_secret_value() if key is not None else ""
+        if secret and not _HEADER_VALUE.fullmatch(secret):
+            raise SettingsInvalid(
+                "oracle.api_key cannot be sent: it has characters other than letters, digits and "
+                "punctuation of ASCII, or white space at an end. Set NEWSIEVE_ORACLE__API_KEY anew"
+            )
+        self.mask = Mask(secret)
         self._timeout_seconds = timeout_seconds
         self._now = now
         name, before = key_header
@@ -75,7 +110,7 @@ class Endpoint:
             headers={
                 "accept-encoding": "identity",  # so that a small body cannot become a large one
                 "user-agent": f"newsieve/{worker.__version__}",
-                **({name: before + self._key} if self._key else {}),
+                **({name: before + secret} if secret else {}),
             },
             timeout=httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
             follow_redirects=False,  # the key is for this address
@@ -83,22 +118,38 @@ class Endpoint:
         )
 
     def post(self, path: str, content: Mapping[str, Any]) -> Body | Reply:
-        """The body of a good answer, or the reply that stands for it. Raises OracleRejects."""
+        """What came back, or the reply that stands for nothing having come."""
         deadline = time.monotonic() + self._timeout_seconds
         url = self.url.rstrip("/") + path
         try:
             with self._client.stream("POST", url, json=content) as response:
                 raw = self._read(response.iter_bytes(), deadline)
                 status, headers = response.status_code, response.headers
-        except _NOT_SENT as error:
-            return Reply(BUSY, reason=f"no connection: {type(error).__name__}")
-        except _TooLate as error:
-            return Reply(UNANSWERED, reason=f"no answer: {error}")
-        except httpx2.HTTPError as error:  # its text may quote headers, ours among them
-            return Reply(UNANSWERED, reason=f"no answer: {type(error).__name__}")
-        if status == _OK:
-            return Body(raw, _facts(self._masked_bytes(raw)))
-        return self._judge(status, headers, self._masked_bytes(raw))
+        except _TooLate:
+            return self._no_answer(f"incomplete after {self._timeout_seconds:g} s")
+        except Exception as error:  # noqa: BLE001 - its text may hold the key: not even a traceback
+            return self._failed(error)
+        return Body(status, headers, raw, _facts(raw))
+
+    def judge(self, body: Body) -> Reply:
+        """What a body means that is an error."""
+        status, headers, raw, facts = body
+        found = fault.sort(status, facts, raw.decode("utf-8", "replace"))
+        message = found.message
+        if status in _REDIRECTS:
+            message = f"redirected to {headers.get('location', 'nowhere')}"
+        said = f"{status}: {self.mask.line(message, REASON_CHARACTERS) or 'nothing said'}"
+        if _OUTCOMES[found.whose] == DENIED:
+            return self._denied(said, found.advice)
+        reason = f"{said}. {found.advice}" if found.advice else said
+        advised = None
+        if found.whose == "provider":
+            advised = retry_info(facts or {})
+            if advised is None:
+                advised = retry_after(headers.get("retry-after"), self._now())
+        return Reply(
+            _OUTCOMES[found.whose], reason=reason, retry_after_seconds=advised, mask=self.mask
+        )
 
     def close(self) -> None:
         self._client.close()
@@ -111,38 +162,31 @@ class Endpoint:
             if len(found) > MAX_BODY_BYTES:
                 break
             if time.monotonic() > deadline:
-                raise _TooLate(f"incomplete after {self._timeout_seconds:g} s")
+                raise _TooLate
         return bytes(found)
 
-    def _judge(self, status: int, headers: Mapping[str, str], raw: bytes) -> Reply:
-        """What an answer that is none means. Raises OracleRejects: a person has to mend it."""
-        facts = _facts(raw) or {}
-        reason = self._masked(f"{status}: {_message(facts, raw)}")
-        if status in _TRY_AGAIN or status in _FAULTS:
-            advised = retry_info(facts)
-            if advised is None:
-                advised = retry_after(headers.get("retry-after"), self._now())
-            return Reply(BUSY, reason=reason, retry_after_seconds=advised)
-        if status in _BAD_REQUEST:
-            return Reply(REJECTED, reason=reason)
-        advice = _ADVICE.get(status, "See what it says")
-        if status in _REDIRECTS:
-            where = headers.get("location", "nowhere")[:REASON_CHARACTERS]
-            reason = self._masked(f"{status} to {where}")
-            advice = "The key is not sent elsewhere: set NEWSIEVE_ORACLE__ENDPOINT"
-        raise OracleRejects(f"the oracle at {self.url} answers {reason}. {advice}")
+    def _failed(self, error: Exception) -> Reply:
+        """What a call means that ended in an error of the client library."""
+        causes = list(_causes(error))
+        kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in causes))
+        why = next(kinds, type(error).__name__)
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            return self._denied(why, "Check NEWSIEVE_ORACLE__ENDPOINT, and SSL_CERT_FILE")
+        if isinstance(error, _NOT_SENT):
+            return Reply(BUSY, reason=f"no connection: {why}", mask=self.mask)
+        if isinstance(error, httpx2.LocalProtocolError) or not isinstance(error, httpx2.HTTPError):
+            return self._denied(
+                f"a request that cannot be sent ({why})",
+                "Check NEWSIEVE_ORACLE__ENDPOINT and NEWSIEVE_ORACLE__API_KEY",
+            )
+        return self._no_answer(why)
 
-    def _masked(self, text: str) -> str:
-        return text.replace(self._key, MASK) if self._key else text
+    def _no_answer(self, why: str) -> Reply:
+        return Reply(UNANSWERED, reason=f"no answer: {why}", mask=self.mask)
 
-    def _masked_bytes(self, raw: bytes) -> bytes:
-        if not self._key:
-            return raw
-        in_json = orjson.dumps(self._key)[1:-1]
-        in_json_in_json = orjson.dumps(in_json.decode())[1:-1]  # a model's text is JSON itself
-        for spelling in (in_json_in_json, in_json, self._key.encode()):
-            raw = raw.replace(spelling, MASK.encode())
-        return raw
+    def _denied(self, said: str, advice: str) -> Reply:
+        reason = f"the oracle at {self.mask(self.url)} answers {said}. {advice}"
+        return Reply(DENIED, reason=reason, mask=self.mask)
 
 
 class _TooLate(Exception):
@@ -185,8 +229,7 @@ def _facts(raw: bytes) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _message(facts: Mapping[str, Any], raw: bytes) -> str:
-    error = facts.get("error")
-    message = error.get("message") if isinstance(error, dict) else error
-    text = message if isinstance(message, str) else raw.decode("utf-8", "replace")
-    return " ".join(text.split())[:REASON_CHARACTERS]
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

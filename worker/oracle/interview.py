@@ -2,16 +2,19 @@
 
 A call that may have been paid for is claimed from the budget before it is made, so an interview
 says when it wants another one: once after an invalid answer, and after a call that got none, until
-it has had enough of those while the provider was well to others.
+it has had enough of those while others were answered.
+
+That there is no label is a verdict only once it is known whose fault that is: until then it is
+withheld, for whoever hears of all interviews to release.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from schemas.oracle import OracleUsage
-from worker.oracle.answer import Answer, InvalidAnswer, read_answer
+from worker.oracle.answer import Answer, InvalidAnswer, Kind, read_answer
 from worker.oracle.prompt import Question
 from worker.oracle.provider import (
     ANSWERED,
@@ -26,6 +29,10 @@ from worker.oracle.provider import (
 
 INVALID_ANSWERS: Final = 2  # the first, and one more
 UNANSWERED_CALLS: Final = 3  # while others are answered: the article itself is at fault
+SHOWN_CHARACTERS: Final = 200  # of an answer that is no label
+CUT_OFF: Final = (
+    "{}: it is longer than NEWSIEVE_ORACLE__MAX_OUTPUT_TOKENS, in which thinking counts"
+)
 
 NO_TOKENS: Final = Tokens(0, 0)
 
@@ -46,10 +53,19 @@ class Verdict:
     is_reused: bool = False
 
 
+class Failure(NamedTuple):
+    """Why a call brought no label: in which way, why, and what came instead, for people."""
+
+    kind: Kind | Literal["rejected"]
+    reason: str
+    shown: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Interview:
     """What has been asked and heard so far. `claims` counts the calls claimed for it, last on the
-    day `claimed_on`, for which `claimed_usd` is set aside; `verdict` is None until there is one."""
+    day `claimed_on`, for which `claimed_usd` is set aside; `verdict` is None until there is one,
+    `withheld` is one that is not known to be the article's own."""
 
     question: Question
     prices: Prices
@@ -60,6 +76,9 @@ class Interview:
     wants_claim: bool = True
     is_abandoned: bool = False  # somebody else's by now
     verdict: Verdict | None = None
+    withheld: Verdict | None = None
+    failure: Failure | None = None  # of the last call
+    silent_since: float | None = None  # the last call got no answer: when that began
     _tokens: Tokens = NO_TOKENS
     _invalid: int = 0
     _unanswered: int = 0
@@ -78,12 +97,15 @@ class Interview:
         self.claimed_usd += usd
         self.claimed_on = day
 
-    def hear(self, reply: Reply, seconds: float, *, is_provider_well: bool) -> None:
-        """Take a call's reply: afterwards there is a verdict, or another call is wanted."""
+    def hear(self, reply: Reply, seconds: float, *, others_answered: bool) -> None:
+        """Take a call's reply: afterwards there is a verdict, perhaps withheld, or another call is
+        wanted. `others_answered`: while this one waited for its answer, or was not asked again."""
+        self.failure = None
         if reply.outcome == BUSY:
             return  # the claim stands: nothing was used of it
         if reply.outcome == REJECTED:
-            self.verdict = self._failed("invalid", f"rejected: {reply.reason}")
+            self.failure = Failure("rejected", reply.reason)
+            self.withheld = self._failed("invalid", f"rejected: {reply.reason}")
             return
         self.calls += 1
         self._last, self._latency_seconds = reply, seconds
@@ -92,10 +114,14 @@ class Interview:
         if reply.outcome == REFUSED:
             self.verdict = self._failed("refused", reply.reason)
         elif reply.outcome == UNANSWERED:
-            self._unanswered += is_provider_well
+            self._unanswered += others_answered
             self._again_unless(reply.reason, is_enough=self._unanswered >= UNANSWERED_CALLS)
         elif reply.outcome == ANSWERED:
             self._read(reply)
+
+    def release(self) -> None:
+        """What was withheld is its own fault."""
+        self.verdict, self.withheld = self.withheld, None
 
     def tokens_of(self, reply: Reply) -> Tokens:
         """What a reply is paid for: as the provider says, else the most it can be."""
@@ -106,23 +132,33 @@ class Interview:
     def give_up(self, why: str) -> None:
         """There will be no further call. A bad answer is the oracle's failure, none is not."""
         heard = f"; before it: {self._why}" if self._why else ""
-        self.verdict = self._failed("invalid" if self._invalid else "over_budget", f"{why}{heard}")
+        self.wants_claim = False
+        if self._invalid:
+            self.withheld = self._failed("invalid", f"{why}{heard}")
+        else:
+            self.verdict = self._failed("over_budget", f"{why}{heard}")
 
     def _read(self, reply: Reply) -> None:
         try:
+            if reply.is_cut_off:
+                raise InvalidAnswer(CUT_OFF.format(reply.reason), "cut off")
             if not reply.text:
-                raise InvalidAnswer(reply.reason or "an empty answer")
-            answer = read_answer(reply.text, self.question.prompt.filter.definition.dimension_names)
+                raise InvalidAnswer(reply.reason or "an empty answer", "empty")
+            names = self.question.prompt.filter.definition.dimension_names
+            answer = read_answer(reply.text, names, reply.mask)
         except InvalidAnswer as error:
             self._invalid += 1
-            self._again_unless(str(error), is_enough=self._invalid >= INVALID_ANSWERS)
+            why, shown = str(error), reply.mask.line(reply.text, SHOWN_CHARACTERS)
+            self.failure = Failure(error.kind, why, shown)
+            is_enough = reply.is_cut_off or self._invalid >= INVALID_ANSWERS
+            self._again_unless(why, is_enough=is_enough)
         else:
             self.verdict = self._verdict("labelled", answer, None)
 
     def _again_unless(self, reason: str, *, is_enough: bool) -> None:
         self._why = reason
         if is_enough:
-            self.verdict = self._failed("invalid", reason)
+            self.withheld = self._failed("invalid", reason)
         else:
             self.wants_claim = True
 

@@ -28,6 +28,7 @@ class _Arguments(BaseModel):
     calls: int = Field(ge=0)
     usd: float = Field(ge=0, allow_inf_nan=False)
     claims: list[tuple[int, int]]
+    published: list[int] = Field(default_factory=list)  # notes of earlier versions have none
 
 
 class _Claimed(BaseModel):
@@ -53,6 +54,7 @@ class Notes:
             "calls": ledger.calls,
             "usd": ledger.usd,
             "claims": sorted(ledger.claims.items()),
+            "published": sorted(ledger.published),
         }
         scope = self.key(partition).decode()
         return decision_record(self.topic, scope, DECISION, arguments, self._source, now)
@@ -76,4 +78,5 @@ class Notes:
                 f"oracle calls were made, but: {describe(error)}. A null value with that key "
                 "forgets them, and what was spent today"
             ) from None
-        return Ledger(noted.day, noted.calls, noted.usd, dict(noted.claims))
+        published = frozenset(noted.published)
+        return Ledger(noted.day, noted.calls, noted.usd, dict(noted.claims), published)

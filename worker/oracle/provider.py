@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, Protocol
 
+from worker.oracle.mask import NOTHING_MASKED, Mask
 from worker.oracle.prompt import Question
 
 ANSWERED: Final = "answered"
 REFUSED: Final = "refused"
 REJECTED: Final = "rejected"
+DENIED: Final = "denied"
 BUSY: Final = "busy"
 UNANSWERED: Final = "unanswered"
 
@@ -33,19 +35,24 @@ class Reply:
 
     answered    the model gave `text`, good or bad; paid for
     refused     it would not, or its provider would not let it; paid for
-    rejected    the provider finds fault with the request; not paid for
+    rejected    the provider finds fault with the request: with the article, or with how all are
+                asked; not paid for
+    denied      no article will be answered before a person mends the key, the account, or how all
+                are asked; not paid for
     busy        nothing was done: a rate limit, a fault, no connection; not paid for
     unanswered  the call was sent and no answer came back: nobody knows whether it is paid for
     """
 
-    outcome: Literal["answered", "refused", "rejected", "busy", "unanswered"]
-    text: str = ""
+    outcome: Literal["answered", "refused", "rejected", "denied", "busy", "unanswered"]
+    text: str = ""  # as it came; `mask` is for what is shown of it
     reason: str = ""
+    is_cut_off: bool = False  # by the limit on its tokens
     model_version: str = ""
     fingerprint: str | None = None
     tokens: Tokens | None = None
     answer_hash: str | None = None
     retry_after_seconds: float | None = None
+    mask: Mask = field(default=NOTHING_MASKED, repr=False)
 
     @property
     def may_be_paid(self) -> bool:
@@ -56,7 +63,7 @@ class Provider(Protocol):
     """Who answers. Used from several threads at once."""
 
     def ask(self, question: Question) -> Reply:
-        """Make one call, within the provider's time limit. Raises OracleRejects."""
+        """Make one call, within the provider's time limit."""
         ...
 
     def close(self) -> None:

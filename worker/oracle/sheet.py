@@ -1,7 +1,8 @@
 """The files of a bulk labelling: the labels, line by line on disk, and beside them what is claimed.
 
 Whatever ends the process, a line is there whole or not at all, and a call that was begun is known:
-`OUT.claims` says so until the labelling is complete.
+`OUT.claims` says so until the labelling is complete. It keeps the lines, too, that were paid for
+and whose turn had not come. A line that failed and is asked for again is replaced in its place.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,11 +23,15 @@ from worker.oracle.budget import Ledger
 from worker.oracle.interview import Verdict
 from worker.oracle.memory import Text, way_of
 from worker.oracle.prompt import Prompt
+from worker.oracle.streak import SAME_FAILURES
 from worker.rules.article import Article
 
 CLAIMS: Final = ".claims"
 DEAD_LETTER: Final = "dead_letter"
 WHOLE: Final = "whole"  # a bulk labelling's budget is not by the day
+LABELLED: Final = "labelled"
+INVALID: Final = "invalid"
+OVER_BUDGET: Final = "over_budget"
 
 
 class _Noted(BaseModel):
@@ -34,18 +40,37 @@ class _Noted(BaseModel):
     calls: int = Field(ge=0)
     usd: float = Field(ge=0, allow_inf_nan=False)
     claims: list[tuple[int, int]]
+    rows: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class _Line(NamedTuple):
+    """Of the file: whose it is, where it stands, what became of it, and what that has cost."""
+
+    text: Text
+    start: int
+    end: int
+    status: str
+    calls: int
 
 
 class Sheet:
     """An output file and its claims; neither is touched before `writing`."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises InputFileInvalid for a file that is not ours."""
+    def __init__(self, path: Path, *, retry_failed: bool = False) -> None:
+        """`retry_failed`: every line without a label is asked for again.
+
+        Raises InputFileInvalid for a file that is not ours.
+        """
         self._path = path
         self._claims = path.with_name(path.name + CLAIMS)
-        self.texts: set[Text] = set()  # that have their line
+        self._lines: list[_Line] = []
         self.bad_lines: set[int] = set()
         self._whole_bytes = self._read_lines()
+        latest = {line.text: line for line in self._lines}
+        again = _failed(latest, retry_failed=retry_failed)
+        self.failed = {text: latest[text].calls for text in again}  # and what they have cost
+        self.texts = latest.keys() - again  # that have their line
+        self.kept: dict[Text, dict[str, Any]] = {}  # lines whose turn has not come
         self.ledger = self._read_claims()
         self._stream: IO[bytes] | None = None
 
@@ -60,6 +85,7 @@ class Sheet:
             stream.truncate(self._whole_bytes)
             self._stream = stream
             yield
+        self._replace_failed()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Whole lines, on disk when this returns."""
@@ -69,8 +95,13 @@ class Sheet:
             os.fsync(self._stream.fileno())
 
     def claim(self, ledger: Ledger) -> None:
-        """Replace what is claimed, on disk when this returns."""
-        facts = {"calls": ledger.calls, "usd": ledger.usd, "claims": sorted(ledger.claims.items())}
+        """Replace what is claimed, and the lines that are kept, on disk when this returns."""
+        facts = {
+            "calls": ledger.calls,
+            "usd": ledger.usd,
+            "claims": sorted(ledger.claims.items()),
+            "rows": list(self.kept.values()),
+        }
         beside = self._claims.with_name(self._claims.name + ".new")
         with beside.open("wb") as stream:
             stream.write(orjson.dumps(facts))
@@ -85,12 +116,13 @@ class Sheet:
     def _read_lines(self) -> int:
         """How many bytes of the file are whole lines."""
         whole = 0
+        self._lines.clear()
         try:
             with self._path.open("rb") as stream:
                 for number, line in enumerate(stream, 1):
                     if not line.endswith(b"\n"):
                         break
-                    self._read(number, line)
+                    self._read(number, line, whole)
                     whole += len(line)
         except FileNotFoundError:
             if not self._path.parent.is_dir():
@@ -99,19 +131,50 @@ class Sheet:
             raise InputFileInvalid(f"cannot read {self._path}: {error.strerror}") from None
         return whole
 
-    def _read(self, number: int, line: bytes) -> None:
+    def _read(self, number: int, line: bytes, start: int) -> None:
         try:
             row = orjson.loads(line)
             if row.get("outcome") == DEAD_LETTER:
                 self.bad_lines.add(int(row["line"]))
                 return
-            key = OracleKey.model_validate(row["oracle_key"], extra="ignore")
-            self.texts.add(Text(row["id"], row["content_hash"], way_of(key)))
+            usage = row.get("usage") or {}
+            calls = usage.get("attempts", 0) + row.get("calls_without_record", 0)
+            status = row.get("status", LABELLED)
+            self._lines.append(_Line(_text_of(row), start, start + len(line), status, calls))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InputFileInvalid(
                 f"{self._path}, line {number}: not what `newsieve oracle label` writes; name "
                 "another file with --out"
             ) from None
+
+    def _replace_failed(self) -> None:
+        """A line without a label, and one of the same text behind it: the latter in its place."""
+        if self._read_lines() == self._whole_bytes:
+            return
+        first: dict[Text, _Line] = {}
+        better: dict[int, _Line] = {}  # by where the former line starts
+        for line in self._lines:
+            former = first.setdefault(line.text, line)
+            if former is not line and former.status != LABELLED:
+                better[former.start] = line
+        if better:
+            self._rewrite(better)
+
+    def _rewrite(self, better: Mapping[int, _Line]) -> None:
+        moved = {line.start for line in better.values()}
+        beside = self._path.with_name(self._path.name + ".new")
+        with self._path.open("rb") as old, beside.open("wb") as new:
+            start = 0
+            for raw in old:
+                instead = better.get(start)
+                if instead is not None:
+                    new.write(os.pread(old.fileno(), instead.end - instead.start, instead.start))
+                elif start not in moved:
+                    new.write(raw)
+                start += len(raw)
+            new.flush()
+            os.fsync(new.fileno())
+        os.replace(beside, self._path)
 
     def _read_claims(self) -> Ledger:
         try:
@@ -123,7 +186,30 @@ class Sheet:
                 f"{self._claims} should say which calls were begun and what was spent, and cannot "
                 "be read; without it that is forgotten"
             ) from None
+        rows = {_text_of(row): row for row in noted.rows}
+        self.kept = {text: row for text, row in rows.items() if text not in self.texts}
         return Ledger(WHOLE, noted.calls, noted.usd, dict(noted.claims))
+
+
+def _text_of(row: Mapping[str, Any]) -> Text:
+    key = OracleKey.model_validate(row["oracle_key"], extra="ignore")
+    return Text(row["id"], row["content_hash"], way_of(key))
+
+
+def _failed(latest: Mapping[Text, _Line], *, retry_failed: bool) -> set[Text]:
+    """What is asked for again: where one article failed after the other it was no article's own
+    fault, and a budget may have grown."""
+    if retry_failed:
+        return {text for text, line in latest.items() if line.status != LABELLED}
+    found = {text for text, line in latest.items() if line.status == OVER_BUDGET}
+    for way in {text.way for text in latest}:
+        lines = [line for text, line in latest.items() if text.way == way]
+        is_labelled = any(line.status == LABELLED for line in lines)
+        for is_invalid, run in groupby(lines, key=lambda line: line.status == INVALID):
+            texts = {line.text for line in run}
+            if is_invalid and (len(texts) >= SAME_FAILURES or not is_labelled):
+                found |= texts
+    return found
 
 
 def label_row(

@@ -1,0 +1,147 @@
+"""When calls that bring no label stop all of them, and when that is an article's own fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.oracle_desk import Scene
+from tests.support.oracle_fakes import LABEL, Scripted
+from worker.errors import OracleRejects
+from worker.oracle.desk import WITHHELD_SECONDS
+from worker.oracle.provider import Reply
+from worker.oracle.streak import ANY_FAILURES, FAILURES_AFTER_LABELS, SAME_FAILURES
+
+
+def rejecting(count: int) -> list[Reply]:
+    return [Reply("rejected", reason="400: bad schema")] * count
+
+
+def bad(text: str = "```json\nnothing\n```", **more: Any) -> Reply:
+    return Reply("answered", text=text, model_version="v1", tokens=LABEL.tokens, **more)
+
+
+def test_a_few_rejections_before_any_label_are_the_way_all_are_asked() -> None:
+    """A person has to mend it; the message names an article and the settings, and none of those
+    that were rejected has a verdict."""
+    scene = Scene(Scripted(*rejecting(1)), concurrency=1)
+    interviews = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]
+
+    with pytest.raises(OracleRejects, match=r"'a4': 400: bad schema.*NEWSIEVE_ORACLE__MODEL"):
+        scene.hear(SAME_FAILURES)
+
+    assert [interview.verdict for interview in interviews] == [None] * SAME_FAILURES
+    with pytest.raises(OracleRejects):  # and again, whoever did not hear it
+        scene.desk.hear(0.0)
+
+
+def test_a_single_rejection_with_nobody_to_compare_is_named_within_a_minute() -> None:
+    """There was no label yet, and no other article comes."""
+    scene = Scene(Scripted(*rejecting(1)))
+    interview = scene.start("a1")
+    scene.hear(1)
+    assert interview.verdict is None
+
+    scene.clock.now += WITHHELD_SECONDS
+    with pytest.raises(OracleRejects, match="400: bad schema"):
+        scene.desk.hear(0.0)
+
+    assert WITHHELD_SECONDS < 60
+    assert interview.verdict is None
+
+
+def test_a_rejection_is_the_articles_own_fault_once_another_has_its_label() -> None:
+    """Not before: its verdict is withheld until then. Unless they come one after the other."""
+    scene = Scene(Scripted(*rejecting(1), LABEL, *rejecting(SAME_FAILURES)), concurrency=1)
+    first = scene.start("a1")
+    scene.hear(1)
+    assert first.verdict is None and first.withheld is not None
+    scene.start("a2")
+    scene.hear(2)
+    assert first.verdict is not None and first.verdict.status == "invalid"
+
+    later = [scene.start(f"b{number}") for number in range(SAME_FAILURES)]
+    with pytest.raises(OracleRejects):
+        scene.hear(2 + SAME_FAILURES)
+    assert [interview.verdict for interview in later] == [None] * SAME_FAILURES
+
+
+def test_where_there_were_labels_a_lone_rejection_waits_half_a_minute_for_others() -> None:
+    """Nobody else asked to be labelled: asked as it was, others were."""
+    scene = Scene(Scripted(LABEL, *rejecting(1)), concurrency=1)
+    scene.start("a1")
+    scene.hear(1)
+    second = scene.start("a2")
+    scene.hear(2)
+
+    scene.clock.now += WITHHELD_SECONDS - 1
+    scene.desk.hear(0.0)
+    assert second.verdict is None
+    scene.clock.now += 1
+    scene.desk.hear(0.0)
+    assert second.verdict is not None and second.verdict.status == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (bad(), r"'a4': not JSON.*begins: ```json nothing ```.*NEWSIEVE_ORACLE__MODEL"),
+        (bad("<think>\x1b[31mHm"), r"begins: <think>\\x1b\[31mHm\. .*THINKING"),
+        (bad('{"label": 6}'), r"begins: \{\"label\": 6\}"),
+        (bad("", reason="not finished: length", is_cut_off=True), "Raise NEWSIEVE_ORACLE__MAX_OUT"),
+    ],
+    ids=["fences", "thoughts", "no schema", "cut off"],
+)
+def test_answers_that_all_fail_in_the_same_way_stop_it_after_a_few(reply: Reply, says: str) -> None:
+    """None of their articles has a verdict; what they look like is said in one line, its control
+    characters escaped."""
+    scene = Scene(Scripted(reply), concurrency=1)
+    interviews = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]
+
+    with pytest.raises(OracleRejects, match=says):
+        scene.hear(SAME_FAILURES)
+
+    assert [interview.verdict for interview in interviews] == [None] * SAME_FAILURES
+
+
+def test_answers_that_fail_in_different_ways_stop_it_a_little_later() -> None:
+    """A model that gives no label gives none, however it fails."""
+    replies = [bad(), bad("<think>Hm."), bad("I cannot."), bad('{"label": 6}')] * 5
+    scene = Scene(Scripted(*replies), concurrency=1)
+    for number in range(ANY_FAILURES):
+        scene.start(f"a{number}")
+
+    with pytest.raises(OracleRejects, match=f"last {ANY_FAILURES} answers are no labels"):
+        scene.hear(ANY_FAILURES)
+
+
+def test_bad_answers_among_labels_are_the_models_until_they_are_too_many() -> None:
+    """One label in a few is a weak model; none for long is a way of asking that has broken."""
+    scene = Scene(Scripted(LABEL, *[bad()] * 9, LABEL, bad()), concurrency=1)
+    for number in range(11):
+        scene.start(f"a{number}")
+        scene.hear(number + 1)
+    for number in range(FAILURES_AFTER_LABELS):
+        scene.start(f"b{number}")
+
+    with pytest.raises(OracleRejects):
+        scene.hear(11 + FAILURES_AFTER_LABELS)
+
+
+def test_without_others_what_is_withheld_is_decided_by_what_there_was() -> None:
+    """At the end of a file: its own fault if there was a label, else nobody knows."""
+    alone = Scene(Scripted(*rejecting(1)))
+    nobody_knows = alone.start("a1")
+    alone.hear(1)
+    with pytest.raises(OracleRejects):
+        alone.desk.conclude()
+    scene = Scene(Scripted(LABEL, *rejecting(1)), concurrency=1)
+    scene.start("a1")
+    scene.hear(1)
+    own_fault = scene.start("a2")
+    scene.hear(2)
+    scene.desk.conclude()
+
+    assert nobody_knows.verdict is None
+    assert own_fault.verdict is not None and own_fault.verdict.status == "invalid"

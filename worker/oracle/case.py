@@ -1,0 +1,88 @@
+"""A request on its way, from its record to its verdict. Knows neither budget nor calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from worker.oracle.interview import Interview, Verdict
+from worker.oracle.memory import Text
+from worker.oracle.prompt import Question
+from worker.oracle.record import ANCHOR, Asking
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """A request on its way. Until `effective_pi` is known nobody has decided whether the budget
+    has a call for it."""
+
+    partition: int
+    offset: int
+    asking: Asking
+    text: Text
+    question: Question
+    usual_usd: float  # of a call; by it is decided how many fit
+    most_usd: float  # by it is claimed
+    effective_pi: float | None = None
+    interview: Interview | None = None
+    is_published: bool = False  # before its turn, by whoever had to leave then
+    _verdict: Verdict | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_published or self.verdict is not None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self._verdict or (self.interview.verdict if self.interview is not None else None)
+
+    @property
+    def is_anchor(self) -> bool:
+        return self.asking.request.sampling.purpose == ANCHOR
+
+    @property
+    def is_undecided(self) -> bool:
+        return not self.is_finished and self.effective_pi is None
+
+    @property
+    def wants_claim(self) -> bool:
+        if self.is_finished or self.effective_pi is None:
+            return False
+        return self.interview is None or self.interview.wants_claim
+
+    @property
+    def is_begun(self) -> bool:
+        return self.interview is not None and self.verdict is None
+
+    @property
+    def is_paid_for(self) -> bool:
+        """It has a verdict of its own, and whoever asks for it again pays again."""
+        return self.interview is not None and self.interview.verdict is not None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Claimed, and not come back."""
+        return self.is_begun and not self.wants_claim and not self.is_withheld
+
+    @property
+    def is_withheld(self) -> bool:
+        """There is no label, and it is not known whose fault that is."""
+        return self.interview is not None and self.interview.withheld is not None
+
+    @property
+    def waits_for_others(self) -> bool:
+        """How they fare decides about it: it takes no room from them."""
+        interview = self.interview
+        is_silent = interview is not None and interview.silent_since is not None
+        return not self.is_finished and (self.is_withheld or is_silent)
+
+    def close(self, verdict: Verdict, effective_pi: float) -> None:
+        self._verdict, self.effective_pi = verdict, effective_pi
+
+
+class Draft(NamedTuple):
+    """A claim that is not committed. The call follows its commit."""
+
+    case: Case
+    interview: Interview
+    usd: float

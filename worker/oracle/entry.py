@@ -1,0 +1,61 @@
+"""One line of a file on its way, from its article to its label. Knows neither files nor calls."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from worker.errors import RecordError
+from worker.oracle.interview import Interview
+from worker.oracle.memory import Text
+from worker.oracle.prompt import Question
+from worker.rules.article import Article
+
+CLAIM_KEY_BYTES: Final = 7  # as an integer it fits JSON's
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One line on its way: an article's question, or the reason why it is no article."""
+
+    line: int
+    article: Article | None = None
+    question: Question | None = None
+    text: Text | None = None
+    error: RecordError | None = None
+    interview: Interview | None = None
+    kept: dict[str, Any] | None = None  # its line, from an earlier run
+
+    @property
+    def is_finished(self) -> bool:
+        if self.error is not None or self.kept is not None:
+            return True
+        return self.interview is not None and self.interview.verdict is not None
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.is_claimed and not self.is_withheld
+
+    @property
+    def is_claimed(self) -> bool:
+        interview = self.interview
+        return interview is not None and interview.verdict is None and not interview.wants_claim
+
+    @property
+    def is_withheld(self) -> bool:
+        """There is no label, and it is not known whose fault that is."""
+        return self.interview is not None and self.interview.withheld is not None
+
+    @property
+    def waits_for_others(self) -> bool:
+        """How they fare decides about it: it takes no room from them."""
+        interview = self.interview
+        is_silent = interview is not None and interview.silent_since is not None
+        return not self.is_finished and (self.is_withheld or is_silent)
+
+    @property
+    def claim_key(self) -> int:
+        """Stable, whatever is added to the file or taken from it."""
+        digest = hashlib.sha256(str(self.text).encode()).digest()
+        return int.from_bytes(digest[:CLAIM_KEY_BYTES], "big")
