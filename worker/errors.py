@@ -236,7 +236,7 @@ class RecordRefused(NeedsPerson):
 
 
 class OracleRejects(NeedsPerson):
-    """The oracle's provider finds fault with how it is asked: the key, the model, the schema."""
+    """The oracle gives no labels, asked as it is: the key, the account, the model, the schema."""
 
 
 class BudgetUsedUp(NeedsPerson):

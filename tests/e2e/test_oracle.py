@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.support.oracle_server import Behaviour, and_then, busy, fails, good, raw, says, serving
+from tests.support.oracle_server import (
+    Behaviour,
+    about,
+    and_then,
+    busy,
+    fails,
+    good,
+    moderated,
+    raw,
+    says,
+    serving,
+    wrong_key,
+)
 from tests.support.oracle_stream import KEY, OracleStream
 from tests.support.reader import hanging_transactions
 from tests.support.requests import request_record
@@ -148,3 +160,34 @@ def test_a_request_of_a_filter_that_is_not_loaded_waits_and_can_be_passed_by(
     assert sorted(label.article.id for label in found.labels) == ["a", "b", "c"]
     assert found.letters == []
     assert len(server.calls) == 3
+
+
+def test_a_wrong_key_decides_nothing_and_one_moderated_article_only_about_itself(
+    oracle_stream: OracleStream,
+) -> None:
+    """Exit 1 without a record, and within a minute; after the mend the same requests are labelled,
+    but for the one that the provider's moderation lets nobody see."""
+    stream = oracle_stream
+    names = [f"article-{number:02}" for number in range(12)]
+    stream.ask([request_record(name) for name in names])
+    settings: dict[str, object] = {"kafka__static_membership": True}
+    with serving(wrong_key()) as server:
+        refused = stream.start_oracle(server, **settings)
+        assert refused.wait(60) == 1
+        assert stream.published(0).labels == []
+        assert stream.read_offsets() == 0
+        assert "API key not valid" in refused.text()
+        assert "NEWSIEVE_ORACLE__API_KEY" in refused.text()
+        assert "Traceback" not in refused.text() and KEY not in refused.text()
+
+        server.script = [about("article-03", moderated(), good())]
+        oracle = stream.start_oracle(server, **settings)
+        found = stream.published(len(names))
+        assert oracle.terminate() == 0
+
+    statuses = {label.article.id: label.status for label in found.labels}
+    assert len(found.labels) == len(names)
+    assert statuses == dict.fromkeys(names, "labelled") | {"article-03": "refused"}
+    assert {label.calls_without_record for label in found.labels} == {0}
+    assert stream.read_offsets() == len(names)
+    assert KEY not in str(found.raw_labels) + str(found.notes) + oracle.text()

@@ -136,7 +136,29 @@ def within(status: int, **error: Any) -> Behaviour:
 def busy(retry_info: str) -> Behaviour:
     """429 with a google.rpc.RetryInfo."""
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": retry_info}]
-    return fails(429, "quota", status_="RESOURCE_EXHAUSTED", details=details)
+    return fails(429, "quota", details=details)
+
+
+def about(text: str, behaviour: Behaviour, otherwise: Behaviour) -> Behaviour:
+    """One behaviour for articles with this in their text, and another for all others."""
+    return lambda call: (behaviour if text in call.text else otherwise)(call)
+
+
+def moderated() -> Behaviour:
+    """One article's text is not let through to the model: a 403, like a key's that may not."""
+    metadata = {"reasons": ["violence"], "flagged_input": "…", "provider_name": "OpenAI"}
+    return fails(403, "your input was flagged", metadata=metadata)
+
+
+def wrong_key() -> Behaviour:
+    """Gemini's answer to it, a 400 like those for a single article."""
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+    return fails(400, "API key not valid.", details=[info])
+
+
+def slowly(behaviour: Behaviour, seconds: float) -> Behaviour:
+    """The same, later."""
+    return lambda call: replace(behaviour(call), delay_seconds=seconds)
 
 
 def and_then(behaviour: Behaviour, action: Callable[[], object]) -> Behaviour:

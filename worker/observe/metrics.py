@@ -181,7 +181,9 @@ class OracleMetrics(Metrics):
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls = self._counter("oracle_calls", "Calls to the provider.", "outcome")
+        self._calls = self._counter(
+            "oracle_calls", "Calls to the provider, by what came of them.", "outcome"
+        )
         self._call_seconds = Histogram(
             "newsieve_oracle_call_seconds",
             "Time of a call to the provider.",

@@ -20,9 +20,9 @@ from worker.codec.own_record import article_line
 from worker.errors import OracleRejects, RecordError
 from worker.oracle.budget import Budget, Caps
 from worker.oracle.desk import Desk
-from worker.oracle.docket import NO_FURTHER_CALL, WINDOW, Oracle
+from worker.oracle.docket import NO_FURTHER_CALL, Oracle, window
 from worker.oracle.entry import Entry
-from worker.oracle.interview import UNANSWERED_CALLS, Interview, Verdict
+from worker.oracle.interview import Interview, Verdict
 from worker.oracle.memory import Text, way_of
 from worker.oracle.prompt import Prompt, Question
 from worker.oracle.provider import Tokens
@@ -140,9 +140,8 @@ class Bulk:
 
     def _take_in(self, coming: Iterator[Entry]) -> bool:
         """Have as many entries at hand as the window holds. False when there are none left."""
-        waiting = sum(entry.waits_for_others for entry in self._entries)
-        room = WINDOW * self._oracle.concurrency - len(self._entries) + waiting
-        room += UNANSWERED_CALLS if waiting else 0  # whom they wait for
+        is_waited = any(entry.waits_for_others for entry in self._entries)
+        room = window(self._oracle.concurrency, is_waited=is_waited) - len(self._entries)
         taken = list(islice(coming, max(room, 0)))
         self._is_read = len(taken) < room
         self._entries.extend(taken)
@@ -187,6 +186,9 @@ class Bulk:
                 continue
             if self._desk.room() <= len(claimed):
                 break
+            if interview is not None and interview.has_claim:
+                self._desk.start(interview)
+                continue
             usd = self._most_usd(entry.question)
             if self._budget.affords(usd, WHOLE):
                 self._budget = self._budget.claim(PARTITION, entry.claim_key, usd, WHOLE)
@@ -237,8 +239,9 @@ class Bulk:
         self._keep_finished()
         for entry in self._entries:
             interview = entry.interview
-            if interview is not None and entry.is_claimed and not self._desk.abandon(interview):
-                self._give_back(entry, interview)
+            if interview is None or entry.is_finished or self._desk.abandon(interview):
+                continue
+            self._give_back(entry, interview)
         self._sheet.claim(self._budget.ledgers[PARTITION])
 
     def _is_under_way(self) -> bool:

@@ -71,7 +71,7 @@ class Case:
 
     @property
     def waits_for_others(self) -> bool:
-        """How they fare decides about it: it takes no room from them."""
+        """How they fare decides about it: there is more room for them meanwhile."""
         interview = self.interview
         is_silent = interview is not None and interview.silent_since is not None
         return not self.is_finished and (self.is_withheld or is_silent)

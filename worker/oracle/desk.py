@@ -98,6 +98,7 @@ class Desk:
 
     def start(self, interview: Interview) -> None:
         """Call for it as soon as the gate lets it through. Its claim is on record."""
+        interview.wants_claim = False
         self._waiting.append(interview)
         self._pass_on()
 
@@ -159,7 +160,8 @@ class Desk:
             return
         began = interview.silent_since if interview.silent_since is not None else done.started_at
         others_answered = self._answered_at > began
-        interview.silent_since = done.started_at if reply.outcome == UNANSWERED else None
+        is_silent = reply.outcome == UNANSWERED or reply.has_failed
+        interview.silent_since = done.started_at if is_silent else None
         if reply.outcome in (ANSWERED, REFUSED):
             self._answered(done.ended_at)
         elif reply.outcome in (BUSY, UNANSWERED):
@@ -171,7 +173,7 @@ class Desk:
             self._stop(OracleRejects(reply.reason))
             return
         interview.hear(reply, seconds, others_answered=others_answered)
-        if reply.outcome == BUSY and not interview.is_abandoned:
+        if reply.outcome == BUSY and not reply.has_failed and not interview.is_abandoned:
             self._waiting.appendleft(interview)
         self._weigh(interview)
 

@@ -15,11 +15,12 @@ from worker.oracle.budget import Budget, Ledger
 from worker.oracle.case import Case, Draft
 from worker.oracle.cut import Candidate, decide
 from worker.oracle.desk import Desk
-from worker.oracle.interview import UNANSWERED_CALLS, Interview, Verdict
+from worker.oracle.interview import FAILED_CALLS, Interview, Verdict
 from worker.oracle.memory import Memory, Text, way_of
 from worker.oracle.prompt import Asked, Prompt
 from worker.oracle.provider import Prices
 from worker.oracle.record import Asking
+from worker.oracle.streak import ANY_FAILURES
 from worker.rules.text import render
 
 # Cases that are claimed and not settled, per call at a time: how many a slow one holds up.
@@ -35,6 +36,13 @@ class Oracle:
     prompts: Mapping[str, Prompt]
     prices: Prices
     concurrency: int
+
+
+def window(concurrency: int, *, is_waited: bool) -> int:
+    """How many are begun at a time. Where one waits for how others fare, there are as many more as
+    that can take: some in each of its calls."""
+    more = max(ANY_FAILURES, FAILED_CALLS * concurrency) if is_waited else 0
+    return WINDOW * concurrency + more
 
 
 class Docket:
@@ -102,18 +110,20 @@ class Docket:
     def draft_claims(self, *, only_begun: bool = False) -> None:
         """Claim a call for as many cases as could be called now, in their order."""
         room = self.desk.room() - len(self._drafts)
-        begun = sum(1 for x in self.cases if x.interview is not None and not x.waits_for_others)
-        window = WINDOW * self.oracle.concurrency
-        if any(case.waits_for_others for case in self.cases):
-            window += UNANSWERED_CALLS  # whom they wait for
+        begun = sum(1 for case in self.cases if case.interview is not None)
+        is_waited = any(case.waits_for_others for case in self.cases)
+        room_for = window(self.oracle.concurrency, is_waited=is_waited)
         for case in self._in_turn():
             if room <= 0:
                 return
-            if case.interview is None and (only_begun or begun >= window):
+            if case.interview is None and (only_begun or begun >= room_for):
                 continue
             if self._is_answered_elsewhere(case):
                 continue
-            if self._claim(case):
+            if case.interview is not None and case.interview.has_claim:
+                self.desk.start(case.interview)
+                room -= 1
+            elif self._claim(case):
                 room -= 1
                 begun += 1
 
@@ -147,8 +157,7 @@ class Docket:
             if partitions is not None and case.partition not in partitions:
                 continue
             interview = case.interview
-            is_claimed = case.is_under_way or case.is_withheld
-            if interview is not None and is_claimed and not self.desk.abandon(interview):
+            if interview is not None and case.is_begun and not self.desk.abandon(interview):
                 self._give_back(case, interview, interview.claims - interview.calls)
 
     def changes(self) -> dict[int, Ledger]:

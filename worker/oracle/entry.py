@@ -35,12 +35,13 @@ class Entry:
 
     @property
     def is_under_way(self) -> bool:
-        return self.is_claimed and not self.is_withheld
+        interview = self.interview
+        is_begun = interview is not None and interview.verdict is None
+        return is_begun and not self.is_withheld and not self.wants_claim
 
     @property
-    def is_claimed(self) -> bool:
-        interview = self.interview
-        return interview is not None and interview.verdict is None and not interview.wants_claim
+    def wants_claim(self) -> bool:
+        return self.interview is not None and self.interview.wants_claim
 
     @property
     def is_withheld(self) -> bool:
@@ -49,7 +50,7 @@ class Entry:
 
     @property
     def waits_for_others(self) -> bool:
-        """How they fare decides about it: it takes no room from them."""
+        """How they fare decides about it: there is more room for them meanwhile."""
         interview = self.interview
         is_silent = interview is not None and interview.silent_since is not None
         return not self.is_finished and (self.is_withheld or is_silent)

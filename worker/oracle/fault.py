@@ -43,6 +43,7 @@ PER_DAY_ADVICE: Final = (
 )
 
 OK: Final = 200
+FAILED: Final = 500
 
 
 class Fault(NamedTuple):

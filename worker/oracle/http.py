@@ -140,7 +140,7 @@ class Endpoint:
             message = f"redirected to {headers.get('location', 'nowhere')}"
         said = f"{status}: {self.mask.line(message, REASON_CHARACTERS) or 'nothing said'}"
         if _OUTCOMES[found.whose] == DENIED:
-            return self._denied(said, found.advice)
+            return self._denied(f"answers {said}", found.advice)
         reason = f"{said}. {found.advice}" if found.advice else said
         advised = None
         if found.whose == "provider":
@@ -148,7 +148,11 @@ class Endpoint:
             if advised is None:
                 advised = retry_after(headers.get("retry-after"), self._now())
         return Reply(
-            _OUTCOMES[found.whose], reason=reason, retry_after_seconds=advised, mask=self.mask
+            _OUTCOMES[found.whose],
+            reason=reason,
+            retry_after_seconds=advised,
+            has_failed=status == fault.FAILED,
+            mask=self.mask,
         )
 
     def close(self) -> None:
@@ -171,12 +175,14 @@ class Endpoint:
         kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in causes))
         why = next(kinds, type(error).__name__)
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-            return self._denied(why, "Check NEWSIEVE_ORACLE__ENDPOINT, and SSL_CERT_FILE")
+            return self._denied(
+                f"cannot be asked: {why}", "Check NEWSIEVE_ORACLE__ENDPOINT, and SSL_CERT_FILE"
+            )
         if isinstance(error, _NOT_SENT):
             return Reply(BUSY, reason=f"no connection: {why}", mask=self.mask)
         if isinstance(error, httpx2.LocalProtocolError) or not isinstance(error, httpx2.HTTPError):
             return self._denied(
-                f"a request that cannot be sent ({why})",
+                f"cannot be asked: the request cannot be sent ({why})",
                 "Check NEWSIEVE_ORACLE__ENDPOINT and NEWSIEVE_ORACLE__API_KEY",
             )
         return self._no_answer(why)
@@ -185,7 +191,7 @@ class Endpoint:
         return Reply(UNANSWERED, reason=f"no answer: {why}", mask=self.mask)
 
     def _denied(self, said: str, advice: str) -> Reply:
-        reason = f"the oracle at {self.mask(self.url)} answers {said}. {advice}"
+        reason = f"the oracle at {self.mask(self.url)} {said}. {advice}"
         return Reply(DENIED, reason=reason, mask=self.mask)
 
 

@@ -29,6 +29,7 @@ from worker.oracle.provider import (
 
 INVALID_ANSWERS: Final = 2  # the first, and one more
 UNANSWERED_CALLS: Final = 3  # while others are answered: the article itself is at fault
+FAILED_CALLS: Final = 5  # likewise, of calls on which the provider failed
 SHOWN_CHARACTERS: Final = 200  # of an answer that is no label
 CUT_OFF: Final = (
     "{}: it is longer than NEWSIEVE_ORACLE__MAX_OUTPUT_TOKENS, in which thinking counts"
@@ -78,10 +79,11 @@ class Interview:
     verdict: Verdict | None = None
     withheld: Verdict | None = None
     failure: Failure | None = None  # of the last call
-    silent_since: float | None = None  # the last call got no answer: when that began
+    silent_since: float | None = None  # the last call got no answer, by its fault perhaps: when
     _tokens: Tokens = NO_TOKENS
     _invalid: int = 0
     _unanswered: int = 0
+    _failed_calls: int = 0
     _why: str = ""  # the last call brought no label
     _last: Reply | None = None
     _latency_seconds: float = 0.0
@@ -89,6 +91,11 @@ class Interview:
     @property
     def cost_usd(self) -> float:
         return self.prices.cost_usd(self._tokens)
+
+    @property
+    def has_claim(self) -> bool:
+        """One that was not used: it serves the next call."""
+        return self.claims > self.calls
 
     def claimed(self, usd: float, day: str) -> None:
         """One more call is claimed for it, at the most it can cost."""
@@ -101,8 +108,12 @@ class Interview:
         """Take a call's reply: afterwards there is a verdict, perhaps withheld, or another call is
         wanted. `others_answered`: while this one waited for its answer, or was not asked again."""
         self.failure = None
-        if reply.outcome == BUSY:
-            return  # the claim stands: nothing was used of it
+        if reply.outcome == BUSY:  # the claim stands: nothing was used of it
+            self._failed_calls += reply.has_failed and others_answered
+            is_enough = self._failed_calls >= FAILED_CALLS
+            if reply.has_failed:
+                self._again_unless(f"the provider fails: {reply.reason}", is_enough=is_enough)
+            return
         if reply.outcome == REJECTED:
             self.failure = Failure("rejected", reply.reason)
             self.withheld = self._failed("invalid", f"rejected: {reply.reason}")
