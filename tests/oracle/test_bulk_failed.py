@@ -68,6 +68,8 @@ def test_what_fails_for_all_ends_it_without_a_line_and_a_mended_rerun_goes_on(
         assert says_so in done.err and "Traceback" not in done.err and "\x1b" not in done.err
         assert len(server.calls) <= SAME_FAILURES + 1
         assert rows() == [] and KEY not in done.err + done.text
+        paid = len(server.calls) if "answers are no labels" in done.err else 0
+        assert f"nothing new; {paid} calls" in done.text
 
         server.script = [good()]
         assert label(server).code == 0

@@ -64,6 +64,13 @@ class Summary:
     usd: float = 0.0
     is_used_up: bool = False
 
+    def count(self, calls: int, tokens: Tokens, usd: float) -> None:
+        """What one article has cost, whether it has its line or not."""
+        self.calls += calls
+        self.input_tokens += tokens.input
+        self.output_tokens += tokens.output
+        self.usd += usd
+
 
 class Bulk:
     """One labelling of one file by one filter's prompt."""
@@ -239,9 +246,11 @@ class Bulk:
         self._keep_finished()
         for entry in self._entries:
             interview = entry.interview
-            if interview is None or entry.is_finished or self._desk.abandon(interview):
+            if interview is None or entry.is_finished:
                 continue
-            self._give_back(entry, interview)
+            self.summary.count(interview.calls, interview.tokens, interview.cost_usd)
+            if not self._desk.abandon(interview):
+                self._give_back(entry, interview)
         self._sheet.claim(self._budget.ledgers[PARTITION])
 
     def _is_under_way(self) -> bool:
@@ -283,8 +292,7 @@ class Bulk:
         self.summary.statuses[verdict.status] += 1
         if verdict.answer is not None:
             self.summary.versions[verdict.model_version] += 1
-        if verdict.usage is not None:
-            self.summary.calls += verdict.usage.attempts
-            self.summary.input_tokens += verdict.usage.input_tokens
-            self.summary.output_tokens += verdict.usage.output_tokens
-            self.summary.usd += verdict.usage.cost_usd
+        usage = verdict.usage
+        if usage is not None:
+            used = Tokens(usage.input_tokens, usage.output_tokens)
+            self.summary.count(usage.attempts, used, usage.cost_usd)

@@ -89,6 +89,10 @@ class Interview:
     _latency_seconds: float = 0.0
 
     @property
+    def tokens(self) -> Tokens:
+        return self._tokens
+
+    @property
     def cost_usd(self) -> float:
         return self.prices.cost_usd(self._tokens)
 
