@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.oracle_desk import Scene
+from tests.support.oracle_desk import SOON, Scene
 from tests.support.oracle_fakes import LABEL, Scripted
 from worker.errors import OracleRejects
 from worker.oracle.desk import WITHHELD_SECONDS
+from worker.oracle.prompt import Question
 from worker.oracle.provider import Reply
 from worker.oracle.streak import ANY_FAILURES, FAILURES_AFTER_LABELS, SAME_FAILURES
 
@@ -49,6 +50,45 @@ def test_a_single_rejection_with_nobody_to_compare_is_named_within_a_minute() ->
 
     assert WITHHELD_SECONDS < 60
     assert interview.verdict is None
+
+
+class Late(Scripted):
+    """Rejects all but the article `late`, whose label takes until it is released."""
+
+    def ask(self, question: Question) -> Reply:
+        super().ask(question)
+        if question.article_id != "late":
+            return rejecting(1)[0]
+        self._may_go.acquire()
+        return LABEL
+
+
+def test_a_rejection_waits_for_those_who_are_being_answered() -> None:
+    """They may take longer than half a minute, and will say whose fault it is."""
+    scene = Scene(Late(LABEL), concurrency=2)
+    rejected, late = scene.start("a1"), scene.start("late")
+    scene.hear(1)
+    scene.clock.now += 2 * WITHHELD_SECONDS
+    scene.desk.hear(0.0)
+    assert rejected.verdict is None
+
+    scene.provider.release()
+    scene.hear(2)
+    assert late.verdict is not None and rejected.verdict is not None
+    assert (late.verdict.status, rejected.verdict.status) == ("labelled", "invalid")
+
+
+def test_a_label_that_was_under_way_decides_nothing_about_those_that_stopped_it() -> None:
+    """It is kept; they are asked again after the mend, as the message says."""
+    scene = Scene(Late(LABEL), concurrency=2)
+    late, *rejected = [scene.start(name) for name in ("late", *"abcde")]
+    with pytest.raises(OracleRejects):
+        scene.hear(SAME_FAILURES)
+    scene.provider.release()
+    scene.desk.finish(SOON, lambda: None)
+
+    assert late.verdict is not None and late.verdict.status == "labelled"
+    assert [interview.verdict for interview in rejected] == [None] * SAME_FAILURES
 
 
 def test_a_rejection_is_the_articles_own_fault_once_another_has_its_label() -> None:

@@ -204,10 +204,12 @@ class Desk:
             for interview in old:
                 interview.release()
                 del self._withheld[interview]
-        elif self._streak.is_of_rejections:
+        elif self._streak.is_of_rejections and not self._under_way:
             self._stop(OracleRejects(self._streak.complaint()))
 
     def _release_all(self) -> None:
+        if self._failure is not None:
+            return  # they are asked again, once what stops us is mended
         for interview in self._withheld:
             interview.release()
         self._withheld.clear()
