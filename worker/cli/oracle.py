@@ -147,10 +147,11 @@ def _said(estimate: Estimate, settings: Settings) -> str:
         if known
         else "cost unknown: set oracle.input_usd_per_million and oracle.output_usd_per_million"
     )
+    again = f"{estimate.again:,} of them once more, " if estimate.again else ""
     return (
         f"{estimate.articles:,} articles to label with {oracle.provider} "
-        f"({estimate.again:,} of them once more, {estimate.done:,} labelled already or twice in "
-        f"the file, {estimate.bad:,} bad lines): "
+        f"({again}{estimate.done:,} labelled already or twice in the file, {estimate.bad:,} bad "
+        "lines): "
         f"about {estimate.input_tokens:,} tokens in and {estimate.output_tokens:,} out without "
         f"thinking; {cost}"
     )

@@ -138,7 +138,8 @@ class Endpoint:
         message = found.message
         if status in _REDIRECTS:
             message = f"redirected to {headers.get('location', 'nowhere')}"
-        said = f"{status}: {self.mask.line(message, REASON_CHARACTERS) or 'nothing said'}"
+        shown = self.mask.line(message, REASON_CHARACTERS).rstrip(".")
+        said = f"{status}: {shown or 'nothing said'}"
         if _OUTCOMES[found.whose] == DENIED:
             return self._denied(f"answers {said}", found.advice)
         reason = f"{said}. {found.advice}" if found.advice else said
