@@ -101,12 +101,17 @@ def label(
                 bulk.run(lines, stop.is_set, settings.oracle.drain_seconds, advance)
         finally:
             say(_summary(out, bulk.summary))
-    if stop.is_set():
+    _end(bulk.summary, is_interrupted=stop.is_set())
+
+
+def _end(summary: Summary, *, is_interrupted: bool) -> None:
+    """Exit as the labelling went. Raises BudgetUsedUp."""
+    if is_interrupted:
         note("interrupted: the same command goes on")
         raise typer.Exit(EXIT_SECOND_SIGNAL)
-    if bulk.summary.is_used_up:
+    if summary.is_used_up:
         raise BudgetUsedUp("the budget is used up: the same command with a larger one goes on")
-    if bulk.summary.statuses[DEAD_LETTER]:
+    if summary.statuses[DEAD_LETTER]:
         raise typer.Exit(1)
 
 
