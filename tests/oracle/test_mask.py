@@ -16,6 +16,7 @@ SPELLINGS = {
     "repr": repr(KEY),
     "repr of bytes": repr(KEY.encode()),
     "JSON": json.dumps({"key": KEY}),
+    "JSON in JSON": json.dumps(json.dumps({"key": KEY})),
     "JSON, unescaped": json.dumps(KEY, ensure_ascii=False),
     "JSON, slashes escaped": json.dumps(KEY).replace("/", "\\/"),
     "percent": quote(KEY, safe=""),

@@ -48,6 +48,7 @@ def _spellings(key: str) -> set[str]:
         repr(key)[1:-1],
         repr(raw)[2:-1],
         json.dumps(key)[1:-1],
+        json.dumps(json.dumps(key)[1:-1])[1:-1],  # a model's text is JSON within JSON
         json.dumps(key, ensure_ascii=False)[1:-1],
         json.dumps(key).replace("/", "\\/")[1:-1],
         *percent,
