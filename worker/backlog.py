@@ -15,7 +15,7 @@ from worker.errors import RecordError
 from worker.kafka.client import Partition
 from worker.kafka.intake import Taken
 from worker.observe.events import Waiting
-from worker.oracle.docket import Case
+from worker.oracle.case import Case
 
 BACKLOG_REQUESTS: Final = 500  # in memory; the rest waits on the topic
 BACKLOG_BYTES: Final = 64_000_000
