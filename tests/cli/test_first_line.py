@@ -51,7 +51,7 @@ FORMATS = {
         b"".join(b"\x1e" + line + b"\n" for line in JSON_LINES.splitlines()),
         "tr -d '\\036'",
     ),
-    "lines that end in CR alone": ("\r".join(OBJECTS).encode(), "tr '\\r' '\\n'"),
+    "several lines, ended by CR alone": ("\r".join(OBJECTS).encode(), "tr '\\r' '\\n'"),
     "CSV": (b"id,title,content\n1,School reopens,Neighbours rebuilt it\n", "mlr --icsv"),
     "CSV with semicolons": (b'"id";"title"\n1;School reopens\n', "mlr --icsv --ifs ';'"),
     "tab-separated values": (b"id\ttitle\n1\tSchool reopens\n", "mlr --itsv"),
@@ -88,7 +88,7 @@ def test_produce_refuses_what_is_no_json_lines_and_says_what_it_looks_like(name:
         "gzip",
         "UTF-16",
         "a JSON text sequence (RFC 7464)",
-        "lines that end in CR alone",
+        "several lines, ended by CR alone",
     ],
 )
 def test_the_command_that_is_named_makes_json_lines(name: str) -> None:

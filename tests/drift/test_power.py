@@ -17,9 +17,16 @@ def test_a_hundred_calls_a_day_for_two_filters_take_ten_days_for_a_fifth_of_a_po
 
 @pytest.mark.parametrize(
     ("labels", "rise"),
-    [(0, "none below +0.5"), (47, "none below +0.5"), (48, "+0.50"), (186, "+0.20"),
-     (400, "+0.13"), (702, "+0.10"), (10_000, "+0.1")],
-)  # fmt: skip
+    [
+        (0, "no rise of the error below +0.5"),
+        (47, "no rise of the error below +0.5"),
+        (48, "a rise of the error by +0.50"),
+        (186, "a rise of the error by +0.20"),
+        (400, "a rise of the error by +0.13"),
+        (702, "a rise of the error by +0.10"),
+        (10_000, "a rise of the error by +0.1"),
+    ],
+)
 def test_more_labels_find_smaller_rises(labels: float, rise: str) -> None:
     """Measured at three points; between them on straight lines of logarithms."""
     assert rise_found_within(labels) == rise

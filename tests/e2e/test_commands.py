@@ -271,7 +271,8 @@ def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
     checks = {row["check"]: row for row in well.json()}
     assert well.code == 0
     assert checks["rights"]["verdict"] == checks["topics"]["verdict"] == "ok"
-    assert "38 labels a day" in checks["label rate"]["finding"]
+    finding = checks["label rate"]["finding"]
+    assert "38 labels a day" in finding and "no rise of the error below +0.5 is found" in finding
 
     missing = newsieve("doctor", env=stream.environment(kafka__topic_prefix="nowhere"))
     assert missing.code == 1

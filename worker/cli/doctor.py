@@ -171,7 +171,7 @@ def _label_rate(settings: Settings, filters: int) -> Finding:
     return Finding(
         "label rate",
         "note",
-        f"{per_day:.0f} labels a day per filter and stratum: within a day a rise of the error by "
+        f"{per_day:.0f} labels a day per filter and stratum: within a day "
         f"{rise_found_within(per_day)} is found; +0.2 takes {days[0.2]:.1f} days, +0.5 "
         f"{days[0.5]:.1f}",
         "oracle.calls_per_day",

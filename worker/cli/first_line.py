@@ -30,7 +30,7 @@ class _Kind(NamedTuple):
 
 _ARRAY: Final = _Kind("a JSON array", "jq -c '.[]'")
 _OBJECTS: Final = _Kind("JSON objects, but not one on each line", "jq -c .")
-_CARRIAGE_RETURNS: Final = _Kind("lines that end in CR alone", "tr '\\r' '\\n'")
+_CARRIAGE_RETURNS: Final = _Kind("several lines, ended by CR alone", "tr '\\r' '\\n'")
 _BINARY: Final = _Kind("binary data")
 _OTHER_ENCODING: Final = _Kind("text that is not UTF-8", "iconv -f WINDOWS-1252 -t UTF-8")
 _MARKUP: Final = _Kind("XML or HTML")

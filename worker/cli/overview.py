@@ -119,7 +119,7 @@ def _advice(watch: Watch, reading: Reading) -> str:
     if here.awaits_verdict:
         return "an alarm waits for anchors to tell its cause"
     if here.collects:
-        return f"a new baseline: {reading.collected} labels so far"
+        return f"labels for a new baseline so far: {reading.collected}"
     if not reading.baseline_labels:
         return f"no baseline: newsieve drift rebaseline --filter {name}"
     if here.state in INCIDENT:
@@ -143,8 +143,8 @@ def _power(reading: Reading) -> str:
         span = duration(reading.span_milliseconds)
         return f"label rate not known yet: {reading.labels_kept} labels within {span}"
     return (
-        f"{rate:,.0f} labels a day: a rise of {rise_found_within(rate)} in a day, "
-        f"of +0.2 in {days_until_found(0.2, rate):,.1f}"
+        f"{rate:,.0f} labels a day: within a day {rise_found_within(rate)} is found; "
+        f"+0.2 takes {days_until_found(0.2, rate):,.1f} days"
     )
 
 

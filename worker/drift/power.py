@@ -24,12 +24,16 @@ def days_until_found(rise: float, labels_a_day: float) -> float:
 
 
 def rise_found_within(labels: float) -> str:
-    """The smallest rise that so many labels find, between the measured points in log-log."""
+    """The smallest rise that so many labels find, between the measured points in log-log.
+
+    In words that go before "is found".
+    """
     largest, fewest = LABELS_TO_FIND[-1]
     if labels < fewest:
-        return f"none below +{largest}"
+        return f"no rise of the error below +{largest}"
     for (small, many), (large, few) in pairwise(LABELS_TO_FIND):
         if few <= labels <= many:
             share = math.log(labels / few) / math.log(many / few)
-            return f"+{math.exp(math.log(large) + share * math.log(small / large)):.2f}"
-    return f"+{LABELS_TO_FIND[0][0]}"
+            rise = math.exp(math.log(large) + share * math.log(small / large))
+            return f"a rise of the error by +{rise:.2f}"
+    return f"a rise of the error by +{LABELS_TO_FIND[0][0]}"
