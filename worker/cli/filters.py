@@ -130,7 +130,7 @@ def check(
             }
         )
     else:
-        say(f"{chosen.reference} is valid; its rules on {total} articles (unreadable lines: {bad}):")
+        say(f"{chosen.reference} is valid; its rules on {total} articles, {bad} unreadable:")
         show_table(
             "",
             ["rule", "meets %", "blocks %", "note"],
