@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) ->
             known = by_article.setdefault((row["id"], row["text"]), (row, {}))[1]
             known.update(dict.fromkeys(chosen))
     if not by_article:
-        raise LabelsRefused(f"no row has a label of {', '.join(labels.oracles) or 'any oracle'}")
+        raise LabelsRefused(_none_counts(labels, (label for _, many in found for label in many)))
     rows = [{**row, **_label_facts(list(many), filter_)} for row, many in by_article.values()]
     return Labelled(decided(rows, filter_), bad, len(read) - len(found), unnamed)
 
@@ -183,9 +183,25 @@ def _counted_oracles(wanted: Labels, labels: Iterable[Label]) -> set[str]:
     if len(seen) > 1:
         raise LabelsRefused(
             "the labels come from several oracles, which never mix unasked: name those to mix in "
-            f"labels.oracles. There are {', '.join(f'{k!r} ({n})' for k, n in seen.items())}"
+            f"labels.oracles. There are {_listed(seen)}"
         )
     return set(seen)
+
+
+def _none_counts(wanted: Labels, labels: Iterable[Label]) -> str:
+    """Why no article is left, and what to do where other oracles' labels are there."""
+    seen = Counter(label.oracle for label in labels)
+    if not seen:
+        return "no row has a label of any oracle"
+    return (
+        f"no row has a label of {', '.join(wanted.oracles)}, the recipe's labels.oracles. There "
+        f"are labels of {_listed(seen)}: take a copy of the recipe, and name those there, or none "
+        "if all are of one oracle"
+    )
+
+
+def _listed(oracles: Mapping[str, int]) -> str:
+    return ", ".join(f"{name!r} ({count})" for name, count in oracles.items())
 
 
 def _label_facts(labels: Sequence[Label], filter_: Filter) -> Row:

@@ -175,6 +175,20 @@ def test_labels_of_several_oracles_never_mix_unasked(
         assert row["scores"]["agency"] == (one + two) / 2
 
 
+def test_labels_of_oracles_that_the_recipe_does_not_name_are_said(
+    recipe: Make, tmp_path: Path
+) -> None:
+    """Or whoever labels with an oracle of their own would not know what to change."""
+    path = write_rows(tmp_path / "l.jsonl", label_rows(40))
+
+    with pytest.raises(LabelsRefused) as refused:
+        prepare(recipe(labels__oracles=["two"]), [read_source(path)], tmp_path / "runs")
+
+    said = str(refused.value)
+    assert said.startswith("no row has a label of two, the recipe's labels.oracles.")
+    assert "labels of 'one' (40): take a copy of the recipe" in said
+
+
 def test_rows_of_one_article_are_one_article(
     recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:
