@@ -41,6 +41,8 @@ def test_every_line_has_its_record_in_its_place(env: Env, tmp_path: Path) -> Non
     assert done.code == 1
     assert "Traceback" not in done.err
     assert len(rows) == len(LINES)
+    bad = sum(row["outcome"] == "dead_letter" for row in rows)
+    assert bad > 0 and f"dead letters among the lines: {bad}. Each says why" in done.err
     for number, row in enumerate(rows):
         if row["outcome"] == "dead_letter":
             DeadLetterLine.model_validate(row)

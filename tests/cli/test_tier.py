@@ -18,6 +18,7 @@ def tier(*values: Any) -> tuple[int, list[dict[str, Any]]]:
     lines = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
     done = newsieve("tier", "--filter", "uplifting", stdin=b"\n".join(lines))
     assert "Traceback" not in done.err
+    assert ("dead letters among the lines: " in done.err) == (done.code == 1)
     return done.code, done.rows()
 
 

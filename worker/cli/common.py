@@ -95,6 +95,16 @@ def note(text: str) -> None:
     _err.print(_printable_lines(text))
 
 
+def exit_for_dead_letters(count: int) -> None:
+    """End with 1 where lines in the output are dead letters, and say where to look."""
+    if count:
+        note(
+            f"dead letters among the lines: {count:,}. Each says why, in its place in the output: "
+            '"outcome":"dead_letter"'
+        )
+        raise typer.Exit(1)
+
+
 def this_program() -> str:
     """How a shell in this directory starts this very newsieve, whatever its PATH is."""
     beside = Path(sys.executable).with_name("newsieve")

@@ -11,7 +11,13 @@ from typing import Annotated
 import typer
 
 from worker.assemble.students import identities_of, load_students, make_engine, scoring_path
-from worker.cli.common import ConfigOption, lines_of, open_input, read_settings
+from worker.cli.common import (
+    ConfigOption,
+    exit_for_dead_letters,
+    lines_of,
+    open_input,
+    read_settings,
+)
 from worker.codec.dead_letter import dead_letter_line
 from worker.codec.decode import RawRecord
 from worker.rules.catalogue import load
@@ -37,7 +43,7 @@ def score(
     students = load_students(settings, [chosen])
     engine = make_engine(settings, students)
     path = scoring_path(settings, identities_of(students), engine)
-    any_bad = False
+    dead_letters = 0
     try:
         with open_input(file) as stream:
             records = (_record(file, number, line) for number, line in lines_of(stream))
@@ -45,12 +51,11 @@ def score(
                 path, records, settings.worker.batch_articles, settings.worker.batches_in_flight
             ):
                 sys.stdout.buffer.write(_printed(line, outcome) + b"\n")
-                any_bad = any_bad or outcome.outcome == DEAD_LETTER
+                dead_letters += outcome.outcome == DEAD_LETTER
             sys.stdout.buffer.flush()
     finally:
         engine.close()
-    if any_bad:
-        raise typer.Exit(1)
+    exit_for_dead_letters(dead_letters)
 
 
 def _record(file: str, number: int, line: bytes) -> RawRecord:

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import typer
 
-from worker.cli.common import lines_of, open_input
+from worker.cli.common import exit_for_dead_letters, lines_of, open_input
 from worker.codec.dead_letter import dead_letter_line
 from worker.codec.score_object import ScoreObject, parse_score_object
 from worker.errors import RecordError
@@ -37,7 +37,7 @@ def tier(
     Example: newsieve tier --filter uplifting scores.jsonl
     """
     chosen = load(filter_)
-    any_bad = False
+    dead_letters = 0
     with open_input(file) as stream:
         lines = lines_of(stream)
         while batch := list(islice(lines, BATCH_LINES)):
@@ -47,14 +47,13 @@ def tier(
             )
             for (number, _), item in zip(batch, parsed, strict=True):
                 if isinstance(item, RecordError):
-                    any_bad = True
+                    dead_letters += 1
                     printed = dead_letter_line(number, item)
                 else:
                     printed = next(decided)
                 sys.stdout.buffer.write(printed + b"\n")
     sys.stdout.buffer.flush()
-    if any_bad:
-        raise typer.Exit(1)
+    exit_for_dead_letters(dead_letters)
 
 
 def _parse(line: bytes, filter_: Filter) -> ScoreObject | RecordError:
