@@ -40,6 +40,7 @@ def test_each_line_has_its_row_in_order_as_training_reads_them() -> None:
     assert found[1]["oracle_scores"]["oracle"].startswith("openai/oracle/oracle-001/")
     assert "1 dead_letter, 5 labelled, 1 refused; 6 calls" in done.text
     assert "about USD" in done.err and "6 articles to label" in done.err
+    assert re.search(r", USD 0\.\d*[1-9]\d*; answered by", done.text)
     assert KEY not in done.text + done.err + str(found)
     assert not Path("labels.jsonl.claims").exists()
 
@@ -148,6 +149,16 @@ def test_several_versions_in_one_labelling_are_said_aloud() -> None:
 
     assert "oracle-001 (2), oracle-002 (2)" in done.text
     assert "do not mix" in done.text
+
+
+def test_without_prices_no_cost_is_claimed() -> None:
+    """Neither before nor after: it was not nothing."""
+    Path("articles.jsonl").write_bytes(articles(1))
+    with serving() as server:
+        done = label(server, input_usd_per_million=0, output_usd_per_million=0)
+
+    assert "cost unknown: set oracle.input_usd_per_million" in done.err
+    assert ", cost unknown; answered by" in done.text and "USD" not in done.text
 
 
 def test_it_asks_before_it_spends() -> None:

@@ -100,7 +100,7 @@ def label(
             with _lines(file) as lines, progress("labelling", estimate.lines) as advance:
                 bulk.run(lines, stop.is_set, settings.oracle.drain_seconds, advance)
         finally:
-            say(_summary(out, bulk.summary))
+            say(_summary(out, bulk.summary, settings))
     _end(bulk.summary, is_interrupted=stop.is_set())
 
 
@@ -126,8 +126,7 @@ def _bulk(settings: Settings, provider: Provider, filter_: str, sheet: Sheet, ca
 
 def _caps(settings: Settings, calls: int, usd: float | None) -> Caps:
     """Raises WrongUsage."""
-    oracle = settings.oracle
-    if usd is not None and not (oracle.input_usd_per_million or oracle.output_usd_per_million):
+    if usd is not None and not _has_prices(settings):
         raise WrongUsage(
             "--max-usd limits nothing without prices: set NEWSIEVE_ORACLE__INPUT_USD_PER_MILLION "
             "and NEWSIEVE_ORACLE__OUTPUT_USD_PER_MILLION"
@@ -146,10 +145,9 @@ def _lines(file: str) -> Iterator[Lines]:
 
 def _said(estimate: Estimate, settings: Settings) -> str:
     oracle = settings.oracle
-    known = oracle.input_usd_per_million or oracle.output_usd_per_million
     cost = (
         f"about USD {estimate.usd:,.2f}, at most {estimate.most_usd:,.2f} if no call is repeated"
-        if known
+        if _has_prices(settings)
         else "cost unknown: set oracle.input_usd_per_million and oracle.output_usd_per_million"
     )
     again = f"{estimate.again:,} of them once more, " if estimate.again else ""
@@ -162,6 +160,11 @@ def _said(estimate: Estimate, settings: Settings) -> str:
     )
 
 
+def _has_prices(settings: Settings) -> bool:
+    oracle = settings.oracle
+    return bool(oracle.input_usd_per_million or oracle.output_usd_per_million)
+
+
 def _confirm() -> None:
     """Raises WrongUsage where nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -169,13 +172,14 @@ def _confirm() -> None:
     typer.confirm("Begin?", abort=True, err=True)
 
 
-def _summary(out: Path, summary: Summary) -> str:
+def _summary(out: Path, summary: Summary, settings: Settings) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(summary.statuses.items()))
     versions = ", ".join(f"{name} ({count:,})" for name, count in summary.versions.items())
+    cost = f"USD {summary.usd:,.4f}" if _has_prices(settings) else "cost unknown"
     text = (
         f"{out}: {counts or 'nothing new'}; {summary.calls:,} calls, "
         f"{summary.input_tokens:,} tokens in, {summary.output_tokens:,} out, "
-        f"USD {summary.usd:,.4f}; answered by {versions or 'nobody'}"
+        f"{cost}; answered by {versions or 'nobody'}"
     )
     if len(summary.versions) > 1:
         text += ". Labels of different versions do not mix: training wants to know which"
