@@ -194,6 +194,7 @@ def test_a_line_of_oracle_label_alone_says_what_is_missing_and_what_makes_it() -
     bare, without = done.rows()
     assert (bare["line"], bare["error"]) == (0, "InvalidScore")
     assert "`newsieve score ARTICLES --filter uplifting`" in bare["message"]
+    assert "rules block has none: leave its line out" in bare["message"]
     assert (without["line"], without["error"]) == (1, "InvalidLabel")
     assert "stratum is missing" in without["message"]
 

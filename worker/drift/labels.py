@@ -188,7 +188,8 @@ class LabelReader:
             raise InvalidScore(
                 "student is missing: a line of `newsieve oracle label` has the oracle's scores "
                 f"alone. `newsieve score ARTICLES --filter {self._filter}` makes the student's: "
-                "put the `scores` of the same article's record beside the label, as `student`"
+                "put the `scores` of the same article's record beside the label, as `student`. An "
+                "article that content rules block has none: leave its line out"
             )
         return {
             **row,
