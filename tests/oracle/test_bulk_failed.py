@@ -162,7 +162,23 @@ def test_a_line_that_was_asked_for_again_before_a_kill_is_not_asked_for_once_mor
         assert Sheet(OUT, retry_failed=True).failed == {}
         assert "0 articles to label" in label(server, "--retry-failed").err
 
-    assert list(statuses().items()) == [(f"a{n}", "labelled") for n in range(3)]
+    assert [row["id"] for row in rows()] == ["a0", "a1", "a2"]
+    assert set(statuses().values()) == {"labelled"}
+
+
+def test_of_a_line_that_failed_twice_only_the_label_is_left() -> None:
+    """A kill can leave two failed lines of one text: the label takes the place of both."""
+    Path("articles.jsonl").write_bytes(articles(3))
+    with serving() as server:
+        label(server)
+        made_invalid("a1")
+        with OUT.open("ab") as stream:
+            stream.write(json.dumps(rows()[1]).encode() + b"\n")
+        assert label(server, "--retry-failed").code == 0
+
+        assert [row["id"] for row in rows()] == ["a0", "a1", "a2"]
+        assert set(statuses().values()) == {"labelled"}
+        assert "0 articles to label" in label(server, "--retry-failed").err
 
 
 def test_bad_answers_before_the_first_label_are_decided_by_it() -> None:

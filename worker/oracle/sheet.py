@@ -8,7 +8,7 @@ and whose turn had not come. A line that failed and is asked for again is replac
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -148,20 +148,20 @@ class Sheet:
             ) from None
 
     def _replace_failed(self) -> None:
-        """A line without a label, and one of the same text behind it: the latter in its place."""
-        if self._read_lines() == self._whole_bytes:
-            return
+        """A line without a label, and others of the same text behind it: the last in its place."""
+        self._read_lines()
         first: dict[Text, _Line] = {}
         better: dict[int, _Line] = {}  # by where the former line starts
+        moved: set[int] = set()
         for line in self._lines:
             former = first.setdefault(line.text, line)
             if former is not line and former.status != LABELLED:
                 better[former.start] = line
+                moved.add(line.start)
         if better:
-            self._rewrite(better)
+            self._rewrite(better, moved)
 
-    def _rewrite(self, better: Mapping[int, _Line]) -> None:
-        moved = {line.start for line in better.values()}
+    def _rewrite(self, better: Mapping[int, _Line], moved: Collection[int]) -> None:
         beside = self._path.with_name(self._path.name + ".new")
         with self._path.open("rb") as old, beside.open("wb") as new:
             start = 0
@@ -179,14 +179,14 @@ class Sheet:
     def _read_claims(self) -> Ledger:
         try:
             noted = _Noted.model_validate_json(self._claims.read_bytes())
+            rows = {_text_of(row): row for row in noted.rows}
         except FileNotFoundError:
             return Ledger(WHOLE)
-        except (OSError, ValidationError):
+        except (OSError, KeyError, ValidationError):
             raise InputFileInvalid(
                 f"{self._claims} should say which calls were begun and what was spent, and cannot "
                 "be read; without it that is forgotten"
             ) from None
-        rows = {_text_of(row): row for row in noted.rows}
         self.kept = {text: row for text, row in rows.items() if text not in self.texts}
         return Ledger(WHOLE, noted.calls, noted.usd, dict(noted.claims))
 
