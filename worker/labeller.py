@@ -226,7 +226,9 @@ class Labeller:
             is_leaving = partitions is None or partition in partitions
             is_ours = self._delivery.intake.offsets.is_current(partition, epoch)
             case = item.case
-            if is_leaving and is_ours and case is not None and case.is_paid_for:
+            if not (is_leaving and is_ours and case is not None and case.is_paid_for):
+                continue
+            if not self._docket.is_published(case):
                 self._publish(item, is_early=True)
                 self._backlog.items.remove(item)
 
@@ -236,7 +238,7 @@ class Labeller:
         if record is None:
             self._open.tally.tombstones += 1
             return
-        if case is not None and case.is_published:
+        if case is not None and self._docket.is_published(case):
             self._docket.settle(case)
             return
         if case is None or case.verdict is None:

@@ -7,8 +7,16 @@ import time
 import pytest
 
 from tests.support.oracle_fakes import LABEL, Clock, Scripted
-from tests.support.oracle_scene import Topics, asked, labelled, needing_scene, requests, scene
-from tests.support.scripted import Message, ScriptedConsumer, assigned, revoked
+from tests.support.oracle_scene import (
+    OracleScene,
+    Topics,
+    asked,
+    labelled,
+    needing_scene,
+    requests,
+    scene,
+)
+from tests.support.scripted import Message, ScriptedConsumer, Step, assigned, revoked
 from worker.errors import OracleRejects
 from worker.oracle.interview import FAILED_CALLS, UNANSWERED_CALLS
 from worker.oracle.prompt import Question
@@ -102,6 +110,39 @@ def test_answers_behind_one_that_stops_the_oracle_are_kept(monkeypatch: pytest.M
     assert sorted(label.article.id for label in topics.labels()) == [f"a0.{n}" for n in range(5)]
     assert topics.offsets == {0: SAME_FAILURES}
     assert topics.calls_spent() == SAME_FAILURES
+
+
+def test_an_early_record_whose_commit_was_not_heard_of_is_not_published_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its offset is not committed, so only the ledger says that it is there."""
+    topics, come = Topics(), requests(*PLACES[:2])
+
+    def mute(made: OracleScene) -> Step:
+        def step(_: ScriptedConsumer) -> list[Message]:
+            made.producer.mute = "done"
+            provider.release(2)
+            return []
+
+        return step
+
+    def come_again(consumer: ScriptedConsumer) -> list[Message]:
+        if not consumer.sought:
+            consumer._steps.insert(0, come_again)
+            return []
+        return come(consumer)
+
+    provider = Unable(DENIED)
+    provider._is_held = True
+    made = scene(
+        provider, assigned(0), come, asked(2), needing_scene(mute), come_again, labelled(9),
+        topics=topics,
+    )  # fmt: skip
+    with pytest.raises(OracleRejects):
+        made.run(monkeypatch)
+
+    assert [label.article.id for label in topics.labels()] == ["a0.1"]
+    assert topics.claims() == {} and topics.calls_spent() == 1
 
 
 def test_answers_are_kept_when_a_partition_leaves_before_their_turn(

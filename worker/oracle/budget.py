@@ -92,8 +92,10 @@ class Budget:
         self, partition: int, offset: int, claims: int, usd: float, claimed_on: str
     ) -> Budget:
         """So many claims of a request were not used, and so much of what was set aside. What was
-        claimed on an earlier day does not come back on this one."""
+        claimed on an earlier day does not come back on this one, nor anything twice."""
         ledger = self.ledgers[partition]
+        if offset not in ledger.claims:
+            return self
         left = ledger.claims.get(offset, 0) - claims
         others = {at: count for at, count in ledger.claims.items() if at != offset}
         ledgers = dict(self.ledgers)

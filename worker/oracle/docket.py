@@ -91,7 +91,7 @@ class Docket:
         """For every request that is new: is there a label already, or a call left for it?"""
         self._day = self.budget.today(today)
         for case in self._undecided():
-            case.is_published = self.budget.is_published(case.partition, case.offset)
+            case.is_published = self.is_published(case)
         for case in self._undecided():
             known = None if case.is_anchor else self.memory.recall(case.text)
             if known is not None:
@@ -137,6 +137,11 @@ class Docket:
     def left(self) -> tuple[int, float]:
         """Calls and USD of today's budget, of the shares that are ours."""
         return self.budget.calls_left(self._day), self.budget.usd_left(self._day)
+
+    def is_published(self, case: Case) -> bool:
+        """Whether its record is there already, by whoever had the partition, or by us where we did
+        not hear that a commit was done."""
+        return self.budget.is_published(case.partition, case.offset)
 
     def lost_calls(self, case: Case) -> int:
         """Calls on record for it that nobody here knows the answers of."""
