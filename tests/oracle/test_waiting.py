@@ -213,6 +213,27 @@ def test_a_partition_that_is_given_away_waits_no_longer_here(
     assert made.topics.offsets == {}
 
 
+def test_a_partition_that_waited_and_comes_back_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client remembers its pause; nobody would speak of what waits in it any more."""
+    made = scene(
+        Scripted(LABEL),
+        assigned(0, 1),
+        lambda _: [unloaded(0, 0)],
+        waiting((0, 0)),
+        revoked(0),
+        waiting(),
+        assigned(0),
+        lambda _: [unloaded(0, 0)],
+        waiting((0, 0)),
+        filters=OLD,
+    )
+    made.run(monkeypatch)
+
+    assert made.consumer.held == ["pause [0]", "resume [0]", "pause [0]"]
+
+
 def test_a_full_backlog_leaves_a_waiting_partition_paused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -78,6 +78,7 @@ class Intake:
         self._position = Position(self.offsets, inquiry, expired)
         self._heard_at = self._member_at = time.monotonic()
         self._astray: set[Partition] = set()  # no record where we are, or nowhere yet
+        self._held: set[Partition] = set()
         self._topic = topic
         self._config = {**config, "enable.partition.eof": True}  # for `lag` and for `ends`
         self._consumer: Consumer = make_consumer(self._config)
@@ -231,14 +232,12 @@ class Intake:
 
     def hold(self, partitions: Iterable[Partition], *, is_held: bool) -> None:
         """Take nothing from these of the partitions owned now, or take again. Rebalances are served
-        all the same; what comes to be owned meanwhile is not held."""
-        ours = [
-            topic_partition(item, OFFSET_INVALID)
-            for item in partitions
-            if self.offsets.is_owned(item)
-        ]
+        all the same; what comes to be owned meanwhile, perhaps again, is not held."""
+        ours = {item for item in partitions if self.offsets.is_owned(item)}
+        self._held = self._held | ours if is_held else self._held - ours
         if ours:
-            (self._consumer.pause if is_held else self._consumer.resume)(ours)
+            change = self._consumer.pause if is_held else self._consumer.resume
+            change([topic_partition(item, OFFSET_INVALID) for item in ours])
 
     def close(self) -> None:
         """Leave the group."""
@@ -249,6 +248,8 @@ class Intake:
             return
         self.is_member = True
         self.offsets.assign(_names(partitions))
+        # librdkafka remembers a pause when a partition leaves and comes back.
+        self.hold(self._held & set(_names(partitions)), is_held=False)
         _log.info("partitions.assigned %s", _numbers(partitions))
 
     def _on_revoke(self, member: Consumer, partitions: list[TopicPartition]) -> None:
