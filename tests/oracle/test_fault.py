@@ -83,6 +83,11 @@ UNKNOWN: dict[str, tuple[int, Any]] = {
     ),
     "Groq, a model that fails its schema": (400, error("json_validate_failed")),
     "a schema that is not taken": (400, error("invalid_request_error", "Invalid schema")),
+    "OpenAI, larger than a minute's tokens": (
+        429,
+        error("rate_limit_exceeded", "Request too large for x: Limit 9, Requested 10"),
+    ),
+    "Groq, likewise": (413, error("rate_limit_exceeded", "Request too large for model `x`")),
     "no body": (400, None),
     "an unknown status": (418, error(418)),
     "an unknown error in a 200": (200, error(None)),
@@ -132,12 +137,14 @@ def test_the_provider_behind_a_gateway_is_heard() -> None:
         {"error": 5, "message": 5, "detail": {"loc": 5}},
         {"error": [[[[[[{"code": "insufficient_quota"}]]]]]]},
         {"message": "{" * 1_000},
+        {"code": "5" * 5_000},
         {"error": {"metadata": {"raw": '{"error": '}}},
     ],
 )
 def test_a_strange_body_decides_nothing(facts: Any) -> None:
     """Read as far as it can be; the status counts then."""
     assert sort(500, facts).whose == "provider"
+    assert sort(200, facts).whose == "unknown"
 
 
 def test_an_article_that_is_sent_back_decides_nothing() -> None:

@@ -18,6 +18,7 @@ from tests.support.oracle_server import (
     raw,
     says,
     serving,
+    within,
 )
 from worker.oracle.answer import read_answer
 from worker.oracle.http import MAX_BODY_BYTES
@@ -177,6 +178,28 @@ def test_a_call_that_was_turned_away_is_not_paid_for(
     assert reply.outcome == "busy"
     assert not reply.may_be_paid
     assert reply.retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "is_suspect"),
+    [
+        (fails(500), True),
+        (raw(b"Bad Gateway", 502), True),
+        (raw(b"", 504), True),
+        (within(200, code=500, message="no"), True),
+        (fails(503), False),
+        (fails(429), False),
+        (within(200, code=429, message="no"), False),
+    ],
+)
+def test_a_fault_may_be_the_articles_and_an_absence_is_not(
+    shape: Shape, behaviour: Behaviour, is_suspect: bool
+) -> None:
+    """Whichever way it is said: other articles go first then, to see whose it is."""
+    reply = ask(shape, behaviour)
+
+    assert reply.outcome == "busy"
+    assert reply.has_failed is is_suspect
 
 
 def test_nobody_there_is_a_reason_to_come_back(shape: Shape) -> None:

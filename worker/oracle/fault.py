@@ -8,7 +8,7 @@ the status last. What is unknown is nobody's fault yet: how other articles fare 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
@@ -43,7 +43,9 @@ PER_DAY_ADVICE: Final = (
 )
 
 OK: Final = 200
-FAILED: Final = 500
+# Faults that a single article may bring about, at the provider or at one behind a gateway. The
+# others speak of an absence.
+FAILED: Final = frozenset({500, 502, 504})
 
 
 class Fault(NamedTuple):
@@ -92,11 +94,11 @@ _RULES: Final = (
         "invalid_authentication_error account_deactivated",
         "api key (not valid|not found|expired)|(invalid|incorrect) api key",
     ),
-    _rule(
+    _rule(  # larger than all that may be sent in a minute is a rate limit to some
         "unknown",
         TOO_LONG_ADVICE,
         "context_length_exceeded string_above_max_length request_too_large",
-        "maximum context length|token count.{0,40} exceeds|prompt is too long",
+        "maximum context length|token count.{0,40} exceeds|prompt is too long|request too large",
     ),
     _rule(
         "request",
@@ -141,6 +143,7 @@ _BY_STATUS: Final[Mapping[int, tuple[Whose, str]]] = {
 _REDIRECTS: Final = range(300, 400)
 _FAULTS: Final = range(500, 600)
 _STATUSES: Final = range(100, 600)
+_STATUS: Final = re.compile("[1-5][0-9]{2}")
 # Where errors stand, and those of providers behind a gateway, as objects or as JSON in a string.
 _INSIDE: Final = (
     *("error", "errors", "detail", "details", "innererror", "metadata", "message", "raw", "data"),
@@ -166,8 +169,13 @@ def sort(status: int, facts: Mapping[str, Any] | None, raw: str = "") -> Fault:
         if rule.codes & codes or (rule.says is not None and rule.says.search(said)):
             is_per_day = rule.whose == "provider" and _PER_DAY.search(said)
             return Fault(rule.whose, message, PER_DAY_ADVICE if is_per_day else rule.advice)
-    whose, advice = _by_status(status if status != OK else _status_in(parts))
+    whose, advice = _by_status(status_of(status, facts))
     return Fault(whose, message, advice)
+
+
+def status_of(status: int, facts: Mapping[str, Any] | None) -> int:
+    """Of a body of status 200 the status that it gives, 0 where it gives none."""
+    return status if status != OK else _status_in(_parts(facts, _DEPTH))
 
 
 def refuses(status: int, facts: Mapping[str, Any] | None, raw: str, parameter: str) -> bool:
@@ -230,11 +238,10 @@ def _messages(part: Mapping[str, Any]) -> Iterator[str]:
         yield part["quotaId"]
 
 
-def _status_in(parts: list[Mapping[str, Any]]) -> int:
-    """The status that a body of status 200 gives, or none."""
+def _status_in(parts: Iterable[Mapping[str, Any]]) -> int:
     for part in parts:
         code = part.get("code")
-        if isinstance(code, str) and code.isascii() and code.isdigit():
+        if isinstance(code, str) and _STATUS.fullmatch(code):
             code = int(code)
         if type(code) is int and code in _STATUSES:
             return code

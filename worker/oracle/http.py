@@ -152,7 +152,7 @@ class Endpoint:
             _OUTCOMES[found.whose],
             reason=reason,
             retry_after_seconds=advised,
-            has_failed=status == fault.FAILED,
+            has_failed=fault.status_of(status, facts) in fault.FAILED,
             mask=self.mask,
         )
 

@@ -52,7 +52,7 @@ class Reply:
     tokens: Tokens | None = None
     answer_hash: str | None = None
     retry_after_seconds: float | None = None
-    has_failed: bool = False  # on this question, perhaps: a 500, not a rate limit or an absence
+    has_failed: bool = False  # on this question, perhaps: no rate limit, no absence
     mask: Mask = field(default=NOTHING_MASKED, repr=False)
 
     @property
