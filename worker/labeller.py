@@ -196,6 +196,8 @@ class Labeller:
         """Raises OracleRejects, once what is answered, and is being answered, is committed."""
         try:
             self._docket.desk.hear(seconds)
+            if self._docket.is_all_withheld():
+                self._docket.desk.conclude()
         except OracleRejects:
             self._docket.desk.finish(self._drain_seconds, self._observer.heartbeat)
             self._leave(None)

@@ -192,6 +192,21 @@ def test_bad_answers_before_the_first_label_are_decided_by_it() -> None:
     assert rows()[0]["usage"]["attempts"] == 2
 
 
+def test_a_bad_answer_before_many_refusals_ends_it_and_keeps_them() -> None:
+    """No label comes that could decide about it, and there is room for no more articles."""
+    Path("articles.jsonl").write_bytes(articles(40))
+    with serving(about("Text of a0.", says("no JSON"), moderated())) as server:
+        done = label(server, concurrency=1)
+        assert done.code == 1 and "'a0': not JSON" in done.err
+        asked = len(server.calls)
+        server.script = [good()]
+        assert label(server, concurrency=1).code == 0
+        refused = asked - 2
+        assert len(server.calls) == asked + 40 - refused
+
+    assert rows()[0]["status"] == "labelled" and len(rows()) == 40
+
+
 def test_a_budget_that_ends_between_two_answers_decides_nothing() -> None:
     """The first answer was bad, and there is no label yet: a larger budget asks again."""
     Path("articles.jsonl").write_bytes(articles(3))

@@ -192,6 +192,22 @@ def test_a_lone_failure_is_recorded_when_another_article_has_its_label(
     assert made.topics.offsets == {0: 5}
 
 
+def test_a_bad_answer_before_refusals_alone_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is no label to decide about it and no room for other requests: a person has to."""
+    refused = Reply("refused", reason="moderated", model_version="v1", tokens=LABEL.tokens)
+    places = [(0, offset) for offset in range(40)]
+    made = scene(
+        Scripted(FENCED, FENCED, refused), assigned(0), requests(*places), labelled(99),
+        concurrency=1,
+    )  # fmt: skip
+
+    with pytest.raises(OracleRejects, match="are no labels"):
+        made.run(monkeypatch)
+    assert {label.status for label in made.topics.labels()} == {"refused"}
+
+
 def test_a_provider_that_is_silent_to_all_leaves_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long that lasts; then all are labelled."""
     made = scene(

@@ -95,7 +95,7 @@ class Bulk:
         self._way = way_of(oracle.asked.key(prompt, ""))
         self._budget = self._saved = Budget(caps, 1, {PARTITION: sheet.ledger})
         self._entries: deque[Entry] = deque()
-        self._is_read = False  # all lines are
+        self._may_more_come = True
         self.summary = Summary()
 
     def estimate(self, lines: Lines) -> Estimate:
@@ -150,13 +150,13 @@ class Bulk:
         is_waited = any(entry.waits_for_others for entry in self._entries)
         room = window(self._oracle.concurrency, is_waited=is_waited) - len(self._entries)
         taken = list(islice(coming, max(room, 0)))
-        self._is_read = len(taken) < room
+        self._may_more_come = 0 < room == len(taken)
         self._entries.extend(taken)
         return bool(self._entries)
 
     def _is_all_withheld(self) -> bool:
         """Nobody is left who could be compared with."""
-        if not self._is_read or self._desk.busy:
+        if self._may_more_come or self._desk.busy:
             return False
         open_ = [entry for entry in self._entries if not entry.is_finished]
         return bool(open_) and all(entry.is_withheld for entry in open_)

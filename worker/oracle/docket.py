@@ -110,9 +110,7 @@ class Docket:
     def draft_claims(self, *, only_begun: bool = False) -> None:
         """Claim a call for as many cases as could be called now, in their order."""
         room = self.desk.room() - len(self._drafts)
-        begun = sum(1 for case in self.cases if case.interview is not None)
-        is_waited = any(case.waits_for_others for case in self.cases)
-        room_for = window(self.oracle.concurrency, is_waited=is_waited)
+        begun, room_for = self._begun_and_window()
         for case in self._in_turn():
             if room <= 0:
                 return
@@ -126,6 +124,13 @@ class Docket:
             elif self._claim(case):
                 room -= 1
                 begun += 1
+
+    def is_all_withheld(self) -> bool:
+        """Nobody else can be asked, and so compared with, before what is withheld is decided."""
+        begun, room_for = self._begun_and_window()
+        open_ = [case for case in self.cases if case.interview is not None and not case.is_finished]
+        is_full = begun >= room_for and bool(open_)
+        return is_full and not self.desk.busy and all(case.is_withheld for case in open_)
 
     def is_active(self, *, only_begun: bool = False) -> bool:
         """Whether a call is under way, or could be."""
@@ -200,6 +205,12 @@ class Docket:
                     if case.interview is not None:
                         self.desk.abandon(case.interview)
                     del cases[at]
+
+    def _begun_and_window(self) -> tuple[int, int]:
+        """How many cases are begun, and how many may be."""
+        begun = sum(1 for case in self.cases if case.interview is not None)
+        is_waited = any(case.waits_for_others for case in self.cases)
+        return begun, window(self.oracle.concurrency, is_waited=is_waited)
 
     def _in_turn(self) -> list[Case]:
         """Those that want a call, in their order, but for those who can wait for others."""
