@@ -93,7 +93,7 @@ def test_answers_behind_one_that_stops_the_oracle_are_kept(monkeypatch: pytest.M
         return []
 
     first = scene(
-        provider, assigned(0), requests(*PLACES), asked(4), release, labelled(9),
+        provider, assigned(0), requests(*PLACES[:4]), asked(4), release, labelled(9),
         topics=topics, concurrency=4, drain_seconds=5.0,
     )  # fmt: skip
     with pytest.raises(OracleRejects):
