@@ -118,7 +118,7 @@ class Labeller:
             self._docket.draft_claims(only_begun=True)
             self.commit()
 
-        while self._docket.is_active(only_begun=True) and time.monotonic() < deadline:
+        while self._docket.is_active() and time.monotonic() < deadline:
             self._observer.heartbeat()
             guarded(step)
         guarded(lambda: self._leave(None))
@@ -148,7 +148,7 @@ class Labeller:
     def _take_in(self) -> None:
         """Take what there is, as long as there is room for it."""
         room = self._backlog.make_room()
-        seconds = 0.0 if self._docket.is_active() else IDLE_SECONDS
+        seconds = 0.0 if self._docket.desk.busy else IDLE_SECONDS
         taken = self._delivery.take(max(room, 1), seconds)
         if taken and room <= 1:
             self._backlog.pause()

@@ -16,8 +16,10 @@ from tests.support.oracle_scene import (
     requests,
     scene,
 )
+from tests.support.requests import request_record
 from tests.support.scripted import Message, ScriptedConsumer, Step, assigned, revoked
 from worker.errors import OracleRejects
+from worker.labeller import IDLE_SECONDS
 from worker.oracle.interview import FAILED_CALLS, UNANSWERED_CALLS
 from worker.oracle.prompt import Question
 from worker.oracle.provider import Reply
@@ -206,6 +208,31 @@ def test_a_bad_answer_before_refusals_alone_does_not_wait_for_ever(
     with pytest.raises(OracleRejects, match="are no labels"):
         made.run(monkeypatch)
     assert {label.status for label in made.topics.labels()} == {"refused"}
+
+
+def test_while_a_verdict_is_withheld_the_loop_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second request for its text waits for it, and cannot be asked."""
+    same = Message(0, 1, request_record("a0.0")[1])
+    made = scene(
+        Scripted(FENCED),
+        assigned(0),
+        lambda consumer: [*requests((0, 0))(consumer), same],
+        needing_scene(lambda s: s.until(lambda: bool(s.observer.reasons))),
+        lambda _: [],
+        lambda _: [],
+        lambda _: [],
+    )
+    waited: list[float] = []
+    consume = made.consumer.consume
+
+    def noting(count: int, seconds: float) -> list[Message]:
+        waited.append(seconds)
+        return consume(count, seconds)
+
+    monkeypatch.setattr(made.consumer, "consume", noting)
+    made.run(monkeypatch)
+
+    assert waited[-1] == IDLE_SECONDS
 
 
 def test_a_provider_that_is_silent_to_all_leaves_no_record(monkeypatch: pytest.MonkeyPatch) -> None:

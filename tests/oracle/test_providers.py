@@ -193,7 +193,7 @@ def test_a_call_that_was_turned_away_is_not_paid_for(
     ],
 )
 def test_a_fault_may_be_the_articles_and_an_absence_is_not(
-    shape: Shape, behaviour: Behaviour, is_suspect: bool
+    shape: Shape, behaviour: Behaviour, *, is_suspect: bool
 ) -> None:
     """Whichever way it is said: other articles go first then, to see whose it is."""
     reply = ask(shape, behaviour)

@@ -132,11 +132,10 @@ class Docket:
         is_full = begun >= room_for and bool(open_)
         return is_full and not self.desk.busy and all(case.is_withheld for case in open_)
 
-    def is_active(self, *, only_begun: bool = False) -> bool:
-        """Whether a call is under way, or could be."""
+    def is_active(self) -> bool:
+        """Whether a call is under way, or could be for what is begun."""
         return self.desk.calling > 0 or (
-            self.desk.room() > 0
-            and any(c.wants_claim and (c.is_begun or not only_begun) for c in self.cases)
+            self.desk.room() > 0 and any(case.wants_claim and case.is_begun for case in self.cases)
         )
 
     def left(self) -> tuple[int, float]:
