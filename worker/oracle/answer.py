@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
+from worker.codec.json_lines import whole
 from worker.oracle.mask import NOTHING_MASKED, Mask
 from worker.oracle.prompt import CONTENT_TYPE, KEY_MARKERS, REASONING, SCORES
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
@@ -63,9 +64,7 @@ def read_answer(text: str, dimensions: Sequence[str], mask: Mask = NOTHING_MASKE
 def _score(scores: dict[str, Any], name: str, mask: Mask) -> int:
     if name not in scores:
         raise InvalidAnswer(f"{name} is missing")
-    value = scores[name]
-    if type(value) is float and value.is_integer():  # an integer, to JSON Schema
-        value = int(value)
+    value = whole(scores[name])  # to JSON Schema, 6.0 is an integer
     if type(value) is not int:  # true is an int to isinstance
         raise InvalidAnswer(f"{name}: {_quoted(value, mask)} is not a whole number")
     if not SCORE_MIN <= value <= SCORE_MAX:
