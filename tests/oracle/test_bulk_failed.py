@@ -166,6 +166,23 @@ def test_a_line_that_was_asked_for_again_before_a_kill_is_not_asked_for_once_mor
     assert set(statuses().values()) == {"labelled"}
 
 
+def test_a_label_that_waited_for_its_turn_is_not_forgotten_by_a_run_that_retries_nothing() -> None:
+    """It was paid for by a run with --retry-failed, which was ended before it could be written."""
+    Path("articles.jsonl").write_bytes(articles(3))
+    with serving() as server:
+        label(server)
+        better = rows()[1]
+        made_invalid("a1")
+        kept = {"calls": 1, "usd": 0.0, "claims": [], "rows": [better]}
+        Path("labels.jsonl.claims").write_text(json.dumps(kept))
+        asked = len(server.calls)
+        assert label(server).code == 0
+
+        assert len(server.calls) == asked
+    assert [row["id"] for row in rows()] == ["a0", "a1", "a2"]
+    assert rows()[1] == better
+
+
 def test_of_a_line_that_failed_twice_only_the_label_is_left() -> None:
     """A kill can leave two failed lines of one text: the label takes the place of both."""
     Path("articles.jsonl").write_bytes(articles(3))

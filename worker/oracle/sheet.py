@@ -70,8 +70,11 @@ class Sheet:
         again = _failed(latest, retry_failed=retry_failed)
         self.failed = {text: latest[text].calls for text in again}  # and what they have cost
         self.texts = latest.keys() - again  # that have their line
-        self.kept: dict[Text, dict[str, Any]] = {}  # lines whose turn has not come
-        self.ledger = self._read_claims()
+        self.ledger, rows = self._read_claims()
+        labelled = {text for text, line in latest.items() if line.status == LABELLED}
+        # Lines whose turn has not come: also those in place of one that failed.
+        self.kept = {text: row for text, row in rows.items() if text not in labelled}
+        self.texts -= self.kept.keys()
         self._stream: IO[bytes] | None = None
 
     @contextmanager
@@ -176,19 +179,19 @@ class Sheet:
             os.fsync(new.fileno())
         os.replace(beside, self._path)
 
-    def _read_claims(self) -> Ledger:
+    def _read_claims(self) -> tuple[Ledger, dict[Text, dict[str, Any]]]:
+        """What is claimed, and the lines that are kept."""
         try:
             noted = _Noted.model_validate_json(self._claims.read_bytes())
             rows = {_text_of(row): row for row in noted.rows}
         except FileNotFoundError:
-            return Ledger(WHOLE)
+            return Ledger(WHOLE), {}
         except (OSError, KeyError, ValidationError):
             raise InputFileInvalid(
                 f"{self._claims} should say which calls were begun and what was spent, and cannot "
                 "be read; without it that is forgotten"
             ) from None
-        self.kept = {text: row for text, row in rows.items() if text not in self.texts}
-        return Ledger(WHOLE, noted.calls, noted.usd, dict(noted.claims))
+        return Ledger(WHOLE, noted.calls, noted.usd, dict(noted.claims)), rows
 
 
 def _text_of(row: Mapping[str, Any]) -> Text:
