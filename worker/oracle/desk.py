@@ -21,8 +21,8 @@ from worker.oracle.provider import ANSWERED, BUSY, DENIED, REFUSED, UNANSWERED, 
 from worker.oracle.retry import Gate
 from worker.oracle.streak import Streak
 
-# How long a verdict is withheld at most for want of others to compare with. Half of the minute
-# within which a lasting fault has to be named.
+# How long a first rejection waits for others to be compared with. Half of the minute within which a
+# lasting fault has to be named.
 WITHHELD_SECONDS: Final = 30.0
 FINISH_SECONDS: Final = 0.05  # between two heartbeats
 LABELLED: Final = "labelled"
@@ -130,7 +130,7 @@ class Desk:
         for done in self._come_back(seconds):
             self._under_way -= 1
             self._judge(done)
-        self._release_old()
+        self._stop_if_alone()
         if self._failure is not None:
             raise self._failure
         self._pass_on()
@@ -194,17 +194,13 @@ class Desk:
             self._withheld[interview] = self._clock()
             self._observer.withheld(verdict.failure or "")
 
-    def _release_old(self) -> None:
-        """Unless the provider is away: its last words may have been the beginning of that."""
-        now = self._clock()
-        old = [x for x, since in self._withheld.items() if now - since >= WITHHELD_SECONDS]
-        if not old or self.gate.is_broken:
+    def _stop_if_alone(self) -> None:
+        """A rejection before any label, to which nobody comes to be compared. Unless the provider
+        is away: its last words may have been the beginning of that."""
+        if self._streak.has_labelled or not self._streak.is_of_rejections or not self._withheld:
             return
-        if self._streak.has_labelled:
-            for interview in old:
-                interview.release()
-                del self._withheld[interview]
-        elif self._streak.is_of_rejections and not self._under_way:
+        is_old = self._clock() - min(self._withheld.values()) >= WITHHELD_SECONDS
+        if is_old and not self._under_way and not self.gate.is_broken:
             self._stop(OracleRejects(self._streak.complaint()))
 
     def _release_all(self) -> None:
