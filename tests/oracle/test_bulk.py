@@ -101,9 +101,20 @@ def test_newsieves_own_records_are_labelled_by_their_text() -> None:
     assert len(server.calls) == 3
 
 
-@pytest.mark.parametrize("content", [b'{"id": "x"}\n', b"notes\n", b"5\n", b'{"outcome": "x"}\n'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"id": "x"}\n',
+        b"notes\n",
+        b"5\n",
+        b'{"outcome": "x"}\n',
+        b'[{"id":"x"}]',
+        b'{"id":"x","title":"X"}',
+        b"notes",
+    ],
+)
 def test_a_file_that_is_not_ours_is_left_alone(content: bytes) -> None:
-    """Exit 2, and a sentence."""
+    """Exit 2, and a sentence. A last line without its end is not torn because of that."""
     Path("articles.jsonl").write_bytes(articles(1))
     Path("labels.jsonl").write_bytes(content)
     with serving() as server:
@@ -112,6 +123,18 @@ def test_a_file_that_is_not_ours_is_left_alone(content: bytes) -> None:
     assert done.code == 2
     assert "labels.jsonl, line 1" in done.err and "--out" in done.err
     assert Path("labels.jsonl").read_bytes() == content
+    assert server.calls == []
+
+
+@pytest.mark.parametrize("out", ["/dev/full", "/dev/null", ".", "/"])
+def test_what_is_no_regular_file_is_refused(out: str) -> None:
+    """Reading a device, to see what is labelled already, might never end."""
+    Path("articles.jsonl").write_bytes(articles(1))
+    with serving() as server:
+        done = label(server, "--out", out)
+
+    assert done.code == 2
+    assert f"{out} is no regular file" in done.err and "Traceback" not in done.err
     assert server.calls == []
 
 

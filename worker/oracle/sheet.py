@@ -32,6 +32,7 @@ WHOLE: Final = "whole"  # a bulk labelling's budget is not by the day
 LABELLED: Final = "labelled"
 INVALID: Final = "invalid"
 OVER_BUDGET: Final = "over_budget"
+_STARTS: Final = (b'{"id":"', b'{"outcome":"dead_letter"')  # of our lines, as they are written
 
 
 class _Noted(BaseModel):
@@ -61,6 +62,8 @@ class Sheet:
 
         Raises InputFileInvalid for a file that is not ours.
         """
+        if path.exists() and not path.is_file():  # reading a device might never end
+            raise InputFileInvalid(f"{path} is no regular file: name another with --out")
         self._path = path
         self._claims = path.with_name(path.name + CLAIMS)
         self._lines: list[_Line] = []
@@ -124,6 +127,7 @@ class Sheet:
             with self._path.open("rb") as stream:
                 for number, line in enumerate(stream, 1):
                     if not line.endswith(b"\n"):
+                        self._require_torn(number, line)
                         break
                     self._read(number, line, whole)
                     whole += len(line)
@@ -145,10 +149,24 @@ class Sheet:
             status = row.get("status", LABELLED)
             self._lines.append(_Line(_text_of(row), start, start + len(line), status, calls))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputFileInvalid(
-                f"{self._path}, line {number}: not what `newsieve oracle label` writes; name "
-                "another file with --out"
-            ) from None
+            raise self._not_ours(number) from None
+
+    def _require_torn(self, number: int, line: bytes) -> None:
+        """A line of ours, or its beginning. Raises InputFileInvalid: nothing else is cut off."""
+        try:
+            row = orjson.loads(line)
+        except ValueError:
+            is_ours = any(line.startswith(start) or start.startswith(line) for start in _STARTS)
+        else:
+            is_ours = isinstance(row, dict) and not row.keys().isdisjoint(("oracle_key", "outcome"))
+        if not is_ours:
+            raise self._not_ours(number)
+
+    def _not_ours(self, number: int) -> InputFileInvalid:
+        return InputFileInvalid(
+            f"{self._path}, line {number}: not what `newsieve oracle label` writes; name another "
+            "file with --out"
+        )
 
     def _replace_failed(self) -> None:
         """A line without a label, and others of the same text behind it: the last in its place."""
