@@ -233,6 +233,24 @@ def test_a_label_file_that_another_program_wrote_is_read_as_it_is_meant(tmp_path
         assert read_answer(reply.text, NAMES).scores == dict.fromkeys(NAMES, 5)
 
 
+def test_a_label_of_what_json_can_say_and_an_answer_cannot_is_no_label(tmp_path: Path) -> None:
+    """An integer beyond 64 bits, a lone surrogate in a list: for the answer's reader to refuse, or
+    to mend, and no error."""
+    scores = dict.fromkeys(NAMES, 5)
+    rows = [
+        {"id": "a", "filter": "uplifting", "scores": {**scores, "wonder": 10**30}},
+        {"id": "b", "filter": "uplifting", "scores": {**scores, "wonder": ["\ud800"]}},
+        {"id": "c", "filter": "uplifting", "scores": scores, "key_markers": ["\ud800"]},
+    ]
+    file = read_label_file(lines(tmp_path / "l.jsonl", *rows), ASKED)
+
+    for name in ("a", "b"):
+        with pytest.raises(InvalidAnswer, match="wonder"):
+            read_answer(file.ask(PROMPT.question(name, "A text.")).text, NAMES)
+    found = read_answer(file.ask(PROMPT.question("c", "A text.")).text, NAMES)
+    assert (found.scores, found.key_markers) == (scores, ["?"])
+
+
 def test_a_score_between_whole_numbers_is_no_label(tmp_path: Path) -> None:
     """Nothing is rounded."""
     row = {"id": "a", "filter": "uplifting", "scores": {**dict.fromkeys(NAMES, 5), "wonder": 5.5}}

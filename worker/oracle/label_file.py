@@ -9,11 +9,10 @@ same article and filter replaces an earlier one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from worker.codec.json_lines import id_text, numbered, read_object, whole
 from worker.errors import DecodeError, InputFileInvalid
@@ -42,19 +41,25 @@ class LabelFile:
                 REFUSED, reason=reason, model_version=self._asked.model, tokens=NOTHING_USED
             )
         facts = {key: found.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
-        raw = orjson.dumps({**facts, SCORES: _scores(found)})
+        text = _json({**facts, SCORES: _scores(found)})
         version = found.get("model_version")
         common: dict[str, Any] = {
             "model_version": version if isinstance(version, str) else self._asked.model,
             "tokens": NOTHING_USED,
-            "answer_hash": hash_of(raw),
+            "answer_hash": hash_of(text.encode()),
         }
         if isinstance(found.get("refusal"), str):
             return Reply(REFUSED, reason=found["refusal"], **common)
-        return Reply(ANSWERED, text=raw.decode(), **common)
+        return Reply(ANSWERED, text=text, **common)
 
     def close(self) -> None:
         """There is nothing to leave."""
+
+
+def _json(facts: Mapping[str, Any]) -> str:
+    """Also what orjson does not write: integers beyond 64 bits, lone surrogates."""
+    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode()
 
 
 def _scores(row: Mapping[str, Any]) -> Any:
