@@ -114,6 +114,13 @@ def test_whatever_stands_for_an_address_raises_nothing(url: str) -> None:
     assert canonical_address(f" {url} ") == canonical_address(url)
 
 
+def test_a_lone_surrogate_in_a_query_raises_nothing() -> None:
+    """JSON may have one, and two of them are two pages."""
+    one, other = (canonical_address(f"https://a.example/x?q={c}") for c in "\ud800\udfff")
+
+    assert one is not None and one != other
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -71,7 +71,8 @@ def canonical_address(url: str) -> str | None:
     kept = sorted(pair for pair in pairs if not _TRACKING.fullmatch(pair[0]))
     place = host.removeprefix("www.") + (f":{port}" if port not in _DEFAULT_PORTS else "")
     path = path.replace("\\", "/").rstrip("/")
-    return f"{place}{path}?{urlencode(kept)}{page}"
+    query = urlencode(kept, errors="surrogatepass")  # a text of JSON may hold lone surrogates
+    return f"{place}{path}?{query}{page}"
 
 
 def _cleaned(url: str) -> str:
