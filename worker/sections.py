@@ -27,7 +27,7 @@ def _from_json(value: Any) -> Any:
     try:
         return json.loads(value, strict=False)
     except json.JSONDecodeError as error:
-        what = error.msg.partition(":")[0]  # behind the colon it may quote
+        what = error.msg.partition(":")[0].removesuffix(" at")  # behind the colon it may quote
         raise ValueError(f"not a JSON object: {what} at character {error.pos + 1}") from None
     except (ValueError, RecursionError):
         raise ValueError("not a JSON object: a number too long, or nested too deep") from None

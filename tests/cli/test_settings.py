@@ -149,6 +149,7 @@ def test_an_empty_variable_of_an_unknown_name_is_still_an_error(variable: str) -
         ({"NEWSIEVE_WORKER__BATCH_ARTICLES": "many"}, "NEWSIEVE_WORKER__BATCH_ARTICLES: .*integer"),
         ({"NEWSIEVE_WORKER__BATCH_ARTICLES": "0"}, "greater than 0"),
         ({"NEWSIEVE_KAFKA__OPTIONS": "sasl"}, "not a JSON object"),
+        ({"NEWSIEVE_KAFKA__OPTIONS": '{"sasl'}, "string starting at character 2"),
         ({"NEWSIEVE_KAFKA__OPTIONS": '{"isolation.level": "x"}'}, "exactly-once rests on it"),
         ({"NEWSIEVE_WORKER__FILTERS": "uplifting,uplifting/v4"}, "each filter once"),
         ({"NEWSIEVE_WORKER__FILTERS": ","}, "at least one"),

@@ -51,7 +51,8 @@ def parse_exactly(value: bytes) -> Any:
             parse_int=_integer,
         )
     except json.JSONDecodeError as error:  # its lines would be taken for a file's
-        raise InvalidJson(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+        what = error.msg.removesuffix(" at")  # some say "… starting at"
+        raise InvalidJson(f"not JSON: {what} at character {error.pos + 1}") from None
     except ValueError as error:
         raise InvalidJson(f"not JSON: {error}") from None
 
