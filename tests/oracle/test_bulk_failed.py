@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -234,3 +237,21 @@ def test_a_budget_that_ends_between_two_answers_decides_nothing() -> None:
         assert label(server, "--max-calls", "9").code == 0
 
     assert set(statuses().values()) == {"labelled"}
+
+
+def test_a_full_disk_is_said_with_the_file() -> None:
+    """Here a limit on the size of files stands for it. The error of a write names none."""
+    sheet = Sheet(OUT)
+
+    with pytest.raises(OSError, match=str(OUT)), sheet.writing(), files_of_at_most(10_000):
+        sheet.append([{"id": "a" * 20_000}])
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

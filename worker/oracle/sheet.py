@@ -7,6 +7,7 @@ and whose turn had not come. A line that failed and is asked for again is replac
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ WHOLE: Final = "whole"  # a bulk labelling's budget is not by the day
 LABELLED: Final = "labelled"
 INVALID: Final = "invalid"
 OVER_BUDGET: Final = "over_budget"
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STARTS: Final = (b'{"id":"', b'{"outcome":"dead_letter"')  # of our lines, as they are written
 
 
@@ -87,10 +89,15 @@ class Sheet:
             stream = self._path.open("ab")
         except OSError as error:
             raise InputFileInvalid(f"cannot write {self._path}: {error.strerror}") from None
-        with stream:
-            stream.truncate(self._whole_bytes)
-            self._stream = stream
-            yield
+        try:
+            with stream:
+                stream.truncate(self._whole_bytes)
+                self._stream = stream
+                yield
+        except OSError as error:
+            if error.filename is None and error.errno in _NO_ROOM:  # it does not say where
+                raise OSError(error.errno, error.strerror, str(self._path)) from None
+            raise
         self._replace_failed()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
