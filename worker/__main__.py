@@ -16,14 +16,17 @@ from worker.observe import logs
 
 PROGRAMS: Final = ("worker", "oracle", "drift")
 LEVEL: Final = "NEWSIEVE_OBSERVE__LOG_LEVEL"
+EXIT_INTERRUPTED: Final = 130  # as shells say it: 128 and SIGINT's number
 
 
 def main() -> None:
     """Run the command line and exit."""
     if is_program(sys.argv[1:]):
         _announce(sys.argv[1], os.environ)
-    from worker.cli import main as run_commands  # noqa: PLC0415 - late: see above
-
+    try:
+        from worker.cli import main as run_commands  # noqa: PLC0415 - late: see above
+    except KeyboardInterrupt:  # Ctrl-C while it loads; afterwards it is typer's
+        sys.exit(EXIT_INTERRUPTED)
     run_commands()
 
 

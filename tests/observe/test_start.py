@@ -17,7 +17,7 @@ import pytest
 
 import worker
 from tests.support.cli import newsieve, newsieve_train
-from worker.__main__ import is_program
+from worker.__main__ import EXIT_INTERRUPTED, is_program, main
 from worker.cli.common import read_settings
 from worker.observe import logs
 
@@ -130,3 +130,21 @@ def test_the_installed_command_announces_itself_too() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
     assert scripts["newsieve"] == "worker.__main__:main"
+
+
+class _Interrupting:
+    """Stands for a module during whose loading somebody presses Ctrl-C."""
+
+    def __getattr__(self, name: str) -> object:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_it_loads_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As shells say it: 130."""
+    monkeypatch.setattr(sys, "argv", ["newsieve", "topics", "check"])
+    monkeypatch.setitem(sys.modules, "worker.cli", _Interrupting())
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+
+    assert caught.value.code == EXIT_INTERRUPTED
