@@ -111,3 +111,12 @@ def test_a_table_shows_its_cells_as_they_are(capsys: pytest.CaptureFixture[str],
     show_table("", ["message"], [[cell]])
 
     assert cell.replace("\ud800", "?") in capsys.readouterr().out
+
+
+def test_a_complaint_drives_no_terminal() -> None:
+    """File names and what others answer are in complaints."""
+    done = newsieve("tier", "no\x1b[2J\x9bsuch\udcfffile")
+
+    assert done.code == 2
+    assert "no\\u001b[2J\\u009bsuch?file" in done.err
+    assert "\x1b" not in done.err and "\x9b" not in done.err

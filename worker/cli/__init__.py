@@ -29,7 +29,7 @@ from worker.cli import (
     topics,
     work,
 )
-from worker.cli.common import VersionOption
+from worker.cli.common import VersionOption, printable_lines
 from worker.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
 
 # What a program imports late is in this extra: `pip install newsieve` alone has no models.
@@ -81,18 +81,23 @@ def run(application: typer.Typer, name: str) -> None:
     except OSError as error:
         sys.stdout = _null("w")  # or the interpreter tries again at its end
         if not isinstance(error, BrokenPipeError):
-            print(f"{name}: {_reason(error)}", file=sys.stderr)  # noqa: T201 - the command line
+            _complain(f"{name}: {_reason(error)}")
         sys.exit(EXIT_PERSON)
     except NewsieveError as error:
-        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        _complain(f"{name}: {error}")
         sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if not module or module in OURS:
             raise
         mend = f"pip install 'newsieve[{EXTRAS[name]}]'"
-        print(f"{name}: {module} is not installed: {mend}", file=sys.stderr)  # noqa: T201 - as above
+        _complain(f"{name}: {module} is not installed: {mend}")
         sys.exit(EXIT_USAGE)
+
+
+def _complain(text: str) -> None:
+    """On stderr. File names and what others answer are in it: they drive no terminal."""
+    print(printable_lines(text), file=sys.stderr)  # noqa: T201 - this is the command line
 
 
 def _replace_closed_streams() -> None:

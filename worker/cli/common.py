@@ -87,12 +87,12 @@ def read_settings(config: Path | None) -> Settings:
 
 def say(text: str, *, is_line: bool = False) -> None:
     """A result, on stdout, its control characters escaped; of one line, what would end it, too."""
-    _out.print(_printable(text) if is_line else _printable_lines(text))
+    _out.print(_printable(text) if is_line else printable_lines(text))
 
 
 def note(text: str) -> None:
     """What is going on, on stderr."""
-    _err.print(_printable_lines(text))
+    _err.print(printable_lines(text))
 
 
 def exit_for_dead_letters(count: int) -> None:
@@ -139,7 +139,8 @@ def _printable(text: str) -> str:
     return text.translate(CONTROLS).encode("utf-8", "replace").decode()
 
 
-def _printable_lines(text: str) -> str:
+def printable_lines(text: str) -> str:
+    """As it may be shown on a terminal, whoever wrote it."""
     return "\n".join(map(_printable, text.split("\n")))
 
 
