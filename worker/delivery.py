@@ -119,8 +119,13 @@ class Delivery:
             self.intake.close()
 
     def take(self, count: int, seconds: float) -> list[Taken]:
-        """Up to so many records. Raises what went wrong in a rebalance that came with them."""
-        taken = self.intake.take(count, seconds)
+        """Up to so many records. Raises what went wrong in a rebalance that came with them, and
+        Unavailable with no transaction open: what it held comes again."""
+        try:
+            taken = self.intake.take(count, seconds)
+        except Unavailable:
+            self.publisher.abort()
+            raise
         if self._failure is not None:
             raise self._failure
         if self._must_rewind is not None:

@@ -6,6 +6,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from tests.support.scripted import (
+    TOPIC,
+    Failure,
     Message,
     Scene,
     ScriptedConsumer,
@@ -17,7 +19,9 @@ from tests.support.scripted import (
     records,
     revoked,
 )
-from worker.errors import BrokerLost, DeadLetterLimit, TopicsWrong
+from worker.errors import BrokerLost, BrokerUnavailable, DeadLetterLimit, TopicsWrong
+from worker.kafka.client import Partition
+from worker.kafka.inquiry import Extent, Inquiry
 
 
 def test_what_is_finished_is_committed_before_its_partition_goes(
@@ -233,4 +237,38 @@ def test_a_topic_that_is_gone_stops_the_worker(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(TopicsWrong, match="newsieve topics check"):
         scene.run(monkeypatch)
 
+    scene.ledger.assert_exactly_once()
+
+
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN, KafkaError._AUTO_OFFSET_RESET])
+def test_a_failure_to_read_takes_back_what_is_in_the_open_transaction(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Its records come again: left in, they would be committed twice. Records that come with the
+    failure, the first of their partition, come again, too."""
+    extents = {(TOPIC, 1): Extent(0, 2, 0)}
+    silent = iter((True,))
+
+    def once_silent(*_: object) -> dict[Partition, Extent]:
+        if next(silent, False):
+            raise BrokerUnavailable("silent")
+        return extents
+
+    monkeypatch.setattr(Inquiry, "extents", once_silent)
+    scene = Scene(
+        [
+            assigned(0, 1, 2),
+            records((0, 0)),
+            nothing,
+            lambda _: [Failure(1, 0, code=code), Message(2, 0)],
+            lambda c: [Message(p, c.sought[p]) for p in (0, 2) if p in c.sought],
+            nothing,
+            records((1, 0)),
+            nothing,
+        ]
+    )
+    scene.run(monkeypatch)
+
+    assert scene.observer.faults == ["unknown" if code == KafkaError.UNKNOWN else "passing"]
+    assert scene.ledger.offsets == {0: 1, 1: 1, 2: 1}
     scene.ledger.assert_exactly_once()

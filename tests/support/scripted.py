@@ -41,7 +41,7 @@ class Message:
     offset_: int
     value_: bytes = GOOD
 
-    def error(self) -> None:
+    def error(self) -> KafkaError | None:
         return None
 
     def topic(self) -> str:
@@ -64,6 +64,16 @@ class Message:
 
     def timestamp(self) -> tuple[int, int]:
         return 1, 1_700_000_000_000
+
+
+@dataclass
+class Failure(Message):
+    """What librdkafka says of a partition among its records."""
+
+    code: int = KafkaError.UNKNOWN
+
+    def error(self) -> KafkaError:
+        return KafkaError(self.code, "scripted")
 
 
 Step = Callable[["ScriptedConsumer"], list[Message]]

@@ -114,33 +114,34 @@ class Intake:
             raise ConsumerFailed(f"consume: {failure.args[0]}") from None
         self._mind_silence(is_heard=bool(messages))
         taken: list[Taken] = []
+        unlisted: Transient | None = None
         for message in messages:
             error = message.error()
             partition = (message.topic(), message.partition())
             if self._ends and self._is_beyond(partition, message.offset()):
                 taken += self._end(partition)
                 continue
-            if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
-                self._astray.add(partition)
-                continue
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                self.offsets.at_end(partition, message.offset())
-                continue
             if error is not None:
-                self._judge(error, partition)
+                if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
+                    self._astray.add(partition)
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    self.offsets.at_end(partition, message.offset())
+                else:
+                    unlisted = self._judge(error, partition) or unlisted
                 continue
             epoch = self.offsets.take(partition, message.offset())
             self._astray.discard(partition)  # moved on since
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
+        if unlisted is not None:  # only now: a rewind goes back to no record it has not heard of
+            raise unlisted
         self._find_the_way()
         return taken
 
     def _find_the_way(self) -> None:
         """Of partitions that are astray, which librdkafka says once. Raises as `take`."""
-        astray = [item for item in self._astray if self.offsets.is_owned(item)]
-        if astray:
+        if astray := [item for item in self._astray if self.offsets.is_owned(item)]:
             self._position.find(self._consumer, astray)
         self._astray.clear()
 
@@ -203,8 +204,7 @@ class Intake:
         """Go back to what the broker has committed. Raises BrokerUnavailable when it does not say,
         TopicsWrong when a topic is no longer there, ConsumerFailed."""
         self.require_topics()
-        owned = self.offsets.owned()
-        if owned:
+        if owned := self.offsets.owned():
             self.offsets.resume_at(self._inquiry.committed(owned))
         self.rewind()
 
@@ -271,7 +271,8 @@ class Intake:
         self.offsets.revoke(partitions)
         _log.warning("partitions.lost %s", [number for _, number in partitions])
 
-    def _judge(self, error: KafkaError, partition: Partition) -> None:
+    def _judge(self, error: KafkaError, partition: Partition) -> Transient | None:
+        """What to raise for it, after the records that came with it. Raises what ends us."""
         # .fatal() is False for the bare _FATAL that later calls give; testing only the first
         # leaves a process that lives, polls and does nothing for ever.
         fault = fault_of(error)
@@ -279,8 +280,9 @@ class Intake:
             raise ConsumerFailed(f"the consumer failed: {error}")
         require_access(error)
         if fault is Fault.UNKNOWN:
-            raise Transient(f"reading {partition[0]}/{partition[1]}: {error}", passes=False)
+            return Transient(f"reading {partition[0]}/{partition[1]}: {error}", passes=False)
         _log.warning("consumer.error %s", error)
+        return None
 
 
 def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:
