@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tests.support.mock_cluster import Api, MockCluster, mock_cluster
-from worker.errors import BrokerUnavailable, TopicsWrong
+from worker.errors import AccessDenied, BrokerUnavailable, TopicsWrong
 from worker.kafka import faults, inquiry
 from worker.kafka.client import Cluster
 from worker.kafka.faults import SAME_SECONDS, SAME_TIMES, Fault, SameAgain, fault_of
@@ -141,6 +143,36 @@ def test_a_broker_that_goes_on_refusing_is_for_the_loop_to_wait_for(
                 inquiry_of(cluster).committed([PLACE])
             assert raised.value.passes is passes
             cluster.clear()
+
+
+class Distrusted:
+    """A client that the broker turns away, and, where it may, answers in the end."""
+
+    def __init__(self, answers: Iterator[bool]) -> None:
+        self._answers = answers
+        self.complaints = [KafkaError(KafkaError._SSL, "handshake failed: Disconnected")]
+
+    def committed(self, wanted: list[TopicPartition], **_: float) -> list[TopicPartition]:
+        if next(self._answers):
+            return [TopicPartition(item.topic, item.partition, 7) for item in wanted]
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "scripted"))
+
+    def poll(self, _: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_a_broker_that_does_not_trust_us_once_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that ends in the middle of a handshake looks so. The second time in a row it is one."""
+    answers = iter((False, True, False, True, False, False))
+    monkeypatch.setattr(inquiry, "make_consumer", lambda _: Distrusted(answers))
+    asking = Inquiry({}, [], lambda: None)
+
+    assert [asking.committed([PLACE]) for _ in range(2)] == [{PLACE: 7}] * 2
+    with pytest.raises(AccessDenied, match="do not trust each other"):
+        asking.committed([PLACE])
 
 
 def test_a_right_that_is_missing_is_said_at_once() -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException
 
-from worker.errors import BrokerUnavailable, TopicsWrong
+from worker.errors import AccessDenied, BrokerUnavailable, TopicsWrong
 from worker.kafka.client import (
     Config,
     Partition,
@@ -32,6 +32,9 @@ BETWEEN_SECONDS: Final = 1.0
 # offsets refuses at once, many times a second.
 PATIENCE_SECONDS: Final = 15
 REFUSED_SECONDS: Final = 0.2
+# In a row. A broker that ends in the middle of a handshake, or has yet to load its users, looks for
+# once as if it did not trust us.
+DENIALS: Final = 2
 
 Answer = TypeVar("Answer")
 
@@ -56,6 +59,7 @@ class Inquiry:
         self._config = {key: value for key, value in config.items() if key != "group.instance.id"}
         self._topics = topics
         self._heartbeat = heartbeat
+        self._denials = 0
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The group's offsets, where it has any.
@@ -99,8 +103,9 @@ class Inquiry:
                 try:
                     missing = [topic for topic in self._topics if not _exists(consumer, topic)]
                 except KafkaException:
-                    complaint_of(consumer)
+                    self._complaint_of(consumer)
                     return
+            self._denials = 0
             if not missing:
                 return
             time.sleep(BETWEEN_SECONDS)
@@ -114,11 +119,13 @@ class Inquiry:
             self._heartbeat()
             with self._consumer() as consumer:
                 try:
-                    return ask(consumer)
+                    answer = ask(consumer)
+                    self._denials = 0
+                    return answer
                 except KafkaException as failure:
                     error = failure.args[0]
                     require_access(error)
-                    reason = complaint_of(consumer) or str(error)
+                    reason = self._complaint_of(consumer) or str(error)
             _log.warning("inquiry.failed %s", reason)
             if time.monotonic() > deadline:
                 raise BrokerUnavailable(
@@ -126,6 +133,18 @@ class Inquiry:
                     passes=fault_of(error) is not Fault.UNKNOWN,
                 )
             time.sleep(REFUSED_SECONDS)
+
+    def _complaint_of(self, consumer: Consumer) -> str:
+        """Raises AccessDenied once that is no passing one."""
+        try:
+            complaint = complaint_of(consumer)
+        except AccessDenied as denied:
+            self._denials += 1
+            if self._denials == DENIALS:
+                raise
+            return str(denied)
+        self._denials = 0
+        return complaint
 
     @contextlib.contextmanager
     def _consumer(self) -> Iterator[Consumer]:
