@@ -77,6 +77,8 @@ def test_every_program_has_a_job_and_a_rule_that_misses_it() -> None:
         ("NewsieveNobodyWatches", "absent(newsieve_drift_at_work == 1)"),
     ):
         assert ALERTS[name]["expr"] == missing
+    (drift,) = (group for group in RULES["groups"] if group["name"] == "newsieve-drift")
+    assert all("newsieve_drift_" in rule["expr"] for rule in drift["rules"])  # may be left out
     named = {job for rule in ALERTS.values() for job in re.findall(r'job="([^"]+)"', rule["expr"])}
     assert named <= jobs
 
