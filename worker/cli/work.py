@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -29,17 +30,19 @@ from worker.cli.common import ConfigOption, moment_of, note, read_settings
 from worker.cli.programs import require_topics, stop_on_signals
 from worker.errors import BrokerLost, BrokerUnavailable, WrongUsage
 from worker.kafka.backfill import Backfill
+from worker.observe.health import Health
 from worker.observe.logs import get_logger
 from worker.observe.metrics import Metrics
 from worker.published import Published
 from worker.rules.catalogue import Filter
 from worker.settings import Settings
 
+Span = tuple[dt.datetime, dt.datetime]
+
 _log = get_logger("worker")
 
 
 def work(
-    context: typer.Context,
     from_timestamp: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +85,19 @@ def work(
     span = _span(from_timestamp, until, again=again)
     if span is not None:
         settings = _in_a_group_of_its_own(settings, from_timestamp, until, again=again)
-    health = context.with_resource(open_health(settings, Metrics()))
+    with open_health(settings, Metrics()) as health:
+        _run(settings, span, health, stop, again=again)
+
+
+def _run(
+    settings: Settings,
+    span: Span | None,
+    health: Health[Metrics],
+    stop: threading.Event,
+    *,
+    again: bool,
+) -> None:
+    """Until told to stop, or to the end of the span. Raises Fatal."""
 
     def heartbeat() -> None:
         health.watchdog.beat()
@@ -111,9 +126,7 @@ def work(
         engine.close()
 
 
-def _span(
-    since: str | None, until: str | None, *, again: bool
-) -> tuple[dt.datetime, dt.datetime] | None:
+def _span(since: str | None, until: str | None, *, again: bool) -> Span | None:
     """The times of a backfill. Raises WrongUsage."""
     if since is None:
         if until is not None or again:
@@ -143,7 +156,7 @@ def _in_a_group_of_its_own(
 def _begun(
     settings: Settings,
     filters: Sequence[Filter],
-    span: tuple[dt.datetime, dt.datetime],
+    span: Span,
     heartbeat: Callable[[], None],
     *,
     again: bool,

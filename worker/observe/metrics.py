@@ -71,15 +71,18 @@ def _build() -> dict[str, str]:
     return found
 
 
+def _describe_process(registry: CollectorRegistry) -> None:
+    """What runs, and since when: that shows whether it starts anew."""
+    ProcessCollector(registry=registry)
+    Info("newsieve_build", "What runs: the labels say it.", registry=registry).info(_build())
+
+
 class Metrics:
     """The worker's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)  # its start time shows that a program starts anew
-        Info("newsieve_build", "What runs: the labels say it.", registry=self.registry).info(
-            _build()
-        )
+        _describe_process(self.registry)
         self._ready = self._gauge("ready", "1: at work, or ready to take over; as /readyz.")
         self._records = self._counter("records", "Raw records with an outcome, committed.")
         self._outcomes = self._counter(
@@ -96,15 +99,12 @@ class Metrics:
             "records_expired", "Raw records that retention removed before they were scored."
         )
         self._transactions = self._counter("transactions", "Transactions ended.", "outcome")
-        for outcome in ("committed", "aborted"):
-            self._transactions.labels(outcome)  # 0, or a program that never commits shows nothing
         self._aborts = self._counter(
             "transactions_aborted",
             "Transactions aborted: passing, permanent, or for a reason nobody has listed.",
             "fault",
         )
-        for fault in FAULTS:  # or the first one is no increase
-            self._aborts.labels(fault)
+        self._begin_at_zero()
         self._commit = Histogram(
             "newsieve_commit_seconds",
             "Time to send offsets and commit.",
@@ -130,6 +130,13 @@ class Metrics:
         self._canaries_passed = self._gauge(
             "canaries_passed", "1: the student reproduces its canaries.", "filter"
         )
+
+    def _begin_at_zero(self) -> None:
+        """Or a program that never commits shows nothing, and the first fault is no increase."""
+        for outcome in ("committed", "aborted"):
+            self._transactions.labels(outcome)
+        for fault in FAULTS:
+            self._aborts.labels(fault)
 
     def ready_when(self, is_ready: Callable[[], bool]) -> None:
         self._ready.set_function(lambda: float(is_ready()))
