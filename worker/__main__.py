@@ -15,6 +15,7 @@ import worker
 from worker.observe import logs
 
 PROGRAMS: Final = ("worker", "oracle", "drift")
+FLAGS: Final = ("--again",)  # of programs: options without a value
 LEVEL: Final = "NEWSIEVE_OBSERVE__LOG_LEVEL"
 EXIT_INTERRUPTED: Final = 130  # as shells say it: 128 and SIGINT's number
 
@@ -34,7 +35,11 @@ def is_program(arguments: Sequence[str]) -> bool:
     """Whether these run until they are told to stop: a program's name, and options alone."""
     if not arguments or arguments[0] not in PROGRAMS or "--help" in arguments:
         return False
-    options = [item for item in arguments[1:] if not (item.startswith("--") and "=" in item)]
+    options = [
+        item
+        for item in arguments[1:]
+        if item not in FLAGS and not (item.startswith("--") and "=" in item)
+    ]
     return all(item.startswith("--") for item in options[::2])  # a value behind each
 
 

@@ -68,6 +68,7 @@ def test_a_programs_first_line_comes_before_anything_is_loaded(program: str) -> 
         (["drift", "--config", "x.toml"], True),
         (["oracle", "--config=x.toml"], True),
         (["worker", "--from-timestamp", "2026-11-01", "--until=2026-11-08"], True),
+        (["worker", "--again", "--from-timestamp", "2026-11-01"], True),
         (["oracle", "label", "articles.jsonl"], False),
         (["drift", "--config", "x.toml", "status"], False),
         (["drift", "--config=x.toml", "status"], False),
