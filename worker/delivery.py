@@ -119,13 +119,8 @@ class Delivery:
             self.intake.close()
 
     def take(self, count: int, seconds: float) -> list[Taken]:
-        """Up to so many records. Raises what went wrong in a rebalance that came with them, and
-        Unavailable with no transaction open: what it held comes again."""
-        try:
-            taken = self.intake.take(count, seconds)
-        except Unavailable:
-            self.publisher.abort()
-            raise
+        """Up to so many records. Raises what went wrong in a rebalance that came with them."""
+        taken = self.intake.take(count, seconds)
         if self._failure is not None:
             raise self._failure
         if self._must_rewind is not None:
@@ -177,7 +172,7 @@ class Delivery:
     def _guarded(self, step: Callable[[], None]) -> None:
         """Run a step; what is not its fault, take back and do again."""
         try:
-            step()
+            self._all_or_nothing(step)
         except Unavailable as failure:
             self._require_another_try(failure)
             self._back_off()
@@ -193,6 +188,14 @@ class Delivery:
         except TooManyRecreations as failure:
             if self._same.is_stuck(is_last=True):
                 raise self._no_progress(str(failure)) from None
+            raise
+
+    def _all_or_nothing(self, step: Callable[[], None]) -> None:
+        """Raises Unavailable with no transaction open: what was in it comes again."""
+        try:
+            step()
+        except Unavailable:
+            self.publisher.abort()
             raise
 
     def _go_back(self, failure: Unavailable) -> None:
