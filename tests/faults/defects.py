@@ -195,8 +195,8 @@ def keep_the_producer() -> None:
     from worker.errors import OutcomeUnknown
     from worker.kafka.transaction import Publisher
 
-    def keeping(_: Publisher, reason: str) -> None:
-        raise OutcomeUnknown(reason)
+    def keeping(_: Publisher, reason: str, *, passes: bool = True) -> None:
+        raise OutcomeUnknown(reason, passes=passes)
 
     Publisher._replace = keeping  # type: ignore[method-assign, assignment]
 
