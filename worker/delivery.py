@@ -218,28 +218,29 @@ class Delivery:
         if failure.passes:
             self._same.passed()
         else:
-            self._same.failed(str(failure), self._standing())
+            self._same.failed(str(failure), self._standing(failure.partition))
             if self._same.is_stuck():
-                raise self._no_progress(str(failure))
+                raise self._no_progress(str(failure), failure.partition)
 
-    def _standing(self) -> dict[Partition, int]:
-        """Where the partitions stand whose records are in what failed, as far as is known."""
-        resumes = {
-            item: self.intake.offsets.resume_of(item)
-            for item in self._attempted or self.intake.offsets.to_commit()
-        }
+    def _ends(self, alone: Partition | None) -> Mapping[Partition, int | None]:
+        """Up to where records are in what failed. Of one that cannot be read nobody knows."""
+        return {alone: None} if alone else self._attempted or self.intake.offsets.to_commit()
+
+    def _standing(self, alone: Partition | None) -> dict[Partition, int]:
+        """Where the partitions stand that what failed is about, as far as is known."""
+        resumes = {item: self.intake.offsets.resume_of(item) for item in self._ends(alone)}
         return {
             item: self._committed.get(item, 0) if at is None else at for item, at in resumes.items()
         }
 
-    def _no_progress(self, reason: str) -> NoProgress:
-        ends = self._attempted or self.intake.offsets.to_commit()
+    def _no_progress(self, reason: str, alone: Partition | None = None) -> NoProgress:
+        ends = self._ends(alone)
         places = ", ".join(
-            f"{topic}/{number} from offset {at} to {ends[topic, number]}"
-            for (topic, number), at in self._standing().items()
+            f"{topic}/{number} from offset {at} to {ends[topic, number] or 'unknown'}"
+            for (topic, number), at in self._standing(alone).items()
         )
         return NoProgress(
-            f"nothing is committed, again and again, for one reason: {reason}. Records concerned: "
+            f"no progress, again and again, for one reason: {reason}. Records concerned: "
             f"{places or 'not known'}. The broker's log says more; `newsieve topics check` and "
             "`newsieve doctor` compare topics and rights with what is needed"
         )

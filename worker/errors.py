@@ -153,14 +153,15 @@ class OutputTooLarge(PublishError):
 
 
 class Unavailable(NewsieveError):
-    """Something outside is away for now: retry with backoff.
+    """Something outside is away for now: retry with backoff; not for ever where nobody knows that
+    it `passes`. `partition` is the one that cannot be read."""
 
-    `passes` is False where nobody knows that it comes and goes: retry, but not for ever.
-    """
-
-    def __init__(self, message: str, *, passes: bool = True) -> None:
+    def __init__(
+        self, message: str, *, passes: bool = True, partition: tuple[str, int] | None = None
+    ) -> None:
         super().__init__(message)
         self.passes = passes
+        self.partition = partition
 
 
 class Transient(Unavailable):

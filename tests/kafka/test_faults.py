@@ -8,7 +8,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tests.support.mock_cluster import Api, MockCluster, mock_cluster
-from worker.errors import AccessDenied, BrokerUnavailable, TopicsWrong
+from tests.support.scripted import Failure, Scene, assigned, nothing, records
+from worker import delivery
+from worker.errors import AccessDenied, BrokerUnavailable, NoProgress, TopicsWrong
 from worker.kafka import faults, inquiry
 from worker.kafka.client import Cluster
 from worker.kafka.faults import SAME_SECONDS, SAME_TIMES, Fault, SameAgain, fault_of
@@ -74,7 +76,7 @@ def test_the_same_failure_is_stuck_after_so_many_times_and_so_long() -> None:
     assert same.is_stuck()
 
 
-@pytest.mark.parametrize("event", ["moves", "passes", "other reason", "commits"])
+@pytest.mark.parametrize("event", ["moves", "passes", "other reason", "commits", "is long past"])
 def test_what_moves_on_or_is_something_else_begins_to_count_again(event: str) -> None:
     """As does what failed without a place, once anything is committed."""
     clock = Clock()
@@ -82,7 +84,7 @@ def test_what_moves_on_or_is_something_else_begins_to_count_again(event: str) ->
     places = {} if event == "commits" else {PLACE: 7}
     for _ in range(SAME_TIMES):
         same.failed("why", places)
-    clock.now += SAME_SECONDS
+    clock.now += SAME_SECONDS if event != "is long past" else 3_600
     if event == "passes":
         same.passed()
     if event == "commits":
@@ -106,6 +108,30 @@ def test_a_partition_that_is_stuck_counts_though_others_move_on() -> None:
         clock.now += SAME_SECONDS / (SAME_TIMES - 1)
 
     assert same.is_stuck()
+
+
+def test_a_partition_that_cannot_be_read_ends_the_worker_though_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would wait for ever. It is named, and what was committed of the others holds."""
+    monkeypatch.setattr(faults, "SAME_SECONDS", 0)
+    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    steps = [
+        step
+        for at in range(3 * faults.SAME_TIMES)
+        for step in (records((0, at)), nothing, lambda _: [Failure(1, 7)])
+    ]
+    scene = Scene([assigned(0, 1), *steps])
+    scene.commit_seconds = 0
+
+    with pytest.raises(NoProgress, match=r"articles\.raw/1 from offset 0") as raised:
+        scene.run(monkeypatch)
+
+    assert "articles.raw/0" not in str(raised.value)
+    assert scene.observer.faults == [*["unknown"] * faults.SAME_TIMES, "permanent"]
+    assert scene.ledger.offsets == {0: faults.SAME_TIMES}
+    scene.ledger.assert_exactly_once()
 
 
 def inquiry_of(cluster: MockCluster) -> Inquiry:

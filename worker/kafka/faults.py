@@ -76,6 +76,9 @@ _FAULTS: Final[Mapping[int, Fault]] = {
 # the longest pause between two tries that is within a minute of the first time.
 SAME_TIMES: Final = 4
 SAME_SECONDS: Final = 40.0
+# Without it in between, the next one is another: a stream may be idle for hours. Two tries that a
+# silent broker delays are half a minute apart.
+PASSED_SECONDS: Final = 120.0
 _NUMBERS: Final = re.compile(r"\d+")
 
 
@@ -108,6 +111,7 @@ def advice_on(error: KafkaError) -> str:
 class _Repeated:
     at: int
     since: float
+    latest: float
     times: int = 0
 
 
@@ -126,9 +130,9 @@ class SameAgain:
         self._latest = []
         for partition, at in concerned:
             item = self._known.get((kind, partition))
-            if item is None or item.at != at:
-                item = self._known[kind, partition] = _Repeated(at, now)
-            item.times += 1
+            if item is None or item.at != at or now - item.latest > PASSED_SECONDS:
+                item = self._known[kind, partition] = _Repeated(at, now, now)
+            item.times, item.latest = item.times + 1, now
             self._latest.append(item)
 
     def passed(self) -> None:

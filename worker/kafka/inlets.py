@@ -132,7 +132,7 @@ class Inlets:
             return
         require_access(error)
         if fault is Fault.UNKNOWN:
-            raise Transient(f"{where}: {error}", passes=False)
+            raise Transient(f"{where}: {error}", passes=False, partition=partition)
         _log.warning("inlet.error %s/%d %s", *partition, error)
 
 

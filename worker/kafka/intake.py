@@ -280,7 +280,7 @@ class Intake:
             raise ConsumerFailed(f"the consumer failed: {error}")
         require_access(error)
         if fault is Fault.UNKNOWN:
-            return Transient(f"reading {partition[0]}/{partition[1]}: {error}", passes=False)
+            return Transient(f"reading {partition[0]}: {error}", passes=False, partition=partition)
         _log.warning("consumer.error %s", error)
         return None
 
