@@ -80,10 +80,7 @@ def demo(
             _start(run, programs, incidents)
             _play(run, programs, incidents, lines)
             run.close()
-            say(summary(run))
-            if incidents is not None:
-                say(what_drifted(run, incidents))
-            say(what_is_staged(_for_demonstration(settings, filters), incidents))
+            _tell(run, incidents, _for_demonstration(settings, filters))
             options = "" if config is None else f" --config {shlex.quote(str(config))}"
             further = further_commands(run, this_program(), options, incidents)
             if keep:
@@ -166,6 +163,13 @@ def _play(
     programs.start("oracle", {"NEWSIEVE_ORACLE__LABEL_FILE": str(incidents.label_file(1))})
     _act(run, programs, incidents.acts[1])
     run.wait(lambda: incidents.are_found, "nothing was found", programs.require_alive)
+
+
+def _tell(run: DemoRun, incidents: Incidents | None, for_demonstration: list[str]) -> None:
+    say(summary(run))
+    if incidents is not None:
+        say(what_drifted(run, incidents))
+    say(what_is_staged(for_demonstration, incidents))
 
 
 def _judge(run: DemoRun, incidents: Incidents | None) -> None:
