@@ -130,7 +130,8 @@ class Intake:
                     unlisted = self._judge(error, partition) or unlisted
                 continue
             epoch = self.offsets.take(partition, message.offset())
-            self._astray.discard(partition)  # moved on since
+            if self._astray:
+                self._astray.discard(partition)  # moved on since
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(Taken(record, partition, message.offset(), epoch))
@@ -250,7 +251,7 @@ class Intake:
         self.offsets.assign(_names(partitions))
         # librdkafka remembers a pause when a partition leaves and comes back.
         self.hold(self._held & set(_names(partitions)), is_held=False)
-        _log.info("partitions.assigned %s", _numbers(partitions))
+        _log.info("partitions.assigned %s", [item.partition for item in partitions])
 
     def _on_revoke(self, member: Consumer, partitions: list[TopicPartition]) -> None:
         if member is not self._consumer:
@@ -258,7 +259,7 @@ class Intake:
         if self._listener is not None:
             self._listener.before_revoke(_names(partitions))
         self.offsets.revoke(_names(partitions))
-        _log.info("partitions.revoked %s", _numbers(partitions))
+        _log.info("partitions.revoked %s", [item.partition for item in partitions])
 
     def _on_lost(self, member: Consumer, partitions: list[TopicPartition]) -> None:
         if member is self._consumer:
@@ -287,10 +288,6 @@ class Intake:
 
 def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:
     return [(item.topic, item.partition) for item in partitions]
-
-
-def _numbers(partitions: Sequence[TopicPartition]) -> list[int]:
-    return [item.partition for item in partitions]
 
 
 def _generation_and_member(metadata: bytes) -> tuple[int, bytes]:
