@@ -214,7 +214,9 @@ class Delivery:
 
     def _require_another_try(self, failure: Unavailable) -> None:
         """Tell of it. Raises NoProgress once what nobody has listed is no passing fault."""
-        self._observer.aborted(str(failure), "passing" if failure.passes else "unknown")
+        is_unknown = isinstance(failure, OutcomeUnknown)
+        reason = f"outcome unknown: {failure}" if is_unknown else str(failure)
+        self._observer.aborted(reason, "passing" if failure.passes else "unknown")
         if failure.passes:
             self._same.passed()
         else:
