@@ -22,7 +22,8 @@ demo: venv
 	@$(BIN)/newsieve demo
 
 test: venv lint
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+	@# in their own order: sorted by how many tests a file has, the storms would come last, one process idle
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: venv
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)

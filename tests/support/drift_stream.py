@@ -34,7 +34,9 @@ class DriftStream(Stream):
 
     def give(self, records: Iterable[Given]) -> None:
         """Put them on their topics, in this order."""
-        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5})
+        producer = Producer(
+            {"bootstrap.servers": self.servers, "linger.ms": 5, "enable.idempotence": True}
+        )
         for record in records:
             producer.produce(
                 f"{self.prefix}.{record.topic}", record.value, record.key, timestamp=record.at

@@ -61,7 +61,9 @@ class OracleStream(Stream):
 
     def ask(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Put requests on their topic."""
-        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5})
+        producer = Producer(
+            {"bootstrap.servers": self.servers, "linger.ms": 5, "enable.idempotence": True}
+        )
         for key, value in records:
             producer.produce(self.requests_topic, value, key)
         assert producer.flush(30) == 0
