@@ -195,7 +195,8 @@ def keep_the_producer() -> None:
     from worker.errors import OutcomeUnknown
     from worker.kafka.transaction import Publisher
 
-    def keeping(_: Publisher, reason: str, *, passes: bool = True) -> None:
+    def keeping(self: Publisher, reason: str, *, passes: bool = True) -> None:
+        self._is_open = False  # as where it was replaced, or what is open would be aborted
         raise OutcomeUnknown(reason, passes=passes)
 
     Publisher._replace = keeping  # type: ignore[method-assign, assignment]
