@@ -50,10 +50,8 @@ class Entry:
 
     @property
     def waits_for_others(self) -> bool:
-        """How they fare decides about it: there is more room for them meanwhile."""
-        interview = self.interview
-        is_silent = interview is not None and interview.silent_since is not None
-        return not self.is_finished and (self.is_withheld or is_silent)
+        is_waiting = self.interview is not None and self.interview.waits_for_others
+        return is_waiting and not self.is_finished
 
     @property
     def claim_key(self) -> int:

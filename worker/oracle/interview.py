@@ -101,6 +101,11 @@ class Interview:
         """One that was not used: it serves the next call."""
         return self.claims > self.calls
 
+    @property
+    def waits_for_others(self) -> bool:
+        """How they fare decides about it: there is more room for them meanwhile."""
+        return self.withheld is not None or self.silent_since is not None
+
     def claimed(self, usd: float, day: str) -> None:
         """One more call is claimed for it, at the most it can cost."""
         self.wants_claim = False
