@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 
 MINUTES ?= 10
 
-.PHONY: venv demo test soak sabotage lint schemas clean
+.PHONY: venv demo test hostile soak sabotage lint schemas clean
 
 venv: $(INSTALLED)
 
@@ -24,6 +24,9 @@ demo: venv
 test: venv lint
 	@# in their own order: sorted by how many tests a file has, the storms would come last, one process idle
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+hostile: venv
+	@$(BIN)/pytest tests/hostile --durations 15
 
 soak: venv
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)

@@ -1,0 +1,98 @@
+"""What a child process used: CPU seconds and peak memory, by the kernel's own account.
+
+Wall time says how busy the machine was; these say what the input cost.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.support.workers import ROOT
+
+KIB = 1_024
+
+
+@dataclass(frozen=True)
+class Metered:
+    """A process that has ended. `cpu_seconds` is user and system time of all its threads and of
+    the children it waited for."""
+
+    code: int
+    out: bytes
+    err: str
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def metered(
+    command: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    seconds: float = 120,
+) -> Metered:
+    """Run a command to its end. Raises subprocess.TimeoutExpired, having killed it."""
+    with (
+        tempfile.TemporaryFile() as source,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
+        source.write(stdin)
+        source.seek(0)
+        child = subprocess.Popen(
+            list(command),
+            stdin=source,
+            stdout=out,
+            stderr=err,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        )
+        usage = _wait(child, seconds)
+        for stream in (out, err):
+            stream.seek(0)
+        return Metered(
+            code=child.returncode,
+            out=out.read(),
+            err=err.read().decode(errors="replace"),
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
+            peak_bytes=usage.ru_maxrss * KIB,
+        )
+
+
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> resource.struct_rusage:
+    """The kernel's account of one child. Kills it when its time is up."""
+    killer = threading.Timer(seconds, child.kill)
+    killer.start()
+    try:
+        _, status, usage = os.wait4(child.pid, 0)
+    finally:
+        is_late = not killer.is_alive()
+        killer.cancel()
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if is_late:
+        raise subprocess.TimeoutExpired(child.args, seconds)
+    return usage
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process that runs, so far. `peak_bytes` is the highest it ever held in memory."""
+
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def usage_of(pid: int) -> Usage:
+    """Read from /proc, which has the peak."""
+    times = psutil.Process(pid).cpu_times()
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return Usage(times.user + times.system, int(peak.split()[1]) * KIB)
