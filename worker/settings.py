@@ -61,7 +61,8 @@ class WorkerSettings(Section):
     slot: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        description="Stable per replica (a StatefulSet's ordinal): part of the transactional id.",
+        description="Stable per replica (a StatefulSet's ordinal): part of the transactional id, "
+        "newsieve-<group>-:<slot>.",
     )
     group: str = Field(
         default="newsieve",

@@ -9,11 +9,21 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.support.cli import newsieve
 from worker.errors import SettingsInvalid
 from worker.kafka import client
-from worker.kafka.client import Cluster, Config, make_admin, make_consumer, make_producer
+from worker.kafka.client import (
+    Cluster,
+    Config,
+    make_admin,
+    make_consumer,
+    make_producer,
+    transactional_id,
+)
+from worker.settings import load_settings
 
 OPTIONS = {"sasl.username": "u", "session.timeout.ms": 9_000, "linger.ms": 50, "fetch.min.bytes": 5}
 
@@ -128,3 +138,27 @@ def test_a_command_says_so_and_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> N
     assert done.code == 2
     assert done.err.startswith("newsieve: kafka.options: ") and done.err.count("\n") == 1
     assert "pip install 'confluent-kafka[oauthbearer-aws]'" in done.err
+
+
+NAMES = st.text("ab-._", min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), min_size=2, max_size=2, unique=True))
+@example([("a-b", "c"), ("a", "b-c")])
+def test_no_two_pairs_of_group_and_slot_share_a_transactional_id(
+    pairs: list[tuple[str, str]],
+) -> None:
+    """They would fence each other for ever. Neither has a colon; both begin as rights say."""
+    ids = {transactional_id(group, slot) for group, slot in pairs}
+    doctors = {transactional_id(group, ":doctor") for group, _ in pairs}
+
+    assert len(ids) == len(pairs) and not ids & doctors
+    assert all(transactional_id(*pair).startswith(f"newsieve-{pair[0]}-") for pair in pairs)
+
+
+@pytest.mark.parametrize("section", ["worker", "oracle", "drift"])
+@pytest.mark.parametrize("field", ["group", "slot"])
+def test_neither_a_group_nor_a_slot_may_have_a_colon(section: str, field: str) -> None:
+    """It stands between the two in a transactional id."""
+    with pytest.raises(SettingsInvalid, match=f"{section}__{field}".upper()):
+        load_settings(None, {f"NEWSIEVE_{section}__{field}".upper(): "a:b"})

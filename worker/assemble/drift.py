@@ -24,7 +24,6 @@ from schemas.topics import (
 )
 from worker.archive import KafkaArchive
 from worker.assemble.shared import (
-    APP,
     Slot,
     all_topics,
     cluster,
@@ -44,6 +43,7 @@ from worker.drift.streams import Streams
 from worker.drift.watch import Watch
 from worker.engine.manifest import BASELINE, MANIFEST, read_manifest, student_hash
 from worker.errors import InputFileInvalid
+from worker.kafka.client import APP
 from worker.kafka.inlets import Inlets
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake

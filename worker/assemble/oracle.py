@@ -18,10 +18,11 @@ from schemas.topics import (
     Topic,
     topic_name,
 )
-from worker.assemble.shared import APP, Slot, all_topics, cluster, outbox_of, slot_of, utc_now
+from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of, utc_now
 from worker.books import KafkaBooks
 from worker.delivery import Delivery
 from worker.errors import SettingsInvalid
+from worker.kafka.client import APP
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
 from worker.labeller import Labeller

@@ -6,12 +6,16 @@ import datetime as dt
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import worker
 from schemas.topics import DEAD_LETTER, Topic, topic_name, topics
 from worker.codec.dead_letter import Writer
-from worker.kafka.client import Cluster, largest_message_bytes, make_producer
+from worker.kafka.client import (
+    Cluster,
+    largest_message_bytes,
+    make_producer,
+    transactional_id,
+)
 from worker.kafka.transaction import Publisher
 from worker.limits import Limits
 from worker.observe.health import Health, M
@@ -20,8 +24,6 @@ from worker.outbox import Outbox
 from worker.published import Published
 from worker.rules.catalogue import Filter, load
 from worker.settings import Settings
-
-APP: Final = "newsieve"
 
 _log = get_logger("assemble")
 
@@ -61,7 +63,7 @@ def slot_of(
 ) -> Slot:
     """A group's slot; a made-up one where `setting` is not set. Raises as `take_slot`."""
     name = slot or _random_slot(setting)
-    producing = cluster(settings).producer({"transactional.id": f"{APP}-{group}-{name}"})
+    producing = cluster(settings).producer({"transactional.id": transactional_id(group, name)})
     publisher = Publisher(
         lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
         heartbeat,

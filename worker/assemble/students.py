@@ -15,6 +15,7 @@ from worker.canaries import Canaries, CanarySet, CanaryText
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
 from worker.engine.scorer import Scorer
+from worker.kafka.client import APP
 from worker.observe.logs import get_logger
 from worker.rules.catalogue import Filter, available
 from worker.rules.refinement import NO_REFINEMENT, Refinement
@@ -25,7 +26,7 @@ from worker.settings import Settings
 if TYPE_CHECKING:
     from worker.engine.student import Student
 
-from worker.assemble.shared import APP, utc_now
+from worker.assemble.shared import utc_now
 from worker.assemble.worker import COMPONENT
 
 CPU_BUDGET_TOKENS: Final = 2_048  # larger buckets leave a CPU's caches

@@ -22,6 +22,7 @@ from worker.errors import AccessDenied, BrokerUnavailable, SettingsInvalid, Topi
 from worker.kafka.faults import Fault, advice_on, fault_of
 from worker.kafka.secret_options import Mask, plain
 
+APP: Final = "newsieve"
 Config = dict[str, Any]
 Partition = tuple[str, int]
 
@@ -39,7 +40,7 @@ Answer = TypeVar("Answer")
 _log = logging.getLogger("newsieve.kafka")
 
 _COMMON: Final[Config] = {
-    "client.id": "newsieve",
+    "client.id": APP,
     "socket.keepalive.enable": True,
     # A broker that comes back is found at once; the default waits up to 10 s.
     "reconnect.backoff.max.ms": 1_000,
@@ -160,6 +161,12 @@ class Cluster:
             "bootstrap.servers": self.bootstrap_servers,
             **options,
         }
+
+
+def transactional_id(group: str, slot: str) -> str:
+    """A slot's own: two pairs of group and slot never give one id, since neither may contain a
+    colon. Rights are given on the prefix `newsieve-<group>-`."""
+    return f"{APP}-{group}-:{slot}"
 
 
 def largest_message_bytes(config: Config) -> int:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AclOperation
 
 from worker.errors import AccessDenied, BrokerUnavailable
 from worker.kafka.admin import ADMIN_SECONDS, describe_group
-from worker.kafka.client import Cluster, make_admin, make_producer
+from worker.kafka.client import Cluster, make_admin, make_producer, transactional_id
 
 
 def missing_rights(
@@ -59,7 +59,7 @@ def _may_read_group(admin: Any, group: str) -> bool:
 
 def _transactions_refused(cluster: Cluster, group: str) -> str | None:
     """Take a transactional id of our own: a worker's would fence that worker."""
-    identity = f"newsieve-{group}-doctor"
+    identity = transactional_id(group, ":doctor")  # no slot begins with a colon
     try:
         producer = make_producer(cluster.producer({"transactional.id": identity}))
         producer.init_transactions(ADMIN_SECONDS)
