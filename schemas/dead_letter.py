@@ -14,8 +14,9 @@ HEADER_PREFIX = "dlq."
 
 
 class DeadLetterHeaders(WrittenHeaders):
-    """The `dlq.*` headers, as UTF-8 strings on the wire. The value is the original's, and so is the
-    key, if it had one. The letter's own timestamp is that of its writing."""
+    """The `dlq.*` headers, as UTF-8 strings on the wire. Value and key are the original's, if it
+    had one, unless they are too large: see `dlq.truncated`. The letter's own timestamp is that of
+    its writing."""
 
     model_config = ConfigDict(
         alias_generator=lambda name: HEADER_PREFIX + name.replace("_", "-"), strict=False
@@ -40,7 +41,25 @@ class DeadLetterHeaders(WrittenHeaders):
         description="The original's, in milliseconds since 1970. Absent when it had none.",
     )
     key_made: Literal["true"] | None = Field(
-        None, description="The original had no key: this one is made up. Absent when it had one."
+        None,
+        description="This key is made up: the original had none, or too long a one "
+        "(`dlq.key-left-out`). Absent when it is the original's.",
+    )
+    truncated: int | None = Field(
+        None,
+        ge=0,
+        description="The original is larger than a record may be, and this is a part of it: its "
+        "value had so many bytes. It stands at `dlq.topic`, `dlq.partition` and `dlq.offset`, as "
+        "long as retention keeps it. Absent when the letter has all of it.",
+    )
+    sha256: str | None = Field(
+        None, description="Of the original's whole value, in hexadecimal; with `dlq.truncated`."
+    )
+    headers_left_out: int | None = Field(
+        None, ge=1, description="So many of the original's headers, the last ones, had no room."
+    )
+    key_left_out: int | None = Field(
+        None, ge=1, description="The original's key, of so many bytes, had no room."
     )
 
 

@@ -15,9 +15,9 @@ from worker.errors import (
     AccessDenied,
     DeadLetterLimit,
     Fatal,
+    GroupOccupied,
     NoProgress,
     OutcomeUnknown,
-    RecordRefused,
     TimestampRefused,
     TooManyRecreations,
     TopicsWrong,
@@ -106,10 +106,10 @@ class Delivery:
                 self._observer.heartbeat()
                 self._guarded(work.step)
             work.drain(self._guarded)
-        except (DeadLetterLimit, RecordRefused):
+        except DeadLetterLimit:
             self._guarded(work.commit)  # up to the record that stops us
             raise
-        except (TopicsWrong, TimestampRefused, AccessDenied, NoProgress) as failure:
+        except (TopicsWrong, TimestampRefused, AccessDenied, GroupOccupied, NoProgress) as failure:
             self._observer.aborted(str(failure), "permanent")
             raise
         finally:

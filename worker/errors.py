@@ -13,8 +13,8 @@
     │                          Transient OutcomeUnknown BrokerUnavailable FilterNotLoaded
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
-        │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong RecordRefused
-        │                      AccessDenied OracleRejects BudgetUsedUp NothingToDecide
+        │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong AccessDenied
+        │                      GroupOccupied OracleRejects BudgetUsedUp NothingToDecide
         │                      CommandFailed
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
@@ -232,8 +232,8 @@ class OffsetsWrong(NeedsPerson):
     """The group's offsets are not the topic's: it was truncated, or made anew."""
 
 
-class RecordRefused(NeedsPerson):
-    """A dead letter that the broker does not take: nothing may be dropped, so we stop."""
+class GroupOccupied(NeedsPerson):
+    """Clients that are none of ours are in our consumer group, or it is no group of ours."""
 
 
 class OracleRejects(NeedsPerson):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from worker.codec.abridged import OversizeLetters, abridged
 from worker.codec.dead_letter import Place, Writer, dead_letter
 from worker.codec.encode import OutRecord
-from worker.errors import OutputTooLarge, RecordRefused
+from worker.errors import OutputTooLarge
 from worker.kafka.transaction import Publisher
 from worker.limits import Limits
 from worker.published import Published
@@ -26,19 +27,22 @@ class Outbox:
         writer: Writer,
         now: Callable[[], str],
         published: Published | None = None,
+        oversize: OversizeLetters = "truncate",
     ) -> None:
-        """`now` gives the time in ISO 8601; what is `published` is not published again."""
+        """`now` gives the time in ISO 8601; what is `published` is not published again; `oversize`
+        says what of a record that is too large for a dead letter stands in it."""
         self._publisher = publisher
         self._limits = limits
         self._writer = writer
         self._now = now
         self._published = published
+        self._oversize: OversizeLetters = oversize
 
     def put(self, row: Row, place: Place) -> list[Outcome]:
         """Publish all of a raw record's outcomes, or none; return them as published.
 
-        Raises DeadLetterLimit or RecordRefused before anything of it is published, and what
-        `Publisher.produce` raises.
+        Raises DeadLetterLimit before anything of it is published, and what `Publisher.produce`
+        raises.
         """
         outcomes = [self._fitting(row, place, outcome) for outcome in row.outcomes]
         self._limits.check(outcomes)
@@ -67,7 +71,8 @@ class Outbox:
         if error is None:
             return outcome
         letter = dead_letter(row.record, place, error, outcome.filter, self._writer, self._now())
-        self._require_accepted(letter, place)
+        if self._misfit([letter]) is not None:
+            letter = abridged(letter, self._publisher.max_message_bytes, self._oversize)
         return Outcome(outcome.filter, DEAD_LETTER, None, [letter], error)
 
     def _misfit(self, records: list[OutRecord]) -> OutputTooLarge | None:
@@ -76,17 +81,6 @@ class Outbox:
         except OutputTooLarge as error:
             return error
         return None
-
-    def _require_accepted(self, letter: OutRecord, place: Place) -> None:
-        try:
-            self._publisher.require_fit([letter])
-        except OutputTooLarge as error:
-            raise RecordRefused(
-                f"the record at {place.topic}/{place.partition}, offset {place.offset} cannot be "
-                f"scored, nor its dead letter written: {error}. Raise message.max.bytes in "
-                "kafka.options and max.message.bytes on the topic, or skip the record by "
-                "resetting the group's offset"
-            ) from None
 
 
 def _without_what_is_on_record(outcome: Outcome, published: Published) -> Outcome:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
+from worker.codec.abridged import OversizeLetters
 from worker.codec.json_text import MAX_RECORD_BYTES
 from worker.drift_settings import DriftSettings
 from worker.errors import SettingsInvalid
@@ -98,6 +99,11 @@ class WorkerSettings(Section):
     dead_letter_window: int = Field(default=1_000, gt=0, le=10_000_000)
     dead_letter_run: int = Field(
         default=100, gt=0, le=MOST, description="Dead letters in a row: more stop the worker."
+    )
+    oversize_letters: OversizeLetters = Field(
+        default="truncate",
+        description="What of a record that is too large for a dead letter stands in it: the "
+        "beginning of its value, or its headers alone, where half an article should not lie about.",
     )
 
     @field_validator("filters")

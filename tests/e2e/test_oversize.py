@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 
-from confluent_kafka import Producer
-
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 from tests.support.topics import configure
 
 LIMIT_BYTES = 100_000
-LARGE_BYTES = 9 * 1024 * 1024
 
 
 def limit(servers: str, topic: str, size: int) -> None:
@@ -46,28 +43,4 @@ def test_a_topic_that_takes_too_little_stops_the_worker_and_loses_nothing(stream
     assert set(outputs.outcomes().values()) == {1} and len(outputs.scored) == 21
     assert stream.committed() == stream.raw_ends()
     assert hanging_transactions(stream.servers, stream.prefix) == []
-    reader.close()
-
-
-def test_a_record_that_grew_beyond_the_limit_stops_the_worker_until_the_option_is_raised(
-    stream: Stream,
-) -> None:
-    """Brokers count compressed bytes, producers plain ones. Exit 1, with what mends it."""
-    roomy = {"message.max.bytes": 16 * 1024 * 1024}
-    producer = Producer({"bootstrap.servers": stream.servers, "compression.type": "lz4", **roomy})
-    trace: list[tuple[str, str | bytes | None]] = [("traceparent", b"0" * LARGE_BYTES)]
-    producer.produce(stream.raw_topic, b'{"id": "a", "title": "A quiet day"}', headers=trace)
-    producer.produce(stream.raw_topic, b" " * LARGE_BYTES)
-    assert producer.flush(30) == 0
-
-    worker = stream.start_worker("a")
-    assert worker.wait(120) == 1
-    assert "Raise message.max.bytes in kafka.options and max.message.bytes on" in worker.text()
-    assert "Traceback" not in worker.text()
-
-    worker = stream.start_worker("a", kafka__options=json.dumps(roomy))
-    reader = stream.reader()
-    outputs = reader.read_until(lambda o: len(o.letters) == len(o.scored) == 1, 120)
-    assert worker.terminate() == 0
-    assert outputs.letters[0]["dlq.error"] == "TooLarge"
     reader.close()

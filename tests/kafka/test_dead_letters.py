@@ -11,10 +11,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tests.support.scripted import Ledger, LedgerProducer
+from worker.codec.abridged import abridged
+from worker.codec.dead_letter import Place, Writer, dead_letter, explanation
 from worker.codec.decode import RawRecord
 from worker.codec.encode import OutRecord
-from worker.errors import TimestampRefused, TopicsWrong
-from worker.kafka import dead_letters
+from worker.errors import TimestampRefused, TooLarge, TopicsWrong
+from worker.kafka import dead_letters, originals
 from worker.kafka.client import Cluster
 from worker.kafka.dead_letters import DeadLetters, Letter, Selection
 from worker.kafka.ranges import OffsetRanges
@@ -218,3 +220,63 @@ def test_a_replay_whose_present_time_is_refused_too_ends(monkeypatch: pytest.Mon
     with pytest.raises(TimestampRefused, match=r"message\.timestamp\.before\.max\.ms"):
         DeadLetters(Cluster("nowhere", {}), "articles").replay(Selection(), None, lambda: "now")
     assert tries == 1
+
+
+WHOLE = RawRecord(b"[" * 9_000_000, None, [("h", b"1")], 5, {})
+
+
+@pytest.mark.parametrize(
+    ("stands", "limit", "missed"),
+    [
+        (WHOLE, 16_000_000, None),
+        (WHOLE, 8_000_000, originals.TOO_LARGE),
+        (RawRecord(b"{}", b"another", None, 5, {}), 16_000_000, originals.ANOTHER),
+        (None, 16_000_000, originals.GONE),
+    ],
+)
+def test_a_letter_that_has_a_part_is_replayed_from_where_the_whole_stands(
+    monkeypatch: pytest.MonkeyPatch, stands: RawRecord | None, limit: int, missed: str | None
+) -> None:
+    """Never as the part; and one that cannot be is left, counted, and may be replayed later."""
+    place = Place("articles.raw", 3, 7)
+    writer = Writer("articles.dead-letter", "g", "1")
+    full = dead_letter(WHOLE, place, TooLarge("m"), None, writer, "2026-11-30")
+    part = abridged(full, 8_000_000, "truncate")
+    record = RawRecord(part.value or b"", part.key, part.headers, 1, {})
+    asked: list[object] = []
+
+    def record_at(_: Cluster, *where: object) -> RawRecord | None:
+        asked.append(where)
+        return stands
+
+    def letters(_: DeadLetters, __: Selection) -> Iterator[Letter]:
+        found = Found(record, "articles.dead-letter", 0, 0)
+        yield Letter(found, dict(explanation(record.headers)), is_replayed=False)
+
+    produced: list[tuple[object, ...]] = []
+    producer = LedgerProducer(Ledger())
+    monkeypatch.setattr(producer, "produce", lambda *record, **_: produced.append(record))
+    monkeypatch.setattr(originals, "record_at", record_at)
+    monkeypatch.setattr(DeadLetters, "letters", letters)
+    monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
+    monkeypatch.setattr(dead_letters, "make_producer", lambda _: producer)
+
+    replaying = DeadLetters(Cluster("nowhere", {"message.max.bytes": limit}), "articles")
+    done = replaying.replay(Selection(), None, lambda: "2026-11-30")
+
+    assert asked == [(("articles.raw", 3), 7)]
+    assert replaying.originals.missed == ({missed: 1} if missed is not None else {})
+    assert done.total() == (missed is None)
+    assert [item[:3] for item in produced if item[0] == "articles.raw"] == (
+        [("articles.raw", WHOLE.value, None)] if missed is None else []
+    )
+
+
+@pytest.mark.parametrize("place", [("1e3", "7"), ("-1", "7"), ("9" * 5_000, "7"), ("3", "")])
+def test_a_place_that_is_none_is_not_looked_at(place: tuple[str, str]) -> None:
+    """Whoever may write dead letters may write anything there."""
+    found = originals.Originals(Cluster("nowhere", {}))
+    why = {"topic": "articles.raw", "partition": place[0], "offset": place[1]}
+
+    assert found.restored(WHOLE, why, "articles.raw") is None
+    assert found.missed == {originals.GONE: 1}

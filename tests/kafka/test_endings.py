@@ -28,7 +28,6 @@ from worker.errors import (
     BrokerUnavailable,
     NoProgress,
     OffsetsWrong,
-    RecordRefused,
     TopicsWrong,
     Transient,
 )
@@ -38,11 +37,12 @@ from worker.kafka.inquiry import Inquiry
 from worker.kafka.transaction import Publisher
 
 
-def test_a_record_that_cannot_even_be_a_dead_letter_stops_the_worker_before_it(
+def test_a_record_that_is_too_large_for_a_dead_letter_does_not_stop_the_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What came before it is committed, so that skipping it skips nothing else."""
+    """A part of it is one; what comes before and behind it goes on."""
     huge = b"[" * (8 * 1024 * 1024)
+    letters: list[tuple[bytes, dict[str, bytes]]] = []
     scene = Scene(
         [
             assigned(0),
@@ -50,11 +50,21 @@ def test_a_record_that_cannot_even_be_a_dead_letter_stops_the_worker_before_it(
             nothing,
         ]
     )
-    with pytest.raises(RecordRefused, match="offset 2"):
-        scene.run(monkeypatch)
+    produce = scene.producer.produce
 
-    assert scene.ledger.offsets == {0: 2}
-    scene.ledger.assert_exactly_once()
+    def noting(topic: str, value: bytes, key: bytes, **more: Any) -> None:
+        if topic == "d":
+            letters.append((value, dict(more["headers"])))
+        produce(topic, value, key, **more)
+
+    monkeypatch.setattr(scene.producer, "produce", noting)
+    scene.run(monkeypatch)
+
+    ((value, headers),) = letters
+    assert huge.startswith(value) and 0 < len(value) <= 65_536
+    assert headers["dlq.truncated"] == str(len(huge)).encode()
+    assert scene.ledger.offsets == {0: 4}
+    assert sorted(scene.ledger.outputs) == [(0, 0), (0, 1), (0, 3)]
 
 
 def test_a_worker_that_has_to_end_leaves_no_transaction_open(

@@ -27,14 +27,28 @@ def test_the_users_option_is_the_limit() -> None:
     with pytest.raises(OutputTooLarge, match=r"message.max.bytes is 8,388,608"):
         require_fit({}, record)
     require_fit({"message.max.bytes": "16000000"}, record)
-    with pytest.raises(OutputTooLarge, match=r"message.max.bytes is 2,000"):
-        require_fit({"message.max.bytes": 2_000}, OutRecord("t", None, bytes(1_000), []))
+    with pytest.raises(OutputTooLarge, match=r"message.max.bytes is 40,000"):
+        require_fit({"message.max.bytes": 40_000}, OutRecord("t", None, bytes(39_000), []))
 
 
 def test_headers_count_however_small_the_value() -> None:
     """A dead letter has all headers of its original."""
     with pytest.raises(OutputTooLarge):
         require_fit({}, OutRecord("t", None, b"", [("x", bytes(5 * MEGABYTE))] * 2))
+
+
+def test_many_small_headers_count_with_their_lengths() -> None:
+    """librdkafka counts them, and would refuse the record in the middle of its transaction."""
+    headers: list[tuple[str, bytes | None]] = [("", b"")] * MEGABYTE
+
+    with pytest.raises(OutputTooLarge):
+        require_fit({}, OutRecord("t", None, b"", headers))
+
+
+def test_a_limit_that_has_no_room_for_a_dead_letter_is_a_settings_error() -> None:
+    """Or a record could have no outcome at all."""
+    with pytest.raises(SettingsInvalid, match=r"message.max.bytes is 2,000; a dead letter needs"):
+        largest_message_bytes(Cluster("nowhere", {"message.max.bytes": 2_000}).producer())
 
 
 def test_a_limit_that_is_no_number_is_a_settings_error() -> None:

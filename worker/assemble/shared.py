@@ -84,7 +84,8 @@ def outbox_of(
     )
     letters = topic_name(settings.kafka.topic_prefix, DEAD_LETTER)
     writer = Writer(letters, group, worker.__version__)
-    return Outbox(publisher, limits, writer, utc_now, published)
+    oversize = settings.worker.oversize_letters
+    return Outbox(publisher, limits, writer, utc_now, published, oversize)
 
 
 def utc_now() -> str:

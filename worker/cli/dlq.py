@@ -62,7 +62,8 @@ def list_(
             }
             for item in letters
         ]
-        columns = ["letter", "stage", "error", "filter", "attempts", "replayed", "message"]
+        columns = ["letter", "stage", "error", "filter", "attempts", "replayed", "truncated"]
+        columns.append("message")
     else:
         counts = Counter(
             (item.why.get("stage"), item.why.get("error"), item.why.get("filter"), item.is_replayed)
@@ -107,6 +108,8 @@ def replay(
             f"{letters.retimed} of them have the present time: the topic does not take records of "
             "their original one"
         )
+    for reason, count in letters.originals.missed.items():
+        note(f"{count} dead letters are left where they are: {reason}")
     ours = {reference.partition("/")[0] for reference in settings.worker.filters}
     others = Counter({name: n for name, n in replayed.items() if name and name not in ours})
     if others:

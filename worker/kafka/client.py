@@ -6,8 +6,6 @@ The user's librdkafka options come over ours in every client, except what exactl
 
 from __future__ import annotations
 
-import logging
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.topics import MAX_MESSAGE_BYTES
 from worker.errors import AccessDenied, BrokerUnavailable, SettingsInvalid, TopicsWrong
+from worker.kafka.client_log import MaskingLog
 from worker.kafka.faults import Fault, advice_on, fault_of
 from worker.kafka.secret_options import Mask, plain
 
@@ -33,11 +32,11 @@ OPERATION_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 15
 CALL_SECONDS: Final = 3
 RETRY_SECONDS: Final = 0.1
-SAME_NEWS_SECONDS: Final = 10.0
+# A fourth of it is room for what a dead letter says of the worst record: 1,000 characters of a
+# message, the names of topic, group and filter, and the framing.
+LEAST_MESSAGE_BYTES: Final = 32_768
 
 Answer = TypeVar("Answer")
-
-_log = logging.getLogger("newsieve.kafka")
 
 _COMMON: Final[Config] = {
     "client.id": APP,
@@ -99,29 +98,6 @@ _PRODUCER_ONLY: Final = (
 )  # fmt: skip
 
 
-class _OldNews(logging.Filter):
-    """While a broker is away librdkafka says the same hundreds of times a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said_at: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        if "Coordinator load in progress: retrying" in text:  # a new cluster's first second
-            return False
-        kind = _NUMBERS.sub("", text)
-        now = time.monotonic()
-        self._said_at = {k: at for k, at in self._said_at.items() if now - at < SAME_NEWS_SECONDS}
-        is_new = kind not in self._said_at
-        if is_new:
-            self._said_at[kind] = now
-        return is_new
-
-
-_NUMBERS: Final = re.compile(r"\d+")
-_log.addFilter(_OldNews())
-
 # Were it shorter than an operation, librdkafka would send the end of a transaction again, and the
 # first, arriving late, could end the next transaction. Its default is transaction.timeout.ms.
 _NOT_A_PRODUCERS: Final = ("socket.timeout.",)
@@ -163,6 +139,12 @@ class Cluster:
         }
 
 
+def admin_of(config: Config) -> Config:
+    """What a consumer's configuration has for a client that asks about its group."""
+    left_out = (*_CONSUMER_ONLY, *_CONSUMER)
+    return {key: value for key, value in config.items() if not key.startswith(left_out)}
+
+
 def transactional_id(group: str, slot: str) -> str:
     """A slot's own: two pairs of group and slot never give one id, since neither may contain a
     colon. Rights are given on the prefix `newsieve-<group>-`."""
@@ -173,23 +155,17 @@ def largest_message_bytes(config: Config) -> int:
     """What a producer of this configuration takes. Raises SettingsInvalid."""
     limit = config["message.max.bytes"]
     try:
-        return int(limit)
+        found = int(limit)
     except (TypeError, ValueError):
         raise SettingsInvalid(
             f"kafka.options: message.max.bytes is {limit!r}, not a number"
         ) from None
-
-
-class _MaskingLog(logging.LoggerAdapter[logging.Logger]):
-    """A client's log without the secrets of its configuration, which librdkafka may quote."""
-
-    def __init__(self, mask: Mask) -> None:
-        super().__init__(_log, {})
-        self._mask = mask
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        texts = (self._mask(arg) if isinstance(arg, str) else arg for arg in args)
-        super().log(level, msg, *texts, **kwargs)
+    if found < LEAST_MESSAGE_BYTES:
+        raise SettingsInvalid(
+            f"kafka.options: message.max.bytes is {found:,}; a dead letter needs up to "
+            f"{LEAST_MESSAGE_BYTES:,}"
+        )
+    return found
 
 
 class _Complaining:
@@ -277,7 +253,7 @@ def _make(client: type[Any], config: Config) -> Any:
             complaints.append(KafkaError(error.code(), mask(error.str())))
 
     try:
-        made = client({"error_cb": complain, **config}, logger=_MaskingLog(mask))
+        made = client({"error_cb": complain, **config}, logger=MaskingLog(mask))
         made.complaints = complaints
         return made
     except KafkaException as failure:

@@ -27,12 +27,14 @@ from schemas.topics import (
     SCORED,
     topic_name,
 )
+from worker.codec.abridged import TRUNCATED
 from worker.codec.control import decision_record
 from worker.codec.dead_letter import LATEST_MILLISECONDS, explanation, replay
 from worker.codec.encode import OutRecord
 from worker.errors import OutcomeUnknown, TimestampRefused, TopicsWrong, Transient
 from worker.kafka.admin import TopicAdmin
-from worker.kafka.client import Cluster, make_producer
+from worker.kafka.client import Cluster, largest_message_bytes, make_producer
+from worker.kafka.originals import Originals
 from worker.kafka.ranges import OffsetRanges
 from worker.kafka.reader import Found, read
 from worker.kafka.transaction import Publisher
@@ -130,6 +132,7 @@ class DeadLetters:
         self._control = topic_name(prefix, CONTROL)
         self._times = _Times()
         self.retimed = 0  # records put back with the present time, since theirs was refused
+        self.originals = Originals(cluster)
 
     def letters(self, selection: Selection) -> Iterator[Letter]:
         """All selected letters that are there now."""
@@ -150,7 +153,8 @@ class DeadLetters:
         TopicsWrong for a broken decision or a refusal.
         """
         TopicAdmin(self._cluster).partitions()  # a person waits less patiently than a worker
-        publisher = Publisher(self._make_producer, lambda: None)
+        limit = largest_message_bytes(self._cluster.producer())
+        publisher = Publisher(self._make_producer, lambda: None, limit)
         publisher.connect()
         done: Counter[str] = Counter()
         failures = 0
@@ -175,6 +179,7 @@ class DeadLetters:
         now: Callable[[], str],
     ) -> Iterator[Counter[str]]:
         """One transaction after another; yields how many letters each put back, by filter."""
+        self.originals.missed.clear()
         replayed = self._replayed()
         touched: set[int] = set()
         pause = 1 / per_second if per_second else 0.0
@@ -191,14 +196,18 @@ class DeadLetters:
             return pending
 
         for letter in self.letters(Selection()):  # all: the transaction ages while we look
-            is_old = time.monotonic() + pause > opened_at + TRANSACTION_SECONDS
+            is_wanted = not letter.is_replayed and selection.takes(letter.why)
+            is_part = is_wanted and TRUNCATED in letter.why  # the rest has to be looked for
+            is_old = is_part or time.monotonic() + pause > opened_at + TRANSACTION_SECONDS
             if pending and (is_old or pending.total() >= TRANSACTION_RECORDS):
                 yield commit()
                 pending, retimed = Counter(), 0
-            if letter.is_replayed or not selection.takes(letter.why):
+            if not is_wanted:
                 continue
             time.sleep(pause)  # a long one never inside an open transaction
-            record = replay(letter.found.record, self._origin_of(letter))
+            record = self._back(letter, publisher)
+            if record is None:
+                continue
             fitting = self._times.fitting(record)
             retimed += fitting is not record
             publisher.produce(fitting)
@@ -208,6 +217,15 @@ class DeadLetters:
             pending[letter.why.get("filter", "")] += 1
         if pending:
             yield commit()
+
+    def _back(self, letter: Letter, publisher: Publisher) -> OutRecord | None:
+        """What to put back, where that can be."""
+        record, origin = letter.found.record, self._origin_of(letter)
+        if TRUNCATED not in letter.why:
+            return replay(record, origin)
+        restored = self.originals.restored(record, letter.why, origin)
+        back = replay(restored, origin) if restored is not None else None
+        return back if back is not None and self.originals.fits(back, publisher) else None
 
     def _origin_of(self, letter: Letter) -> str:
         """The oracle's letters and the drift monitor's have topics of their own; all others are raw

@@ -117,6 +117,21 @@ def read(cluster: Cluster, topic: str, *, from_beginning: bool, until_end: bool)
         reader.close()
 
 
+def record_at(cluster: Cluster, partition: Partition, offset: int) -> RawRecord | None:
+    """The one record; None where it is not there any more. Raises as `read`."""
+    reader = Reader(cluster, [partition[0]])
+    try:
+        if offset >= reader.ends.get(partition, 0):
+            return None
+        reader.start({partition: offset})
+        while partition in reader.unread:
+            for found in reader.poll():
+                return found.record if found.offset == offset else None
+        return None
+    finally:
+        reader.close()
+
+
 def start_group_at_end(cluster: Cluster, group: str, topic: str) -> None:
     """Let a new group begin with what comes from now on. Raises BrokerUnavailable."""
     consumer = make_consumer(cluster.consumer(group))

@@ -40,6 +40,7 @@ RECREATIONS_PER_MINUTE: Final = 5
 FLUSH_SECONDS: Final = 18
 FLUSH_STEP_SECONDS: Final = 1.0
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
+HEADER_OVERHEAD_BYTES: Final = 10  # of its two lengths, at most
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
 
@@ -55,7 +56,7 @@ class Publisher:
         """`make_producer` takes the delivery callback; `heartbeat` says the loop is alive;
         `max_message_bytes` is what the producer takes."""
         self._make_producer = make_producer
-        self._max_message_bytes = max_message_bytes
+        self.max_message_bytes = max_message_bytes
         self._heartbeat = heartbeat
         self._producer: Producer | None = None
         self._calls = Caller()
@@ -90,11 +91,11 @@ class Publisher:
         for record in records:
             size = len(record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD_BYTES
             for name, value in record.headers:
-                size += len(name) + len(value or b"")
-            if size > self._max_message_bytes:
+                size += len(name.encode()) + len(value or b"") + HEADER_OVERHEAD_BYTES
+            if size > self.max_message_bytes:
                 raise OutputTooLarge(
                     f"a record of {size:,} bytes for {record.topic}, where message.max.bytes is "
-                    f"{self._max_message_bytes:,}"
+                    f"{self.max_message_bytes:,}"
                 )
 
     def produce(self, record: OutRecord) -> None:
