@@ -17,8 +17,10 @@ from worker.assemble.students import load_candidates, load_students
 from worker.assemble.worker import worker_topics
 from worker.cli.common import ConfigOption, JsonOption, read_settings, show_json, show_table
 from worker.drift.power import days_until_found, labels_a_day, rise_found_within
-from worker.errors import NewsieveError
+from worker.errors import AccessDenied, NewsieveError
 from worker.kafka.admin import TopicAdmin
+from worker.kafka.client import APP
+from worker.kafka.membership import ADVICE, group_of, occupation
 from worker.kafka.rights import missing_rights
 from worker.rules.catalogue import Filter
 from worker.settings import Settings
@@ -103,8 +105,29 @@ def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
         yield Finding("topics", "ok", f"all {len(wanted)} are as they should be")
     missing = {item.topic for item in differences if item.what == "missing"}
     used = worker_topics(settings, filters)
+    yield from _groups(settings)
     there = {topic.name for topic in wanted} - missing
     yield from _rights(settings, [topic for topic in used if topic.name in there], there)
+
+
+def _groups(settings: Settings) -> Iterator[Finding]:
+    """Who else is in them."""
+    kafka = cluster(settings)
+    is_named = APP in str(kafka.consumer("")["client.id"])
+    for group in dict.fromkeys(
+        (settings.worker.group, settings.oracle.group, settings.drift.group)
+    ):
+        check = f"group {group}"
+        try:
+            found = group_of(kafka, group)
+        except AccessDenied as denied:
+            yield Finding(check, "note", str(denied), f"kafka-acls --add --group {group}")
+            continue
+        what = occupation(group, found, is_refused=False, is_named=is_named)
+        if what is not None:
+            yield Finding(check, "wrong", what, ADVICE)
+        else:
+            yield Finding(check, "ok", f"{len(found.members)} members, none a stranger")
 
 
 def _rights(settings: Settings, topics: list[Topic], there: set[str]) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ class Fault(Enum):
     ACCESS = auto()  # we lack a right
     IDENTITY = auto()  # one of the two does not believe who the other is
     FENCED = auto()  # somebody else has our transactional id
+    GROUP = auto()  # the group does not let us in as we are
     FATAL = auto()  # the client is of no more use
     PASSING = auto()  # a broker's, a network's, a rebalance's: it comes and goes
     UNKNOWN = auto()  # nobody has listed it
@@ -47,6 +48,7 @@ _CODES: Final[Mapping[Fault, str]] = {
         TRANSACTIONAL_ID_AUTHORIZATION_FAILED""",
     Fault.IDENTITY: "_AUTHENTICATION _SSL SASL_AUTHENTICATION_FAILED UNSUPPORTED_SASL_MECHANISM",
     Fault.FENCED: "_FENCED INVALID_PRODUCER_EPOCH PRODUCER_FENCED",
+    Fault.GROUP: "INCONSISTENT_GROUP_PROTOCOL UNSUPPORTED_ASSIGNOR",
     Fault.FATAL: "_FATAL",
     Fault.PASSING: """
         _TRANSPORT _ALL_BROKERS_DOWN _RESOLVE _TIMED_OUT _TIMED_OUT_QUEUE _MSG_TIMED_OUT _WAIT_COORD
@@ -105,6 +107,16 @@ def advice_on(error: KafkaError) -> str:
             "its own? `newsieve topics check` compares the topic with what newsieve needs"
         )
     return "`newsieve topics check` and `newsieve doctor` say what is missing or not allowed"
+
+
+def unreadable_advice(error: KafkaError) -> str:
+    """What to do where a batch cannot be unfolded."""
+    if error.code() != KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - its public name
+        return ""
+    return (
+        ". That batch is broken, or unfolds to more than receive.message.max.bytes: see *A batch "
+        "that unfolds* in the runbook"
+    )
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -19,10 +18,12 @@ from worker.codec.decode import RawRecord
 from worker.errors import ConsumerFailed, Transient
 from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import Config, Partition, make_consumer, require_access, topic_partition
-from worker.kafka.faults import Fault, fault_of
+from worker.kafka.faults import Fault, fault_of, unreadable_advice
 from worker.kafka.inquiry import Inquiry
+from worker.kafka.membership import Company, generation_and_member
 from worker.kafka.messages import raw_record
 from worker.kafka.offsets import Offsets
+from worker.kafka.portions import Portions
 from worker.kafka.position import Position
 
 RENEWALS_PER_MINUTE: Final = 3
@@ -31,7 +32,6 @@ CLOSE_SECONDS: Final = 5
 # no member is in the middle of a commit.
 OUTSIDE_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 20.0  # a topic that is gone says nothing: ask
-_METADATA_MAGIC: Final = b":"
 
 _log = logging.getLogger("newsieve.kafka")
 
@@ -76,6 +76,8 @@ class Intake:
         self.is_member = False  # read by other threads
         self._inquiry = inquiry
         self._position = Position(self.offsets, inquiry, expired)
+        self._company = Company(inquiry.group, config)
+        self._portions = Portions()
         self._heard_at = self._member_at = time.monotonic()
         self._astray: set[Partition] = set()  # no record where we are, or nowhere yet
         self._held: set[Partition] = set()
@@ -96,13 +98,14 @@ class Intake:
         )
 
     def take(self, count: int, seconds: float) -> list[Taken]:
-        """Up to `count` records, waiting at most so long for all of them.
+        """Up to `count` records, fewer of large ones, waiting at most so long for all of them.
 
-        Serves rebalances. Raises ConsumerFailed, TopicsWrong or OffsetsWrong; BrokerUnavailable
-        and Transient, which a rewind has to follow.
+        Serves rebalances. Raises ConsumerFailed, GroupOccupied, TopicsWrong or OffsetsWrong;
+        BrokerUnavailable and Transient, which a rewind has to follow.
         """
+        self._company.mind()
         try:
-            return self._take(count, seconds)
+            return self._portions.gather(self._take, count, seconds)
         except ConsumerFailed as failure:
             self._renew(failure)
             return []
@@ -156,9 +159,10 @@ class Intake:
         A consumer may have lost its coordinator for good; and after a broker's kill -9 live static
         members are fenced, with nobody there to fence them. If there is somebody, they have our
         transactional id, too, and our next transaction fails. Raises the failure when that does
-        not help.
+        not help, or GroupOccupied.
         """
         if not self._renewals.may():
+            self._company.require_ours()
             raise failure
         _log.warning("consumer.renewed %s", failure)
         former, self._consumer = self._consumer, make_consumer(self._config)
@@ -180,6 +184,7 @@ class Intake:
             self.is_member, self._member_at = True, now
         elif now - self._member_at > OUTSIDE_SECONDS:
             self._member_at = now
+            self._company.outside()
             raise ConsumerFailed(f"not a member of the group for {OUTSIDE_SECONDS:.0f} s")
 
     def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
@@ -216,7 +221,7 @@ class Intake:
     def group_metadata(self) -> bytes | None:
         """What fences a commit. None while we are no member: Kafka would accept that, unfenced."""
         metadata: bytes = self._consumer.consumer_group_metadata()
-        generation, member = _generation_and_member(metadata)
+        generation, member = generation_and_member(metadata)
         return metadata if generation >= 0 and member else None
 
     def lag(self) -> dict[Partition, int]:
@@ -248,6 +253,7 @@ class Intake:
         if member is not self._consumer:  # a former one
             return
         self.is_member = True
+        self._company.joined()
         self.offsets.assign(_names(partitions))
         # librdkafka remembers a pause when a partition leaves and comes back.
         self.hold(self._held & set(_names(partitions)), is_held=False)
@@ -280,19 +286,15 @@ class Intake:
         if error.fatal() or fault is Fault.FATAL:
             raise ConsumerFailed(f"the consumer failed: {error}")
         require_access(error)
+        if fault is Fault.GROUP:
+            self._company.refused(error)
+            return None
         if fault is Fault.UNKNOWN:
-            return Transient(f"reading {partition[0]}: {error}", passes=False, partition=partition)
+            reason = f"reading {partition[0]}: {error}{unreadable_advice(error)}"
+            return Transient(reason, passes=False, partition=partition)
         _log.warning("consumer.error %s", error)
         return None
 
 
 def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:
     return [(item.topic, item.partition) for item in partitions]
-
-
-def _generation_and_member(metadata: bytes) -> tuple[int, bytes]:
-    """Read from librdkafka's serialised form: magic, generation, group, member, instance."""
-    start = metadata.index(_METADATA_MAGIC) + 1
-    (generation,) = struct.unpack_from("=i", metadata, start)
-    _, member, _ = metadata[start + 4 :].split(b"\0", 2)
-    return generation, member

@@ -1,0 +1,68 @@
+"""How much is taken at a time, whatever a batch unfolds to."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support.scripted import TOPIC, Message, ScriptedConsumer
+from worker.codec.decode import RawRecord
+from worker.kafka import intake as intake_module
+from worker.kafka.inquiry import Inquiry
+from worker.kafka.intake import Intake, Taken
+from worker.kafka.portions import MOST_BYTES, STEP_RECORDS, size_of
+
+BOMB = b"[" * 3_900_000
+USUAL = b"{}" * 2_000
+
+
+class Unfolded(ScriptedConsumer):
+    """Has as many records of one size as it is asked for."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__([])
+        self.value, self.next = value, 0
+
+    def consume(self, count: int, _: float) -> list[Message]:
+        places = range(self.next, self.next + count)
+        self.next += count
+        return [Message(0, at, self.value) for at in places]
+
+
+def intake_of(consumer: ScriptedConsumer, monkeypatch: pytest.MonkeyPatch) -> Intake:
+    monkeypatch.setattr(intake_module, "make_consumer", lambda _: consumer)
+    intake = Intake({}, TOPIC, Inquiry({}, [TOPIC], lambda: None), lambda _: None)
+    idle = SimpleNamespace(before_revoke=lambda _: None, after_loss=lambda: None)
+    intake.subscribe(idle)
+    consumer.assign(0)
+    return intake
+
+
+def total_bytes(taken: list[Taken]) -> int:
+    return sum(size_of(item.record) for item in taken if item.record is not None)
+
+
+def test_of_large_records_few_are_taken_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is passed over. Only the first step does not know yet how large they are."""
+    intake = intake_of(Unfolded(BOMB), monkeypatch)
+
+    taken = [intake.take(128, 0) for _ in range(5)]
+
+    assert total_bytes(taken[0]) <= STEP_RECORDS * len(BOMB) * 1.01
+    assert all(0 < total_bytes(more) <= MOST_BYTES + len(BOMB) for more in taken[1:])
+    assert [item.offset for more in taken for item in more] == list(range(sum(map(len, taken))))
+
+
+def test_of_usual_records_as_many_are_taken_as_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are as full as they were."""
+    intake = intake_of(Unfolded(USUAL), monkeypatch)
+
+    assert [len(intake.take(count, 0)) for count in (1, 128, 1_000)] == [1, 128, 1_000]
+
+
+def test_large_headers_and_keys_count() -> None:
+    """A record may have everything in them."""
+    record = RawRecord(b"12", b"345", [("six", None), ("ninety", b"x" * 90)], None, {})
+
+    assert size_of(record) == 2 + 3 + 3 + 6 + 90
