@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ LARGE_BYTES = 9 * MEGABYTE
 # is in flight it was 2,100.
 BOMB_MOST_BYTES = 1_500 * MEGABYTE
 ROOMY = json.dumps({"message.max.bytes": 16 * MEGABYTE})
-WAIT_SECONDS = 20
+START_SECONDS = 240  # and to do its work, on a machine that is busy with other tests
+WAIT_SECONDS = 30
 LATE_SECONDS = 3
 
 pytestmark = pytest.mark.usefixtures("doomed")
@@ -59,21 +60,20 @@ def doomed(
     broker: Broker, tmp_path_factory: pytest.TempPathFactory, tiny_student: Path
 ) -> Iterator[Doomed]:
     servers, closing, found = broker.bootstrap_servers, list[Callable[[], None]](), Doomed({}, {})
-    for name in ("other assignor", "same assignor", "batch"):
+    for name in ("assignor", "batch"):
         folder = tmp_path_factory.mktemp("doomed")
         stream = Stream(servers, unique_prefix(), folder, {"uplifting": tiny_student})
         closing.append(stream.close)
         if name == "batch":
             unfolding(servers, stream.raw_topic, "zstd", 3)
         else:
-            assignor = "range" if name == "other assignor" else "cooperative-sticky"
-            options = {"partition.assignment.strategy": assignor}
+            options = {"partition.assignment.strategy": "range"}
             squatter = Squatter(servers, stream.prefix, stream.raw_topic, options)
             closing.append(squatter.close)
             assert squatter.is_there.wait(30)
         found.streams[name], found.workers[name] = (
             stream,
-            stream.start_worker(name.partition(" ")[0]),
+            stream.start_worker(name),
         )
     yield found
     for close in closing:
@@ -82,7 +82,7 @@ def doomed(
 
 def command(stream: Stream, *arguments: str, **more: object) -> Metered:
     program = [sys.executable, "-m", "worker", *arguments]
-    return metered(program, env=stream.environment(**more), seconds=60)
+    return metered(program, env=stream.environment(**more), seconds=START_SECONDS)
 
 
 def test_records_too_large_for_a_dead_letter_are_dead_letters_and_come_back_whole(
@@ -103,7 +103,7 @@ def test_records_too_large_for_a_dead_letter_are_dead_letters_and_come_back_whol
 
     worker = stream.start_worker("a")
     reader = stream.reader()
-    outputs = reader.read_until(lambda o: len(o.letters) == 3 and len(o.scored) == 1, 120)
+    outputs = reader.read_until(lambda o: len(o.letters) == 3 and len(o.scored) == 1, START_SECONDS)
     used = usage_of(worker.process.pid)
     assert worker.terminate() == 0, worker.text()[-2_000:]
     assert used.peak_bytes < 1_500 * MEGABYTE and used.cpu_seconds < 40
@@ -120,9 +120,10 @@ def test_records_too_large_for_a_dead_letter_are_dead_letters_and_come_back_whol
     back = command(stream, "dlq", "replay", "--error", "TooLarge", kafka__options=ROOMY)
     assert b"replayed 1 dead letters" in back.out, back.err
 
-    limits = {"worker__max_record_bytes": 2 * LARGE_BYTES, "kafka__options": ROOMY}
-    worker = stream.start_worker("a", **limits)
-    outputs = reader.read_until(lambda o: len(o.scored) == 2, 120)
+    worker = stream.start_worker(
+        "a", worker__max_record_bytes=2 * LARGE_BYTES, kafka__options=ROOMY
+    )
+    outputs = reader.read_until(lambda o: len(o.scored) == 2, START_SECONDS)
     assert worker.terminate() == 0
     assert {item["article"]["id"] for item in outputs.scored} == {"a"}
     reader.close()
@@ -135,7 +136,7 @@ def test_a_batch_that_unfolds_to_legal_articles_is_scored_within_bounded_memory(
     unfolding(stream.servers, stream.raw_topic, "gzip", 0)
     worker = stream.start_worker("a")
     reader = stream.reader()
-    outputs = reader.read_until(lambda o: len(o.scored) == BOMB_RECORDS, 180)
+    outputs = reader.read_until(lambda o: len(o.scored) == BOMB_RECORDS, START_SECONDS)
     used = usage_of(worker.process.pid)
     assert worker.terminate() == 0, worker.text()[-2_000:]
     reader.close()
@@ -146,18 +147,16 @@ def test_a_batch_that_unfolds_to_legal_articles_is_scored_within_bounded_memory(
 
 
 def test_who_keeps_a_group_from_its_workers_is_named(doomed: Doomed) -> None:
-    """By another assignor, which the broker refuses, or by taking part. They wait a minute for it
-    to go away, then end with 1; `newsieve doctor` says the same."""
-    for name, assignor in (("other assignor", "range"), ("same assignor", "cooperative-sticky")):
-        worker = doomed.workers[name]
-        assert worker.wait(120) == 1, worker.text()[-2_000:]
-        last = worker.text().splitlines()[-1]
-        assert f"client.id '{STRANGER}' from /127.0.0.1 with" in last
-        assert f"assignor '{assignor}'" in last and "Stop them" in last
-        assert "Traceback" not in worker.text()
-        assert worker.text().count("group.occupied") > 3
+    """They wait a minute for it to go away, then end with 1; `newsieve doctor` says the same."""
+    worker = doomed.workers["assignor"]
+    assert worker.wait(START_SECONDS) == 1, worker.text()[-2_000:]
+    last = worker.text().splitlines()[-1]
+    assert f"client.id '{STRANGER}' from /127.0.0.1 with 6 partitions" in last
+    assert "assignor 'range'" in last and "Stop them" in last
+    assert "Traceback" not in worker.text()
+    assert worker.text().count("group.occupied") > 3
 
-    report = command(doomed.streams["other assignor"], "doctor", "--json")
+    report = command(doomed.streams["assignor"], "doctor", "--json")
     assert report.code == 1 and STRANGER.encode() in report.out
 
 
@@ -165,7 +164,7 @@ def test_a_batch_that_cannot_be_unfolded_ends_the_worker_with_its_place(doomed: 
     """zstd is refused beyond receive.message.max.bytes, 100 MB; nothing is passed over."""
     worker, stream = doomed.workers["batch"], doomed.streams["batch"]
 
-    assert worker.wait(120) == 1, worker.text()[-2_000:]
+    assert worker.wait(START_SECONDS) == 1, worker.text()[-2_000:]
     last = worker.text().splitlines()[-1]
     assert f"{stream.raw_topic}/3 from offset 0" in last
     assert "receive.message.max.bytes" in last and "runbook" in last
@@ -179,6 +178,7 @@ class Joining:
     group: str
     options: dict[str, Any]
     failure: GroupOccupied | None = None
+    is_enough: threading.Event = field(default_factory=threading.Event)
 
     def run(self, servers: str, topic: str) -> None:
         config = Cluster(servers, self.options).consumer(self.group)
@@ -187,7 +187,7 @@ class Joining:
         intake.subscribe(Idle())
         deadline = time.monotonic() + WAIT_SECONDS
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not self.is_enough.is_set():
                 intake.take(100, 0.2)
         except GroupOccupied as failure:
             self.failure = failure
@@ -215,6 +215,7 @@ def test_every_way_into_a_group_is_seen_and_one_that_leads_nowhere_hurts_nobody(
     kip_848 = {"group.protocol": "consumer"}
     sticky = {"partition.assignment.strategy": "cooperative-sticky"}
     ways: dict[str, tuple[dict[str, str] | str, dict[str, str]]] = {
+        "classic twice": (sticky, {}),
         "848 and classic": (kip_848, {}),
         "classic and 848": (sticky, kip_848),
         "848 twice": (kip_848, kip_848),
@@ -237,8 +238,10 @@ def test_every_way_into_a_group_is_seen_and_one_that_leads_nowhere_hurts_nobody(
     time.sleep(LATE_SECONDS)
     late = {"partition.assignment.strategy": "range"}
     squatters.append(Squatter(servers, stream.prefix, topic, late))
-    for thread in threads:
+    for thread in threads[:-1]:
         thread.join()
+    joining[-1].is_enough.set()
+    threads[-1].join()
     for squatter in squatters:
         squatter.close()
 
