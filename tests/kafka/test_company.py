@@ -100,13 +100,20 @@ def test_strangers_that_stay_end_the_program_and_those_that_leave_do_not(
 
 def test_a_rollout_that_changes_the_assignor_is_waited_for(clock: list[float]) -> None:
     """Until the former workers are gone the broker refuses the new ones."""
-    company = Company(lambda: group(OURS) if clock[0] < 50 else EMPTY, CONFIG)
+    asked = []
+
+    def look() -> Group:
+        asked.append(clock[0])
+        return group(OURS) if clock[0] < 50 else EMPTY
+
+    company = Company(look, CONFIG)
     for clock[0] in range(120):
         if clock[0] < 52:
             company.refused(REFUSED)
         if clock[0] == 53:
             company.joined()
         company.mind()
+    assert asked == [0, 10, 20, 30, 40, 50, 58]
 
 
 def test_one_that_joining_has_failed_for_again_and_again_need_not_be_waited_for() -> None:

@@ -138,11 +138,11 @@ class Company:
         self._is_refused = False
 
     def refused(self, error: KafkaError) -> None:
-        """The broker does not let us join."""
+        """The broker does not let us join. It says so every two seconds."""
         if not self._is_refused:
             _log.warning("group.refused %s", error)
-        self._is_refused = True
-        self._look_in(0)
+            self._is_refused = True
+            self._look_in(0)
 
     def joined(self) -> None:
         """We were given partitions, or none; somebody may have come."""
