@@ -34,16 +34,17 @@ class Portions:
         """Up to `count` of what `take` gives, and about MOST_BYTES; raises what it raises."""
         deadline = time.monotonic() + seconds
         gathered: list[Taken] = []
-        room = MOST_BYTES
+        room, wait = MOST_BYTES, seconds
         while room > 0 and (left := count - len(gathered)) > 0:
             asked = min(left, STEP_RECORDS, max(room // self._largest_bytes, 1))
-            found = take(asked, max(deadline - time.monotonic(), 0))
+            found = take(asked, wait)
             sizes = [size_of(item.record) for item in found if item.record is not None]
             self._largest_bytes = max(sizes, default=self._largest_bytes) or 1
             gathered += found
             room -= sum(sizes)
             if len(found) < asked:
                 break
+            wait = max(deadline - time.monotonic(), 0)
         return gathered
 
 
