@@ -6,16 +6,18 @@ INSTALLED := .venv/.installed
 
 MINUTES ?= 10
 
-.PHONY: venv demo test hostile soak sabotage lint schemas clean
+.PHONY: venv demo test hostile soak sabotage lint pins schemas clean
 
 venv: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up .venv (several GB with torch; a few minutes the first time) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@# every file is held against its hash: uv by pip, all others by uv; newsieve is built by what is then there
+	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin
 	@# compiled now, or every start of a worker compiles torch where Python may not write its caches
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirement constraints.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(INSTALLED)
 
 demo: venv
@@ -39,6 +41,10 @@ lint: venv
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
+
+pins:
+	@# keeps the versions that constraints.txt has; newer ones come where it has none
+	@$(BIN)/uv pip compile --quiet --universal --all-extras --group setup --generate-hashes --no-annotate --custom-compile-command 'make pins' --output-file constraints.txt pyproject.toml
 
 schemas: venv
 	@$(BIN)/python -m schemas.export

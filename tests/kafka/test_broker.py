@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from confluent_kafka.admin import ConfigResource, NewTopic
 from worker.errors import BrokerMissing
 from worker.kafka.broker import find_or_start
 from worker.kafka.client import Cluster, make_admin
-from worker.kafka.java_broker import JavaBroker, require_java
+from worker.kafka.java_broker import JavaBroker, _libraries, require_java
 
 
 class EngineWithoutImages(BaseHTTPRequestHandler):
@@ -104,6 +106,56 @@ def test_a_java_too_old_for_kafka_is_refused(
     with pytest.raises(BrokerMissing, match="Java 17 or later") as refused:
         require_java()
     assert complaint in str(refused.value)
+
+
+JAVA = """#!/bin/sh
+echo 'openjdk version "17.0.15" 2025-04-15' >&2
+"""
+MAVEN = """#!/bin/sh
+for argument; do
+  case "$argument" in
+    -DoutputDirectory=*) folder="${argument#*=}" ;;
+  esac
+done
+/bin/mkdir "$folder"
+printf kafka > "$folder/kafka.jar"
+printf scala > "$folder/scala.jar"
+"""
+
+
+@pytest.mark.parametrize(
+    ("tested", "wrong"),
+    [
+        ({"kafka.jar": b"kafka", "scala.jar": b"scala"}, None),
+        ({"kafka.jar": b"another", "scala.jar": b"scala"}, "lists: kafka.jar. Do not run it"),
+        ({"kafka.jar": b"kafka"}, "lists: scala.jar. Do not run it"),
+        ({"kafka.jar": b"kafka", "scala.jar": b"scala", "zstd.jar": b""}, "zstd.jar"),
+    ],
+    ids=["the tested ones", "another file", "one more", "one less"],
+)
+def test_what_maven_fetches_is_what_was_tested(
+    programs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tested: dict[str, bytes],
+    wrong: str | None,
+) -> None:
+    """Each jar by its SHA-256; otherwise nothing of it is kept, or the next start would run it."""
+    for name, script in {"java": JAVA, "mvn": MAVEN}.items():
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    jars = tmp_path / "jars.sha256"
+    jars.write_text(
+        "".join(f"{hashlib.sha256(jar).hexdigest()}  {name}\n" for name, jar in tested.items())
+    )
+    monkeypatch.setattr("worker.kafka.java_broker.JARS", jars)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    with pytest.raises(BrokerMissing, match=wrong) if wrong else nullcontext():
+        _libraries(lambda _: None)
+
+    kept = [path.name for path in (tmp_path / "cache" / "newsieve").glob("*/*")]
+    assert sorted(kept) == ([] if wrong else sorted(tested))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -26,6 +27,7 @@ from worker.errors import BrokerMissing
 from worker.kafka.client import Cluster, make_admin
 
 POM: Final = Path(__file__).resolve().parents[2] / "deploy" / "broker" / "pom.xml"
+JARS: Final = POM.with_name("jars.sha256")
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 30
 JAVA_VERSION: Final = 17  # the oldest that Kafka 4 runs on
@@ -220,18 +222,37 @@ def _fetch(folder: Path) -> None:
     """All of it or nothing. Raises BrokerMissing."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    done = subprocess.run(
-        [
-            "mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies",
-            "-DincludeScope=runtime", f"-DoutputDirectory={partial}",
-        ],
-        capture_output=True,
-        check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
+    fetch = [
+        "mvn", "-q", "-B", "--strict-checksums", "-f", str(POM), "dependency:copy-dependencies",
+        "-DincludeScope=runtime", f"-DoutputDirectory={partial}",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(fetch, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise BrokerMissing(f"Maven could not fetch Kafka: {done.stdout.decode()[-500:]}")
+        _require_jars(partial)
+        partial.rename(folder)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise BrokerMissing(f"Maven could not fetch Kafka: {done.stdout.decode()[-500:]}")
-    partial.rename(folder)
+
+
+def _require_jars(folder: Path) -> None:
+    """All that newsieve was tested with, and no others. Raises BrokerMissing.
+
+    Maven holds a file against the checksum beside it, which whoever changes the file changes, too.
+    """
+    lines = (line.split() for line in JARS.read_text(encoding="utf-8").splitlines())
+    wanted = {name: digest for digest, name in lines}
+    found = {}
+    for path in folder.iterdir():
+        with path.open("rb") as jar:
+            found[path.name] = hashlib.file_digest(jar, "sha256").hexdigest()
+    wrong = sorted({name for name, _ in wanted.items() ^ found.items()})
+    if wrong:
+        raise BrokerMissing(
+            f"what Maven fetched is not what {JARS} lists: {', '.join(wrong)}. "
+            "Do not run it: see where your Maven fetches from"
+        )
 
 
 def _die_with_parent() -> None:
