@@ -6,7 +6,10 @@ INSTALLED := .venv/.installed
 
 MINUTES ?= 10
 
-.PHONY: venv demo test hostile soak sabotage lint pins schemas clean
+# Where Python is told to keep no bytecode, each process of the tests would rewrite all of them anew.
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: venv demo test suite hostile soak sabotage lint pins schemas clean
 
 venv: $(INSTALLED)
 
@@ -23,9 +26,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: venv
 	@$(BIN)/newsieve demo
 
-test: venv lint
-	@# in their own order: sorted by how many tests a file has, the storms would come last, one process idle
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: venv
+	@# side by side: the type checker has the moments in which tests wait for Kafka
+	@$(MAKE) --no-print-directory --jobs 2 lint suite
+
+suite: venv
+	@# three on two cores, for the same reason; in their own order (tests/conftest.py), not by how many a file has
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 hostile: venv
 	@$(BIN)/pytest tests/hostile --durations 15

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.topics import unique_prefix
+from tests.support.workers import ROOT
 from worker.errors import BrokerMissing
 from worker.kafka.broker import Broker, find_or_start
 from worker.kafka.java_broker import JavaBroker
@@ -29,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
         DEFECTS[name].apply()
         WorkerProcess.sabotage = name
+
+
+LONG_FILES = ("faults", "e2e", "training", "engine", "docs", "kafka")
+"""Folders whose files take longest. What comes last has to be short, or one process works alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the long ones."""
+    rank = {ROOT / "tests" / name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: rank.get(item.path.parent, len(rank)))
 
 
 ON_CI = bool(os.environ.get("CI"))

@@ -54,6 +54,7 @@ class Storm:
     feed: Feed
     watcher: Watcher
     report: Report
+    patience_seconds: float  # for all partitions to move again after a fault
 
     def strike(self, name: str, fault: Fault, load_: str) -> float:
         """One fault: inject it, wait until all partitions move again, check the offsets, and that
@@ -63,7 +64,7 @@ class Storm:
             self.feed.add(BACKLOG)
         over = fault(self.scene)
         self.feed.is_paused = False
-        seconds = self.watcher.seconds_until_all_move(over, PATIENCE_SECONDS)
+        seconds = self.watcher.seconds_until_all_move(over, self.patience_seconds)
         self.report.recovery[name, self.protocol].append(seconds)
         fleet = self.scene.fleet
         fleet.wait_for_the_replaced()
@@ -110,7 +111,12 @@ class Storm:
 
 @contextmanager
 def storm(
-    folder: Path, per_second: int, protocol: str, seed: int, report: Report
+    folder: Path,
+    per_second: int,
+    protocol: str,
+    seed: int,
+    report: Report,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[Storm]:
     """Three workers, at work."""
     student = make_student(folder / "student", load("uplifting"), "bert")
@@ -126,7 +132,7 @@ def storm(
             feed = Feed(stream, per_second)
             watcher.seconds_until_all_move(time.time(), PATIENCE_SECONDS)
             scene = Scene(fleet, broker, feed, random.Random(seed))
-            yield Storm(protocol, stream, scene, feed, watcher, report)
+            yield Storm(protocol, stream, scene, feed, watcher, report, patience_seconds)
         finally:
             stream.close()
             shutil.copy(broker.log, folder / "broker.log")

@@ -15,7 +15,7 @@ def test_workers_outlive_their_broker(tmp_path: Path) -> None:
     """Stalled beyond session and time-outs, restarted under a backlog, killed: no worker ends,
     every partition moves again, and nothing is lost, doubled, out of order or left hanging."""
     report = Report()
-    with storm(tmp_path, 100, "classic", 0, report) as running:
+    with storm(tmp_path, 100, "classic", 0, report, LONGEST_SECONDS) as running:
         running.strike("broker stalled 18 s", FAULTS["broker stalled 18 s"], "busy")
         running.strike("broker restarted", FAULTS["broker restarted"], "backlog")
         running.strike("broker kill -9", FAULTS["broker kill -9"], "idle")
