@@ -18,6 +18,9 @@ from tests.faults import defects
 
 FAULTS = "tests/faults/test_process_faults.py::"
 REBALANCES = "tests/kafka/test_rebalances.py::"
+UNKNOWN = (
+    "tests/faults/test_broker_errors.py::test_a_commit_of_unknown_outcome_is_never_tried_again"
+)
 STORM = "tests/faults/test_storm.py::test_workers_outlive_their_broker"
 
 
@@ -75,16 +78,13 @@ DEFECTS = {
         defects.commit_before_producing,
         REBALANCES + "test_a_worker_that_ends_commits_nothing_of_an_aborted_transaction",
     ),
-    "blind-retry": Defect(
-        defects.try_again_blindly,
-        "tests/faults/test_broker_errors.py::test_a_commit_of_unknown_outcome_is_never_tried_again",
-    ),
+    "blind-retry": Defect(defects.try_again_blindly, UNKNOWN),
     "unfenced": Defect(
         defects.commit_unfenced,
         "tests/kafka/test_membership.py::test_offsets_of_a_former_member_are_refused",
     ),
     "dirty-reader": Defect(defects.read_what_is_aborted, STORM),
-    "same-producer": Defect(defects.keep_the_producer, STORM),
+    "same-producer": Defect(defects.keep_the_producer, UNKNOWN),
     "hoard": Defect(defects.hoard, "tests/faults/test_memory.py"),
     "deaf": Defect(defects.ignore_the_second_signal, FAULTS + "test_a_second_signal_exits_at_once"),
     "hot-swap": Defect(
