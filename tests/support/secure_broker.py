@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -70,7 +71,15 @@ class SecureBroker:
         admin = self._admin()
         for done in admin.alter_user_scram_credentials([credential]).values():
             done.result(CALL_SECONDS)
+        self._wait_for(name, password)
         return password
+
+    def _wait_for(self, name: str, password: str) -> None:
+        """The broker that wrote a user down lets them in only when it has read it as well."""
+        config = json.loads(self.options(name, password)) | {"bootstrap.servers": self.servers}
+        logger = logging.getLogger("secure-broker")
+        logger.disabled = True  # what it refuses meanwhile
+        AdminClient(config, logger=logger).list_topics(timeout=CALL_SECONDS)
 
     def allow(self, user: str, rights: Sequence[Right]) -> None:
         admin = self._admin()
