@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import struct
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from worker.errors import SettingsInvalid
+from worker.observe import http as observe_http
 from worker.observe.health import Health
 from worker.observe.http import ObserveServer
 from worker.observe.metrics import Metrics
@@ -22,7 +27,8 @@ def answer(port: int, method: str, page: str) -> tuple[int, dict[str, str], byte
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request(method, page)
     found = connection.getresponse()
-    headers = {name: text for name, text in found.getheaders() if name != "Date"}
+    headers = {name.title(): text for name, text in found.getheaders()}
+    headers.pop("Date")
     body = found.read()
     connection.close()
     return found.status, headers, body
@@ -120,3 +126,120 @@ def test_a_taken_port_is_a_settings_error() -> None:
     with pytest.raises(SettingsInvalid, match="NEWSIEVE_OBSERVE__PORT"):
         ObserveServer("127.0.0.1", first.port, CollectorRegistry(), lambda: True, lambda: True)
     first.close()
+
+
+@contextmanager
+def observed(host: str = "127.0.0.1") -> Iterator[int]:
+    """A server that is alive and ready, by its port."""
+    server = ObserveServer(host, 0, CollectorRegistry(), lambda: True, lambda: True)
+    try:
+        yield server.port
+    finally:
+        server.close()
+
+
+def said(probe: socket.socket) -> bytes:
+    """All that comes until the server ends the connection."""
+    probe.settimeout(10)
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := probe.recv(65_536):
+            found += chunk
+    return found
+
+
+def test_idle_connections_change_nothing_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs no thread, the oldest makes room, and whoever asks is answered at once."""
+    monkeypatch.setattr(observe_http, "MOST_CONNECTIONS", 20)
+    with observed() as port, ExitStack() as held:
+        threads = threading.active_count()
+        idle = []
+        for _ in range(60):
+            probe = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            probe.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+            idle.append(probe)
+            if len(idle) % 20 == 0:
+                assert answer(port, "GET", "/livez")[0] == 200
+
+        assert said(idle[0]) == b""
+        assert threading.active_count() == threads
+
+
+def test_a_request_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many bytes come: its time counts from the opening of the connection."""
+    monkeypatch.setattr(observe_http, "CONNECTION_SECONDS", 0.3)
+    with observed() as port, socket.create_connection(("127.0.0.1", port)) as probe:
+        probe.sendall(b"GET /livez HTTP/1.1\r\n")
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began < 10:
+                probe.sendall(b"x")
+                time.sleep(0.02)
+
+        assert time.monotonic() - began < 5
+        assert answer(port, "GET", "/livez")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
+        b"x" * 200_000,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+    ids=["request line", "one header", "many headers", "no line end", "TLS"],
+)
+def test_what_is_no_request_of_ours_is_refused(
+    head: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By size as by form, without a word in the log."""
+    with observed() as port, socket.create_connection(("127.0.0.1", port)) as probe:
+        with contextlib.suppress(ConnectionError):
+            probe.sendall(head)
+        assert b" 200 " not in said(probe)
+
+        assert answer(port, "GET", "/livez")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_connection_is_for_one_request() -> None:
+    """Others behind it get no answer: nobody keeps one busy with a thousand."""
+    with observed() as port, socket.create_connection(("127.0.0.1", port)) as probe:
+        probe.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+
+        assert said(probe).count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_other_methods_are_refused_without_reading_what_they_bring() -> None:
+    """405, where GET and HEAD are allowed."""
+    with observed() as port, socket.create_connection(("127.0.0.1", port)) as probe:
+        probe.sendall(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\nx")
+        found = said(probe)
+
+        assert found.startswith(b"HTTP/1.1 405 ") and b"allow: GET, HEAD" in found
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+def test_the_port_opens_on_any_host(host: str) -> None:
+    """IPv6 too."""
+    with observed(host) as port:
+        connection = http.client.HTTPConnection(host, port, timeout=10)
+        connection.request("GET", "/livez")
+
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_all_addresses_of_ipv6_are_those_of_ipv4_too() -> None:
+    """Where a cluster has both, a scraper comes by either."""
+    with observed("::") as port:
+        assert answer(port, "GET", "/livez")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_ours_is_a_settings_error(host: str) -> None:
+    """It says which setting."""
+    with pytest.raises(SettingsInvalid, match="NEWSIEVE_OBSERVE__HOST"), observed(host):
+        pass
