@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from worker.secret_settings import checked_api_key
 from worker.sections import MOST, NotNegative, Positive, Section
+
+# A host is a name, an IPv4 address, or an IPv6 address in brackets: whatever else parsers of
+# addresses disagree about (users, backslashes, letters that fold to others) is in none of these.
+_HOST: Final = r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])"
+ENDPOINT_PATTERN: Final = rf"^https?://{_HOST}(:[0-9]{{1,5}})?(/[^\s?#@\\]*)?$"
 
 
 class OracleSettings(Section):
@@ -25,8 +32,15 @@ class OracleSettings(Section):
     )
     endpoint: str | None = Field(
         default=None,
-        pattern=r"^https?://[^\s?#@]+$",
+        pattern=ENDPOINT_PATTERN,
         description="Without the key, a query or a user; default: the provider's own.",
+    )
+    allow_plain_http: bool = Field(
+        default=False, description="The key over http://, readable on its way, off this machine."
+    )
+    use_proxies: bool = Field(
+        default=False,
+        description="Those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.",
     )
     api_key: Annotated[SecretStr, AfterValidator(checked_api_key)] | None = Field(
         default=None,
@@ -73,6 +87,17 @@ class OracleSettings(Section):
     )
 
     @model_validator(mode="after")
+    def _key_is_not_readable_on_its_way(self) -> Self:
+        if self.api_key is None or self.allow_plain_http or self.endpoint is None:
+            return self
+        if self.endpoint.startswith("http://") and not is_loopback(self.endpoint):
+            raise ValueError(
+                "endpoint is http:// and not on this machine: the key would be readable on its "
+                "way. Take https://, or set allow_plain_http where the network may read it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _money_has_a_price(self) -> Self:
         if self.cost_usd_per_day is not None and not (
             self.input_usd_per_million or self.output_usd_per_million
@@ -82,3 +107,12 @@ class OracleSettings(Section):
                 "output_usd_per_million"
             )
         return self
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether it is on this very machine."""
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".") == "localhost"

@@ -89,13 +89,13 @@ def test_a_key_that_cannot_be_a_header_is_refused_without_being_shown(key: str) 
     assert "secret" not in str(raised.value) and raised.value.__cause__ is None
 
 
-class Raising(httpx2.BaseTransport):
+class Raising(httpx2.AsyncBaseTransport):
     """A client library that quotes the key in whatever goes wrong."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:  # noqa: ARG002
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:  # noqa: ARG002
         raise self._error
 
 

@@ -9,6 +9,8 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+from urllib.request import getproxies
 
 from schemas.topics import (
     CONTROL,
@@ -38,6 +40,7 @@ from worker.oracle.notes import Notes
 from worker.oracle.prompt import Asked, Prompt
 from worker.oracle.provider import Prices, Provider
 from worker.oracle.record import ScoreEncoder
+from worker.oracle_settings import OracleSettings, is_loopback
 from worker.rules.catalogue import available, load
 from worker.settings import Settings
 
@@ -54,6 +57,8 @@ RIGHTS = (
     (CONTROL, "WRITE"),
     (DEAD_LETTER, "WRITE"),
 )
+
+PROXIED: Final = ("https", "http", "all")  # schemes, of the variables that name proxies
 
 _log = get_logger(COMPONENT)
 
@@ -100,10 +105,34 @@ def make_provider(settings: Settings) -> Provider:
             f"{oracle.provider} wants a key: set NEWSIEVE_ORACLE__API_KEY in the environment"
         )
     url = oracle.endpoint or module.ENDPOINT
-    endpoint = Endpoint(url, oracle.api_key, module.KEY_HEADER, oracle.timeout_seconds)
+    endpoint = Endpoint(
+        url,
+        oracle.api_key,
+        module.KEY_HEADER,
+        oracle.timeout_seconds,
+        uses_proxies=_uses_proxies(oracle, url),
+    )
     if oracle.provider == "gemini":
         return gemini.Gemini(endpoint, who, oracle.max_output_tokens)
     return chat.Chat(endpoint, who, oracle.max_output_tokens)
+
+
+def _uses_proxies(oracle: OracleSettings, url: str) -> bool:
+    """Whether the environment's proxies are used; either way it is said where there are some. What
+    is on this machine is asked directly: a proxy would read a key that it is sent by http://."""
+    known = getproxies()
+    variables = [f"{scheme.upper()}_PROXY" for scheme in PROXIED if scheme in known]
+    if not variables or is_loopback(url):
+        return False
+    if oracle.use_proxies:
+        _log.info("proxies.used", of=variables)
+    else:
+        _log.warning(
+            "proxies.ignored",
+            of=variables,
+            advice="the oracle is asked directly: set oracle.use_proxies to ask through them",
+        )
+    return oracle.use_proxies
 
 
 def caps(settings: Settings) -> Caps:

@@ -1,5 +1,8 @@
 """One POST to a provider: time and size limited, never redirected, the key in none of what is said.
 
+Its time is that of the whole call, however the other side divides it. The key goes to the address
+that is set and no other: by no proxy unless that is wished, and no other credentials in its place.
+
 What the client library says of a failure is never passed on, since it quotes what was sent: what
 went wrong is told from the kind of its errors, in our words. Knows no provider's JSON but for where
 errors stand.
@@ -12,7 +15,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import httpx2
@@ -22,6 +25,7 @@ from pydantic import SecretStr
 import worker
 from worker.errors import SettingsInvalid
 from worker.oracle import fault
+from worker.oracle.deadline import Closed, Deadlines
 from worker.oracle.mask import Mask
 from worker.oracle.provider import BUSY, DENIED, REFUSED, REJECTED, UNANSWERED, Reply
 
@@ -88,12 +92,13 @@ class Endpoint:
         key: SecretStr | None,
         key_header: tuple[str, str],
         timeout_seconds: float,
+        *,
+        uses_proxies: bool = False,
         now: Callable[[], float] = time.time,
-        transport: httpx2.BaseTransport | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """`key_header` is the header's name and what stands before the key in it.
-
-        Raises SettingsInvalid.
+        """`key_header` is the header's name and what stands before the key in it; `uses_proxies`:
+        those that the environment names. Raises SettingsInvalid.
         """
         self.url = url
         secret = key.get_secret_value() if key is not None else ""
@@ -106,30 +111,29 @@ class Endpoint:
         self._timeout_seconds = timeout_seconds
         self._now = now
         name, before = key_header
-        self._client = httpx2.Client(
-            headers={
-                "accept-encoding": "identity",  # so that a small body cannot become a large one
-                "user-agent": f"newsieve/{worker.__version__}",
-                **({name: before + secret} if secret else {}),
-            },
-            timeout=httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
-            follow_redirects=False,  # the key is for this address
+        self._client = _client(
+            timeout_seconds,
+            {name: before + secret} if secret else {},
+            uses_proxies=uses_proxies,
             transport=transport,
         )
+        self._deadlines = Deadlines("oracle-http")
 
     def post(self, path: str, content: Mapping[str, Any]) -> Body | Reply:
         """What came back, or the reply that stands for nothing having come."""
-        deadline = time.monotonic() + self._timeout_seconds
-        url = self.url.rstrip("/") + path
+        exchange = _Exchange(self._client)
         try:
-            with self._client.stream("POST", url, json=content) as response:
-                raw = self._read(response.iter_bytes(), deadline)
-                status, headers = response.status_code, response.headers
-        except _TooLate:
+            # Encoded by whoever asks: the loop is everybody's.
+            request = exchange.request(self.url.rstrip("/") + path, content)
+            return self._deadlines.run(lambda: exchange.run(request), self._timeout_seconds)
+        except TimeoutError:
+            if not exchange.is_sent:
+                return Reply(BUSY, reason="no connection: not in time", mask=self.mask)
             return self._no_answer(f"incomplete after {self._timeout_seconds:g} s")
+        except Closed:
+            return self._no_answer("broken off by our end")
         except Exception as error:  # noqa: BLE001 - its text may hold the key: not even a traceback
             return self._failed(error)
-        return Body(status, headers, raw, _facts(raw))
 
     def judge(self, body: Body) -> Reply:
         """What a body means that is an error."""
@@ -157,18 +161,7 @@ class Endpoint:
         )
 
     def close(self) -> None:
-        self._client.close()
-
-    def _read(self, chunks: Iterable[bytes], deadline: float) -> bytes:
-        """The body, or as much of it as is more than any honest one."""
-        found = bytearray()
-        for chunk in chunks:
-            found += chunk
-            if len(found) > MAX_BODY_BYTES:
-                break
-            if time.monotonic() > deadline:
-                raise _TooLate
-        return bytes(found)
+        self._deadlines.close(self._client.aclose)
 
     def _failed(self, error: Exception) -> Reply:
         """What a call means that ended in an error of the client library."""
@@ -196,8 +189,68 @@ class Endpoint:
         return Reply(DENIED, reason=reason, mask=self.mask)
 
 
-class _TooLate(Exception):
-    """The body was not complete in time."""
+def _client(
+    timeout_seconds: float,
+    key_header: Mapping[str, str],
+    *,
+    uses_proxies: bool,
+    transport: httpx2.AsyncBaseTransport | None,
+) -> httpx2.AsyncClient:
+    """Raises SettingsInvalid."""
+    try:
+        return httpx2.AsyncClient(
+            headers={
+                "accept-encoding": "identity",  # so that a small body cannot become a large one
+                "user-agent": f"newsieve/{worker.__version__}",
+                **key_header,
+            },
+            # Of a connection and of TLS each: together they end before the deadline, whose end of
+            # a handshake the library does not clean up after.
+            timeout=httpx2.Timeout(None, connect=min(CONNECT_SECONDS, timeout_seconds / 2)),
+            follow_redirects=False,  # the key is for this address
+            verify=httpx2.create_ssl_context(),  # of SSL_CERT_FILE, where it is set
+            trust_env=uses_proxies,
+            transport=transport,
+        )
+    except (ImportError, ValueError, httpx2.InvalidURL):  # of a proxy, whose address has a password
+        raise SettingsInvalid(
+            "oracle.use_proxies: the environment names a proxy that cannot be used. HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY take addresses with http:// or https://"
+        ) from None
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+        self.is_sent = False  # or has begun to be: then it may be paid for
+
+    def request(self, url: str, content: Mapping[str, Any]) -> httpx2.Request:
+        watched = {"trace": self._trace}
+        return self._client.build_request("POST", url, json=content, extensions=watched)
+
+    async def run(self, request: httpx2.Request) -> Body:
+        response = await self._client.send(request, stream=True)
+        try:
+            raw = await _read(response.aiter_bytes())
+        finally:
+            await response.aclose()
+        return Body(response.status_code, response.headers, raw, _facts(raw))
+
+    async def _trace(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            self.is_sent = self.is_sent or facts["request"].method != b"CONNECT"
+
+
+async def _read(chunks: AsyncIterable[bytes]) -> bytes:
+    """The body, or as much of it as is more than any honest one."""
+    found = bytearray()
+    async for chunk in chunks:
+        found += chunk
+        if len(found) > MAX_BODY_BYTES:
+            break
+    return bytes(found)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -239,4 +292,6 @@ def _facts(raw: bytes) -> dict[str, Any] | None:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
+        if isinstance(error, BaseExceptionGroup):  # of each address that a name has
+            yield from error.exceptions
         error = error.__cause__ or error.__context__
