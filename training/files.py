@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from worker.files import whole_file
 
 Row = dict[str, Any]
 
@@ -56,12 +58,12 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write all of it or nothing, also when the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    except OSError as error:  # a full disk's names no file
-        raise OSError(error.errno, error.strerror, str(path)) from None
+    with whole_file(path) as stream:
+        stream.write(text.encode())
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """The same, of another file's bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as original, whole_file(path) as stream:
+        shutil.copyfileobj(original, stream, CHUNK_BYTES)

@@ -17,6 +17,7 @@ from training.errors import GateFailed, RunInvalid
 from training.evaluate import STUDENT
 from training.files import (
     Row,
+    copy_file,
     file_hash,
     files_below,
     read_jsonl,
@@ -122,12 +123,19 @@ def copy_student(run: Run, folder: Path) -> Path | None:
         return None
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as partial:
-        shutil.copytree(source, Path(partial) / STUDENT_FOLDER)
+        made = Path(partial) / STUDENT_FOLDER
+        for name in files_below(source):
+            copy_file(source / name, made / name)
         replaces = (folder / MANIFEST).is_file()
         if replaces:
             shutil.rmtree(_previous(folder), ignore_errors=True)
             os.replace(folder, _previous(folder))
-        os.replace(Path(partial) / STUDENT_FOLDER, folder)
+        try:
+            os.replace(made, folder)
+        except OSError:
+            if replaces:
+                os.replace(_previous(folder), folder)
+            raise
     return _previous(folder) if replaces else None
 
 
@@ -147,7 +155,7 @@ def _make(
     write_jsonl(folder / CANARIES, _canaries(run, filter_))
     write_jsonl(folder / BASELINE, reference_rows(run, filter_))
     for name in RUN_FILES:
-        shutil.copyfile(run.path(name), folder / name)
+        copy_file(run.path(name), folder / name)
     metadata = run.json("training_metadata.json")
     entry = shipped_entry(run.json("training_history.json"))
     card = model_card(manifest, run.recipe, metadata, entry, failures, run.facts[REASON])
@@ -157,11 +165,11 @@ def _make(
 
 def _copy_model(run: Run, folder: Path) -> None:
     for name in (ADAPTER, ADAPTER_CONFIG):
-        shutil.copyfile(checkpoint(run, FINAL) / name, folder / name)
+        copy_file(checkpoint(run, FINAL) / name, folder / name)
     for name in (TOKENIZER, *OPTIONAL_TOKENIZER_FILES):
         path = base_file(run.recipe.base, name)
         if path is not None:
-            shutil.copyfile(path, folder / name)
+            copy_file(path, folder / name)
 
 
 def _manifest(run: Run, filter_: Filter) -> Manifest:

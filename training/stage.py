@@ -8,7 +8,6 @@ and those after it only where their input has become another.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.errors import RunInvalid
-from training.files import file_hash, files_below, hash_of
+from training.files import copy_file, file_hash, files_below, hash_of
 from training.run import RUN_FILE, Run
 
 STAGES: Final = "stages"
@@ -144,11 +143,7 @@ def _put(run: Run, name: str, out: Path) -> dict[str, str]:
     stays as it is: until the stage is noted, a crash begins here again."""
     made = {relative: file_hash(out / relative) for relative in files_below(out)}
     for relative in made:
-        path = run.path(relative)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        shutil.copyfile(out / relative, partial)
-        os.replace(partial, path)
+        copy_file(out / relative, run.path(relative))
     for stale in set(_stages(run).get(name, {}).get("files", {})) - set(made):
         run.path(stale).unlink(missing_ok=True)
     return made

@@ -4,13 +4,12 @@ it, so that the run needs nothing from elsewhere."""
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from training.errors import FitFailed
 from training.gate import MAY_HAVE_SEEN
@@ -21,6 +20,7 @@ from training.split import TRAIN
 from training.stage import require
 from training.stages import PREPARE, START, start_of
 from worker.engine.manifest import ADAPTER, Manifest, read_manifest
+from worker.files import whole_file
 from worker.rules.catalogue import load
 
 FACTS: Final = "facts"  # one key: safetensors writes several in any order, and the file is hashed
@@ -42,9 +42,8 @@ def take_over(run: Run, student: Path) -> None:
     facts = {"run": manifest.training.get("run"), MAY_HAVE_SEEN: may_have_seen}
     path = run.path(START, ADAPTER)
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={FACTS: json.dumps(facts, sort_keys=True)})
-    os.replace(partial, path)
+    with whole_file(path) as stream:
+        stream.write(save(tensors, metadata={FACTS: json.dumps(facts, sort_keys=True)}))
 
 
 def start_facts(run: Run) -> dict[str, Any] | None:

@@ -69,9 +69,9 @@ def test_a_page_is_replaced_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("worker.cli.status.os.replace", full)
+        broken.setattr(os, "replace", full)
         failed = commands.status("--html", str(target))
-    assert failed.code == 2 and "No space left" in failed.err
+    assert failed.code == 1 and "No space left" in failed.err
     assert target.read_text() == "the former one"
     assert {item.name for item in commands.folder.iterdir()} == {"student", "drift.html"}
 

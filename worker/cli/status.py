@@ -4,7 +4,6 @@ who of the monitor's group is at work.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -30,6 +29,7 @@ from worker.codec.encode import timestamp
 from worker.drift.readings import Reading
 from worker.drift.states import CALM, INCIDENT
 from worker.errors import InputFileInvalid
+from worker.files import whole_file
 from worker.rules.catalogue import load
 
 MINUTES_DIGITS = len("2026-11-25T13:21")  # of a time
@@ -171,18 +171,9 @@ def _show(item: Item) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, where others may be reading it. Raises InputFileInvalid."""
-    target = path.resolve()
-    try:
-        if target.exists() and not target.is_file():  # a pipe or a terminal
-            target.write_text(text, encoding="utf-8")
-        else:
-            partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-            try:
-                partial.write_text(text, encoding="utf-8")
-                os.replace(partial, target)
-            finally:
-                partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputFileInvalid(f"cannot write {path}: {error.strerror}") from None
+    """Where others may be reading it. Raises InputFileInvalid, or OSError when the disk is full."""
+    if not path.resolve().parent.is_dir():
+        raise InputFileInvalid(f"cannot write {path}: no such folder")
+    with whole_file(path) as stream:
+        stream.write(text.encode())
     note(f"{path}: written")

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.oracle import OracleKey
 from worker.errors import InputFileInvalid
+from worker.files import whole_file
 from worker.oracle.budget import Ledger
 from worker.oracle.interview import Verdict
 from worker.oracle.memory import Text, way_of
@@ -115,12 +116,8 @@ class Sheet:
             "claims": sorted(ledger.claims.items()),
             "rows": list(self.kept.values()),
         }
-        beside = self._claims.with_name(self._claims.name + ".new")
-        with beside.open("wb") as stream:
+        with whole_file(self._claims) as stream:
             stream.write(orjson.dumps(facts))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, self._claims)
 
     def complete(self) -> None:
         """Every line is there: nothing is claimed any more, and the budget begins anew."""
@@ -190,8 +187,7 @@ class Sheet:
             self._rewrite(better, moved)
 
     def _rewrite(self, better: Mapping[int, _Line], moved: Collection[int]) -> None:
-        beside = self._path.with_name(self._path.name + ".new")
-        with self._path.open("rb") as old, beside.open("wb") as new:
+        with self._path.open("rb") as old, whole_file(self._path) as new:
             start = 0
             for raw in old:
                 instead = better.get(start)
@@ -200,9 +196,6 @@ class Sheet:
                 elif start not in moved:
                     new.write(raw)
                 start += len(raw)
-            new.flush()
-            os.fsync(new.fileno())
-        os.replace(beside, self._path)
 
     def _read_claims(self) -> tuple[Ledger, dict[Text, dict[str, Any]]]:
         """What is claimed, and the lines that are kept."""

@@ -1,0 +1,55 @@
+"""Files that people and programs read, written whole or not at all.
+
+Nobody ever reads half of one: not while it is written, not after a full disk, a kill or a failure
+of the power. Knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+
+PARTIAL: Final = ".partial"
+# No file takes as long to write: what is older is of a process that was killed.
+STALE_SECONDS: Final = 3_600.0
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """What is written becomes the file, or takes its place, when all of it is on disk. Otherwise
+    what was there stays, and nothing beside it. Raises OSError, which names the file."""
+    target = path.resolve()  # a link stays one
+    try:
+        if target.exists() and not target.is_file():  # a pipe or a terminal
+            with target.open("wb") as stream:
+                yield stream
+            return
+        partial = _partial(target, str(os.getpid()))
+        try:
+            with partial.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+            _sweep(target)
+    except OSError as error:  # a full disk's names no file, others' name the partial one
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _partial(target: Path, whose: str) -> Path:
+    return target.with_name(f".{target.name}.{whose}{PARTIAL}")
+
+
+def _sweep(target: Path) -> None:
+    """Take away what killed processes left of this file."""
+    for partial in target.parent.glob(f".*{PARTIAL}"):
+        if partial.name.startswith(f".{target.name}."):
+            with suppress(OSError):  # another process may be taking it away, too
+                if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                    partial.unlink()
