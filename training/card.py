@@ -54,7 +54,11 @@ def _metadata(manifest: Manifest, recipe: Recipe) -> str:
         [
             "---",
             f"license: {recipe.base.license}",
-            *([] if ":" in manifest.base.name else [f"base_model: {manifest.base.name}"]),
+            *(
+                []
+                if ":" in manifest.base.name
+                else [f"base_model: {json.dumps(manifest.base.name)}"]
+            ),
             f"language: {json.dumps(_languages(manifest))}",  # quoted: `no` is Norwegian
             "library_name: peft",
             "pipeline_tag: text-classification",

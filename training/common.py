@@ -12,6 +12,7 @@ import typer
 from training.errors import LabelsRefused
 from training.run import Run
 from worker.cli.common import note, say, show_json
+from worker.printable import printable
 
 BAD_ROWS_SHOWN: Final = 10  # all that are kept stand in the manifest
 
@@ -67,9 +68,9 @@ def note_rows(manifest: Mapping[str, Any]) -> None:
         f"{manifest['bad_rows']}"
     )
     for remark in manifest.get("remarks", ()):  # runs of earlier versions have none
-        note(remark)
+        note(printable(remark))
     for bad in manifest["bad_rows_listed"][:BAD_ROWS_SHOWN]:
-        note(f"  {bad['file']}:{bad['line']} {bad['field']}: {bad['reason']}")
+        note(printable(f"  {bad['file']}:{bad['line']} {bad['field']}: {bad['reason']}"))
 
 
 def note_stage(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage returns
@@ -78,7 +79,9 @@ def note_stage(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage re
 
 def verdict_text(audit: Mapping[str, Any]) -> str:
     """`audit` as audit.json has it."""
-    return "\n".join([f"{audit['verdict']}:", *(f"- {reason}" for reason in audit["reasons"])])
+    return "\n".join(
+        [f"{audit['verdict']}:", *(f"- {printable(reason)}" for reason in audit["reasons"])]
+    )
 
 
 def confirm_unusable(run: Run, *, is_told: bool) -> None:

@@ -12,6 +12,8 @@ from typing import Final
 import docx
 from docx.shared import Inches
 
+from worker.printable import printable
+
 TEXT_COLUMNS: Final = 100
 PICTURE_INCHES: Final = 6.3
 
@@ -57,13 +59,27 @@ class Picture:
 Block = Heading | Paragraph | Points | Table | Picture
 
 
-# What neither a line of text nor a Word document may hold.
-_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")
+# What a reader of Markdown, or of the HTML that is allowed in it, takes for more than a character.
+# An underscore between two letters is one.
+_MARKDOWN: Final = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
+_HTML: Final = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+# What makes more of a line that begins with it: a heading, a list, a rule. A number may begin one.
+_BEGINNING: Final = re.compile(r"^(?:#|[-+](?=[\s+-]|$)|(\d{1,9})(?=[.)](?:\s|$)))")
 
 
 def _line(text: str) -> str:
-    """Others' titles, names and addresses as one line that every form can hold."""
-    return _UNPRINTABLE.sub(" ", text)
+    """Others' titles, names and addresses as one line that every form can hold, and people see."""
+    return printable(" ".join(text.split()))
+
+
+def _inline(text: str) -> str:
+    """The same in Markdown: nothing of it is markup, whoever wrote it."""
+    escaped = _MARKDOWN.sub(r"\\\g<0>", _line(text).translate(_HTML))
+    return _BEGINNING.sub(_escaped, escaped)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"{found[1]}\\" if found[1] else f"\\{found[0]}"
 
 
 def as_markdown(blocks: Sequence[Block]) -> str:
@@ -101,16 +117,18 @@ def write_word(blocks: Sequence[Block], pictures: Path, path: Path) -> None:
 def _markdown(block: Block) -> Iterator[str]:
     match block:
         case Heading(text, level):
-            yield f"{'#' * level} {_line(text)}"
+            yield f"{'#' * level} {_inline(text)}"
         case Paragraph(text):
-            yield _line(text)
+            yield _inline(text)
         case Points(items):
-            yield from (f"- {_line(item)}" for item in items)
+            yield from (f"- {_inline(item)}" for item in items)
         case Table(columns, rows):
-            for row in (columns, ["---"] * len(columns), *rows):
-                yield f"| {' | '.join(_line(cell).replace('|', '/') for cell in row)} |"
+            yield f"| {' | '.join(map(_inline, columns))} |"
+            yield f"|{' --- |' * len(columns)}"
+            for row in rows:
+                yield f"| {' | '.join(map(_inline, row))} |"
         case Picture(name, caption):
-            yield f"![{caption}]({name})"
+            yield f"![{_inline(caption)}]({name})"
 
 
 def _text(block: Block) -> Iterator[str]:
@@ -126,9 +144,9 @@ def _text(block: Block) -> Iterator[str]:
                     _line(item), TEXT_COLUMNS, initial_indent="- ", subsequent_indent="  "
                 )
         case Table(columns, rows):
-            lines = [[_line(cell) for cell in row] for row in rows]
-            widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
-            for row in (columns, ["-" * width for width in widths], *lines):
+            names, *lines = [[_line(cell) for cell in row] for row in (columns, *rows)]
+            widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
+            for row in (names, ["-" * width for width in widths], *lines):
                 cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 yield "  ".join(cells).rstrip()
         case Picture(name, caption):

@@ -37,7 +37,10 @@ class Base(BaseName):
     pooling: Pooling
     head_bias: bool
     max_tokens: int = Field(gt=0)
-    license: str = Field(description="Of the base, which the adapter's follows; for the card.")
+    license: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="Of the base, as hubs name it, which the adapter's follows; for the card.",
+    )
 
 
 class Labels(Part):

@@ -5,9 +5,9 @@ What a picture shows it says in words, too: its title and its description are re
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from worker.codec.encode import timestamp
 from worker.drift.baseline import TWO_SIDED_95, hajek
 from worker.drift.states import ALERT_AT, PENDING_AT, WARNING_AT
 from worker.drift.window import FEWEST, Past
+from worker.printable import printable
 
 WIDTH, HEIGHT = 400, 230
 LEFT, RIGHT, TOP, BOTTOM = 58, 72, 24, 42  # around the plot
@@ -34,6 +35,11 @@ PRECISIONS: Final = (len(_TIME[:-7]), len(_TIME[:-4]), len(_TIME))  # minutes, s
 
 Point = tuple[float, float]
 Scale = tuple[float, float]
+
+
+def escape(text: str) -> str:
+    """What others wrote, in a page: nothing of it is markup, and all of it is seen."""
+    return html.escape(printable(text))
 
 
 def evidence_chart(past: Past) -> str:
