@@ -64,7 +64,7 @@ class OracleSettings(Section):
         default=60_000, gt=0, le=MOST, description="Longer articles are cut; about 15,000 tokens."
     )
     concurrency: int = Field(default=4, gt=0, le=256, description="Calls at a time.")
-    timeout_seconds: Positive = Field(default=60, le=600, description="Of one call.")
+    timeout_seconds: Positive = Field(default=60, le=600, description="Of one whole call.")
     input_usd_per_million: NotNegative = Field(default=0, description="Price of tokens sent.")
     output_usd_per_million: NotNegative = Field(default=0, description="Of tokens received.")
     calls_per_day: int = Field(

@@ -53,7 +53,7 @@ def test_one_moderated_article_is_refused_and_the_others_are_labelled(refusing: 
         (wrong_key(), "NEWSIEVE_ORACLE__API_KEY"),
         (fails(429, "no", code="insufficient_quota"), "quota or credit is used up"),
         (fails(400, "schema"), "oracle rejects requests"),
-        (FENCED, "begins: ```json Here is \\x1b[2Jwhat I think. ```"),
+        (FENCED, "begins: ```json Here is \\u001b[2Jwhat I think. ```"),
         (says("<think>Let me see"), "NEWSIEVE_ORACLE__THINKING"),
         (says('{"label": 6}'), 'begins: {"label": 6}'),
         (says('{"scores"', finish="length"), "Raise NEWSIEVE_ORACLE__MAX_OUTPUT_TOKENS"),

@@ -44,7 +44,7 @@ def test_what_is_shown_is_one_short_line_without_control_characters() -> None:
     """A provider's words may hold a terminal's commands; masked before they are cut."""
     shown = Mask("sk-0123456789").line("a\n\tb \x1b[31m\u202e sk-0123456789", 22)
 
-    assert shown == "a b \\x1b[31m\\u202e ***"[:22]
+    assert shown == "a b \\u001b[31m\\u202e ***"[:22]
     assert Mask("sk-0123456789").line("x sk-0123456789", 8) == "x ***"
 
 

@@ -130,7 +130,7 @@ def test_where_there_were_labels_a_lone_rejection_waits_for_the_next_article() -
     ("reply", "says"),
     [
         (bad(), r"'a4': not JSON.*begins: ```json nothing ```.*NEWSIEVE_ORACLE__MODEL"),
-        (bad("<think>\x1b[31mHm"), r"begins: <think>\\x1b\[31mHm\. .*THINKING"),
+        (bad("<think>\x1b[31mHm"), r"begins: <think>\\u001b\[31mHm\. .*THINKING"),
         (bad('{"label": 6}'), r"begins: \{\"label\": 6\}"),
         (bad("", reason="not finished: length", is_cut_off=True), "Raise NEWSIEVE_ORACLE__MAX_OUT"),
     ],

@@ -38,12 +38,25 @@ class Result:
         return json.loads(self.out)
 
 
-def newsieve(*arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
-    return _run(worker.cli.main, "newsieve", arguments, stdin, env or {})
+class _Terminal(io.TextIOWrapper):
+    """What says that somebody watches; colours it has none."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def newsieve(
+    *arguments: str,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    is_watched: bool = False,
+) -> Result:
+    """`is_watched`: its standard output is a terminal."""
+    return _run(worker.cli.main, "newsieve", arguments, stdin, env or {}, is_watched=is_watched)
 
 
 def newsieve_train(*arguments: str) -> Result:
-    return _run(training.cli.main, "newsieve-train", arguments, b"", {})
+    return _run(training.cli.main, "newsieve-train", arguments, b"", {}, is_watched=False)
 
 
 def _run(
@@ -52,13 +65,16 @@ def _run(
     arguments: tuple[str, ...],
     stdin: bytes,
     env: Mapping[str, str],
+    *,
+    is_watched: bool,
 ) -> Result:
+    stream = _Terminal if is_watched else io.TextIOWrapper
     out, err = io.BytesIO(), io.StringIO()
     code = 0
     with (
         patch.object(sys, "argv", [name, *arguments]),
         patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
-        patch.object(sys, "stdout", io.TextIOWrapper(out, write_through=True)),
+        patch.object(sys, "stdout", stream(out, encoding="utf-8", write_through=True)),
         patch.object(sys, "stderr", err),
         patch.dict(os.environ, env),
         _signals_kept(),

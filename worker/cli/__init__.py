@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Final, TextIO, cast
 
@@ -29,8 +30,9 @@ from worker.cli import (
     topics,
     work,
 )
-from worker.cli.common import VersionOption, printable_lines
+from worker.cli.common import VersionOption
 from worker.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
+from worker.printable import printable_lines
 
 # What a program imports late is in this extra: `pip install newsieve` alone has no models.
 EXTRAS: Final = {"newsieve": "worker", "newsieve-train": "train"}
@@ -75,24 +77,49 @@ def run(application: typer.Typer, name: str) -> None:
     _replace_closed_streams()
     try:
         try:
-            application(prog_name=name)
+            code = application(prog_name=name, standalone_mode=False)
         finally:
             sys.stdout.flush()  # what fails here would fail when nobody can say so any more
     except OSError as error:
-        sys.stdout = _null("w")  # or the interpreter tries again at its end
+        if error.filename is None:  # it is standard output's: no other attempt at the end
+            sys.stdout = _null("w")
         if not isinstance(error, BrokenPipeError):
-            _complain(f"{name}: {_reason(error)}")
+            _complain(_indented(f"{name}: {_reason(error)}"))
         sys.exit(EXIT_PERSON)
     except NewsieveError as error:
-        _complain(f"{name}: {error}")
+        _complain(_indented(f"{name}: {error}"))
         sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if not module or module in OURS:
-            raise
+            _complain(traceback.format_exc().rstrip())
+            sys.exit(EXIT_PERSON)
         mend = f"pip install 'newsieve[{EXTRAS[name]}]'"
         _complain(f"{name}: {module} is not installed: {mend}")
         sys.exit(EXIT_USAGE)
+    except typer.Abort:
+        _complain("Aborted!")
+        sys.exit(EXIT_PERSON)
+    except Exception as error:  # noqa: BLE001 - it may quote others: not as the interpreter shows it
+        said = _wrong_usage(error)
+        _complain(said or traceback.format_exc().rstrip())
+        sys.exit(EXIT_USAGE if said else EXIT_PERSON)
+    sys.exit(code or 0)
+
+
+def _wrong_usage(error: Exception) -> str | None:
+    """What the command line's parser has to say. Its errors have no public class in common."""
+    show = getattr(error, "show", None)
+    if show is None:
+        return None
+    said = io.StringIO()
+    show(file=said)
+    return said.getvalue().rstrip()
+
+
+def _indented(sentence: str) -> str:
+    """Where a name in it ends its line, what follows does not look like a line of ours."""
+    return sentence.replace("\n", "\n  ")
 
 
 def _complain(text: str) -> None:

@@ -16,12 +16,13 @@ import typer
 
 from schemas.topics import DRIFT_ALERTS, topic_name
 from worker.assemble.shared import cluster
-from worker.cli.common import CONTROLS, ConfigOption, JsonOption, note, read_settings, say
+from worker.cli.common import ConfigOption, JsonOption, note, read_settings, say, show_value
 from worker.cli.programs import stop_on_signals
 from worker.drift_settings import GROUP_PATTERN
 from worker.errors import CommandFailed, WrongUsage
 from worker.kafka.follower import Follower
 from worker.kafka.reader import Found, read
+from worker.printable import printable
 from worker.settings import PREFIX, Settings
 
 DEFAULT_GROUP: Final = "newsieve-drift-tail"
@@ -134,7 +135,7 @@ def _words(text: str) -> list[str]:
 def _show(found: Found, *, as_json: bool) -> None:
     value = found.record.value or b""
     if as_json:
-        say(value.decode("utf-8", "replace"), is_line=True)
+        show_value(value)
         return
     try:
         say(_readable(orjson.loads(value)))
@@ -150,4 +151,4 @@ def _readable(alert: dict[str, Any]) -> str:
         f"  {alert['headline']}",
         f"  {alert['action']['text']} ({alert['action']['runbook']})",
     ]
-    return "\n".join(line.translate(CONTROLS) for line in lines)
+    return "\n".join(map(printable, lines))

@@ -20,6 +20,7 @@ from rich.table import Table
 import worker
 from worker.errors import InputFileInvalid, WrongUsage
 from worker.observe import logs
+from worker.printable import printable, printable_lines
 from worker.settings import Settings, ignored_variables, load_settings
 
 
@@ -44,10 +45,8 @@ VersionOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 PIPED_COLUMNS: Final = 200  # of a table that is not shown on a terminal
-# Control characters and line ends as JSON writes them: what we print of others drives no terminal.
-CONTROLS: Final = {
-    code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
-}
+# Between a JSON text's tokens only a space means the same; in its strings there are none of these.
+_BLANKS: Final = dict.fromkeys(map(ord, "\t\n\r"), " ")
 
 _log = logs.get_logger("settings")
 
@@ -86,8 +85,8 @@ def read_settings(config: Path | None) -> Settings:
 
 
 def say(text: str, *, is_line: bool = False) -> None:
-    """A result, on stdout, its control characters escaped; of one line, what would end it, too."""
-    _out.print(_printable(text) if is_line else printable_lines(text))
+    """A result, on stdout, as it may be shown; of one line, what would end it, too."""
+    _out.print(printable(text) if is_line else printable_lines(text))
 
 
 def note(text: str) -> None:
@@ -124,24 +123,34 @@ def _from_here(path: Path) -> str:
 
 
 def show_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    for line in json.dumps(value, ensure_ascii=False, indent=2).split("\n"):
+        write_line(line.encode("utf-8", "replace"))
+
+
+def show_value(value: bytes) -> None:
+    """A record's value on a line of its own. If it is JSON, the line means the same."""
+    text = value.decode("utf-8", "replace").translate(_BLANKS)
+    write_line(printable(text).encode())
+    sys.stdout.flush()
+
+
+def write_line(line: bytes) -> None:
+    """A line of JSON on stdout: as it is, or, on a terminal, escaped to JSON that means the same.
+
+    Not flushed: whoever writes one at a time, as they come, does that.
+    """
+    if sys.stdout.isatty():
+        line = printable(line.decode("utf-8", "replace")).encode()
+    sys.stdout.buffer.write(line + b"\n")
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        *columns, title=printable(title) or None, title_justify="left", box=None, pad_edge=False
+    )
     for row in rows:
-        table.add_row(*(_printable(str(cell)) for cell in row))
+        table.add_row(*(printable(str(cell)) for cell in row))
     _out.print(table)
-
-
-def _printable(text: str) -> str:
-    """Control characters escaped, and ? for lone surrogates, which have no UTF-8 form."""
-    return text.translate(CONTROLS).encode("utf-8", "replace").decode()
-
-
-def printable_lines(text: str) -> str:
-    """As it may be shown on a terminal, whoever wrote it."""
-    return "\n".join(map(_printable, text.split("\n")))
 
 
 @contextmanager
@@ -157,7 +166,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         transient=True,
     )
     with bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(printable(what), total=total)
         yield lambda amount: bar.advance(task, amount)
 
 

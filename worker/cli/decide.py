@@ -65,7 +65,7 @@ def accept_oracle(
     key = desk.oracle(oracle)
     concerned = [item for item in desk.monitors if item.standing.oracle_key != key]
     if not concerned:
-        say(f"{key} is accepted already: nothing to do")
+        say(f"{key} is accepted already: nothing to do", is_line=True)
         return
     desk.decide(
         "accept_oracle",
@@ -99,7 +99,7 @@ def reject_oracle(
         raise NothingToDecide(f"{key} is the accepted one: accept another, then it is no longer")
     concerned = [item for item in others if key not in item.standing.rejected]
     if not concerned:
-        say(f"{key} is rejected already: nothing to do")
+        say(f"{key} is rejected already: nothing to do", is_line=True)
         return
     desk.decide(
         "reject_oracle",
@@ -234,7 +234,7 @@ class _Desk:
         self, decision: str, about: str, arguments: dict[str, Any], consequence: str, *, ask: bool
     ) -> None:
         """Say what will happen, ask, put it on record. Raises WrongUsage or BrokerUnavailable."""
-        say(consequence)
+        say(consequence, is_line=True)
         group = monitor_group(self._settings)
         if not group.at_work:
             say(at_work(group))

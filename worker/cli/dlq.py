@@ -10,7 +10,6 @@ import typer
 from schemas.dead_letter import Stage
 from worker.assemble.shared import cluster, utc_now
 from worker.cli.common import (
-    CONTROLS,
     ConfigOption,
     JsonOption,
     moment_of,
@@ -21,6 +20,7 @@ from worker.cli.common import (
     show_table,
 )
 from worker.kafka.dead_letters import DeadLetters, Selection
+from worker.printable import printable
 from worker.rules.catalogue import load
 from worker.settings import Settings
 
@@ -116,7 +116,7 @@ def replay(
         names = ", ".join(f"{name} ({count})" for name, count in others.most_common())
         note(
             f"{others.total()} of them are for filters that are not in worker.filters: "
-            f"{names.translate(CONTROLS)}"
+            f"{printable(names)}"
         )
 
 
@@ -146,4 +146,4 @@ def _utc(option: str, text: str | None) -> str | None:
 def _cell(value: object) -> str:
     if value is None or value is False:
         return ""
-    return "yes" if value is True else str(value).translate(CONTROLS)
+    return "yes" if value is True else str(value)

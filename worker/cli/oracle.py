@@ -22,6 +22,7 @@ from worker.oracle.budget import UNLIMITED_USD, Caps
 from worker.oracle.bulk import Bulk, Estimate, Lines, Summary
 from worker.oracle.provider import Provider
 from worker.oracle.sheet import DEAD_LETTER, Sheet
+from worker.printable import printable
 from worker.rules.catalogue import load
 from worker.settings import Settings
 
@@ -174,7 +175,9 @@ def _confirm() -> None:
 
 def _summary(out: Path, summary: Summary, settings: Settings) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(summary.statuses.items()))
-    versions = ", ".join(f"{name} ({count:,})" for name, count in summary.versions.items())
+    versions = ", ".join(
+        f"{printable(name)} ({count:,})" for name, count in summary.versions.items()
+    )
     cost = f"USD {summary.usd:,.4f}" if _has_prices(settings) else "cost unknown"
     text = (
         f"{out}: {counts or 'nothing new'}; {summary.calls:,} calls, "

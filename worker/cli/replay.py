@@ -10,7 +10,7 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from worker.cli.common import lines_of, note, open_input
+from worker.cli.common import lines_of, note, open_input, write_line
 from worker.cli.shelf import SeenInFile, Shelf, open_shelf
 from worker.drift.alerts import error_line, replay_line
 from worker.drift.labels import AnchorLabel, BadLine, Label, LabelReader
@@ -67,7 +67,7 @@ def replay(
                 any_bad = any_bad or isinstance(item, BadLine)
                 line = _line(item, monitors, command)
                 if line is not None:
-                    sys.stdout.buffer.write(line + b"\n")
+                    write_line(line)
             sys.stdout.buffer.flush()
     _explain(monitors, others)
     if any_bad:

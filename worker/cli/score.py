@@ -17,6 +17,7 @@ from worker.cli.common import (
     lines_of,
     open_input,
     read_settings,
+    write_line,
 )
 from worker.codec.dead_letter import dead_letter_line
 from worker.codec.decode import RawRecord
@@ -50,7 +51,7 @@ def score(
             for line, outcome in _outcomes(
                 path, records, settings.worker.batch_articles, settings.worker.batches_in_flight
             ):
-                sys.stdout.buffer.write(_printed(line, outcome) + b"\n")
+                write_line(_printed(line, outcome))
                 dead_letters += outcome.outcome == DEAD_LETTER
             sys.stdout.buffer.flush()
     finally:

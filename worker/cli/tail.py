@@ -5,18 +5,15 @@ from __future__ import annotations
 import json as json_
 import sys
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from worker.assemble.shared import cluster
-from worker.cli.common import CONTROLS, ConfigOption, JsonOption, read_settings, say
+from worker.cli.common import ConfigOption, JsonOption, read_settings, say, show_value
 from worker.codec.dead_letter import explanation
 from worker.codec.decode import header
 from worker.kafka.reader import Found, read
-
-# Between a JSON text's tokens only a space means the same; in its strings there are none of these.
-_ONE_LINE: Final = CONTROLS | dict.fromkeys(map(ord, "\t\n\r"), " ")
 
 
 def tail(
@@ -45,9 +42,7 @@ def tail(
 
 def _show(found: Found, *, as_json: bool) -> None:
     if as_json:
-        value = (found.record.value or b"").decode("utf-8", "replace")
-        sys.stdout.write(value.translate(_ONE_LINE) + "\n")
-        sys.stdout.flush()
+        show_value(found.record.value or b"")
         return
     why = explanation(found.record.headers)
     place = f"{found.partition}/{found.offset}"

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import typer
 
-from worker.cli.common import exit_for_dead_letters, lines_of, open_input
+from worker.cli.common import exit_for_dead_letters, lines_of, open_input, write_line
 from worker.codec.dead_letter import dead_letter_line
 from worker.codec.score_object import ScoreObject, parse_score_object
 from worker.errors import RecordError
@@ -51,7 +51,7 @@ def tier(
                     printed = dead_letter_line(number, item)
                 else:
                     printed = next(decided)
-                sys.stdout.buffer.write(printed + b"\n")
+                write_line(printed)
     sys.stdout.buffer.flush()
     exit_for_dead_letters(dead_letters)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from schemas.topics import SCORED, tier_topic_name
 from worker.demo.incidents import BASELINE_LABELS, DIMENSIONS, DRIFTING, RISE, SWAPPED, Incidents
 from worker.demo.run import DemoRun
+from worker.printable import printable
 from worker.rules.catalogue import Filter
 
 EXAMPLES_PER_TIER: Final = 2
@@ -122,7 +123,7 @@ def _examples(tier: str, articles: list[dict[str, Any]]) -> Iterator[str]:
     for item in best:
         top = sorted(item["scores"].items(), key=lambda pair: -pair[1])[:TOP_DIMENSIONS]
         scores = ", ".join(f"{name} {score:.1f}" for name, score in top)
-        title = (item["article"]["title"] or item["article"]["id"])[:TITLE_CHARACTERS]
+        title = printable(item["article"]["title"] or item["article"]["id"])[:TITLE_CHARACTERS]
         yield f"  {tier}, {item['score']:.2f}: “{title}” ({scores})"
 
 
@@ -132,7 +133,7 @@ def _dead_letters(run: DemoRun) -> Iterator[str]:
     counts = Counter((item["stage"], item["error"]) for item in letters)
     for (stage, error), count in counts.most_common():
         example = next(item for item in letters if item["error"] == error)
-        yield f"  {count:>4}  {stage}: {error} ({example['message'][:TITLE_CHARACTERS]})"
+        yield f"  {count:>4}  {stage}: {error} ({printable(example['message'])[:TITLE_CHARACTERS]})"
 
 
 def _numbers(run: DemoRun) -> Iterator[str]:

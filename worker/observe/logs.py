@@ -1,12 +1,19 @@
-"""Logging: one line per transaction, `noun.verb_past`, on stderr. JSON off a terminal."""
+"""Logging: one line per transaction, `noun.verb_past`, on stderr. JSON off a terminal.
+
+On a terminal nothing that others wrote drives it; JSON escapes by itself what could.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Final, Literal, get_args
+from types import TracebackType
+from typing import Any, Final, Literal, TextIO, get_args
 
 import structlog
+
+from worker.printable import printable, printable_lines
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
@@ -19,11 +26,10 @@ def configure() -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor = (
-        # Its usual tracebacks show local variables, and there are secrets among them.
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderers: list[structlog.typing.Processor] = (
+        [_escape, structlog.dev.ConsoleRenderer(exception_formatter=_traceback)]
         if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -35,12 +41,30 @@ def configure() -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     set_level("info")
+
+
+def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> dict[str, Any]:
+    """What is no text is shown by repr(), which escapes."""
+    return {
+        printable(key): printable(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+_Raised = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def _traceback(out: TextIO, raised: _Raised) -> None:
+    """Without local variables: there are secrets among them."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, raised)
+    out.write(printable_lines(plain.getvalue()))
 
 
 def set_level(name: Level) -> None:

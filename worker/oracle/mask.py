@@ -11,6 +11,8 @@ import re
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from worker.printable import printable
+
 MASK: Final = "***"
 # A shorter key is no secret, and its characters stand in every honest text.
 MIN_KEY_CHARACTERS: Final = 8
@@ -31,9 +33,8 @@ class Mask:
         return text
 
     def line(self, text: str, characters: int) -> str:
-        """For people: one line of at most so many characters, control characters escaped."""
-        words = " ".join(self(text).split())
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)[:characters]
+        """For people: one line of at most so many characters, as it may be shown."""
+        return printable(" ".join(self(text).split()))[:characters]
 
 
 NOTHING_MASKED: Final = Mask()
