@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.full_disk import full_disk
 from tests.support.workers import ROOT
 from training.document import Heading, Paragraph, as_markdown
 from training.files import copy_file, write_json, write_jsonl, write_text
@@ -22,21 +19,7 @@ from worker.files import STALE_SECONDS, whole_file
 from worker.oracle.budget import Ledger
 from worker.oracle.sheet import CLAIMS, WHOLE, Sheet
 
-LIMIT_BYTES = 10_000
 MUCH = "a line of some length\n" * 1_000
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file takes more than so many bytes: the kernel says so as it says that a disk is full."""
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def _copy(path: Path) -> None:

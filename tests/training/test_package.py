@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.full_disk import full_disk
 from training.calibrate import calibrate
 from training.errors import GateFailed, RunInvalid
 from training.evaluate import evaluate
@@ -194,3 +198,33 @@ def test_a_student_that_a_baseline_beats_is_none() -> None:
     assert gate_failures(Gate(mae=1.2), GOOD, baselines, None) == [
         "TF-IDF and ridge does better (0.9)"
     ]
+
+
+@pytest.mark.parametrize("step", ["copying", "taking its place"])
+def test_a_disk_that_is_full_keeps_the_student_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Whole, under its own name, with nothing beside it; the error is one sentence."""
+    run, folder = Run(tmp_path / "run"), tmp_path / "out" / "student"
+    for place, text in ((run.path("student"), "new"), (folder, "the old one")):
+        place.mkdir(parents=True)
+        (place / "student.json").write_text(text)
+    (run.path("student") / "adapter.safetensors").write_bytes(b"x" * 50_000)
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target) == folder and Path(source).name == "student":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        replace(source, target)
+
+    disk = full_disk() if step == "copying" else nullcontext()
+    monkeypatch.setattr(os, "replace", refuse if step != "copying" else replace)
+    with (
+        disk,
+        pytest.raises(OSError, match=r"(File too large|No space left on device): '") as raised,
+    ):
+        copy_student(run, folder)
+
+    assert "\n" not in str(raised.value)
+    assert (folder / "student.json").read_text() == "the old one"
+    assert [item.name for item in folder.parent.iterdir()] == ["student"]
