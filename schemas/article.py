@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import (
     BeforeValidator,
@@ -18,6 +18,18 @@ from pydantic import (
 
 from schemas.base import Read, Written
 
+# What an article's fields may have, in characters: several times what real ones do. An optional
+# field beyond its limit is null; an id or a title makes the article a dead letter. A content has
+# the limit of its record.
+MAX_ID_CHARACTERS: Final = 2_048  # feeds give addresses for ids
+MAX_URL_CHARACTERS: Final = 2_048  # as in site maps
+MAX_TITLE_CHARACTERS: Final = 10_000
+MAX_SOURCE_CHARACTERS: Final = 1_000
+MAX_LANGUAGE_CHARACTERS: Final = 100
+MAX_DATE_CHARACTERS: Final = 100
+MAX_TAGS: Final = 200
+MAX_TAG_CHARACTERS: Final = 200
+
 
 def _null_if_wrong(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     try:
@@ -29,12 +41,24 @@ def _null_if_wrong(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 def _no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("an id is a string or an integer, not a boolean")
+    if isinstance(value, int) and len(str(value)) > MAX_ID_CHARACTERS:
+        raise ValueError(f"an id has at most {MAX_ID_CHARACTERS:,} characters")
     return value
 
 
 Lenient = WrapValidator(_null_if_wrong)
-ArticleId = Annotated[StrictStr | StrictInt, BeforeValidator(_no_boolean)]
+ArticleId = Annotated[
+    Annotated[StrictStr, Field(max_length=MAX_ID_CHARACTERS)] | StrictInt,
+    BeforeValidator(_no_boolean),
+]
 OptionalText = Annotated[StrictStr | None, Lenient]
+Address = Annotated[Annotated[StrictStr, Field(max_length=MAX_URL_CHARACTERS)] | None, Lenient]
+Source = Annotated[Annotated[StrictStr, Field(max_length=MAX_SOURCE_CHARACTERS)] | None, Lenient]
+Language = Annotated[
+    Annotated[StrictStr, Field(max_length=MAX_LANGUAGE_CHARACTERS)] | None, Lenient
+]
+Date = Annotated[Annotated[StrictStr, Field(max_length=MAX_DATE_CHARACTERS)] | None, Lenient]
+Tag = Annotated[StrictStr, Field(max_length=MAX_TAG_CHARACTERS)]
 
 _USABLE_TEXT: dict[str, Any] = {
     "anyOf": [
@@ -48,25 +72,26 @@ class RawArticle(Read):
     """What ingestion pipelines put on `articles.raw`.
 
     Only `id`, `title` and `content` (or `text`, `body`) can make an article invalid. Any other
-    field of a wrong type counts as null. Invisible characters and empty markup are nothing to read:
-    an article of nothing else becomes a dead letter.
+    field of a wrong type, or beyond its `maxLength` or `maxItems`, counts as null. Invisible
+    characters and empty markup are nothing to read: an article of nothing else becomes a dead
+    letter.
     """
 
     id: ArticleId | None = Field(
         None, description="Absent: a UUIDv5 of the url is used, else of the text."
     )
-    title: StrictStr | None = None
-    content: StrictStr | None = None
+    title: Annotated[StrictStr, Field(max_length=MAX_TITLE_CHARACTERS)] | None = None
+    content: StrictStr | None = Field(None, description="As long as its record may be.")
     text: OptionalText = Field(None, description="Read when `content` has nothing to read.")
     body: OptionalText = Field(
         None, description="Read when `content` and `text` have nothing to read."
     )
-    url: OptionalText = None
-    source: OptionalText = None
-    language: OptionalText = None
-    published_at: OptionalText = None
-    published_date: OptionalText = Field(None, description="Read when `published_at` is absent.")
-    tags: Annotated[list[StrictStr] | None, Lenient] = None
+    url: Address = None
+    source: Source = None
+    language: Language = None
+    published_at: Date = None
+    published_date: Date = Field(None, description="Read when `published_at` is absent.")
+    tags: Annotated[Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None, Lenient] = None
 
     model_config = ConfigDict(json_schema_extra=_USABLE_TEXT)
 

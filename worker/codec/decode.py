@@ -1,6 +1,7 @@
 """A raw record's bytes to an Article, or to the error that makes it a dead letter.
 
-Strict about id, title and content; any other field of a wrong type becomes null and is named.
+Strict about id, title and content; any other field of a wrong type, or longer than the contract
+says, becomes null and is named.
 """
 
 from __future__ import annotations
@@ -8,15 +9,25 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from worker.codec.json_text import parse, parse_exactly
+from msgspec import UNSET
+
+from schemas.article import (
+    MAX_DATE_CHARACTERS,
+    MAX_ID_CHARACTERS,
+    MAX_LANGUAGE_CHARACTERS,
+    MAX_SOURCE_CHARACTERS,
+    MAX_TITLE_CHARACTERS,
+    MAX_URL_CHARACTERS,
+)
+from worker.codec.raw_fields import RawFields, are_tags, json_name, kind_of, read_fields, text_of
 from worker.errors import (
     InvalidContent,
     InvalidId,
     InvalidJson,
+    InvalidRecord,
     InvalidTitle,
     NotAnObject,
     NoText,
@@ -29,10 +40,8 @@ from worker.rules.text import content_hash, render
 Headers = list[tuple[str, bytes | None]]
 
 STRUCTURED_TYPE: Final = b"application/cloudevents+json"
-_OPTIONAL: Final = ("url", "source", "language", "published_at", "published_date")
-_OTHER_CONTENT: Final = ("text", "body")
-_TEXT_ONLY: Final = {str}
 _HEX: Final = "hex:"  # before keys that are not UTF-8, and those that would look like one
+_MAX_KEY_BYTES: Final = 4 * MAX_ID_CHARACTERS  # UTF-8 takes no more for as many
 TEXT_NAMESPACE: Final = uuid.UUID("6f2d9f0e-6a3b-5f0c-9a59-0f7d8a4e2b11")
 
 
@@ -56,30 +65,31 @@ class RawRecord(NamedTuple):
 
 def decode(record: RawRecord, policy: DecodePolicy) -> Article:
     """The record's article. Raises RecordError."""
-    facts = parse(record.value, policy.max_bytes)
-    if type(facts) is not dict:
-        raise NotAnObject(f"a JSON {_json_name(facts)}, not an object")
-    if "specversion" in facts or header(record.headers, "content-type") is not None:
-        facts = _event_data(facts, record.headers, policy)
-    if type(facts.get("id")) is float:  # perhaps an integer beyond 64 bits
-        facts = {**facts, "id": _exact_id(record.value, facts["id"])}
+    fields = read_fields(record.value, policy.max_bytes)
+    if fields.specversion is not UNSET or header(record.headers, "content-type") is not None:
+        fields = _event_data(fields, record.headers, policy)
     nulled: list[str] = []
-    url, source, language, published_at, published_date = _texts(facts, _OPTIONAL, nulled)
-    title = _title(facts)
-    content = _content(facts, nulled)
+    url = _text("url", fields.url, MAX_URL_CHARACTERS, nulled)
+    source = fields.source if fields.source is not UNSET else None
+    source = _text("source", source, MAX_SOURCE_CHARACTERS, nulled)
+    language = _text("language", fields.language, MAX_LANGUAGE_CHARACTERS, nulled)
+    published = _text("published_at", fields.published_at, MAX_DATE_CHARACTERS, nulled)
+    other_date = _text("published_date", fields.published_date, MAX_DATE_CHARACTERS, nulled)
+    title = _title(fields.title)
+    content = _content(fields, policy.max_bytes, nulled)
     text = render(title, content)
     if not (has_text(title or "") or has_text(content or "")):
         raise NoText("neither a title nor a content with anything to read in it")
-    if not _is_list_of_text(facts.get("tags")):
+    if not are_tags(fields.tags):
         nulled.append("tags")
     return Article(
-        id=_id(facts, record.key if policy.id_from_key else None, url, text),
+        id=_id(fields.id, record.key if policy.id_from_key else None, url, text),
         title=title,
         content=content,
         url=url,
         source=source,
         language=language,
-        published_at=published_at if published_at is not None else published_date,
+        published_at=published if published is not None else other_date,
         text=text,
         content_hash=content_hash(text),
         nulled=tuple(nulled),
@@ -105,56 +115,46 @@ def header(headers: Headers | None, name: str) -> bytes | None:
     return None
 
 
-def _event_data(
-    facts: dict[str, Any], headers: Headers | None, policy: DecodePolicy
-) -> dict[str, Any]:
+def _event_data(fields: RawFields, headers: Headers | None, policy: DecodePolicy) -> RawFields:
     """The article inside a structured CloudEvent, or the object as it is."""
     content_type = header(headers, "content-type") or b""
     is_event = content_type.lower().startswith(STRUCTURED_TYPE) or (
-        isinstance(facts.get("specversion"), str) and "type" in facts and "source" in facts
+        fields.specversion is not UNSET
+        and text_of(fields.specversion) is not None
+        and fields.type is not UNSET
+        and fields.source is not UNSET
     )
-    if not is_event or not ("data" in facts or "data_base64" in facts):
-        return facts
-    data = facts.get("data")
-    if data is None and isinstance(facts.get("data_base64"), str):
-        try:
-            encoded = base64.b64decode(facts["data_base64"], validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise InvalidJson(f"data_base64 is not base64: {error}") from None
-        data = parse(encoded, policy.max_bytes)
-    elif isinstance(data, str):
-        data = parse(data.encode(), policy.max_bytes)
-    if not isinstance(data, dict):
-        raise NotAnObject(f"the event's data is a JSON {_json_name(data)}, not an object")
-    return data
+    data, encoded = fields.data, fields.data_base64
+    if not is_event or (data is UNSET and encoded is UNSET):
+        return fields
+    kind = None if data is UNSET else kind_of(data)
+    if data is UNSET or kind is None:
+        if encoded is not UNSET and (text := text_of(encoded)) is not None:
+            return read_fields(_from_base64(text), policy.max_bytes)
+    elif type(kind) is str:
+        return read_fields((text_of(data) or "").encode(), policy.max_bytes)
+    elif type(kind) is dict:
+        return read_fields(bytes(data), policy.max_bytes)
+    raise NotAnObject(f"the event's data is a JSON {json_name(kind)}, not an object")
 
 
-def _exact_id(value: bytes, inexact: float) -> Any:
-    exact = parse_exactly(value)
-    data = exact.get("data")
-    for facts in (exact, data if isinstance(data, dict) else {}):
-        candidate = facts.get("id")
-        if isinstance(candidate, int | float) and _rounds_to(candidate, inexact):
-            return candidate
-    return inexact
-
-
-def _rounds_to(exact: float, inexact: float) -> bool:
+def _from_base64(text: str) -> bytes:
     try:
-        return float(exact) == inexact
-    except OverflowError:
-        return False
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidJson(f"data_base64 is not base64: {error}") from None
 
 
-def _id(facts: Mapping[str, Any], key: bytes | None, url: str | None, text: str) -> str:
-    value = facts.get("id")
-    if isinstance(value, str):
-        if value and not value.isspace():
-            return value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    elif value is not None:
-        raise InvalidId(f"id is a JSON {_json_name(value)}; it must be a string or an integer")
+def _id(value: Any, key: bytes | None, url: str | None, text: str) -> str:
+    if type(value) is int:
+        value = str(value)
+    if type(value) is str and value and not value.isspace():
+        return _required("id", value, MAX_ID_CHARACTERS, InvalidId)
+    if value is not None and type(value) is not str:
+        raise InvalidId(
+            f"id is a JSON {json_name(value)}; it must be a string or an integer, of at most "
+            f"{MAX_ID_CHARACTERS:,} characters"
+        )
     if key:
         return _id_of_key(key)
     if url and not url.isspace():
@@ -166,51 +166,46 @@ def _id_of_key(key: bytes) -> str:
     """Two keys are never one id: what has no text, and what could be taken for it, is written in
     hexadecimal digits."""
     try:
-        text = key.decode()
+        text = key.decode() if len(key) <= _MAX_KEY_BYTES else _HEX
     except UnicodeDecodeError:
         text = _HEX
-    return _HEX + key.hex() if text.startswith(_HEX) else text
+    if text.startswith(_HEX):
+        text = _HEX + key.hex()
+    return _required("id, made from the record's key,", text, MAX_ID_CHARACTERS, InvalidId)
 
 
-def _title(facts: Mapping[str, Any]) -> str | None:
-    title = facts.get("title")
+def _title(title: Any) -> str | None:
     if title is None:
         return None
     if type(title) is not str:
-        raise InvalidTitle(f"title is a JSON {_json_name(title)}; it must be a string")
-    return title
+        raise InvalidTitle(f"title is a JSON {json_name(title)}; it must be a string")
+    return _required("title", title, MAX_TITLE_CHARACTERS, InvalidTitle)
 
 
-def _content(facts: Mapping[str, Any], nulled: list[str]) -> str | None:
+def _content(fields: RawFields, max_characters: int, nulled: list[str]) -> str | None:
     """The first of the accepted fields with anything to read in it."""
-    content = facts.get("content")
+    content: Any = fields.content
     if content is not None and type(content) is not str:
-        raise InvalidContent(f"content is a JSON {_json_name(content)}; it must be a string")
-    others = _texts(facts, _OTHER_CONTENT, nulled)
+        raise InvalidContent(f"content is a JSON {json_name(content)}; it must be a string")
+    text = _text("text", fields.text, max_characters, nulled)
+    body = _text("body", fields.body, max_characters, nulled)
     if content and has_text(content):
         return content
-    for other in others:
+    for other in (text, body):
         if other and has_text(other):
             return other
     return content
 
 
-def _texts(facts: Mapping[str, Any], fields: Sequence[str], nulled: list[str]) -> list[str | None]:
-    """The values of optional fields, in their order; null where it is no text."""
-    values = list(map(facts.get, fields))
-    for at, value in enumerate(values):
-        if value is not None and type(value) is not str:
-            nulled.append(fields[at])
-            values[at] = None
-    return values
+def _required(name: str, text: str, limit: int, error: type[InvalidRecord]) -> str:
+    if len(text) > limit:
+        raise error(f"{name} has {len(text):,} characters, more than the limit of {limit:,}")
+    return text
 
 
-def _is_list_of_text(value: Any) -> bool:
-    return value is None or (type(value) is list and set(map(type, value)) <= _TEXT_ONLY)
-
-
-def _json_name(value: Any) -> str:
-    if value is None:
-        return "null"
-    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
-    return names.get(type(value), "object")
+def _text(name: str, value: Any, limit: int, nulled: list[str]) -> str | None:
+    """The value of an optional field; null where it is no text, or too long a one."""
+    if value is None or (type(value) is str and len(value) <= limit):
+        return value
+    nulled.append(name)
+    return None

@@ -59,11 +59,13 @@ class Scoring(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What records are about. `identity` is the article but for its content, as JSON."""
+    """What records are about. `identity` is the article but for its content, as JSON; `trace` goes
+    on with each of its records."""
 
     record: RawRecord
     article: Article
     identity: bytes
+    trace: Headers
 
 
 def subject_of(record: RawRecord, article: Article) -> Subject:
@@ -77,7 +79,7 @@ def subject_of(record: RawRecord, article: Article) -> Subject:
         "published_at": article.published_at,
         "content_hash": article.content_hash,
     }
-    return Subject(record, article, orjson.dumps(facts))
+    return Subject(record, article, orjson.dumps(facts), trace_headers(record.headers))
 
 
 class FilterEncoder:
@@ -184,16 +186,14 @@ class FilterEncoder:
     def _headers(
         self, event_type: str, outcome: str, tier: str | None, subject: Subject, now: str
     ) -> Headers:
-        article, incoming = subject.article, subject.record.headers
+        article = subject.article
         name = f"{article.id}\n{article.content_hash}{self._id_suffix}{event_type}"
-        headers: Headers = [
+        return [
             *self._constant_headers(event_type, outcome, tier),
             ("ce_id", event_id(name)),
             ("ce_time", now.encode()),
+            *subject.trace,
         ]
-        if incoming:
-            headers += trace_headers(incoming)
-        return headers
 
     def _build_constant_headers(self, event_type: str, outcome: str, tier: str | None) -> Headers:
         headers = opening_headers(event_type, self._source)

@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
+
+import numpy as np
+
+from worker.rules.folding_many import ALL_POINTS, NOTHING, Points, fold_many, points_of, text_of
 
 # What this module does to a text is part of the hash of every filter that has rules.
 FOLDING: Final = "nfkc-visible-blanks-quotes-hyphens/1"
@@ -33,6 +37,9 @@ _USUAL: Final = (
     "\u2231-\u22ff\u25a0-\u27bf"
     "\u3001\u3002\u3008-\u3011\u3041-\u3096\u30a1-\u30fe\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
     "\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001faff"  # emoji
+    # what no news has, but a text of every character: ideographs, private use, nothing yet
+    "\ua000-\ua66e\ue000-\uf8ff\U00011d98-\U00016aef\U00017000-\U0001bc9d\U0001bca4-\U0001d15d"
+    "\U00020000-\U0002f7ff\U00030000-\U000dffff\U000e1000-\U0010ffff"
 )
 # RE2 and re read it alike. A text without it is its own fold.
 TO_FOLD: Final = f"[^{_USUAL}]|  "
@@ -68,10 +75,11 @@ _CHANGING: Final = re.compile(f"[^{_USUAL}]")
 _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]")
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))  # of ASCII: most of a text, and its own fold
 _TWO_BLANKS: Final = "  "
+_SPELLINGS_KEPT: Final = 1_000  # news has some hundred
 # More of them are looked up one by one, which does not depend on how many there are.
 _MOST_REPLACED: Final = 20
-_LAST_OF_THE_BASIC_PLANE: Final = "\uffff"
-_LAST_MARK: Final = "\U0001e94a"
+# With more than so many bytes beside ASCII's letters, arrays are faster than strings.
+_MANY_BYTES: Final = 2_000
 
 
 def fold(text: str) -> str:
@@ -79,14 +87,15 @@ def fold(text: str) -> str:
     hyphens. Linear in the text."""
     text = partly_folded(text)
     unusual = text.encode(errors="surrogatepass").translate(None, _PRINTABLE)
+    if len(unusual) > _MANY_BYTES:
+        return fold_many(text, _spellings(), MAX_MARKS_IN_A_ROW)
     changing = set(_CHANGING.findall(unusual.decode(errors="surrogatepass")))
     if changing:
         spelled = {character: fold_character(character) for character in changing}
         text = _respelled(text, spelled)
         marks = set(filter(unicodedata.combining, "".join(spelled.values())))
         if sum(map(text.count, marks)) > MAX_MARKS_IN_A_ROW:
-            beyond = max(marks) > _LAST_OF_THE_BASIC_PLANE
-            text = _long_runs_of_marks(beyond_basic_plane=beyond).sub(r"\1", text)
+            return fold_many(text, _spellings(), MAX_MARKS_IN_A_ROW)
         text = unicodedata.normalize("NFC", text)
     while _TWO_BLANKS in text:
         text = text.replace(_TWO_BLANKS, " ")
@@ -103,6 +112,7 @@ def partly_folded(text: str) -> str:
     return text.replace(_PARAGRAPH, " ").replace("\n", " ") if "\n" in text else text
 
 
+@lru_cache(_SPELLINGS_KEPT)
 def fold_character(character: str) -> str:
     """One character by itself; what only composes with others stays."""
     if _INVISIBLE.match(character):
@@ -128,8 +138,12 @@ def _respelled(text: str, spelled: Mapping[str, str]) -> str:
 
 
 @cache
-def _long_runs_of_marks(*, beyond_basic_plane: bool) -> re.Pattern[str]:
-    """With all marks it takes several times as long, and hardly a text has those beyond."""
-    last = _LAST_MARK if beyond_basic_plane else _LAST_OF_THE_BASIC_PLANE
-    marks = "".join(filter(unicodedata.combining, map(chr, range(ord(last) + 1))))
-    return re.compile(f"([{marks}]{{{MAX_MARKS_IN_A_ROW}}})[{marks}]+")
+def _spellings() -> Points:
+    """What each code point is folded to, for `fold_many`."""
+    found = np.full((MAX_CHARACTERS_OF_ONE, ALL_POINTS), NOTHING, np.uint32)
+    found[0] = np.arange(ALL_POINTS)
+    for character in _CHANGING.findall(text_of(found[0])):
+        spelling = points_of(fold_character(character))
+        found[:, ord(character)] = NOTHING
+        found[: len(spelling), ord(character)] = spelling
+    return found
