@@ -85,11 +85,11 @@ class InvalidRecord(RecordError):
 
 
 class InvalidId(InvalidRecord):
-    """An id that is neither string nor integer."""
+    """An id that is neither string nor integer, or too long."""
 
 
 class InvalidTitle(InvalidRecord):
-    """A title that is not a string."""
+    """A title that is not a string, or too long."""
 
 
 class InvalidContent(InvalidRecord):

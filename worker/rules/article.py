@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 class Article(NamedTuple):
     """`text` is the rendered article, never empty. `content` is whichever of the accepted fields
-    held it. `nulled` names optional fields that had a wrong type."""
+    held it. `nulled` names optional fields that had a wrong type, or were too long."""
 
     id: str
     title: str | None
