@@ -90,7 +90,9 @@ class Metrics:
         )
         self._dead_letters = self._counter("dead_letters", "Dead letters.", "filter", "stage")
         self._tombstones = self._counter("tombstones", "Null values, skipped.")
-        self._nulled = self._counter("fields_nulled", "Optional fields of a wrong type or too long.")
+        self._nulled = self._counter(
+            "fields_nulled", "Optional fields of a wrong type or too long."
+        )
         self._on_record = self._counter(
             "tier_records_on_record",
             "Tier records that a backfill did not publish again: they are on record.",
