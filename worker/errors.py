@@ -135,7 +135,7 @@ class ScoreError(RecordError):
 
 
 class ModelFailed(ScoreError):
-    """The model raised on this text, and on no other of its batch."""
+    """The model, or its tokeniser, raised on this text, and not on a harmless one."""
 
 
 class ScoreNotFinite(ScoreError):

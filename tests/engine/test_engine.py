@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.tiny_student import make_student
-from worker.engine.engine import Engine
+from worker.engine.engine import PROBE_TEXT, Engine
+from worker.engine.scorer import Tokens
 from worker.engine.student import Forward, Student, load_student
+from worker.engine.tokenise import Tokeniser, TokeniserFailed
 from worker.errors import DeviceFailed, ModelFailed, ScoreNotFinite
 from worker.rules.catalogue import Filter
 
@@ -90,6 +92,44 @@ def test_a_dead_device_is_not_the_articles_fault(student: Student) -> None:
 
     with pytest.raises(DeviceFailed, match="device lost"):
         engine.submit(TEXTS, {"uplifting": [0, 1, 2]}).result()
+
+
+class Brittle(Tokeniser):
+    """The student's tokeniser, except that some texts break it."""
+
+    def __init__(self, inner: Tokeniser, poison: Collection[str]) -> None:
+        self.inner, self.poison, self.identity = inner, poison, inner.identity
+
+    def encode(self, texts: Sequence[str]) -> list[Tokens]:
+        if any(text in self.poison for text in texts):
+            raise TokeniserFailed("PanicException: retry-limit-in-match over")
+        return self.inner.encode(texts)
+
+
+def test_a_text_that_breaks_the_tokeniser_costs_its_neighbours_nothing(student: Student) -> None:
+    """It alone has a fault, in every filter that was asked for it."""
+    brittle = replace(student, tokeniser=Brittle(student.tokeniser, TEXTS[3:4]))
+    rows = list(range(len(TEXTS)))
+    wanted = {"uplifting": rows, "second": [1, 3]}
+
+    found = Engine({"uplifting": brittle, "second": brittle}, 4_096).submit(TEXTS, wanted).result()
+    expected = Engine({"uplifting": student}, 4_096).submit(TEXTS, {"uplifting": rows}).result()
+
+    assert set(found["uplifting"].faults) == {3}
+    assert set(found["second"].faults) == {1}
+    assert isinstance(found["second"].faults[1], ModelFailed)
+    assert "tokeniser failed on this text" in str(found["second"].faults[1])
+    others = [row for row in rows if row != 3]
+    scores, known = found["uplifting"].scores, expected["uplifting"].scores
+    assert np.abs(scores[others] - known[others]).max() < 1e-4
+
+
+def test_a_tokeniser_that_fails_on_everything_is_not_the_articles_fault(student: Student) -> None:
+    """The future raises, and no row is blamed."""
+    broken = replace(student, tokeniser=Brittle(student.tokeniser, [*TEXTS, PROBE_TEXT]))
+
+    with pytest.raises(DeviceFailed, match="tokeniser fails whatever the text"):
+        Engine({"uplifting": broken}, 4_096).submit(TEXTS, {"uplifting": [0, 1, 2]}).result()
 
 
 def test_a_second_filter_costs_its_forward_pass_and_no_second_tokenisation(

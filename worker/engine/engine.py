@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,9 +17,20 @@ import numpy as np
 from worker.engine.batching import buckets, isolate
 from worker.engine.scorer import FilterScores, Tokens
 from worker.engine.student import Student
+from worker.engine.tokenise import Tokeniser
 from worker.errors import DeviceFailed, ModelFailed, RecordError, ScoreNotFinite
 
 PROBE_TEXT: Final = "The library opened its new reading room on Saturday."
+UNREAD: Final = Tokens([0], truncated=False)  # in the place of a text's that has none
+NOTHING_UNREAD: Final[Mapping[int, RecordError]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one tokeniser made of the texts, by row: tokens, or why there are none."""
+
+    tokens: Mapping[int, Tokens]
+    faults: Mapping[int, RecordError]
 
 
 class Engine:
@@ -43,11 +55,14 @@ class Engine:
 
     def _tokenise(
         self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
-    ) -> dict[str, dict[int, Tokens]]:
-        """Tokens by tokeniser and text."""
-        readers = {self._students[name].tokeniser.identity: name for name in wanted}
-        found: dict[str, dict[int, Tokens]] = {}
-        for identity, name in readers.items():
+    ) -> dict[str, Reading]:
+        """By tokeniser. Raises DeviceFailed when it fails on a harmless text, too."""
+        tokenisers = {
+            self._students[name].tokeniser.identity: self._students[name].tokeniser
+            for name in wanted
+        }
+        found: dict[str, Reading] = {}
+        for identity, tokeniser in tokenisers.items():
             rows = sorted(
                 {
                     row
@@ -56,30 +71,55 @@ class Engine:
                     for row in rows
                 }
             )
-            encoded = self._students[name].tokeniser.encode([texts[row] for row in rows])
-            found[identity] = dict(zip(rows, encoded, strict=True))
+            found[identity] = read_texts(tokeniser, texts, rows)
         return found
 
     def _score(
-        self, tokens: dict[str, dict[int, Tokens]], wanted: Mapping[str, Sequence[int]]
+        self, readings: dict[str, Reading], wanted: Mapping[str, Sequence[int]]
     ) -> dict[str, FilterScores]:
         scored = {}
         for name, rows in wanted.items():
             student = self._students[name]
-            read = tokens[student.tokeniser.identity]
-            scored[name] = score_tokens(student, [read[row] for row in rows], self._budget)
+            read = readings[student.tokeniser.identity]
+            tokens = [read.tokens.get(row, UNREAD) for row in rows]
+            unread = {at: read.faults[row] for at, row in enumerate(rows) if row in read.faults}
+            scored[name] = score_tokens(student, tokens, self._budget, unread)
         return scored
 
 
-def score_tokens(student: Student, tokens: list[Tokens], budget_tokens: int) -> FilterScores:
-    """Score tokenised texts in buckets, finding out the rows that make the model fail."""
+def read_texts(tokeniser: Tokeniser, texts: Sequence[str], rows: Sequence[int]) -> Reading:
+    """Tokenise these rows' texts, finding out the ones that make the tokeniser fail."""
+    tokens: dict[int, Tokens] = {}
+
+    def read(wanted: Sequence[int]) -> None:
+        encoded = tokeniser.encode([texts[row] for row in wanted])
+        tokens.update(zip(wanted, encoded, strict=True))
+
+    try:
+        failed = isolate(read, rows, lambda: _can_read(tokeniser))
+    except Exception as error:
+        raise DeviceFailed(f"the tokeniser fails whatever the text: {error}") from error
+    faults = {row: ModelFailed(_describe("tokeniser", error)) for row, error in failed.items()}
+    return Reading(tokens, faults)
+
+
+def score_tokens(
+    student: Student,
+    tokens: list[Tokens],
+    budget_tokens: int,
+    unread: Mapping[int, RecordError] = NOTHING_UNREAD,
+) -> FilterScores:
+    """Score tokenised texts in buckets, finding out the rows that make the model fail. `unread`
+    has those that the tokeniser failed on."""
     scores = np.full((len(tokens), len(student.manifest.dimensions)), np.nan)
-    faults: dict[int, RecordError] = {}
+    faults = dict(unread)
+    good = [row for row in range(len(tokens)) if row not in unread]
 
     def forward(rows: Sequence[int]) -> None:
         scores[rows] = student.forward([tokens[row].ids for row in rows])
 
-    for bucket in buckets([len(item.ids) for item in tokens], budget_tokens):
+    for part in buckets([len(tokens[row].ids) for row in good], budget_tokens):
+        bucket = [good[at] for at in part]
         try:
             failed = isolate(forward, bucket, lambda: _is_healthy(student))
         except Exception as error:
@@ -87,7 +127,7 @@ def score_tokens(student: Student, tokens: list[Tokens], budget_tokens: int) -> 
                 f"the {student.filter.reference} student fails on {student.device} whatever the "
                 f"text: {error}"
             ) from error
-        faults |= {row: ModelFailed(_describe(error)) for row, error in failed.items()}
+        faults |= {row: ModelFailed(_describe("model", error)) for row, error in failed.items()}
         for row in bucket:
             if row not in faults and not np.isfinite(scores[row]).all():
                 faults[row] = ScoreNotFinite("the model's score is not a finite number")
@@ -103,6 +143,14 @@ def _is_healthy(student: Student) -> bool:
         return False
 
 
-def _describe(error: Exception) -> str:
+def _can_read(tokeniser: Tokeniser) -> bool:
+    """Whether the tokeniser can read a harmless text."""
+    try:
+        return bool(tokeniser.encode([PROBE_TEXT])[0].ids)
+    except Exception:  # noqa: BLE001 - any failure here is the answer
+        return False
+
+
+def _describe(what: str, error: Exception) -> str:
     first_line = next(iter(str(error).splitlines()), "")
-    return f"the model failed on this text: {type(error).__name__}: {first_line}"
+    return f"the {what} failed on this text: {type(error).__name__}: {first_line}"
