@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +18,20 @@ from pydantic import ValidationError
 from worker.errors import FilterInvalid, UnknownFilter
 from worker.rules.content import ContentRules, PatternError
 from worker.rules.definition import FilterDefinition, filter_hash, label_hash
+from worker.rules.shown import one_line
 from worker.rules.tiers import Tiering
 
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "filters"
 STUDENT_FOLDER: Final = "student"
+DEFINITION_BYTES: Final = 256 * 1024  # ours have 11 KB at most
+PROMPT_BYTES: Final = 1024 * 1024  # ours have 4 KB; a request carries it each time
+MOST_KEY_PARTS: Final = 20  # between dots; ours have one
+_LONG_KEY: Final = re.compile(
+    rf"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_KEY_PARTS}}}"""
+)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+DESCRIBED_ERRORS: Final = 10  # of one file; a person mends the first ones first
+DESCRIBED_CHARACTERS: Final = 1_000  # of one message, which lists what is known
 _VERSION_FOLDER: Final = re.compile(r"v([1-9][0-9]*)")
 
 
@@ -86,13 +97,13 @@ def load_folder(folder: Path) -> Filter:
     """The filter in this folder. Raises FilterInvalid."""
     path = folder / "filter.toml"
     try:
-        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+        facts = tomllib.loads(_without_long_keys(_read(path, DEFINITION_BYTES)))
         definition = FilterDefinition.model_validate(facts)
         ContentRules([definition])
     except ValidationError as error:
         raise FilterInvalid(f"{path}: {describe(error)}") from None
     except (OSError, PatternError, RecursionError, ValueError) as error:
-        raise FilterInvalid(f"{path}: {error}") from None
+        raise FilterInvalid(f"{path}: {one_line(str(error), DESCRIBED_CHARACTERS)}") from None
     prompt = _prompt(folder / "prompt.md")
     if (definition.name, f"v{definition.version}") != (folder.parent.name, folder.name):
         raise FilterInvalid(
@@ -102,18 +113,48 @@ def load_folder(folder: Path) -> Filter:
     return Filter(definition, prompt, folder)
 
 
+def _without_long_keys(text: str) -> str:
+    """The text. Raises ValueError for a key of so many parts that the parser's cost, which grows
+    with their square, would count."""
+    found = _LONG_KEY.search(text)
+    if found is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"line {line} has a key of more than {MOST_KEY_PARTS} parts")
+    return text
+
+
 def _prompt(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        prompt = _read(path, PROMPT_BYTES)
     except (OSError, ValueError) as error:
         raise FilterInvalid(f"{path}: {error}") from None
+    strange = _CONTROL.search(prompt)
+    if strange is not None:
+        raise FilterInvalid(
+            f"{path} holds the control character {strange[0]!a}, at character "
+            f"{strange.start() + 1}: it is no text"
+        )
+    return prompt
+
+
+def _read(path: Path, limit_bytes: int) -> str:
+    """A regular file's text; others could hang, or have no end. Raises OSError or ValueError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("no regular file")
+    if found.st_size > limit_bytes:
+        raise ValueError(f"it has {found.st_size:,} bytes, at most {limit_bytes:,} are read")
+    return path.read_text(encoding="utf-8")
 
 
 def describe(error: ValidationError) -> str:
-    """A validation error in one line for people."""
+    """A validation error in one line for people: the first things that are wrong."""
     parts = []
-    for item in error.errors():
-        where = ".".join(str(step) for step in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
+    found = error.errors()
+    for item in found[:DESCRIBED_ERRORS]:
+        where = one_line(".".join(str(step) for step in item["loc"]))
+        message = one_line(item["msg"].removeprefix("Value error, "), DESCRIBED_CHARACTERS)
         parts.append(f"{where}: {message}" if where else message)
+    if len(found) > DESCRIBED_ERRORS:
+        parts.append(f"and {len(found) - DESCRIBED_ERRORS:,} more")
     return "; ".join(parts)

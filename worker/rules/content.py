@@ -23,6 +23,11 @@ from worker.rules.folding import TO_FOLD, fold, partly_folded
 AUTOMATON_BYTES: Final = 256 * 1024 * 1024
 
 
+# A pattern of a few characters can stand for a million instructions, each of which may run at each
+# character of an article. All of a shipped filter's together compile within 256 KiB.
+PROGRAM_BYTES: Final = 4 * 1024 * 1024
+
+
 class PatternError(FilterInvalid):
     """Patterns or domains that cannot be met."""
 
@@ -43,6 +48,8 @@ class ContentRules:
     """The rules of several filters, compiled together. Immutable; use from any thread."""
 
     def __init__(self, filters: Sequence[FilterDefinition]) -> None:
+        for item in filters:
+            _require_small(item)
         self._rules = [
             (position, rule) for position, item in enumerate(filters) for rule in item.rules
         ]
@@ -174,3 +181,22 @@ def _options() -> re2.Options:
     options.max_mem = AUTOMATON_BYTES
     options.log_errors = False
     return options
+
+
+def _require_small(definition: FilterDefinition) -> None:
+    """That one filter's patterns are no large program. What is wrong with a single one is said
+    where it is added."""
+    patterns = [pattern for rule in definition.rules for pattern in (*rule.patterns, *rule.unless)]
+    options = _options()
+    options.max_mem = PROGRAM_BYTES
+    try:
+        for pattern in patterns:
+            re2.compile(pattern, options)
+        re2.compile("|".join(f"(?:{pattern})" for pattern in patterns), options)
+    except re2.error as error:
+        if b"too large" not in error.args[0]:
+            return
+        raise PatternError(
+            f"the {len(patterns)} patterns are too large together: RE2 would need more than "
+            f"{PROGRAM_BYTES:,} bytes. Repeat less: \\pL{{100}} is a program of its own"
+        ) from None

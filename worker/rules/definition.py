@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -211,8 +212,8 @@ def _hash(facts: Any) -> str:
 
 
 def _require_unique(what: str, names: list[str] | tuple[str, ...]) -> None:
-    for name in names:
-        if list(names).count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise ValueError(f"{what} {name} is defined twice")
 
 
