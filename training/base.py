@@ -7,17 +7,16 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
+from worker.engine.base import PACKAGE_PREFIX, find_base
 from worker.engine.manifest import TOKENIZER, BaseName
-from worker.engine.model import base_location
 from worker.engine.tokenise import Tokeniser
 from worker.errors import StudentInvalid
 
 
 def base_file(base: BaseName, name: str) -> Path | None:
     """One file of it; None where the base has none of that name. Raises StudentInvalid."""
-    folder = Path(base_location(base.name))
-    if folder.is_dir():
-        path = folder / name
+    if base.name.startswith(PACKAGE_PREFIX) or Path(base.name).is_dir():
+        path = find_base(base.name, base.revision) / name
         return path if path.is_file() else None
     try:
         return Path(hf_hub_download(base.name, name, revision=base.revision))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from training.errors import FitFailed
 from training.recipe import Recipe
+from worker.engine.base import find_base
 from worker.engine.manifest import ADAPTER
 from worker.engine.model import StudentModel, load_backbone
 
@@ -30,7 +31,7 @@ HEAD: Final = "score"
 def build(recipe: Recipe, label_means: npt.NDArray[np.float64]) -> PeftModel:
     """The model to train, with the recipe's base model loaded."""
     base = recipe.base
-    backbone: Any = load_backbone(base.name, base.revision)
+    backbone: Any = load_backbone(find_base(base.name, base.revision))
     positions = getattr(backbone.config, "max_position_embeddings", base.max_tokens)
     if base.max_tokens > positions:
         raise FitFailed(f"base.max_tokens {base.max_tokens}: {base.name} reads {positions} at most")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from training.base import base_file
+from training.base import base_file, tokeniser_of
 from training.card import model_card
 from training.epochs import shipped_entry
 from training.errors import GateFailed, RunInvalid
@@ -27,11 +27,12 @@ from training.files import (
 )
 from training.fit import FINAL, checkpoint
 from training.gate import gate_failures
-from training.predict import load_forward, tokens_of
+from training.predict import load_forward
 from training.reference import reference_rows
 from training.run import REPORTS_FOLDER, SUMMARY, Run
 from training.stage import Workplace, perform, require
 from training.stages import CALIBRATE, CANARY_TEXTS, EVALUATE, FIT, PACKAGE, REASON, START
+from worker.engine.base import base_hashes, find_base
 from worker.engine.manifest import (
     ADAPTER,
     ADAPTER_CONFIG,
@@ -40,11 +41,13 @@ from worker.engine.manifest import (
     MANIFEST,
     MODEL_CARD,
     TOKENIZER,
-    BaseName,
     CurvePoints,
     Manifest,
+    PinnedBase,
     ResidualRows,
 )
+from worker.engine.student import Forward
+from worker.engine.tokenise import Tokeniser
 from worker.rules.catalogue import Filter, load
 
 STUDENT_FOLDER: Final = "student"
@@ -182,7 +185,11 @@ def _manifest(run: Run, filter_: Filter) -> Manifest:
         filter_version=filter_.definition.version,
         label_hash=filter_.label_hash,
         dimensions=list(filter_.definition.dimension_names),
-        base=BaseName(name=recipe.base.name, revision=recipe.base.revision),
+        base=PinnedBase(
+            name=recipe.base.name,
+            revision=recipe.base.revision,
+            files=base_hashes(find_base(recipe.base.name, recipe.base.revision)),
+        ),
         pooling=recipe.base.pooling,
         head_bias=recipe.base.head_bias,
         max_tokens=recipe.base.max_tokens,
@@ -220,8 +227,14 @@ def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
     """Texts written for the purpose, with this machine's raw scores."""
     parameters = require(run, FIT)["trainable_parameters"]
     forward = load_forward(run.recipe, checkpoint(run, FINAL), parameters)
-    names = filter_.definition.dimension_names
-    rows = list(read_jsonl(CANARY_TEXTS))
-    for row, item in zip(rows, tokens_of(run.recipe, [row["text"] for row in rows]), strict=True):
+    base = run.recipe.base
+    tokeniser = tokeniser_of(base, base.max_tokens)
+    yield from canary_rows(forward, tokeniser, filter_.definition.dimension_names)
+
+
+def canary_rows(forward: Forward, tokeniser: Tokeniser, names: Sequence[str]) -> Iterator[Row]:
+    """The canaries' texts, each with its raw scores by this forward pass."""
+    for row in read_jsonl(CANARY_TEXTS):
+        (item,) = tokeniser.encode([row["text"]])
         scores = forward([item.ids])[0].round(CANARY_DECIMALS).tolist()
         yield {**row, "scores": dict(zip(names, scores, strict=True))}

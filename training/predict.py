@@ -17,6 +17,7 @@ from training.errors import FitFailed
 from training.recipe import Recipe
 from worker.cli.common import progress
 from worker.engine import adapter
+from worker.engine.base import find_base
 from worker.engine.batching import OutOfMemory, buckets
 from worker.engine.device import choose_device
 from worker.engine.model import StudentModel, load_backbone
@@ -34,7 +35,7 @@ def load_forward(recipe: Recipe, folder: Path, trainable_parameters: int) -> Ref
     """The checkpoint in this folder, merged, in fp32."""
     base = recipe.base
     outputs = len(load(recipe.filter).definition.dimensions)
-    backbone = load_backbone(base.name, base.revision)
+    backbone = load_backbone(find_base(base.name, base.revision))
     model = StudentModel(backbone, base.pooling, outputs, bias=base.head_bias)
     adapter.merge(model, folder, trainable_parameters)
     return ReferenceForward(model, choose_device("auto"), torch.float32)
@@ -43,7 +44,7 @@ def load_forward(recipe: Recipe, folder: Path, trainable_parameters: int) -> Ref
 def load_embedder(recipe: Recipe) -> ReferenceForward:
     """The base alone: its pooled hidden states, (N, H), through a head that changes nothing."""
     base = recipe.base
-    backbone: Any = load_backbone(base.name, base.revision)
+    backbone: Any = load_backbone(find_base(base.name, base.revision))
     width = int(backbone.config.hidden_size)
     model = StudentModel(backbone, base.pooling, width, bias=False)
     nn.init.eye_(model.score.weight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.errors import RecipeInvalid
-from worker.engine.manifest import BaseName, Pooling
+from worker.engine.manifest import BaseName, Pooling, compile_targets
 from worker.rules.catalogue import describe
 
 CROSS_VALIDATION: Final = "cross_validation"
@@ -87,10 +86,7 @@ class Lora(Part):
     @model_validator(mode="after")
     def _targets_can_be_read(self) -> Self:
         if isinstance(self.targets, str):
-            try:
-                re.compile(self.targets)
-            except re.error as error:
-                raise ValueError(f"targets is no regular expression: {error}") from None
+            compile_targets(self.targets)
         return self
 
 

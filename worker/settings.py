@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from worker.codec.abridged import OversizeLetters
 from worker.codec.json_text import MAX_RECORD_BYTES
 from worker.drift_settings import DriftSettings
+from worker.engine.base import TRUSTED_PACKAGES
 from worker.errors import SettingsInvalid
 from worker.kafka_settings import KafkaSettings
 from worker.observe.logs import Level
@@ -121,7 +122,15 @@ class StudentSettings(Section):
     folders: Annotated[dict[str, Path], FromJson, OfKnownFilters] = Field(
         default={}, description="Filter to folder; default: filters/<name>/v<N>/student."
     )
-    base: str | None = Field(default=None, description="Overrides the base model's name or folder.")
+    base: str | None = Field(
+        default=None,
+        description="Where the base model is: a folder, a package, a hub's id; it must be the one "
+        "of student.json, file by file.",
+    )
+    trusted_packages: Annotated[tuple[str, ...], BeforeValidator(_from_commas)] = Field(
+        default=TRUSTED_PACKAGES,
+        description="Python packages in which a student may name its base model.",
+    )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")
     dtype: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",

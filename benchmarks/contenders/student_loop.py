@@ -12,8 +12,9 @@ from transformers import AutoTokenizer
 
 from benchmarks.raw_topic import readable
 from worker.engine import adapter
+from worker.engine.base import find_base
 from worker.engine.manifest import read_manifest
-from worker.engine.model import StudentModel, base_location, load_backbone
+from worker.engine.model import StudentModel, load_backbone
 from worker.rules.catalogue import load
 
 BATCH = 16
@@ -26,16 +27,16 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     filter_ = load(name)
     manifest = read_manifest(filter_.student_folder)
-    base = manifest.base
+    place = find_base(manifest.base.name, manifest.base.revision)
     model = StudentModel(
-        load_backbone(base.name, base.revision),
+        load_backbone(place),
         manifest.pooling,
         len(manifest.dimensions),
         bias=manifest.head_bias,
     )
     adapter.merge(model, filter_.student_folder, manifest.trainable_parameters)
     model.eval()
-    tokenizer = AutoTokenizer.from_pretrained(base_location(base.name))
+    tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     lines = Path(task.topic).read_bytes().splitlines()
     articles = [text for text in map(readable, lines) if text is not None][: task.records]
     settings = (

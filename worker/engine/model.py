@@ -6,17 +6,16 @@ student's adapter also opens with plain PEFT.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from worker.engine.base import require_loadable
 from worker.engine.manifest import Pooling
 from worker.errors import StudentInvalid
-
-PACKAGE_PREFIX: Final = "package:"
+from worker.rules.shown import one_line
 
 
 class StudentModel(nn.Module):
@@ -50,37 +49,27 @@ class StudentModel(nn.Module):
         return scores
 
 
-def load_backbone(name: str, revision: str) -> nn.Module:
-    """The base model in fp32, from a package, a folder or a hub. Raises StudentInvalid."""
+def load_backbone(folder: Path) -> nn.Module:
+    """The base model in a folder, in fp32. Nothing that stands in it is run. Raises
+    StudentInvalid."""
     from transformers import AutoModel
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # of half a second, into a log
-    location = base_location(name)
+    require_loadable(folder)
     try:
         backbone: nn.Module = AutoModel.from_pretrained(
-            location, revision=revision, dtype=torch.float32, attn_implementation="sdpa"
+            folder,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
         )
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a model's constructor makes of a configuration
         raise StudentInvalid(
-            f"the base model {name!r} (revision {revision}) cannot be loaded: {error}. "
-            "Set NEWSIEVE_STUDENT__BASE to a folder that holds it"
+            f"the base model in {one_line(str(folder))} cannot be loaded: {one_line(str(error))}"
         ) from None
     return backbone
-
-
-def base_location(name: str) -> str:
-    """Where transformers finds a base model: `package:x` means the folder `model/` inside x."""
-    if not name.startswith(PACKAGE_PREFIX):
-        return name
-    package = name.removeprefix(PACKAGE_PREFIX)
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):  # of a package above it, or no name of a package
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise StudentInvalid(
-            f"the base model is in the Python package {package}, which is not installed: "
-            f"pip install {package.replace('_', '-')}"
-        )
-    return str(Path(next(iter(spec.submodule_search_locations))) / "model")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from worker.engine import adapter
+from worker.engine.base import TRUSTED_PACKAGES, find_base, require_hashes, require_trusted
 from worker.engine.device import Dtype, choose_device, choose_dtype, dtype_name
+from worker.engine.folder import read_bytes
 from worker.engine.manifest import (
     CANARIES,
+    LIMITS_BYTES,
+    MANIFEST,
     TOKENIZER,
     Manifest,
     check_filter,
@@ -25,11 +29,16 @@ from worker.engine.manifest import (
 from worker.engine.model import StudentModel, load_backbone
 from worker.engine.reference import ReferenceForward
 from worker.engine.tokenise import Tokeniser
+from worker.engine.trial import highest_id
 from worker.errors import CanaryMismatch, StudentInvalid
 from worker.rules.catalogue import Filter, describe
+from worker.rules.shown import one_line
 
 # What the same student may differ by between machines, in score points. fp32: other processors
 # sum in another order. bf16: the largest error seen against fp32.
+MOST_CANARIES: Final = 1_000  # each is a forward pass at the start, and again every hour
+LONGEST_ID: Final = 200  # characters
+LONGEST_CANARY: Final = 100_000
 CANARY_TOLERANCE: Final = {"fp32": 0.01, "bf16": 0.2}
 
 
@@ -46,8 +55,8 @@ class Canary(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    id: str
-    text: str
+    id: str = Field(max_length=LONGEST_ID)
+    text: str = Field(max_length=LONGEST_CANARY)
     scores: dict[str, FiniteFloat]
 
 
@@ -70,23 +79,30 @@ def load_student(
     folder: Path,
     *,
     base: str | None = None,
+    trusted_packages: Collection[str] = TRUSTED_PACKAGES,
     device: str = "auto",
     dtype: Dtype = "auto",
 ) -> Student:
-    """Load, merge, check. `base` overrides the base model's name.
+    """Load, merge, check. `base` overrides the base model's name, not which one it is.
 
-    Raises StudentInvalid for a folder that is incomplete, inconsistent or made for other labels.
+    Raises StudentInvalid for a folder that is incomplete, inconsistent or made for other labels,
+    for a base that is not the student's, and for one in a package that is not trusted.
     """
     manifest = read_manifest(folder)
     check_filter(manifest, folder, filter_)
     canaries = read_canaries(folder / CANARIES, manifest.dimensions)
+    tokenizer_file = read_bytes(folder / TOKENIZER, LIMITS_BYTES[TOKENIZER])
+    texts = tuple(canary.text for canary in canaries)
+    highest = highest_id(tokenizer_file, texts, folder / TOKENIZER)
     tokeniser = Tokeniser(folder / TOKENIZER, manifest.max_tokens)
+    name = base or manifest.base.name
+    require_trusted(name, trusted_packages)
+    place = find_base(name, manifest.base.revision)
+    require_hashes(place, manifest.base.files, folder / MANIFEST)
     model = StudentModel(
-        load_backbone(base or manifest.base.name, manifest.base.revision),
-        manifest.pooling,
-        len(manifest.dimensions),
-        bias=manifest.head_bias,
+        load_backbone(place), manifest.pooling, len(manifest.dimensions), bias=manifest.head_bias
     )
+    _require_embeddings(highest, folder, model)
     _require_positions(manifest, folder, model)
     adapter.merge(model, folder, manifest.trainable_parameters)
     chosen_device = choose_device(device)
@@ -112,18 +128,31 @@ def _require_positions(manifest: Manifest, folder: Path, model: StudentModel) ->
         )
 
 
+def _require_embeddings(highest_id: int, folder: Path, model: StudentModel) -> None:
+    backbone: Any = model.model
+    rows = len(backbone.get_input_embeddings().weight)
+    if highest_id >= rows:
+        raise StudentInvalid(
+            f"{folder / TOKENIZER} gives token ids up to {highest_id:,}, the base model knows "
+            f"{rows:,}: take the base model's own tokenizer"
+        )
+
+
 def read_canaries(path: Path, dimensions: Sequence[str]) -> tuple[Canary, ...]:
     """The folder's canaries, at least one. Raises StudentInvalid."""
     try:
-        lines = path.read_bytes().split(b"\n")
-        canaries = tuple(Canary.model_validate_json(line) for line in lines if line.strip())
+        lines = read_bytes(path, LIMITS_BYTES[CANARIES]).split(b"\n")
+        found = [line for line in lines if line.strip()]
+        if len(found) > MOST_CANARIES:
+            raise StudentInvalid(f"{path} holds more than {MOST_CANARIES:,} canaries")
+        canaries = tuple(Canary.model_validate_json(line) for line in found)
     except ValidationError as error:
         raise StudentInvalid(f"{path}: {describe(error)}") from None
     if not canaries:
         raise StudentInvalid(f"{path} is empty: nothing shows that the student scores as trained")
     for canary in canaries:
         if set(canary.scores) != set(dimensions):
-            raise StudentInvalid(f"{path}: {canary.id!r} has scores of other dimensions")
+            raise StudentInvalid(f"{path}: {one_line(canary.id)!r} has scores of other dimensions")
     return canaries
 
 

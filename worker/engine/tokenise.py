@@ -14,8 +14,11 @@ from typing import Final
 
 from tokenizers import Tokenizer
 
+from worker.engine.folder import read_bytes
+from worker.engine.manifest import LIMITS_BYTES, TOKENIZER
 from worker.engine.scorer import Tokens
 from worker.errors import StudentInvalid
+from worker.rules.shown import one_line
 
 CHARACTERS_PER_TOKEN: Final = 10  # more than natural text needs; a shorter cut is tried again
 GROWTH: Final = 4  # of a cut that gave too few tokens: it costs a third more than going far at once
@@ -43,11 +46,13 @@ class Tokeniser:
 
         Raises StudentInvalid.
         """
-        facts = tokenizer_file.read_bytes()
+        facts = read_bytes(tokenizer_file, LIMITS_BYTES[TOKENIZER])
         try:
             self._tokenizer = Tokenizer.from_str(facts.decode())
         except Exception as error:  # the library has no class of its own
-            raise StudentInvalid(f"{tokenizer_file} is not a tokenizer: {error}") from error
+            raise StudentInvalid(
+                f"{tokenizer_file} is not a tokenizer: {one_line(str(error))}"
+            ) from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # "[SEP]" in an article is text
@@ -55,6 +60,11 @@ class Tokeniser:
         self.max_tokens = max_tokens
         self.identity = f"{hashlib.sha256(facts).hexdigest()}/{max_tokens}"
         self._room = max_tokens - len(self._before) - len(self._after)
+        if self._room < 1:
+            raise StudentInvalid(
+                f"{tokenizer_file} puts {max_tokens - self._room:,} tokens around every text, and "
+                f"max_tokens is {max_tokens:,}: nothing of a text would be read"
+            )
         self._last = self._room * MOST_CHARACTERS_PER_TOKEN  # characters read
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
