@@ -32,7 +32,7 @@ MUTATIONS = 150
 
 def score(stdin: bytes, student: Path | None = None) -> Metered:
     folders = {"NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(student)})}
-    one = {"OMP_NUM_THREADS": "1", "NEWSIEVE_STUDENT__DTYPE": "fp32"}
+    one = {"OMP_NUM_THREADS": "1", "NEWSIEVE_STUDENT__DTYPE": "fp32", "RUST_BACKTRACE": "0"}
     command = [*NEWSIEVE, "score", "-", "--filter", "uplifting"]
     return metered(command, stdin=stdin, env={**one, **(folders if student else {})})
 
