@@ -41,3 +41,6 @@ class ArticleEventHeaders(EventHeaders):
     filter_version: str
     outcome: Literal["scored", "blocked"]
     tier: str | None = Field(None, description="Absent when blocked.")
+    suspect: Literal["true"] | None = Field(
+        None, description="On records of articles that speak to a model, and on no others."
+    )

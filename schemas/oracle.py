@@ -10,7 +10,7 @@ from pydantic import Field
 
 from schemas.article import ArticleIdentity, ArticleWithContent
 from schemas.base import Written
-from schemas.scored import Hash, KafkaInput, Probability, Sampling, Score, Timestamp
+from schemas.scored import SUSPECT, Hash, KafkaInput, Probability, Sampling, Score, Timestamp
 
 KEY_DIGITS: Final = 12  # of the hash in an oracle key's name: enough to tell prompts apart
 
@@ -36,6 +36,7 @@ class OracleRequest(Written):
     score: float | None
     content_rules: list[str]
     tier: str | None
+    suspect: list[str] = Field(default=[], description=SUSPECT)  # older requests lack it
     sampling: Sampling
     requested_at: Timestamp
 
@@ -104,6 +105,7 @@ class OracleScore(Written):
     student_scores: dict[str, Score] | None
     student_tier: str | None
     content_rules: list[str]
+    suspect: list[str] = Field(default=[], description=SUSPECT)  # older records lack it
     sampling: Sampling
     effective_pi: Probability = Field(
         description="After the oracle's hard cap: pi, or what the cap left of it. Weights use it."

@@ -13,6 +13,10 @@ Hash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Score = Annotated[float, Field(ge=0, le=10)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+SUSPECT = (
+    "In which ways the text speaks to a model: instruction, scores, role_marker, answer, "
+    "hidden_text. Empty for most articles; it decides nothing about the tier."
+)
 
 
 class Sampling(Written):
@@ -21,7 +25,10 @@ class Sampling(Written):
     selected: bool = Field(description="True iff u < pi.")
     policy: str
     epoch: str = Field(description="Keys the draw: a new epoch draws anew.")
-    stratum: Literal["low", "surfaced"] = Field(description="Surfaced: the tier is published.")
+    stratum: Literal["low", "surfaced", "suspect"] = Field(
+        description="Suspect: the text speaks to a model, whatever its tier. Surfaced: the tier is "
+        "published."
+    )
     purpose: Literal["monitor", "training", "anchor"]
     pi: Probability = Field(description="Inclusion probability.")
     u: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -75,6 +82,7 @@ class ScoredArticle(Written):
     )
     tokens: int | None = Field(ge=0, description="Tokens the student read.")
     truncated: bool | None = Field(description="The text had more tokens than the student reads.")
+    suspect: list[str] = Field(default=[], description=SUSPECT)  # older records lack it
     sampling: Sampling | None
     input: KafkaInput | FileInput
     scored_at: Timestamp

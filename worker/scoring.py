@@ -21,6 +21,7 @@ from worker.rules.catalogue import Filter
 from worker.rules.content import ContentRules, RulesMet
 from worker.rules.refinement import Refinement
 from worker.rules.sampling import uniform
+from worker.rules.suspect import suspect_rules
 from worker.rules.tiers import round_scores
 
 SCORED: Final = "scored"
@@ -49,7 +50,7 @@ class Row:
 
     record: RawRecord
     subject: Subject | None
-    met: tuple[RulesMet, ...]
+    met: Sequence[RulesMet]
     outcomes: list[Outcome]
 
 
@@ -110,7 +111,9 @@ class ScoringPath:
         whoever runs them; `refinements` has what each filter's student carries."""
         self._encoders = {encoder.filter.name: encoder for encoder in encoders}
         self._names = tuple(self._encoders)
-        self._rules = ContentRules([encoder.filter.definition for encoder in encoders])
+        definitions = [encoder.filter.definition for encoder in encoders]
+        dimensions = {name for item in definitions for name in item.dimension_names}
+        self._rules = ContentRules([*definitions, suspect_rules(dimensions)])
         self._scorer = scorer
         self._policy = policy
         self._now = now
@@ -177,8 +180,8 @@ class ScoringPath:
             article = decode(record, self._policy)
         except RecordError as error:
             return Row(record, None, (), [Outcome(None, DEAD_LETTER, None, [], error)])
-        met = self._rules.met(article.text, article.title, article.url)
-        return Row(record, subject_of(record, article), met, [])
+        *met, suspect = self._rules.met(article.text, article.title, article.url)
+        return Row(record, subject_of(record, article, suspect.names), met, [])
 
     def _decide(self, name: str, work: Work, scored: FilterScores, now: str) -> None:
         """One filter's tiers and records, and dead letters of what could not be scored."""

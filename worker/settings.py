@@ -157,8 +157,15 @@ class SamplingSettings(Section):
         default=0.02, description="Inclusion probability of unpublished tiers."
     )
     surfaced: Probability = Field(default=0.2, description="Of published tiers.")
+    suspect: Probability = Field(
+        default=0.02,  # as `low`: their labels measure no drift and train nobody, so that many of
+        # them are to cost no more than others
+        description="Of articles that speak to a model, whatever their tier.",
+    )
     filters: Annotated[
-        dict[str, dict[Literal["low", "surfaced"], Probability]], FromJson, OfKnownFilters
+        dict[str, dict[Literal["low", "surfaced", "suspect"], Probability]],
+        FromJson,
+        OfKnownFilters,
     ] = Field(default={}, description="Filter to probabilities of its own.")
 
     @field_validator("epoch")

@@ -31,7 +31,7 @@ from worker.codec.encode import (
 from worker.rules.catalogue import Filter
 from worker.rules.content import RulesMet
 from worker.rules.readable import has_text
-from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
+from worker.rules.sampling import LOW, SURFACED, SUSPECT, SamplingPolicy
 
 NOW = "2026-11-22T16:00:00.000Z"
 INPUT = {"topic": "articles.raw", "partition": 3, "offset": 1287, "timestamp": NOW}
@@ -41,7 +41,7 @@ TEXTS = st.text(max_size=30)
 
 
 def encoder(filter_: Filter, pi: float = 1.0) -> FilterEncoder:
-    policy = SamplingPolicy("p1", "2026-11", {LOW: pi, SURFACED: pi})
+    policy = SamplingPolicy("p1", "2026-11", {LOW: pi, SURFACED: pi, SUSPECT: pi / 2})
     return FilterEncoder(filter_, STUDENT, "bf16", policy, "articles", "newsieve/worker/g")
 
 
@@ -56,9 +56,9 @@ def published_schema(name: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads((FOLDER / "json" / f"{name}.schema.json").read_text()))
 
 
-def subject(record: RawRecord) -> Subject:
+def subject(record: RawRecord, *suspect: str) -> Subject:
     article = decode(record, DecodePolicy(10**6, id_from_key=False))
-    return subject_of(record, article)
+    return subject_of(record, article, suspect)
 
 
 def scoring(filter_: Filter, score: float) -> Scoring:
@@ -127,6 +127,29 @@ def test_a_blocked_article_is_a_record_without_scores(uplifting: Filter) -> None
     assert parsed.content_rules == ["academic_domains", "corporate_finance"]
     assert parsed.scores is parsed.tier is parsed.sampling is None
     assert "tier" not in dict(out.headers)
+
+
+@pytest.mark.parametrize("score", [1.0, 8.0])
+def test_a_suspect_article_is_published_as_any_and_sampled_apart(
+    uplifting: Filter, score: float
+) -> None:
+    """Its records say so, in a field and a header; its stratum is its own, whatever its tier."""
+    said = subject(raw(), "instruction", "role_marker")
+    plain = encoder(uplifting).scored(subject(raw()), NOTHING, scoring(uplifting, score), NOW)
+
+    found = encoder(uplifting).scored(said, NOTHING, scoring(uplifting, score), NOW)
+    blocked = encoder(uplifting).blocked(said, RulesMet(("a",), "a"), NOW)
+
+    assert [r.topic for r in found[: len(plain) - 1]] == [r.topic for r in plain[:-1]]
+    for record in [*found, blocked]:
+        facts = json.loads(record.value or b"")
+        assert facts["suspect"] == ["instruction", "role_marker"]
+        assert dict(record.headers)["suspect"] == b"true"
+    scored = json.loads(found[0].value or b"")
+    assert (scored["sampling"]["stratum"], scored["sampling"]["pi"]) == (SUSPECT, 0.5)
+    for record in plain:
+        assert json.loads(record.value or b"")["suspect"] == []
+        assert "suspect" not in dict(record.headers)
 
 
 @pytest.mark.parametrize(

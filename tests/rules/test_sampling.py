@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.rules.sampling import LOW, SURFACED, SamplingPolicy, Stratum, draw, uniform
+from worker.rules.sampling import LOW, SURFACED, SUSPECT, SamplingPolicy, Stratum, draw, uniform
 
 IDS = st.text(max_size=40).filter(lambda text: text.isprintable())
 PI = st.floats(0, 1)
 
 
 def policy(low: float, surfaced: float = 0.5, epoch: str = "2026-11") -> SamplingPolicy:
-    return SamplingPolicy("p1", epoch, {LOW: low, SURFACED: surfaced})
+    return SamplingPolicy("p1", epoch, {LOW: low, SURFACED: surfaced, SUSPECT: 0.1})
 
 
 @given(IDS)
@@ -45,7 +45,7 @@ def test_nobody_is_selected_at_0_and_everybody_at_1(article_id: str) -> None:
 def test_the_share_selected_is_pi_in_each_stratum() -> None:
     """Over many articles."""
     ids = [f"article-{n}" for n in range(20_000)]
-    strata: list[tuple[Stratum, float]] = [(LOW, 0.02), (SURFACED, 0.5)]
+    strata: list[tuple[Stratum, float]] = [(LOW, 0.02), (SURFACED, 0.5), (SUSPECT, 0.1)]
     for stratum, pi in strata:
         share = sum(draw(i, stratum, policy(0.02)).selected for i in ids) / len(ids)
         assert share == pytest.approx(pi, rel=0.15)

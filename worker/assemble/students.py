@@ -19,7 +19,7 @@ from worker.kafka.client import APP
 from worker.observe.logs import get_logger
 from worker.rules.catalogue import Filter, available
 from worker.rules.refinement import NO_REFINEMENT, Refinement
-from worker.rules.sampling import LOW, SURFACED, SamplingPolicy
+from worker.rules.sampling import LOW, SURFACED, SUSPECT, SamplingPolicy
 from worker.scoring import ScoringPath, Shadow, shadow_name
 from worker.settings import Settings
 
@@ -32,7 +32,7 @@ from worker.assemble.worker import COMPONENT
 CPU_BUDGET_TOKENS: Final = 2_048  # larger buckets leave a CPU's caches
 GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
 # A candidate's records ask nothing of the oracle.
-NEVER: Final = SamplingPolicy("none", "shadow", {LOW: 0.0, SURFACED: 0.0})
+NEVER: Final = SamplingPolicy("none", "shadow", {LOW: 0.0, SURFACED: 0.0, SUSPECT: 0.0})
 
 _log = get_logger("assemble")
 
@@ -154,5 +154,9 @@ def scoring_path(
 def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
     sampling = settings.sampling
     own = sampling.filters.get(filter_.name, {})
-    pi = {LOW: own.get(LOW, sampling.low), SURFACED: own.get(SURFACED, sampling.surfaced)}
+    pi = {
+        LOW: own.get(LOW, sampling.low),
+        SURFACED: own.get(SURFACED, sampling.surfaced),
+        SUSPECT: own.get(SUSPECT, sampling.suspect),
+    }
     return SamplingPolicy(sampling.policy, sampling.epoch, pi)

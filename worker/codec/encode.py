@@ -21,10 +21,11 @@ from worker.codec.decode import Headers, RawRecord, header
 from worker.rules.article import Article
 from worker.rules.catalogue import Filter
 from worker.rules.content import RulesMet
-from worker.rules.sampling import LOW, PURPOSE, SURFACED, Draw, SamplingPolicy, draw
+from worker.rules.sampling import LOW, PURPOSE, SURFACED, SUSPECT, Draw, SamplingPolicy, draw
 
 EVENT_NAMESPACE: Final = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27").bytes
 _NAMESPACE_HASHED: Final = hashlib.sha1(EVENT_NAMESPACE, usedforsecurity=False)
+SUSPECT_HEADER: Final = ("suspect", b"true")
 TRACE_PARENT: Final = "traceparent"
 TRACE_PARENT_BYTES: Final = 55  # of the W3C's version 00, the only one
 _TRACE_PARENT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -59,16 +60,17 @@ class Scoring(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What records are about. `identity` is the article but for its content, as JSON; `trace` goes
-    on with each of its records."""
+    """What records are about. `identity` is the article but for its content, as JSON; `suspect`
+    says how its text speaks to a model; `trace` goes on with each of its records."""
 
     record: RawRecord
     article: Article
     identity: bytes
+    suspect: tuple[str, ...]
     trace: Headers
 
 
-def subject_of(record: RawRecord, article: Article) -> Subject:
+def subject_of(record: RawRecord, article: Article, suspect: tuple[str, ...] = ()) -> Subject:
     """Encoded once, for all filters and topics."""
     facts = {
         "id": article.id,
@@ -79,7 +81,7 @@ def subject_of(record: RawRecord, article: Article) -> Subject:
         "published_at": article.published_at,
         "content_hash": article.content_hash,
     }
-    return Subject(record, article, orjson.dumps(facts), trace_headers(record.headers))
+    return Subject(record, article, orjson.dumps(facts), suspect, trace_headers(record.headers))
 
 
 class FilterEncoder:
@@ -134,6 +136,7 @@ class FilterEncoder:
             "tier_confidence": None,
             "tokens": None,
             "truncated": None,
+            "suspect": subject.suspect,
             "sampling": None,
             "input": subject.record.input,
             "scored_at": now,
@@ -149,7 +152,8 @@ class FilterEncoder:
         tier = scoring.tier
         key = subject.article.id.encode()
         tier_topic = self._tier_topics.get(tier)
-        sampling = draw(subject.article.id, SURFACED if tier_topic else LOW, self._sampling)
+        stratum = SUSPECT if subject.suspect else SURFACED if tier_topic else LOW
+        sampling = draw(subject.article.id, stratum, self._sampling)
         facts = {
             "outcome": "scored",
             "scores": dict(zip(self._dimensions, scoring.scores, strict=True)),
@@ -163,6 +167,7 @@ class FilterEncoder:
             "tier_confidence": scoring.confidence,
             "tokens": scoring.tokens,
             "truncated": scoring.truncated,
+            "suspect": subject.suspect,
             "sampling": self._sampling_facts(sampling),
             "input": subject.record.input,
             "scored_at": now,
@@ -192,6 +197,7 @@ class FilterEncoder:
             *self._constant_headers(event_type, outcome, tier),
             ("ce_id", event_id(name)),
             ("ce_time", now.encode()),
+            *((SUSPECT_HEADER,) if subject.suspect else ()),
             *subject.trace,
         ]
 
@@ -255,6 +261,7 @@ def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
         "score",
         "content_rules",
         "tier",
+        "suspect",
         "sampling",
     )
     return {**{name: scored[name] for name in taken}, "requested_at": now}

@@ -133,6 +133,7 @@ class Records:
             "score": None,
             "content_rules": [],
             "tier": None,
+            "suspect": [],
             "sampling": {
                 "selected": True,
                 "policy": ANCHOR_POLICY,

@@ -16,6 +16,7 @@ from schemas.scored import KafkaInput
 from schemas.topics import MAX_MESSAGE_BYTES
 from worker.codec.decode import Headers, RawRecord
 from worker.codec.encode import (
+    SUSPECT_HEADER,
     OutRecord,
     event_id,
     filter_headers,
@@ -112,6 +113,7 @@ class ScoreEncoder:
             student_scores=request.scores,
             student_tier=request.tier,
             content_rules=request.content_rules,
+            suspect=request.suspect,
             sampling=request.sampling,
             effective_pi=circumstances.effective_pi,
             usage=verdict.usage,
@@ -138,6 +140,8 @@ class ScoreEncoder:
         ]
         if score.oracle_tier is not None:
             headers.append(("tier", score.oracle_tier.encode()))
+        if score.suspect:
+            headers.append(SUSPECT_HEADER)
         return headers + trace_headers(incoming)
 
 

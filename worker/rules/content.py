@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import re2
 
 from worker.errors import FilterInvalid
 from worker.rules.address import host_of
-from worker.rules.definition import FilterDefinition, Rule
-from worker.rules.folding import TO_FOLD, fold, partly_folded
+from worker.rules.definition import Rule
+from worker.rules.folding import HIDDEN_TEXT, TO_FOLD, fold, partly_folded
 
 # A budget for the automaton's lazily built states, not an allocation. Too small a one makes the
 # set forget states and slow down; our three filters together use a few MiB of it.
@@ -40,14 +40,22 @@ class RulesMet:
     blocked_by: str | None
 
 
+class Ruled(Protocol):
+    """Whatever has rules: a filter, above all."""
+
+    @property
+    def rules(self) -> Sequence[Rule]: ...
+
+
 HOSTS_KEPT: Final = 10_000  # far more than a stream has sources; some MiB
+COMBINATIONS_KEPT: Final = 10_000  # of rules met at once; texts can be written to meet any
 NO_HITS: Final[frozenset[int]] = frozenset()
 
 
 class ContentRules:
     """The rules of several filters, compiled together. Immutable; use from any thread."""
 
-    def __init__(self, filters: Sequence[FilterDefinition]) -> None:
+    def __init__(self, filters: Sequence[Ruled]) -> None:
         for item in filters:
             _require_small(item)
         self._rules = [
@@ -73,6 +81,8 @@ class ContentRules:
             hits |= self._met_by_domain(url)
         known = self._by_hits.get(hits)
         if known is None:
+            if len(self._by_hits) >= COMBINATIONS_KEPT:
+                self._by_hits = {}
             known = self._by_hits[hits] = self._by_filter(hits)
         return known
 
@@ -108,12 +118,13 @@ class _PatternSet:
     """The patterns of those rules that read one field, and what each match means.
 
     One more pattern says whether the text has anything left to fold, so that only such a text is
-    folded as a whole and read twice.
+    folded as a whole and read twice. HIDDEN_TEXT is met before that, since folding takes it away.
     """
 
     def __init__(self, rules: Iterable[tuple[int, Rule]], field: str) -> None:
         self._set = re2.Set.SearchSet(_options())
         self._meaning: list[tuple[int, bool]] = []  # per pattern: rule index, whether it excuses
+        self._before_folding: set[int] = set()  # patterns that are met then
         for index, rule in rules:
             if rule.field == field:
                 for pattern in rule.patterns:
@@ -130,7 +141,9 @@ class _PatternSet:
         if not matches:
             return NO_HITS
         if self.size in matches:
-            matches = [at for at in self._set.Match(fold(text)) or () if at != self.size]
+            met_before = [at for at in matches if at in self._before_folding]
+            met_folded = [at for at in self._set.Match(fold(text)) or () if at != self.size]
+            matches = met_before + met_folded
         meanings = [self._meaning[match] for match in matches]
         excused = {index for index, excuses in meanings if excuses}
         return frozenset(index for index, excuses in meanings if not excuses) - excused
@@ -155,6 +168,8 @@ class _PatternSet:
             self._set.Add(pattern)
         except re2.error as error:
             raise PatternError(f"rule {rule.name}: pattern {pattern!r}: {error}") from None
+        if pattern == HIDDEN_TEXT:
+            self._before_folding.add(len(self._meaning))
         self._meaning.append((index, excuses))
 
 
@@ -183,10 +198,10 @@ def _options() -> re2.Options:
     return options
 
 
-def _require_small(definition: FilterDefinition) -> None:
+def _require_small(ruled: Ruled) -> None:
     """That one filter's patterns are no large program. What is wrong with a single one is said
     where it is added."""
-    patterns = [pattern for rule in definition.rules for pattern in (*rule.patterns, *rule.unless)]
+    patterns = [pattern for rule in ruled.rules for pattern in (*rule.patterns, *rule.unless)]
     options = _options()
     options.max_mem = PROGRAM_BYTES
     try:

@@ -43,6 +43,13 @@ _USUAL: Final = (
 )
 # RE2 and re read it alike. A text without it is its own fold.
 TO_FOLD: Final = f"[^{_USUAL}]|  "
+# Text that nobody sees, in characters that folding takes away; RE2. Tag characters spell ASCII,
+# variation selectors bytes. In the flags of England, Scotland and Wales up to six tags follow a
+# black flag, and a selector stands alone behind what it varies: that is what both are for.
+HIDDEN_TEXT: Final = (
+    r"(?:^|[^\x{1f3f4}\x{e0000}-\x{e007f}])[\x{e0000}-\x{e007f}]"
+    r"|[\x{e0000}-\x{e007f}]{7}|[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]{2}"
+)
 
 _SINGLE_QUOTES: Final = "\u2018\u2019\u201a\u201b\u2032\u2035\u2039\u203a\u00b4\u02b9\u02bb\u02bc"
 _DOUBLE_QUOTES: Final = "\u201c\u201d\u201e\u201f\u2033\u2036\u00ab\u00bb\u301d\u301e\u301f"

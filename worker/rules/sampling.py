@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-Stratum = Literal["low", "surfaced"]
+Stratum = Literal["low", "surfaced", "suspect"]
 LOW: Final[Stratum] = "low"
 SURFACED: Final[Stratum] = "surfaced"
+# Whoever writes to the oracle moves its labels: they are kept apart, whatever the student's tier.
+SUSPECT: Final[Stratum] = "suspect"
 PURPOSE: Final = "monitor"
 
 _RANGE: Final = float(2**64)
