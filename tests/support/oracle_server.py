@@ -18,7 +18,8 @@ INPUT_TOKENS, OUTPUT_TOKENS = 1_500, 200
 
 @dataclass(frozen=True)
 class Call:
-    """What came in. `text` is the article's, `dimensions` what the schema asks for."""
+    """What came in. `instructions` and `sent` are what the model reads, `text` the article in it,
+    `dimensions` what the schema asks for."""
 
     path: str
     headers: Mapping[str, str]
@@ -29,10 +30,25 @@ class Call:
         return self.path.endswith(":generateContent")
 
     @property
-    def text(self) -> str:
+    def instructions(self) -> str:
+        if self.is_gemini:
+            return str(self.body["systemInstruction"]["parts"][0]["text"])
+        return str(self.body["messages"][0]["content"])
+
+    @property
+    def sent(self) -> str:
         if self.is_gemini:
             return str(self.body["contents"][0]["parts"][0]["text"])
         return str(self.body["messages"][1]["content"])
+
+    @property
+    def boundary(self) -> str:
+        """The line before the article, and after it."""
+        return self.sent.partition("\n")[0]
+
+    @property
+    def text(self) -> str:
+        return self.sent.partition("\n")[2].partition(f"\n{self.boundary}\n")[0]
 
     @property
     def dimensions(self) -> list[str]:

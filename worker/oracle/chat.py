@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from worker.oracle import fault
+from worker.oracle.frame import Draw
 from worker.oracle.http import REASON_CHARACTERS, Body, Endpoint
 from worker.oracle.mask import Mask
 from worker.oracle.prompt import Asked, Question
@@ -31,10 +32,14 @@ TEXT: Final = "text"
 class Chat:
     """Any model behind such an endpoint."""
 
-    def __init__(self, endpoint: Endpoint, asked: Asked, max_output_tokens: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, asked: Asked, max_output_tokens: int, draw: Draw
+    ) -> None:
+        """`draw` gives the word of each call's boundary around the article."""
         self._endpoint = endpoint
         self._asked = asked
         self._max_output_tokens = max_output_tokens
+        self._draw = draw
         self._limit = LIMIT
 
     def ask(self, question: Question) -> Reply:
@@ -50,11 +55,12 @@ class Chat:
         self._endpoint.close()
 
     def _request(self, question: Question, limit: str) -> dict[str, Any]:
+        sent = question.framed(self._draw)
         request: dict[str, Any] = {
             "model": self._asked.model,
             "messages": [
-                {"role": "system", "content": question.prompt.instructions},
-                {"role": "user", "content": question.text},
+                {"role": "system", "content": sent.instructions},
+                {"role": "user", "content": sent.text},
             ],
             "response_format": {
                 "type": "json_schema",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+from worker.oracle.frame import Draw
 from worker.oracle.http import REASON_CHARACTERS, Body, Endpoint
 from worker.oracle.mask import Mask
 from worker.oracle.prompt import Asked, Question
@@ -28,10 +29,14 @@ _REFUSALS: Final = frozenset(
 class Gemini:
     """Any model that generateContent serves."""
 
-    def __init__(self, endpoint: Endpoint, asked: Asked, max_output_tokens: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, asked: Asked, max_output_tokens: int, draw: Draw
+    ) -> None:
+        """`draw` gives the word of each call's boundary around the article."""
         self._endpoint = endpoint
         self._asked = asked
         self._max_output_tokens = max_output_tokens
+        self._draw = draw
         model = quote(asked.model.removeprefix(MODELS), safe="")
         self._path = f"/{MODELS}{model}:generateContent"
 
@@ -54,9 +59,10 @@ class Gemini:
             config["temperature"] = self._asked.temperature
         if self._asked.thinking is not None:
             config["thinkingConfig"] = _thinking(self._asked.thinking)
+        sent = question.framed(self._draw)
         return {
-            "systemInstruction": {"parts": [{"text": question.prompt.instructions}]},
-            "contents": [{"role": "user", "parts": [{"text": question.text}]}],
+            "systemInstruction": {"parts": [{"text": sent.instructions}]},
+            "contents": [{"role": "user", "parts": [{"text": sent.text}]}],
             "generationConfig": config,
         }
 

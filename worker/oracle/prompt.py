@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from schemas.oracle import OracleKey
+from worker.oracle.frame import FRAME_BYTES, TEMPLATE, Draw, Framed, framed, without_role_markers
 from worker.rules.catalogue import Filter
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
 from worker.rules.text import RENDERING
@@ -37,6 +38,10 @@ class Question:
     article_id: str
     text: str
     prompt: Prompt
+
+    def framed(self, draw: Draw) -> Framed:
+        """What a provider is sent in one call: `draw` gives the word of its boundary."""
+        return framed(self.prompt.instructions, self.text, draw)
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,9 @@ class Prompt:
 
     @cached_property
     def prompt_hash(self) -> str:
-        """Over the instructions, how an article is rendered, and where it is cut."""
-        return _hash([self.instructions, RENDERING, self.max_characters])
+        """Over the instructions, how an article is rendered and framed, and where it is cut; not
+        over the boundary's word, which is another in each call."""
+        return _hash([self.instructions, RENDERING, TEMPLATE, self.max_characters])
 
     @cached_property
     def schema_hash(self) -> str:
@@ -77,11 +83,11 @@ class Prompt:
     @cached_property
     def overhead_bytes(self) -> int:
         """Of what is sent beside the text; no tokeniser makes more tokens than bytes."""
-        return len(self.instructions.encode()) + len(json.dumps(self.schema))
+        return len(self.instructions.encode()) + FRAME_BYTES + len(json.dumps(self.schema))
 
     def question(self, article_id: str, text: str) -> Question:
         """`text` is the rendered article."""
-        return Question(article_id, text[: self.max_characters], self)
+        return Question(article_id, without_role_markers(text[: self.max_characters]), self)
 
 
 @dataclass(frozen=True, slots=True)
