@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import re
 import time
 
 import pytest
 
-from tests.support.drift_records import DAY, MINUTE
+from tests.support.drift_records import DAY, MINUTE, sampling
 from tests.support.page import pairs_of
 from tests.support.status import AT_WORK, Commands, articles, drifting, labels
 from worker.assemble.standing import MonitorGroup
@@ -139,3 +140,21 @@ def test_no_rate_of_labels_is_made_of_a_burst(commands: Commands) -> None:
         r"\+0.2 takes \d+\.\d days",
         steady["advice"],
     )
+
+
+def test_labels_of_suspect_articles_have_a_row_without_a_state(commands: Commands) -> None:
+    """Counted, with their error, beside the monitors, in the table, as JSON and on the page."""
+    suspect = {"sampling": sampling("suspect"), "suspect": ["instruction"]}
+    plain = list(labels(commands, 40))
+    given = list(labels(commands, 30, **suspect))
+    renamed = [dataclasses.replace(item, key=f"s-{item.key}") for item in given]
+    commands.watch([*plain, *renamed])
+
+    rows, table, page = commands.rows(), commands.status().text, commands.page()
+
+    row = rows["suspect"]
+    assert (row["state"], row["labels"], row["failures"]) == (None, 30, 0)
+    assert 0 < row["error"]["low"] < row["error"]["estimate"] < row["error"]["high"]
+    assert sum(rows[stratum]["labels"] for stratum in ("low", "surfaced")) == 40
+    assert re.search(r"(?m)^uplifting +suspect .*30 .*never tested", table)
+    assert "30 labels of suspect articles, MAE" in page.text

@@ -27,6 +27,7 @@ from worker.drift.states import (
     WARNING,
     Transition,
 )
+from worker.drift.suspects import SuspectReading
 from worker.drift.watch import Watch
 from worker.rules.catalogue import Filter
 
@@ -36,6 +37,7 @@ WORST_FIRST: Final[tuple[State, ...]] = (
 SEVERITIES: Final = ("critical", "warning", "info")
 MINUTE, HOUR, DAY = 60, 60 * 60, 24 * 60 * 60  # seconds
 MOST_OF_A_UNIT: Final = 2  # from two on, larger units read better
+NOT_TESTED: Final = "speak to a model: counted apart, never tested"
 SECOND_CHARACTERS: Final = len("2026-11-25T13:21:07")
 
 
@@ -85,6 +87,13 @@ def _items(watched: Watched, record: OnRecord, now: int) -> Iterator[Item]:
             if monitor is not None
             else record.last_written_at(watch.filter.name),
         )
+
+
+def suspect_items(record: OnRecord) -> Iterator[tuple[str, SuspectReading, int | None]]:
+    """By filter, what its suspect articles' labels come to, and when that was written."""
+    for name, watched in record.watched.items():
+        for reading in watched.watch.monitors.suspects.readings():
+            yield name, reading, record.last_written_at(name)
 
 
 def _cause(step: Transition, reading: Reading | None) -> str:

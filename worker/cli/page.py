@@ -14,7 +14,7 @@ from typing import Final
 
 from worker.assemble.standing import MonitorGroup, OnRecord
 from worker.cli.charts import bars, error_chart, escape, evidence_chart, pairs
-from worker.cli.overview import Item, duration, moment, nothing_yet, standing
+from worker.cli.overview import NOT_TESTED, Item, duration, moment, nothing_yet, standing
 from worker.drift.readings import Reading
 from worker.drift.states import ALERT, CALM, INCIDENT, RECOVERING, SUSPENDED, WARMING, WARNING
 from worker.drift.unlabelled import Shares
@@ -194,6 +194,13 @@ def _filter(watch: Watch, written_at: int | None, group: MonitorGroup) -> Iterat
         yield (
             f"<p>On {found.anchors} labels of anchors {escape(found.oracle_key)} differs from the "
             f"accepted oracle by {found.error:.2f} (MAE); {found.usual:.2f} is usual.</p>"
+        )
+    for suspects in watch.monitors.suspects.readings():
+        error = f", MAE {suspects.error:.2f}" if suspects.error is not None else ""
+        student = f"student {suspects.student_version[:SHORT_HASH]}…"
+        yield (
+            f"<p>{suspects.labels:,} labels of suspect articles{error} ({escape(student)}, oracle "
+            f"{escape(suspects.oracle_key)}), which {NOT_TESTED}.</p>"
         )
     for student, shares in watch.articles.shares().items():
         yield f'<section class="card"><h3>Shares of tiers</h3>{_tiers(student, shares)}</section>'

@@ -110,6 +110,11 @@ def _explain(monitors: Monitors, others: int) -> None:
             f"{monitors.untested:,} labels have no baseline: nothing was tested. Put rows with "
             '"purpose": "reference" before them, or name a file of such rows with --reference'
         )
+    if monitors.suspects.labels:
+        note(
+            f"{monitors.suspects.labels:,} labels are of suspect articles, which speak to a model: "
+            "they are not tested, since whoever wrote them may have chosen them"
+        )
     if monitors.unused:
         note(
             f"{monitors.unused:,} reference rows were not used: they came after a label of their "

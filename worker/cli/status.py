@@ -23,7 +23,7 @@ from worker.cli.common import (
     show_json,
     show_table,
 )
-from worker.cli.overview import Item, items, nothing_yet, standing
+from worker.cli.overview import NOT_TESTED, Item, items, nothing_yet, standing, suspect_items
 from worker.cli.page import page
 from worker.codec.encode import timestamp
 from worker.drift.readings import Reading
@@ -31,6 +31,7 @@ from worker.drift.states import CALM, INCIDENT
 from worker.errors import InputFileInvalid
 from worker.files import whole_file
 from worker.rules.catalogue import load
+from worker.rules.sampling import SUSPECT
 
 MINUTES_DIGITS = len("2026-11-25T13:21")  # of a time
 COLUMNS = ("filter", "stratum", "state", "evidence", "MAE", "usual", "labels", "last label", "")
@@ -65,7 +66,7 @@ def status(
     found = items(record, now)
     if html is not None:
         _write(html, page(found, record, group, now))
-    rows = [*map(_row, found), *_without_monitors(record, group)]
+    rows = [*map(_row, found), *_suspects(record), *_without_monitors(record, group)]
     if json:
         show_json([row | {"monitor": _who(group)} for row in rows])
         return
@@ -126,6 +127,26 @@ def _facts(reading: Reading) -> Row:
     }
 
 
+def _suspects(record: OnRecord) -> Iterator[Row]:
+    """A row for each filter, student and oracle with labels of suspect articles."""
+    for name, reading, written_at in suspect_items(record):
+        low, high = reading.interval or (None, None)
+        error = {"estimate": reading.error, "low": low, "high": high}
+        yield {
+            "filter": name,
+            "stratum": SUSPECT,
+            "student": reading.student_version,
+            "state": None,
+            "error": error if reading.error is not None else None,
+            "labels": reading.labels,
+            "failures": reading.failures,
+            "last_label_at": timestamp(reading.last_label_at),
+            "oracle_key": reading.oracle_key,
+            "advice": NOT_TESTED,
+            "written_at": timestamp(written_at),
+        }
+
+
 def _without_monitors(record: OnRecord, group: MonitorGroup) -> Iterator[Row]:
     """A row for each filter of which nothing else is said."""
     for name, watched in record.watched.items():
@@ -137,23 +158,38 @@ def _without_monitors(record: OnRecord, group: MonitorGroup) -> Iterator[Row]:
 
 
 def _cells(row: Row) -> list[str]:
+    if row["stratum"] == SUSPECT:
+        error = row["error"]
+        return [row["filter"], SUSPECT, "", "", *_mae(error), f"{row['labels']:,}", *_last(row)]
     if "evidence" not in row:
         named = [row[name] or "" for name in ("filter", "stratum", "state")]
         return [*named, *[""] * 5, row["advice"]]
     error = row["error"]
     state = row["state"] + ("!" if row["severity"] == "critical" else "")
-    mae = f"{error['estimate']:.2f} ({error['low']:.2f}–{error['high']:.2f})" if error else ""
     return [
         row["filter"],
         row["stratum"],
         state,
         f"{row['evidence']:,.0f}" if row["baseline_labels"] else "",
-        mae,
-        f"{error['baseline']:.2f}" if error else "",
+        *_mae(error),
         f"{row['labels']:,}",
-        (row["last_label_at"] or "")[:MINUTES_DIGITS].replace("T", " "),
-        row["advice"],
+        *_last(row),
     ]
+
+
+def _mae(error: Row | None) -> tuple[str, str]:
+    """The error, and what is usual where anything is."""
+    if error is None:
+        return "", ""
+    around = f" ({error['low']:.2f}–{error['high']:.2f})" if error["low"] is not None else ""
+    return (
+        f"{error['estimate']:.2f}{around}",
+        f"{error['baseline']:.2f}" if "baseline" in error else "",
+    )
+
+
+def _last(row: Row) -> tuple[str, str]:
+    return (row["last_label_at"] or "")[:MINUTES_DIGITS].replace("T", " "), row["advice"]
 
 
 def _show(item: Item) -> None:

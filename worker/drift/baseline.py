@@ -91,18 +91,21 @@ class Tally:
         self._sums[1] += weight * weight * distance
         self._sums[2] += (weight * distance) ** 2
 
-    def baseline(self, streams: Streams) -> Baseline:
-        """The baseline of the rows so far, one at least.
-
-        m0 = Hájek mean + 1.645 linearised standard errors (Särndal, Swensson, Wretman: Model
-        Assisted Survey Sampling, section 5.7). A stream that never left its lowest value has no
-        error to add; it gets what a rate gets that was never seen.
-        """
+    def estimate(self) -> Estimate:
+        """Of the rows so far, one at least: Hájek means, and their linearised standard errors
+        (Särndal, Swensson, Wretman: Model Assisted Survey Sampling, section 5.7)."""
         first, second, third = self._sums
         mean = first / self._weight
         variance = third - 2 * mean * second + mean * mean * self._squared_weight
-        error = np.sqrt(np.maximum(variance, 0)) / self._weight
-        means = self._origin + mean
+        return Estimate(self._origin + mean, np.sqrt(np.maximum(variance, 0)) / self._weight)
+
+    def baseline(self, streams: Streams) -> Baseline:
+        """The baseline of the rows so far, one at least.
+
+        m0 = Hájek mean + 1.645 standard errors. A stream that never left its lowest value has no
+        error to add; it gets what a rate gets that was never seen.
+        """
+        means, error = self.estimate()
         limits = means + ONE_SIDED_95 * error
         unseen = streams.lowest + (streams.highest - streams.lowest) * rate_limit(0, self.labels)
         rows = self.labels + self.failures

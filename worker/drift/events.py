@@ -28,11 +28,12 @@ from worker.drift.unlabelled import ScoredArticle
 from worker.errors import InvalidEvent, InvalidScore, NotAnObject
 from worker.rules.catalogue import Filter, describe
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
-from worker.rules.sampling import LOW, SURFACED
+from worker.rules.sampling import Stratum
 
 LONGEST_NAME: Final = 500  # characters; names are kept in states, whose size is bounded
 HASH: Final = re.compile("sha256:[0-9a-f]{64}")
 KINDS: Final[frozenset[str]] = frozenset(get_args(DecisionKind))
+STRATA: Final[frozenset[str]] = frozenset(get_args(Stratum))
 ABOUT_ORACLES: Final = frozenset({"accept_oracle", "reject_oracle"})
 
 Record = TypeVar("Record", CanaryReport, ControlDecision)
@@ -81,7 +82,7 @@ class EventReader:
         if isinstance(said, AnchorLabel):
             return Event(filter_.name, "", said)
         _require_short("policy", said.policy)
-        if said.stratum not in (LOW, SURFACED) or said.purpose != MONITOR:
+        if said.stratum not in STRATA or said.purpose != MONITOR:
             raise InvalidEvent(
                 f"no OracleScore: stratum {said.stratum!r:.60}, purpose {said.purpose!r}"
             )

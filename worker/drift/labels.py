@@ -5,8 +5,8 @@
 
 or a line of `newsieve oracle label` with the student's scores put beside it, as `student`.
 Strict: nothing is filled in, nothing converted. A stratum that is not given is the student's own
-tier's. Lines are read in batches, since tiers are decided in batches; a label does not depend on
-its batch.
+tier's, unless the line says that its article is suspect. Lines are read in batches, since tiers are
+decided in batches; a label does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from worker.errors import (
     RecordError,
 )
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
-from worker.rules.sampling import LOW, PURPOSE, SURFACED
+from worker.rules.sampling import LOW, PURPOSE, SURFACED, SUSPECT
 
 MONITOR: Final = PURPOSE
 REFERENCE: Final = "reference"
@@ -191,8 +191,10 @@ class LabelReader:
                 "put the `scores` of the same article's record beside the label, as `student`. An "
                 "article that content rules block has none: leave its line out"
             )
+        stratum = row.get("stratum") or (SUSPECT if row.get("suspect") else None)
         return {
             **row,
+            "stratum": stratum,
             "oracle": label.get("scores") if type(label) is dict else label,
             "oracle_key": oracle_key_name(key) if type(key) is dict else key,
         }

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from worker.drift.labels import REFERENCE, Label
+from worker.drift.labels import MONITOR, REFERENCE, Label
 from worker.drift.monitor import Monitor
 from worker.drift.seen import Seen
 from worker.drift.states import Identity, Rules, Transition
 from worker.drift.streams import Streams
+from worker.drift.suspects import Suspects
+from worker.rules.sampling import SUSPECT
 
 ANY_STUDENT: Final = None  # whose baseline is every student's that has none of its own
 
@@ -40,6 +42,7 @@ class Monitors:
         self.kept = kept
         self.unused = 0  # reference rows that came after a label, or from another oracle
         self.untested = 0  # labels of monitors without a baseline
+        self.suspects = Suspects()
         self._filter = filter_name
         self._streams = streams
         self._rules = rules
@@ -58,7 +61,10 @@ class Monitors:
                 self.unused += 1
 
     def label(self, label: Label) -> Transition | None:
-        """Test a label, or add a reference row."""
+        """Test a label, or add a reference row; a suspect article's is counted and no more."""
+        if label.stratum == SUSPECT and label.purpose == MONITOR:
+            self.suspects.add(label)
+            return None
         if label.id is not None and not self._seen.add(label):
             return None
         identity = Identity(self._filter, label.student_version, label.stratum)

@@ -62,7 +62,8 @@ Why = Literal[
 
 
 class Identity(NamedTuple):
-    """What a monitor watches. `stratum` is any name; live, low or surfaced."""
+    """What a monitor watches. `stratum` is any name; live, low or surfaced: what is suspect has no
+    monitor."""
 
     filter: str
     student_version: str

@@ -33,7 +33,7 @@ from worker.drift.states import OK, RESOLVED, Identity, Rules, StreamPart, Trans
 from worker.drift.streams import Streams
 from worker.drift.unlabelled import ScoredArticle
 from worker.rules.catalogue import Filter
-from worker.rules.sampling import LOW, SURFACED
+from worker.rules.sampling import LOW, SURFACED, SUSPECT
 
 # Strata of what is not one monitor's: of what changes with labels, and with articles.
 WHOLE: Final = "watch"
@@ -82,6 +82,9 @@ class Watch:
 
     def label(self, label: Label) -> list[Transition]:
         """A label or reference row, in the stream's order."""
+        if label.stratum == SUSPECT:
+            self.monitors.label(label)
+            return self._settle(label.at)
         identity = Identity(self.filter.name, label.student_version, label.stratum)
         before = self._suspended_by(identity)
         if identity not in self._kept and self._decided.wants_baseline(identity):
@@ -277,6 +280,7 @@ class Watch:
             "moved_at": self._moved_at,
             "decided": self._decided.snapshot(),
             "ticked_at": self.ticked_at,
+            "suspects": self.monitors.suspects.snapshot(),
         }
 
     def _resume_rest(self, facts: Mapping[str, Any]) -> None:
@@ -288,6 +292,8 @@ class Watch:
         self._moved_at = facts["moved_at"]
         self._decided.resume(facts["decided"])
         self.ticked_at = facts["ticked_at"]
+        if "suspects" in facts:  # snapshots of earlier versions have none
+            self.monitors.suspects.resume(facts["suspects"])
 
 
 def _some(step: Transition | None) -> list[Transition]:

@@ -53,6 +53,8 @@ class MonitorObserver(WorkerObserver):
                 identity = reading.identity
                 self._drift_metrics.state(identity.filter, identity.stratum, reading.standing.state)
                 self._drift_metrics.reading(reading)
+            for suspects in watch.monitors.suspects.readings()[-1:]:
+                self._drift_metrics.suspects(watch.filter.name, suspects)
 
     def drained(self, left: int) -> None:
         _log.info("monitor.drained", records_committed=self._committed, records_left=left)

@@ -25,6 +25,7 @@ class Tally:
     on_record: int = 0  # tier records that a backfill did not publish again
     # filter ("" when nothing was decoded), outcome, tier or stage or ""
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    suspect: Counter[str] = field(default_factory=Counter)  # articles that speak to a model, by how
     timestamps_ms: list[int] = field(default_factory=list)
 
     def add(self, row: Row, outcomes: Sequence[Outcome]) -> None:
@@ -32,6 +33,7 @@ class Tally:
         self.records += 1
         if row.subject is not None:
             self.nulled_fields += len(row.subject.article.nulled)
+            self.suspect.update(row.subject.suspect)
         if row.record.timestamp_ms is not None:
             self.timestamps_ms.append(row.record.timestamp_ms)
         for outcome in outcomes:

@@ -1,6 +1,6 @@
 """Every metric newsieve exports, declared once. Dashboards and alert rules use these names.
 
-Labels come from filter, tier, outcome, stage, fault, topic and partition; never from an article.
+Labels come from filter, tier, outcome, stage, fault, kind, topic, partition; never an article.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ import worker
 from schemas.drift import State
 from worker.drift.readings import Reading
 from worker.drift.states import Transition
+from worker.drift.suspects import SuspectReading
 from worker.observe.events import AbortFault, Tally
 from worker.observe.latency import latencies_seconds
+from worker.rules.sampling import SUSPECT
+from worker.rules.suspect import KINDS
 from worker.scoring import DEAD_LETTER
 
 LATENCY_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
@@ -93,6 +96,7 @@ class Metrics:
         self._nulled = self._counter(
             "fields_nulled", "Optional fields of a wrong type or too long."
         )
+        self._suspect = self._counter("suspect_articles", "That speak to a model, by how.", "kind")
         self._on_record = self._counter(
             "tier_records_on_record",
             "Tier records that a backfill did not publish again: they are on record.",
@@ -139,6 +143,8 @@ class Metrics:
             self._transactions.labels(outcome)
         for fault in FAULTS:
             self._aborts.labels(fault)
+        for kind in KINDS:
+            self._suspect.labels(kind)
 
     def ready_when(self, is_ready: Callable[[], bool]) -> None:
         self._ready.set_function(lambda: float(is_ready()))
@@ -148,6 +154,8 @@ class Metrics:
         self._tombstones.inc(tally.tombstones)
         self._nulled.inc(tally.nulled_fields)
         self._on_record.inc(tally.on_record)
+        for kind, count in tally.suspect.items():
+            self._suspect.labels(kind).inc(count)
         self._transactions.labels("committed").inc()
         self._commit.observe(seconds)
         for (filter_name, outcome, detail), count in tally.outcomes.items():
@@ -234,8 +242,8 @@ class OracleMetrics(Metrics):
 
 class DriftMetrics(Metrics):
     """The drift monitor's: those above, where a record is one of its inputs and an outcome what it
-    was, and where each monitor stands. Strata are low and surfaced; anchors, canaries and articles
-    have states, too. Of several students the one that was labelled last is meant."""
+    was, and where each monitor stands, low and surfaced. Anchors, canaries, articles have states,
+    suspect articles an error. Of several students the one that was labelled last is meant."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -271,6 +279,11 @@ class DriftMetrics(Metrics):
     def state(self, filter_name: str, stratum: str, state: State) -> None:
         for name in STATES:
             self._state.labels(filter_name, stratum, name).set(name == state)
+
+    def suspects(self, filter_name: str, reading: SuspectReading) -> None:
+        self._labels.labels(filter_name, SUSPECT).set(reading.labels)
+        if reading.error is not None:
+            self._error.labels(filter_name, SUSPECT, "estimate").set(reading.error)
 
     def reading(self, reading: Reading) -> None:
         """A monitor of labels, its state apart."""
