@@ -67,7 +67,10 @@ def note_rows(manifest: Mapping[str, Any]) -> None:
         f"that the recipe does not name {manifest['rows_of_unnamed_oracles']}, bad "
         f"{manifest['bad_rows']}"
     )
-    for remark in manifest.get("remarks", ()):  # runs of earlier versions have none
+    suspect = manifest.get("suspect_articles_left_out", 0)  # runs of earlier versions have none
+    if suspect:
+        note(f"{suspect} articles that speak to a model are left out: labels.include_suspect")
+    for remark in manifest.get("remarks", ()):  # likewise
         note(printable(remark))
     for bad in manifest["bad_rows_listed"][:BAD_ROWS_SHOWN]:
         note(printable(f"  {bad['file']}:{bad['line']} {bad['field']}: {bad['reason']}"))

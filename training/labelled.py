@@ -25,6 +25,7 @@ from worker.errors import InputFileInvalid
 from worker.rules.catalogue import Filter
 from worker.rules.content import ContentRules
 from worker.rules.readable import has_text
+from worker.rules.suspect import suspect_rules
 from worker.rules.text import render
 
 
@@ -51,12 +52,14 @@ def read_source(path: Path) -> Source:
 @dataclass(frozen=True)
 class Labelled:
     """Articles with their mean label; the rows that are bad, and why; how many rows say themselves
-    that they have no label, and how many only oracles labelled that the recipe does not name."""
+    that they have no label, and how many only oracles labelled that the recipe does not name; how
+    many articles were left out since they speak to a model."""
 
     rows: list[Row]
     bad: list[dict[str, Any]]
     unlabelled: int
     unnamed: int
+    suspect: int
 
 
 def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) -> Labelled:
@@ -84,24 +87,32 @@ def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) ->
     if not by_article:
         raise LabelsRefused(_none_counts(labels, (label for _, many in found for label in many)))
     rows = [{**row, **_label_facts(list(many), filter_)} for row, many in by_article.values()]
-    return Labelled(decided(rows, filter_), bad, len(read) - len(found), unnamed)
+    kept = trainable(decided(rows, filter_), labels)
+    if not kept:
+        raise LabelsRefused(
+            f"all {len(rows)} articles speak to a model: labels.include_suspect takes them"
+        )
+    left_out = len(rows) - len(kept)
+    return Labelled(kept, bad, len(read) - len(found), unnamed, left_out)
 
 
 def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
-    """The rows with the content rules they meet and the tier of their label, by the filter as it
-    is now."""
-    rules = content_rules(rows, filter_)
-    tiers = filter_.tiering.decide(label_scores(rows, filter_), rules).tier
+    """The rows with the content rules they meet, the tier of their label, and how they speak to a
+    model, by the filter as it is now: files of labels do not say it."""
+    definition = filter_.definition
+    rules = ContentRules([definition, suspect_rules(definition.dimension_names)])
+    met = [rules.met(row["text"], row["title"], row["url"]) for row in rows]
+    names = [list(own.names) for own, _ in met]
+    tiers = filter_.tiering.decide(label_scores(rows, filter_), names).tier
     return [
-        {**row, "content_rules": met, "tier": tier}
-        for row, met, tier in zip(rows, rules, tiers, strict=True)
+        {**row, "content_rules": own, "suspect": list(suspect.names), "tier": tier}
+        for row, own, (_, suspect), tier in zip(rows, names, met, tiers, strict=True)
     ]
 
 
-def content_rules(rows: Sequence[Row], filter_: Filter) -> list[list[str]]:
-    """For each article, the names of the rules that it meets."""
-    rules = ContentRules([filter_.definition])
-    return [list(rules.met(row["text"], row["title"], row["url"])[0].names) for row in rows]
+def trainable(rows: Sequence[Row], labels: Labels) -> list[Row]:
+    """Those that may be trained on and judge: whoever writes to the oracle chooses its label."""
+    return [row for row in rows if labels.include_suspect or not row["suspect"]]
 
 
 def is_scored(rules: Iterable[str], filter_: Filter) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from training.duplicates import Shared, groups_of
 from training.errors import LabelsRefused, RunInvalid
 from training.files import Row, hash_of, write_json, write_jsonl
-from training.labelled import Source, decided, read_labelled
+from training.labelled import Source, decided, read_labelled, trainable
 from training.recipe import CROSS_VALIDATION, Recipe, Split
 from training.run import RUN_FILE, Run
 from training.split import TRAIN, divide, smallest_share, split_names
@@ -127,6 +127,7 @@ def _prepare(
         "rows_known_to_earlier_run": len(labelled.rows) - len(new),
         "rows_without_label": labelled.unlabelled,
         "rows_of_unnamed_oracles": labelled.unnamed,
+        "suspect_articles_left_out": labelled.suspect,
         "bad_rows": len(labelled.bad),
         "bad_rows_listed": labelled.bad[:BAD_ROWS_LISTED],
     }
@@ -134,9 +135,10 @@ def _prepare(
 
 
 def _kept(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, list[Row]]:
+    rows = {name: decided(extends.rows(name), filter_) for name in split_names(recipe.split)}
     return {
-        name: [{**row, EARLIER: True} for row in decided(extends.rows(name), filter_)]
-        for name in split_names(recipe.split)
+        name: [{**row, EARLIER: True} for row in trainable(found, recipe.labels)]
+        for name, found in rows.items()
     }
 
 

@@ -55,6 +55,11 @@ class Labels(Part):
         description="Jaccard similarity of 5-word shingles.",
     )
     bad_rows_allowed: Fraction = 0.01
+    include_suspect: bool = Field(
+        default=False,
+        description="Articles that speak to a model, too, whose labels their writers may have "
+        "moved. The drift baseline has none of them either way.",
+    )
 
 
 class Split(Part):

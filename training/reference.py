@@ -1,6 +1,7 @@
 """The drift monitor's reference rows: pairs of student and oracle, numbers only, that the student
-was not trained on. Of articles that a worker scores, since only those are monitored: what rules
-block is easier or harder, and would move the limit that a healthy student must not cross.
+was not trained on. Of articles that a worker scores and that do not speak to a model, since only
+those are monitored: others are easier or harder, and would move the limit that a healthy student
+must not cross.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def reference_rows(run: Run, filter_: Filter) -> Iterator[Row]:
     """As baseline.jsonl has them, of the scores that are published."""
     published = set(filter_.definition.published_tiers)
     for row in read_jsonl(run.path("predictions", "published.jsonl")):
-        if is_scored(row["content_rules"], filter_):
+        is_suspect = bool(row.get("suspect"))  # runs of earlier versions do not say
+        if is_scored(row["content_rules"], filter_) and not is_suspect:
             yield {
                 "stratum": SURFACED if row["tier"] in published else LOW,
                 "purpose": PURPOSE,

@@ -195,6 +195,8 @@ class Sections:
                 f"bad rows left out: {self.manifest['bad_rows']}",
                 f"rows of oracles that the recipe does not name: "
                 f"{self.manifest['rows_of_unnamed_oracles']}",
+                "articles left out since they speak to a model: "
+                f"{self.manifest.get('suspect_articles_left_out', 0)}",
                 *self.manifest.get("remarks", ()),
             ]
         )

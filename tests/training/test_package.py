@@ -17,14 +17,15 @@ from tests.support.full_disk import full_disk
 from training.calibrate import calibrate
 from training.errors import GateFailed, RunInvalid
 from training.evaluate import evaluate
-from training.files import read_jsonl
+from training.files import read_jsonl, write_jsonl
 from training.gate import gate_failures
 from training.package import copy_student, package
 from training.recipe import Gate, Recipe
+from training.reference import reference_rows
 from training.run import Run
 from worker.engine.engine import score_tokens
 from worker.engine.student import check_canaries, load_student
-from worker.rules.catalogue import Filter
+from worker.rules.catalogue import Filter, load
 from worker.rules.tiers import round_scores
 
 Make = Callable[..., Recipe]
@@ -228,3 +229,16 @@ def test_a_disk_that_is_full_keeps_the_student_that_was_there(
     assert "\n" not in str(raised.value)
     assert (folder / "student.json").read_text() == "the old one"
     assert [item.name for item in folder.parent.iterdir()] == ["student"]
+
+
+def test_the_drift_baseline_has_no_article_that_speaks_to_a_model(tmp_path: Path) -> None:
+    """Even where the recipe trains on them: the monitor keeps their labels apart, too. Rows of
+    earlier versions do not say, and had none left out."""
+    scores = dict.fromkeys(load("uplifting").definition.dimension_names, 5.0)
+    row = {"id": "a", "content_rules": [], "oracle": scores, "student": scores, "tier": "impact"}
+    rows = [row, {**row, "suspect": []}, {**row, "suspect": ["role_marker"]}]
+    run = Run(tmp_path)
+    (tmp_path / "predictions").mkdir()
+    write_jsonl(run.path("predictions", "published.jsonl"), rows)
+
+    assert len(list(reference_rows(run, load("uplifting")))) == 2

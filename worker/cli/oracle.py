@@ -184,6 +184,11 @@ def _summary(out: Path, summary: Summary, settings: Settings) -> str:
         f"{summary.input_tokens:,} tokens in, {summary.output_tokens:,} out, "
         f"{cost}; answered by {versions or 'nobody'}"
     )
+    if summary.suspect:
+        text += (
+            f". {summary.suspect:,} of them speak to a model, as `suspect` in their lines says: "
+            "training leaves them out"
+        )
     if len(summary.versions) > 1:
         text += ". Labels of different versions do not mix: training wants to know which"
     return text

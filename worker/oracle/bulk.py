@@ -62,6 +62,7 @@ class Summary:
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float = 0.0
+    suspect: int = 0  # lines whose article speaks to a model
     is_used_up: bool = False
 
     def count(self, calls: int, tokens: Tokens, usd: float) -> None:
@@ -286,13 +287,14 @@ class Bulk:
         self._give_back(entry, interview)
         self._count(interview.verdict)
         key = self._oracle.asked.key(self._prompt, interview.verdict.model_version)
-        return label_row(article, self._prompt, interview.verdict, key, lost, self._now())
+        row = label_row(article, self._prompt, interview.verdict, key, lost, self._now())
+        self.summary.suspect += bool(row["suspect"])
+        return row
 
     def _count(self, verdict: Verdict) -> None:
         self.summary.statuses[verdict.status] += 1
         if verdict.answer is not None:
             self.summary.versions[verdict.model_version] += 1
-        usage = verdict.usage
-        if usage is not None:
+        if (usage := verdict.usage) is not None:
             used = Tokens(usage.input_tokens, usage.output_tokens)
             self.summary.count(usage.attempts, used, usage.cost_usd)

@@ -16,6 +16,7 @@ from schemas.oracle import OracleKey
 from worker.oracle.frame import FRAME_BYTES, TEMPLATE, Draw, Framed, framed, without_role_markers
 from worker.rules.catalogue import Filter
 from worker.rules.definition import SCORE_MAX, SCORE_MIN
+from worker.rules.suspect import Detector
 from worker.rules.text import RENDERING
 
 REASONING: Final = "reasoning"
@@ -69,6 +70,11 @@ class Prompt:
                 SCORES: _object(dict.fromkeys(self.filter.definition.dimension_names, score)),
             }
         )
+
+    @cached_property
+    def detector(self) -> Detector:
+        """Finds texts that speak to whoever reads this prompt."""
+        return Detector(self.filter.definition.dimension_names)
 
     @cached_property
     def prompt_hash(self) -> str:

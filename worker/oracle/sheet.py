@@ -256,6 +256,7 @@ def label_row(
         "filter_version": prompt.filter.version,
         "label_hash": prompt.filter.label_hash,
         "status": verdict.status,
+        "suspect": prompt.detector.kinds(article.text),
         "oracle_scores": label,
         "content_type": answer.content_type if answer is not None else None,
         "reasoning": answer.reasoning if answer is not None else None,
