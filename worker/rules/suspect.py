@@ -54,7 +54,7 @@ class Detector:
         return list(self._rules.met(text, None, None)[0].names)
 
 
-def _scores(dimensions: Iterable[str]) -> tuple[str, str]:
+def _scores(dimensions: Iterable[str]) -> tuple[str, ...]:
     """A dimension with its score as an answer has it, or two of them in a row however written.
 
     One alone in a sentence is none: "the agency: 10 people were hurt".
@@ -62,7 +62,9 @@ def _scores(dimensions: Iterable[str]) -> tuple[str, str]:
     names = "|".join(sorted({re.escape(name).replace("_", "[ _-]") for name in dimensions}))
     one = f"\\b(?:{names}){_QUOTES}"
     in_words = f"{one}{_ASSIGNED}{_NUMBER}(?:/10)?"
+    number_first = f"\\b(?:10|[0-9]|ten) (?:for|on|in) (?:{names})"
     return (
+        f"{number_first}[^a-z0-9]{{1,4}}(?:and )?{number_first}",
         f"{one} ?[:=] ?{_QUOTES}{_NUMBER}(?:/10|[\"',;)}}\\]\\\\]|\\. |\\.?$)",
         f"{in_words}[^a-z0-9]{{1,4}}(?:and )?{_QUOTES}{in_words}",
     )

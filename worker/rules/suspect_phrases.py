@@ -14,8 +14,8 @@ _ENGLISH: Final = (
     r"(?:all |any |the |your |these |those |this |of |my |our |every |everything )*"
     r"(?:(?:previous|prior|preceding|earlier|above|foregoing|existing|original|initial|given) "
     r"(?:system )?(?:instructions?|prompts?|rules|guidelines|directions|directives|rubrics?"
-    r"|criteria|messages?)|rubric|system prompt|scoring (?:rules|guide|criteria|instructions)"
-    r"|instructions? (?:above|before|you))\b",
+    r"|criteria|messages?)|(?:scoring )?rubric|system prompt"
+    r"|scoring (?:rules|guide|criteria|instructions)|instructions? (?:above|before|you))\b",
     r"\b(?:ignore|disregard|forget) (?:all|everything|anything) (?:of )?(?:the |that )?"
     r"(?:above|before this|came before|previous|prior|you (?:were|have been|are) told)\b",
     r"\b(?:note|message|memo|notice|instructions?|reminder|attention)(?: to| for|,|:) "
@@ -23,13 +23,15 @@ _ENGLISH: Final = (
     r"(?:raters?|graders?|scorers?|annotators?|language models?|llms?|scoring models?"
     r"|(?:ai|models?|assistants?|chatbots?|evaluators?|systems?) ?:)",
     r"\b(?:any|all|every|the) (?:ai|llm|language model)s? (?:models? |systems? )?(?:that |who )?"
-    r"(?:read|scor|rat|process|evaluat|grad)(?:s|es|ing) (?:this|the) (?:article|text|story)\b",
+    r"(?:read|scor|rat|process|evaluat|grad)(?:s|es|ing) (?:this|the article|the text)\b",
+    r"\bdear (?:ai|llm|language models?|raters?|graders?|evaluators?|scorers?|annotators?)\b",
     r"\bcorrect (?:scores|ratings|labels) (?:are|should be|must be|here|on|for)\b",
     r"\bcorrect (?:score|rating|label) (?:for|of) (?:this|the) (?:article|text|story)\b",
     r"\b(?:10s?|tens?|9s?|nines?|0|zero|maximum|highest|top|full|perfect) "
     r"(?:points? |out of (?:10|ten) |marks? |scores? |ratings? )*(?:on|for|in|across|to) "
     r"(?:every|all|each|any)(?: of)?(?: the)?(?: \w+)? (?:dimensions?|criteri(?:a|on))\b",
-    r"\b(?:score|rate|grade|label|classify) (?:this|the above|the following) "
+    r"\ball (?:dimensions|criteria|scores) (?:to|as|at|with) (?:10|tens?|maximum|0|zero)\b",
+    r"\b(?:score|rate|grade|label|classify|treat|mark) (?:this|the above|the following) "
     r"(?:article|text|story) (?:as |with |at |a |an |all )*"
     r"(?:10|tens?|9|nines?|highly|highest|maximum|uplifting|impact)\b",
     r"\bas an? (?:ai|large)(?: language model| assistant| model)?, (?:i|you)\b",
@@ -48,6 +50,7 @@ _DUTCH_AND_AFRIKAANS: Final = (
     r"\b(?:opmerking|bericht|notitie|instructie|noot|nota) (?:voor|aan|vir) "
     r"(?:de |het |die |alle )*"
     r"(?:beoordelaars?|taalmodel(?:len)?|(?:ai|ai-model|model|assistent) ?:)",
+    r"\bbeste (?:ai|taalmodel|beoordelaar)\b",
     r"\b(?:juiste|correcte) (?:scores|beoordelingen) (?:zijn|moeten)\b",
     r"\b(?:10|tien)(?: punten)? (?:op|voor|bij|in) (?:elke|alle|iedere) "
     r"(?:dimensies?|criteri(?:a|um))\b",
@@ -61,6 +64,7 @@ _GERMAN: Final = (
     r"|bewertungsskala|bewertungsraster|systemprompt|alles (?:obige|bisherige))\b",
     r"\b(?:hinweis|anmerkung|nachricht|anweisung|notiz) (?:an|für) (?:den |die |das |alle )*"
     r"(?:bewerter|bewertenden|sprachmodelle?|(?:ki|ki-modelle?|modelle?|assistenten) ?:)",
+    r"\bliebes? (?:ki|sprachmodell)\b",
     r"\b(?:richtigen?|korrekten?) (?:bewertungen|punktzahlen|scores) (?:sind|lauten)\b",
     r"\b(?:10|zehn)(?: punkte)? (?:in|auf|für|bei) (?:jeder?|allen?|sämtlichen?) "
     r"(?:dimension(?:en)?|kriterien)\b",
@@ -75,6 +79,7 @@ _FRENCH: Final = (
     r"\b(?:note|message|remarque|instruction|avis)s? (?:à|pour|au|aux) ?"
     r"(?:l'|le |la |les |tous )*(?:évaluateurs?|notateurs?|modèles? de langage"
     r"|(?:ia|modèle|assistant) ?:)",
+    r"\bchère? (?:ia|modèle de langage)\b",
     r"\b(?:notes|scores|évaluations) (?:correct|exact)e?s sont\b",
     r"\b(?:10|dix)(?: points)? (?:sur|pour|dans|à) (?:toutes les|chaque|tous les) "
     r"(?:dimensions?|critères?)",
@@ -88,6 +93,7 @@ _SPANISH: Final = (
     r"|todo lo anterior)\b",
     r"\b(?:nota|mensaje|aviso|instrucción|instrucciones) (?:para|a|al) (?:el |la |los |las )*"
     r"(?:evaluador(?:es)?|calificador(?:es)?|modelos? de lenguaje|(?:ia|modelo|asistente) ?:)",
+    r"\bquerid[ao] (?:ia|modelo de lenguaje)\b",
     r"\b(?:puntuaciones|calificaciones|notas|puntajes) correct[ao]s son\b",
     r"\b(?:10|diez)(?: puntos)? (?:en|para|a) (?:todas las|cada|todos los) "
     r"(?:dimensi(?:ón|ones)|criterios?)",
@@ -175,6 +181,7 @@ ROLE_MARKERS: Final = (
     r"\[/?inst\]",
     r"\[/?system_prompt\]",
     r"<</?sys>>",
+    r"\[/?(?:system|assistant|user)\]",
     r"</?(?:system|assistant|human)>",
     r"#{2,4} ?(?:instructions?|system|response|assistant|human|user) ?:",
     r"(?:^|[.!?>\"'] )(?:system|assistant|human|developer): ",
