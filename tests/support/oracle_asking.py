@@ -27,7 +27,7 @@ def provider(shape: Shape, url: str, timeout_seconds: float = 5, **how: Any) -> 
     module = gemini if shape == "gemini" else chat
     endpoint = Endpoint(url, SecretStr(KEY), module.KEY_HEADER, timeout_seconds)
     make: Callable[..., Provider] = gemini.Gemini if shape == "gemini" else chat.Chat
-    return make(endpoint, asked, 512, how.get("draw", random_word))
+    return make(endpoint, asked, 512, random_word)
 
 
 def ask_at(url: str, shape: Shape, timeout_seconds: float = 5, **how: Any) -> Reply:
