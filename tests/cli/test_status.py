@@ -144,9 +144,9 @@ def test_no_rate_of_labels_is_made_of_a_burst(commands: Commands) -> None:
 
 def test_labels_of_suspect_articles_have_a_row_without_a_state(commands: Commands) -> None:
     """Counted, with their error, beside the monitors, in the table, as JSON and on the page."""
-    suspect = {"sampling": sampling("suspect"), "suspect": ["instruction"]}
     plain = list(labels(commands, 40))
-    given = list(labels(commands, 30, **suspect))
+    apart = sampling("suspect")
+    given = list(labels(commands, 30, sampling=apart, suspect=["instruction"]))
     renamed = [dataclasses.replace(item, key=f"s-{item.key}") for item in given]
     commands.watch([*plain, *renamed])
 
