@@ -20,7 +20,6 @@ from tests.support.oracle_server import (
 from worker.errors import SettingsInvalid
 from worker.oracle import chat, gemini
 from worker.oracle.answer import read_answer
-from worker.oracle.frame import random_word
 from worker.oracle.http import Endpoint
 from worker.oracle.prompt import Asked
 from worker.oracle.provider import Provider
@@ -64,7 +63,7 @@ def test_a_key_of_one_character_changes_no_answer(shape: Shape, key: str) -> Non
         module = gemini if shape == "gemini" else chat
         endpoint = Endpoint(server.url, SecretStr(key), module.KEY_HEADER, 5)
         make: Callable[..., Provider] = gemini.Gemini if shape == "gemini" else chat.Chat
-        reply = make(endpoint, Asked(shape, "model-x", None, None), 512, random_word).ask(QUESTION)
+        reply = make(endpoint, Asked(shape, "model-x", None, None), 512).ask(QUESTION)
         endpoint.close()
 
     assert read_answer(reply.text, NAMES).scores == dict.fromkeys(NAMES, 6)
@@ -117,7 +116,7 @@ class Raising(httpx2.AsyncBaseTransport):
 def test_no_word_of_the_client_library_is_passed_on(error: Exception, outcome: str) -> None:
     """What went wrong is said in ours."""
     endpoint = Endpoint("http://h", SecretStr(KEY), chat.KEY_HEADER, 5, transport=Raising(error))
-    with closing(chat.Chat(endpoint, Asked("openai", "m", None, None), 9, random_word)) as asked:
+    with closing(chat.Chat(endpoint, Asked("openai", "m", None, None), 9)) as asked:
         reply = asked.ask(QUESTION)
 
     assert reply.outcome == outcome
@@ -129,7 +128,7 @@ def test_a_certificate_that_cannot_be_verified_is_for_a_person() -> None:
     error = httpx2.ConnectError("no")
     error.__cause__ = ssl.SSLCertVerificationError("no")
     endpoint = Endpoint("https://h", None, chat.KEY_HEADER, 5, transport=Raising(error))
-    with closing(chat.Chat(endpoint, Asked("openai", "m", None, None), 9, random_word)) as asked:
+    with closing(chat.Chat(endpoint, Asked("openai", "m", None, None), 9)) as asked:
         reply = asked.ask(QUESTION)
 
     assert reply.outcome == "denied"

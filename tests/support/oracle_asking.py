@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from tests.support.oracle_server import Behaviour, serving
 from worker.oracle import chat, gemini
-from worker.oracle.frame import random_word
 from worker.oracle.http import Endpoint
 from worker.oracle.prompt import Asked, Prompt
 from worker.oracle.provider import Provider, Reply
@@ -27,7 +26,7 @@ def provider(shape: Shape, url: str, timeout_seconds: float = 5, **how: Any) -> 
     module = gemini if shape == "gemini" else chat
     endpoint = Endpoint(url, SecretStr(KEY), module.KEY_HEADER, timeout_seconds)
     make: Callable[..., Provider] = gemini.Gemini if shape == "gemini" else chat.Chat
-    return make(endpoint, asked, 512, random_word)
+    return make(endpoint, asked, 512)
 
 
 def ask_at(url: str, shape: Shape, timeout_seconds: float = 5, **how: Any) -> Reply:

@@ -96,7 +96,6 @@ def make_provider(settings: Settings) -> Provider:
             raise SettingsInvalid("oracle.label_file is not set: set NEWSIEVE_ORACLE__LABEL_FILE")
         return read_label_file(settings.oracle.label_file, who)
     from worker.oracle import chat, gemini
-    from worker.oracle.frame import random_word
     from worker.oracle.http import Endpoint
 
     oracle = settings.oracle
@@ -114,8 +113,8 @@ def make_provider(settings: Settings) -> Provider:
         uses_proxies=_uses_proxies(oracle, url),
     )
     if oracle.provider == "gemini":
-        return gemini.Gemini(endpoint, who, oracle.max_output_tokens, random_word)
-    return chat.Chat(endpoint, who, oracle.max_output_tokens, random_word)
+        return gemini.Gemini(endpoint, who, oracle.max_output_tokens)
+    return chat.Chat(endpoint, who, oracle.max_output_tokens)
 
 
 def _uses_proxies(oracle: OracleSettings, url: str) -> bool:

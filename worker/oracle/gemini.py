@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from worker.oracle.frame import Draw
+from worker.oracle.frame import Draw, random_word
 from worker.oracle.http import REASON_CHARACTERS, Body, Endpoint
 from worker.oracle.mask import Mask
 from worker.oracle.prompt import Asked, Question
@@ -30,7 +30,11 @@ class Gemini:
     """Any model that generateContent serves."""
 
     def __init__(
-        self, endpoint: Endpoint, asked: Asked, max_output_tokens: int, draw: Draw
+        self,
+        endpoint: Endpoint,
+        asked: Asked,
+        max_output_tokens: int,
+        draw: Draw = random_word,
     ) -> None:
         """`draw` gives the word of each call's boundary around the article."""
         self._endpoint = endpoint
