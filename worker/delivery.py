@@ -7,15 +7,18 @@ it commits, it does not know.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from worker.crash_recovery import CrashRecovery
 from worker.errors import (
     AccessDenied,
     DeadLetterLimit,
     Fatal,
     GroupOccupied,
+    NeedsPerson,
     NoProgress,
     OutcomeUnknown,
     TimestampRefused,
@@ -36,6 +39,9 @@ SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics a
 # To finish what nearly is, before partitions are given up. The commit after it has its own limits,
 # which all together stay below max.poll.interval.ms.
 REVOKE_SECONDS: Final = 2.0
+# A broker's or a group's, which no record is to blame for.
+PERMANENT: Final = (TopicsWrong, TimestampRefused, AccessDenied, GroupOccupied, NoProgress)
+Ends = Mapping[Partition, int | None]  # up to where records are, as far as is known
 
 
 class Work(Protocol):
@@ -81,17 +87,25 @@ class Watching(Protocol):
 class Delivery:
     """The intake's listener, and the guard of every step."""
 
-    def __init__(self, intake: Intake, publisher: Publisher, observer: Watching) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        publisher: Publisher,
+        observer: Watching,
+        recovery: CrashRecovery | None = None,
+    ) -> None:
+        """`recovery` says what to note with offsets, for a successor."""
         self.intake = intake
         self.publisher = publisher
         self._observer = observer
+        self._recovery = recovery
         self._must_rewind: Unavailable | None = None
         self._failure: Fatal | None = None
         self._is_leaving = False
         self._failures_in_a_row = 0
         self._same = SameAgain()
         self._committed: dict[Partition, int] = {}
-        self._attempted: Mapping[Partition, int] = {}  # offsets of the commit that is under way
+        self._attempted: Ends = {}  # of the commit that is under way
         self._work: Work
 
     def run(self, work: Work, should_stop: Callable[[], bool]) -> None:
@@ -106,11 +120,13 @@ class Delivery:
                 self._observer.heartbeat()
                 self._guarded(work.step)
             work.drain(self._guarded)
-        except DeadLetterLimit:
-            self._guarded(work.commit)  # up to the record that stops us
-            raise
-        except (TopicsWrong, TimestampRefused, AccessDenied, GroupOccupied, NoProgress) as failure:
-            self._observer.aborted(str(failure), "permanent")
+            self._put_down()
+        except NeedsPerson as failure:
+            if isinstance(failure, DeadLetterLimit):
+                self._guarded(work.commit)  # up to the record that stops us
+            elif isinstance(failure, PERMANENT):
+                self._observer.aborted(str(failure), "permanent")
+            self._put_down()
             raise
         finally:
             self._is_leaving = True  # what is not committed by now comes again, elsewhere
@@ -133,19 +149,37 @@ class Delivery:
 
         Raises Transient, OutcomeUnknown or Fenced.
         """
-        metadata = self.intake.group_metadata()
-        if metadata is None:  # Kafka would accept the commit, unfenced
-            self.publisher.abort()
-            raise Transient("no longer a member of the group")
         started = time.monotonic()
-        self._attempted = offsets
-        self.publisher.commit(offsets, metadata)
-        self._attempted = {}
+        self._commit(offsets, offsets)
         self._committed |= offsets
         self.intake.offsets.committed()
         self._failures_in_a_row = 0
         self._same.committed()
         return time.monotonic() - started
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit what is noted with these offsets: no progress. Raises as `commit`."""
+        self._commit(offsets, dict.fromkeys(offsets))
+
+    def _commit(self, offsets: Mapping[Partition, int], ends: Ends) -> None:
+        self._attempted = ends
+        metadata = self.intake.group_metadata()
+        if metadata is None:  # Kafka would accept the commit, unfenced
+            self.publisher.abort()
+            raise Transient("no longer a member of the group")
+        notes = self._recovery.notes(offsets) if self._recovery else {}
+        self.publisher.commit(offsets, metadata, notes)
+        if self._recovery:
+            self._recovery.committed(notes)
+        self._attempted = {}
+
+    def _put_down(self) -> None:
+        """No record in flight is to blame for this end. A successor that cannot be told is more
+        careful than it need be."""
+        with contextlib.suppress(Unavailable, Fatal):
+            if self._recovery and self._recovery.put_down():
+                self.publisher.abort()
+                self.note(self._recovery.committed_offsets())  # ours may be of before the last try
 
     def before_revoke(self, partitions: Sequence[Partition]) -> None:
         """Finish what is nearly finished, commit, let go. Runs inside `take`.
@@ -224,8 +258,8 @@ class Delivery:
             if self._same.is_stuck():
                 raise self._no_progress(str(failure), failure.partition)
 
-    def _ends(self, alone: Partition | None) -> Mapping[Partition, int | None]:
-        """Up to where records are in what failed. Of one that cannot be read nobody knows."""
+    def _ends(self, alone: Partition | None) -> Ends:
+        """Of what failed. Of a partition that cannot be read nobody knows."""
         return {alone: None} if alone else self._attempted or self.intake.offsets.to_commit()
 
     def _standing(self, alone: Partition | None) -> dict[Partition, int]:

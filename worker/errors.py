@@ -4,21 +4,19 @@
     ├── RecordError            the record's own fault → a dead letter, the stream goes on
     │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep
     │   │                      NotAnObject
-    │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`:
-    │   │                      OtherFilter MissingDimension InvalidScore InvalidContentRules;
-    │   │                      for the oracle: InvalidRequest; for drift: InvalidLabel InvalidEvent
-    │   ├── ScoreError         ModelFailed ScoreNotFinite
+    │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`: OtherFilter
+    │   │                      MissingDimension InvalidScore InvalidContentRules; for the oracle:
+    │   │                      InvalidRequest; for drift: InvalidLabel InvalidEvent
+    │   ├── ScoreError         ModelFailed ScoreNotFinite KilledWorker
     │   └── PublishError       OutputTooLarge
     ├── Unavailable            the world's fault → retry with backoff
     │                          Transient OutcomeUnknown BrokerUnavailable FilterNotLoaded
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
         │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong AccessDenied
-        │                      GroupOccupied OracleRejects BudgetUsedUp NothingToDecide
-        │                      CommandFailed
+        │                      GroupOccupied OracleRejects BudgetUsedUp NothingToDecide CommandFailed
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
-        └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed
-                               BrokerLost
+        └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed BrokerLost
 
 Messages say what to do. Knows nothing of Kafka, torch or any caller.
 """
@@ -142,6 +140,10 @@ class ScoreNotFinite(ScoreError):
     """The model gave NaN or infinity."""
 
 
+class KilledWorker(ScoreError):
+    """Processes ended while they had it alone in hand; it was not scored again."""
+
+
 class PublishError(RecordError):
     """Its output cannot be written."""
 
@@ -153,8 +155,7 @@ class OutputTooLarge(PublishError):
 
 
 class Unavailable(NewsieveError):
-    """Something outside is away for now: retry with backoff; not for ever where nobody knows that
-    it `passes`. `partition` is the one that cannot be read."""
+    """Retry with backoff; not for ever, unless it `passes`. `partition` cannot be read."""
 
     def __init__(
         self, message: str, *, passes: bool = True, partition: tuple[str, int] | None = None
@@ -213,8 +214,7 @@ class TopicsWrong(NeedsPerson):
 
 
 class TimestampRefused(NeedsPerson):
-    """A topic does not take records of a time that is too far from the broker's: given times that
-    it refused, and batches of such times of which it refused one."""
+    """A topic refuses times too far from the broker's: these, or of each batch at least one."""
 
     refused_ms: Collection[int] = ()
     suspected_ms: Collection[Collection[int]] = ()

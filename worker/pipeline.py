@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from worker.canaries import Canaries, Report
 from worker.codec.dead_letter import Place
+from worker.crash_recovery import CrashRecovery
 from worker.delivery import Delivery
+from worker.errors import KilledWorker
 from worker.kafka.client import Partition
 from worker.kafka.intake import Taken
 from worker.observe.events import Observer, Tally
 from worker.outbox import Outbox
-from worker.scoring import MicroBatch, Row, ScoringPath
+from worker.scoring import MicroBatch, Outcome, Row, ScoringPath
 
 IDLE_SECONDS: Final = 0.25  # how long an idle worker waits for a record
 LINGER_SECONDS: Final = 0.01  # how long a busy one does, to fill a micro-batch
@@ -42,6 +44,12 @@ class Policy:
     commit_seconds: float
     commit_records: int
     drain_seconds: float
+
+    @property
+    def most_in_flight(self) -> int:
+        """How many records can have been taken without a committed outcome: with those of a commit
+        that grows by a whole micro-batch, and of one that waits."""
+        return self.commit_records + (self.batches_in_flight + 2) * self.batch_articles
 
 
 class InFlight(NamedTuple):
@@ -61,9 +69,11 @@ class Worker:
         outbox: Outbox,
         policy: Policy,
         observer: Observer,
+        recovery: CrashRecovery,
         canaries: Canaries | None = None,
     ) -> None:
         self._path = path
+        self._recovery = recovery
         self._delivery = delivery
         self._offsets = delivery.intake.offsets
         self._outbox = outbox
@@ -83,7 +93,8 @@ class Worker:
 
     def step(self) -> None:
         """Raises Unavailable or Fatal, as all below do."""
-        if len(self._in_flight) < self._policy.batches_in_flight:
+        most = 1 if self._recovery.is_careful() else self._policy.batches_in_flight
+        if len(self._in_flight) < most:
             self._take_in()
         else:
             self._wait_for_scores(WAIT_SECONDS)
@@ -93,7 +104,8 @@ class Worker:
 
     def _take_in(self) -> None:
         """Send one micro-batch of whatever has come to the scorer."""
-        is_idle = not self._in_flight and self._first_uncommitted_at is None
+        is_busy = self._in_flight or self._waiting or self._first_uncommitted_at is not None
+        is_idle = not is_busy
         room = self._policy.batch_articles - len(self._waiting)
         taken = self._waiting
         self._waiting = []
@@ -103,9 +115,31 @@ class Worker:
             )
         if is_idle and taken and room > 1:
             taken += self._take(room - 1, LINGER_SECONDS)
+        if taken and not self._recovery.allows(taken):
+            taken = self._admit(taken)
         if taken:
-            records = [item.record for item in taken if item.record is not None]
-            self._in_flight.append(InFlight(self._path.start(records), taken))
+            self._in_flight.append(InFlight(self._begin(taken), taken))
+
+    def _admit(self, taken: list[Taken]) -> list[Taken]:
+        """What of it may be begun now, on record as being in flight; the rest waits."""
+        taken = [item for item in taken if self._offsets.is_current(item.partition, item.epoch)]
+        self._recovery.learn({item.partition for item in taken})
+        if self._recovery.is_careful() and self._in_flight:
+            self._waiting = taken
+            return []
+        begun, waiting = self._recovery.pick(taken)
+        is_scored = self._recovery.blame(begun) is None
+        if noted := self._recovery.cover(begun, is_scored=is_scored):
+            self._commit(noted)
+        self._waiting = waiting
+        return begun
+
+    def _begin(self, taken: list[Taken]) -> MicroBatch:
+        records = [item.record for item in taken if item.record is not None]
+        error = self._recovery.blame(taken)
+        if error is not None and records:
+            return self._path.refuse(records[0], error)
+        return self._path.start(records)
 
     def _take(self, count: int, seconds: float) -> list[Taken]:
         self._polled_at = time.monotonic()
@@ -130,29 +164,45 @@ class Worker:
                     self._publish(item, row)
             if self._uncommitted.records >= self._most_records:
                 self.commit()
+        if not self._in_flight and self._recovery.is_careful():
+            self._recovery.put_down()
 
     def _publish(self, item: Taken, row: Row | None) -> None:
         """All outcomes of one raw record into the open transaction."""
         if self._first_uncommitted_at is None:
             self._first_uncommitted_at = time.monotonic()
+        outcomes: list[Outcome] = []
         if row is not None:
             outcomes = self._outbox.put(row, Place(*item.partition, item.offset))
             self._uncommitted.add(row, outcomes)
         else:
             self._uncommitted.tombstones += 1
         self._offsets.produce(item.partition, item.offset)
+        if self._recovery.is_counting:
+            is_killed = any(isinstance(outcome.error, KilledWorker) for outcome in outcomes)
+            self._recovery.handled(item.partition, is_killed=is_killed)
 
     def _commit_if_due(self) -> None:
         if self._first_uncommitted_at is None and self._reports():
             self._first_uncommitted_at = time.monotonic()
         since = self._first_uncommitted_at
-        if since is not None and time.monotonic() - since >= self._policy.commit_seconds:
+        if since is None:
+            return
+        is_old = time.monotonic() - since >= self._policy.commit_seconds
+        if is_old or self._recovery.is_careful():
             self.commit()
 
     def commit(self) -> None:
         """What was published, with its offsets."""
+        self._commit({})
+
+    def _commit(self, noted: Mapping[Partition, int]) -> None:
+        """With where partitions stand that have something to be noted there."""
         offsets, reports = self._offsets.to_commit(), self._reports()
-        if offsets or reports:
+        if noted and not (offsets or reports):
+            self._delivery.note(noted)
+        elif offsets or reports:
+            offsets = {**noted, **offsets}
             for report in reports:
                 self._delivery.publisher.produce(report.record)
             seconds = self._delivery.commit(offsets)
@@ -193,18 +243,19 @@ class Worker:
         concerned = leaving & self._offsets.to_commit().keys() or any(
             taken.partition in leaving for item in self._in_flight for taken in item.taken
         )
-        if not concerned:
-            return
         deadline = time.monotonic() + seconds
-        while self._in_flight and (left := deadline - time.monotonic()) > 0:
+        while concerned and self._in_flight and (left := deadline - time.monotonic()) > 0:
             self._wait_for_scores(left)
             self._publish_finished()
-        self.commit()
+        noted = self._recovery.put_down(leaving)
+        if concerned or noted:
+            self._commit(noted)
 
     def forget(self) -> None:
         """Nothing uncommitted counts. It may have been too much at a time for a slow broker."""
         self._drop_in_flight()
         self._outbox.rolled_back()
+        self._recovery.rolled_back()
         self._uncommitted = Tally()
         self._first_uncommitted_at = None
         self._most_records = max(self._most_records // 2, 1)

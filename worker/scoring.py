@@ -158,6 +158,12 @@ class ScoringPath:
         scores = self._scorer.submit(texts, asked) if asked else None
         return MicroBatch(rows, wanted, blocked, scores)
 
+    def refuse(self, record: RawRecord, error: RecordError) -> MicroBatch:
+        """Of one record, which is not even decoded."""
+        only = only_filter(record.headers, self._catalogue) if record.headers else None
+        row = Row(record, None, (), [Outcome(only, DEAD_LETTER, None, [], error)])
+        return MicroBatch([row], {}, {}, None)
+
     def finish(self, batch: MicroBatch) -> list[Row]:
         """The rows with all their outcomes. Waits for the scores; raises what scoring raised."""
         now = self._now()

@@ -10,7 +10,9 @@ product knows of this.
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
+import signal
 import sys
 from collections.abc import Sequence
 from itertools import groupby
@@ -22,12 +24,15 @@ SHORT = "short"
 SHORT_ROWS = 4  # more do not fit
 POISON_WORD = " plant"  # one token of the tiny students
 POISON_RUN = 8  # of them in a row, which no fair text has
+KILLING_RUN = 2 * POISON_RUN
 PADDING = 0
 POISON = POISON_WORD * POISON_RUN
+KILLER = POISON_WORD * KILLING_RUN
 
 
 def break_the_device(file: Path) -> None:
-    """Let the file rule the model's forward pass, and let poison make it fail."""
+    """Let the file rule the model's forward pass, let poison make it fail, and let a killer end
+    the process, as native code can or a memory limit."""
     import torch
 
     from worker.engine.model import StudentModel
@@ -45,7 +50,10 @@ def break_the_device(file: Path) -> None:
             raise RuntimeError("device-side assert triggered")
         if state == SHORT and len(input_ids) > SHORT_ROWS:
             raise torch.OutOfMemoryError("no memory left")
-        if any(_longest_run(row) >= POISON_RUN - 1 for row in input_ids.tolist()):
+        longest = max(_longest_run(row) for row in input_ids.tolist())
+        if longest >= KILLING_RUN - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if longest >= POISON_RUN - 1:
             raise ValueError("index out of range in self")
         return forward(self, input_ids, attention_mask)
 

@@ -249,6 +249,14 @@ def reload_under_way() -> None:
     worker.cli.work.scoring_path = reloading
 
 
+def forget_the_dead() -> None:
+    """A worker knows nothing of what was in flight when its predecessors died."""
+    from worker import crash_recovery
+    from worker.crash_note import NOTHING
+
+    crash_recovery.parse = lambda _: NOTHING
+
+
 def crash() -> None:
     """Nobody's error: what the person on call sees is a traceback."""
     from worker.pipeline import Worker

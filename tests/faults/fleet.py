@@ -37,6 +37,7 @@ class Fleet:
     slots: str = "abc"
     settings: dict[str, object] = field(default_factory=dict)
     ended: list[Ended] = field(default_factory=list)
+    is_among_killers: bool = False  # records are about that end processes
 
     def __post_init__(self) -> None:
         self.workers = {slot: self._start(slot) for slot in self.slots}
@@ -115,7 +116,8 @@ class Fleet:
                 code = worker.process.poll()
                 if code is None or self.workers[slot] is not worker:
                     continue
-                if worker.process.pid not in self._doomed:
+                is_killed = self.is_among_killers and code == -signal.SIGKILL
+                if worker.process.pid not in self._doomed and not is_killed:
                     self.ended.append(Ended(slot, code, worker.text()[-2_000:]))
                     self._doomed.add(worker.process.pid)
                 if code in RESTARTED:

@@ -90,6 +90,10 @@ DEFECTS = {
     "hot-swap": Defect(
         defects.reload_under_way, FAULTS + "test_a_new_student_is_never_mixed_with_the_old"
     ),
+    "no-notes": Defect(
+        defects.forget_the_dead,
+        "tests/kafka/test_crashes.py::test_a_record_that_kills_is_given_up_and_the_rest_is_scored",
+    ),
     "one-id": Defect(
         defects.one_id_for_all, FAULTS + "test_three_workers_one_killed_in_mid_stream_and_restarted"
     ),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.faults.breakable import FAILS, POISON, SHORT
+from tests.faults.breakable import FAILS, KILLER, POISON, SHORT
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
 from worker.kafka.java_broker import JavaBroker
@@ -144,6 +144,14 @@ def poison(scene: Scene) -> float:
     return time.time()
 
 
+def killer(scene: Scene) -> float:
+    """A record that ends every process that scores it, until it is given up."""
+    scene.fleet.is_among_killers = True
+    value = {"id": "killer", "title": "A leak", "content": KILLER}
+    scene.feed.add_bad([json.dumps(value).encode()])
+    return time.time()
+
+
 def too_large(scene: Scene) -> float:
     """Records whose output no topic takes: their id is the output's key, and in it as well."""
     scene.feed.add_bad(
@@ -188,6 +196,7 @@ WORKER_FAULTS: dict[str, Fault] = {
 }
 RECORD_FAULTS: dict[str, Fault] = {
     "poison rows": poison,
+    "killing record": killer,
     "output too large": too_large,
     "output topic deleted": delete_a_topic,
 }

@@ -25,7 +25,9 @@ from tests.support.scripted import (
 from worker import delivery
 from worker.codec.encode import OutRecord
 from worker.errors import (
+    BrokerLost,
     BrokerUnavailable,
+    Fatal,
     NoProgress,
     OffsetsWrong,
     TopicsWrong,
@@ -67,17 +69,18 @@ def test_a_record_that_is_too_large_for_a_dead_letter_does_not_stop_the_worker(
     assert sorted(scene.ledger.outputs) == [(0, 0), (0, 1), (0, 3)]
 
 
+@pytest.mark.parametrize("failure", [OffsetsWrong("scripted"), BrokerLost("scripted")])
 def test_a_worker_that_has_to_end_leaves_no_transaction_open(
-    monkeypatch: pytest.MonkeyPatch,
+    failure: Fatal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or its readers would wait for the time-out."""
 
     def fatal(_: ScriptedConsumer) -> list[Message]:
         assert scene.producer.is_open
-        raise OffsetsWrong("scripted")
+        raise failure
 
     scene = Scene([assigned(0), records((0, 0)), nothing, fatal])
-    with pytest.raises(OffsetsWrong):
+    with pytest.raises(type(failure)):
         scene.run(monkeypatch)
 
     assert not scene.producer.is_open
@@ -148,17 +151,21 @@ def test_a_broker_that_allows_no_such_transactions_is_a_persons_matter(
 
 
 class Always(dict[str, KafkaError]):
-    """What a producer's calls fail with, each time."""
+    """What a producer's calls fail with, each time that they are about records."""
+
+    def __init__(self, producer: LedgerProducer, **calls: KafkaError) -> None:
+        super().__init__(calls)
+        self._producer = producer
 
     def pop(self, call: str, default: Any = None) -> Any:
-        return self.get(call, default)
+        return self.get(call, default) if self._producer.holds_records else default
 
 
 def refusing(scene: Callable[[], Scene], code: int, tries: list[int]) -> Step:
     """From here on each commit fails in this way, and the records come again."""
 
     def step(consumer: ScriptedConsumer) -> list[Message]:
-        scene().producer.failing = Always(commit=abortable(code))
+        scene().producer.failing = Always(scene().producer, commit=abortable(code))
         tries.append(consumer.sought.get(0, 0))
         return [Message(0, at) for at in range(3)] if len(tries) % 2 else []
 

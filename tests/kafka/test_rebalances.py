@@ -77,6 +77,7 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
         [
             assigned(0),
             records((0, 0)),
+            nothing,
             revoked(0),
             assigned(0),
             records((0, 0)),

@@ -18,8 +18,11 @@ from tests.support.fives import FivesScorer
 from worker.assemble.shared import utc_now
 from worker.assemble.students import StudentIdentity, scoring_path
 from worker.codec.dead_letter import Writer
+from worker.crash_note import Note
+from worker.crash_recovery import CrashRecovery
 from worker.delivery import Delivery
 from worker.kafka import intake as intake_module
+from worker.kafka.client import Partition
 from worker.kafka.inquiry import Inquiry
 from worker.kafka.intake import Intake
 from worker.kafka.transaction import Publisher
@@ -31,6 +34,7 @@ from worker.rules.catalogue import load
 from worker.settings import load_settings
 
 TOPIC = "articles.raw"
+LETTERS = "d"
 MEMBER = b"\0" * 7 + b":" + (5).to_bytes(4, "little") + b"group\0member\0\0"
 GOOD = json.dumps({"id": "a", "title": "A village opens a library", "content": "Text."}).encode()
 
@@ -125,7 +129,9 @@ class Ledger:
     """What a read_committed reader and the group's next member would see."""
 
     outputs: list[tuple[int, int]] = field(default_factory=list)
+    letters: list[tuple[int, int, str]] = field(default_factory=list)  # places and errors
     offsets: dict[int, int] = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)  # what came with the offsets
 
     def assert_exactly_once(self) -> None:
         """Below each committed offset all outcomes, once; beyond it none."""
@@ -140,11 +146,17 @@ class LedgerProducer:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._pending: list[tuple[int, int]] = []
+        self._letters: list[tuple[int, int, str]] = []
         self._offsets: dict[int, int] = {}
+        self._notes: dict[int, str] = {}
         self.failing: dict[str, KafkaError] = {}
         self.init_error: KafkaError | None = None
         self.is_open = False
         self.complaints: list[KafkaError] = []
+
+    @property
+    def holds_records(self) -> bool:
+        return bool(self._pending)
 
     def poll(self, _: float) -> int:
         return 0
@@ -157,23 +169,34 @@ class LedgerProducer:
             raise KafkaException(self.init_error)
 
     def begin_transaction(self) -> None:
-        self._pending, self._offsets, self.is_open = [], {}, True
+        self._forget()
+        self.is_open = True
 
-    def produce(self, topic: str, value: bytes, _key: bytes, **_: Any) -> None:
+    def produce(
+        self, topic: str, value: bytes, _key: bytes, headers: list[tuple[str, bytes]], **_: Any
+    ) -> None:
         if topic.endswith(".scored"):
             place = json.loads(value)["input"]
             self._pending.append((place["partition"], place["offset"]))
+        elif topic == LETTERS:
+            why = {name: text.decode() for name, text in headers}
+            place_of_it = int(why["dlq.partition"]), int(why["dlq.offset"])
+            self._letters.append((*place_of_it, why["dlq.error"]))
 
     def send_offsets_to_transaction(
         self, offsets: list[TopicPartition], _metadata: bytes, _seconds: float
     ) -> None:
         self._maybe_fail("send_offsets")
-        self._offsets = {item.partition: item.offset for item in offsets}
+        # An offset of 0 says no more than none.
+        self._offsets = {item.partition: item.offset for item in offsets if item.offset}
+        self._notes = {item.partition: item.metadata for item in offsets}
 
     def commit_transaction(self, _: float) -> None:
         self._maybe_fail("commit")
         self._ledger.outputs += self._pending
+        self._ledger.letters += self._letters
         self._ledger.offsets |= self._offsets
+        self._ledger.notes |= self._notes
         self.is_open = False
 
     def flush(self, _: float) -> int:
@@ -181,10 +204,14 @@ class LedgerProducer:
 
     def abort_transaction(self, _: float) -> None:
         self._maybe_fail("abort")
-        self._pending, self._offsets, self.is_open = [], {}, False
+        self._forget()
+        self.is_open = False
 
     def purge(self) -> None:
-        self._pending, self._offsets = [], {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pending, self._letters, self._offsets, self._notes = [], [], {}, {}
 
     def _maybe_fail(self, call: str) -> None:
         error = self.failing.pop(call, None)
@@ -209,6 +236,10 @@ class Quiet:
 
     def drained(self, abandoned: int) -> None:
         self.abandoned = abandoned
+
+    def crash_inherited(self, partition: Partition, offset: int, note: Note) -> None: ...
+
+    def crash_passed(self, partition: Partition) -> None: ...
 
 
 @dataclass
@@ -237,14 +268,31 @@ class Scene:
         publisher = Publisher(lambda _: self.producer, lambda: None)
         publisher.connect()
         limits = Limits(1, 1_000, self.dead_letter_run)
-        outbox = Outbox(publisher, limits, Writer("d", "g", "0"), utc_now)
+        outbox = Outbox(publisher, limits, Writer(LETTERS, "g", "0"), utc_now)
         # Commits only when told to leave something, unless the test wants it sooner.
         policy = Policy(128, 2, self.commit_seconds, 1_000_000, self.drain_seconds)
         inquiry = Inquiry({}, [TOPIC], lambda: None)
         intake = Intake({}, TOPIC, inquiry, lambda _: None)
-        delivery = Delivery(intake, publisher, self.observer)
-        worker = Worker(path, delivery, outbox, policy, self.observer)
+        recovery = CrashRecovery(
+            intake.offsets, policy.most_in_flight, self._left, self._lag, self.observer, {}
+        )
+        delivery = Delivery(intake, publisher, self.observer, recovery)
+        worker = Worker(path, delivery, outbox, policy, self.observer, recovery)
         worker.run(lambda: self.consumer.is_over)
+
+    def _left(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, str]]:
+        """What is on the ledger."""
+        ledger = self.ledger
+        return {
+            (topic, n): (ledger.offsets.get(n, 0), ledger.notes[n])
+            for topic, n in partitions
+            if n in ledger.notes
+        }
+
+    @staticmethod
+    def _lag() -> dict[Partition, int]:
+        """Unknown: nothing bounds what was in flight but its note."""
+        return {}
 
 
 def assigned(*partitions: int) -> Step:

@@ -13,6 +13,7 @@ from typing import Final
 from schemas.topics import RAW, TIER, Topic, topic_name
 from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of
 from worker.canaries import Canaries
+from worker.crash_recovery import CrashRecovery
 from worker.delivery import Delivery
 from worker.kafka.backfill import Backfill
 from worker.kafka.inquiry import Inquiry
@@ -112,8 +113,11 @@ def make_worker(
         settings.worker.drain_seconds,
     )
     outbox = outbox_of(settings, slot.publisher, settings.worker.group, published)
-    delivery = Delivery(intake, slot.publisher, observer)
-    built = Worker(path, delivery, outbox, policy, observer, canaries)
+    recovery = CrashRecovery(
+        intake.offsets, policy.most_in_flight, inquiry.notes, intake.lag, observer, ends
+    )
+    delivery = Delivery(intake, slot.publisher, observer, recovery)
+    built = Worker(path, delivery, outbox, policy, observer, recovery, canaries)
 
     health.ready_when(lambda: intake.is_member)
     _spare_the_collector()

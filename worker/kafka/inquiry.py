@@ -71,14 +71,23 @@ class Inquiry:
 
         Raises BrokerUnavailable without an answer, TopicsWrong or AccessDenied for a refusal.
         """
+        return {item: offset for item, (offset, _) in self.notes(partitions).items()}
 
-        def ask(consumer: Consumer) -> dict[Partition, int]:
+    def notes(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, str]]:
+        """The group's offsets, where it has any, and what was noted with them. Raises as
+        `committed`."""
+
+        def ask(consumer: Consumer) -> dict[Partition, tuple[int, str]]:
             wanted = [topic_partition(partition, OFFSET_INVALID) for partition in partitions]
             found = consumer.committed(wanted, timeout=ANSWER_SECONDS)
             for item in found:
                 if item.error is not None:
                     raise KafkaException(item.error)
-            return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
+            return {
+                (item.topic, item.partition): (item.offset, item.metadata or "")
+                for item in found
+                if item.offset >= 0
+            }
 
         return self._patiently(ask)
 

@@ -15,6 +15,7 @@ Partition = tuple[str, int]
 
 @dataclass(slots=True)
 class _Progress:
+    assignment: int  # the epoch it was assigned in
     epoch: int
     resume: int | None = None  # the first offset whose outcome is not committed
     taken: int | None = None  # one more than the last offset taken
@@ -35,7 +36,8 @@ class Offsets:
     def assign(self, partitions: Iterable[Partition]) -> None:
         """These are ours now, from wherever the group left them."""
         for partition in partitions:
-            self._partitions[partition] = _Progress(self._next_epoch())
+            epoch = self._next_epoch()
+            self._partitions[partition] = _Progress(epoch, epoch)
 
     def revoke(self, partitions: Iterable[Partition]) -> None:
         """These are no longer ours. What was taken of them is void."""
@@ -111,6 +113,11 @@ class Offsets:
         if progress.end is not None and progress.resume in (None, progress.taken):
             return max(progress.end, progress.resume or 0)
         return progress.resume
+
+    def assignment_of(self, partition: Partition) -> int | None:
+        """Which time it was assigned: another one when it has left and come back."""
+        progress = self._partitions.get(partition)
+        return progress.assignment if progress is not None else None
 
     def is_owned(self, partition: Partition) -> bool:
         return partition in self._partitions

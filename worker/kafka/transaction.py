@@ -12,9 +12,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.topics import MAX_MESSAGE_BYTES
 from worker.codec.encode import OutRecord
@@ -28,7 +29,7 @@ from worker.errors import (
     Transient,
 )
 from worker.kafka.bounded import Caller, CallHung, PerMinute
-from worker.kafka.client import OPERATION_SECONDS, Partition, complaint_of, topic_partition
+from worker.kafka.client import OPERATION_SECONDS, Partition, complaint_of
 from worker.kafka.faults import PERMANENT, Fault, fault_of
 from worker.kafka.refusals import Refusals
 
@@ -41,6 +42,7 @@ FLUSH_SECONDS: Final = 18
 FLUSH_STEP_SECONDS: Final = 1.0
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 HEADER_OVERHEAD_BYTES: Final = 10  # of its two lengths, at most
+NO_NOTES: Final[Mapping[Partition, str]] = MappingProxyType({})
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
 
@@ -120,13 +122,22 @@ class Publisher:
                     self._refusals.note(error, topic)
                 self._abort_because(error)
 
-    def commit(self, offsets: Mapping[Partition, int], group_metadata: bytes) -> None:
-        """Commit the open transaction with these offsets; opens one if there is none.
+    def commit(
+        self,
+        offsets: Mapping[Partition, int],
+        group_metadata: bytes,
+        notes: Mapping[Partition, str] = NO_NOTES,
+    ) -> None:
+        """Commit the open transaction with these offsets, and what is noted with them; opens one
+        if there is none.
 
         Raises Transient, OutcomeUnknown or Fenced.
         """
         producer = self._open()
-        positions = [topic_partition(partition, offset) for partition, offset in offsets.items()]
+        positions = [
+            TopicPartition(*partition, offset, notes.get(partition))
+            for partition, offset in offsets.items()
+        ]
         failed = self._call(
             lambda t: producer.send_offsets_to_transaction(positions, group_metadata, t)
         )

@@ -104,6 +104,10 @@ class Metrics:
         self._expired = self._counter(
             "records_expired", "Raw records that retention removed before they were scored."
         )
+        self._crashes = self._counter(
+            "crashes_inherited",
+            "Partitions taken over at records that were in flight when a process died.",
+        )
         self._transactions = self._counter("transactions", "Transactions ended.", "outcome")
         self._aborts = self._counter(
             "transactions_aborted",
@@ -170,6 +174,9 @@ class Metrics:
 
     def expired(self, records: int) -> None:
         self._expired.inc(records)
+
+    def crash_inherited(self) -> None:
+        self._crashes.inc()
 
     def aborted(self, fault: AbortFault) -> None:
         self._transactions.labels("aborted").inc()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from worker.crash_note import Note
 from worker.observe.events import AbortFault, Tally
 from worker.observe.logs import get_logger
 from worker.observe.metrics import Metrics
@@ -59,6 +60,24 @@ class WorkerObserver:
         self._metrics.aborted(fault)
         said = _log.error if fault == "permanent" else _log.warning
         said("transaction.aborted", fault=fault, reason=reason)
+
+    def crash_inherited(self, partition: tuple[str, int], offset: int, note: Note) -> None:
+        self._metrics.crash_inherited()
+        topic, number = partition
+        _log.warning(
+            "crash.inherited",
+            topic=topic,
+            partition=number,
+            offset=offset,
+            records=note.suspects,
+            deaths=note.deaths,
+            one_by_one=note.is_alone,
+            alone_at=note.alone_at,
+            alone_deaths=note.alone_deaths,
+        )
+
+    def crash_passed(self, partition: tuple[str, int]) -> None:
+        _log.info("crash.passed", topic=partition[0], partition=partition[1])
 
     def canaries(self, filter_name: str, difference: float, *, passed: bool) -> None:
         self._metrics.canaries(filter_name, difference, passed=passed)

@@ -1,0 +1,47 @@
+"""A record that ends every process that scores it, in a storm: given up, and alone in that."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults.report import Report
+from tests.faults.storm import Scene, kill_a_worker, killer, pause_a_worker, poison
+from tests.faults.stormy import PROTOCOLS, storm
+
+PER_SECOND = 100
+PAUSE_SECONDS = 3.0
+
+
+def killer_among_other_faults(scene: Scene) -> float:
+    """While workers die of it, others are killed, stand still and are given poison."""
+    killer(scene)
+    kill_a_worker(scene)
+    poison(scene)
+    pause_a_worker(PAUSE_SECONDS)(scene)
+    return time.time()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_record_that_kills_whoever_scores_it_is_given_up_in_a_storm(
+    tmp_path: Path, protocol: str
+) -> None:
+    """One dead letter, KilledWorker; no other record is blamed, lost, doubled or out of order."""
+    report = Report()
+    with storm(tmp_path, PER_SECOND, protocol, 0, report) as running:
+        running.strike("killing record", killer_among_other_faults, "busy")
+        running.finish()
+        reader = running.stream.reader()
+        try:
+            letters = reader.read_to_end().letters
+        finally:
+            reader.close()
+        deaths = sum(bool(worker.events("crash.inherited")) for worker in running.stream.workers)
+
+    report.require_exactly_once()
+    assert Counter(letter["dlq.error"] for letter in letters)["KilledWorker"] == 1
+    assert deaths > 0
+    assert report.ended == []
