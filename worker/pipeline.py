@@ -6,7 +6,8 @@ One thread owns every Kafka call. Micro-batches are scored beside it and publish
 they were taken, so a record's outcomes, its offset and everything before it on its partition
 are in one transaction. Work that a rebalance or an abort made void is recognised by its epoch and
 dropped. Whatever fails, `delivery` takes back what is not committed, and the same records come
-again. What each step does inside stands in `scoring`, `kafka.intake` and `kafka.transaction`.
+again; where that ended a process, `crash_recovery` says what may be in flight together. What each
+step does inside stands in `scoring`, `kafka.intake` and `kafka.transaction`.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ class Worker:
 
     def _take_in(self) -> None:
         """Send one micro-batch of whatever has come to the scorer."""
-        is_busy = self._in_flight or self._waiting or self._first_uncommitted_at is not None
-        is_idle = not is_busy
+        is_open = self._first_uncommitted_at is not None
+        is_idle = not (self._in_flight or self._waiting or is_open)
         room = self._policy.batch_articles - len(self._waiting)
         taken = self._waiting
         self._waiting = []

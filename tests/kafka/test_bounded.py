@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.scripted import Ledger, LedgerProducer
+from tests.support.ledger import Ledger, LedgerProducer
 from worker.codec.encode import OutRecord
 from worker.errors import OutcomeUnknown
 from worker.kafka import bounded, transaction

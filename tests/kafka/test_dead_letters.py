@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tests.support.scripted import Ledger, LedgerProducer
+from tests.support.ledger import Ledger, LedgerProducer
 from worker.codec.abridged import abridged
 from worker.codec.dead_letter import Place, Writer, dead_letter, explanation
 from worker.codec.decode import RawRecord

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
+from tests.support.ledger import Ledger, LedgerProducer
 from tests.support.scripted import (
-    Ledger,
-    LedgerProducer,
     Message,
     Scene,
     ScriptedConsumer,

@@ -16,12 +16,11 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from schemas.oracle import OracleScore
+from tests.support.ledger import Ledger, LedgerProducer
 from tests.support.oracle_fakes import CallNotes, Clock, Scripted
 from tests.support.requests import request_record
 from tests.support.scripted import (
     TOPIC,
-    Ledger,
-    LedgerProducer,
     Message,
     ScriptedConsumer,
     Step,
