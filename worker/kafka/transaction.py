@@ -135,7 +135,7 @@ class Publisher:
         """
         producer = self._open()
         positions = [
-            TopicPartition(*partition, offset, notes.get(partition))
+            TopicPartition(*partition, offset, notes.get(partition, ""))
             for partition, offset in offsets.items()
         ]
         failed = self._call(
