@@ -61,7 +61,7 @@ def test_whoever_dies_of_whatever_every_record_has_one_outcome(
 ) -> None:
     """Killers in any places, among deaths by chance."""
     killers = {(n, at) for n, at in killing if n < len(sizes) and at < sizes[n]}
-    lineage = Lineage(log_of(sizes, killers), mortality, seed)
+    lineage = Lineage(log_of(sizes, killers), mortality, seed=seed)
     lineage.run(monkeypatch)
 
     lineage.assert_exactly_once()
@@ -69,6 +69,19 @@ def test_whoever_dies_of_whatever_every_record_has_one_outcome(
     if not mortality:
         assert lineage.blamed == killers
         assert lineage.deaths <= DEATHS_OF_ONE * len(killers)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rebalances_and_failed_commits_blame_nobody(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partitions leave while records are taken one by one, and come back; commits abort."""
+    killers = {(0, 30), (1, 100), (1, 101)}
+    lineage = Lineage(log_of([60, 140, 20], killers), unrest=0.1, seed=seed)
+    lineage.run(monkeypatch)
+
+    assert lineage.blamed == killers
+    lineage.assert_exactly_once()
 
 
 def test_what_kills_on_every_record_stops_for_a_person_instead_of_eating_the_topic(

@@ -6,22 +6,20 @@ The worker is the product's own, on scripted clients.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from tests.support.fives import FivesScorer
 from tests.support.ledger import Ledger
-from tests.support.scripted import (
-    Message,
-    Scene,
-    ScriptedConsumer,
-)
+from tests.support.scripted import Message, Scene, ScriptedConsumer, abortable
+from worker import delivery
 from worker.engine.scorer import FilterScores
 from worker.errors import DeadLetterLimit
+from worker.kafka.inquiry import Inquiry
 
 Place = tuple[int, int]
 MOST_LIVES = 200
@@ -58,8 +56,12 @@ class KillingScorer(FivesScorer):
 class LogConsumer(ScriptedConsumer):
     """Gives the log's records from where the ledger stands, and where it is sent."""
 
-    def __init__(self, log: Mapping[int, Sequence[bytes]], ledger: Ledger) -> None:
+    def __init__(
+        self, log: Mapping[int, Sequence[bytes]], ledger: Ledger, unrest: Callable[[Self], None]
+    ) -> None:
+        """`unrest` is what befalls it before it looks for records."""
         super().__init__([])
+        self._unrest = unrest
         self._log = log
         self._at = {n: ledger.offsets.get(n, 0) for n in log}
         self._has_joined = False
@@ -69,6 +71,7 @@ class LogConsumer(ScriptedConsumer):
         if not self._has_joined:
             self._has_joined = True
             self.assign(*self._log)
+        self._unrest(self)
         found = [
             Message(n, at, self._log[n][at])
             for n, begin in self._at.items()
@@ -81,6 +84,11 @@ class LogConsumer(ScriptedConsumer):
     def seek(self, at: Any) -> None:
         self._at[at.partition] = at.offset
 
+    def leave_and_come_back(self, partition: int) -> None:
+        self.revoke(partition)
+        self._at[partition] = self._ledger.offsets.get(partition, 0)
+        self.assign(partition)
+
     @property
     def is_over(self) -> bool:
         ends = {n: len(values) for n, values in self._log.items() if values}
@@ -92,7 +100,8 @@ class Lineage:
     """One worker after another."""
 
     log: Mapping[int, Sequence[bytes]]
-    mortality: float = 0.0
+    mortality: float = 0.0  # of whoever scores, each time
+    unrest: float = 0.0  # how likely a rebalance is at each look for records, and a failed commit
     seed: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     deaths: int = 0
@@ -100,10 +109,12 @@ class Lineage:
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Until one has worked to the end."""
+        monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+        monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
         chance = random.Random(self.seed)
         for _ in range(MOST_LIVES):
             scene = Scene([], ledger=self.ledger, commit_seconds=0)
-            scene.consumer = LogConsumer(self.log, self.ledger)
+            scene.consumer = LogConsumer(self.log, self.ledger, self._unrest(scene, chance))
             scene.scorer = KillingScorer(chance, self.mortality)
             try:
                 scene.run(monkeypatch)
@@ -113,6 +124,15 @@ class Lineage:
             except DeadLetterLimit as stop:
                 self.stops.append(str(stop))
         raise AssertionError(f"{self.ledger} after {MOST_LIVES} lives")
+
+    def _unrest(self, scene: Scene, chance: random.Random) -> Callable[[LogConsumer], None]:
+        def befall(consumer: LogConsumer) -> None:
+            if chance.random() < self.unrest:
+                scene.producer.failing = {chance.choice(["commit", "send_offsets"]): abortable()}
+            if chance.random() < self.unrest:
+                consumer.leave_and_come_back(chance.choice(list(self.log)))
+
+        return befall
 
     @property
     def blamed(self) -> set[Place]:
