@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -57,7 +57,10 @@ class LogConsumer(ScriptedConsumer):
     """Gives the log's records from where the ledger stands, and where it is sent."""
 
     def __init__(
-        self, log: Mapping[int, Sequence[bytes]], ledger: Ledger, unrest: Callable[[Self], None]
+        self,
+        log: Mapping[int, Sequence[bytes]],
+        ledger: Ledger,
+        unrest: Callable[[LogConsumer], None],
     ) -> None:
         """`unrest` is what befalls it before it looks for records."""
         super().__init__([])
