@@ -59,10 +59,8 @@ def test_a_note_that_is_not_ours_says_nothing(text: str) -> None:
 
 
 COUNTS = st.integers(0, 10**9 - 1)
-NOBODY = st.builds(Note, COUNTS, COUNTS, COUNTS, killed=COUNTS)
-SOMEBODY = st.builds(
-    Note, COUNTS, COUNTS, COUNTS, st.integers(0, 10**18 - 1), COUNTS, killed=COUNTS
-)
+NOBODY = st.builds(Note, COUNTS, COUNTS, COUNTS, st.none(), st.just(0), COUNTS)
+SOMEBODY = st.builds(Note, COUNTS, COUNTS, COUNTS, st.integers(0, 10**18 - 1), COUNTS, COUNTS)
 
 
 @given(note=NOBODY | SOMEBODY)
