@@ -163,10 +163,10 @@ class Worker:
                 row = next(rows) if item.record is not None else None
                 if self._offsets.is_current(item.partition, item.epoch):
                     self._publish(item, row)
+            if not self._in_flight and self._recovery.is_careful():
+                self._recovery.put_down()
             if self._uncommitted.records >= self._most_records:
                 self.commit()
-        if not self._in_flight and self._recovery.is_careful():
-            self._recovery.put_down()
 
     def _publish(self, item: Taken, row: Row | None) -> None:
         """All outcomes of one raw record into the open transaction."""
