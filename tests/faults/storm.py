@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from tests.faults.breakable import FAILS, KILLER, POISON, SHORT
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
+from tests.faults.watcher import Place
 from worker.kafka.java_broker import JavaBroker
 
 STOP_SECONDS = 60
 SHORTAGE_SECONDS = 3
+KILLING_SECONDS = 240  # four processes start, one after another, on a machine that may be busy
 BAD_RECORDS = 12  # two a partition, about
 MAX_MESSAGE_BYTES = 1_000_000
 """What a storm's workers may produce: an article whose id makes its output larger than its raw
@@ -144,12 +146,35 @@ def poison(scene: Scene) -> float:
     return time.time()
 
 
-def killer(scene: Scene) -> float:
+def killing_record(scene: Scene) -> float:
     """A record that ends every process that scores it, until it is given up."""
+    return wait_until_given_up(scene, put_killer(scene))
+
+
+def put_killer(scene: Scene) -> Place:
+    """Where it stands."""
     scene.fleet.is_among_killers = True
+    before = _bad_places(scene)
     value = {"id": "killer", "title": "A leak", "content": KILLER}
     scene.feed.add_bad([json.dumps(value).encode()])
+    while not (found := _bad_places(scene) - before):
+        time.sleep(0.05)
+    return found.pop()
+
+
+def wait_until_given_up(scene: Scene, place: Place) -> float:
+    """And until its last victim's successor is at work."""
+    partition, offset = place
+    deadline = time.monotonic() + KILLING_SECONDS
+    while scene.fleet.stream.committed().get(partition, 0) <= offset:
+        assert time.monotonic() < deadline, f"still in the way: {place}"
+        time.sleep(0.2)
+    scene.fleet.wait_until_ready()
     return time.time()
+
+
+def _bad_places(scene: Scene) -> set[Place]:
+    return {place for place, (kind, _) in list(scene.feed.fates.items()) if kind == "dead_letter"}
 
 
 def too_large(scene: Scene) -> float:
@@ -196,7 +221,7 @@ WORKER_FAULTS: dict[str, Fault] = {
 }
 RECORD_FAULTS: dict[str, Fault] = {
     "poison rows": poison,
-    "killing record": killer,
+    "killing record": killing_record,
     "output too large": too_large,
     "output topic deleted": delete_a_topic,
 }

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.faults.report import Report
-from tests.faults.storm import Scene, kill_a_worker, killer, pause_a_worker, poison
+from tests.faults.storm import (
+    Scene,
+    kill_a_worker,
+    pause_a_worker,
+    poison,
+    put_killer,
+    wait_until_given_up,
+)
 from tests.faults.stormy import storm
 
 PER_SECOND = 100
@@ -18,11 +24,11 @@ PAUSE_SECONDS = 3.0
 
 def killer_among_other_faults(scene: Scene) -> float:
     """While workers die of it, others are killed, stand still and are given poison."""
-    killer(scene)
+    place = put_killer(scene)
     kill_a_worker(scene)
     poison(scene)
     pause_a_worker(PAUSE_SECONDS)(scene)
-    return time.time()
+    return wait_until_given_up(scene, place)
 
 
 @pytest.mark.parametrize("protocol", ["classic"])
