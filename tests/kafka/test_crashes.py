@@ -21,11 +21,16 @@ from tests.support.scripted import (
     records,
     revoked,
 )
+from worker.assemble.students import StudentIdentity, scoring_path
+from worker.codec.decode import Headers, RawRecord
 from worker.crash_note import BLAMED_AFTER_DEATHS, NOTHING, Note, parse
 from worker.crash_recovery import KILLED_IN_A_ROW
 from worker.engine.scorer import FilterScores
-from worker.errors import DeviceFailed, TopicsWrong
+from worker.errors import DeviceFailed, KilledWorker, TopicsWrong
 from worker.kafka.intake import Intake
+from worker.rules.catalogue import load
+from worker.scoring import DEAD_LETTER
+from worker.settings import load_settings
 
 DEATHS_OF_ONE = 2 + BLAMED_AFTER_DEATHS  # of a record that kills whoever scores it
 
@@ -181,3 +186,15 @@ def test_an_end_of_unknown_outcome_never_sends_the_offset_back(
     assert scene.ledger.offsets == {0: 2}
     assert parse(scene.ledger.notes[0]) == NOTHING
     scene.ledger.assert_exactly_once()
+
+
+def test_a_replayed_record_that_kills_is_given_up_for_the_filter_it_was_replayed_for() -> None:
+    """Its other filters have outcomes already: another replay must not score it for them, too."""
+    identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64, "fp32")
+    path = scoring_path(load_settings(None, {}), [identity], FivesScorer(is_held=False))
+    replayed: Headers = [("dlq.filter", b"uplifting"), ("dlq.attempts", b"1")]
+    for headers, expected in ((replayed, "uplifting"), (None, None)):
+        record = RawRecord(b"not even JSON", None, headers, None, {})
+        (row,) = path.finish(path.refuse(record, KilledWorker("scripted")))
+
+        assert [(item.filter, item.outcome) for item in row.outcomes] == [(expected, DEAD_LETTER)]
