@@ -13,8 +13,8 @@
     │                          Transient OutcomeUnknown BrokerUnavailable FilterNotLoaded
     └── Fatal                  → stop; the exit code tells a supervisor what to do
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
-        │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong AccessDenied
-        │                      GroupOccupied OracleRejects BudgetUsedUp NothingToDecide CommandFailed
+        │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong GroupOccupied
+        │                      AccessDenied OracleRejects BudgetUsedUp NothingToDecide CommandFailed
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed BrokerLost
 

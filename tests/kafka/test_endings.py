@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from tests.support.ledger import Ledger, LedgerProducer
+from tests.support.ledger import Always, Ledger, LedgerProducer
 from tests.support.scripted import (
     Message,
     Scene,
@@ -147,17 +147,6 @@ def test_a_broker_that_allows_no_such_transactions_is_a_persons_matter(
 
     with pytest.raises(TopicsWrong):
         scene.run(monkeypatch)
-
-
-class Always(dict[str, KafkaError]):
-    """What a producer's calls fail with, each time that they are about records."""
-
-    def __init__(self, producer: LedgerProducer, **calls: KafkaError) -> None:
-        super().__init__(calls)
-        self._producer = producer
-
-    def pop(self, call: str, default: Any = None) -> Any:
-        return self.get(call, default) if self._producer.holds_records else default
 
 
 def refusing(scene: Callable[[], Scene], code: int, tries: list[int]) -> Step:

@@ -104,3 +104,14 @@ class LedgerProducer:
         error = self.failing.pop(call, None)
         if error is not None:
             raise KafkaException(error)
+
+
+class Always(dict[str, KafkaError]):
+    """What a producer's calls fail with, each time that they are about records."""
+
+    def __init__(self, producer: LedgerProducer, **calls: KafkaError) -> None:
+        super().__init__(calls)
+        self._producer = producer
+
+    def pop(self, call: str, default: Any = None) -> Any:
+        return self.get(call, default) if self._producer.holds_records else default
