@@ -12,6 +12,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
+MIN_SAMPLING_KEY_CHARACTERS: Final = 32  # 128 bits in hexadecimal digits
+MAKE_A_KEY: Final = "`openssl rand -hex 32`"
 _WHITE_SPACE: Final = " \t\r\n\f\v"
 _LINE_END: Final = "\r\n"
 _KINDS: Final = {
@@ -28,15 +30,26 @@ _NOT_IN_A_PASSWORD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]
 _NOT_IN_PEM: Final = re.compile(r"[^\t\r\n -~]")
 
 
-def checked_api_key(value: SecretStr) -> SecretStr:
+def checked_key(value: SecretStr) -> SecretStr:
     """A key without the white space around it. Raises ValueError for what no HTTP header takes."""
     key = value.get_secret_value().strip(_WHITE_SPACE)
     if not key:
         raise ValueError("nothing but white space")
     if key[0] in _STRAIGHT_QUOTES or key[-1] in _STRAIGHT_QUOTES:
         raise ValueError("begins or ends with a quotation mark. Set the key alone, without quotes")
-    _require_none_of(_NOT_IN_A_KEY, key, "Set the key alone, as its provider shows it")
+    _require_none_of(_NOT_IN_A_KEY, key, "Set the key alone, as it was given to you")
     return SecretStr(key)
+
+
+def checked_sampling_key(value: SecretStr) -> SecretStr:
+    """As above, and too long to be guessed from what is drawn with it. Raises ValueError."""
+    key = checked_key(value)
+    if len(key.get_secret_value()) < MIN_SAMPLING_KEY_CHARACTERS:
+        raise ValueError(
+            f"shorter than {MIN_SAMPLING_KEY_CHARACTERS} characters: it could be guessed. Make one "
+            f"with {MAKE_A_KEY}"
+        )
+    return key
 
 
 def checked_kafka_secret(name: str, value: str) -> SecretStr:

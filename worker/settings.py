@@ -14,7 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from worker.codec.abridged import OversizeLetters
 from worker.codec.json_text import MAX_RECORD_BYTES
@@ -25,6 +32,8 @@ from worker.kafka_settings import KafkaSettings
 from worker.observe.logs import Level
 from worker.oracle_settings import OracleSettings
 from worker.rules.catalogue import available
+from worker.secret_files import file_of_secret, read_secret, require_no_secret
+from worker.secret_settings import checked_sampling_key
 from worker.sections import MOST, FromJson, Positive, Probability, Section
 
 PREFIX: Final = "NEWSIEVE_"
@@ -153,6 +162,10 @@ class SamplingSettings(Section):
 
     policy: str = Field(default="p1", min_length=1)
     epoch: str = Field(default="2026-11", min_length=1, description="A new one draws anew.")
+    key: Annotated[SecretStr, AfterValidator(checked_sampling_key)] | None = Field(
+        default=None,
+        description="The same for all workers: without it anybody can compute the draw.",
+    )
     low: Probability = Field(
         default=0.02, description="Inclusion probability of unpublished tiers."
     )
@@ -207,18 +220,23 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
     Raises SettingsInvalid, naming the setting and the one that was probably meant.
     """
     tree = _read_file(file)
-    _require_no_secret(tree, file or DEFAULT_FILE)
+    require_no_secret(tree, file or DEFAULT_FILE)
     variables: dict[tuple[str, ...], str] = {}
     for name, value in environment.items():
         if name.startswith(PREFIX) and DELIMITER in name:
             section, _, field = name.removeprefix(PREFIX).lower().partition(DELIMITER)
-            if not value and field in _fields_of(section):
+            secret = file_of_secret(section, field)
+            if not value and (secret or field in _fields_of(section)):
                 continue
-            variables[section, field] = name
+            known = (section, secret or field)
+            if known in variables:
+                raise SettingsInvalid(f"{variables[known]} and {name}: set one of them")
+            variables[known] = name
             if section not in tree:
                 variables[(section,)] = name
             if isinstance(tree.setdefault(section, {}), dict):
-                tree[section] = {**tree[section], field: value}
+                text = read_secret(name, value) if secret else value
+                tree[section] = {**tree[section], known[1]: text}
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -262,14 +280,6 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         raise SettingsInvalid(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise SettingsInvalid(f"{path} is not TOML: {error}") from None
-
-
-def _require_no_secret(tree: Mapping[str, Any], file: Path) -> None:
-    oracle = tree.get("oracle")
-    if isinstance(oracle, dict) and "api_key" in oracle:
-        raise SettingsInvalid(
-            f"oracle.api_key ({file}): a secret belongs into no file: set {PREFIX}ORACLE__API_KEY"
-        )
 
 
 def _explain(

@@ -228,18 +228,19 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
         load_settings(file, {})
 
 
-def test_a_secret_belongs_into_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("section", "field"), [("oracle", "api_key"), ("sampling", "key")])
+def test_a_secret_belongs_into_no_file(section: str, field: str, tmp_path: Path) -> None:
     """The file is refused without being quoted; the environment's is masked when it is shown."""
-    file = tmp_path / "n.toml"
-    file.write_text('[oracle]\napi_key = "sk-secret"\n')
-    with pytest.raises(SettingsInvalid, match="NEWSIEVE_ORACLE__API_KEY") as raised:
+    file, secret = tmp_path / "n.toml", "sk-secret-" * 4
+    file.write_text(f'[{section}]\n{field} = "{secret}"\n')
+    variable = f"NEWSIEVE_{section}__{field}".upper()
+    with pytest.raises(SettingsInvalid, match=f"{variable}, or {variable}_FILE") as raised:
         load_settings(file, {})
     assert "sk-secret" not in str(raised.value)
 
-    settings = load_settings(None, {"NEWSIEVE_ORACLE__API_KEY": "sk-secret"})
+    settings = load_settings(None, {variable: secret})
 
-    assert settings.oracle.api_key is not None
-    assert settings.oracle.api_key.get_secret_value() == "sk-secret"
+    assert getattr(getattr(settings, section), field).get_secret_value() == secret
     shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
     assert "sk-secret" not in shown
 
