@@ -20,10 +20,12 @@ SUSPECT = (
 
 
 class Sampling(Written):
-    """Whether the article goes to the oracle. A function of record content and policy alone."""
+    """Whether the article goes to the oracle. A function of its content, policy and key alone."""
 
     selected: bool = Field(description="True iff u < pi.")
-    policy: str
+    policy: str = Field(
+        description="Of a draw with a secret key it ends in +key- and the key's fingerprint."
+    )
     epoch: str = Field(description="Keys the draw: a new epoch draws anew.")
     stratum: Literal["low", "surfaced", "suspect"] = Field(
         description="Suspect: the text speaks to a model, whatever its tier. Surfaced: the tier is "
@@ -31,8 +33,10 @@ class Sampling(Written):
     )
     purpose: Literal["monitor", "training", "anchor"]
     pi: Probability = Field(description="Inclusion probability.")
-    u: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="blake2b(id, key=epoch)[:8] / 2**64, big endian."
+    u: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        description="blake2b(id, key=epoch)[:8] / 2**64, big endian. Null of a draw with a secret "
+        'key, which is blake2b(id ‖ "\\n" ‖ content_hash, key=a key derived from secret and '
+        "epoch)[:8] / 2**64: who read it could choose articles for the rest of the epoch."
     )
 
 

@@ -17,7 +17,7 @@ from worker.codec.encode import OutRecord
 from worker.engine.scorer import FilterScores, Tokens
 from worker.errors import ModelFailed
 from worker.rules.catalogue import load
-from worker.rules.sampling import uniform
+from worker.rules.sampling import EpochDraw
 from worker.scoring import SHADOW_EPOCH, ScoringPath, shadow_name
 from worker.settings import load_settings
 
@@ -51,9 +51,11 @@ class TwoScorer:
         """Nothing to end."""
 
 
-def path_of(scorer: TwoScorer, share: float) -> ScoringPath:
+def path_of(scorer: TwoScorer, share: float, **sampling: str) -> ScoringPath:
     filter_ = load("uplifting")
-    settings = load_settings(None, {"NEWSIEVE_STUDENT__CANDIDATE_SHARE": str(share)})
+    environment = {f"NEWSIEVE_SAMPLING__{name}": value for name, value in sampling.items()}
+    environment["NEWSIEVE_STUDENT__CANDIDATE_SHARE"] = str(share)
+    settings = load_settings(None, environment)
     identities = [
         StudentIdentity(filter_, LIVE, "fp32"),
         StudentIdentity(filter_, CANDIDATE, "bf16", is_candidate=True),
@@ -104,8 +106,22 @@ def test_the_share_is_drawn_by_article_the_same_on_every_replay() -> None:
 
     taken = [any(r.topic == "articles.shadow" for r in found) for found in first]
     assert taken == [any(r.topic == "articles.shadow" for r in found) for found in again]
-    assert taken == [uniform(f"a{n}", SHADOW_EPOCH) < 0.25 for n in range(400)]
+    draw = EpochDraw(SHADOW_EPOCH)
+    assert taken == [draw.u(f"a{n}", "") < 0.25 for n in range(400)]
     assert 70 < sum(taken) < 130
+
+
+def test_with_a_secret_key_nobody_can_choose_what_is_on_trial() -> None:
+    """The same articles on every replay under the same key, and others under another one."""
+
+    def taken(key: str) -> list[bool]:
+        path = path_of(TwoScorer({"uplifting": 5.0, UPLIFTING: 5.0}), 0.25, KEY=key * 32)
+        found = records(path, 400)
+        return [any(r.topic == "articles.shadow" for r in each) for each in found]
+
+    first = taken("a")
+    assert first == taken("a") and first != taken("b")
+    assert 70 < sum(first) < 130
 
 
 def test_without_a_candidate_nothing_is_scored_twice() -> None:

@@ -17,10 +17,11 @@ from worker.codec.decode import DecodePolicy, RawRecord, decode
 from worker.codec.encode import FilterEncoder, OutRecord, Scoring, Subject, subject_of
 from worker.engine.scorer import FilterScores, Scorer
 from worker.errors import RecordError
+from worker.rules.article import Article
 from worker.rules.catalogue import Filter
 from worker.rules.content import ContentRules, RulesMet
 from worker.rules.refinement import Refinement
-from worker.rules.sampling import uniform
+from worker.rules.sampling import EpochDraw
 from worker.rules.suspect import suspect_rules
 from worker.rules.tiers import round_scores
 
@@ -65,14 +66,15 @@ class Shadow:
     encoder: FilterEncoder
     refinement: Refinement
     share: float
+    draw: EpochDraw
 
     @property
     def name(self) -> str:
         """The candidate's name at the scorer."""
         return shadow_name(self.encoder.filter.name)
 
-    def takes(self, article_id: str) -> bool:
-        return uniform(article_id, SHADOW_EPOCH) < self.share
+    def takes(self, article: Article) -> bool:
+        return self.draw.u(article.id, article.content_hash) < self.share
 
 
 def shadow_name(filter_name: str) -> str:
@@ -150,7 +152,7 @@ class ScoringPath:
                 wanted[name].append((row, subject, met))
                 places[name].append(len(texts))
                 shadow = self._shadows.get(name) if self._shadows else None
-                if shadow is not None and shadow.takes(subject.article.id):
+                if shadow is not None and shadow.takes(subject.article):
                     wanted[shadow.name].append((row, subject, met))
                     places[shadow.name].append(len(texts))
             texts.append(subject.article.text)

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.oracle import OracleRequest
 from worker.rules.catalogue import load
-from worker.rules.sampling import uniform
+from worker.rules.sampling import EpochDraw
 from worker.rules.text import content_hash, render
 
 STUDENT = "sha256:" + "5" * 64
@@ -15,8 +15,8 @@ POLICY, EPOCH = "p1", "2026-11"
 
 
 def request(article_id: str, filter_name: str = "uplifting", **changes: Any) -> dict[str, Any]:
-    """A valid OracleRequest for a made-up article. `pi`, `purpose`, `stratum`, `title` and any
-    field of the record can be changed."""
+    """A valid OracleRequest for a made-up article. `pi`, `u`, `policy`, `purpose`, `stratum`,
+    `title`, `url`, `source` and any field of the record can be changed."""
     filter_ = load(filter_name)
     title = changes.pop("title", f"Title of {article_id}")
     content = changes.pop("content", f"What article {article_id} says.")
@@ -25,8 +25,8 @@ def request(article_id: str, filter_name: str = "uplifting", **changes: Any) -> 
         "article": {
             "id": article_id,
             "title": title,
-            "url": None,
-            "source": None,
+            "url": changes.pop("url", None),
+            "source": changes.pop("source", None),
             "language": "en",
             "published_at": None,
             "content_hash": content_hash(render(title, content)),
@@ -45,12 +45,12 @@ def request(article_id: str, filter_name: str = "uplifting", **changes: Any) -> 
         "tier": "connection",
         "sampling": {
             "selected": True,
-            "policy": POLICY,
+            "policy": changes.pop("policy", POLICY),
             "epoch": EPOCH,
             "stratum": changes.pop("stratum", "surfaced"),
             "purpose": changes.pop("purpose", "monitor"),
             "pi": changes.pop("pi", 1.0),
-            "u": changes.pop("u", uniform(article_id, EPOCH)),
+            "u": changes.pop("u", EpochDraw(EPOCH).u(article_id, "")),
         },
         "requested_at": "2026-11-22T10:00:00.000Z",
     }

@@ -23,6 +23,7 @@ from worker.observe.logs import get_logger
 from worker.outbox import Outbox
 from worker.published import Published
 from worker.rules.catalogue import Filter, load
+from worker.rules.secret_key import SecretKey
 from worker.settings import Settings
 
 _log = get_logger("assemble")
@@ -30,6 +31,12 @@ _log = get_logger("assemble")
 
 def cluster(settings: Settings) -> Cluster:
     return Cluster(settings.kafka.bootstrap_servers, settings.kafka.options)
+
+
+def secret_key(settings: Settings) -> SecretKey | None:
+    """What `sampling.key` is good for."""
+    key = settings.sampling.key
+    return SecretKey(key.get_secret_value()) if key is not None else None
 
 
 def load_filters(settings: Settings) -> list[Filter]:

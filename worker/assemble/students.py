@@ -19,14 +19,14 @@ from worker.kafka.client import APP
 from worker.observe.logs import get_logger
 from worker.rules.catalogue import Filter, available
 from worker.rules.refinement import NO_REFINEMENT, Refinement
-from worker.rules.sampling import LOW, SURFACED, SUSPECT, SamplingPolicy
-from worker.scoring import ScoringPath, Shadow, shadow_name
+from worker.rules.sampling import LOW, SURFACED, SUSPECT, EpochDraw, SamplingPolicy
+from worker.scoring import SHADOW_EPOCH, ScoringPath, Shadow, shadow_name
 from worker.settings import Settings
 
 if TYPE_CHECKING:
     from worker.engine.student import Student
 
-from worker.assemble.shared import utc_now
+from worker.assemble.shared import secret_key, utc_now
 from worker.assemble.worker import COMPONENT
 
 CPU_BUDGET_TOKENS: Final = 2_048  # larger buckets leave a CPU's caches
@@ -135,6 +135,7 @@ def scoring_path(
 ) -> ScoringPath:
     """Decode → rules → score → decide → encode, for these filters."""
     source = f"{APP}/{COMPONENT}/{settings.worker.group}"
+    trial = EpochDraw(SHADOW_EPOCH, secret_key(settings))
     encoders, shadows, refinements = [], [], {}
     for item in identities:
         sampling = NEVER if item.is_candidate else sampling_policy(settings, item.filter)
@@ -142,7 +143,8 @@ def scoring_path(
         prefix = settings.kafka.topic_prefix
         encoder = FilterEncoder(item.filter, item.hash, item.dtype, sampling, prefix, source, topic)
         if item.is_candidate:
-            shadows.append(Shadow(encoder, item.refinement, settings.student.candidate_share))
+            share = settings.student.candidate_share
+            shadows.append(Shadow(encoder, item.refinement, share, trial))
         else:
             encoders.append(encoder)
             refinements[item.filter.name] = item.refinement
@@ -159,4 +161,4 @@ def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
         SURFACED: own.get(SURFACED, sampling.surfaced),
         SUSPECT: own.get(SUSPECT, sampling.suspect),
     }
-    return SamplingPolicy(sampling.policy, sampling.epoch, pi)
+    return SamplingPolicy(sampling.policy, sampling.epoch, pi, secret_key(settings))

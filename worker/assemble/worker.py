@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.topics import RAW, TIER, Topic, topic_name
-from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of
+from worker.assemble.shared import (
+    Slot,
+    all_topics,
+    cluster,
+    outbox_of,
+    secret_key,
+    slot_of,
+)
 from worker.canaries import Canaries
 from worker.crash_recovery import CrashRecovery
 from worker.delivery import Delivery
@@ -27,6 +34,7 @@ from worker.pipeline import Policy, Worker
 from worker.published import Published
 from worker.rules.catalogue import Filter
 from worker.scoring import ScoringPath
+from worker.secret_settings import MAKE_A_KEY
 from worker.settings import Settings
 
 COMPONENT: Final = "worker"
@@ -121,8 +129,22 @@ def make_worker(
 
     health.ready_when(lambda: intake.is_member)
     _spare_the_collector()
+    _say_how_it_draws(settings)
     _log.info("worker.assembled", slot=slot.name, observe_port=health.port, pid=os.getpid())
     return RunningWorker(built, health)
+
+
+def _say_how_it_draws(settings: Settings) -> None:
+    key = secret_key(settings)
+    if key is not None:
+        _log.info("sampling.keyed", fingerprint=key.fingerprint)
+        return
+    _log.warning(
+        "sampling.without_key",
+        advice="whoever chooses articles' ids can choose what the oracle sees, and what it does "
+        f"not: make a key with {MAKE_A_KEY} and set NEWSIEVE_SAMPLING__KEY, or ..._KEY_FILE, to "
+        "it, the same for all workers and oracles",
+    )
 
 
 def _spare_the_collector() -> None:

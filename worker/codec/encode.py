@@ -21,7 +21,7 @@ from worker.codec.decode import Headers, RawRecord, header
 from worker.rules.article import Article
 from worker.rules.catalogue import Filter
 from worker.rules.content import RulesMet
-from worker.rules.sampling import LOW, PURPOSE, SURFACED, SUSPECT, Draw, SamplingPolicy, draw
+from worker.rules.sampling import LOW, PURPOSE, SURFACED, SUSPECT, Draw, Sampler, SamplingPolicy
 
 EVENT_NAMESPACE: Final = uuid.UUID("0b6a5c3e-52f1-5d7a-8c39-6e0f4a1d9b27").bytes
 _NAMESPACE_HASHED: Final = hashlib.sha1(EVENT_NAMESPACE, usedforsecurity=False)
@@ -102,7 +102,7 @@ class FilterEncoder:
         definition = filter_.definition
         self.filter = filter_
         self._dimensions = definition.dimension_names
-        self._sampling = sampling
+        self._sampler = Sampler(sampling)
         self._source = source.encode()
         identity = {
             "filter": filter_.name,
@@ -152,8 +152,9 @@ class FilterEncoder:
         tier = scoring.tier
         key = subject.article.id.encode()
         tier_topic = self._tier_topics.get(tier)
+        article = subject.article
         stratum = SUSPECT if subject.suspect else SURFACED if tier_topic else LOW
-        sampling = draw(subject.article.id, stratum, self._sampling)
+        sampling = self._sampler.draw(article.id, article.content_hash, stratum)
         facts = {
             "outcome": "scored",
             "scores": dict(zip(self._dimensions, scoring.scores, strict=True)),
@@ -177,14 +178,14 @@ class FilterEncoder:
         found = [OutRecord(self._scored_topic, key, value, headers)]
         if not tier_topic and not sampling.selected:
             return found
-        article = _with_content(subject)
+        whole = _with_content(subject)
         if tier_topic:
             headers = self._headers(events.TIERED, "scored", tier, subject, now)
             rest = value[len(_OPENING) + len(subject.identity) :]
-            found.append(OutRecord(tier_topic, key, b"%b%b%b" % (_OPENING, article, rest), headers))
+            found.append(OutRecord(tier_topic, key, b"%b%b%b" % (_OPENING, whole, rest), headers))
         if sampling.selected:
             headers = self._headers(events.ORACLE_REQUESTED, "scored", tier, subject, now)
-            value = _value(article, self._scored_identity, _request_facts(facts, now))
+            value = _value(whole, self._scored_identity, _request_facts(facts, now))
             found.append(OutRecord(self._oracle_topic, key, value, headers))
         return found
 
@@ -210,14 +211,15 @@ class FilterEncoder:
         return headers
 
     def _sampling_facts(self, chosen: Draw) -> dict[str, Any]:
+        policy = self._sampler.policy
         return {
             "selected": chosen.selected,
-            "policy": self._sampling.policy,
-            "epoch": self._sampling.epoch,
+            "policy": policy.name,
+            "epoch": policy.epoch,
             "stratum": chosen.stratum,
             "purpose": PURPOSE,
             "pi": chosen.pi,
-            "u": chosen.u,
+            "u": chosen.u if policy.key is None else None,
         }
 
 
