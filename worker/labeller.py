@@ -175,6 +175,8 @@ class Labeller:
             try:
                 asking = read_request(taken.record, self._docket.oracle.prompts)
                 case = self._docket.open(taken.partition[1], taken.offset, asking)
+                if case.standing.other_key is not None:
+                    self._observer.other_key(case.standing.other_key)
             except RecordError as failure:
                 error = failure
             except FilterNotLoaded as failure:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from worker.secret_settings import checked_api_key
+from worker.secret_settings import checked_key
 from worker.sections import MOST, NotNegative, Positive, Section
 
 # A host is a name, an IPv4 address, or an IPv6 address in brackets: whatever else parsers of
@@ -42,9 +42,9 @@ class OracleSettings(Section):
         default=False,
         description="Those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.",
     )
-    api_key: Annotated[SecretStr, AfterValidator(checked_api_key)] | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(checked_key)] | None = Field(
         default=None,
-        description="From the environment only; white space around it is taken off.",
+        description="From the environment or its own file; white space around it is taken off.",
     )
     label_file: Path | None = Field(
         default=None, description="Of the provider label_file: JSON Lines."
@@ -75,6 +75,14 @@ class OracleSettings(Section):
     )
     cost_usd_per_day: NotNegative | None = Field(
         default=None, description="Budget of a UTC day in money; needs the prices."
+    )
+    source_share: float = Field(
+        default=0.25,
+        ge=0.01,
+        le=1,
+        allow_inf_nan=False,
+        description="Of a day's budget that one source, a host, has at most; 1: no limit. Four "
+        "sources use the budget up; whoever floods with one leaves three quarters.",
     )
     group: str = Field(default="newsieve-oracle", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     slot: str | None = Field(

@@ -101,3 +101,24 @@ def test_partitions_that_wait_are_said_at_once_and_then_at_intervals(
         17,
         "no filter 'x/v2'",
     )
+
+
+def test_a_draw_with_another_key_is_counted_and_said_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every request says it."""
+    metrics = OracleMetrics()
+    observer = OracleObserver(metrics, Watchdog(), dict)
+    now = 1_000.0
+    monkeypatch.setattr(label_observer.time, "monotonic", lambda: now)
+
+    with capture_logs() as lines:
+        for _ in range(3):
+            observer.other_key("0123456789ab")
+        now += 61
+        observer.other_key("0123456789ab")
+
+    assert [(line["event"], line["fingerprint"]) for line in lines] == [
+        ("sampling.other_key", "0123456789ab")
+    ] * 2
+    assert value(metrics, "oracle_requests_of_other_key_total") == 4

@@ -2,19 +2,128 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.oracle.budget import Budget, Caps, Ledger
+from worker.oracle.budget import MOST_SOURCES, Budget, Caps, Ledger
 
 TODAY, TOMORROW = "2026-11-22", "2026-11-23"
 
 
 def budget(calls: int = 10, usd: float = 1.0, partitions: int = 6) -> Budget:
     return Budget(Caps(calls, usd), partitions, {p: Ledger() for p in range(partitions)})
+
+
+def shared(
+    calls: int = 100, usd: float = float("inf"), partitions: int = 6, share: float = 0.25
+) -> Budget:
+    ledgers = {p: Ledger() for p in range(partitions)}
+    return Budget(Caps(calls, usd, share), partitions, ledgers)
+
+
+def take_all(found: Budget, source: str, usd: float = 0.0, day: str = TODAY) -> tuple[Budget, int]:
+    """As many calls as the source gets."""
+    taken = 0
+    while found.affords(usd, day) and found.affords_of(source, usd, day):
+        found = found.claim(min(found.ledgers), taken, usd, day, source)
+        taken += 1
+    return found, taken
+
+
+def test_a_source_has_its_share_of_a_day_and_no_more() -> None:
+    """And anew on the next day; others have what is left."""
+    found, had = take_all(shared(), "flood")
+    assert had == 25
+
+    for name, expected in (("a", 25), ("b", 25), ("c", 25), ("d", 0)):
+        found, had = take_all(found, name)
+        assert had == expected
+    assert take_all(found, "flood", day=TOMORROW)[1] == 25
+
+
+def test_a_sources_share_is_of_the_money_too() -> None:
+    """Long articles cost more; what a call did not use is its source's again."""
+    found, had = take_all(shared(calls=1_000, usd=1.0), "flood", 0.05)
+    assert had == 5
+
+    found = found.give_back(0, 4, 0, 0.05, TODAY, "flood")
+
+    assert found.affords_of("flood", 0.05, TODAY) and not found.affords_of("flood", 0.06, TODAY)
+
+
+def test_the_first_call_of_a_day_is_no_sources_to_lose() -> None:
+    """However small the budget and its parts are, and whatever the call costs."""
+    for partition in range(6):
+        alone = Budget(Caps(10, 0.1, 0.25), 6, {partition: Ledger()})
+        assert alone.affords_of("a", 0.1, TODAY)
+        assert not alone.claim(partition, 1, 0.1, TODAY, "a").affords_of("a", 0.0, TODAY)
+
+
+def test_a_call_that_was_not_made_is_none_of_its_sources() -> None:
+    """Likewise twice, or on another day, nothing comes back."""
+    found = shared(calls=8).claim(0, 7, 0.0, TODAY, "a")
+    found = found.claim(0, 8, 0.0, TODAY, "a")
+    assert not found.affords_of("a", 0.0, TODAY)
+
+    assert not found.give_back(0, 7, 1, 0.0, TOMORROW, "a").affords_of("a", 0.0, TODAY)
+    once = found.give_back(0, 7, 1, 0.0, TODAY, "a")
+    assert once.affords_of("a", 0.0, TODAY)
+    assert once.give_back(0, 7, 1, 0.0, TODAY, "a") == once
+
+
+def test_a_share_that_is_all_is_not_counted() -> None:
+    """Nor is what belongs to no source."""
+    assert take_all(shared(share=1.0), "a")[1] == 100
+    assert not shared(share=1.0).claim(0, 1, 0.0, TODAY, "a").ledgers[0].sources
+    assert not shared().claim(0, 1, 0.0, TODAY, None).ledgers[0].sources
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), max_size=120))
+@settings(max_examples=50, deadline=None)
+def test_several_oracles_keep_a_source_to_its_share_together(steps: list[tuple[int, int]]) -> None:
+    """Each knows its own partitions' ledgers only, and partitions change hands: beyond the share
+    there is at most the first call of each oracle whose part of it is none."""
+    ledgers = {p: Ledger() for p in range(6)}
+    owner = {p: p % 3 for p in range(6)}
+    taken = 0
+    for partition, who in steps:
+        if taken % 7 == 3:
+            owner[partition] = who
+        mine = Budget(
+            Caps(60, float("inf"), 0.25), 6, {p: ledgers[p] for p in ledgers if owner[p] == who}
+        )
+        if mine.ledgers and mine.affords_of("flood", 0.0, TODAY):
+            at = min(mine.ledgers)
+            ledgers |= mine.claim(at, taken, 0.0, TODAY, "flood").ledgers
+            taken += 1
+
+        assert taken == sum(ledger.spent("flood").calls for ledger in ledgers.values())
+        assert taken <= 15
+
+
+@given(st.lists(st.integers(0, 3 * MOST_SOURCES), max_size=2_000), st.integers(0, 2**32))
+@settings(max_examples=20, deadline=None)
+def test_what_a_source_had_is_never_counted_as_less_however_many_there_are(
+    names: list[int], seed: int
+) -> None:
+    """The ledger stays small; what it cannot hold it takes to be more, by little."""
+    chance = random.Random(seed)
+    names = names + [chance.randrange(3 * MOST_SOURCES) for _ in range(1_500)]
+    ledger, had = Ledger(TODAY), Counter[str]()
+    for name in map(str, names):
+        ledger = ledger.charge(name, 1.0)
+        had[name] += 1
+
+    assert len(ledger.sources) <= MOST_SOURCES + 1
+    slack = len(names) / (MOST_SOURCES - 1)
+    for name in map(str, range(3 * MOST_SOURCES)):
+        assert had[name] <= ledger.spent(name).calls <= had[name] + slack
+        assert ledger.spent(name).usd >= had[name]
 
 
 def test_one_oracle_alone_has_all_of_the_budget_wherever_the_requests_are() -> None:

@@ -113,7 +113,8 @@ def test_headers_say_enough_to_choose_by_and_pass_the_trace_on() -> None:
 def test_notes_are_read_back_as_they_were_written() -> None:
     """By partition and group."""
     notes = Notes("p.control", "g", "s")
-    ledger = Ledger("2026-11-22", 7, 0.125, {12: 1, 9: 2})
+    ledger = Ledger("2026-11-22", 7, 0.125, {12: 1, 9: 2}, frozenset({3}))
+    ledger = ledger.charge("a1", 0.1).charge("b2", 0.0).charge("a1", 0.025)
     out = notes.write(4, ledger, "2026-11-22T12:00:00.000Z")
 
     found = notes.read([4, 5], {out.key or b"": out.value or b""})

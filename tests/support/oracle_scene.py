@@ -46,12 +46,15 @@ from worker.oracle.notes import Notes
 from worker.oracle.prompt import Asked, Prompt
 from worker.oracle.provider import Prices
 from worker.oracle.record import ScoreEncoder
+from worker.oracle.standing import Standings
 from worker.outbox import Outbox
 from worker.rules.catalogue import available, load
+from worker.rules.secret_key import SecretKey
 
 NOW = "2026-11-22T12:00:00.000Z"
 PATIENCE_SECONDS = 10
 PARTITIONS = 2
+OWN = SecretKey("of an oracle's own")
 SCORES, CONTROL, LETTERS = "p.oracle.scores", "p.control", "p.dead-letter"
 
 
@@ -165,6 +168,10 @@ class Quiet(CallNotes):
     abandoned = -1
     waiting: Sequence[Waiting] = ()
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.other_keys: list[str] = []
+
     def heartbeat(self) -> None: ...
 
     def committed(self, tally: Tally, seconds: float) -> None: ...
@@ -172,6 +179,9 @@ class Quiet(CallNotes):
     def aborted(self, reason: str, fault: str) -> None: ...
 
     def standing(self, *_: Any) -> None: ...
+
+    def other_key(self, fingerprint: str) -> None:
+        self.other_keys.append(fingerprint)
 
     def not_loaded(self, waiting: Sequence[Waiting]) -> None:
         self.waiting = list(waiting)
@@ -192,6 +202,8 @@ class OracleScene:
     drain_seconds: float = 0.2
     prices: Prices = field(default_factory=lambda: Prices(1.0, 1.0, 100))
     usd_per_day: float = float("inf")
+    source_share: float = 1.0
+    key: SecretKey | None = None
     filters: Sequence[str] = field(default_factory=available)
 
     def __post_init__(self) -> None:
@@ -213,11 +225,12 @@ class OracleScene:
         oracle = Oracle(asked, prompts, self.prices, self.concurrency)
         desk = Desk(self.provider, self.concurrency, self.observer, lambda: 0.0, self.clock)
         limits = Limits(1, 1_000, 100)
-        self.books = Books(self.topics, budgets.Caps(self.calls_per_day, self.usd_per_day))
+        caps = budgets.Caps(self.calls_per_day, self.usd_per_day, self.source_share)
+        self.books = Books(self.topics, caps)
         labeller = Labeller(
             delivery,
             Outbox(publisher, limits, Writer(LETTERS, "g", "0"), lambda: NOW),
-            Docket(oracle, desk, Memory()),
+            Docket(oracle, desk, Memory(), Standings(self.key, OWN)),
             ScoreEncoder(asked, SCORES, "s"),
             self.books,
             self.observer,

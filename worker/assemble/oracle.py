@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +21,15 @@ from schemas.topics import (
     Topic,
     topic_name,
 )
-from worker.assemble.shared import Slot, all_topics, cluster, outbox_of, slot_of, utc_now
+from worker.assemble.shared import (
+    Slot,
+    all_topics,
+    cluster,
+    outbox_of,
+    secret_key,
+    slot_of,
+    utc_now,
+)
 from worker.books import KafkaBooks
 from worker.delivery import Delivery
 from worker.errors import SettingsInvalid
@@ -40,8 +49,10 @@ from worker.oracle.notes import Notes
 from worker.oracle.prompt import Asked, Prompt
 from worker.oracle.provider import Prices, Provider
 from worker.oracle.record import ScoreEncoder
+from worker.oracle.standing import Standings
 from worker.oracle_settings import OracleSettings, is_loopback
 from worker.rules.catalogue import available, load
+from worker.rules.secret_key import SecretKey
 from worker.settings import Settings
 
 COMPONENT = "oracle"
@@ -137,7 +148,8 @@ def _uses_proxies(oracle: OracleSettings, url: str) -> bool:
 
 def caps(settings: Settings) -> Caps:
     usd = settings.oracle.cost_usd_per_day
-    return Caps(settings.oracle.calls_per_day, UNLIMITED_USD if usd is None else usd)
+    most_usd = UNLIMITED_USD if usd is None else usd
+    return Caps(settings.oracle.calls_per_day, most_usd, settings.oracle.source_share)
 
 
 def make_desk(settings: Settings, provider: Provider, observer: CallObserver) -> Desk:
@@ -181,7 +193,8 @@ def make_labeller(
     observer = OracleObserver(metrics, watchdog, intake.lag)
     delivery = Delivery(intake, slot.publisher, observer)
     oracle = oracle_of(settings)
-    docket = Docket(oracle, make_desk(settings, provider, observer), Memory())
+    standings = Standings(secret_key(settings), SecretKey(secrets.token_hex()))
+    docket = Docket(oracle, make_desk(settings, provider, observer), Memory(), standings)
     scores = topic_name(prefix, ORACLE_SCORES)
     notes = Notes(topic_name(prefix, CONTROL), group, source)
     books = KafkaBooks(kafka, inquiry, scores, notes, caps(settings), observer.heartbeat)

@@ -90,6 +90,10 @@ class LabelObserver(Protocol):
         """Requests in memory, the oldest one's timestamp, and what is left of the budget."""
         ...
 
+    def other_key(self, fingerprint: str) -> None:
+        """A request was drawn with a key of this fingerprint, which is not the oracle's."""
+        ...
+
     def not_loaded(self, waiting: Sequence[Waiting]) -> None:
         """The partitions that wait now. Told again and again."""
         ...

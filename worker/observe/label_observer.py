@@ -35,6 +35,7 @@ class OracleObserver(WorkerObserver):
         self._calls: Counter[str] = Counter()
         self._usd = 0.0
         self._requests = 0
+        self._other_key_at = float("-inf")
         self._warned_at: dict[tuple[tuple[str, int], int], float] = {}  # by partition and offset
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
@@ -62,6 +63,20 @@ class OracleObserver(WorkerObserver):
         stamps = [oldest_ms] if oldest_ms is not None else []
         known = latencies_seconds(stamps, time.time() * 1_000)
         self._oracle_metrics.standing(waiting, float(known.max(initial=0.0)), calls, usd)
+
+    def other_key(self, fingerprint: str) -> None:
+        """A line at once, and one a minute."""
+        self._oracle_metrics.other_key()
+        now = time.monotonic()
+        if now - self._other_key_at >= REMINDER_SECONDS:
+            self._other_key_at = now
+            _log.warning(
+                "sampling.other_key",
+                fingerprint=fingerprint,
+                advice="requests were drawn with another sampling.key than this oracle's, or it "
+                "has none: over the budget they are cut by a draw of its own; estimates stay "
+                "valid. Give it the workers' key; `newsieve doctor` compares them",
+            )
 
     def not_loaded(self, waiting: Sequence[Waiting]) -> None:
         """A line for each partition that waits, when it begins to and once a minute."""

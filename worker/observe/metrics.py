@@ -221,6 +221,9 @@ class OracleMetrics(Metrics):
         self._usd_left = self._gauge("oracle_usd_left", "Of today's budget, in USD; +Inf: no cap.")
         self._waiting = self._gauge("label_waiting_requests", "Requests in memory, without label.")
         self._label_lag = self._gauge("label_lag_seconds", "Age of the oldest of them.")
+        self._other_key = self._counter(
+            "oracle_requests_of_other_key", "Requests drawn with a key that is not this oracle's."
+        )
         self._not_loaded = self._gauge(
             "oracle_waiting_partitions",
             "Partitions that wait at a request of a filter that this oracle has not loaded.",
@@ -236,6 +239,9 @@ class OracleMetrics(Metrics):
 
     def circuit(self, *, is_open: bool) -> None:
         self._circuit.set(is_open)
+
+    def other_key(self) -> None:
+        self._other_key.inc()
 
     def not_loaded(self, partitions: int) -> None:
         self._not_loaded.set(partitions)

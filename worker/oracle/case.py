@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from worker.oracle.cut import Candidate
 from worker.oracle.interview import Interview, Verdict
 from worker.oracle.memory import Text
 from worker.oracle.prompt import Question
 from worker.oracle.record import ANCHOR, Asking
+from worker.oracle.standing import Standing
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +22,7 @@ class Case:
     partition: int
     offset: int
     asking: Asking
+    standing: Standing
     text: Text
     question: Question
     usual_usd: float  # of a call; by it is decided how many fit
@@ -39,6 +43,13 @@ class Case:
     @property
     def is_anchor(self) -> bool:
         return self.asking.request.sampling.purpose == ANCHOR
+
+    @property
+    def candidate(self) -> Candidate:
+        sampling, standing = self.asking.request.sampling, self.standing
+        return Candidate(
+            sampling.purpose, sampling.pi, standing.rank, self.usual_usd, standing.source
+        )
 
     @property
     def is_undecided(self) -> bool:
@@ -76,6 +87,24 @@ class Case:
 
     def close(self, verdict: Verdict, effective_pi: float) -> None:
         self._verdict, self.effective_pi = verdict, effective_pi
+
+
+class Promised:
+    """Calls, and what they usually cost, of cases that are decided and not claimed yet."""
+
+    def __init__(self, cases: Iterable[Case]) -> None:
+        self.calls = 0
+        self.usd = 0.0
+        self._of: dict[str | None, tuple[int, float]] = {}
+        for case in cases:
+            if case.wants_claim and case.interview is None:
+                calls, usd = self.of(case.standing.source)
+                self._of[case.standing.source] = calls + 1, usd + case.usual_usd
+                self.calls += 1
+                self.usd += case.usual_usd
+
+    def of(self, source: str | None) -> tuple[int, float]:
+        return self._of.get(source, (0, 0.0))
 
 
 class Draft(NamedTuple):

@@ -1,12 +1,17 @@
 """Over the hard cap: which requests go without a label, and what that makes of the others. Pure.
 
-Among the requests that are waiting together those with the highest u / pi are dropped first: within
-a stratum that is the highest u, and all strata are thinned alike, as a policy with lower pi would
-have done it. The first dropped one's u / pi is the share c that is left, so each request of that
-decision had the inclusion probability pi * c, whether it was kept or not (Duffield, Lund and
-Thorup, "Priority sampling for estimation of arbitrary subset sums", J. ACM 54 (6), 2007: given
-the threshold, inclusions are as independent draws). With nothing left, c is 0: of the rest of that
-day the sample knows nothing, and estimates speak of the hours before.
+Each request that was drawn has a rank, its u / pi: given that it was drawn, uniform in [0, 1)
+whatever it says. Among those that are waiting together the highest ranks are dropped first: all
+strata are thinned alike, as a policy with lower pi would have done it. The first dropped one's rank
+is the share c that is left, so each request of that decision had the inclusion probability pi * c,
+whether it was kept or not (Duffield, Lund and Thorup, "Priority sampling for estimation of
+arbitrary subset sums", J. ACM 54 (6), 2007: given the threshold, inclusions are as independent
+draws). With nothing left, c is 0: of the rest of that day the sample knows nothing, and estimates
+speak of the hours before.
+
+A source that wants more than its share of the day is cut first, by itself and in the same way; what
+is left of all sources is cut together. A request is kept if its rank is below both thresholds, and
+lowering the rank of one that is kept moves neither: its probability is pi times the lower one.
 
 Anchors are kept before articles of the monitor, those before training ones.
 """
@@ -14,18 +19,24 @@ Anchors are kept before articles of the monitor, those before training ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from schemas.scored import Sampling
+Purpose = Literal["anchor", "monitor", "training"]
+ORDER: Final[tuple[Purpose, ...]] = ("anchor", "monitor", "training")
 
-ORDER: Final = ("anchor", "monitor", "training")
+Affords = Callable[[int, float], bool]
+"""Whether so many calls of so much in all still fit."""
 
 
 class Candidate(NamedTuple):
-    """A request that wants a call, which costs about so much."""
+    """A request that wants a call, which costs about so much. `source` None: no limit of its own
+    but the day's."""
 
-    sampling: Sampling
+    purpose: Purpose
+    pi: float
+    rank: float
     usd: float
+    source: str | None = None
 
 
 class Decision(NamedTuple):
@@ -33,39 +44,69 @@ class Decision(NamedTuple):
 
     is_kept: bool
     effective_pi: float
+    is_cut_by_source: bool = False
+
+
+class _Cut(NamedTuple):
+    """Which are kept, by their places, and what is left of each purpose's probabilities."""
+
+    kept: list[int]
+    shares: dict[Purpose, float]
 
 
 def decide(
-    candidates: Sequence[Candidate], affords: Callable[[int, float], bool]
+    candidates: Sequence[Candidate],
+    affords: Affords,
+    affords_of: Callable[[str, int, float], bool] = lambda _source, _calls, _usd: True,
 ) -> list[Decision]:
-    """For each candidate. `affords` says whether so many calls of so much in all still fit."""
-    order = sorted(range(len(candidates)), key=lambda at: _rank(candidates[at].sampling))
-    kept: set[int] = set()
-    usd = 0.0
-    for at in order:
-        usd += candidates[at].usd
-        if not affords(len(kept) + 1, usd):
-            break
-        kept.add(at)
-    shares = _shares(candidates, order, len(kept))
+    """For each candidate. `affords` is about all of them, `affords_of` about those of a source."""
+    sources: dict[str | None, list[int]] = {}
+    for at, item in enumerate(candidates):
+        sources.setdefault(item.source, []).append(at)
+    shares = {}
+    left: list[int] = []
+    for source, places in sources.items():
+        cut = _cut(candidates, places, _of_one(source, affords_of))
+        left += cut.kept
+        shares[source] = cut.shares
+    together = _cut(candidates, left, affords)
+    kept, within = set(together.kept), set(left)
     return [
-        Decision(at in kept, item.sampling.pi * shares[item.sampling.purpose])
+        Decision(
+            at in kept,
+            item.pi * min(shares[item.source][item.purpose], together.shares[item.purpose]),
+            at not in within,
+        )
         for at, item in enumerate(candidates)
     ]
 
 
-def _rank(sampling: Sampling) -> tuple[int, float]:
-    u, pi = sampling.u, sampling.pi
-    return ORDER.index(sampling.purpose), u / pi if pi > 0 else float("inf")
+def _of_one(source: str | None, affords_of: Callable[[str, int, float], bool]) -> Affords:
+    if source is None:
+        return lambda _calls, _usd: True
+    return lambda calls, usd: affords_of(source, calls, usd)
 
 
-def _shares(candidates: Sequence[Candidate], order: Sequence[int], kept: int) -> dict[str, float]:
+def _cut(candidates: Sequence[Candidate], places: Sequence[int], affords: Affords) -> _Cut:
+    """Of these places those that fit."""
+    order = sorted(places, key=lambda at: _turn(candidates[at]))
+    usd = 0.0
+    for count, at in enumerate(order):
+        usd += candidates[at].usd
+        if not affords(count + 1, usd):
+            kept = order[:count]
+            return _Cut(kept, _shares([candidates[x] for x in kept], candidates[at]))
+    return _Cut(order, dict.fromkeys(ORDER, 1.0))
+
+
+def _turn(item: Candidate) -> tuple[int, float]:
+    return ORDER.index(item.purpose), item.rank
+
+
+def _shares(kept: Sequence[Candidate], first_dropped: Candidate) -> dict[Purpose, float]:
     """What the cap leaves of each purpose's inclusion probabilities."""
     shares = dict.fromkeys(ORDER, 1.0)
-    if kept == len(order):
-        return shares
-    first_dropped = candidates[order[kept]].sampling
-    cut_at = ORDER.index(first_dropped.purpose)
-    any_kept = any(candidates[at].sampling.purpose == first_dropped.purpose for at in order[:kept])
-    shares[first_dropped.purpose] = min(_rank(first_dropped)[1], 1.0) if any_kept else 0.0
-    return shares | dict.fromkeys(ORDER[cut_at + 1 :], 0.0)
+    cut = first_dropped.purpose
+    any_kept = any(item.purpose == cut for item in kept)
+    shares[cut] = first_dropped.rank if any_kept else 0.0
+    return shares | dict.fromkeys(ORDER[ORDER.index(cut) + 1 :], 0.0)

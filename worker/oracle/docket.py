@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.oracle.budget import Budget, Ledger
-from worker.oracle.case import Case, Draft
-from worker.oracle.cut import Candidate, decide
+from worker.oracle.case import Case, Draft, Promised
+from worker.oracle.cut import decide
 from worker.oracle.desk import Desk
 from worker.oracle.interview import FAILED_CALLS, Interview, Verdict
 from worker.oracle.memory import Memory, Text, way_of
 from worker.oracle.prompt import Asked, Prompt
 from worker.oracle.provider import Prices
 from worker.oracle.record import Asking
+from worker.oracle.standing import Standings
 from worker.oracle.streak import ANY_FAILURES
 from worker.rules.text import render
 
@@ -48,10 +49,11 @@ def window(concurrency: int, *, is_waited: bool) -> int:
 class Docket:
     """Of one oracle. Owner's thread only."""
 
-    def __init__(self, oracle: Oracle, desk: Desk, memory: Memory) -> None:
+    def __init__(self, oracle: Oracle, desk: Desk, memory: Memory, standings: Standings) -> None:
         self.oracle = oracle
         self.desk = desk
         self.memory = memory
+        self._standings = standings
         self._cases: dict[tuple[int, int], Case] = {}  # in the order they came
         self._begun: dict[tuple[int, int], Case] = {}  # whose requests will come again
         self._settled: dict[tuple[int, int], Case] = {}  # in what is not committed
@@ -75,15 +77,16 @@ class Docket:
         self._budget = self._committed = budget
 
     def open(self, partition: int, offset: int, asking: Asking) -> Case:
-        """A request has come, perhaps again."""
+        """A request has come, perhaps again. Raises InvalidRequest for one that nobody drew."""
         case = self._begun.pop((partition, offset), None)
         if case is None:
+            standing = self._standings.of(asking.request)
             article, prices = asking.request.article, self.oracle.prices
             way = way_of(self.oracle.asked.key(asking.prompt, ""))
             text = Text(article.id, article.content_hash, way)
             question = asking.prompt.question(article.id, render(article.title, article.content))
             usual, most = map(prices.cost_usd, (prices.usual(question), prices.most(question)))
-            case = Case(partition, offset, asking, text, question, usual, most)
+            case = Case(partition, offset, asking, standing, text, question, usual, most)
         self._cases[partition, offset] = case
         return case
 
@@ -97,15 +100,20 @@ class Docket:
             if known is not None:
                 case.close(known, case.asking.request.sampling.pi)
         cases = self._undecided()
-        candidates = [Candidate(case.asking.request.sampling, case.usual_usd) for case in cases]
-        calls, usd = self._promised()
-        decisions = decide(
-            candidates, lambda n, more: self.budget.affords(usd + more, self._day, calls + n)
-        )
+        promised = Promised(self.cases)
+
+        def affords(n: int, usd: float) -> bool:
+            return self.budget.affords(promised.usd + usd, self._day, promised.calls + n)
+
+        def affords_of(source: str, n: int, usd: float) -> bool:
+            calls, more = promised.of(source)
+            return self.budget.affords_of(source, more + usd, self._day, calls + n)
+
+        decisions = decide([case.candidate for case in cases], affords, affords_of)
         for case, decision in zip(cases, decisions, strict=True):
             case.effective_pi = decision.effective_pi
             if not decision.is_kept:
-                self._drop(case)
+                self._drop(case, is_sources=decision.is_cut_by_source)
 
     def draft_claims(self, *, only_begun: bool = False) -> None:
         """Claim a call for as many cases as could be called now, in their order."""
@@ -221,11 +229,6 @@ class Docket:
     def _undecided(self) -> list[Case]:
         return [case for case in self.cases if case.is_undecided]
 
-    def _promised(self) -> tuple[int, float]:
-        """Calls, and what they usually cost, of cases that are decided and not claimed yet."""
-        promised = [case for case in self.cases if case.wants_claim and case.interview is None]
-        return len(promised), sum(case.usual_usd for case in promised)
-
     def _is_answered_elsewhere(self, case: Case) -> bool:
         """The same text, twice at hand: the second is answered from the first."""
         if case.is_anchor or case.interview is not None:
@@ -241,37 +244,52 @@ class Docket:
 
     def _claim(self, case: Case) -> bool:
         """Whether a call could be claimed, at the most it can cost."""
-        is_first = case.interview is None
-        promised = 0 if is_first else self._promised()[0]
-        if not self.budget.affords(0.0, self._day, promised + 1):
+        source = case.standing.source
+        promised = Promised(() if case.interview is None else self.cases)
+        if not (
+            self.budget.affords(0.0, self._day, promised.calls + 1)
+            and self.budget.affords_of(source, 0.0, self._day, promised.of(source)[0] + 1)
+        ):
             if case.interview is not None:
                 self.desk.give_up(case.interview, NO_FURTHER_CALL)
             else:
                 case.effective_pi = None  # a share went to another oracle: decide again
             return False
-        if not self.budget.affords(case.most_usd, self._day):
-            others = bool(self._drafts) or any(other.is_under_way for other in self.cases)
-            if not others:  # of what is set aside for them, some will come back
-                self._go_without(case)
+        fits_source = self.budget.affords_of(source, case.most_usd, self._day)
+        if not (fits_source and self.budget.affords(case.most_usd, self._day)):
+            others = [draft.case for draft in self._drafts]
+            others += [other for other in self.cases if other.is_under_way]
+            # Of what is set aside for them, some will come back.
+            if not any(fits_source or other.standing.source == source for other in others):
+                self._go_without(case, is_sources=not fits_source)
             return False
-        self._budget = self.budget.claim(case.partition, case.offset, case.most_usd, self._day)
+        self._budget = self.budget.claim(
+            case.partition, case.offset, case.most_usd, self._day, source
+        )
         case.interview = case.interview or Interview(case.question, self.oracle.prices)
         self._drafts.append(Draft(case, case.interview, case.most_usd))
         return True
 
-    def _go_without(self, case: Case) -> None:
+    def _go_without(self, case: Case, *, is_sources: bool) -> None:
         if case.interview is not None:
             self.desk.give_up(case.interview, NO_FURTHER_CALL)
         else:
-            self._drop(case)
+            self._drop(case, is_sources=is_sources)
 
-    def _drop(self, case: Case) -> None:
-        verdict = Verdict("over_budget", failure=f"the budget of {self._day} is used up")
+    def _drop(self, case: Case, *, is_sources: bool) -> None:
+        """`is_sources`: there is budget left, and none of it for its source."""
+        what = "its source's share of the budget" if is_sources else "the budget"
+        verdict = Verdict("over_budget", failure=f"{what} of {self._day} is used up")
         case.close(verdict, case.effective_pi or 0.0)
 
     def _give_back(self, case: Case, interview: Interview, claims: int) -> None:
         """What of its claims was not used, in calls and in money."""
         unspent = max(interview.claimed_usd - interview.cost_usd, 0.0)
         self._budget = self.budget.give_back(
-            case.partition, case.offset, claims, unspent, interview.claimed_on
+            case.partition,
+            case.offset,
+            claims,
+            unspent,
+            interview.claimed_on,
+            case.standing.source,
         )

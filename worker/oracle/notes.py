@@ -8,17 +8,25 @@ in the transaction that claims a call, and in the one that publishes its label.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worker.codec.control import decision_record
 from worker.codec.encode import OutRecord
 from worker.errors import TopicsWrong
-from worker.oracle.budget import Ledger
+from worker.oracle.budget import Ledger, Spent
 from worker.rules.catalogue import describe
 
 DECISION: Final = "oracle_calls_claimed"
+
+
+class _Source(NamedTuple):
+    """`name` is a hash."""
+
+    name: str
+    calls: int
+    usd: float
 
 
 class _Arguments(BaseModel):
@@ -29,6 +37,7 @@ class _Arguments(BaseModel):
     usd: float = Field(ge=0, allow_inf_nan=False)
     claims: list[tuple[int, int]]
     published: list[int] = Field(default_factory=list)  # notes of earlier versions have none
+    sources: list[_Source] = Field(default_factory=list)  # nor these
 
 
 class _Claimed(BaseModel):
@@ -55,6 +64,7 @@ class Notes:
             "usd": ledger.usd,
             "claims": sorted(ledger.claims.items()),
             "published": sorted(ledger.published),
+            "sources": [(name, *spent) for name, spent in sorted(ledger.sources.items())],
         }
         scope = self.key(partition).decode()
         return decision_record(self.topic, scope, DECISION, arguments, self._source, now)
@@ -79,4 +89,5 @@ class Notes:
                 "forgets them, and what was spent today"
             ) from None
         published = frozenset(noted.published)
-        return Ledger(noted.day, noted.calls, noted.usd, dict(noted.claims), published)
+        sources = {item.name: Spent(item.calls, item.usd) for item in noted.sources}
+        return Ledger(noted.day, noted.calls, noted.usd, dict(noted.claims), published, sources)
