@@ -7,14 +7,14 @@ Knows nothing of Kafka, transactions or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from worker.codec.dead_letter import only_filter
 from worker.codec.decode import DecodePolicy, RawRecord, decode
 from worker.codec.encode import FilterEncoder, OutRecord, Scoring, Subject, subject_of
+from worker.codec.replayed import ReplayHeaders
 from worker.engine.scorer import FilterScores, Scorer
 from worker.errors import RecordError
 from worker.rules.article import Article
@@ -105,12 +105,11 @@ class ScoringPath:
         scorer: Scorer,
         policy: DecodePolicy,
         now: Callable[[], str],
-        catalogue: Collection[str],
+        replays: ReplayHeaders,
         refinements: Mapping[str, Refinement],
         shadows: Sequence[Shadow] = (),
     ) -> None:
-        """`now` gives the time in ISO 8601; `catalogue` has the names of all filters there are,
-        whoever runs them; `refinements` has what each filter's student carries."""
+        """`now` gives the time in ISO 8601; `refinements` has what each student carries."""
         self._encoders = {encoder.filter.name: encoder for encoder in encoders}
         self._names = tuple(self._encoders)
         definitions = [encoder.filter.definition for encoder in encoders]
@@ -119,7 +118,7 @@ class ScoringPath:
         self._scorer = scorer
         self._policy = policy
         self._now = now
-        self._catalogue = catalogue
+        self._replays = replays
         self._refinements = refinements
         self._shadows = {shadow.encoder.filter.name: shadow for shadow in shadows}
 
@@ -137,12 +136,12 @@ class ScoringPath:
         wanted |= {shadow.name: [] for shadow in self._shadows.values()}  # after the live ones
         places: dict[str, list[int]] = {name: [] for name in wanted}
         for record in records:
-            row = self._row(record)
+            admitted, only = self._replays.admit(record)
+            row = self._row(admitted)
             rows.append(row)
             subject = row.subject
             if subject is None:
                 continue
-            only = only_filter(record.headers, self._catalogue) if record.headers else None
             for name, met in zip(self._names, row.met, strict=True):
                 if only is not None and only != name:
                     continue

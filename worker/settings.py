@@ -81,6 +81,11 @@ class WorkerSettings(Section):
         description="With any other letter the broker refuses every transaction.",
     )
     id_from_key: bool = Field(default=False, description="Take a missing id from the record's key.")
+    dlq_headers: Literal["signed", "any"] | None = Field(
+        default=None,
+        description="Which dlq.* headers of raw records count: those that `newsieve dlq replay` "
+        "signed with sampling.key, or any. Default: signed, if there is a key.",
+    )
     max_record_bytes: int = Field(
         default=MAX_RECORD_BYTES, gt=0, le=MOST, description="Larger: a dead letter."
     )

@@ -85,6 +85,25 @@ def test_a_replay_says_which_letters_the_filters_at_work_do_not_take(
     assert "worker.filters" not in newsieve("dlq", "replay", env=both).err
 
 
+def test_a_replay_says_what_it_left_and_that_nothing_is_signed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Letters of other topics stay; workers with a key score what is not signed for all filters."""
+
+    def replay(letters: DeadLetters, *_: object) -> Counter[str]:
+        letters.left = Counter({"articles.control": 2, "a\x1b[31m": 1})
+        return Counter({"uplifting": 1})
+
+    monkeypatch.setattr(DeadLetters, "replay", replay)
+
+    without = newsieve("dlq", "replay").err.replace("\n", " ")
+    signed = newsieve("dlq", "replay", env={"NEWSIEVE_SAMPLING__KEY": "k" * 32}).err
+
+    assert "3 others are not put back, since they are no raw records: articles.control" in without
+    assert "nothing was signed" in without and "nothing was signed" not in signed
+    assert "\x1b" not in without + signed
+
+
 @pytest.mark.parametrize("reference", ["uplifting", "uplifting/v4"])
 def test_a_filters_version_means_its_name(selections: list[Selection], reference: str) -> None:
     """Letters carry the name alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -60,31 +61,37 @@ def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
     assert not producer.is_open
 
 
-def test_a_letter_of_the_oracle_goes_back_to_the_requests(
+def test_only_raw_records_are_put_back_and_never_elsewhere_than_on_the_raw_topic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As a raw record it would be no article."""
+    """A letter says where it came from, and anybody who may write letters could say it: no
+    decision, request or label is made of one, whatever its topic is called."""
     producer = LedgerProducer(Ledger())
     topics: list[str] = []
+    said = (
+        *("articles.raw", "articles.control", "articles.oracle.requests", "articles.oracle.scores"),
+        *("articles.scored", "articles.canaries", "articles.drift.state", "articles.dead-letter"),
+        *("elsewhere.raw", "raw", "", "articles.raw "),
+    )
 
     def letters(_: DeadLetters, __: Selection) -> Iterator[Letter]:
-        for offset, topic in enumerate(("raw", "oracle.requests", "elsewhere")):
+        for offset, topic in enumerate(said):
             found = Found(RawRecord(b"{", None, [], None, {}), "articles.dead-letter", 0, offset)
-            yield Letter(found, {"topic": f"articles.{topic}"}, is_replayed=False)
+            yield Letter(found, {"topic": topic}, is_replayed=False)
+        found = Found(RawRecord(b"{", None, [], None, {}), "articles.dead-letter", 0, 99)
+        yield Letter(found, {}, is_replayed=False)
 
     monkeypatch.setattr(producer, "produce", lambda topic, *_, **__: topics.append(topic))
     monkeypatch.setattr(DeadLetters, "letters", letters)
     monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
     monkeypatch.setattr(dead_letters, "make_producer", lambda _: producer)
 
-    DeadLetters(Cluster("nowhere", {}), "articles").replay(Selection(), None, lambda: "2026-11-23")
+    letters_ = DeadLetters(Cluster("nowhere", {}), "articles")
+    replayed = letters_.replay(Selection(), None, lambda: "2026-11-23")
 
-    assert topics == [
-        "articles.raw",
-        "articles.oracle.requests",
-        "articles.raw",
-        "articles.control",
-    ]
+    assert topics == ["articles.raw", "articles.raw", "articles.control"]  # what was replayed
+    assert replayed.total() == 2
+    assert letters_.left == Counter(said[1:])
 
 
 def decision(

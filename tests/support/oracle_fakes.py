@@ -36,12 +36,16 @@ class CallNotes:
         self.calls: list[str] = []
         self.gates: list[tuple[bool, int]] = []
         self.reasons: list[str] = []
+        self.other_keys: list[str] = []
 
     def called(self, outcome: str, *_: Any) -> None:
         self.calls.append(outcome)
 
     def withheld(self, reason: str) -> None:
         self.reasons.append(reason)
+
+    def other_key(self, fingerprint: str) -> None:
+        self.other_keys.append(fingerprint)
 
     def gate_moved(self, *, is_broken: bool, failures: int, **_: Any) -> None:
         self.gates.append((is_broken, failures))

@@ -168,10 +168,6 @@ class Quiet(CallNotes):
     abandoned = -1
     waiting: Sequence[Waiting] = ()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.other_keys: list[str] = []
-
     def heartbeat(self) -> None: ...
 
     def committed(self, tally: Tally, seconds: float) -> None: ...
@@ -179,9 +175,6 @@ class Quiet(CallNotes):
     def aborted(self, reason: str, fault: str) -> None: ...
 
     def standing(self, *_: Any) -> None: ...
-
-    def other_key(self, fingerprint: str) -> None:
-        self.other_keys.append(fingerprint)
 
     def not_loaded(self, waiting: Sequence[Waiting]) -> None:
         self.waiting = list(waiting)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from schemas.topics import CANARIES, SCORED, SHADOW, topic_name
+from schemas.topics import CANARIES, RAW, SCORED, SHADOW, topic_name
 from worker.canaries import Canaries, CanarySet, CanaryText
 from worker.codec.decode import DecodePolicy
 from worker.codec.encode import FilterEncoder
+from worker.codec.replayed import ReplayHeaders
 from worker.engine.scorer import Scorer
 from worker.kafka.client import APP
 from worker.observe.logs import get_logger
@@ -149,8 +150,17 @@ def scoring_path(
             encoders.append(encoder)
             refinements[item.filter.name] = item.refinement
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+    replays = replay_headers(settings, [encoder.filter.name for encoder in encoders])
+    return ScoringPath(encoders, scorer, policy, utc_now, replays, refinements, shadows)
+
+
+def replay_headers(settings: Settings, filters: Sequence[str]) -> ReplayHeaders:
+    """Whose `dlq.*` headers count for a worker of these filters."""
+    key = secret_key(settings)
+    trusted = settings.worker.dlq_headers or ("any" if key is None else "signed")
+    topic = topic_name(settings.kafka.topic_prefix, RAW)
     catalogue = frozenset(reference.partition("/")[0] for reference in available())
-    return ScoringPath(encoders, scorer, policy, utc_now, catalogue, refinements, shadows)
+    return ReplayHeaders(trusted, key, topic, frozenset(filters), catalogue)
 
 
 def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:

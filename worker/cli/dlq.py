@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from schemas.dead_letter import Stage
-from worker.assemble.shared import cluster, utc_now
+from worker.assemble.shared import cluster, secret_key, utc_now
 from worker.cli.common import (
     ConfigOption,
     JsonOption,
@@ -92,9 +92,10 @@ def replay(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Put dead letters back where they came from, each at most once, for the filter that failed.
+    """Put raw records that are dead letters back, each at most once, for the filter that failed.
 
-    Killed at any moment, it can be run again: nothing is doubled.
+    Killed at any moment, it can be run again: nothing is doubled. Signed with sampling.key, which
+    workers that have one insist on. Letters of other topics than the raw one stay where they are.
 
     Example: newsieve dlq replay --stage score --filter uplifting --rate 50
     """
@@ -110,18 +111,32 @@ def replay(
         )
     for reason, count in letters.originals.missed.items():
         note(f"{count} dead letters are left where they are: {reason}")
+    if letters.left:
+        note(
+            f"{letters.left.total()} others are not put back, since they are no raw records: "
+            f"{_counted(letters.left)}"
+        )
+    if replayed and settings.sampling.key is None:
+        note(
+            "sampling.key is not set here, so nothing was signed: workers that have one score "
+            "these records for all of their filters"
+        )
     ours = {reference.partition("/")[0] for reference in settings.worker.filters}
     others = Counter({name: n for name, n in replayed.items() if name and name not in ours})
     if others:
-        names = ", ".join(f"{name} ({count})" for name, count in others.most_common())
         note(
             f"{others.total()} of them are for filters that are not in worker.filters: "
-            f"{printable(names)}"
+            f"{_counted(others)}"
         )
 
 
+def _counted(names: Counter[str]) -> str:
+    return printable(", ".join(f"{name} ({n})" for name, n in names.most_common()))
+
+
 def _dead_letters(settings: Settings) -> DeadLetters:
-    return DeadLetters(cluster(settings), settings.kafka.topic_prefix)
+    prefix = settings.kafka.topic_prefix
+    return DeadLetters(cluster(settings), prefix, secret_key(settings))
 
 
 def _selection(

@@ -3,7 +3,8 @@
 Nothing that a producer sets can make a broker refuse the letter: its time is that of its writing,
 the original's is in `dlq.timestamp`; and where there was no key, which a compacted topic does not
 take, one is made up, which `dlq.key-made` says. `newsieve dlq replay` puts the original back, but
-for `dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on.
+for `dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on. Headers
+of that name that a producer's record has are not kept: they are ours alone.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def attempts(headers: Headers | None) -> int:
 
 def only_filter(headers: Headers | None, catalogue: Collection[str]) -> str | None:
     """The one filter that a replayed record is for. None when the header names no filter of the
-    catalogue: anybody may have written it, and the record is for all filters."""
+    catalogue: the record is for all filters."""
     value = header(headers, FILTER)
     name = value.decode("utf-8", "replace") if value is not None else None
     return name if name in catalogue else None

@@ -1,4 +1,8 @@
-"""Dead letters: reading them, and putting them back where they came from, each at most once.
+"""Dead letters: reading them, and putting raw records back where they came from, each at most once.
+
+Letters of other topics, the oracle's and the drift monitor's, are left where they are: whoever may
+write letters could have decisions, labels and requests of his own put there, and what was wrong
+with one of those is wrong with it still.
 
 Which letters were replayed is an operator's decision and stands on the control topic, one
 compacted record per partition of the dead-letter topic. It is written in the same transaction as
@@ -17,20 +21,13 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.topics import (
-    CANARIES,
-    CONTROL,
-    DEAD_LETTER,
-    ORACLE_REQUESTS,
-    ORACLE_SCORES,
-    RAW,
-    SCORED,
-    topic_name,
-)
+from schemas.topics import CONTROL, DEAD_LETTER, RAW, topic_name
 from worker.codec.abridged import TRUNCATED
 from worker.codec.control import decision_record
 from worker.codec.dead_letter import LATEST_MILLISECONDS, explanation, replay
+from worker.codec.decode import RawRecord
 from worker.codec.encode import OutRecord
+from worker.codec.replayed import signed
 from worker.errors import OutcomeUnknown, TimestampRefused, TopicsWrong, Transient
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.client import Cluster, largest_message_bytes, make_producer
@@ -39,9 +36,9 @@ from worker.kafka.ranges import OffsetRanges
 from worker.kafka.reader import Found, read
 from worker.kafka.transaction import Publisher
 from worker.rules.catalogue import describe
+from worker.rules.secret_key import SecretKey
 
 DECISION: Final = "dead_letters_replayed"
-DRIFT_INPUTS: Final = (ORACLE_SCORES, SCORED, CANARIES, CONTROL)
 SOURCE: Final = b"newsieve/dlq/replay"
 TRANSACTION_RECORDS: Final = 500
 TRANSACTION_SECONDS: Final = 1.0
@@ -125,14 +122,18 @@ class _Times:
 class DeadLetters:
     """The dead-letter topic of one prefix."""
 
-    def __init__(self, cluster: Cluster, prefix: str) -> None:
+    def __init__(self, cluster: Cluster, prefix: str, key: SecretKey | None = None) -> None:
+        """`key` signs what is put back, so that workers know it from others' headers."""
         self._cluster = cluster
         self._prefix = prefix
+        self._key = key
+        self._raw = topic_name(prefix, RAW)
         self.topic = topic_name(prefix, DEAD_LETTER)
         self._control = topic_name(prefix, CONTROL)
         self._times = _Times()
         self.retimed = 0  # records put back with the present time, since theirs was refused
         self.originals = Originals(cluster)
+        self.left = Counter[str]()  # letters that are no raw records', by topic
 
     def letters(self, selection: Selection) -> Iterator[Letter]:
         """All selected letters that are there now."""
@@ -186,6 +187,7 @@ class DeadLetters:
         pending: Counter[str] = Counter()
         opened_at = 0.0
         retimed = 0
+        self.left.clear()
 
         def commit() -> Counter[str]:
             for partition in sorted(touched):
@@ -204,6 +206,10 @@ class DeadLetters:
                 pending, retimed = Counter(), 0
             if not is_wanted:
                 continue
+            topic = letter.why.get("topic", self._raw)
+            if topic != self._raw:
+                self.left[topic] += 1
+                continue
             time.sleep(pause)  # a long one never inside an open transaction
             record = self._back(letter, publisher)
             if record is None:
@@ -220,19 +226,14 @@ class DeadLetters:
 
     def _back(self, letter: Letter, publisher: Publisher) -> OutRecord | None:
         """What to put back, where that can be."""
-        record, origin = letter.found.record, self._origin_of(letter)
-        if TRUNCATED not in letter.why:
-            return replay(record, origin)
-        restored = self.originals.restored(record, letter.why, origin)
-        back = replay(restored, origin) if restored is not None else None
-        return back if back is not None and self.originals.fits(back, publisher) else None
-
-    def _origin_of(self, letter: Letter) -> str:
-        """The oracle's letters and the drift monitor's have topics of their own; all others are raw
-        records."""
-        others = {topic_name(self._prefix, suffix) for suffix in (ORACLE_REQUESTS, *DRIFT_INPUTS)}
-        topic = letter.why.get("topic", "")
-        return topic if topic in others else topic_name(self._prefix, RAW)
+        record: RawRecord | None = letter.found.record
+        if TRUNCATED in letter.why:
+            record = self.originals.restored(letter.found.record, letter.why, self._raw)
+        if record is None:
+            return None
+        back = signed(replay(record, self._raw), self._key)
+        is_whole = TRUNCATED not in letter.why
+        return back if is_whole or self.originals.fits(back, publisher) else None
 
     def _replayed(self) -> dict[int, OffsetRanges]:
         """The offsets replayed so far, by partition of the dead-letter topic."""
