@@ -87,6 +87,7 @@ def test_an_oracle_killed_after_an_answer_neither_loses_nor_hides_what_was_paid(
     stream.ask([request_record(f"article-{number:02}") for number in range(requests)])
     settings: dict[str, object] = {
         "oracle__calls_per_day": budget,
+        "oracle__source_share": 1,  # all are of one source
         "oracle__concurrency": 2,
         "kafka__static_membership": True,  # or the group waits for the dead member's session
     }

@@ -29,6 +29,7 @@ from worker.cli import bridge
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
 KEY_PASSWORD = "password-of-a-tls-key"
+SAMPLING_KEY = "key-of-the-workers-draw-" * 2
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +242,8 @@ def test_no_secret_is_in_logs_metrics_topics_or_tracebacks(
     secrets that end in a line end, as mounted ones do, are taken without it."""
     stream = user.stream
     secrets = {"password": user.password, "key's password": KEY_PASSWORD, "API key": KEY}
+    secrets["sampling key"] = SAMPLING_KEY
+    user.settings["NEWSIEVE_SAMPLING__KEY"] = f"{SAMPLING_KEY}\n"
     more = {"debug": "all", "ssl.key.password": f"{KEY_PASSWORD}\n"}
     user.password += "\n"
     for command in ("newsieve doctor", "newsieve oracle"):

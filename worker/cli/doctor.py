@@ -16,6 +16,7 @@ from worker.assemble.shared import all_topics, cluster, load_filters
 from worker.assemble.students import load_candidates, load_students
 from worker.assemble.worker import worker_topics
 from worker.cli.common import ConfigOption, JsonOption, read_settings, show_json, show_table
+from worker.cli.draws import examine_key
 from worker.drift.power import days_until_found, labels_a_day, rise_found_within
 from worker.errors import AccessDenied, NewsieveError
 from worker.kafka.admin import TopicAdmin
@@ -66,7 +67,10 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield from _guarded("filters", lambda: _filters(settings, filters))
     if filters:
         yield from _guarded("students", lambda: _students(settings, filters))
-        yield from _guarded("broker", lambda: _broker(settings, filters))
+        broker = list(_guarded("broker", lambda: _broker(settings, filters)))
+        yield from broker
+        is_there = any(item.check == "broker" and item.verdict == "ok" for item in broker)
+        yield Finding("sampling key", *examine_key(settings, is_broker_there=is_there))
         yield from _guarded("oracle", lambda: _oracle(settings))
         yield from _guarded("drift", lambda: _drift(settings))
         yield _label_rate(settings, len(filters))
@@ -166,7 +170,8 @@ def _oracle(settings: Settings) -> Iterator[Finding]:
     assembled.make_provider(settings).close()
     key = "with a key" if oracle.api_key is not None else "without a key"
     money = f", USD {oracle.cost_usd_per_day:g}" if oracle.cost_usd_per_day is not None else ""
-    what = f"{who.provider}, {who.model}, {key}; {oracle.calls_per_day} calls{money} a day"
+    share = f", {oracle.source_share:.0%} of it for one source" if oracle.source_share < 1 else ""
+    what = f"{who.provider}, {who.model}, {key}; {oracle.calls_per_day} calls{money} a day{share}"
     yield Finding("oracle", "ok", what)
 
 
