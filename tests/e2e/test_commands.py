@@ -230,6 +230,7 @@ def test_a_letter_of_one_filter_is_replayed_for_that_filter_alone(stream: Stream
     assert worker.terminate() == 0
 
     assert len(reader.read_to_end().scored) == 4
+    assert len(worker.events("sampling.without_key")) == 1  # nothing is signed, nor drawn in secret
     assert sum(stream.committed().values()) == 4
     reader.close()
 

@@ -97,6 +97,7 @@ def test_chosen_ids_are_drawn_as_any_others_and_forged_headers_decide_nothing(
     asked = {record["article"]["id"] for record in outputs.requests}
     share = len(asked & set(chosen)) / len(chosen)
     assert 0.05 < share < 0.35  # five standard errors around a fifth
+    assert worker.events("sampling.keyed") and not worker.events("sampling.without_key")
     drawn = [record["sampling"] for record in [*outputs.scored, *outputs.requests]]
     assert {item["u"] for item in drawn} == {None}
     fingerprint = SecretKey(SECRET).fingerprint
