@@ -113,9 +113,9 @@ def drop_what_is_in_flight() -> None:
 
 def draw_lots() -> None:
     """A sample that no replay can repeat."""
-    from worker.rules import sampling
+    from worker.rules.sampling import EpochDraw
 
-    sampling.uniform = lambda _article, _epoch: random.random()
+    EpochDraw.u = lambda *_: random.random()  # type: ignore[method-assign]
 
 
 def one_id_for_all() -> None:

@@ -20,7 +20,6 @@ from worker.rules.sampling import EpochDraw, fingerprint_in
 from worker.rules.secret_key import SecretKey
 
 SOURCE_BYTES: Final = 8  # of its hash: enough to tell the sources of a day apart
-NEVER_DRAWN: Final = 1.0
 
 
 class Standing(NamedTuple):
@@ -45,22 +44,19 @@ class Standings:
         sampling, article = request.sampling, request.article
         if sampling.purpose == ANCHOR:
             return Standing(0.0, None)
-        made_with = fingerprint_in(sampling.policy)
-        other_key = None
-        if sampling.u is not None:
-            u = sampling.u
-        elif self._key is not None and made_with == self._key.fingerprint:
+        source = source_of(article)
+        u, made_with = sampling.u, fingerprint_in(sampling.policy)
+        if u is None:
+            if self._key is None or made_with != self._key.fingerprint:
+                own = self._own.u(article.id, article.content_hash)
+                return Standing(own, source, made_with or "unknown")
             u = EpochDraw(sampling.epoch, self._key).u(article.id, article.content_hash)
-        else:
-            other_key = made_with or "unknown"
-            u = sampling.pi * self._own.u(article.id, article.content_hash)
-        rank = u / sampling.pi if sampling.pi > 0 else NEVER_DRAWN
-        if rank >= NEVER_DRAWN:
+        if u >= sampling.pi:
             raise InvalidRequest(
                 f"its draw does not choose it: u is not below pi, {sampling.pi:g}. No worker with "
                 "this key and epoch asked for it"
             )
-        return Standing(rank, source_of(article), other_key)
+        return Standing(u / sampling.pi, source)
 
 
 def source_of(article: ArticleIdentity) -> str:
