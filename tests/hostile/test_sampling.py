@@ -52,6 +52,15 @@ def ground(count: int) -> list[str]:
     return list(itertools.islice((name for name in names if draw.u(name, "") < PI / 10), count))
 
 
+def forge_a_decision(stream: Stream) -> None:
+    """A dead letter that says it came from the control topic."""
+    producer = Producer({"bootstrap.servers": stream.servers})
+    decision = json.dumps({"scope": "x", "decision": "accept_oracle", "arguments": {}})
+    where = [("dlq.topic", f"{stream.prefix}.control".encode())]
+    producer.produce(f"{stream.prefix}.dead-letter", decision, b"x", headers=where)
+    assert producer.flush(20) == 0
+
+
 def test_chosen_ids_are_drawn_as_any_others_and_forged_headers_decide_nothing(
     stream: Stream,
 ) -> None:
@@ -79,11 +88,7 @@ def test_chosen_ids_are_drawn_as_any_others_and_forged_headers_decide_nothing(
     assert [letter["dlq.attempts"] for letter in outputs.letters] == ["1"]
     assert set(outputs.outcomes().values()) == {1} and len(outputs.outcomes()) == 206
 
-    producer = Producer({"bootstrap.servers": stream.servers})
-    decision = {"scope": "x", "decision": "accept_oracle", "arguments": {}}
-    where = [("dlq.topic", f"{stream.prefix}.control".encode())]
-    producer.produce(f"{stream.prefix}.dead-letter", json.dumps(decision), b"x", headers=where)
-    assert producer.flush(20) == 0
+    forge_a_decision(stream)
     replayed = newsieve("dlq", "replay", env=stream.environment(**settings))
     assert replayed.code == 0 and "replayed 1 dead letters" in replayed.text
     assert "1 others are not put back" in replayed.err
