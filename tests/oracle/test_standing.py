@@ -14,6 +14,7 @@ from worker.errors import InvalidRequest
 from worker.oracle.standing import Standing, Standings, source_of
 from worker.rules.sampling import LOW, SURFACED, Sampler, SamplingPolicy
 from worker.rules.secret_key import SecretKey
+from worker.rules.text import content_hash
 
 KEY, OTHER, OWN = (SecretKey(letter * 32) for letter in "abc")
 PI = 0.2
@@ -23,8 +24,17 @@ def policy(key: SecretKey | None) -> SamplingPolicy:
     return SamplingPolicy("p1", EPOCH, {LOW: PI, SURFACED: PI}, key)
 
 
-def asked(article_id: str, **changes: Any) -> OracleRequest:
-    return OracleRequest.model_validate_json(json.dumps(request(article_id, **changes)))
+BASE = OracleRequest.model_validate_json(json.dumps(request("a")))
+
+
+def asked(
+    article_id: str, url: str | None = None, source: str | None = None, **sampling: Any
+) -> OracleRequest:
+    """A request about an article of this id."""
+    of = {"id": article_id, "content_hash": content_hash(article_id), "url": url, "source": source}
+    article = BASE.article.model_copy(update=of)
+    changed = BASE.sampling.model_copy(update=sampling)
+    return BASE.model_copy(update={"article": article, "sampling": changed})
 
 
 def keyed(article_id: str, key: SecretKey = KEY, **changes: Any) -> OracleRequest:
