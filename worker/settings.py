@@ -29,7 +29,7 @@ from worker.drift_settings import DriftSettings
 from worker.engine.base import TRUSTED_PACKAGES
 from worker.errors import SettingsInvalid
 from worker.kafka_settings import KafkaSettings
-from worker.observe.logs import Level
+from worker.observe_settings import ObserveSettings
 from worker.oracle_settings import OracleSettings
 from worker.rules.catalogue import available
 from worker.secret_files import file_of_secret, read_secret, require_no_secret
@@ -40,7 +40,6 @@ PREFIX: Final = "NEWSIEVE_"
 DELIMITER: Final = "__"
 DEFAULT_FILE: Final = Path("newsieve.toml")
 BLAKE2B_KEY_BYTES: Final = 64
-RUNBOOK_URL: Final = "https://newsieve.example/deploy/runbook.md"  # nobody's: it has to be set
 # NEWSIEVE_PORT=tcp://10.0.0.1:8080 is what Kubernetes tells of a service that is called newsieve.
 _INJECTED: Final = re.compile(r"(tcp|udp|sctp)://")
 
@@ -192,19 +191,6 @@ class SamplingSettings(Section):
         if len(value.encode()) > BLAKE2B_KEY_BYTES:
             raise ValueError(f"at most {BLAKE2B_KEY_BYTES} bytes: it keys a blake2b hash")
         return value
-
-
-class ObserveSettings(Section):
-    """Metrics, health and logs."""
-
-    port: int = Field(default=0, ge=0, le=65535, description="0: a free one, logged.")
-    host: str = "0.0.0.0"  # noqa: S104 - a scraper is on another machine
-    log_level: Level = "info"
-    runbook_url: str = Field(
-        default=RUNBOOK_URL,
-        pattern=r"^https?://[^\s#]+$",
-        description="Where people read your copy of deploy/runbook.md; alerts add #section.",
-    )
 
 
 class Settings(Section):

@@ -13,7 +13,7 @@ import yaml
 from tests.conftest import ON_CI
 from tests.support.promtool import PromtoolMissing, find_promtool
 from tests.support.workers import ROOT
-from worker.settings import RUNBOOK_URL
+from worker.observe_settings import RUNBOOK_URL
 
 FOLDER = ROOT / "deploy" / "prometheus"
 RULES = yaml.safe_load((FOLDER / "newsieve.rules.yml").read_text())

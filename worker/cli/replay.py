@@ -19,8 +19,8 @@ from worker.drift.monitors import ANY_STUDENT, Monitors
 from worker.drift.states import Rules
 from worker.drift.streams import Streams
 from worker.errors import InputFileInvalid
+from worker.observe_settings import RUNBOOK_URL
 from worker.rules.catalogue import load
-from worker.settings import RUNBOOK_URL
 
 BATCH_LINES: Final = 1_000
 STANDARD_INPUT: Final = "-"
