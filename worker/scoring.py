@@ -161,8 +161,8 @@ class ScoringPath:
 
     def refuse(self, record: RawRecord, error: RecordError) -> MicroBatch:
         """Of one record, which is not even decoded."""
-        only = only_filter(record.headers, self._catalogue) if record.headers else None
-        row = Row(record, None, (), [Outcome(only, DEAD_LETTER, None, [], error)])
+        admitted, only = self._replays.admit(record)
+        row = Row(admitted, None, (), [Outcome(only, DEAD_LETTER, None, [], error)])
         return MicroBatch([row], {}, {}, None)
 
     def finish(self, batch: MicroBatch) -> list[Row]:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
+from worker.observe.bulk_histogram import BulkHistogram
 from worker.observe.events import Tally
-from worker.observe.metrics import LATENCY_SECONDS, BulkHistogram, Metrics
+from worker.observe.metrics import LATENCY_SECONDS, Metrics
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, get_args
 
-import numpy as np
-import numpy.typing as npt
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -21,15 +19,13 @@ from prometheus_client import (
     Info,
     ProcessCollector,
 )
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 import worker
 from schemas.drift import State
 from worker.drift.readings import Reading
 from worker.drift.states import Transition
 from worker.drift.suspects import SuspectReading
+from worker.observe.bulk_histogram import BulkHistogram
 from worker.observe.events import AbortFault, Tally
 from worker.observe.latency import latencies_seconds
 from worker.rules.sampling import SUSPECT
@@ -41,26 +37,6 @@ COMMIT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 STATES: Final[tuple[State, ...]] = get_args(State)
 FAULTS: Final[tuple[AbortFault, ...]] = get_args(AbortFault)
 CALL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
-
-
-class BulkHistogram(Collector):
-    """A histogram that takes thousands of values at once."""
-
-    def __init__(self, name: str, text: str, buckets: Sequence[float]) -> None:
-        self._name, self._text = name, text
-        self._bounds = [*buckets, float("inf")]
-        self._counts = np.zeros(len(self._bounds), dtype=np.int64)
-        self._sum = 0.0
-
-    def observe(self, values: npt.NDArray[np.float64]) -> None:
-        at = np.searchsorted(self._bounds, values)
-        self._counts = self._counts + np.bincount(at, minlength=len(self._bounds))
-        self._sum += float(values.sum())
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        cumulated = np.cumsum(self._counts).tolist()
-        buckets = list(zip(map(floatToGoString, self._bounds), cumulated, strict=True))
-        yield HistogramMetricFamily(self._name, self._text, buckets, self._sum)
 
 
 def _build() -> dict[str, str]:
