@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import Future
 
 import pytest
 from confluent_kafka import KafkaError
@@ -27,6 +28,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
     monkeypatch.setattr("worker.kafka.membership.time.monotonic", lambda: now[0])
     return now
+
+
+def answered(found: Group | None) -> Future[Group | None]:
+    answer: Future[Group | None] = Future()
+    answer.set_result(found)
+    return answer
 
 
 def occupied(found: Group, *, is_refused: bool = False, is_named: bool = True) -> str | None:
@@ -75,9 +82,9 @@ def test_strangers_that_stay_end_the_program_and_those_that_leave_do_not(
     seen = itertools.chain([group(STRANGER), None, EMPTY], itertools.repeat(group(STRANGER)))
     asked = []
 
-    def look() -> Group | None:
+    def look() -> Future[Group | None]:
         asked.append(clock[0])
-        return next(seen)
+        return answered(next(seen))
 
     company = Company(look, CONFIG)
     company.mind()
@@ -98,13 +105,34 @@ def test_strangers_that_stay_end_the_program_and_those_that_leave_do_not(
     assert clock[0] == 44 + membership.PATIENCE_SECONDS
 
 
+def test_nobody_waits_for_an_answer(clock: list[float]) -> None:
+    """A stalled broker owes it for long, and the loop has rebalances to serve; it is not asked
+    again meanwhile."""
+    asked: list[Future[Group | None]] = []
+
+    def look() -> Future[Group | None]:
+        asked.append(Future())
+        return asked[-1]
+
+    company = Company(look, CONFIG)
+    company.outside()
+    for clock[0] in range(30):
+        company.mind()
+    assert len(asked) == 1
+
+    asked[0].set_result(None)
+    for clock[0] in range(30, 45):
+        company.mind()
+    assert len(asked) == 2
+
+
 def test_a_rollout_that_changes_the_assignor_is_waited_for(clock: list[float]) -> None:
     """Until the former workers are gone the broker refuses the new ones."""
     asked = []
 
-    def look() -> Group:
+    def look() -> Future[Group | None]:
         asked.append(clock[0])
-        return group(OURS) if clock[0] < 50 else EMPTY
+        return answered(group(OURS) if clock[0] < 50 else EMPTY)
 
     company = Company(look, CONFIG)
     for clock[0] in range(120):
@@ -118,9 +146,9 @@ def test_a_rollout_that_changes_the_assignor_is_waited_for(clock: list[float]) -
 
 def test_one_that_joining_has_failed_for_again_and_again_need_not_be_waited_for() -> None:
     """KIP-848 calls it fatal when the group is of another protocol."""
-    company = Company(lambda: group(STRANGER, protocol="connect"), CONFIG)
+    company = Company(lambda: answered(group(STRANGER, protocol="connect")), CONFIG)
 
     with pytest.raises(GroupOccupied, match="of the protocol 'connect'"):
         company.require_ours()
-    Company(lambda: None, CONFIG).require_ours()
-    Company(lambda: EMPTY, CONFIG).require_ours()
+    Company(lambda: answered(None), CONFIG).require_ours()
+    Company(lambda: answered(EMPTY), CONFIG).require_ours()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -56,7 +57,12 @@ class TopicAdmin:
 
     def __init__(self, cluster: Cluster) -> None:
         self._admin = make_admin(cluster.admin())
-        self._largest = largest_message_bytes(cluster.producer())
+        self._cluster = cluster
+
+    @cached_property
+    def _largest(self) -> int:
+        """What our records may have. Raises SettingsInvalid."""
+        return largest_message_bytes(self._cluster.producer())
 
     def partitions(self) -> dict[str, int]:
         """Partition counts of all topics. Raises BrokerUnavailable or AccessDenied."""

@@ -15,19 +15,15 @@ from typing import Final, NamedTuple, TypeVar
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException
 
 from worker.errors import AccessDenied, BrokerUnavailable, TopicsWrong
-from worker.kafka.bounded import Caller, CallHung
 from worker.kafka.client import (
     Config,
     Partition,
-    admin_of,
     complaint_of,
-    make_admin,
     make_consumer,
     require_access,
     topic_partition,
 )
 from worker.kafka.faults import Fault, fault_of
-from worker.kafka.membership import Group, look_at
 
 ANSWER_SECONDS: Final = 8
 TRIES: Final = 6  # of BETWEEN_SECONDS: a topic being made anew is not missing for good
@@ -64,7 +60,6 @@ class Inquiry:
         self._topics = topics
         self._heartbeat = heartbeat
         self._denials = 0
-        self._calls = Caller()
 
     def committed(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The group's offsets, where it has any.
@@ -104,18 +99,6 @@ class Inquiry:
             return found
 
         return self._patiently(ask)
-
-    def group(self) -> Group | None:
-        """Who is in the group; None when the broker does not say. Raises SettingsInvalid."""
-        self._heartbeat()
-        config, name = admin_of(self._config), str(self._config["group.id"])
-        try:
-            return self._calls.call(
-                lambda seconds: look_at(make_admin(config), name, seconds), ANSWER_SECONDS
-            )
-        except (CallHung, KafkaException, TimeoutError) as failure:
-            _log.warning("inquiry.failed %s", failure)
-            return None
 
     def require_topics(self) -> None:
         """Raise TopicsWrong when a topic stays away; a broker that does not answer is no news.

@@ -16,6 +16,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from worker.codec.decode import RawRecord
 from worker.errors import ConsumerFailed, Transient
+from worker.kafka import group_process
 from worker.kafka.bounded import Caller, CallHung, PerMinute
 from worker.kafka.client import Config, Partition, make_consumer, require_access, topic_partition
 from worker.kafka.faults import Fault, fault_of, unreadable_advice
@@ -76,7 +77,7 @@ class Intake:
         self.is_member = False  # read by other threads
         self._inquiry = inquiry
         self._position = Position(self.offsets, inquiry, expired)
-        self._company = Company(inquiry.group, config)
+        self._company = Company(lambda: group_process.ask(config), config)
         self._portions = Portions()
         self._heard_at = self._member_at = time.monotonic()
         self._astray: set[Partition] = set()  # no record where we are, or nowhere yet
@@ -188,8 +189,7 @@ class Intake:
             raise ConsumerFailed(f"not a member of the group for {OUTSIDE_SECONDS:.0f} s")
 
     def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
-        end = self._ends.get(partition)
-        return end is not None and offset is not None and offset >= end
+        return offset is not None and partition in self._ends and offset >= self._ends[partition]
 
     def _end(self, partition: Partition) -> list[Taken]:
         """What moves the offset up to the end of a backfill, behind all that was taken before:

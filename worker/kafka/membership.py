@@ -12,6 +12,7 @@ import re
 import struct
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
@@ -128,9 +129,10 @@ def occupation(name: str, found: Group, *, is_refused: bool, is_named: bool) -> 
 class Company:
     """Minds who shares a group with us. Owner thread only."""
 
-    def __init__(self, look: Callable[[], Group | None], config: Config) -> None:
+    def __init__(self, look: Callable[[], Future[Group | None]], config: Config) -> None:
         """`look` asks the broker; None when it does not say. `config` is our consumer's."""
         self._look = look
+        self._asked: Future[Group | None] | None = None
         self._name = str(config.get("group.id"))
         self._is_named = APP in str(config.get("client.id"))
         self._due: float | None = None
@@ -156,10 +158,12 @@ class Company:
     def mind(self) -> None:
         """Raises GroupOccupied once it has been so for PATIENCE_SECONDS."""
         now = time.monotonic()
-        if self._due is None or now < self._due:
+        if self._asked is None and self._due is not None and now >= self._due:
+            self._due = None
+            self._asked = self._look()
+        if self._asked is None or not self._asked.done():
             return
-        self._due = None
-        found = self._look()
+        found, self._asked = self._asked.result(), None
         what = self._occupation(found)
         if what is not None:
             since = self._since = now if self._since is None else self._since
@@ -174,7 +178,7 @@ class Company:
     def require_ours(self) -> None:
         """Joining has failed again and again. Raises GroupOccupied when others are why."""
         self._is_refused = True
-        what = self._occupation(self._look())
+        what = self._occupation(self._look().result())
         if what is not None:
             raise GroupOccupied(f"{what}. {ADVICE}")
 
