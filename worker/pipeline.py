@@ -159,14 +159,20 @@ class Worker:
         while self._in_flight and self._in_flight[0].batch.is_done:
             finished = self._in_flight.popleft()
             rows = iter(self._path.finish(finished.batch))
+            if not self._in_flight and self._recovery.is_careful():
+                self._put_down()
             for item in finished.taken:
                 row = next(rows) if item.record is not None else None
                 if self._offsets.is_current(item.partition, item.epoch):
                     self._publish(item, row)
-            if not self._in_flight and self._recovery.is_careful():
-                self._recovery.put_down()
             if self._uncommitted.records >= self._most_records:
                 self.commit()
+
+    def _put_down(self) -> None:
+        """What was in hand is scored. Were that said only with its outcomes, whoever ends because a
+        broker does not take them would have died of the record."""
+        if noted := self._recovery.put_down():
+            self._commit(noted)
 
     def _publish(self, item: Taken, row: Row | None) -> None:
         """All outcomes of one raw record into the open transaction."""

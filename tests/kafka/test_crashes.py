@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.fives import FivesScorer
-from tests.support.lineage import Lineage, Place, log_of
+from tests.support.ledger import Always, Ledger
+from tests.support.lineage import Lineage, LogConsumer, Place, log_of
 from tests.support.scripted import (
     Scene,
     abortable,
@@ -21,12 +22,13 @@ from tests.support.scripted import (
     records,
     revoked,
 )
+from worker import delivery
 from worker.assemble.students import StudentIdentity, scoring_path
 from worker.codec.decode import Headers, RawRecord
 from worker.crash_note import BLAMED_AFTER_DEATHS, NOTHING, Note, parse
 from worker.crash_recovery import KILLED_IN_A_ROW
 from worker.engine.scorer import FilterScores
-from worker.errors import DeviceFailed, KilledWorker, TopicsWrong
+from worker.errors import DeviceFailed, KilledWorker, TooManyRecreations, TopicsWrong
 from worker.kafka.intake import Intake
 from worker.rules.catalogue import load
 from worker.scoring import DEAD_LETTER
@@ -157,6 +159,25 @@ def test_a_refusing_broker_is_no_records_fault(monkeypatch: pytest.MonkeyPatch) 
         scene.run(monkeypatch)
 
     assert parse(scene.ledger.notes[0]) == NOTHING
+
+
+def test_no_record_is_blamed_while_its_outcomes_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Offsets can, so that each worker takes note of the last one's end: it was no record's."""
+    ledger, log = Ledger(), log_of([5], set())
+    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(Intake, "rewind_to_committed", Intake.rewind)
+    for _ in range(DEATHS_OF_ONE + 2):
+        scene = Scene([], ledger=ledger, commit_seconds=0)
+        scene.consumer = LogConsumer(log, ledger, lambda _: None)
+        timed_out = KafkaError(KafkaError._TIMED_OUT, "scripted")
+        scene.producer.failing = Always(scene.producer, commit=timed_out)
+        with pytest.raises(TooManyRecreations):
+            scene.run(monkeypatch)
+
+    assert ledger.letters == []
+    assert parse(ledger.notes[0]).deaths == 1, "of the first, which took them as usual"
 
 
 def test_an_end_of_unknown_outcome_never_sends_the_offset_back(
