@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,40 @@ class Brittle(Tokeniser):
         if any(text in self.poison for text in texts):
             raise TokeniserFailed("PanicException: retry-limit-in-match over")
         return self.inner.encode(texts)
+
+
+class Step:
+    """Of one thread at a time, as a watchdog's."""
+
+    def __init__(self) -> None:
+        self.threads: set[str] = set()
+
+    def __enter__(self) -> None:
+        self.threads.add(threading.current_thread().name)
+
+    def __exit__(self, *_: object) -> None:
+        self.threads.remove(threading.current_thread().name)
+
+
+def test_what_may_hang_is_done_within_a_step(student: Student) -> None:
+    """Reading a text and the forward pass, each on a thread of its own."""
+    step = Step()
+    seen: list[set[str]] = []
+
+    class Looking(Brittle):
+        def encode(self, texts: Sequence[str]) -> list[Tokens]:
+            seen.append(set(step.threads))
+            return super().encode(texts)
+
+    def forward(batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+        seen.append(set(step.threads))
+        return student.forward(batch)
+
+    looking = replace(student, tokeniser=Looking(student.tokeniser, ()), forward=forward)
+    Engine({"uplifting": looking}, 4_096, lambda: step).submit(TEXTS, {"uplifting": [0]}).result()
+
+    assert seen == [{"tokenise_0"}, {"forward_0"}]
+    assert not step.threads
 
 
 def test_a_text_that_breaks_the_tokeniser_costs_its_neighbours_nothing(student: Student) -> None:

@@ -3,8 +3,8 @@
     python -m tests.faults.breakable --device FILE worker
     python -m tests.faults.breakable --sabotage NAME worker
 
-FILE says what is wrong with the device now: FAILS, for good, or SHORT of memory. Nothing in the
-product knows of this.
+FILE says what is wrong with the device now: FAILS, for good, SHORT of memory, or HANGS, which the
+watchdog then takes note of sooner. Nothing in the product knows of this.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import os
 import runpy
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from functools import partialmethod
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 FAILS = "fails"
 SHORT = "short"
+HANGS = "hangs"
+STEP_SECONDS = 5  # for the watchdog
 SHORT_ROWS = 4  # more do not fit
 POISON_WORD = " plant"  # one token of the tiny students
 POISON_RUN = 8  # of them in a row, which no fair text has
@@ -36,7 +40,10 @@ def break_the_device(file: Path) -> None:
     import torch
 
     from worker.engine.model import StudentModel
+    from worker.observe.watchdog import Watchdog
 
+    minding = partialmethod(Watchdog.__init__, step_seconds=STEP_SECONDS)
+    Watchdog.__init__ = minding  # type: ignore[assignment,method-assign]
     forward = StudentModel.forward
     has_failed = False
 
@@ -46,6 +53,8 @@ def break_the_device(file: Path) -> None:
         if state == FAILS:
             has_failed = True
             file.unlink()  # the next process finds a device that works
+        while state == HANGS:
+            time.sleep(1)
         if has_failed:
             raise RuntimeError("device-side assert triggered")
         if state == SHORT and len(input_ids) > SHORT_ROWS:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.breakable import HANGS, STEP_SECONDS
 from tests.faults.report import Report
 from tests.faults.storm import (
     Scene,
@@ -17,6 +18,8 @@ from tests.faults.storm import (
     wait_until_given_up,
 )
 from tests.faults.stormy import storm
+from tests.support.stream import Stream
+from worker.kafka.broker import Broker
 
 PER_SECOND = 100
 PAUSE_SECONDS = 3.0
@@ -51,3 +54,27 @@ def test_a_record_that_kills_whoever_scores_it_is_given_up_in_a_storm(
     assert Counter(letter["dlq.error"] for letter in letters)["KilledWorker"] == 1
     assert deaths > 0
     assert report.ended == []
+
+
+def test_a_record_on_which_the_model_hangs_ends_its_worker_and_its_successor_knows(
+    broker: Broker, prefix: str, tmp_path: Path, tiny_student: Path
+) -> None:
+    """The loop beats on meanwhile, and nobody would notice."""
+    stream = Stream(broker.bootstrap_servers, prefix, tmp_path, {"uplifting": tiny_student})
+    device = tmp_path / "device"
+    worker = stream.start_worker("a", device=device)
+    worker.wait_until("partitions.assigned")
+    device.write_text(HANGS)
+    stream.produce([(b"k", b'{"id":"a","title":"A library opens"}')])
+
+    assert worker.wait(60) == 3
+    assert f"the scorer has been at one step for {STEP_SECONDS} s" in worker.text()
+    device.unlink()
+    successor = stream.start_worker("a", device=device)
+    successor.wait_until("crash.passed")
+    reader = stream.reader()
+    reader.read_until(lambda found: len(found.scored) == 1, 60)
+    assert successor.terminate() == 0
+    stream.close()
+    reader.close()
+    assert [entry["deaths"] for entry in successor.events("crash.inherited")] == [1]

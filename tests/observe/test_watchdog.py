@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys, time
 from worker.observe.watchdog import Watchdog
-watchdog = Watchdog(silence_seconds=1.5)
+watchdog = Watchdog(silence_seconds=1.5, step_seconds=2)
 watchdog.start()
 for _ in range({beats}):
     time.sleep(0.2)
@@ -41,6 +41,45 @@ def test_a_silent_process_ends_with_the_code_that_asks_for_a_restart() -> None:
 def test_a_beating_process_lives() -> None:
     """Longer than the silence that would have ended it."""
     done, seconds = run(beats=15, then="sys.exit(0)")
+
+    assert done.returncode == 0
+    assert seconds > 3
+
+
+def test_a_process_whose_scorer_hangs_ends_though_its_loop_beats() -> None:
+    """What a thread beside the loop has begun has to end in its time."""
+    hanging = """
+def hang():
+    with watchdog.step():
+        time.sleep(40)
+import threading
+threading.Thread(target=hang, daemon=True).start()
+for _ in range(100):
+    time.sleep(0.2)
+    watchdog.beat()
+"""
+    done, seconds = run(beats=1, then=hanging)
+
+    assert done.returncode == 3
+    assert "the scorer has been at one step for 2 s" in done.stderr
+    assert "in hang" in done.stderr
+    assert seconds < 20
+
+
+def test_a_process_may_do_step_after_step() -> None:
+    """However long all together, also if one fails."""
+    stepping = """
+for _ in range(15):
+    try:
+        with watchdog.step():
+            time.sleep(0.2)
+            watchdog.beat()
+            raise ValueError
+    except ValueError:
+        pass
+sys.exit(0)
+"""
+    done, seconds = run(beats=1, then=stepping)
 
     assert done.returncode == 0
     assert seconds > 3

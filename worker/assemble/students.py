@@ -5,7 +5,8 @@ Imports of torch happen inside functions, so that commands without a model start
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -123,12 +124,17 @@ def canaries_of(settings: Settings, students: Mapping[str, Student], scorer: Sco
     return Canaries(sets, scorer, topic, f"{APP}/{COMPONENT}/{settings.worker.group}", utc_now)
 
 
-def make_engine(settings: Settings, students: dict[str, Student]) -> Scorer:
+def make_engine(
+    settings: Settings,
+    students: dict[str, Student],
+    step: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Scorer:
+    """`step` minds the time of what may hang."""
     from worker.engine.engine import Engine
 
     on_cpu = all(student.device == "cpu" for student in students.values())
     default = CPU_BUDGET_TOKENS if on_cpu else GPU_BUDGET_TOKENS
-    return Engine(students, settings.student.budget_tokens or default)
+    return Engine(students, settings.student.budget_tokens or default, step)
 
 
 def scoring_path(

@@ -109,7 +109,7 @@ def _run(
     slot = take_slot(settings, health.watchdog.beat)
     students = load_students(settings, filters)
     students |= load_candidates(settings, filters)
-    engine = make_engine(settings, students)
+    engine = make_engine(settings, students, health.watchdog.step)
     identities = identities_of(students)
     path = scoring_path(settings, identities, engine)
     backfill, published = (

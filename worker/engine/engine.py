@@ -7,8 +7,9 @@ read it alike. Knows no Kafka, no rules, no tiers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ from worker.errors import DeviceFailed, ModelFailed, RecordError, ScoreNotFinite
 PROBE_TEXT: Final = "The library opened its new reading room on Saturday."
 UNREAD: Final = Tokens([0], truncated=False)  # in the place of a text's that has none
 NOTHING_UNREAD: Final[Mapping[int, RecordError]] = {}
+Step = Callable[[], AbstractContextManager[None]]  # around what may hang
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,13 @@ class Reading:
 class Engine:
     """The students of several filters on one device."""
 
-    def __init__(self, students: Mapping[str, Student], budget_tokens: int) -> None:
-        """`budget_tokens` bounds a forward pass, padding included."""
+    def __init__(
+        self, students: Mapping[str, Student], budget_tokens: int, step: Step = nullcontext
+    ) -> None:
+        """`budget_tokens` bounds a forward pass, padding included; `step` minds its time."""
         self._students = students
         self._budget = budget_tokens
+        self._step = step
         self._tokenising = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._scoring = ThreadPoolExecutor(1, thread_name_prefix="forward")
 
@@ -71,7 +76,8 @@ class Engine:
                     for row in rows
                 }
             )
-            found[identity] = read_texts(tokeniser, texts, rows)
+            with self._step():
+                found[identity] = read_texts(tokeniser, texts, rows)
         return found
 
     def _score(
@@ -83,7 +89,7 @@ class Engine:
             read = readings[student.tokeniser.identity]
             tokens = [read.tokens.get(row, UNREAD) for row in rows]
             unread = {at: read.faults[row] for at, row in enumerate(rows) if row in read.faults}
-            scored[name] = score_tokens(student, tokens, self._budget, unread)
+            scored[name] = score_tokens(student, tokens, self._budget, unread, self._step)
         return scored
 
 
@@ -108,6 +114,7 @@ def score_tokens(
     tokens: list[Tokens],
     budget_tokens: int,
     unread: Mapping[int, RecordError] = NOTHING_UNREAD,
+    step: Step = nullcontext,
 ) -> FilterScores:
     """Score tokenised texts in buckets, finding out the rows that make the model fail. `unread`
     has those that the tokeniser failed on."""
@@ -121,7 +128,8 @@ def score_tokens(
     for part in buckets([len(tokens[row].ids) for row in good], budget_tokens):
         bucket = [good[at] for at in part]
         try:
-            failed = isolate(forward, bucket, lambda: _is_healthy(student))
+            with step():
+                failed = isolate(forward, bucket, lambda: _is_healthy(student))
         except Exception as error:
             raise DeviceFailed(
                 f"the {student.filter.reference} student fails on {student.device} whatever the "
