@@ -119,7 +119,11 @@ class CrashRecovery:
             note = parse(text)
             end = at + lag.get(item, max(note.in_flight, note.suspects))
             end = min(end, self._ends.get(item, end))
-            note = note.inherited(end - at)
+            former = self._standings.get(item)
+            if former is not None and text == former.said:
+                note = former.note  # it was lost, and came back before anybody had it: no death
+            else:
+                note = note.inherited(end - at)
             self._standings[item] = _Standing(assignment, note, end, said=text)
             if note.suspects:
                 self._suspected.add(item)

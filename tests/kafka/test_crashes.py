@@ -18,6 +18,7 @@ from tests.support.scripted import (
     abortable,
     assigned,
     failing,
+    lost,
     nothing,
     records,
     revoked,
@@ -159,6 +160,25 @@ def test_a_refusing_broker_is_no_records_fault(monkeypatch: pytest.MonkeyPatch) 
         scene.run(monkeypatch)
 
     assert parse(scene.ledger.notes[0]) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("left", "deaths"), [(NOTHING, []), (Note(in_flight=9), [1, 1]), (Note(9, deaths=1), [2, 2])]
+)
+def test_a_partition_that_is_lost_and_comes_back_is_no_death(
+    left: Note, deaths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker lives. What a predecessor's end made suspect stays it."""
+    taken = [assigned(0), records((0, 0)), nothing, nothing]
+    scene = Scene([*taken, lost(0), *taken], is_held=True, drain_seconds=0)
+    scene.ledger.notes[0] = left.text()
+    seen: list[int] = []
+    monkeypatch.setattr(
+        scene.observer, "crash_inherited", lambda _at, _offset, note: seen.append(note.deaths)
+    )
+    scene.run(monkeypatch)
+
+    assert seen == deaths
 
 
 def test_no_record_is_blamed_while_its_outcomes_cannot_be_written(
