@@ -49,7 +49,8 @@ class ReplayHeaders:
         """Signed, a record is for the filter that it names, whoever runs that. Else it counts for
         nothing, or, where any are trusted, if this worker runs it: nobody else might."""
         headers = record.headers
-        if not headers or not any(name.startswith(HEADER_PREFIX) for name, _ in headers):
+        # The search takes a third of asking name by name, and finds too many rather than too few.
+        if not headers or HEADER_PREFIX not in "".join([name for name, _ in headers]):
             return Admitted(record, None)
         is_signed = self.key is not None and is_signature(self.key, self.topic, record)
         if not is_signed and self.trusted == "signed":
