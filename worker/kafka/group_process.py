@@ -34,8 +34,8 @@ def ask(config: Config) -> Future[Group | None]:
 
 
 def _ask(config: Config, answer: Future[Group | None]) -> None:
-    request = json.dumps({"config": admin_of(config), "group": config.get("group.id")})
     try:
+        request = json.dumps({"config": admin_of(config), "group": config.get("group.id")})
         done = subprocess.run(
             [sys.executable, "-P", "-m", __name__],
             input=request.encode(),
