@@ -48,6 +48,24 @@ def test_health_follows_its_checks_and_other_pages_are_not_there() -> None:
     server.close()
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /livez HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.0\n\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["without a host", "HTTP/1.0", "with one"],
+)
+def test_a_simple_health_check_is_answered(request_: bytes) -> None:
+    """Also by what a load balancer sends that writes no headers."""
+    with observed() as port, socket.create_connection(("127.0.0.1", port)) as probe:
+        probe.sendall(request_)
+
+        found = said(probe)
+        assert found.startswith(b"HTTP/1.1 200 ") and found.endswith(b"\r\n\r\nok\n")
+
+
 @pytest.mark.parametrize("page", ["/livez", "/readyz", "/metrics", "/nowhere"])
 def test_head_has_the_headers_of_get_and_no_body(page: str) -> None:
     """Load balancers ask by HEAD; a 501 would take a healthy program out of service."""
