@@ -14,7 +14,6 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.support.mutations import mutate
-from worker.engine import trial
 from worker.engine.manifest import read_manifest, student_hash
 from worker.engine.student import load_student
 from worker.errors import NewsieveError, StudentInvalid
@@ -231,54 +230,6 @@ def swell(content: str) -> Callable[[dict[str, Any]], object]:
     return lambda facts: facts.update(
         normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": content}
     )
-
-
-def blanks(facts: dict[str, Any]) -> None:
-    """What these patterns cost grows with the square of a run of blanks."""
-    split = {
-        "type": "Split",
-        "pattern": {"Regex": r"\s+$"},
-        "behavior": "Isolated",
-        "invert": False,
-    }
-    facts["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split] * 9}
-
-
-def millions(facts: dict[str, Any]) -> None:
-    """Two replacements, one after the other, of what no canary has."""
-    pairs = [("§", "±" * 1_000), ("±", "#" * 1_000)]
-    steps = [{"type": "Replace", "pattern": {"String": old}, "content": new} for old, new in pairs]
-    facts["normalizer"] = {"type": "Sequence", "normalizers": steps}
-
-
-@pytest.mark.parametrize(
-    ("change", "limit", "value"),
-    [(blanks, "CPU_SECONDS", 1), (millions, "MEMORY_BYTES", 2**29)],
-)
-def test_a_tokenizer_that_costs_too_much_is_given_up(
-    folder: Path,
-    uplifting: Filter,
-    monkeypatch: pytest.MonkeyPatch,
-    change: Callable[[dict[str, Any]], object],
-    limit: str,
-    value: int,
-) -> None:
-    """By the kernel, which counts the seconds and the memory of a process of its own."""
-    monkeypatch.setattr(trial, limit, value)
-    edit_tokenizer(folder, change)
-
-    with pytest.raises(StudentInvalid, match="its patterns or replacements explode"):
-        load_student(uplifting, folder)
-
-
-def test_one_tokenizer_is_tried_once(
-    folder: Path, uplifting: Filter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many students share it."""
-    load_student(uplifting, folder)
-    monkeypatch.setattr(trial, "SCRIPT", Path("/nowhere"))
-
-    load_student(uplifting, folder)
 
 
 @pytest.mark.parametrize("seed", range(24))

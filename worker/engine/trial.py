@@ -51,11 +51,25 @@ def _try(request: bytes, source: Path) -> int:
             env={**os.environ, **_QUIET},
         )
         answer = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError):  # it was killed before it could answer
+    except OSError as error:
+        raise _untried(source, error.strerror or str(error)) from None
+    except subprocess.TimeoutExpired:
+        raise StudentInvalid(_too_costly(source)) from None
+    except ValueError:  # it ended before it could answer: killed, out of memory, or for a fault
+        if done.returncode > 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise _untried(source, said.rpartition("\n")[2]) from None
         raise StudentInvalid(_too_costly(source)) from None
     if "error" in answer:
         raise StudentInvalid(f"{source} is not a usable tokenizer: {one_line(answer['error'])}")
     return int(answer["highest_id"])
+
+
+def _untried(source: Path, why: str) -> StudentInvalid:
+    return StudentInvalid(
+        f"{source} cannot be tried in a process of its own: {one_line(why)}. Let the program "
+        f"start {sys.executable}"
+    )
 
 
 def _too_costly(source: Path) -> str:

@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 RUN_CHARACTERS: Final = 2_500  # a window of 256 tokens is tried with as many characters first
@@ -27,9 +28,9 @@ CONTROL: Final = "!\x00\u00df"  # ends a run with what few patterns expect
 def main() -> None:
     task = json.loads(sys.stdin.buffer.readline())
     seconds, size = task["cpu_seconds"], task["memory_bytes"]
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_CPU, seconds)
+    _limit(resource.RLIMIT_AS, size)
+    _limit(resource.RLIMIT_CORE, 0)
     facts = sys.stdin.buffer.read()
     try:
         answer: dict[str, Any] = {"highest_id": _tried(facts, task["texts"])}
@@ -38,6 +39,15 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001 - a panic of the library is no Exception
         answer = {"error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(answer))
+
+
+def _limit(which: int, most: int) -> None:
+    """To so much, or to what whoever started the program allows, if that is less."""
+    _, allowed = resource.getrlimit(which)
+    if allowed != resource.RLIM_INFINITY:
+        most = min(most, allowed)
+    with suppress(ValueError, OSError):  # macOS limits no address space
+        resource.setrlimit(which, (most, most))
 
 
 def _tried(facts: bytes, texts: list[str]) -> int:
