@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from transformers import AutoModelForSequenceClassification
 
 from worker.engine.engine import score_tokens
 from worker.engine.manifest import student_hash
-from worker.engine.student import Student, check_canaries, load_student
+from worker.engine.student import CANARY_PASS_TOKENS, Student, check_canaries, load_student
 from worker.errors import CanaryMismatch, StudentInvalid
 from worker.rules.catalogue import Filter
 
@@ -86,6 +87,21 @@ def test_bf16_stays_near_fp32(tiny_student: Path, uplifting: Filter) -> None:
 def test_the_canaries_are_reproduced(student: Student) -> None:
     """By the engine, on the machine that made them."""
     assert max(difference for _, _, difference in check_canaries(student)) < 1e-4
+
+
+def test_canaries_share_forward_passes(student: Student) -> None:
+    """Each pass makes threads wait for each other: on busy processors one a text took 30 s."""
+    many = tuple(student.canaries) * 40
+    sizes: list[int] = []
+
+    def forward(batch: Sequence[Sequence[int]]) -> np.ndarray:
+        sizes.append(len(batch) * max(map(len, batch)))
+        return np.asarray(student.forward(batch))
+
+    found = check_canaries(replace(student, canaries=many, forward=forward))
+
+    assert [canary for canary, _, _ in found] == list(many)
+    assert len(sizes) * 5 < len(many) and max(sizes) <= CANARY_PASS_TOKENS
 
 
 @pytest.fixture
