@@ -154,7 +154,7 @@ def _rows(filter_: Filter, subject: Judged, published: Published) -> Iterator[Ro
         yield {
             "id": row["id"],
             "content_rules": row["content_rules"],
-            "suspect": row["suspect"],
+            "suspect": row.get("suspect", []),  # runs of earlier versions do not say
             "oracle": row["scores"],
             "student": dict(zip(names, scores, strict=True)),
             "tier": tier,

@@ -165,6 +165,8 @@ class Recipe(Part):
     def settings(self, *sections: str) -> dict[str, Any]:
         """These sections as JSON values: what a stage rests on."""
         facts = self.model_dump(mode="json")
+        if not self.labels.include_suspect:  # runs of versions that had no such setting stay good
+            del facts["labels"]["include_suspect"]
         return {name: facts[name] for name in sections}
 
 

@@ -17,6 +17,7 @@ from training.labelled import read_source
 from training.prepare import prepare
 from training.recipe import Recipe, read_recipe
 from training.run import Run
+from training.stages import DECISIVE
 from worker.rules.catalogue import load
 
 Make = Callable[..., Recipe]
@@ -268,6 +269,15 @@ def test_a_similarity_that_cannot_be_told_is_refused(
 
     with pytest.raises(ValueError, match=r"less than or equal to 0\.98"):
         recipe(labels__near_duplicate_similarity=0.99)
+
+
+def test_a_run_of_an_earlier_version_stays_good(recipe: Make) -> None:
+    """It knew no labels.include_suspect: what its stages rest on must not change by that alone."""
+    before = recipe(base__name="package:x").settings(*DECISIVE)
+    wished = recipe(base__name="package:x", labels__include_suspect=True).settings(*DECISIVE)
+
+    assert hash_of(before) == "740a53a021cfb93574c9dc720bbd87503c11310b32b80b259f9e7473ba0d6490"
+    assert wished["labels"] == before["labels"] | {"include_suspect": True}
 
 
 def test_a_recipe_nested_without_end_is_refused(tmp_path: Path) -> None:
