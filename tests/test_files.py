@@ -15,7 +15,7 @@ from tests.support.workers import ROOT
 from training.document import Heading, Paragraph, as_markdown
 from training.files import copy_file, write_json, write_jsonl, write_text
 from worker.cli import status
-from worker.files import STALE_SECONDS, whole_file
+from worker.files import STALE_SECONDS, partial_folder, whole_file
 from worker.oracle.budget import Ledger
 from worker.oracle.sheet import CLAIMS, WHOLE, Sheet
 
@@ -104,6 +104,23 @@ def test_a_kill_leaves_what_was_there_and_the_next_write_takes_the_rest_away(
     write_text(path, "newer")
 
     assert path.read_text() == "newer" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_the_making_is_gone_at_the_end_and_what_a_kill_left_later(
+    tmp_path: Path,
+) -> None:
+    """Of this name alone; a young one may be another process's."""
+    stale = tmp_path / ".student.1.partial"
+    others = [tmp_path / name for name in (".student.2.partial", ".other.1.partial", ".student.x")]
+    for folder in (stale, *others):
+        (folder / "student").mkdir(parents=True)
+        if folder != others[0]:
+            os.utime(folder, (0, folder.stat().st_mtime - 2 * STALE_SECONDS))
+
+    with partial_folder(tmp_path / "student") as partial:
+        (partial / "student").mkdir()
+
+    assert set(tmp_path.iterdir()) == set(others)
 
 
 def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path: Path) -> None:

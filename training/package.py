@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +47,7 @@ from worker.engine.manifest import (
 )
 from worker.engine.student import Forward
 from worker.engine.tokenise import Tokeniser
+from worker.files import partial_folder
 from worker.rules.catalogue import Filter, load
 
 STUDENT_FOLDER: Final = "student"
@@ -125,8 +125,8 @@ def copy_student(run: Run, folder: Path) -> Path | None:
     if _hashes(folder) == _hashes(source):
         return None
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as partial:
-        made = Path(partial) / STUDENT_FOLDER
+    with partial_folder(folder) as partial:
+        made = partial / STUDENT_FOLDER
         for name in files_below(source):
             copy_file(source / name, made / name)
         replaces = (folder / MANIFEST).is_file()

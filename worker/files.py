@@ -7,6 +7,7 @@ of the power. Knows nothing of what is in them.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,14 +43,28 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
+@contextmanager
+def partial_folder(target: Path) -> Iterator[Path]:
+    """An empty folder beside this one, for what is to take its place: gone at the end, and with it
+    what killed processes left. Raises OSError."""
+    partial = _partial(target, str(os.getpid()))
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        _sweep(target)
+
+
 def _partial(target: Path, whose: str) -> Path:
     return target.with_name(f".{target.name}.{whose}{PARTIAL}")
 
 
 def _sweep(target: Path) -> None:
-    """Take away what killed processes left of this file."""
+    """Take away what killed processes left of this file or folder."""
     for partial in target.parent.glob(f".*{PARTIAL}"):
         if partial.name.startswith(f".{target.name}."):
             with suppress(OSError):  # another process may be taking it away, too
                 if time.time() - partial.stat().st_mtime > STALE_SECONDS:
-                    partial.unlink()
+                    shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
