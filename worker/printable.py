@@ -1,8 +1,8 @@
 """What others wrote, as it may be shown on a terminal: the one place that says what that is. Pure.
 
-Control characters drive terminals, and invisible ones (directions, joiners, tags, marks) make text
-look like another: each is shown as JSON writes it. Spaces of every width and letters of every
-script stay as they are.
+Control characters drive terminals, and invisible ones (directions, tags, marks) make text look like
+another: each is shown as JSON writes it. Spaces of every width and letters of every script stay as
+they are, and so do the two joiners that Persian, Indic scripts and emoji are written with.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+_JOINERS: Final = "\u200c\u200d"
 _REPLACEMENT: Final = "?"  # of a lone surrogate, which has no UTF-8 form
 
 
@@ -26,6 +27,8 @@ def printable_lines(text: str) -> str:
 
 
 def _shown(character: str) -> str:
+    if character in _JOINERS:
+        return character
     match unicodedata.category(character):
         case "Zs":
             return character

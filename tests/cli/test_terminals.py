@@ -47,15 +47,21 @@ EVIL = (
     "a\u00ad\u061c\u180eb",
 )
 FIVES = dict.fromkeys(load("uplifting").definition.dimension_names, 5)
-ODD = "a\x00\x1b\x07\r\n\t\x7f\x80\x9b\u202e\u2066\u200b\U000e0041[]m;"
+ODD = "a\u200c\u200d\x00\x1b\x07\r\n\t\x7f\x80\x9b\u202e\u2066\u200b\U000e0041[]m;"
 texts = st.one_of(st.sampled_from(EVIL), st.text(max_size=40), st.text(ODD, max_size=20))
 often = settings(max_examples=12, deadline=None)
+
+
+def is_seen(character: str) -> bool:
+    """Itself, or by how it joins its neighbours."""
+    is_blank_or_joiner = unicodedata.category(character) == "Zs" or character in "\u200c\u200d"
+    return character.isprintable() or is_blank_or_joiner
 
 
 def is_harmless(text: str, lines: int | None = None) -> bool:
     """Of what a terminal would be sent: so many lines, of characters that are seen."""
     rows = text.removesuffix("\n").split("\n")
-    seen = (c.isprintable() or unicodedata.category(c) == "Zs" for row in rows for c in row)
+    seen = (is_seen(c) for row in rows for c in row)
     return all(seen) and lines in (None, len(rows))
 
 
@@ -70,10 +76,21 @@ def test_what_is_shown_is_seen(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Überfall", "日本語\u3000新聞", "कि", "a\u00a0b", "🙂👍🏽", "e\u0301"]
+    "text",
+    [
+        "Überfall",
+        "日本語\u3000新聞",
+        "कि",
+        "a\u00a0b",
+        "🙂👍🏽",
+        "e\u0301",
+        "می\u200cروم",
+        "ശ്രീ\u200d ක්\u200dර",
+        "👨\u200d👩\u200d👧",
+    ],
 )
 def test_what_people_write_stays_as_it_is(text: str) -> None:
-    """Letters of every script, wide spaces and combining marks."""
+    """Letters of every script, wide spaces, combining marks, and what joins letters or emoji."""
     assert printable(text) == text
 
 
