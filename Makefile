@@ -15,7 +15,8 @@ venv: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up .venv (several GB with torch; a few minutes the first time) …"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@# pip comes last: without it, an interrupted run left half of an environment
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@# every file is held against its hash: uv by pip, all others by uv; newsieve is built by what is then there
 	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin
 	@# compiled now, or every start of a worker compiles torch where Python may not write its caches

@@ -72,11 +72,11 @@ def impostor(registry: Path, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make venv` reads, and an environment with nothing in it but pip."""
+    """What `make venv` reads, and what it leaves that is interrupted at once: no pip yet."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
     return folder
 
 
