@@ -13,7 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support.tiny_student import make_base
-from worker.engine.base import base_hashes, deciding_files, find_base, require_trusted
+from worker.engine.base import (
+    base_hashes,
+    deciding_files,
+    find_base,
+    require_loadable,
+    require_trusted,
+)
 from worker.engine.model import load_backbone
 from worker.engine.student import load_student
 from worker.errors import StudentInvalid
@@ -153,6 +159,13 @@ def test_a_base_that_would_be_built_too_large_or_otherwise_is_refused(
 
     with pytest.raises(StudentInvalid, match=complaint):
         load_backbone(base)
+
+
+def test_the_longest_window_that_is_published_is_not_too_large(base: Path) -> None:
+    """Of rotary positions, which take no memory by themselves."""
+    edit_json(base / "config.json", max_position_embeddings=10_485_760)
+
+    require_loadable(base)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "ours"])

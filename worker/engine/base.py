@@ -32,9 +32,9 @@ INDEX_BYTES: Final = 64 * MIB
 WEIGHTS_BYTES: Final = 100 * GIB  # of one file; hubs split at 5 to 50
 MOST_FILES: Final = 1_000  # of one base
 # What a model is built of before its weights are looked at: layers, heads, experts; rows and
-# columns. Far above any published model, and little memory.
+# columns. The longest window of a published model has 10,485,760 positions.
 MOST_PARTS: Final = 1_000
-LARGEST_SIZE: Final = 10_000_000
+LARGEST_SIZE: Final = 1 << 24
 _PARTS: Final = re.compile(r".*(layers?|heads?|experts?|blocks?)")
 _SIZES: Final = re.compile(r".*(_size|_dim|_rank|_embeddings|_positions|_width|_embd|_inner)")
 # They would have transformers read other files than those that are hashed.
