@@ -16,6 +16,7 @@ import time
 import unicodedata
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -199,26 +200,28 @@ def hostile_files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["tier", "scores.jsonl"],
-        ["drift", "replay", "scores.jsonl"],
-        ["filters", "check", "uplifting", "--articles", "articles.jsonl"],
-        ["produce", "file\x1b]0;pwned\x07"],
-        ["tier", "no such \x9b2J\u202e file"],
-        ["nosuch\x1b[2J"],
-    ],
-    ids=["tier", "replay", "filters", "produce", "no file", "no command"],
-)
-def test_what_others_wrote_reaches_no_terminal(arguments: list[str], hostile_files: Path) -> None:
-    """A real one, on which colours and a progress bar are."""
-    said = OURS.sub("\n", on_a_terminal(arguments, hostile_files))
+COMMANDS = {
+    "tier": ["tier", "scores.jsonl"],
+    "replay": ["drift", "replay", "scores.jsonl"],
+    "filters": ["filters", "check", "uplifting", "--articles", "articles.jsonl"],
+    "produce": ["produce", "file\x1b]0;pwned\x07"],
+    "no file": ["tier", "no such \x9b2J\u202e file"],
+    "no command": ["nosuch\x1b[2J"],
+}
 
-    assert said.strip()
-    odd = {c for c in said if not c.isprintable() and c != "\n"}
-    assert {c for c in odd if unicodedata.category(c) != "Zs"} == set()
-    assert not any(line.startswith("Exactly once") for line in said.splitlines())
+
+def test_what_others_wrote_reaches_no_terminal(hostile_files: Path) -> None:
+    """Real ones, on which colours and a progress bar are; one a command, side by side."""
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda command: on_a_terminal(command, hostile_files), COMMANDS.values())
+        shown = dict(zip(COMMANDS, found, strict=True))
+
+    for name, text in shown.items():
+        said = OURS.sub("\n", text)
+        assert said.strip(), name
+        odd = {c for c in said if not c.isprintable() and c != "\n"}
+        assert {c for c in odd if unicodedata.category(c) != "Zs"} == set(), name
+        assert not any(line.startswith("Exactly once") for line in said.splitlines()), name
 
 
 def test_hostile_lines_in_a_pipe_stay_as_they_are(hostile_files: Path) -> None:
