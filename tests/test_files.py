@@ -123,6 +123,18 @@ def test_a_folder_in_the_making_is_gone_at_the_end_and_what_a_kill_left_later(
     assert set(tmp_path.iterdir()) == set(others)
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_who_may_read_a_file_still_may(tmp_path: Path, mode: int) -> None:
+    """A page for others stays theirs, whatever the rights of new files are."""
+    path = tmp_path / "page.html"
+    path.write_text("as it was")
+    path.chmod(mode)
+
+    write_text(path, "new")
+
+    assert path.stat().st_mode & 0o777 == mode and path.read_text() == "new"
+
+
 def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path: Path) -> None:
     """What is no file cannot be replaced."""
     target, link = tmp_path / "file.txt", tmp_path / "link"
