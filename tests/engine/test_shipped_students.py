@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from tokenizers import Tokenizer
 
 import worker.demo
 from worker.codec.decode import DecodePolicy, RawRecord, decode
@@ -79,3 +81,22 @@ def test_a_shipped_student_reads_the_text(reference: str) -> None:
     assert np.abs(shuffled - oracle).mean() > mean_error
     assert spearmanr(scores @ weights, oracle @ weights).statistic > 0.35
     assert abs(spearmanr(shuffled @ weights, oracle @ weights).statistic) < 0.15
+
+
+def scripts_of(texts: Iterable[str]) -> set[str]:
+    """The first word of a letter's name: LATIN, CYRILLIC …"""
+    letters = {letter for letter in "".join(texts) if letter.isalpha()}
+    return {unicodedata.name(letter).split()[0] for letter in letters}
+
+
+@pytest.mark.parametrize("reference", SHIPPED)
+def test_canaries_have_every_script_of_the_vocabulary(reference: str) -> None:
+    """And 8 % of its tokens, rare ones among them: what nobody scores, nobody sees change."""
+    folder = load(reference).student_folder
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    lines = (folder / "canaries.jsonl").read_text(encoding="utf-8").split("\n")
+    texts = [json.loads(line)["text"] for line in lines if line]
+    tokens = {token for text in texts for token in tokenizer.encode(text).ids}
+
+    assert scripts_of(texts) >= scripts_of(tokenizer.get_vocab())
+    assert len(tokens) > 0.08 * tokenizer.get_vocab_size()
