@@ -14,11 +14,13 @@ ASKED = Asked("gemini", "oracle", "low", None)
 
 @pytest.mark.parametrize("reference", available())
 def test_every_filters_prompt_asks_for_its_dimensions_and_for_nothing_else(reference: str) -> None:
-    """The prompt as it stands in the folder, and a schema that holds the model to it."""
+    """The prompt as it stands in the folder, and a schema that holds the model to it, reasons
+    before scores."""
     prompt = Prompt(load(reference), 1_000)
     names = list(prompt.filter.definition.dimension_names)
 
-    scores = prompt.schema["properties"]["scores"]
+    fields = prompt.schema["properties"]
+    scores = fields["scores"]
 
     assert prompt.instructions.startswith(prompt.filter.prompt.strip())
     assert all(f"**{name}**" in prompt.filter.prompt for name in names)
@@ -27,7 +29,9 @@ def test_every_filters_prompt_asks_for_its_dimensions_and_for_nothing_else(refer
         item == {"type": "integer", "minimum": 0, "maximum": 10}
         for item in scores["properties"].values()
     )
-    for field in ("content_type", "key_markers", "reasoning"):
+    assert list(fields) == prompt.schema["required"]
+    assert list(fields) == ["content_type", "key_markers", "reasoning", "scores"]
+    for field in list(fields)[:-1]:
         assert f"`{field}`" in prompt.filter.prompt
 
 
