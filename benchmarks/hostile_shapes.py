@@ -61,13 +61,15 @@ class HighScores:
 
 
 def hostile_path() -> ScoringPath:
-    """The worker's own, with three filters; ids may come from keys, everything is sampled."""
+    """The worker's own, with three filters; ids may come from keys, everything is sampled, and a
+    key of the draw looks for signatures."""
     settings = load_settings(
         None,
         {
             "NEWSIEVE_WORKER__ID_FROM_KEY": "true",
             "NEWSIEVE_SAMPLING__LOW": "1",
             "NEWSIEVE_SAMPLING__SURFACED": "1",
+            "NEWSIEVE_SAMPLING__KEY": "0" * 64,
         },
     )
     identities = [StudentIdentity(load(name), STUDENT, "fp32") for name in FILTERS]

@@ -92,11 +92,15 @@ def every_character(size: int) -> RawRecord:
     return record(json.dumps(facts, ensure_ascii=False).encode())
 
 
-def many_headers(size: int, name: str = "") -> RawRecord:
-    return record(
-        b'{"id":"hostile","title":"A library opens"}',
-        headers=[(name, None) for _ in range(size // (len(name) + 2))],
-    )
+def many_headers(
+    size: int,
+    name: str = "",
+    last: str = "",
+    value: bytes = b'{"id":"h","title":"A library opens"}',
+) -> RawRecord:
+    """And one more, where it has a name."""
+    headers: Headers = [(name, None) for _ in range(size // (len(name) + 2))]
+    return record(value, headers=[*headers, (last, b"0" * 64)] if last else headers)
 
 
 def large_header(size: int, name: str) -> RawRecord:
@@ -217,6 +221,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "no JSON at the end": lambda n: record(field("content", "w ", n).value[:-1]),
     "many headers": many_headers,
     "many headers of dead letters": partial(many_headers, name="dlq."),
+    "many headers, and a signature": partial(many_headers, last="dlq.signature"),
+    "many headers, a signature, no JSON": partial(many_headers, last="dlq.signature", value=b"{"),
     "a large header": partial(large_header, name="traceparent"),
     "a large count of attempts": partial(large_header, name="dlq.attempts"),
     "a large filter": partial(large_header, name="dlq.filter"),

@@ -14,7 +14,7 @@ from worker.assemble.students import StudentIdentity, replay_headers, scoring_pa
 from worker.codec.dead_letter import Place, Writer, attempts, dead_letter, replay
 from worker.codec.decode import Headers, RawRecord
 from worker.codec.encode import OutRecord
-from worker.codec.replayed import SIGNATURE, Trusted, signed
+from worker.codec.replayed import MOST_SIGNED_HEADERS, SIGNATURE, Trusted, signed
 from worker.engine.scorer import FilterScores, Tokens
 from worker.errors import ModelFailed, RecordError
 from worker.rules.catalogue import load
@@ -166,6 +166,20 @@ def test_a_signature_is_of_one_record_as_it_is() -> None:
         assert admitted.only is None
         assert not any(name.startswith("dlq.") for name, _ in admitted.record.headers or ())
     assert str(OTHER) not in str(good)
+
+
+def test_a_signature_is_not_looked_for_among_more_headers_than_a_record_has() -> None:
+    """It would cost the worker's loop by the header; such a record is a stranger's."""
+    replays = replay_headers(load_settings(None, {"NEWSIEVE_SAMPLING__KEY": "k" * 32}), RUNNING)
+    out = replayed("uplifting")._replace(headers=[("dlq.filter", b"uplifting")])
+    padding: Headers = [("h", None)] * (MOST_SIGNED_HEADERS - 2)
+
+    most = signed(out._replace(headers=[*out.headers, *padding]), KEY)
+    more = signed(out._replace(headers=[*out.headers, *padding, ("h", None)]), KEY)
+
+    assert len(most.headers) == MOST_SIGNED_HEADERS
+    assert replays.admit(at_a_worker(most)).only == "uplifting"
+    assert replays.admit(at_a_worker(more)).only is None
 
 
 def test_the_places_of_what_is_signed_cannot_be_moved() -> None:
