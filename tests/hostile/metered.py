@@ -10,15 +10,18 @@ import resource
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.support.workers import ROOT
 
 KIB = 1_024
+READ_EVERY_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def metered(
             stderr=err,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         )
-        usage = _wait(child, seconds)
+        usage = wait_for(child, seconds)
         for stream in (out, err):
             stream.seek(0)
         return Metered(
@@ -67,8 +70,9 @@ def metered(
         )
 
 
-def _wait(child: subprocess.Popen[bytes], seconds: float) -> resource.struct_rusage:
-    """The kernel's account of one child. Kills it when its time is up."""
+def wait_for(child: subprocess.Popen[Any], seconds: float) -> resource.struct_rusage:
+    """The kernel's account of one child and of those that it waited for. Kills it when its time is
+    up."""
     killer = threading.Timer(seconds, child.kill)
     killer.start()
     try:
@@ -96,3 +100,21 @@ def usage_of(pid: int) -> Usage:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return Usage(times.user + times.system, int(peak.split()[1]) * KIB)
+
+
+class Watched(threading.Thread):
+    """Reads what a process uses until it ends, for one that others wait for."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid = pid
+        self.usage = usage_of(pid)
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                self.usage = usage_of(self._pid)
+            except (psutil.Error, OSError, StopIteration):  # it has ended
+                return
+            time.sleep(READ_EVERY_SECONDS)

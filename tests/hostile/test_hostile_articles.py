@@ -20,6 +20,9 @@ RECORD_BYTES = 3_900_000
 MOST_TIMES_IN_MEMORY = 30  # of a record's size, above what the process has without one
 RECORDS = 60
 SECONDS_PER_MEGABYTE = 0.2  # all threads of a worker, Kafka's and the model's among them
+MOST_BYTES = (
+    600_000_000  # above an idle worker: what Kafka's client fetches ahead, and records in work
+)
 
 
 @pytest.fixture
@@ -103,6 +106,7 @@ def test_sixty_records_of_brackets_in_a_row_stop_nobody(stream: Stream) -> None:
     assert stream.committed() == stream.raw_ends()
     megabytes = RECORDS * RECORD_BYTES / 1e6
     assert used.cpu_seconds - idle.cpu_seconds < SECONDS_PER_MEGABYTE * megabytes
+    assert used.peak_bytes - idle.peak_bytes < MOST_BYTES
     assert not re.search(r"watchdog|Traceback|partitions\.lost", worker.text())
     assert worker.text().count("partitions.assigned") == 1
 
@@ -126,3 +130,4 @@ def test_addresses_of_a_megabyte_stop_nobody(stream: Stream) -> None:
 
     assert [record["article"]["url"] for record in outputs.scored] == [None] * len(shapes)
     assert used.cpu_seconds - idle.cpu_seconds < SECONDS_PER_MEGABYTE * 1.2 * len(shapes) + 1
+    assert used.peak_bytes - idle.peak_bytes < MOST_BYTES

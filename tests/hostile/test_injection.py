@@ -10,12 +10,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.hostile.idle import idle_connections
 from tests.hostile.metered import usage_of
 from tests.support.cli import newsieve
 from tests.support.drift_records import write_baseline
 from tests.support.drift_stream import DriftStream
 from tests.support.oracle_server import about, good, serving
 from tests.support.oracle_stream import OracleStream
+from tests.support.workers import WorkerProcess
 from worker.kafka.broker import Broker
 from worker.rules.catalogue import load
 
@@ -31,6 +33,7 @@ INJECTED = {
     "tags": f"The river rose.{TAGS} {PLEA}.",
 }
 PLAIN = 12
+IDLE_CONNECTIONS = 600
 CPU_SECONDS = 60  # of each process; starting torch takes most of a worker's
 PEAK_BYTES = 1_500_000_000
 
@@ -44,7 +47,7 @@ def test_an_article_that_speaks_to_the_oracle_is_data_and_moves_no_statistic(
 ) -> None:
     """The provider is sent it between boundaries that no two calls share; its records say that it
     is suspect; of its label, which an oracle that obeys makes all tens, the monitors of low and
-    surfaced tiers know nothing."""
+    surfaced tiers know nothing. Hundreds of idle connections to its port keep no oracle from it."""
     folder = tmp_path / "student"
     shutil.copytree(tiny_student, folder)
     write_baseline(folder)
@@ -57,16 +60,19 @@ def test_an_article_that_speaks_to_the_oracle_is_data_and_moves_no_statistic(
             worker = stream.start_worker("a", sampling__filters=everything)
             oracle = stream.start_oracle(server)
             monitor = stream.start_monitor()
-            rows = rows_once_all_are_counted(stream)
+            port = port_of(oracle, "oracle.assembled")
+            with idle_connections(port, IDLE_CONNECTIONS):
+                rows = rows_once_all_are_counted(stream)
+                health = page_of(port, "livez")
             published = stream.published(PLAIN + len(INJECTED))
-            metrics = metrics_of(int(str(worker.events("worker.assembled")[0]["observe_port"])))
+            metrics = page_of(port_of(worker, "worker.assembled"), "metrics")
             used = [usage_of(item.process.pid) for item in (worker, oracle, monitor)]
             codes = [process.terminate() for process in (worker, oracle, monitor)]
         logs = "".join(process.text() for process in stream.workers)
     finally:
         stream.close()
 
-    assert codes == [0, 0, 0]
+    assert codes == [0, 0, 0] and health
     assert len({call.boundary for call in server.calls}) == len(server.calls) == 18
     for call in server.calls:
         assert re.fullmatch(r"article-[0-9a-f]{32}", call.boundary)
@@ -111,6 +117,11 @@ def rows_once_all_are_counted(stream: WholeStream) -> dict[str, dict[str, Any]]:
         time.sleep(0.5)
 
 
-def metrics_of(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+def port_of(program: WorkerProcess, event: str) -> int:
+    program.wait_until(event)
+    return int(str(program.events(event)[0]["observe_port"]))
+
+
+def page_of(port: int, page: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10) as answer:
         return str(answer.read().decode())

@@ -18,6 +18,7 @@ from tests.faults.storm import (
     wait_until_given_up,
 )
 from tests.faults.stormy import storm
+from tests.hostile.metered import usage_of
 from tests.support.stream import Stream
 from worker.crash_note import parse
 from worker.kafka.broker import Broker
@@ -26,6 +27,8 @@ from worker.kafka.inquiry import Inquiry
 
 PER_SECOND = 100
 PAUSE_SECONDS = 3.0
+MOST_BYTES = 1_500_000_000  # torch takes most of it
+CPU_SECONDS = 120  # of each worker that is at work in the end
 
 
 def killer_among_other_faults(scene: Scene) -> float:
@@ -45,6 +48,7 @@ def test_a_record_that_kills_whoever_scores_it_is_given_up_in_a_storm(
     report = Report()
     with storm(tmp_path, PER_SECOND, protocol, 0, report) as running:
         running.strike("killing record", killer_among_other_faults, "busy")
+        used = [usage_of(worker.process.pid) for worker in running.scene.fleet.workers.values()]
         running.finish()
         reader = running.stream.reader()
         try:
@@ -57,6 +61,7 @@ def test_a_record_that_kills_whoever_scores_it_is_given_up_in_a_storm(
     assert Counter(letter["dlq.error"] for letter in letters)["KilledWorker"] == 1
     assert deaths > 0
     assert report.ended == []
+    assert all(item.peak_bytes < MOST_BYTES and item.cpu_seconds < CPU_SECONDS for item in used)
 
 
 def test_a_record_on_which_the_model_hangs_ends_its_worker_which_has_taken_note(

@@ -17,17 +17,20 @@ import unicodedata
 import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.hostile.metered import metered, usage_of
+from tests.hostile.idle import idle_connections
+from tests.hostile.metered import KIB, metered, usage_of, wait_for
 from tests.support.workers import ROOT
 from worker.rules.catalogue import load
 
 MEGABYTE = 1_000_000
+COMMAND_CPU_SECONDS = 6
+COMMAND_BYTES = 300 * MEGABYTE
 IDLE_CONNECTIONS = 600
 SCRAPES = 20
 SERVING = """
@@ -79,20 +82,15 @@ def get(port: int, page: str) -> tuple[int, float]:
 def test_idle_connections_cost_next_to_nothing_and_keep_nobody_waiting() -> None:
     """600 that have sent half a request: health and metrics are answered while they hang, no thread
     is theirs, files are bounded, and all of them are cut off within seconds."""
-    with serving() as (process, port), ExitStack() as held:
+    with serving() as (process, port):
         get(port, "livez")
         threads, before = process.num_threads(), usage_of(process.pid)
-        idle = []
-        for _ in range(IDLE_CONNECTIONS):
-            probe = socket.create_connection(("127.0.0.1", port), timeout=10)
-            probe.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
-            idle.append(held.enter_context(probe))
-
-        answers = [get(port, page) for page in ("livez", "metrics") for _ in range(SCRAPES)]
-        files, after = process.num_fds(), usage_of(process.pid)
-        for probe in idle:
-            with contextlib.suppress(ConnectionResetError):
-                assert probe.recv(1) == b""
+        with idle_connections(port, IDLE_CONNECTIONS) as idle:
+            answers = [get(port, page) for page in ("livez", "metrics") for _ in range(SCRAPES)]
+            files, after = process.num_fds(), usage_of(process.pid)
+            for connection in idle:
+                with contextlib.suppress(ConnectionResetError):
+                    assert connection.recv(1) == b""
 
         assert {status for status, _ in answers} == {200}
         assert max(seconds for _, seconds in answers) < 2
@@ -158,8 +156,7 @@ def test_a_provider_that_drips_headers_is_given_up_in_time(tmp_path: Path) -> No
         process.terminate()
         process.communicate(timeout=30)
 
-    assert used.cpu_seconds < 6
-    assert used.peak_bytes < 300 * MEGABYTE
+    assert used.cpu_seconds < COMMAND_CPU_SECONDS and used.peak_bytes < COMMAND_BYTES
 
 
 def on_a_terminal(arguments: Sequence[str], folder: Path) -> str:
@@ -175,8 +172,10 @@ def on_a_terminal(arguments: Sequence[str], folder: Path) -> str:
     with contextlib.suppress(OSError):  # EIO, when it has ended
         while select.select([master], [], [], 60)[0]:
             found += os.read(master, 65_536)
-    process.wait(60)
+    used = wait_for(process, 60)
     os.close(master)
+    assert used.ru_utime + used.ru_stime < COMMAND_CPU_SECONDS
+    assert used.ru_maxrss * KIB < COMMAND_BYTES
     # Its lines end with the terminal's own \r\n; a progress bar and bold letters are ours.
     return found.decode("utf-8", "replace")
 
@@ -231,4 +230,4 @@ def test_hostile_lines_in_a_pipe_stay_as_they_are(hostile_files: Path) -> None:
     ids = [json.loads(line).get("id") for line in done.out.splitlines()]
     assert ids[: len(EVIL)] == list(EVIL)
     assert "safe \u202eexe.fdp\u202c title".encode() in done.out
-    assert done.cpu_seconds < 6
+    assert done.cpu_seconds < COMMAND_CPU_SECONDS and done.peak_bytes < COMMAND_BYTES

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from tests.hostile.metered import Metered, metered, usage_of
+from tests.hostile.metered import Metered, Watched, metered, usage_of
 from tests.hostile.squatter import BOMB_RECORDS, STRANGER, Squatter, join_as, unfolding
 from tests.support.stream import Stream
 from tests.support.topics import unique_prefix
@@ -53,13 +53,15 @@ class Doomed:
 
     workers: dict[str, WorkerProcess]
     streams: dict[str, Stream]
+    watched: dict[str, Watched]
 
 
 @pytest.fixture(scope="module")
 def doomed(
     broker: Broker, tmp_path_factory: pytest.TempPathFactory, tiny_student: Path
 ) -> Iterator[Doomed]:
-    servers, closing, found = broker.bootstrap_servers, list[Callable[[], None]](), Doomed({}, {})
+    servers, closing = broker.bootstrap_servers, list[Callable[[], None]]()
+    found = Doomed({}, {}, {})
     for name in ("assignor", "batch"):
         folder = tmp_path_factory.mktemp("doomed")
         stream = Stream(servers, unique_prefix(), folder, {"uplifting": tiny_student})
@@ -71,13 +73,19 @@ def doomed(
             squatter = Squatter(servers, stream.prefix, stream.raw_topic, options)
             closing.append(squatter.close)
             assert squatter.is_there.wait(30)
-        found.streams[name], found.workers[name] = (
-            stream,
-            stream.start_worker(name),
-        )
+        worker = stream.start_worker(name)
+        found.streams[name], found.workers[name] = stream, worker
+        found.watched[name] = Watched(worker.process.pid)
     yield found
     for close in closing:
         close()
+
+
+def assert_little_was_used(watched: Watched) -> None:
+    """While it waited or tried again, beside its start."""
+    watched.join()
+    assert watched.usage.cpu_seconds < 60
+    assert watched.usage.peak_bytes < BOMB_MOST_BYTES
 
 
 def command(stream: Stream, *arguments: str, **more: object) -> Metered:
@@ -156,6 +164,7 @@ def test_who_keeps_a_group_from_its_workers_is_named(doomed: Doomed) -> None:
     assert "Traceback" not in worker.text()
     assert worker.text().count("group.occupied") > 3
 
+    assert_little_was_used(doomed.watched["assignor"])
     report = command(doomed.streams["assignor"], "doctor", "--json")
     assert report.code == 1 and STRANGER.encode() in report.out
 
@@ -169,6 +178,7 @@ def test_a_batch_that_cannot_be_unfolded_ends_the_worker_with_its_place(doomed: 
     assert f"{stream.raw_topic}/3 from offset 0" in last
     assert "receive.message.max.bytes" in last and "runbook" in last
     assert stream.committed() == {}
+    assert_little_was_used(doomed.watched["batch"])
 
 
 @dataclass

@@ -20,8 +20,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile.metered import metered
 from tests.support.workers import ROOT
 
+CPU_SECONDS = 30
+PEAK_BYTES = 500_000_000
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 
@@ -35,6 +38,14 @@ def pin_of(name: str) -> str:
 class Registry(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
+
+
+@pytest.fixture(autouse=True)
+def _installers_are_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's reaches them."""
+    for name in os.environ:
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")
@@ -83,24 +94,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_venv(project: Path, address: str) -> str:
     """With this registry alone, and no cache that would have the true file. Returns what is said
     of its failure."""
-    done = subprocess.run(
-        ["make", "venv"],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if name[:4] not in ("PIP_", "UV_")}
-        | {
+    used = metered(
+        ["make", "--no-print-directory", "--directory", str(project), "venv"],
+        env={
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_INDEX_URL": address,
             "UV_NO_CONFIG": "1",
             "UV_DEFAULT_INDEX": address,
             "UV_CACHE_DIR": str(project / "cache"),
         },
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert done.returncode != 0
+    assert used.code != 0
+    assert used.cpu_seconds < CPU_SECONDS and used.peak_bytes < PEAK_BYTES
     assert not (project / ".venv" / ".installed").exists()
-    return done.stderr
+    return used.err
 
 
 def modules(project: Path) -> set[str]:

@@ -27,6 +27,7 @@ DESERT = "a" + " " * 6_000 + "b"  # fewer tokens than the window in its first ch
 BOMBS = 12
 BOMB_CHARACTERS = 3_980_000
 MUTATIONS = 150
+CPU_SECONDS_OF_A_LOAD = 1.0  # on average; a tokenizer may take 20 in its trial
 
 
 def score(stdin: bytes, student: Path | None = None) -> Metered:
@@ -87,6 +88,7 @@ def test_a_text_that_breaks_the_tokeniser_is_a_dead_letter(
         False,
     ]
     assert "Traceback" not in used.err
+    assert used.peak_bytes < 1.6 * GIB and used.cpu_seconds < 40
 
 
 def sparse(path: Path) -> None:
@@ -146,6 +148,7 @@ def test_a_changed_student_loads_or_is_refused(
 ) -> None:
     """The long run of what `make test` does with a few seeds."""
     outcomes = {True: 0, False: 0}
+    before = sum(os.times()[:4])  # children included
     for seed in range(1_000, 1_000 + MUTATIONS):
         folder = Path(shutil.copytree(tiny_student, tmp_path / f"student-{seed}"))
         what = mutate(folder, seed)
@@ -157,6 +160,7 @@ def test_a_changed_student_loads_or_is_refused(
             assert str(error).isprintable(), (seed, what)
             outcomes[False] += 1
     assert min(outcomes.values()) > MUTATIONS / 20, outcomes
+    assert sum(os.times()[:4]) - before < MUTATIONS * CPU_SECONDS_OF_A_LOAD
 
 
 def test_a_changed_row_of_the_shipped_base_is_refused(tmp_path: Path) -> None:
@@ -177,3 +181,4 @@ def test_a_changed_row_of_the_shipped_base_is_refused(tmp_path: Path) -> None:
     assert used.code == 1
     assert "is not the one that the student in" in used.err
     assert "model.safetensors" in used.err
+    assert used.peak_bytes < 1.6 * GIB and used.cpu_seconds < 25
