@@ -21,13 +21,13 @@ import psutil
 from tests.support.workers import ROOT
 
 KIB = 1_024
-READ_EVERY_SECONDS = 0.2
+READ_EVERY_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Metered:
     """A process that has ended. `cpu_seconds` is user and system time of all its threads and of
-    the children it waited for."""
+    the children it waited for; `peak_bytes` is its own, but for its last moment."""
 
     code: int
     out: bytes
@@ -58,7 +58,9 @@ def metered(
             stderr=err,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         )
+        watched = Watched(child.pid)
         usage = wait_for(child, seconds)
+        watched.join()
         for stream in (out, err):
             stream.seek(0)
         return Metered(
@@ -66,7 +68,8 @@ def metered(
             out=out.read(),
             err=err.read().decode(errors="replace"),
             cpu_seconds=usage.ru_utime + usage.ru_stime,
-            peak_bytes=usage.ru_maxrss * KIB,
+            # not ru_maxrss, in which a child has what its parent held when it was started
+            peak_bytes=watched.usage.peak_bytes,
         )
 
 
@@ -108,7 +111,7 @@ class Watched(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._pid = pid
-        self.usage = usage_of(pid)
+        self.usage = Usage(0, 0)
         self.start()
 
     def run(self) -> None:

@@ -24,7 +24,7 @@ import psutil
 import pytest
 
 from tests.hostile.idle import idle_connections
-from tests.hostile.metered import KIB, metered, usage_of, wait_for
+from tests.hostile.metered import Watched, metered, usage_of, wait_for
 from tests.support.workers import ROOT
 from worker.rules.catalogue import load
 
@@ -167,6 +167,7 @@ def on_a_terminal(arguments: Sequence[str], folder: Path) -> str:
         stdin=slave, stdout=slave, stderr=slave, cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
     )  # fmt: skip
+    watched = Watched(process.pid)
     os.close(slave)
     found = b""
     with contextlib.suppress(OSError):  # EIO, when it has ended
@@ -175,7 +176,7 @@ def on_a_terminal(arguments: Sequence[str], folder: Path) -> str:
     used = wait_for(process, 60)
     os.close(master)
     assert used.ru_utime + used.ru_stime < COMMAND_CPU_SECONDS
-    assert used.ru_maxrss * KIB < COMMAND_BYTES
+    assert watched.usage.peak_bytes < COMMAND_BYTES
     # Its lines end with the terminal's own \r\n; a progress bar and bold letters are ours.
     return found.decode("utf-8", "replace")
 

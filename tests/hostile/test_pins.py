@@ -24,7 +24,6 @@ from tests.hostile.metered import metered
 from tests.support.workers import ROOT
 
 CPU_SECONDS = 30
-PEAK_BYTES = 500_000_000
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 
@@ -105,7 +104,7 @@ def make_venv(project: Path, address: str) -> str:
         },
     )
     assert used.code != 0
-    assert used.cpu_seconds < CPU_SECONDS and used.peak_bytes < PEAK_BYTES
+    assert used.cpu_seconds < CPU_SECONDS
     assert not (project / ".venv" / ".installed").exists()
     return used.err
 
