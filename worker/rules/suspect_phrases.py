@@ -13,18 +13,25 @@ _ENGLISH: Final = (
     r"\b(?:ignore|disregard|forget|override|(?:do not|don't) follow) "
     r"(?:all |any |the |your |these |those |this |of |my |our |every |everything )*"
     r"(?:(?:previous|prior|preceding|earlier|above|foregoing|existing|original|initial|given) "
-    r"(?:system )?(?:instructions?|prompts?|rules|guidelines|directions|directives|rubrics?"
-    r"|criteria|messages?)|(?:scoring )?rubric|system prompt"
+    r"(?:system )?(?:instructions?|prompts?|rubrics?|messages?)|(?:scoring )?rubric|system prompt"
     r"|scoring (?:rules|guide|criteria|instructions)|instructions? (?:above|before|you))\b",
+    # existing rules are broken, and earlier ones overridden, in any news
+    r"\b(?:ignore|disregard|forget|(?:do not|don't) follow) "
+    r"(?:all |any |the |your |these |those |this |of |my |our |every |everything )*"
+    r"(?:previous|prior|preceding|earlier|above|foregoing|original|initial|given) "
+    r"(?:rules|guidelines|directions|directives|criteria)\b",
     r"\b(?:ignore|disregard|forget) (?:all|everything|anything) (?:of )?(?:the |that )?"
-    r"(?:above|before this|came before|previous|prior|you (?:were|have been|are) told)\b",
+    r"(?:above|before this|came before|previous|prior)\b",
+    r"\b(?:ignore|disregard) (?:all|everything|anything) (?:that )?"
+    r"you (?:were|have been|are) told\b",
     r"\b(?:note|message|memo|notice|instructions?|reminder|attention)(?: to| for|,|:) "
     r"(?:the |all |any |our |you, the )*(?:ai |llm |automated |human )?"
     r"(?:raters?|graders?|scorers?|annotators?|language models?|llms?|scoring models?"
     r"|(?:ai|models?|assistants?|chatbots?|evaluators?|systems?) ?:)",
     r"\b(?:any|all|every|the) (?:ai|llm|language model)s? (?:models? |systems? )?(?:that |who )?"
     r"(?:read|scor|rat|process|evaluat|grad)(?:s|es|ing) (?:this|the article|the text)\b",
-    r"\bdear (?:ai|llm|language models?|raters?|graders?|evaluators?|scorers?|annotators?)\b",
+    r"\bdear (?:ai|llm|language models?|raters?|graders?|evaluators?|scorers?|annotators?)"
+    r"(?: models?| systems?| assistants?)? ?[,:!]",
     r"\bcorrect (?:scores|ratings|labels) (?:are|should be|must be|here|on|for)\b",
     r"\bcorrect (?:score|rating|label) (?:for|of) (?:this|the) (?:article|text|story)\b",
     r"\b(?:10s?|tens?|9s?|nines?|0|zero|maximum|highest|top|full|perfect) "
@@ -35,8 +42,10 @@ _ENGLISH: Final = (
     r"(?:article|text|story) (?:as |with |at |a |an |all )*"
     r"(?:10|tens?|9|nines?|highly|highest|maximum|uplifting|impact)\b",
     r"\bas an? (?:ai|large)(?: language model| assistant| model)?, (?:i|you)\b",
-    r"\b(?:you are|you're) (?:now )?an? (?:ai |large |helpful )*(?:language model|assistant)\b",
-    r"\bif you are an? (?:ai|llm|large|language model)\b",
+    r"\b(?:you are|you're) (?:now )?an? "
+    r"(?:(?:ai |large |helpful )*language model|(?:ai |large |helpful )+assistant)\b",
+    r"\bif you are an? (?:large )?(?:ai|llm|language model)(?: model| system| assistant)?"
+    r"(?: ?[,:.]| (?:read|scor|rat|process|evaluat|grad)ing\b)",
     r"\b(?:answer|respond|reply|output)(?: only| exactly| strictly)? (?:with )?"
     r"(?:the following |this |exactly |only |valid )*(?:json\b|(?:exactly|verbatim) ?:)",
     r"\barticle (?:above|below) (?:was|is) (?:only |just )?a test\b",
@@ -50,7 +59,7 @@ _DUTCH_AND_AFRIKAANS: Final = (
     r"\b(?:opmerking|bericht|notitie|instructie|noot|nota) (?:voor|aan|vir) "
     r"(?:de |het |die |alle )*"
     r"(?:beoordelaars?|taalmodel(?:len)?|(?:ai|ai-model|model|assistent) ?:)",
-    r"\bbeste (?:ai|taalmodel|beoordelaar)\b",
+    r"\bbeste (?:ai|ai-model|taalmodel|beoordelaar) ?[,:!]",
     r"\b(?:juiste|correcte) (?:scores|beoordelingen) (?:zijn|moeten)\b",
     r"\b(?:10|tien)(?: punten)? (?:op|voor|bij|in) (?:elke|alle|iedere) "
     r"(?:dimensies?|criteri(?:a|um))\b",
@@ -64,7 +73,7 @@ _GERMAN: Final = (
     r"|bewertungsskala|bewertungsraster|systemprompt|alles (?:obige|bisherige))\b",
     r"\b(?:hinweis|anmerkung|nachricht|anweisung|notiz) (?:an|für) (?:den |die |das |alle )*"
     r"(?:bewerter|bewertenden|sprachmodelle?|(?:ki|ki-modelle?|modelle?|assistenten) ?:)",
-    r"\bliebes? (?:ki|sprachmodell)\b",
+    r"\bliebes? (?:ki|ki-modell|sprachmodell) ?[,:!]",
     r"\b(?:richtigen?|korrekten?) (?:bewertungen|punktzahlen|scores) (?:sind|lauten)\b",
     r"\b(?:10|zehn)(?: punkte)? (?:in|auf|für|bei) (?:jeder?|allen?|sämtlichen?) "
     r"(?:dimension(?:en)?|kriterien)\b",
@@ -79,7 +88,7 @@ _FRENCH: Final = (
     r"\b(?:note|message|remarque|instruction|avis)s? (?:à|pour|au|aux) ?"
     r"(?:l'|le |la |les |tous )*(?:évaluateurs?|notateurs?|modèles? de langage"
     r"|(?:ia|modèle|assistant) ?:)",
-    r"\bchère? (?:ia|modèle de langage)\b",
+    r"\b(?:cher|chère) (?:ia|modèle de langage) ?[,:!]",
     r"\b(?:notes|scores|évaluations) (?:correct|exact)e?s sont\b",
     r"\b(?:10|dix)(?: points)? (?:sur|pour|dans|à) (?:toutes les|chaque|tous les) "
     r"(?:dimensions?|critères?)",
@@ -93,7 +102,7 @@ _SPANISH: Final = (
     r"|todo lo anterior)\b",
     r"\b(?:nota|mensaje|aviso|instrucción|instrucciones) (?:para|a|al) (?:el |la |los |las )*"
     r"(?:evaluador(?:es)?|calificador(?:es)?|modelos? de lenguaje|(?:ia|modelo|asistente) ?:)",
-    r"\bquerid[ao] (?:ia|modelo de lenguaje)\b",
+    r"\bquerid[ao] (?:ia|modelo de lenguaje) ?[,:!]",
     r"\b(?:puntuaciones|calificaciones|notas|puntajes) correct[ao]s son\b",
     r"\b(?:10|diez)(?: puntos)? (?:en|para|a) (?:todas las|cada|todos los) "
     r"(?:dimensi(?:ón|ones)|criterios?)",
@@ -184,7 +193,7 @@ ROLE_MARKERS: Final = (
     r"\[/?(?:system|assistant|user)\]",
     r"</?(?:system|assistant|human)>",
     r"#{2,4} ?(?:instructions?|system|response|assistant|human|user) ?:",
-    r"(?:^|[.!?>\"'] )(?:system|assistant|human|developer): ",
+    r"(?:^|[.!?>\"'] )(?:system|assistant|human): ",
     r"\b(?:begin|end|start) (?:of )?(?:the )?system (?:prompt|message)\b",
 )
 # Keys of the answer that the oracle is asked for, and the heading in its prompt.
