@@ -13,6 +13,10 @@ A source that wants more than its share of the day is cut first, by itself and i
 is left of all sources is cut together. A request is kept if its rank is below both thresholds, and
 lowering the rank of one that is kept moves neither: its probability is pi times the lower one.
 
+Thresholds are not written down: an oracle that is started again decides anew on what is left. On
+a day over its budget those that were kept and not labelled yet then count as if they had been
+somewhat more probable than they were.
+
 Anchors are kept before articles of the monitor, those before training ones.
 """
 
