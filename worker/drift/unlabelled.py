@@ -3,7 +3,8 @@
 Every scored article goes into a sketch of its hour; an hour's sketch is compared with a reference
 of the student's first day. Effects are judged by their size, never by significance: at this
 volume everything is significant. What is large in two windows running is a shift. It informs,
-and helps to find a cause; only labels page.
+and helps to find a cause; only labels page. Articles that speak to a model count like all
+others: left out, anybody could hide what he sends behind a phrase.
 """
 
 from __future__ import annotations
