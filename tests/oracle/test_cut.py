@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from worker.drift.labels import SMALLEST_PI
 from worker.oracle.cut import Candidate, decide
 
 
@@ -67,6 +68,17 @@ def test_anchors_come_before_articles_and_those_before_training() -> None:
     decisions = decide(waiting, lambda n, _: n <= 2)
 
     assert [d[:2] for d in decisions] == [(False, 0.0), (False, 0.5), (True, 1.0), (True, 0.5)]
+
+
+def test_ids_chosen_for_a_draw_without_a_key_do_not_outweigh_all_others() -> None:
+    """Whoever computes u finds some next to zero: what is kept has a probability that a drift
+    monitor takes, at the least."""
+    chosen = [candidate(u, 0.02, source="flood") for u in (0.0, 1e-18, 2e-18, 3e-18)]
+
+    decisions = decide(chosen, lambda _n, _: True, lambda _s, n, _: n <= 2)
+
+    assert [d.is_kept for d in decisions] == [True, True, False, False]
+    assert all(0.02 > d.effective_pi >= SMALLEST_PI for d in decisions)
 
 
 def test_estimates_weighted_by_the_effective_probability_are_unbiased() -> None:
@@ -144,7 +156,7 @@ def test_estimates_are_unbiased_while_one_source_dominates() -> None:
     def is_unbiased(found: list[float]) -> bool:
         mean = sum(found) / len(found)
         deviation = (sum((e - mean) ** 2 for e in found) / len(found)) ** 0.5
-        return abs(mean) < 4 * deviation / len(found) ** 0.5
+        return bool(abs(mean) < 4 * deviation / len(found) ** 0.5)
 
     assert {name: is_unbiased(found) for name, found in errors.items()} == {
         "flood": True,

@@ -28,6 +28,10 @@ from typing import Final, Literal, NamedTuple
 Purpose = Literal["anchor", "monitor", "training"]
 ORDER: Final[tuple[Purpose, ...]] = ("anchor", "monitor", "training")
 
+# Of the hundreds that wait together the first dropped one is hardly ever lower by chance. Ids found
+# for a draw without a key are, and one label would count for more than all others.
+LEAST_SHARE: Final = 1e-5
+
 Affords = Callable[[int, float], bool]
 """Whether so many calls of so much in all still fit."""
 
@@ -112,5 +116,5 @@ def _shares(kept: Sequence[Candidate], first_dropped: Candidate) -> dict[Purpose
     shares = dict.fromkeys(ORDER, 1.0)
     cut = first_dropped.purpose
     any_kept = any(item.purpose == cut for item in kept)
-    shares[cut] = first_dropped.rank if any_kept else 0.0
+    shares[cut] = max(first_dropped.rank, LEAST_SHARE) if any_kept else 0.0
     return shares | dict.fromkeys(ORDER[ORDER.index(cut) + 1 :], 0.0)
