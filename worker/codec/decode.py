@@ -76,9 +76,9 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
     published = _text("published_at", fields.published_at, MAX_DATE_CHARACTERS, nulled)
     other_date = _text("published_date", fields.published_date, MAX_DATE_CHARACTERS, nulled)
     title = _title(fields.title)
-    content = _content(fields, policy.max_bytes, nulled)
+    content, says_something = _content(fields, policy.max_bytes, nulled)
     text = render(title, content)
-    if not (has_text(title or "") or has_text(content or "")):
+    if not (says_something or has_text(title or "")):
         raise NoText("neither a title nor a content with anything to read in it")
     if not are_tags(fields.tags):
         nulled.append("tags")
@@ -182,19 +182,17 @@ def _title(title: Any) -> str | None:
     return _required("title", title, MAX_TITLE_CHARACTERS, InvalidTitle)
 
 
-def _content(fields: RawFields, max_characters: int, nulled: list[str]) -> str | None:
-    """The first of the accepted fields with anything to read in it."""
+def _content(fields: RawFields, max_characters: int, nulled: list[str]) -> tuple[str | None, bool]:
+    """The first of the accepted fields with anything to read in it, and whether there is one."""
     content: Any = fields.content
     if content is not None and type(content) is not str:
         raise InvalidContent(f"content is a JSON {json_name(content)}; it must be a string")
-    text = _text("text", fields.text, max_characters, nulled)
+    other = _text("text", fields.text, max_characters, nulled)
     body = _text("body", fields.body, max_characters, nulled)
-    if content and has_text(content):
-        return content
-    for other in (text, body):
-        if other and has_text(other):
-            return other
-    return content
+    for text in (content, other, body):
+        if text and has_text(text):
+            return text, True
+    return content, False
 
 
 def _required(name: str, text: str, limit: int, error: type[InvalidRecord]) -> str:
