@@ -23,8 +23,10 @@ class Unfolded(ScriptedConsumer):
     def __init__(self, value: bytes) -> None:
         super().__init__([])
         self.value, self.next = value, 0
+        self.asked: list[int] = []
 
     def consume(self, count: int, _: float) -> list[Message]:
+        self.asked.append(count)
         places = range(self.next, self.next + count)
         self.next += count
         return [Message(0, at, self.value) for at in places]
@@ -59,6 +61,25 @@ def test_of_usual_records_as_many_are_taken_as_are_wanted(monkeypatch: pytest.Mo
     intake = intake_of(Unfolded(USUAL), monkeypatch)
 
     assert [len(intake.take(count, 0)) for count in (1, 128, 1_000)] == [1, 128, 1_000]
+
+
+def test_steps_grow_over_usual_records_and_are_small_again_after_a_large_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each step has its price; and a whole batch of large records comes once at most."""
+    consumer = Unfolded(USUAL)
+    intake = intake_of(consumer, monkeypatch)
+    for _ in range(4):
+        intake.take(128, 0)
+    assert consumer.asked[-1] == 128
+
+    consumer.value = BOMB
+    taken = [total_bytes(intake.take(128, 0)) for _ in range(3)]
+
+    assert taken[0] <= 128 * len(BOMB) * 1.01 and max(taken[1:]) <= MOST_BYTES + len(BOMB)
+    consumer.value, consumer.asked = USUAL, []
+    intake.take(128, 0)
+    assert max(consumer.asked[:2]) <= STEP_RECORDS
 
 
 def test_large_headers_and_keys_count() -> None:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 # Of a micro-batch: thousands of usual articles, four of the largest. Decoded, folded and tokenised,
 # with two in flight and one on its way, they take some 300 MB.
 MOST_BYTES: Final = 16 * 1024 * 1024
-STEP_RECORDS: Final = 16  # at first; of large ones fewer
+STEP_RECORDS: Final = 16  # at first; of large ones fewer, of usual ones more
+# While none is larger, steps double: each has a price of its own, of 16 records a seventh of all
+# that the loop does. The first large ones behind many usual ones may then come a batch at once.
+USUAL_BYTES: Final = 64 * 1024
 
 
 class Portions:
@@ -27,6 +30,7 @@ class Portions:
 
     def __init__(self) -> None:
         self._largest_bytes = 1  # of the records taken last
+        self._step = STEP_RECORDS
 
     def gather(
         self, take: Callable[[int, float], list[Taken]], count: int, seconds: float
@@ -36,12 +40,16 @@ class Portions:
         gathered: list[Taken] = []
         room, wait = MOST_BYTES, seconds
         while room > 0 and (left := count - len(gathered)) > 0:
-            asked = min(left, STEP_RECORDS, max(room // self._largest_bytes, 1))
+            asked = min(left, self._step, max(room // self._largest_bytes, 1))
             found = take(asked, wait)
             sizes = [size_of(item.record) for item in found if item.record is not None]
             self._largest_bytes = max(sizes, default=self._largest_bytes) or 1
             gathered += found
             room -= sum(sizes)
+            if self._largest_bytes > USUAL_BYTES:
+                self._step = STEP_RECORDS
+            elif len(found) == self._step and self._step < count:
+                self._step *= 2
             if len(found) < asked:
                 break
             wait = max(deadline - time.monotonic(), 0)
