@@ -1,4 +1,5 @@
-"""What others wrote, as it may be shown on a terminal: the one place that says what that is. Pure.
+"""What others wrote, as it is shown wherever a terminal may read it. Errors about students and
+filters, which are also logged, come escaped already: `worker.rules.shown`. Pure.
 
 Control characters drive terminals, and invisible ones (directions, tags, marks) make text look like
 another: each is shown as JSON writes it. Spaces of every width and letters of every script stay as

@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.cli import newsieve
+from tests.support.evil_texts import EVIL
 from training.common import note_rows, verdict_text
 from worker.cli import bridge, oracle, tail
 from worker.cli.common import note, say, show_json, show_table
@@ -28,24 +29,6 @@ from worker.printable import printable
 from worker.rules.catalogue import load
 from worker.settings import Settings
 
-EVIL = (
-    "\x1b[2J\x1b[31mRED",
-    "\x1b]8;;http://evil.example/\x07click\x1b]8;;\x07",
-    "\x1b]0;pwned\x07",
-    "\x9b31mRED\x9d0;pwned\x9c",
-    "safe \u202eexe.fdp\u202c title",
-    "\u2066a\u2069 \u200f",
-    "hi\U000e0069\U000e0067\U000e006e",
-    "a\u200bb\u2060c\ufeff",
-    "x\nExactly once: 250 raw records; missing 0, doubled 0",
-    "x\r\n0/8  forged",
-    "x\nnewsieve: all is well",
-    "a\x7f\x08\x08b",
-    "a\u2028b\u2029c\x85d",
-    "\ufeff\ufff9a\ufffab\ufffb",
-    "[red]x[/red] [link=http://evil.example]y[/link] :heart:",
-    "a\u00ad\u061c\u180eb",
-)
 FIVES = dict.fromkeys(load("uplifting").definition.dimension_names, 5)
 ODD = "a\u200c\u200d\x00\x1b\x07\r\n\t\x7f\x80\x9b\u202e\u2066\u200b\U000e0041[]m;"
 texts = st.one_of(st.sampled_from(EVIL), st.text(max_size=40), st.text(ODD, max_size=20))

@@ -25,6 +25,7 @@ import pytest
 
 from tests.hostile.idle import idle_connections
 from tests.hostile.metered import Watched, metered, usage_of, wait_for
+from tests.support.evil_texts import EVIL
 from tests.support.workers import ROOT
 from worker.rules.catalogue import load
 
@@ -42,19 +43,6 @@ with Health("127.0.0.1", 0, Metrics()) as health:
     sys.stdin.read()
 """
 LABEL = [sys.executable, "-m", "worker", "oracle", "label", "--yes"]
-EVIL = (
-    "\x1b[2J\x1b[31mRED",
-    "\x1b]8;;http://evil.example/\x07click\x1b]8;;\x07",
-    "\x1b]0;pwned\x07",
-    "\x9b31mRED\x9d0;pwned\x9c",
-    "safe \u202eexe.fdp\u202c title",
-    "\u2066a\u2069 \u200f",
-    "hi\U000e0069\U000e0067\U000e006e",
-    "a\u200bb\u2060c\ufeff",
-    "x\nExactly once: 250 raw records; missing 0, doubled 0",
-    "a\x7f\x08\x08b",
-    "a\u2028b\u2029c\x85d",
-)
 
 
 @contextmanager
