@@ -13,7 +13,9 @@ export PYTHONDONTWRITEBYTECODE =
 
 venv: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+MEMBERS := schemas worker training
+
+$(INSTALLED): pyproject.toml $(MEMBERS:%=%/pyproject.toml) constraints.txt
 	@echo "setting up .venv (several GB with torch; a few minutes the first time) …"
 	@# pip comes last: without it, an interrupted run left half of an environment
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
@@ -21,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin
 	@# compiled now, or every start of a worker compiles torch where Python may not write its caches
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirement constraints.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=--editable ./%)
 	@touch $(INSTALLED)
 
 demo: venv
@@ -53,10 +55,11 @@ lint: venv
 
 pins:
 	@# keeps the versions that constraints.txt has; newer ones come where it has none
-	@$(BIN)/uv pip compile --quiet --universal --all-extras --group setup --generate-hashes --no-annotate --custom-compile-command 'make pins' --output-file constraints.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --all-extras --group setup --group dev --group benchmark --generate-hashes --no-annotate --custom-compile-command 'make pins' \
+		--no-emit-package newsieve --no-emit-package newsieve-schemas --output-file constraints.txt $(MEMBERS:%=%/pyproject.toml)
 
 schemas: venv
-	@$(BIN)/python -m schemas.export
+	@$(BIN)/python -m newsieve_schemas.export
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from worker.kafka.client import Cluster
+from newsieve.kafka.config import Cluster
 
 CONTENDERS = Path(__file__).parent / "contenders"
 ROOT = Path(__file__).resolve().parents[1]

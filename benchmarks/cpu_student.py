@@ -21,11 +21,11 @@ from tokenizers import Tokenizer
 from benchmarks.contest import Report, run_contender
 from benchmarks.raw_topic import SAMPLE, fill, readable
 from benchmarks.report import publish, spread
-from worker.engine.manifest import TOKENIZER, read_manifest
-from worker.engine.tokenise import Tokeniser
-from worker.kafka.broker import find_or_start
-from worker.kafka.client import Cluster
-from worker.rules.catalogue import load
+from newsieve.inference.manifest import TOKENIZER, read_manifest
+from newsieve.inference.tokenize import Tokeniser
+from newsieve.devbroker.broker import find_or_start
+from newsieve.kafka.config import Cluster
+from newsieve.filters.registry import load
 
 FILTER = "sustainability"
 CHUNK = 128

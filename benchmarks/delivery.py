@@ -21,8 +21,8 @@ from pathlib import Path
 from benchmarks.contest import Report, run_contender
 from benchmarks.raw_topic import SAMPLE, fill
 from benchmarks.report import publish, spread
-from worker.kafka.broker import find_or_start
-from worker.kafka.client import Cluster
+from newsieve.devbroker.broker import find_or_start
+from newsieve.kafka.config import Cluster
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newsieve" / "peers"
 FILTERS = ("uplifting", "sustainability", "investment_risk")

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from worker.drift.streams import Floats, Streams
-from worker.rules.catalogue import load
+from newsieve.drift.error_streams import Floats, ErrorStreams
+from newsieve.filters.registry import load
 
 PAIRS = Path(__file__).parent / "data" / "pairs_uplifting_v4.jsonl"
 COPIES = 20  # of each pair, where a drift is left to chance
@@ -28,7 +28,7 @@ Change = Callable[["Field", np.random.Generator], tuple[Floats, Floats]]
 class Field:
     """N pairs: (N, D) student and oracle, their differences, and (N,) whether tiers differ."""
 
-    streams: Streams
+    streams: ErrorStreams
     student: Floats
     oracle: Floats
     differences: Floats
@@ -41,7 +41,7 @@ class Field:
 
 def load_field() -> Field:
     filter_ = load("uplifting")
-    streams = Streams(filter_)
+    streams = ErrorStreams(filter_)
     rows = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     student, oracle = (
         np.array([[row[who][name] for name in streams.dimensions] for row in rows], dtype=float)

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.drift_field import Field
-from worker.drift.anchors import AnchorSet
-from worker.drift.labels import MONITOR, REFERENCE, AnchorLabel, Label
-from worker.drift.states import ALERT, Rules, Transition
-from worker.drift.streams import Floats
-from worker.drift.unlabelled import ScoredArticle
-from worker.drift.signals import CanaryResult
-from worker.drift.watch import Watch
-from worker.rules.catalogue import load
+from newsieve.drift.anchors import AnchorSet
+from newsieve.drift.label_reader import MONITOR, REFERENCE, AnchorLabel, Label
+from newsieve.drift.monitor_state import ALERT, MonitorConfig, Transition
+from newsieve.drift.error_streams import Floats
+from newsieve.drift.data_drift import ScoreSample
+from newsieve.drift.condition_alert import CanaryResult
+from newsieve.drift.filter_monitor import FilterMonitor
+from newsieve.filters.registry import load
 
 RUNS = 50  # of each incident
 HOUR = 60 * 60 * 1_000
@@ -72,7 +72,7 @@ class Stage:
             tuple(f"anchor-{n}" for n in range(ANCHORS)),
             np.stack([self._ask(self._means, 0.0) for _ in range(REPLICATES)], axis=1),
         )
-        self.watch = Watch(self._filter, Rules(), anchors)
+        self.watch = FilterMonitor(self._filter, MonitorConfig(), anchors)
         for stratum in (False, True):
             picks = self._pick(np.flatnonzero(field.surfaced == stratum), BASELINE_ROWS)
             for label in self.labels(picks, World(), REFERENCE, 0):
@@ -99,7 +99,7 @@ class Stage:
         labels = self.labels(picks[::share], world, MONITOR, start)
         for at, row in enumerate(scores.tolist()):
             when = start + at * HOUR // ARTICLES_AN_HOUR
-            article = ScoredArticle(when, row, tiers[at], 300, False, "en", "source")  # noqa: FBT003
+            article = ScoreSample(when, row, tiers[at], 300, False, "en", "source")  # noqa: FBT003
             found += self.watch.scored(article, "s")
             if at % share == 0:
                 found += self.watch.label(labels[at // share]._replace(at=when))

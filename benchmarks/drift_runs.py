@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.drift_field import Change, Field
-from worker.drift.baseline import Tally
-from worker.drift.detector import FRACTIONS, Bank
-from worker.drift.states import ALERT_AT
-from worker.drift.streams import Floats
+from newsieve.drift.baseline import BaselineAccumulator
+from newsieve.drift.e_detector import FRACTIONS, EDetectorBank
+from newsieve.drift.monitor_state import ALERT_AT
+from newsieve.drift.error_streams import Floats
 
 LARGEST_FRACTION = 0.75  # of what a following bet could stake
 FORGETTING = 0.03  # of what was, with each label: about the last thirty count
@@ -80,7 +80,7 @@ def run_bank(on: Field, drawn: Draw, *, until_found: bool, design: Design | None
     limits = np.array([_limits(on, rows) for rows in reference])
     runs = len(limits)
     lowest = np.broadcast_to(streams.lowest, limits.shape)
-    bank = Bank(limits, lowest, np.full(limits.shape, np.inf), design.fractions)
+    bank = EDetectorBank(limits, lowest, np.full(limits.shape, np.inf), design.fractions)
     following = Following(limits, lowest, reference.var(axis=1))
     first, alarms = (np.zeros(runs, dtype=np.int64) for _ in range(2))
     blamed = np.zeros(runs, dtype=np.intp)
@@ -105,7 +105,7 @@ def run_bank(on: Field, drawn: Draw, *, until_found: bool, design: Design | None
 
 
 def _limits(on: Field, rows: Floats) -> Floats:
-    tally = Tally(len(on.streams.names))
+    tally = BaselineAccumulator(len(on.streams.names))
     for row in rows:
         tally.add(row, 1.0)
     return tally.baseline(on.streams).limits

@@ -28,7 +28,7 @@ from benchmarks.drift_field import (
 )
 from benchmarks.drift_runs import Design, Draw, draw, run_bank
 from benchmarks.report import publish
-from worker.drift.streams import Floats
+from newsieve.drift.error_streams import Floats
 
 RUNS = 300
 SLOW_RUNS = 10

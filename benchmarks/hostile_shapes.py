@@ -19,20 +19,20 @@ import numpy as np
 
 from benchmarks.report import publish
 from benchmarks.shapes import SHAPES
-from worker.assemble.students import StudentIdentity, scoring_path
-from worker.codec.dead_letter import Place, Writer, dead_letter
-from worker.codec.decode import RawRecord
-from worker.codec.encode import OutRecord
-from worker.engine.scorer import FilterScores, Tokens
-from worker.rules.catalogue import load
-from worker.scoring import ScoringPath
-from worker.settings import load_settings
+from newsieve.bootstrap.students import StudentIdentity, scoring_path
+from newsieve.records.dead_letter import RecordPosition, Writer, dead_letter
+from newsieve.records.decode import RawRecord
+from newsieve.records.encode import OutRecord
+from newsieve.inference.scorer import FilterScores, Tokens
+from newsieve.filters.registry import load
+from newsieve.programs.scoring.path import ScoringPath
+from newsieve.settings.loader import load_settings
 
 FILTERS: Final = ("uplifting", "sustainability", "investment_risk")
 STUDENT: Final = "sha256:" + "0" * 64
 DIMENSIONS: Final = 8
 WRITER: Final = Writer("articles.dead-letter", "g", "1.0")
-PLACE: Final = Place("articles.raw", 0, 0)
+PLACE: Final = RecordPosition("articles.raw", 0, 0)
 NOW: Final = "2026-11-22T16:00:00.000Z"
 MEGABYTE: Final = 1_000_000
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.delivery import CONTENDING, OURS, run
 from benchmarks.raw_topic import SAMPLE, fill
 from benchmarks.report import publish
-from worker.kafka.broker import find_or_start
-from worker.kafka.client import Cluster
+from newsieve.devbroker.broker import find_or_start
+from newsieve.kafka.config import Cluster
 
 TIMES = 10
 

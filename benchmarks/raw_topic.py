@@ -7,14 +7,14 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from schemas.topics import topics
-from worker.cli.common import lines_of
-from worker.kafka.admin import TopicAdmin
-from worker.kafka.client import Cluster
-from worker.kafka.feed import Feeder
-from worker.rules.catalogue import load
+from newsieve_schemas.topics import topics
+from newsieve.cli.common import lines_of
+from newsieve.kafka.admin import TopicAdmin
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.producer import PlainProducer
+from newsieve.filters.registry import load
 
-SAMPLE = Path(__file__).resolve().parents[1] / "worker" / "demo" / "articles.jsonl"
+SAMPLE = Path(__file__).resolve().parents[1] / "worker" / "newsieve" / "demo" / "articles.jsonl"
 
 
 def fill(cluster: Cluster, articles: Path, records: int, filters: Sequence[str]) -> str:
@@ -24,7 +24,7 @@ def fill(cluster: Cluster, articles: Path, records: int, filters: Sequence[str])
     TopicAdmin(cluster).create(topics(prefix, tiers))
     with articles.open("rb") as stream:
         lines = [line for _, line in lines_of(stream)]
-    with Feeder(cluster, f"{prefix}.raw") as feeder:
+    with PlainProducer(cluster, f"{prefix}.raw") as feeder:
         for number in range(records):
             feeder.send(str(number).encode(), lines[number % len(lines)])
     return prefix

@@ -18,15 +18,21 @@ import time
 from pathlib import Path
 
 from benchmarks.report import publish
-from training.files import file_hash
-from training.fit import FINAL, checkpoint
-from training.labelled import read_source
-from training.prepare import prepare
-from training.recipe import read_recipe
-from training.run import Run
-from worker.engine.manifest import ADAPTER
+from newsieve_training.pipeline.files import file_hash
+from newsieve_training.fit.stage import FINAL, checkpoint
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.prepare import prepare
+from newsieve_training.pipeline.recipe import read_recipe
+from newsieve_training.pipeline.run_folder import Run
+from newsieve.inference.manifest import ADAPTER
 
-RECIPE = Path(__file__).parents[1] / "training" / "recipes" / "sustainability_minilm.toml"
+RECIPE = (
+    Path(__file__).parents[1]
+    / "training"
+    / "newsieve_training"
+    / "recipes"
+    / "sustainability_minilm.toml"
+)
 
 
 def main() -> None:
@@ -84,7 +90,7 @@ def _fit(run: Run, kill_after_seconds: float | None) -> float:
     """Seconds it took; 0 when it ended before it was killed. None: let it end."""
     start = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "training", "fit", str(run.folder), "--threads", "1"],
+        [sys.executable, "-m", "newsieve_training", "fit", str(run.folder), "--threads", "1"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

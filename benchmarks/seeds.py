@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.report import publish
-from training.calibrate import calibrate
-from training.evaluate import evaluate
-from training.fit import fit
-from training.labelled import read_source
-from training.machine import Machine
-from training.prepare import prepare
-from training.recipe import read_recipe
-from training.run import Run
-from training.wording import JUDGED_ON, number
+from newsieve_training.evaluation.calibrate import calibrate
+from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.fit.stage import fit
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.fit.environment import Machine
+from newsieve_training.data.prepare import prepare
+from newsieve_training.pipeline.recipe import read_recipe
+from newsieve_training.pipeline.run_folder import Run
+from newsieve_training.reports.formatting import JUDGED_ON, number
 
 Facts = Mapping[str, Any]  # calibration.json
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, Final
 
-from worker.codec.decode import Headers, RawRecord
+from newsieve.records.decode import Headers, RawRecord
 
 INPUT: Final = {"topic": "articles.raw", "partition": 0, "offset": 0, "timestamp": None}
 NESTING_DEPTH: Final = 90  # close to the limit, so that it is no dead letter

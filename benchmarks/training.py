@@ -26,16 +26,16 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from benchmarks.report import publish, spread
-from training.base import base_file
-from training.fit import fit
-from training.labelled import label_scores, read_source
-from training.machine import Machine
-from training.model import build, is_head
-from training.prepare import prepare
-from training.recipe import Fit, Recipe, read_recipe
-from training.run import Run
-from worker.engine.manifest import TOKENIZER
-from worker.rules.catalogue import load
+from newsieve_training.fit.base_model import base_file
+from newsieve_training.fit.stage import fit
+from newsieve_training.data.label_aggregation import label_scores, read_source
+from newsieve_training.fit.environment import Machine
+from newsieve_training.fit.model import build, is_head
+from newsieve_training.data.prepare import prepare
+from newsieve_training.pipeline.recipe import Fit, Recipe, read_recipe
+from newsieve_training.pipeline.run_folder import Run
+from newsieve.inference.manifest import TOKENIZER
+from newsieve.filters.registry import load
 
 PLAIN = "transformers.Trainer, padded to the maximum"
 

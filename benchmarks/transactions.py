@@ -17,8 +17,8 @@ from pathlib import Path
 from benchmarks.contest import Report, run_contender
 from benchmarks.raw_topic import SAMPLE, fill
 from benchmarks.report import publish, spread
-from worker.kafka.broker import find_or_start
-from worker.kafka.client import Cluster
+from newsieve.devbroker.broker import find_or_start
+from newsieve.kafka.config import Cluster
 
 SCRIPTS = {"transactions": "newsieve_worker.py", "none": "plain_worker.py"}
 FILTERS = "1"

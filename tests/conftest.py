@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.devbroker.broker import Broker, find_or_start
+from newsieve.devbroker.java_broker import JavaBroker
+from newsieve.errors import BrokerMissing
+from newsieve.filters.registry import Filter, load
 from tests.support.topics import unique_prefix
 from tests.support.workers import ROOT
-from worker.errors import BrokerMissing
-from worker.kafka.broker import Broker, find_or_start
-from worker.kafka.java_broker import JavaBroker
-from worker.rules.catalogue import Filter, load
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         WorkerProcess.sabotage = name
 
 
-LONG_FILES = ("faults", "e2e", "training", "engine", "docs", "kafka")
+LONG_FILES = ("faults", "e2e", "training", "inference", "docs", "kafka")
 """Folders whose files take longest. What comes last has to be short, or one process works alone."""
 
 

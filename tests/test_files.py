@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.cli import drift_status
+from newsieve.files import STALE_SECONDS, partial_folder, whole_file
+from newsieve.oracle.budget import Ledger
+from newsieve.oracle.label_file_writer import CLAIMS, WHOLE, LabelFileWriter
+from newsieve_training.pipeline.files import copy_file, write_json, write_jsonl, write_text
+from newsieve_training.reports.document import Heading, Paragraph, as_markdown
 from tests.support.full_disk import full_disk
 from tests.support.workers import ROOT
-from training.document import Heading, Paragraph, as_markdown
-from training.files import copy_file, write_json, write_jsonl, write_text
-from worker.cli import status
-from worker.files import STALE_SECONDS, partial_folder, whole_file
-from worker.oracle.budget import Ledger
-from worker.oracle.sheet import CLAIMS, WHOLE, Sheet
 
 MUCH = "a line of some length\n" * 1_000
 
@@ -32,7 +32,7 @@ WRITERS = {
     "json": lambda path: write_json(path, [MUCH]),
     "jsonl": lambda path: write_jsonl(path, [{"text": MUCH}]),
     "a student's file": _copy,
-    "the drift page": lambda path: status._write(path, MUCH),
+    "the drift page": lambda path: drift_status._write(path, MUCH),
 }
 
 
@@ -53,7 +53,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, name: str) -> None:
 def test_a_full_disk_leaves_what_was_claimed(tmp_path: Path) -> None:
     """Calls that may have been paid for are not forgotten."""
     out = tmp_path / "labels.jsonl"
-    sheet = Sheet(out)
+    sheet = LabelFileWriter(out)
     sheet.claim(Ledger(WHOLE, 1, 0.5, {0: 1}))
     before = (tmp_path / f"labels.jsonl{CLAIMS}").read_bytes()
 

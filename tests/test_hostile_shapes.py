@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.hostile_shapes import cpu_seconds, hostile_path, size_of
 from benchmarks.shapes import SHAPES
-from worker.scoring import ScoringPath
+from newsieve.programs.scoring.path import ScoringPath
 
 SMALL_BYTES, LARGE_BYTES = 40_000, 160_000
 # Three times what is promised, on a machine that has other work; and what any record costs.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from worker.errors import DeadLetterLimit, InvalidJson
-from worker.limits import Limits
-from worker.scoring import DEAD_LETTER, SCORED, Outcome
+from newsieve.errors import DeadLetterLimit, InvalidJson
+from newsieve.stream.dead_letter_limit import DeadLetterLimiter
+from newsieve.stream.outcome import DEAD_LETTER, SCORED, Outcome
 
 GOOD = [Outcome("uplifting", SCORED, "impact", [], None)]
 BAD = [Outcome(None, DEAD_LETTER, None, [], InvalidJson("not JSON"))]
@@ -14,7 +14,7 @@ BAD = [Outcome(None, DEAD_LETTER, None, [], InvalidJson("not JSON"))]
 
 def test_more_than_so_many_in_a_row_stop_the_worker() -> None:
     """One good record begins anew."""
-    limits = Limits(1, 1_000, 2)
+    limits = DeadLetterLimiter(1, 1_000, 2)
     for outcomes in (BAD, BAD, GOOD, BAD, BAD):
         limits.check(outcomes)
 
@@ -24,21 +24,21 @@ def test_more_than_so_many_in_a_row_stop_the_worker() -> None:
 
 def test_more_than_a_share_of_the_last_records_stops_the_worker() -> None:
     """Only once the window is full, and only of what is in it."""
-    limits = Limits(0.5, 4, 100)
+    limits = DeadLetterLimiter(0.5, 4, 100)
     for outcomes in (BAD, GOOD, BAD):
         limits.check(outcomes)
 
     with pytest.raises(DeadLetterLimit, match="more than 50% of 4 records"):
         limits.check(BAD)
 
-    limits = Limits(0.5, 4, 100)
+    limits = DeadLetterLimiter(0.5, 4, 100)
     for outcomes in (GOOD, GOOD, BAD, BAD, GOOD, GOOD, BAD, BAD):
         limits.check(outcomes)
 
 
 def test_what_comes_again_after_a_rewind_is_not_counted_twice() -> None:
     """Neither in the run nor in the window."""
-    limits = Limits(1, 1_000, 3)
+    limits = DeadLetterLimiter(1, 1_000, 3)
     limits.check(BAD)
     limits.committed()
     for _ in range(3):

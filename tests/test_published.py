@@ -6,17 +6,18 @@ import uuid
 
 import pytest
 
-from worker import published
-from worker.codec.dead_letter import Place, Writer
-from worker.codec.decode import Headers, RawRecord
-from worker.codec.encode import OutRecord
-from worker.kafka.transaction import Publisher
-from worker.limits import Limits
-from worker.observe.events import Tally
-from worker.observe.metrics import Metrics
-from worker.outbox import Outbox
-from worker.published import Published
-from worker.scoring import SCORED, Outcome, Row
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.programs.scoring.path import RecordOutcomes
+from newsieve.records.dead_letter import RecordPosition, Writer
+from newsieve.records.decode import Headers, RawRecord
+from newsieve.records.encode import OutRecord
+from newsieve.stream import published
+from newsieve.stream.dead_letter_limit import DeadLetterLimiter
+from newsieve.stream.events import TransactionCounts
+from newsieve.stream.metrics import Metrics
+from newsieve.stream.outcome import SCORED, Outcome
+from newsieve.stream.outcome_publisher import OutcomePublisher
+from newsieve.stream.published import Published
 
 TIER = "articles.tier.uplifting.impact"
 # Bytes that end in zeros are where fixed-width arrays of bytes go wrong.
@@ -83,7 +84,7 @@ def test_many_published_facts_are_packed_and_still_known(monkeypatch: pytest.Mon
     assert [facts.admit(record(fact)) for fact in FACTS] == [False, False, False, True, False]
 
 
-class KeepingPublisher(Publisher):
+class KeepingPublisher(TransactionalProducer):
     """Keeps what it is to publish."""
 
     def __init__(self) -> None:
@@ -98,15 +99,16 @@ def test_only_the_tiers_record_of_an_outcome_is_left_out_and_counted() -> None:
     """It is scored, sampled and accounted for as ever, whoever has its tier's record."""
     publisher = KeepingPublisher()
     facts = Published([TIER], [headers(FACTS[0])])
-    limits = Limits(1, 1_000, 100)
-    outbox = Outbox(publisher, limits, Writer("d", "g", "0"), lambda: "now", facts)
+    limits = DeadLetterLimiter(1, 1_000, 100)
+    outbox = OutcomePublisher(publisher, limits, Writer("d", "g", "0"), lambda: "now", facts)
     raw = RawRecord(b"{}", None, None, None, {})
-    tally, metrics = Tally(), Metrics()
+    tally, metrics = TransactionCounts(), Metrics()
 
     for fact in FACTS[:2]:
         records = [record(fact, topic) for topic in ("scored", TIER, "oracle.requests")]
-        row = Row(raw, None, (), [Outcome("uplifting", SCORED, "impact", records, None)])
-        tally.add(row, outbox.put(row, Place("articles.raw", 0, 0)))
+        row = RecordOutcomes(raw, None, (), [Outcome("uplifting", SCORED, "impact", records, None)])
+        position = RecordPosition("articles.raw", 0, 0)
+        tally.add(row.record, outbox.publish(row.record, position, row.outcomes))
     metrics.committed(tally, 0.1)
 
     assert publisher.topics == ["scored", "oracle.requests", "scored", TIER, "oracle.requests"]

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.scored import ScoredArticle
-from worker.assemble.students import StudentIdentity, scoring_path
-from worker.codec.decode import RawRecord
-from worker.codec.encode import OutRecord
-from worker.engine.scorer import FilterScores, Tokens
-from worker.errors import ModelFailed
-from worker.rules.catalogue import load
-from worker.rules.sampling import EpochDraw
-from worker.scoring import SHADOW_EPOCH, ScoringPath, shadow_name
-from worker.settings import load_settings
+from newsieve.bootstrap.students import StudentIdentity, scoring_path
+from newsieve.errors import ModelFailed
+from newsieve.filters.registry import load
+from newsieve.filters.sampling import EpochDraw
+from newsieve.inference.scorer import FilterScores, Tokens
+from newsieve.programs.scoring.path import SHADOW_EPOCH, ScoringPath, shadow_name
+from newsieve.records.decode import RawRecord
+from newsieve.records.encode import OutRecord
+from newsieve.settings.loader import load_settings
+from newsieve_schemas.scored import ScoredArticle
 
 LIVE, CANDIDATE = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 UPLIFTING = shadow_name("uplifting")

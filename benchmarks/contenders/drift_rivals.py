@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from river.drift import ADWIN, KSWIN, PageHinkley
 
-from worker.drift.streams import Floats
+from newsieve.drift.error_streams import Floats
 
 CHUNK = 100
 SIGMAS = 3

@@ -13,13 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from meter import Meter, read_task
 from student_worker import StopAfter
 
-from worker.assemble.students import StudentIdentity, scoring_path
-from worker.assemble.shared import Slot, open_health
-from worker.assemble.worker import RunningWorker, make_worker, take_slot
-from worker.engine.scorer import FilterScores, Tokens
-from worker.observe.metrics import Metrics
-from worker.rules.catalogue import load
-from worker.settings import Settings, load_settings
+from newsieve.bootstrap.students import StudentIdentity, scoring_path
+from newsieve.bootstrap.common import Slot, open_health
+from newsieve.bootstrap.scoring import RunningWorker, make_worker, take_slot
+from newsieve.inference.scorer import FilterScores, Tokens
+from newsieve.stream.metrics import Metrics
+from newsieve.filters.registry import load
+from newsieve.settings.loader import Settings, load_settings
 
 FILTERS = ("uplifting", "sustainability", "investment_risk")
 STUDENT = "sha256:" + "0" * 64

@@ -12,11 +12,11 @@ from confluent_kafka import Consumer, TopicPartition
 sys.path.insert(0, str(Path(__file__).parent))
 from newsieve_worker import contend
 
-from worker.assemble.shared import Slot, cluster
-from worker.assemble.worker import RunningWorker
-from worker.kafka.client import make_producer
-from worker.kafka.transaction import Publisher
-from worker.settings import Settings
+from newsieve.bootstrap.common import Slot, cluster
+from newsieve.bootstrap.scoring import RunningWorker
+from newsieve.kafka.config import make_producer
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.settings.loader import Settings
 
 
 class PlainProducer:
@@ -52,7 +52,7 @@ class PlainProducer:
 
 
 def take_no_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
-    publisher = Publisher(lambda told: PlainProducer(settings, told), heartbeat)
+    publisher = TransactionalProducer(lambda told: PlainProducer(settings, told), heartbeat)
     publisher.connect()
     return Slot("bench", publisher)
 

@@ -11,11 +11,11 @@ from meter import Meter, read_task
 from transformers import AutoTokenizer
 
 from benchmarks.raw_topic import readable
-from worker.engine import adapter
-from worker.engine.base import find_base
-from worker.engine.manifest import read_manifest
-from worker.engine.model import StudentModel, load_backbone
-from worker.rules.catalogue import load
+from newsieve.inference import adapter
+from newsieve.inference.base_files import find_base
+from newsieve.inference.manifest import read_manifest
+from newsieve.inference.model import StudentModel, load_backbone
+from newsieve.filters.registry import load
 
 BATCH = 16
 

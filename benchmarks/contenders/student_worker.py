@@ -10,11 +10,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from meter import Meter, Task, read_task
 
-from worker.assemble.shared import load_filters, open_health
-from worker.assemble.students import identities_of, load_students, make_engine, scoring_path
-from worker.assemble.worker import RunningWorker, make_worker, take_slot
-from worker.observe.metrics import Metrics
-from worker.settings import load_settings
+from newsieve.bootstrap.common import load_filters, open_health
+from newsieve.bootstrap.students import identities_of, load_students, make_engine, scoring_path
+from newsieve.bootstrap.scoring import RunningWorker, make_worker, take_slot
+from newsieve.stream.metrics import Metrics
+from newsieve.settings.loader import load_settings
 
 CHECK_SECONDS = 0.05
 

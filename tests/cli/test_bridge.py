@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.cli import bridge
+from newsieve.cli import drift_tail
 
 LOOK = """
 import os, pathlib, sys
@@ -24,7 +24,7 @@ def test_a_command_gets_the_alert_and_nothing_of_our_settings(
     monkeypatch.chdir(tmp_path)
     alert = b'{"headline": "$(touch ran); `touch ran`"}'
 
-    assert bridge._run([sys.executable, "-c", LOOK, "one"], alert) is None
+    assert drift_tail._run([sys.executable, "-c", LOOK, "one"], alert) is None
 
     assert (tmp_path / "seen").read_bytes() == b"['one'] [] " + alert
     assert not (tmp_path / "ran").exists()
@@ -34,8 +34,8 @@ def test_a_command_is_no_line_of_a_shell(tmp_path: Path, monkeypatch: pytest.Mon
     """Its words are words, whatever a shell would make of them."""
     monkeypatch.chdir(tmp_path)
 
-    words = bridge._words(f"{sys.executable} -c '' a; touch ran $(touch ran) > ran")
+    words = drift_tail._words(f"{sys.executable} -c '' a; touch ran $(touch ran) > ran")
 
     assert words[3:] == ["a;", "touch", "ran", "$(touch", "ran)", ">", "ran"]
-    assert bridge._run(words, b"") is None
+    assert drift_tail._run(words, b"") is None
     assert list(tmp_path.iterdir()) == []

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.cli import broker, common
+from newsieve.devbroker.broker import Broker
+from newsieve.devbroker.java_broker import ENVIRONMENT, require_java
+from newsieve.errors import BrokerMissing
 from tests.support.cli import newsieve
-from worker.cli import broker, common
-from worker.errors import BrokerMissing
-from worker.kafka.broker import Broker
-from worker.kafka.java_broker import ENVIRONMENT, require_java
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def started(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     folder = tmp_path / "temporary"
     folder.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker", "broker"],
+        [sys.executable, "-m", "newsieve", "broker"],
         env=os.environ | {"TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -105,8 +105,8 @@ def test_a_broker_that_is_configured_in_the_file_and_does_not_answer_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is started beside it: the other commands would not find that one."""
-    monkeypatch.setattr("worker.kafka.client.PATIENCE_SECONDS", 0)
-    monkeypatch.setattr("worker.kafka.admin.CALL_SECONDS", 0.1)
+    monkeypatch.setattr("newsieve.kafka.config.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("newsieve.kafka.admin.CALL_SECONDS", 0.1)
     (tmp_path / "newsieve.toml").write_text('[kafka]\nbootstrap_servers = "127.0.0.1:1"\n')
 
     done = newsieve("broker")
@@ -145,4 +145,4 @@ def test_without_a_script_the_program_is_its_interpreters_module(
     """As where it was installed without one."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
 
-    assert common.this_program() == "bin/python -m worker"
+    assert common.this_program() == "bin/python -m newsieve"

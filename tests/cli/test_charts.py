@@ -7,10 +7,10 @@ import math
 
 import pytest
 
+from newsieve.drift.recent_labels import Past
+from newsieve.web.charts import HEIGHT, error_chart, evidence_chart, pairs
 from tests.support.drift_records import DAY, MINUTE
 from tests.support.page import Element, read_page
-from worker.cli.charts import HEIGHT, error_chart, evidence_chart, pairs
-from worker.drift.window import Past
 
 SECOND, HOUR = 1_000, 60 * MINUTE
 START = 1_795_737_600_000  # 2026-11-27

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from newsieve.kafka.dead_letter_topic import DeadLetters, Letter, Selection
+from newsieve.kafka.topic_reader import Found
+from newsieve.records.decode import RawRecord
 from tests.support.cli import newsieve
-from worker.codec.decode import RawRecord
-from worker.kafka.dead_letters import DeadLetters, Letter, Selection
-from worker.kafka.reader import Found
 
 LETTERS = 50
 LETTER_BYTES = 1_000_000

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker.cli import draws
-from worker.cli.draws import compared, examine_key
-from worker.errors import TopicsWrong
-from worker.rules.secret_key import SecretKey
-from worker.settings import load_settings
+from newsieve.cli import sampling_key
+from newsieve.cli.sampling_key import compared, examine_key
+from newsieve.errors import TopicsWrong
+from newsieve.filters.secret_key import SecretKey
+from newsieve.settings.loader import load_settings
 
 SECRET = "secret-of-the-doctors-test-" * 2
 OWN, OTHER = SecretKey(SECRET).fingerprint, SecretKey(SECRET[::-1]).fingerprint
@@ -40,7 +40,7 @@ def test_the_key_is_held_against_what_was_scored_last(
     """Whatever else stands among the records; the key itself is not shown."""
     values = [scored(policy, at) for at, policy in enumerate(policies)]
     values = [b"[]", b"{", b'{"sampling": {"policy": 1}, "scored_at": "9"}', *reversed(values)]
-    monkeypatch.setattr(draws, "tail", lambda *_: iter(values))
+    monkeypatch.setattr(sampling_key, "tail", lambda *_: iter(values))
 
     found = examine_key(
         load_settings(None, {"NEWSIEVE_SAMPLING__KEY": SECRET}), is_broker_there=True
@@ -67,7 +67,7 @@ def test_a_topic_that_cannot_be_read_is_no_fault_of_the_key(
         raise TopicsWrong("no right to READ")
         yield b""
 
-    monkeypatch.setattr(draws, "tail", tail)
+    monkeypatch.setattr(sampling_key, "tail", tail)
 
     found = examine_key(
         load_settings(None, {"NEWSIEVE_SAMPLING__KEY": SECRET}), is_broker_there=True

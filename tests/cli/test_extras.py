@@ -13,6 +13,8 @@ WORKER_EXTRA = ("safetensors", "tokenizers", "torch", "transformers")
 START_SECONDS = 1.5  # of work, however busy the machine is
 TRAIN_EXTRA = ("accelerate", "datasketch", "peft", "sklearn", "scipy")
 
+TRAIN = "newsieve_training.cli.main"
+
 
 def run_without(
     missing: tuple[str, ...], program: str, *arguments: str, **env: str
@@ -20,7 +22,7 @@ def run_without(
     """Exit code and standard error of a command in a Python where these modules are missing."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({missing}))\n"
-        f"from {program}.cli import main; main()"
+        f"from {program} import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -35,11 +37,21 @@ def run_without(
 @pytest.mark.parametrize(
     ("missing", "program", "arguments", "extra"),
     [
-        (WORKER_EXTRA, "worker", ["score"], "newsieve[worker]"),
-        (WORKER_EXTRA, "worker", ["doctor"], "newsieve[worker]"),
-        (TRAIN_EXTRA, "training", ["prepare", "recipe.toml", "l.jsonl"], "newsieve[train]"),
-        (WORKER_EXTRA + TRAIN_EXTRA, "training", ["fit", "run"], "newsieve[train]"),
-        (TRAIN_EXTRA, "training", ["evaluate", "run"], "newsieve[train]"),
+        (WORKER_EXTRA, "newsieve.cli", ["score"], "'newsieve[worker]'"),
+        (WORKER_EXTRA, "newsieve.cli", ["doctor"], "'newsieve[worker]'"),
+        (
+            TRAIN_EXTRA,
+            TRAIN,
+            ["prepare", "recipe.toml", "l.jsonl"],
+            "newsieve-training",
+        ),
+        (
+            WORKER_EXTRA + TRAIN_EXTRA,
+            TRAIN,
+            ["fit", "run"],
+            "newsieve-training",
+        ),
+        (TRAIN_EXTRA, TRAIN, ["evaluate", "run"], "newsieve-training"),
     ],
 )
 def test_a_command_whose_extra_is_missing_names_it(
@@ -49,13 +61,13 @@ def test_a_command_whose_extra_is_missing_names_it(
     code, complaint = run_without(missing, program, *arguments)
 
     assert code == 2
-    assert complaint.splitlines()[-1].endswith(f"is not installed: pip install '{extra}'")
+    assert complaint.splitlines()[-1].endswith(f"is not installed: pip install {extra}")
     assert "Traceback" not in complaint
 
 
 def test_a_missing_module_of_our_own_is_a_defect() -> None:
     """No extra would mend it: a traceback."""
-    code, complaint = run_without(("worker.engine.student",), "worker", "score")
+    code, complaint = run_without(("newsieve.inference.student",), "newsieve.cli", "score")
 
     assert code == 1
     assert "Traceback" in complaint and "pip install" not in complaint
@@ -79,7 +91,7 @@ def test_the_oracle_needs_no_model(tmp_path: Path) -> None:
 
     code, complaint = run_without(
         WORKER_EXTRA + TRAIN_EXTRA,
-        "worker",
+        "newsieve.cli",
         *("oracle", "label", str(tmp_path / "articles.jsonl")),
         *("--out", str(tmp_path / "out.jsonl"), "--yes"),
         **settings,
@@ -94,12 +106,13 @@ def test_oracle_and_drift_monitor_start_fast_and_never_import_torch() -> None:
     code = f"""
 import sys, time
 sys.modules.update(dict.fromkeys({WORKER_EXTRA + TRAIN_EXTRA}))
-import worker.cli
-from worker.assemble import drift, oracle
-from worker.settings import load_settings
+import newsieve.cli
+from newsieve.bootstrap import drift
+from newsieve.bootstrap import labeling
+from newsieve.settings.loader import load_settings
 settings = load_settings(None, {{"NEWSIEVE_ORACLE__PROVIDER": "label_file",
                                 "NEWSIEVE_ORACLE__LABEL_FILE": sys.argv[1]}})
-oracle.make_provider(settings).close()
+labeling.make_provider(settings).close()
 watched = drift.watches(settings, drift.grounds(settings))()
 print(len(watched), time.process_time())
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.cli.filters import ENOUGH_ARTICLES
 from tests.support.cli import Result, newsieve
-from worker.cli.filters import ENOUGH_ARTICLES
 
 
 def test_list_names_the_filters() -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.cli.first_line import HEAD_BYTES, require_json_lines
+from newsieve.errors import InputFileInvalid
 from tests.support.cli import newsieve
-from worker.cli.first_line import HEAD_BYTES, require_json_lines
-from worker.errors import InputFileInvalid
 
 ARTICLES = [
     {"id": f"a{n}", "title": f"School {n} reopens", "content": "Neighbours rebuilt it."}

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
+from newsieve.web.drift_page import STYLE
 from tests.support.page import Element, pairs_of
 from tests.support.status import Commands, articles, labels
-from worker.cli.page import STYLE
 
 ACCEPTED, OTHER = "<b>001</b>", "<script>alert(1)</script>&"
 

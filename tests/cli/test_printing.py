@@ -6,12 +6,12 @@ import json
 
 import pytest
 
+from newsieve.cli import tail
+from newsieve.kafka.dead_letter_topic import DeadLetters, Letter
+from newsieve.kafka.topic_reader import Found
+from newsieve.records.decode import Headers, RawRecord
+from newsieve.terminal import show_table
 from tests.support.cli import newsieve
-from worker.cli import tail
-from worker.cli.common import show_table
-from worker.codec.decode import Headers, RawRecord
-from worker.kafka.dead_letters import DeadLetters, Letter
-from worker.kafka.reader import Found
 
 
 def tailed(

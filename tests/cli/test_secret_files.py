@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.errors import SettingsInvalid
+from newsieve.settings.loader import load_settings
 from tests.support.echoes import KEY
 from tests.support.spellings import found
-from worker.errors import SettingsInvalid
-from worker.settings import load_settings
 
 API_KEY = "NEWSIEVE_ORACLE__API_KEY"
 OPTIONS = "NEWSIEVE_KAFKA__OPTIONS"

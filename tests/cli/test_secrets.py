@@ -14,16 +14,22 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
+from newsieve.errors import AccessDenied, SettingsInvalid
+from newsieve.kafka.config import (
+    Cluster,
+    last_client_error,
+    make_admin,
+    make_consumer,
+    make_producer,
+)
+from newsieve.settings.loader import load_settings
+from newsieve.settings.oracle import OracleSettings
+from newsieve.stream import logs
 from tests.support.bulk import articles, label
 from tests.support.cli import newsieve
 from tests.support.echoes import ECHOES, KEY, key_of
 from tests.support.oracle_server import serving
 from tests.support.spellings import found
-from worker.errors import AccessDenied, SettingsInvalid
-from worker.kafka.client import Cluster, complaint_of, make_admin, make_consumer, make_producer
-from worker.observe import logs
-from worker.oracle_settings import OracleSettings
-from worker.settings import load_settings
 
 API_KEY = "NEWSIEVE_ORACLE__API_KEY"
 OPTIONS = "NEWSIEVE_KAFKA__OPTIONS"
@@ -116,7 +122,7 @@ def test_a_key_with_a_line_end_labels_a_file_and_is_nowhere_in_what_it_left(
     provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the provider sends back: the key comes without its line end, and is not shown."""
-    monkeypatch.setattr("worker.oracle.retry.FIRST_SECONDS", 0.01)
+    monkeypatch.setattr("newsieve.oracle.circuit_breaker.FIRST_SECONDS", 0.01)
     Path("articles.jsonl").write_bytes(articles(len(ECHOES)))
     with serving(*ECHOES) as server:
         done = label(server, provider=provider, api_key=f"{KEY}\n", concurrency=1)
@@ -251,7 +257,7 @@ def _complaint(client: Any) -> str:
     try:
         while time.monotonic() < deadline:
             client.poll(0.1)
-            if reason := complaint_of(client):
+            if reason := last_client_error(client):
                 return reason
     except AccessDenied as error:
         return str(error)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from newsieve.errors import SettingsInvalid
+from newsieve.kafka.config import Cluster, make_producer
+from newsieve.settings.loader import Settings, ignored_variables, load_settings
 from tests.support.cli import newsieve
-from worker.errors import SettingsInvalid
-from worker.kafka.client import Cluster, make_producer
-from worker.settings import Settings, ignored_variables, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from newsieve.bootstrap.drift_state import MonitorGroup
 from tests.support.drift_records import DAY, MINUTE, sampling
 from tests.support.page import pairs_of
 from tests.support.status import AT_WORK, Commands, articles, drifting, labels
-from worker.assemble.standing import MonitorGroup
 
 
 def test_the_worst_comes_first_and_each_card_says_what_its_alert_says(commands: Commands) -> None:

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from newsieve.cli import drift_tail, oracle, tail
+from newsieve.filters.registry import load
+from newsieve.kafka.dead_letter_topic import DeadLetters, Letter
+from newsieve.kafka.topic_reader import Found
+from newsieve.oracle.batch_labeler import Summary
+from newsieve.printable import printable
+from newsieve.records.decode import Headers, RawRecord
+from newsieve.settings.loader import Settings
+from newsieve.stream import logs
+from newsieve.terminal import echo, echo_err, show_json, show_table
+from newsieve_training.cli.options import note_rows, verdict_text
 from tests.support.cli import newsieve
 from tests.support.evil_texts import EVIL
-from training.common import note_rows, verdict_text
-from worker.cli import bridge, oracle, tail
-from worker.cli.common import note, say, show_json, show_table
-from worker.codec.decode import Headers, RawRecord
-from worker.kafka.dead_letters import DeadLetters, Letter
-from worker.kafka.reader import Found
-from worker.observe import logs
-from worker.oracle.bulk import Summary
-from worker.printable import printable
-from worker.rules.catalogue import load
-from worker.settings import Settings
 
 FIVES = dict.fromkeys(load("uplifting").definition.dimension_names, 5)
 ODD = "a\u200c\u200d\x00\x1b\x07\r\n\t\x7f\x80\x9b\u202e\u2066\u200b\U000e0041[]m;"
@@ -172,16 +172,16 @@ def test_what_commands_say(text: str) -> None:
         patch.object(sys, "stdout", out),
         redirect_stderr(err),
     ):
-        say(text)
-        say(text, is_line=True)
-        note(text)
+        echo(text)
+        echo(text, is_line=True)
+        echo_err(text)
         show_json({text: [text]})
         show_table(text, ["a"], [[text]])
-        bridge._show(found_record(text.encode("utf-8", "replace")), as_json=False)
-        bridge._show(found_record(json_of(text)), as_json=True)
+        drift_tail._show(found_record(text.encode("utf-8", "replace")), as_json=False)
+        drift_tail._show(found_record(json_of(text)), as_json=True)
         note_rows({"rows": {"train": 1}, **counts, "remarks": [text], "bad_rows_listed": [bad]})
-        note(verdict_text({"verdict": "usable", "reasons": [text]}))
-        say(oracle._summary(Path("out.jsonl"), summary, Settings()))
+        echo_err(verdict_text({"verdict": "usable", "reasons": [text]}))
+        echo(oracle._summary(Path("out.jsonl"), summary, Settings()))
         oracle._Watcher().gate_moved(is_broken=True, failures=1, seconds=1.0, reason=text)
         out.flush()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker import errors
+from newsieve import errors
 
 
 def leaves(node: type[Exception]) -> Iterator[type[Exception]]:

@@ -11,16 +11,16 @@ import pytest
 import yaml
 from pydantic import create_model
 
-from schemas import export
-from schemas.base import Written
-from schemas.topics import KINDS, tier_topic_name, topics
+from newsieve_schemas import export
+from newsieve_schemas.base import Written
+from newsieve_schemas.topics import KINDS, tier_topic_name, topics
 
 
 def test_generated_files_are_fresh() -> None:
-    """`python -m schemas.export` writes them."""
+    """`python -m newsieve_schemas.export` writes them."""
     for path, text in export.files().items():
         assert path.read_text(encoding="utf-8") == text, (
-            f"run python -m schemas.export: {path.name}"
+            f"run python -m newsieve_schemas.export: {path.name}"
         )
 
 

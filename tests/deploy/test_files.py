@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from newsieve.stream.metrics import DriftMetrics, Metrics, OracleMetrics
 from tests.support.workers import ROOT
-from worker.observe.metrics import DriftMetrics, Metrics, OracleMetrics
 
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
 RULES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "newsieve.rules.yml").read_text())

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from newsieve.settings.observability import RUNBOOK_URL
 from tests.conftest import ON_CI
 from tests.support.promtool import PromtoolMissing, find_promtool
 from tests.support.workers import ROOT
-from worker.observe_settings import RUNBOOK_URL
 
 FOLDER = ROOT / "deploy" / "prometheus"
 RULES = yaml.safe_load((FOLDER / "newsieve.rules.yml").read_text())

@@ -18,7 +18,9 @@ MAX_LINES = 300
 MAX_FILE_BYTES = 20_000_000
 MAX_TREE_BYTES = 60_000_000
 # Words of the tree that stand where modules do.
-NO_MODULES = {f"training/recipes/{word}" for word in ("TOML,", "one", "per", "student")}
+NO_MODULES = {
+    f"training/newsieve_training/recipes/{word}" for word in ("TOML,", "one", "per", "student")
+}
 
 
 def tree() -> str:

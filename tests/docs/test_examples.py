@@ -17,20 +17,20 @@ import pytest
 import typer
 from confluent_kafka import Producer
 
-import training.cli
-import worker.cli
-from schemas.drift import State
+import newsieve.cli
+from newsieve.devbroker.broker import Broker
+from newsieve.filters.registry import load
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.topic_reader import Found, read
+from newsieve.records.decode import header
+from newsieve_schemas.drift import State
+from newsieve_training.cli import main as newsieve_train
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
 from tests.support.drift import PAIRS, as_it_is, history, lines
 from tests.support.drift_records import MINUTE, START, hash_of, label, write_baseline
 from tests.support.drift_stream import DriftStream
 from tests.support.stream import Stream
-from worker.codec.decode import header
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster
-from worker.kafka.reader import Found, read
-from worker.rules.catalogue import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,7 +50,10 @@ def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
 
 ALL = [
     (name, path, command)
-    for name, app in (("newsieve", worker.cli.app), ("newsieve-train", training.cli.app))
+    for name, app in (
+        ("newsieve", newsieve.cli.app),
+        ("newsieve-train", newsieve_train.app),
+    )
     for path, command in commands(app)
 ]
 

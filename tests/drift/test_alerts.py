@@ -9,9 +9,9 @@ from typing import get_args
 
 import pytest
 
-from schemas.drift import Cause, State
-from worker.drift.alerts import headline, incident_id, replay_line
-from worker.drift.states import Identity, StreamPart, Transition, Why
+from newsieve.drift.alerts import headline, incident_id, replay_line
+from newsieve.drift.monitor_state import Identity, StreamPart, Transition, Why
+from newsieve_schemas.drift import Cause, State
 
 ROOT = Path(__file__).resolve().parents[2]
 MAE = StreamPart("mae", 0.6, 1.03, 1.24, 1.15, 1.33)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from newsieve.drift.anchor_file import read_anchors
+from newsieve.errors import InputFileInvalid
+from newsieve.filters.registry import load
 from tests.support.drift import DIMENSIONS, UPLIFTING
 from tests.support.drift_records import anchor_file, anchor_scores, oracle, oracle_key
-from worker.drift.anchor_file import read_anchors
-from worker.errors import InputFileInvalid
-from worker.rules.catalogue import load
 
 Rows = list[dict[str, Any]]
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from newsieve.drift.baseline import Baseline, BaselineAccumulator, hajek, rate_limit
 from tests.support.drift import STREAMS, draws, labels, plain_limits
-from worker.drift.baseline import Baseline, Tally, hajek, rate_limit
 
 COUNT = len(STREAMS.names)
 some_rows = st.lists(
@@ -20,8 +20,8 @@ some_rows = st.lists(
 )  # a stream's value, an inclusion probability
 
 
-def tally_of(rows: list[tuple[float, float]]) -> Tally:
-    tally = Tally(COUNT)
+def tally_of(rows: list[tuple[float, float]]) -> BaselineAccumulator:
+    tally = BaselineAccumulator(COUNT)
     for value, pi in rows:
         tally.add(np.full(COUNT, value), pi)
     return tally
@@ -31,7 +31,7 @@ def test_limits_are_the_hajek_mean_and_1645_errors() -> None:
     """Of real rows with inclusion probabilities of all sizes, as plain Python has them."""
     rng = random.Random(1)
     rows = [{**row, "pi": rng.choice([0.01, 0.2, 1])} for row in draws(1, 200)]
-    tally = Tally(COUNT)
+    tally = BaselineAccumulator(COUNT)
     for label in labels(rows):
         assert label.values is not None
         tally.add(label.values, label.pi)
@@ -117,7 +117,7 @@ def test_tally_and_baseline_survive_a_snapshot() -> None:
     tally = tally_of([(0.1, 0.3), (0.7, 0.2), (0.4, 1.0)])
     tally.add(None, 1.0)
 
-    again = Tally.restore(json.loads(json.dumps(tally.snapshot())))
+    again = BaselineAccumulator.restore(json.loads(json.dumps(tally.snapshot())))
     again.add(np.full(COUNT, 0.9), 0.4)
     tally.add(np.full(COUNT, 0.9), 0.4)
 

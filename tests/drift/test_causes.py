@@ -6,11 +6,11 @@ import pytest
 
 from benchmarks.drift_field import load_field
 from benchmarks.drift_incidents import HOUR, Stage, World, worlds
+from newsieve.drift.alerts import drift_alert
+from newsieve.drift.cause_attribution import CauseSigns, cause_of_alarm
+from newsieve.drift.monitor_state import Transition
 from tests.support.drift import DAY
 from tests.support.watch import SUBJECT, a_watch, alarmed, answer, canary
-from worker.drift.alerts import drift_alert
-from worker.drift.cause import Signs, cause_of_alarm
-from worker.drift.states import Transition
 
 FIELD = load_field()
 
@@ -35,7 +35,7 @@ def test_the_table_of_causes(
     cause: str,
 ) -> None:
     """Of an alarm of labelled articles."""
-    assert cause_of_alarm(Signs(anchors_alarm, canaries_moved, is_shifted)) == cause
+    assert cause_of_alarm(CauseSigns(anchors_alarm, canaries_moved, is_shifted)) == cause
 
 
 @pytest.mark.parametrize("cause", list(worlds(FIELD)))

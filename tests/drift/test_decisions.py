@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from newsieve.drift.monitor_state import MonitorConfig
+from newsieve.drift.stratum_monitor import StratumMonitor
+from newsieve.drift.transitions import severity
 from tests.support.drift import (
     DAY,
     IDENTITY,
@@ -14,16 +17,13 @@ from tests.support.drift import (
     states,
     watch,
 )
-from worker.drift.monitor import Monitor
-from worker.drift.states import Rules
-from worker.drift.steps import severity
 
 WORSE = errors_times(1.6)
 
 
 def test_a_severity_that_rises_is_told_at_once() -> None:
     """Not only with the next day's reminder."""
-    rules = Rules(reminder=DAY)
+    rules = MonitorConfig(reminder=DAY)
     monitor, steps = watch(10, (20, as_it_is), (300, errors_times(1.25)), rules=rules)
     assert (states(steps)[-1], steps[-1].severity) == ("alert", "warning")
     assert monitor.tick(1_000) is None
@@ -39,7 +39,7 @@ def test_a_severity_that_rises_is_told_at_once() -> None:
 
 def test_an_incident_is_told_again_once_a_day_until_acknowledged() -> None:
     """The state stays what it is."""
-    rules = Rules(reminder=DAY)
+    rules = MonitorConfig(reminder=DAY)
     monitor, steps = watch(11, (20, as_it_is), (100, errors_times(1.5)), rules=rules)
     start = steps[-1].at
 
@@ -52,7 +52,7 @@ def test_an_incident_is_told_again_once_a_day_until_acknowledged() -> None:
 
 def test_silence_suspends_and_labels_end_it() -> None:
     """An incident is not silenced."""
-    rules = Rules(silence=DAY)
+    rules = MonitorConfig(silence=DAY)
     monitor, _ = watch(12, (100, as_it_is), rules=rules)
     before = monitor.standing.state
     assert monitor.tick(400 + DAY - 2) is None
@@ -68,7 +68,7 @@ def test_silence_suspends_and_labels_end_it() -> None:
     assert alarmed.tick(10 * DAY) is None and alarmed.standing.state == "alert"
 
 
-def suspended() -> Monitor:
+def suspended() -> StratumMonitor:
     monitor, _ = watch(14, (100, as_it_is), oracle_key="a")
     steps = feed(monitor, more(1, 50, moved(4), oracle_key="b"))
     assert states(steps) == ["suspended"]
@@ -158,7 +158,7 @@ def test_a_rebaseline_is_an_operators_and_ends_an_incident() -> None:
 
 def test_without_a_reference_an_operator_can_ask_for_a_baseline() -> None:
     """Until then nothing is tested."""
-    monitor = Monitor(IDENTITY, STREAMS, Rules(rebaseline_labels=100))
+    monitor = StratumMonitor(IDENTITY, STREAMS, MonitorConfig(rebaseline_labels=100))
     assert feed(monitor, more(1, 300, moved(5))) == []
     assert monitor.is_without_baseline
 

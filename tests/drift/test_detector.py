@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.drift.detector import FRACTIONS, Bank, Recovery
+from newsieve.drift.e_detector import FRACTIONS, EDetectorBank, RecoveryTest
 
 values = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(np.array)
 streams_of_labels = st.lists(values, min_size=1, max_size=30)
@@ -19,8 +19,8 @@ LOWEST = np.zeros(3)
 ENDLESS = np.full(3, np.inf)
 
 
-def bank(limits: np.ndarray = LIMITS, lowest: np.ndarray = LOWEST) -> Bank:
-    return Bank(limits, lowest, np.full(limits.shape, np.inf))
+def bank(limits: np.ndarray = LIMITS, lowest: np.ndarray = LOWEST) -> EDetectorBank:
+    return EDetectorBank(limits, lowest, np.full(limits.shape, np.inf))
 
 
 def evidence_of(labels: Sequence[np.ndarray], u: float = 1.0) -> np.ndarray:
@@ -143,7 +143,7 @@ def test_side_by_side_banks_are_banks() -> None:
     """Leading dimensions, as simulations use them."""
     rng = np.random.default_rng(1)
     labels = rng.random((20, 2, 3))
-    both = Bank(np.stack([LIMITS, LIMITS / 2]), np.zeros((2, 3)), np.full((2, 3), np.inf))
+    both = EDetectorBank(np.stack([LIMITS, LIMITS / 2]), np.zeros((2, 3)), np.full((2, 3), np.inf))
     for at, x in enumerate(labels):
         both.step(x, 1.0, at)
 
@@ -170,7 +170,7 @@ def test_the_onset_is_where_the_rise_began() -> None:
 
 def test_capital_stops_at_its_ceiling() -> None:
     """What has been certain for long is seen to end."""
-    found = Bank(np.array([0.5]), np.zeros(1), np.array([1_000.0]))
+    found = EDetectorBank(np.array([0.5]), np.zeros(1), np.array([1_000.0]))
     for at in range(500):
         found.step(np.ones(1), 1.0, at)
     assert found.evidence()[0] == pytest.approx(1_000)
@@ -181,9 +181,9 @@ def test_capital_stops_at_its_ceiling() -> None:
     assert found.evidence()[0] < 500
 
 
-def recovery(*limits: float) -> Recovery:
+def recovery(*limits: float) -> RecoveryTest:
     count = len(limits)
-    return Recovery(np.array(limits), np.full(count, 10.0), np.full(count, 0.1))
+    return RecoveryTest(np.array(limits), np.full(count, 10.0), np.full(count, 0.1))
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=30), st.floats(0.01, 1))

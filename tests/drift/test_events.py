@@ -7,6 +7,12 @@ from typing import Any
 
 import pytest
 
+from newsieve.drift.condition_alert import CanaryResult
+from newsieve.drift.data_drift import ScoreSample
+from newsieve.drift.decision_log import Decision
+from newsieve.drift.input_records import Event, EventReader
+from newsieve.drift.label_reader import AnchorLabel, Label
+from newsieve.errors import RecordError
 from tests.support.drift import DIMENSIONS, PAIRS, UPLIFTING
 from tests.support.drift_records import (
     HASH,
@@ -19,12 +25,6 @@ from tests.support.drift_records import (
     sampling,
     scored,
 )
-from worker.drift.decisions import Decision
-from worker.drift.events import Event, EventReader
-from worker.drift.labels import AnchorLabel, Label
-from worker.drift.signals import CanaryResult
-from worker.drift.unlabelled import ScoredArticle
-from worker.errors import RecordError
 
 READER = EventReader([UPLIFTING])
 SCORES = dict.fromkeys(DIMENSIONS, 5.0)
@@ -49,14 +49,14 @@ def test_each_topics_records_say_what_they_say() -> None:
     assert [type(item) for item in said] == [
         Label,
         AnchorLabel,
-        ScoredArticle,
+        ScoreSample,
         CanaryResult,
         Decision,
     ]
     assert [item.at for item in said] == [7] * 5
     assert isinstance(said[0], Label) and said[0].oracle_key == oracle_key()
     article, report = said[2], said[3]
-    assert isinstance(article, ScoredArticle) and isinstance(report, CanaryResult)
+    assert isinstance(article, ScoreSample) and isinstance(report, CanaryResult)
     assert (article.scores, article.tier, article.tokens) == ([5.0] * 8, "connection", 300)
     assert (article.language, article.source) == ("en", None)
     assert found[2] is not None and found[2].student == HASH
@@ -72,7 +72,7 @@ def test_an_article_of_an_older_worker_is_read() -> None:
 
     event = READER.read("scored", json.dumps(facts).encode(), 7)
 
-    assert event is not None and isinstance(event.said, ScoredArticle)
+    assert event is not None and isinstance(event.said, ScoreSample)
 
 
 def test_a_blocked_article_has_no_scores() -> None:
@@ -80,7 +80,7 @@ def test_a_blocked_article_has_no_scores() -> None:
     nothing = dict.fromkeys(("scores", "tier", "tokens", "truncated"))
     event = read(scored("c", SCORES, 0), outcome="blocked", blocked_by="x", **nothing)
 
-    assert event is not None and isinstance(event.said, ScoredArticle)
+    assert event is not None and isinstance(event.said, ScoreSample)
     assert (event.said.scores, event.said.tokens) == (None, 0)
 
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.drift import State
+from newsieve.drift.label_reader import REFERENCE
+from newsieve.drift.monitor_state import MonitorConfig, level
+from newsieve_schemas.drift import State
 from tests.support.drift import (
     as_it_is,
     draws,
@@ -21,8 +23,6 @@ from tests.support.drift import (
     states,
     watch,
 )
-from worker.drift.labels import REFERENCE
-from worker.drift.states import Rules, level
 
 WORSE = errors_times(1.6)
 
@@ -152,7 +152,7 @@ def test_the_service_level_raises_severity_and_no_alert() -> None:
 
 def test_an_alarm_waits_for_its_verdict() -> None:
     """Warning until then; nothing is tested; the cause makes it an alert, once."""
-    rules = Rules(awaits_verdicts=True)
+    rules = MonitorConfig(awaits_verdicts=True)
     monitor, steps = watch(17, (20, as_it_is), (400, WORSE), rules=rules)
     assert states(steps)[-1] == "warning" and monitor.standing.awaits_verdict
 

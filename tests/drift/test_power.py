@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.drift.power import days_until_found, labels_a_day, rise_found_within
+from newsieve.drift.power_analysis import days_until_found, labels_a_day, rise_found_within
 
 
 def test_a_hundred_calls_a_day_for_two_filters_take_ten_days_for_a_fifth_of_a_point() -> None:

@@ -11,18 +11,18 @@ import pytest
 
 from benchmarks.drift_field import load_field
 from benchmarks.drift_incidents import MONITOR, REFERENCE, Stage, World
-from schemas.drift import DriftAlert, DriftState
-from schemas.oracle import OracleRequest
+from newsieve.drift.alerts import fingerprint
+from newsieve.drift.anchor_file import AnchorArticle
+from newsieve.drift.data_drift import ScoreSample
+from newsieve.drift.filter_monitor import DISTRIBUTIONS, FILTER_STATE, FilterMonitor
+from newsieve.drift.monitor_state import MonitorConfig, Transition
+from newsieve.drift.output_records import Records, read_state
+from newsieve.errors import TopicsWrong
+from newsieve_schemas.drift import DriftAlert, DriftState
+from newsieve_schemas.oracle import OracleRequest
 from tests.support.drift import DAY, UPLIFTING, errors_times, more
 from tests.support.drift_records import HASH
 from tests.support.watch import a_watch, alarmed
-from worker.drift.alerts import fingerprint
-from worker.drift.anchor_file import AnchorArticle
-from worker.drift.records import Records, read_state
-from worker.drift.states import Rules, Transition
-from worker.drift.unlabelled import ScoredArticle
-from worker.drift.watch import SKETCHES, WHOLE, Watch
-from worker.errors import TopicsWrong
 
 STUDENT = "sha256:" + "5" * 64
 RECORDS = Records(
@@ -149,23 +149,23 @@ def test_a_filters_state_is_small_even_while_one_student_takes_over() -> None:
         for item in monitors
     }
 
-    assert len(sizes) == 6 and {f"{WHOLE} ", f"{SKETCHES} "} <= sizes.keys()
+    assert len(sizes) == 6 and {f"{FILTER_STATE} ", f"{DISTRIBUTIONS} "} <= sizes.keys()
     assert 40_000 < sum(sizes.values()) < LIMIT_BYTES, sizes
 
 
-def stage_article(rng: random.Random, at: int) -> ScoredArticle:
+def stage_article(rng: random.Random, at: int) -> ScoreSample:
     scores = [min(max(rng.gauss(4, 2), 0.0), 10.0) for _ in range(8)]
     tier = rng.choice(("impact", "connection", "not_uplifting"))
     source = f"source {rng.randrange(200)}"
     tokens = rng.randrange(20, 512)
-    return ScoredArticle(at, scores, tier, tokens, False, rng.choice("abc"), source)  # noqa: FBT003
+    return ScoreSample(at, scores, tier, tokens, False, rng.choice("abc"), source)  # noqa: FBT003
 
 
 def test_a_reminder_of_a_suspension_says_what_it_waits_for() -> None:
     """Another oracle, or labels: it has no streams to name."""
-    rules = Rules(reminder=DAY, silence=3 * DAY)
+    rules = MonitorConfig(reminder=DAY, silence=3 * DAY)
     for key, why in (("b", "oracle_changed"), ("a", "no_labels")):
-        watch: Watch = a_watch(with_anchors=False, rules=rules)
+        watch: FilterMonitor = a_watch(with_anchors=False, rules=rules)
         for label in more(4, 30, stratum="x", oracle_key="a"):
             watch.label(label)
         watch.label(more(5, 1, stratum="x", oracle_key=key)[0])

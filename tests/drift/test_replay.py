@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from schemas.drift import DriftReplayError, DriftReplayLine
-from schemas.export import json_schema
+from newsieve_schemas.drift import DriftReplayError, DriftReplayLine
+from newsieve_schemas.export import json_schema
 from tests.support.drift import (
     PAIRS,
     ROOT,
@@ -244,7 +244,7 @@ def test_monitors_are_independent_and_may_interleave() -> None:
 
 MEASURE = """
 import json, resource, sys
-from worker.cli import main
+from newsieve.cli import main
 try:
     main()
 finally:

@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from newsieve.oracle.answer import Answer
+from newsieve.oracle.label_file_writer import label_row
+from newsieve.oracle.labeling_task import LabelResult
+from newsieve.oracle.prompt import OracleConfig, Prompt
+from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from tests.support.drift import (
     DIMENSIONS,
     UPLIFTING,
@@ -21,11 +26,6 @@ from tests.support.drift import (
     replay,
     replayed,
 )
-from worker.codec.decode import DecodePolicy, RawRecord, decode
-from worker.oracle.answer import Answer
-from worker.oracle.interview import Verdict
-from worker.oracle.prompt import Asked, Prompt
-from worker.oracle.sheet import label_row
 
 WORSE = errors_times(1.6)
 
@@ -160,9 +160,9 @@ def label_line(row: Row, at: int, status: str = "labelled") -> Row:
     article = decode(RawRecord(json.dumps({"id": at, "title": "T"}).encode(), None, None, None, {}),
                      DecodePolicy(1_000, id_from_key=False))  # fmt: skip
     prompt = Prompt(UPLIFTING, 1_000)
-    key = Asked("vendor", "m", None, 0.0).key(prompt, "m-1")
+    key = OracleConfig("vendor", "m", None, 0.0).key(prompt, "m-1")
     return label_row(
-        article, prompt, Verdict(status, "m-1", answer), key, 0, "2026-11-25T00:00:00Z"
+        article, prompt, LabelResult(status, "m-1", answer), key, 0, "2026-11-25T00:00:00Z"
     )
 
 

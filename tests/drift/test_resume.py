@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from newsieve.drift.monitor_state import MonitorConfig, Transition
+from newsieve.drift.stratum_monitor import StratumMonitor
 from tests.support.drift import (
     DAY,
     IDENTITY,
@@ -25,12 +27,10 @@ from tests.support.drift import (
     states,
     watch,
 )
-from worker.drift.monitor import Monitor
-from worker.drift.states import Rules, Transition
 
 WORSE = errors_times(1.6)
 
-Event = Callable[[Monitor], Transition | None]
+Event = Callable[[StratumMonitor], Transition | None]
 
 
 def life() -> list[Event]:
@@ -55,7 +55,7 @@ def life() -> list[Event]:
 @pytest.mark.parametrize("awaits_verdicts", [False, True])
 def test_a_monitor_stopped_at_any_moment_takes_the_same_steps(awaits_verdicts: bool) -> None:  # noqa: FBT001
     """Twenty times at random, resumed from JSON; the last snapshots are equal, bit by bit."""
-    rules = Rules(awaits_verdicts=awaits_verdicts, silence=20 * DAY, reminder=DAY)
+    rules = MonitorConfig(awaits_verdicts=awaits_verdicts, silence=20 * DAY, reminder=DAY)
     events = life()
     reference = labels(history(1, oracle_key="a"))[:500]
     cuts = set(random.Random(2).sample(range(len(events)), 20))
@@ -65,7 +65,7 @@ def test_a_monitor_stopped_at_any_moment_takes_the_same_steps(awaits_verdicts: b
     for at, event in enumerate(events):
         if at in cuts:
             facts = json.loads(json.dumps(broken.snapshot()))
-            broken = Monitor.restore(IDENTITY, STREAMS, rules, facts)
+            broken = StratumMonitor.restore(IDENTITY, STREAMS, rules, facts)
         expected.append(event(unbroken))
         found.append(event(broken))
 

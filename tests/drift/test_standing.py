@@ -6,7 +6,11 @@ import json
 
 import pytest
 
-from schemas.drift import DriftAlert, State
+from newsieve.drift.alerts import drift_alert
+from newsieve.drift.monitor_state import MonitorConfig, Transition, Why
+from newsieve.drift.monitor_status import read
+from newsieve.drift.stratum_monitor import StratumMonitor
+from newsieve_schemas.drift import DriftAlert, State
 from tests.support.drift import (
     DAY,
     IDENTITY,
@@ -20,12 +24,8 @@ from tests.support.drift import (
     watch,
 )
 from tests.support.watch import SUBJECT, a_watch, canary
-from worker.drift.alerts import drift_alert
-from worker.drift.monitor import Monitor
-from worker.drift.readings import read
-from worker.drift.states import Rules, Transition, Why
 
-REMINDING = Rules(reminder=DAY, silence=2 * DAY)
+REMINDING = MonitorConfig(reminder=DAY, silence=2 * DAY)
 WORSE = errors_times(1.8)
 HOUR = DAY // 24
 
@@ -83,7 +83,7 @@ def test_there_is_something_to_say_in_each_state(
 
 def test_a_monitor_without_a_baseline_says_what_it_waits_for() -> None:
     """Nobody has asked for one; then somebody has, and it is being made."""
-    monitor = Monitor(IDENTITY, STREAMS, REMINDING)
+    monitor = StratumMonitor(IDENTITY, STREAMS, REMINDING)
     feed(monitor, more(1, 3))
 
     without = alert_of(monitor.now(1))

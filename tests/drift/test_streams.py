@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from newsieve.drift.error_streams import Compared, ErrorStreams
+from newsieve.filters.registry import available, load
 from tests.support.drift import DIMENSIONS, PAIRS, STREAMS, plain_streams, plain_weights, tier_of
-from worker.drift.streams import Compared, Streams
-from worker.rules.catalogue import available, load
 
 STUDENT = np.array([[pair["student"][name] for name in DIMENSIONS] for pair in PAIRS])
 ORACLE = np.array([[pair["oracle"][name] for name in DIMENSIONS] for pair in PAIRS], dtype=float)
@@ -21,7 +21,7 @@ def compare(student: np.ndarray, oracle: np.ndarray, *rules: str) -> Compared:
 def test_a_filter_of_d_dimensions_has_3d_and_5_streams(reference: str) -> None:
     """Their weights sum to one; the error's come first, the tier's last."""
     filter_ = load(reference)
-    streams = Streams(filter_)
+    streams = ErrorStreams(filter_)
 
     assert len(streams.names) == 3 * len(filter_.definition.dimensions) + 5
     assert len(set(streams.names)) == len(streams.names)

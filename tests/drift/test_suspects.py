@@ -7,6 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from newsieve.drift.decision_log import Decision, DecisionKind
+from newsieve.drift.filter_monitor import FilterMonitor, Snapshot
+from newsieve.drift.input_records import EventReader
+from newsieve.drift.label_reader import Label
+from newsieve.drift.monitor_state import MonitorConfig
+from newsieve.drift.suspect_labels import KEPT, SuspectLabels
 from tests.support.drift import (
     DIMENSIONS,
     PAIRS,
@@ -21,12 +27,6 @@ from tests.support.drift import (
 from tests.support.drift_records import label as record_of
 from tests.support.drift_records import sampling
 from tests.support.watch import a_watch
-from worker.drift.decisions import Decision, DecisionKind
-from worker.drift.events import EventReader
-from worker.drift.labels import Label
-from worker.drift.states import Rules
-from worker.drift.suspects import KEPT, Suspects
-from worker.drift.watch import Saved, Watch
 
 TERRIBLE = errors_times(4)
 
@@ -59,7 +59,7 @@ def test_they_lead_to_nothing_and_change_nothing() -> None:
 
 def test_their_mean_error_is_weighed_by_their_probability() -> None:
     """A label drawn with 0.1 stands for ten, and has an interval where there are enough."""
-    found = Suspects()
+    found = SuspectLabels()
     rows = suspects(60)
     errors = [float(row.values[0]) for row in rows if row.values is not None]
     for n, row in enumerate(rows):
@@ -75,7 +75,7 @@ def test_their_mean_error_is_weighed_by_their_probability() -> None:
 
 def test_one_counts_once_and_a_failure_is_one_of_the_last_oracle() -> None:
     """Redelivery changes nothing; a refusal has no error."""
-    found = Suspects()
+    found = SuspectLabels()
     row = suspects(1)[0]
     for _ in range(3):
         found.add(row)
@@ -88,7 +88,7 @@ def test_one_counts_once_and_a_failure_is_one_of_the_last_oracle() -> None:
 
 def test_labels_of_different_oracles_never_mix() -> None:
     """The last few students and oracles are kept, and no more."""
-    found = Suspects()
+    found = SuspectLabels()
     for n in range(KEPT + 3):
         found.add(suspects(1, n, oracle_key=f"oracle-{n}")[0])
 
@@ -100,7 +100,7 @@ def test_labels_of_different_oracles_never_mix() -> None:
 
 def test_no_decision_makes_a_baseline_of_them() -> None:
     """Whoever writes them would say what is healthy."""
-    watch = a_watch(rules=Rules(rebaseline_labels=5))
+    watch = a_watch(rules=MonitorConfig(rebaseline_labels=5))
     kinds: tuple[DecisionKind, ...] = ("rebaseline", "accept_oracle")
     for kind in kinds:
         watch.decide(Decision(kind, 500, "b", scope=kind))
@@ -116,7 +116,7 @@ def test_a_watch_made_of_snapshots_goes_on_with_them() -> None:
     for row in suspects(40):
         watch.label(row)
     saved = watch.take_changes()
-    again, older = (Watch(UPLIFTING, Rules(), None) for _ in range(2))
+    again, older = (FilterMonitor(UPLIFTING, MonitorConfig(), None) for _ in range(2))
     for item in saved:
         again.resume(json_again(item))
         older.resume(json_again(item, leave_out="suspects"))
@@ -161,7 +161,7 @@ def test_replay_leaves_them_aside_and_says_so() -> None:
     assert "600 labels are of suspect articles" in done.err
 
 
-def json_again(saved: Saved, leave_out: str = "") -> Saved:
+def json_again(saved: Snapshot, leave_out: str = "") -> Snapshot:
     """As it is read back, perhaps without a part."""
     facts = {name: part for name, part in (saved.detector or {}).items() if name != leave_out}
     return replace(saved, detector=json.loads(json.dumps(facts)))

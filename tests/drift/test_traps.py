@@ -11,6 +11,13 @@ import pytest
 from benchmarks.drift_field import Change as FieldChange
 from benchmarks.drift_field import grown, healthy, load_field
 from benchmarks.drift_runs import draw, run_bank
+from newsieve.drift.dedup import LabelDeduplicator
+from newsieve.drift.e_detector import EDetectorBank
+from newsieve.drift.error_streams import Floats
+from newsieve.drift.label_reader import Label
+from newsieve.drift.monitor_registry import MonitorRegistry
+from newsieve.drift.monitor_state import Identity, MonitorConfig, Transition
+from newsieve.drift.stratum_monitor import StratumMonitor
 from tests.support.drift import (
     DIMENSIONS,
     PAIRS,
@@ -24,21 +31,14 @@ from tests.support.drift import (
     labels,
     tier_of,
 )
-from worker.drift.detector import Bank
-from worker.drift.labels import Label
-from worker.drift.monitor import Monitor
-from worker.drift.monitors import Monitors
-from worker.drift.seen import RecentlySeen
-from worker.drift.states import Identity, Rules, Transition
-from worker.drift.streams import Floats
 
 FIELD = load_field()
 
 
-def monitored(rows: Sequence[Row]) -> tuple[dict[Identity, Monitor], list[Transition]]:
+def monitored(rows: Sequence[Row]) -> tuple[dict[Identity, StratumMonitor], list[Transition]]:
     """All monitors of these rows, and their steps."""
-    kept: dict[Identity, Monitor] = {}
-    monitors = Monitors("uplifting", STREAMS, Rules(), RecentlySeen(), kept)
+    kept: dict[Identity, StratumMonitor] = {}
+    monitors = MonitorRegistry("uplifting", STREAMS, MonitorConfig(), LabelDeduplicator(), kept)
     steps = [monitors.label(label) for label in labels(rows)]
     return kept, [step for step in steps if step is not None]
 
@@ -112,7 +112,7 @@ def rate_of_false_alarms(limits: Floats, seed: int) -> float:
     """Per 10,000 healthy labels, for so many banks side by side, looked at after every label."""
     drawn = draw(FIELD, healthy, len(limits), 1, 3_000, seed)
     lowest = np.broadcast_to(STREAMS.lowest, limits.shape)
-    bank = Bank(limits, lowest, np.full(limits.shape, np.inf))
+    bank = EDetectorBank(limits, lowest, np.full(limits.shape, np.inf))
     alarms = 0
     for at in range(drawn.picks.shape[1]):
         bank.step(drawn.pool[drawn.picks[:, at]], 1.0, at)

@@ -8,29 +8,29 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from worker.drift.unlabelled import (
+from newsieve.drift.data_drift import (
     FEWEST,
     REFERENCE_MILLISECONDS,
     WINDOW_MILLISECONDS,
-    ScoredArticle,
-    Sketch,
-    Unlabelled,
+    DataDriftDetector,
+    DistributionSketch,
+    ScoreSample,
 )
 
 DIMENSIONS = ("agency", "wonder")
 TIERS = ("high", "low")
-Draw = Callable[[np.random.Generator], ScoredArticle]
+Draw = Callable[[np.random.Generator], ScoreSample]
 
 
-def usual(rng: np.random.Generator) -> ScoredArticle:
+def usual(rng: np.random.Generator) -> ScoreSample:
     scores = rng.normal([4, 6], 1.2).clip(0, 10).tolist()
     tier = "high" if sum(scores) > 11 else "low"
     source = f"source {rng.integers(40)}"
-    return ScoredArticle(0, scores, tier, int(rng.integers(30, 900)), False, "en", source)  # noqa: FBT003
+    return ScoreSample(0, scores, tier, int(rng.integers(30, 900)), False, "en", source)  # noqa: FBT003
 
 
 def with_scores(by: float) -> Draw:
-    def draw(rng: np.random.Generator) -> ScoredArticle:
+    def draw(rng: np.random.Generator) -> ScoreSample:
         article = usual(rng)
         return article._replace(scores=[min(s + by, 10) for s in article.scores or ()])
 
@@ -43,7 +43,7 @@ def sometimes(share: float, **facts: object) -> Draw:
 
 def hours(
     rng: np.random.Generator, first: int, count: int, draw: Draw, per_hour: int = 1_200
-) -> Iterator[ScoredArticle]:
+) -> Iterator[ScoreSample]:
     for hour in range(first, first + count):
         for n in range(per_hour):
             at = hour * WINDOW_MILLISECONDS + n * WINDOW_MILLISECONDS // per_hour
@@ -53,15 +53,15 @@ def hours(
 @pytest.fixture(scope="module")
 def learnt() -> dict[str, object]:
     """A day of the usual."""
-    unlabelled = Unlabelled(DIMENSIONS, TIERS)
+    unlabelled = DataDriftDetector(DIMENSIONS, TIERS)
     for article in hours(np.random.default_rng(1), 0, 25, usual):
         unlabelled.add(article)
     return unlabelled.snapshot()
 
 
-def after(learnt: dict[str, object], count: int, draw: Draw, seed: int = 2) -> Unlabelled:
+def after(learnt: dict[str, object], count: int, draw: Draw, seed: int = 2) -> DataDriftDetector:
     """So many full windows of this, after the usual day."""
-    unlabelled = Unlabelled(DIMENSIONS, TIERS)
+    unlabelled = DataDriftDetector(DIMENSIONS, TIERS)
     unlabelled.resume(json.loads(json.dumps(learnt)))
     rng = np.random.default_rng(seed)
     for article in hours(rng, 25, count + 1, draw):
@@ -116,7 +116,7 @@ def test_a_shift_is_over_when_its_effect_is_small_again(learnt: dict[str, object
 
 def test_a_quiet_hour_goes_on_until_it_has_enough() -> None:
     """No window of fewer than a thousand articles is compared."""
-    unlabelled = Unlabelled(DIMENSIONS, TIERS)
+    unlabelled = DataDriftDetector(DIMENSIONS, TIERS)
     rng = np.random.default_rng(4)
 
     closed = [unlabelled.add(article) for article in hours(rng, 0, 30, usual, per_hour=100)]
@@ -129,7 +129,7 @@ def test_a_quiet_hour_goes_on_until_it_has_enough() -> None:
 def test_the_distance_is_wassersteins() -> None:
     """A move by half a point is one of half a point, whatever the spread."""
     rng = np.random.default_rng(5)
-    a, b = (Sketch(DIMENSIONS, TIERS) for _ in range(2))
+    a, b = (DistributionSketch(DIMENSIONS, TIERS) for _ in range(2))
     for _ in range(4_000):
         article = usual(rng)._replace(scores=rng.uniform(2, 7, 2).tolist())
         a.add(article)
@@ -146,7 +146,7 @@ def test_stability_is_net_of_what_chance_makes_of_it() -> None:
     sizes = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        a, b = (Sketch(DIMENSIONS, TIERS) for _ in range(2))
+        a, b = (DistributionSketch(DIMENSIONS, TIERS) for _ in range(2))
         for sketch in (a, b):
             for _ in range(300):
                 sketch.add(usual(rng))
@@ -158,13 +158,13 @@ def test_stability_is_net_of_what_chance_makes_of_it() -> None:
 def test_windows_resume_bit_by_bit(learnt: dict[str, object]) -> None:
     """In the middle of an hour, with a shift under way."""
     articles = list(hours(np.random.default_rng(6), 25, 4, with_scores(0.5)))
-    unbroken, broken = (Unlabelled(DIMENSIONS, TIERS) for _ in range(2))
+    unbroken, broken = (DataDriftDetector(DIMENSIONS, TIERS) for _ in range(2))
     for unlabelled in (unbroken, broken):
         unlabelled.resume(learnt)
     for at, article in enumerate(articles):
         if at % 700 == 0:
             facts = json.loads(json.dumps(broken.snapshot()))
-            broken = Unlabelled(DIMENSIONS, TIERS)
+            broken = DataDriftDetector(DIMENSIONS, TIERS)
             broken.resume(facts)
         assert unbroken.add(article) == broken.add(article)
 
@@ -174,11 +174,11 @@ def test_windows_resume_bit_by_bit(learnt: dict[str, object]) -> None:
 
 def test_what_is_usual_is_not_known_before_a_first_day_is_over(learnt: dict[str, object]) -> None:
     """Shares of tiers then have nothing to be held against, not even zeros."""
-    unlabelled = Unlabelled(DIMENSIONS, TIERS)
+    unlabelled = DataDriftDetector(DIMENSIONS, TIERS)
     for article in hours(np.random.default_rng(1), 0, 24, usual, per_hour=FEWEST):
         if unlabelled.add(article):
             assert unlabelled.shares().usual is None
-    grown = Unlabelled(DIMENSIONS, TIERS)
+    grown = DataDriftDetector(DIMENSIONS, TIERS)
     grown.resume(learnt)
 
     usually = grown.shares().usual

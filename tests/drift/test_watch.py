@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from benchmarks.drift_incidents import HOUR
-from schemas.drift import DriftAlert
+from newsieve.drift.alerts import drift_alert, fingerprint, incident_id
+from newsieve.drift.decision_log import Decision
+from newsieve.drift.dedup import LabelDeduplicator
+from newsieve.drift.filter_monitor import FilterMonitor, Snapshot
+from newsieve.drift.label_reader import Label
+from newsieve.drift.monitor_state import MonitorConfig, Transition
+from newsieve.drift.monitor_status import read
+from newsieve_schemas.drift import DriftAlert
 from tests.support.drift import DAY, UPLIFTING, as_it_is, history, labels, more
 from tests.support.watch import ANCHORS, SUBJECT, WORSE, a_watch, alarmed, answer, canary
-from worker.drift.alerts import drift_alert, fingerprint, incident_id
-from worker.drift.decisions import Decision
-from worker.drift.labels import Label
-from worker.drift.readings import read
-from worker.drift.seen import RecentlySeen
-from worker.drift.states import Rules, Transition
-from worker.drift.watch import Saved, Watch
 
 
 def test_a_third_of_the_labels_ask_for_an_anchor_in_turn() -> None:
@@ -113,7 +113,7 @@ def test_decisions_are_about_what_they_name() -> None:
 
 def test_a_student_that_was_replaced_is_forgotten() -> None:
     """After a silence; its state's last record has no detector, its incident is resolved."""
-    watch = a_watch(with_anchors=False, rules=Rules(silence=DAY))
+    watch = a_watch(with_anchors=False, rules=MonitorConfig(silence=DAY))
     alert = alarmed(watch)[-1]
     new = labels(history(5, (3, as_it_is), reference=100, student_version="2", oracle_key="a"))
     for row in new:
@@ -131,7 +131,7 @@ def test_a_student_that_was_replaced_is_forgotten() -> None:
 def test_every_transition_is_a_drift_alert() -> None:
     """As its schema has it, strictly; the fingerprint is a monitor's, the incident id an
     episode's."""
-    watch = a_watch(rules=Rules(reminder=DAY, silence=30 * DAY))
+    watch = a_watch(rules=MonitorConfig(reminder=DAY, silence=30 * DAY))
     steps = [*watch.label(more(2, 1, stratum="x", oracle_key="a")[0]), *alarmed(watch)]
     steps += answer(watch, 500_000) + watch.tick(3 * DAY)
     steps += watch.canaries(canary(1, passed=False))
@@ -149,14 +149,14 @@ def test_every_transition_is_a_drift_alert() -> None:
     assert any(step.is_reminder for step in steps)
 
 
-def through_json(saved: Saved) -> Saved:
+def through_json(saved: Snapshot) -> Snapshot:
     return replace(saved, detector=json.loads(json.dumps(saved.detector)))
 
 
 def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
     """Twenty times at random, from the snapshots of what had changed; the same transitions, and
     the same anchors asked for."""
-    rules = Rules(silence=30 * DAY, reminder=DAY)
+    rules = MonitorConfig(silence=30 * DAY, reminder=DAY)
     reference = labels(history(1, reference=400, oracle_key="a"))
     rows: list[Label] = [
         *more(1, 120, stratum="x", oracle_key="a"),
@@ -166,7 +166,7 @@ def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
     ]
     rows = [row._replace(id=str(at % 700)) for at, row in enumerate(rows)]
     cuts = set(random.Random(5).sample(range(len(rows)), 20))
-    unbroken, broken = (Watch(UPLIFTING, rules, ANCHORS) for _ in range(2))
+    unbroken, broken = (FilterMonitor(UPLIFTING, rules, ANCHORS) for _ in range(2))
     kept = {}
     found: dict[str, list[Transition]] = {"unbroken": [], "broken": []}
     for row in reference:
@@ -175,7 +175,7 @@ def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
     for at, row in enumerate(rows):
         if at in cuts:
             kept |= {saved.identity: saved for saved in broken.take_changes()}
-            broken = Watch(UPLIFTING, rules, ANCHORS)
+            broken = FilterMonitor(UPLIFTING, rules, ANCHORS)
             for saved in kept.values():
                 broken.resume(through_json(saved))
         for name, watch in (("unbroken", unbroken), ("broken", broken)):
@@ -192,12 +192,12 @@ def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
 
 def test_a_live_memory_of_labels_is_small_and_forgets_the_oldest() -> None:
     """The second of two is known for thousands of labels; hardly a new one is taken for old."""
-    seen = RecentlySeen(remembered=1_000)
+    seen = LabelDeduplicator(remembered=1_000)
     label = more(1, 1)[0]
     for n in range(1_500):
         seen.add(label._replace(id=str(n)))
 
-    again = RecentlySeen(remembered=1_000)
+    again = LabelDeduplicator(remembered=1_000)
     again.resume(seen.snapshot())
     known = [not again.add(label._replace(id=str(n))) for n in range(600, 1_500)]
     fresh = [again.add(label._replace(id=f"new {n}")) for n in range(3_000)]
@@ -216,7 +216,7 @@ def test_a_decision_read_twice_is_taken_once() -> None:
     assert [step.state for step in watch.decide(first)] == ["warming"]
     for label in more(4, 90, stratum="x", oracle_key="a"):
         watch.label(label)
-    again = Watch(UPLIFTING, Rules(), None)
+    again = FilterMonitor(UPLIFTING, MonitorConfig(), None)
     for saved in watch.take_changes():
         again.resume(through_json(saved))
     for taken in (watch, again):
@@ -230,11 +230,11 @@ def test_a_decision_read_twice_is_taken_once() -> None:
 def test_a_baseline_can_be_wanted_before_the_first_label() -> None:
     """Of a student whose packaged baseline is of another oracle: its first labels make one, in
     each stratum, once; another student's monitors begin as ever."""
-    watch = Watch(UPLIFTING, Rules(rebaseline_labels=50), None)
+    watch = FilterMonitor(UPLIFTING, MonitorConfig(rebaseline_labels=50), None)
     rows = labels(history(1, reference=100, stratum="low"))
     watch.monitors.expect("2", rows)
     watch.decide(Decision("rebaseline", 0, student_version="2"))
-    resumed = Watch(UPLIFTING, Rules(rebaseline_labels=50), None)
+    resumed = FilterMonitor(UPLIFTING, MonitorConfig(rebaseline_labels=50), None)
     resumed.monitors.expect("2", rows)
     for saved in watch.take_changes():
         resumed.resume(through_json(saved))
@@ -273,5 +273,5 @@ def test_a_reading_says_where_a_monitor_stands() -> None:
         reading.error.estimate, abs=0.001
     )
     assert reading.labels_a_day == pytest.approx(24, rel=1)
-    empty = read(Watch(UPLIFTING, Rules(), None).monitors.new(monitor.identity))
+    empty = read(FilterMonitor(UPLIFTING, MonitorConfig(), None).monitors.new(monitor.identity))
     assert empty.past is None and empty.labels_a_day is None

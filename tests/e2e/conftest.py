@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.devbroker.broker import Broker
 from tests.support.stream import Stream
-from worker.kafka.broker import Broker
 
 
 @pytest.fixture

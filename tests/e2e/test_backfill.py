@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from newsieve.filters.registry import load
+from newsieve.kafka.state_topic import headers
+from newsieve.records.decode import Headers
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
-from worker.codec.decode import Headers
-from worker.kafka.recall import headers
-from worker.rules.catalogue import load
 
 # Not longer ago: a topic's retention would take them away.
 BEGIN = dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(hours=10)
@@ -120,7 +120,7 @@ def test_a_backfill_stops_when_it_is_told_to_while_it_reads_what_is_on_record(
         os.kill(os.getpid(), signal.SIGTERM)
         return headers(*arguments)
 
-    monkeypatch.setattr("worker.assemble.worker.headers", told)
+    monkeypatch.setattr("newsieve.bootstrap.scoring.headers", told)
 
     done = newsieve("worker", *SPAN, env=stream.environment(worker__slot="a"))
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import NewTopic
 
-from schemas.drift import ControlDecision
+from newsieve.devbroker.broker import Broker
+from newsieve.kafka.admin import TopicAdmin
+from newsieve.kafka.config import Cluster
+from newsieve_schemas.drift import ControlDecision
 from tests.support.cli import newsieve
 from tests.support.stream import Stream
 from tests.support.workers import ROOT, environment
-from worker.kafka.admin import TopicAdmin
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster
 
 
 def test_topics_create_makes_what_check_misses(
@@ -153,7 +153,7 @@ def test_produce_delivers_what_it_sent_before_it_stopped_and_says_where(
         if len(line) > 1_000:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("worker.cli.produce.record_key", interrupted)
+    monkeypatch.setattr("newsieve.cli.produce.record_key", interrupted)
     done = newsieve("produce", str(second), env=env)
 
     assert done.code != 0 and "Traceback" not in done.err
@@ -245,7 +245,7 @@ def test_a_replay_killed_in_the_middle_doubles_nothing(stream: Stream) -> None:
     assert worker.terminate() == 0
 
     slow = subprocess.Popen(
-        [sys.executable, "-m", "worker", "dlq", "replay", "--rate", "5"],
+        [sys.executable, "-m", "newsieve", "dlq", "replay", "--rate", "5"],
         env={**os.environ, "PYTHONPATH": str(ROOT), **stream.environment()},
     )
     deadline = time.monotonic() + 60
@@ -290,7 +290,7 @@ def test_without_a_broker_a_command_says_so(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a sentence, within seconds."""
-    monkeypatch.setattr("worker.kafka.client.PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("newsieve.kafka.config.PATIENCE_SECONDS", 1)
     env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
     done = newsieve(*arguments, stdin=b"{}", env=env)

@@ -9,14 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from worker.cli.demo import how_to_keep
-from worker.kafka.broker import Broker
-from worker.kafka.java_broker import ENVIRONMENT
+from newsieve.cli.demo import how_to_keep
+from newsieve.devbroker.broker import Broker
+from newsieve.devbroker.java_broker import ENVIRONMENT
 
 # A shell that runs the tests in the background has them, and so the demo, ignore Ctrl-C.
 PROGRAM = """
 import signal
-from worker.cli import main
+from newsieve.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
 """

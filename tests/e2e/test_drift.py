@@ -14,6 +14,10 @@ from unittest.mock import Mock
 
 import pytest
 
+from newsieve.cli import drift_tail
+from newsieve.devbroker.broker import Broker
+from newsieve.drift.filter_monitor import FILTER_STATE
+from newsieve.drift.output_records import read_state
 from tests.support.articles import raw_records
 from tests.support.cli import Result, newsieve
 from tests.support.drift import PAIRS, errors_times
@@ -31,10 +35,6 @@ from tests.support.drift_stream import DriftStream
 from tests.support.oracle_server import good, serving
 from tests.support.oracle_stream import OracleStream
 from tests.support.reader import hanging_transactions
-from worker.cli import bridge
-from worker.drift.records import read_state
-from worker.drift.watch import WHOLE
-from worker.kafka.broker import Broker
 
 WORSE = errors_times(2.5)
 # who is ended amid a rebalance may stay a member until its session (45 s) has run out
@@ -210,7 +210,7 @@ def decided_on_record(stream: DriftStream) -> dict[str, int]:
     """The decisions that a monitor has taken up, by scope."""
     for value in stream.states().values():
         kept = read_state(b"", json.dumps(value).encode())
-        if kept.saved.identity.stratum == WHOLE and kept.saved.detector is not None:
+        if kept.saved.identity.stratum == FILTER_STATE and kept.saved.detector is not None:
             return dict(kept.saved.detector["decided"]["latest"])
     return {}
 
@@ -265,8 +265,8 @@ def test_a_command_gets_every_alert_once_it_works(
     drift_stream.start_monitor()
     alerts = drift_stream.settled_alerts()
     env = drift_stream.environment()
-    monkeypatch.setattr(bridge, "PAUSES_SECONDS", (0.01,))
-    monkeypatch.setattr(bridge, "COMMAND_SECONDS", 0.3)
+    monkeypatch.setattr(drift_tail, "PAUSES_SECONDS", (0.01,))
+    monkeypatch.setattr(drift_tail, "COMMAND_SECONDS", 0.3)
 
     def tail(command: str) -> Any:
         return newsieve("drift", "tail", "--from-beginning", "--exec", command, env=env)

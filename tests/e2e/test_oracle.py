@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from newsieve.devbroker.broker import Broker
 from tests.support.oracle_server import (
     Behaviour,
     about,
@@ -27,7 +28,6 @@ from tests.support.oracle_stream import KEY, OracleStream
 from tests.support.reader import hanging_transactions
 from tests.support.requests import request_record
 from tests.support.workers import OracleProcess
-from worker.kafka.broker import Broker
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from newsieve.cli import drift_tail
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
 from tests.support.drift import PAIRS
@@ -25,7 +26,6 @@ from tests.support.secure_user import User
 from tests.support.spellings import found
 from tests.support.topics import unique_prefix
 from tests.support.workers import WorkerProcess
-from worker.cli import bridge
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
 KEY_PASSWORD = "password-of-a-tls-key"
@@ -82,7 +82,7 @@ def test_a_command_needs_what_the_table_says_and_no_less(
     user: User, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each right that is taken away is missed, in a sentence."""
-    monkeypatch.setattr("worker.kafka.admin.ADMIN_SECONDS", 2)
+    monkeypatch.setattr("newsieve.kafka.admin.ADMIN_SECONDS", 2)
     prefix = user.stream.prefix
     arguments = command.replace("articles.", f"{prefix}.").split()[1:]
     if command == "newsieve produce":
@@ -193,7 +193,7 @@ def test_a_drift_monitor_needs_what_the_table_says_and_so_does_who_follows_it(
     follower = User(unique_prefix(), "", user.broker, stream)
     follower.password = user.broker.user(follower.name)
     user.broker.allow(follower.name, rights_of("newsieve drift tail --exec", stream.prefix))
-    monkeypatch.setattr(bridge, "PAUSES_SECONDS", ())
+    monkeypatch.setattr(drift_tail, "PAUSES_SECONDS", ())
     command = ["drift", "tail", "--from-beginning", "--group", stream.prefix, "--exec", "false"]
     assert "false ended with 1" in follower.run(command).err
     user.broker.forbid(follower.name, Right("READ", "group", stream.prefix))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from newsieve.filters.registry import Filter
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.topic_reader import read
 from tests.support.articles import raw_records
 from tests.support.stream import Stream
 from tests.support.tiny_student import make_student
-from worker.kafka.client import Cluster
-from worker.kafka.reader import read
-from worker.rules.catalogue import Filter
 
 
 def test_a_candidate_scores_beside_the_live_student(

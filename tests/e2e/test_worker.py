@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from newsieve.filters.registry import Filter
+from newsieve.records.decode import RawRecord
+from newsieve.settings.loader import load_settings
 from tests.support.articles import raw_records
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 from tests.support.tiny_student import make_student
-from worker.codec.decode import RawRecord
-from worker.rules.catalogue import Filter
-from worker.settings import load_settings
 
 VARYING = ("scored_at", "input")
 NUMBERS = ("scores", "weighted_average", "score")
@@ -24,8 +24,8 @@ NUMBERS = ("scores", "weighted_average", "score")
 
 def expected_records(stream: Stream, values: list[bytes]) -> list[dict[str, Any]]:
     """f(inputs): the scored records that these raw values lead to, by the same path in-process."""
-    from worker.assemble.shared import load_filters
-    from worker.assemble.students import identities_of, load_students, make_engine, scoring_path
+    from newsieve.bootstrap.common import load_filters
+    from newsieve.bootstrap.students import identities_of, load_students, make_engine, scoring_path
 
     settings = load_settings(None, stream.environment())
     filters = load_filters(settings)

@@ -39,8 +39,8 @@ def break_the_device(file: Path) -> None:
     the process, as native code can or a memory limit."""
     import torch
 
-    from worker.engine.model import StudentModel
-    from worker.observe.watchdog import Watchdog
+    from newsieve.inference.model import StudentModel
+    from newsieve.stream.watchdog import Watchdog
 
     minding = partialmethod(Watchdog.__init__, step_seconds=STEP_SECONDS)
     Watchdog.__init__ = minding  # type: ignore[assignment,method-assign]
@@ -89,9 +89,9 @@ def main() -> None:
     if options.script is not None:
         runpy.run_path(options.script, run_name="__main__")
         return
-    import worker.cli
+    import newsieve.cli
 
-    worker.cli.main()
+    newsieve.cli.main()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 def commit_what_was_taken() -> None:
     """`position()`, as the official example has it: ahead of the batches in flight."""
-    from worker.kafka.offsets import Offsets
+    from newsieve.kafka.offsets import Offsets
 
     take = Offsets.take
 
@@ -28,14 +28,14 @@ def commit_what_was_taken() -> None:
 
 def keep_old_work() -> None:
     """Epochs that mean nothing: what an abort made void is published all the same."""
-    from worker.kafka.offsets import Offsets
+    from newsieve.kafka.offsets import Offsets
 
     Offsets.is_current = lambda self, partition, _: partition in self.owned()  # type: ignore[method-assign]
 
 
 def commit_the_last_offset() -> None:
     """Without the + 1: the last record of each transaction comes again."""
-    from worker.kafka.offsets import Offsets
+    from newsieve.kafka.offsets import Offsets
 
     to_commit = Offsets.to_commit
     Offsets.to_commit = lambda self: {p: o - 1 for p, o in to_commit(self).items()}  # type: ignore[method-assign]
@@ -43,49 +43,49 @@ def commit_the_last_offset() -> None:
 
 def commit_when_it_should_abort() -> None:
     """Records without their offsets become visible."""
-    from worker.kafka.transaction import Publisher
+    from newsieve.kafka.transactional_producer import TransactionalProducer
 
-    abort = Publisher.abort
+    abort = TransactionalProducer.abort
 
-    def committing(self: Publisher) -> None:
+    def committing(self: TransactionalProducer) -> None:
         if self._is_open and self._producer is not None:
             self._producer.commit_transaction(10)
             self._is_open = False
         abort(self)
 
-    Publisher.abort = committing  # type: ignore[method-assign]
+    TransactionalProducer.abort = committing  # type: ignore[method-assign]
 
 
 def leave_it_open() -> None:
     """What a worker that has to end has produced hangs until its time-out."""
-    from worker.kafka.transaction import Publisher
+    from newsieve.kafka.transactional_producer import TransactionalProducer
 
-    Publisher.leave = lambda _: None  # type: ignore[method-assign]
+    TransactionalProducer.leave = lambda _: None  # type: ignore[method-assign]
 
 
 def commit_after_a_loss() -> None:
     """A member that the group has given up goes on as if nothing had happened."""
-    from worker.delivery import Delivery
+    from newsieve.stream.exactly_once import ExactlyOnceRunner
 
-    Delivery.after_loss = lambda _: None  # type: ignore[method-assign]
+    ExactlyOnceRunner.after_loss = lambda _: None  # type: ignore[method-assign]
 
 
 def skip_what_is_too_much() -> None:
     """The limit drops the record and stops behind it."""
-    from worker.outbox import Outbox
+    from newsieve.stream.outcome_publisher import OutcomePublisher
 
-    put = Outbox.put
+    put = OutcomePublisher.put
 
-    def dropping(self: Outbox, row: Any, place: Any) -> Any:
+    def dropping(self: OutcomePublisher, row: Any, place: Any) -> Any:
         row.outcomes = [] if self._limits._in_a_row >= self._limits._run else row.outcomes
         return put(self, row, place)
 
-    Outbox.put = dropping  # type: ignore[method-assign]
+    OutcomePublisher.put = dropping  # type: ignore[method-assign]
 
 
 def search_one_by_one() -> None:
     """A bad row costs as many forwards as the batch has rows."""
-    from worker.engine import batching
+    from newsieve.inference import batching
 
     def linear(forward: Any, group: list[int], error: Exception) -> Any:
         for row in group[:-1]:
@@ -99,28 +99,28 @@ def search_one_by_one() -> None:
 
 def never_go_back() -> None:
     """After an abort the same records do not come again."""
-    from worker.kafka.intake import Intake
+    from newsieve.kafka.group_consumer import GroupConsumer
 
-    Intake.rewind = lambda _: None  # type: ignore[method-assign]
+    GroupConsumer.rewind = lambda _: None  # type: ignore[method-assign]
 
 
 def drop_what_is_in_flight() -> None:
     """SIGTERM ends at once, whatever is nearly finished."""
-    from worker.pipeline import Worker
+    from newsieve.programs.scoring.loop import ScoringLoop
 
-    Worker.drain = lambda self, _: self._observer.drained(0)  # type: ignore[method-assign]
+    ScoringLoop.drain = lambda self, _: self._observer.drained(0)  # type: ignore[method-assign]
 
 
 def draw_lots() -> None:
     """A sample that no replay can repeat."""
-    from worker.rules.sampling import EpochDraw
+    from newsieve.filters.sampling import EpochDraw
 
     EpochDraw.u = lambda *_: random.random()  # type: ignore[method-assign]
 
 
 def one_id_for_all() -> None:
     """A constant transactional id: workers fence each other."""
-    from worker.kafka.client import Cluster
+    from newsieve.kafka.config import Cluster
 
     producer = Cluster.producer
 
@@ -133,46 +133,46 @@ def one_id_for_all() -> None:
 
 def commit_before_producing() -> None:
     """The offset goes ahead of the outcome it stands for."""
-    from worker.pipeline import Worker
+    from newsieve.programs.scoring.loop import ScoringLoop
 
-    publish = Worker._publish
+    publish = ScoringLoop._publish
 
-    def early(self: Worker, item: Any, row: Any) -> None:
+    def early(self: ScoringLoop, item: Any, row: Any) -> None:
         self._offsets.produce(item.partition, item.offset)
         self.commit()
         publish(self, item, row)
 
-    Worker._publish = early  # type: ignore[method-assign]
+    ScoringLoop._publish = early  # type: ignore[method-assign]
 
 
 def try_again_blindly() -> None:
     """A commit of unknown outcome, once more with the same producer."""
-    from worker.kafka.transaction import Publisher
+    from newsieve.kafka.transactional_producer import TransactionalProducer
 
-    commit = Publisher.commit_records
+    commit = TransactionalProducer.commit_records
 
-    def stubborn(self: Publisher) -> None:
+    def stubborn(self: TransactionalProducer) -> None:
         for _ in range(3):
             if self._call(self._open().commit_transaction) is None:
                 self._is_open = False
                 return
         commit(self)
 
-    Publisher.commit_records = stubborn  # type: ignore[method-assign]
+    TransactionalProducer.commit_records = stubborn  # type: ignore[method-assign]
 
 
 def commit_unfenced() -> None:
     """Kafka takes the offsets of somebody who says they are nobody's."""
     from confluent_kafka import Consumer
 
-    from worker.kafka.intake import Intake
+    from newsieve.kafka.group_consumer import GroupConsumer
 
-    def anonymous(self: Intake) -> Any:
+    def anonymous(self: GroupConsumer) -> Any:
         names = ("bootstrap.servers", "group.id")
         stranger = Consumer({name: self._config[name] for name in names})
         return stranger.consumer_group_metadata()
 
-    Intake.group_metadata = anonymous  # type: ignore[method-assign]
+    GroupConsumer.group_metadata = anonymous  # type: ignore[method-assign]
 
 
 def read_what_is_aborted() -> None:
@@ -192,43 +192,43 @@ def read_what_is_aborted() -> None:
 
 def keep_the_producer() -> None:
     """After an unknown outcome it is not replaced: no transaction of it ends any more."""
-    from worker.errors import OutcomeUnknown
-    from worker.kafka.transaction import Publisher
+    from newsieve.errors import OutcomeUnknown
+    from newsieve.kafka.transactional_producer import TransactionalProducer
 
-    def keeping(self: Publisher, reason: str, *, passes: bool = True) -> None:
+    def keeping(self: TransactionalProducer, reason: str, *, passes: bool = True) -> None:
         self._is_open = False  # as where it was replaced, or what is open would be aborted
         raise OutcomeUnknown(reason, passes=passes)
 
-    Publisher._replace = keeping  # type: ignore[method-assign, assignment]
+    TransactionalProducer._replace = keeping  # type: ignore[method-assign, assignment]
 
 
 def hoard() -> None:
     """What was taken is kept."""
-    from worker.kafka.intake import Intake
+    from newsieve.kafka.group_consumer import GroupConsumer
 
-    take, kept = Intake.take, []
+    take, kept = GroupConsumer.take, []
 
-    def hoarding(self: Intake, count: int, seconds: float) -> Any:
+    def hoarding(self: GroupConsumer, count: int, seconds: float) -> Any:
         kept.append(take(self, count, seconds))
         return kept[-1]
 
-    Intake.take = hoarding  # type: ignore[method-assign]
+    GroupConsumer.take = hoarding  # type: ignore[method-assign]
 
 
 def ignore_the_second_signal() -> None:
     """Whoever is in a hurry has to find kill -9."""
-    import worker.cli.programs
+    import newsieve.cli.lifecycle
 
-    worker.cli.programs.os = SimpleNamespace(_exit=lambda _: None)  # type: ignore[assignment]
+    newsieve.cli.lifecycle.os = SimpleNamespace(_exit=lambda _: None)  # type: ignore[assignment]
 
 
 def reload_under_way() -> None:
     """Records name the student that is in the folder now, whoever scored them."""
-    import worker.cli.work
-    from worker.assemble.students import student_folder
-    from worker.engine.manifest import read_manifest, student_hash
+    import newsieve.cli.worker
+    from newsieve.bootstrap.students import student_folder
+    from newsieve.inference.manifest import read_manifest, student_hash
 
-    scoring_path = worker.cli.work.scoring_path
+    scoring_path = newsieve.cli.worker.scoring_path
 
     def reloading(settings: Any, identities: Any, scorer: Any) -> Any:
         path = scoring_path(settings, identities, scorer)
@@ -246,22 +246,22 @@ def reload_under_way() -> None:
         path.start = fresh  # type: ignore[method-assign]
         return path
 
-    worker.cli.work.scoring_path = reloading
+    newsieve.cli.worker.scoring_path = reloading
 
 
 def forget_the_dead() -> None:
     """A worker knows nothing of what was in flight when its predecessors died."""
-    from worker import crash_recovery
-    from worker.crash_note import NOTHING
+    from newsieve.stream import crash_recovery
+    from newsieve.stream.crash_note import NOTHING
 
     crash_recovery.parse = lambda text: NOTHING  # noqa: ARG005 - its name is in the type
 
 
 def crash() -> None:
     """Nobody's error: what the person on call sees is a traceback."""
-    from worker.pipeline import Worker
+    from newsieve.programs.scoring.loop import ScoringLoop
 
-    def crashing(_: Worker) -> None:
+    def crashing(_: ScoringLoop) -> None:
         raise ZeroDivisionError("on purpose")
 
-    Worker.step = crashing  # type: ignore[method-assign]
+    ScoringLoop.step = crashing  # type: ignore[method-assign]

@@ -61,7 +61,7 @@ DEFECTS = {
     ),
     "one-by-one": Defect(
         defects.search_one_by_one,
-        "tests/engine/test_batching.py::test_one_bad_row_costs_at_most_log2_n_plus_1_forwards_more",
+        "tests/inference/test_batching.py::test_one_bad_row_costs_at_most_log2_n_plus_1_forwards_more",
     ),
     "no-rewind": Defect(
         defects.never_go_back,
@@ -72,7 +72,7 @@ DEFECTS = {
     ),
     "crash": Defect(defects.crash, ""),  # of use to tests/e2e/test_security.py
     "lots": Defect(
-        defects.draw_lots, "tests/rules/test_sampling.py::test_u_is_the_documented_hash"
+        defects.draw_lots, "tests/filters/test_sampling.py::test_u_is_the_documented_hash"
     ),
     "commit-first": Defect(
         defects.commit_before_producing,

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from newsieve.devbroker.java_broker import JavaBroker
 from tests.faults.breakable import FAILS, KILLER, POISON, SHORT
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
 from tests.faults.watcher import Place
-from worker.kafka.java_broker import JavaBroker
 
 STOP_SECONDS = 60
 SHORTAGE_SECONDS = 3

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from newsieve.filters.registry import load
 from tests.conftest import java_broker
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
@@ -21,7 +22,6 @@ from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 from tests.support.tiny_student import make_student
 from tests.support.topics import unique_prefix
-from worker.rules.catalogue import load
 
 PATIENCE_SECONDS = 120
 AGREE_SECONDS = 30

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from newsieve.devbroker.java_broker import JavaBroker
 from tests.conftest import java_broker
 from tests.faults.test_process_faults import assert_exactly_once, wait_for_outcomes
 from tests.support.articles import raw_records
@@ -19,7 +20,6 @@ from tests.support.drift import PAIRS
 from tests.support.drift_records import MINUTE, START, hash_of, label, student_folder
 from tests.support.drift_stream import DriftProcess, DriftStream
 from tests.support.stream import Stream
-from worker.kafka.java_broker import JavaBroker
 
 BACKLOG = 8_000
 SLOW_BYTES_PER_SECOND = 250_000  # of outputs: a worker makes two megabytes a second here

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
-from tests.support.mock_cluster import Api, MockCluster, mock_cluster
-from tests.support.topics import unique_prefix
-from worker.codec.encode import OutRecord
-from worker.errors import (
+from newsieve.errors import (
     Fenced,
     NewsieveError,
     OutcomeUnknown,
@@ -19,9 +16,12 @@ from worker.errors import (
     TopicsWrong,
     Transient,
 )
-from worker.kafka import transaction
-from worker.kafka.client import Cluster, make_producer
-from worker.kafka.transaction import Publisher
+from newsieve.kafka import transactional_producer
+from newsieve.kafka.config import Cluster, make_producer
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.records.encode import OutRecord
+from tests.support.mock_cluster import Api, MockCluster, mock_cluster
+from tests.support.topics import unique_prefix
 
 TRIES = 3
 
@@ -46,7 +46,7 @@ class Publishing:
     def __init__(self, cluster: MockCluster) -> None:
         self.slot = unique_prefix()
         config = Cluster(cluster.bootstrap_servers, {}).producer({"transactional.id": self.slot})
-        self.publisher = Publisher(
+        self.publisher = TransactionalProducer(
             lambda on_delivery: make_producer(config | {"on_delivery": on_delivery}), lambda: None
         )
         member = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": "g"})
@@ -167,7 +167,7 @@ def test_a_commit_of_unknown_outcome_is_never_tried_again(
     publishing = Publishing(cluster)
     publishing.publisher.connect()
     publishing.transact()
-    monkeypatch.setattr(transaction, "OPERATION_SECONDS", 0.8)
+    monkeypatch.setattr(transactional_producer, "OPERATION_SECONDS", 0.8)
     cluster.track()
     cluster.delay(Api.END_TXN, 1_200)
 

@@ -10,9 +10,9 @@ import sys
 
 from benchmarks.contest import CONTENDERS
 from benchmarks.raw_topic import SAMPLE, fill
+from newsieve.devbroker.broker import Broker
+from newsieve.kafka.config import Cluster
 from tests.support.workers import ROOT, WorkerProcess
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster
 
 SMALL, LARGE = 40_000, 120_000
 GROWTH_MIB = 80.0  # the fetch queue fills and levels; what was taken, if kept, is 200 more

@@ -9,12 +9,12 @@ import threading
 import time
 from pathlib import Path
 
+from newsieve.filters.registry import Filter
 from tests.support.articles import raw_records
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 from tests.support.tiny_student import make_student
 from tests.support.workers import WorkerProcess
-from worker.rules.catalogue import Filter
 
 RECORDS = 6_000
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.shapes import NESTING_DEPTH, SHAPES
+from newsieve.devbroker.broker import Broker
 from tests.hostile.metered import metered, usage_of
 from tests.support.stream import Stream
-from worker.kafka.broker import Broker
 
 MEGABYTES = (0.25, 1, 3.9)
 MOST_MILLISECONDS = 75  # of CPU per megabyte; 50 are promised, on a machine without other work

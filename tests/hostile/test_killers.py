@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.devbroker.broker import Broker
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.stream.crash_note import parse
 from tests.faults.breakable import HANGS, STEP_SECONDS
 from tests.faults.report import Report
 from tests.faults.storm import (
@@ -20,10 +24,6 @@ from tests.faults.storm import (
 from tests.faults.stormy import storm
 from tests.hostile.metered import usage_of
 from tests.support.stream import Stream
-from worker.crash_note import parse
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster
-from worker.kafka.inquiry import Inquiry
 
 PER_SECOND = 100
 PAUSE_SECONDS = 3.0
@@ -77,7 +77,7 @@ def test_a_record_on_which_the_model_hangs_ends_its_worker_which_has_taken_note(
 
     assert worker.wait(60) == 3
     assert f"the scorer has been at one step for {STEP_SECONDS} s" in worker.text()
-    inquiry = Inquiry(Cluster(broker.bootstrap_servers, {}).consumer(prefix), [], lambda: None)
+    inquiry = OffsetQuery(Cluster(broker.bootstrap_servers, {}).consumer(prefix), [], lambda: None)
     partitions = [(stream.raw_topic, number) for number in stream.raw_ends()]
     left = [parse(text) for _, text in inquiry.notes(partitions).values()]
     assert [note.in_flight > 0 for note in left] == [True]

@@ -23,11 +23,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from newsieve.filters.registry import load
 from tests.hostile.idle import idle_connections
 from tests.hostile.metered import Watched, metered, usage_of, wait_for
 from tests.support.evil_texts import EVIL
 from tests.support.workers import ROOT
-from worker.rules.catalogue import load
 
 MEGABYTE = 1_000_000
 COMMAND_CPU_SECONDS = 6
@@ -36,13 +36,13 @@ IDLE_CONNECTIONS = 600
 SCRAPES = 20
 SERVING = """
 import sys, time
-from worker.observe.health import Health
-from worker.observe.metrics import Metrics
+from newsieve.stream.health import Health
+from newsieve.stream.metrics import Metrics
 with Health("127.0.0.1", 0, Metrics()) as health:
     print(health.port, flush=True)
     sys.stdin.read()
 """
-LABEL = [sys.executable, "-m", "worker", "oracle", "label", "--yes"]
+LABEL = [sys.executable, "-m", "newsieve", "oracle", "label", "--yes"]
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def on_a_terminal(arguments: Sequence[str], folder: Path) -> str:
     """All that a command sends to the terminal that it runs on."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker", *arguments],
+        [sys.executable, "-m", "newsieve", *arguments],
         stdin=slave, stdout=slave, stderr=slave, cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
     )  # fmt: skip
@@ -214,7 +214,7 @@ def test_what_others_wrote_reaches_no_terminal(hostile_files: Path) -> None:
 
 def test_hostile_lines_in_a_pipe_stay_as_they_are(hostile_files: Path) -> None:
     """Who reads them is no terminal, and counts on the bytes."""
-    done = metered([sys.executable, "-m", "worker", "tier", str(hostile_files / "scores.jsonl")])
+    done = metered([sys.executable, "-m", "newsieve", "tier", str(hostile_files / "scores.jsonl")])
 
     ids = [json.loads(line).get("id") for line in done.out.splitlines()]
     assert ids[: len(EVIL)] == list(EVIL)

@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from newsieve.devbroker.broker import Broker
+from newsieve.errors import GroupOccupied
+from newsieve.kafka import group_membership
+from newsieve.kafka.config import Cluster, Partition
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
 from tests.hostile.metered import Metered, Watched, metered, usage_of
 from tests.hostile.squatter import BOMB_RECORDS, STRANGER, Squatter, join_as, unfolding
 from tests.support.stream import Stream
 from tests.support.topics import unique_prefix
 from tests.support.workers import WorkerProcess
-from worker.errors import GroupOccupied
-from worker.kafka import membership
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster, Partition
-from worker.kafka.inquiry import Inquiry
-from worker.kafka.intake import Intake
 
 MEGABYTE = 1_000_000
 LARGE_BYTES = 9 * MEGABYTE
@@ -89,7 +89,7 @@ def assert_little_was_used(watched: Watched) -> None:
 
 
 def command(stream: Stream, *arguments: str, **more: object) -> Metered:
-    program = [sys.executable, "-m", "worker", *arguments]
+    program = [sys.executable, "-m", "newsieve", *arguments]
     return metered(program, env=stream.environment(**more), seconds=START_SECONDS)
 
 
@@ -192,8 +192,8 @@ class Joining:
 
     def run(self, servers: str, topic: str) -> None:
         config = Cluster(servers, self.options).consumer(self.group)
-        inquiry = Inquiry(config, [topic], lambda: None)
-        intake = Intake(config, topic, inquiry, lambda _: None)
+        inquiry = OffsetQuery(config, [topic], lambda: None)
+        intake = GroupConsumer(config, topic, inquiry, lambda _: None)
         intake.subscribe(Idle())
         deadline = time.monotonic() + WAIT_SECONDS
         try:
@@ -218,9 +218,9 @@ def test_every_way_into_a_group_is_seen_and_one_that_leads_nowhere_hurts_nobody(
 ) -> None:
     """Classic and KIP-848, whoever comes first; a group that is none of consumers. Who comes with
     another assignor while ours is at work is refused by the broker, and ours goes on."""
-    monkeypatch.setattr(membership, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(membership, "SETTLING_SECONDS", 1.0)
-    monkeypatch.setattr(membership, "AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(group_membership, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(group_membership, "SETTLING_SECONDS", 1.0)
+    monkeypatch.setattr(group_membership, "AGAIN_SECONDS", 1.0)
     servers, topic = stream.servers, stream.raw_topic
     kip_848 = {"group.protocol": "consumer"}
     sticky = {"partition.assignment.strategy": "cooperative-sticky"}

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from newsieve.devbroker.broker import Broker
+from newsieve.filters.sampling import EpochDraw, fingerprint_in
+from newsieve.filters.secret_key import SecretKey
 from tests.hostile.metered import usage_of
 from tests.support.cli import newsieve
 from tests.support.oracle_server import and_then, good, serving
@@ -20,9 +23,6 @@ from tests.support.requests import request_record
 from tests.support.spellings import found as secrets_in
 from tests.support.stream import Header, Stream
 from tests.support.workers import OracleProcess
-from worker.kafka.broker import Broker
-from worker.rules.sampling import EpochDraw, fingerprint_in
-from worker.rules.secret_key import SecretKey
 
 SECRET = "a-planted-secret-of-" + "0123456789abcdef" * 2
 EPOCH = "2026-11"

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from newsieve.errors import NewsieveError, StudentInvalid
+from newsieve.filters.registry import Filter, load
+from newsieve.inference.student import load_student
 from tests.hostile.metered import Metered, metered
 from tests.support.mutations import mutate
-from worker.engine.student import load_student
-from worker.errors import NewsieveError, StudentInvalid
-from worker.rules.catalogue import Filter, load
 
 NEWSIEVE = [str(Path(sys.executable).with_name("newsieve"))]
 GIB = 1024**3
@@ -167,7 +167,7 @@ def test_a_changed_row_of_the_shipped_base_is_refused(tmp_path: Path) -> None:
     """It moved scores by two points under the same hash, and passed the canaries."""
     from safetensors.torch import load_file, save_file
 
-    from worker.engine.base import find_base
+    from newsieve.inference.base_files import find_base
 
     facts = json.loads((load("uplifting").student_folder / "student.json").read_text())["base"]
     base = Path(shutil.copytree(find_base(facts["name"], facts["revision"]), tmp_path / "base"))

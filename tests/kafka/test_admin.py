@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AclOperation
 
-from worker.errors import AccessDenied
-from worker.kafka import rights
-from worker.kafka.admin import describe_group
+from newsieve.errors import AccessDenied
+from newsieve.kafka import acls
+from newsieve.kafka.admin import describe_group
 
 GROUP = SimpleNamespace(members=[], authorized_operations=[AclOperation.READ])
 
@@ -41,7 +41,7 @@ def test_a_new_cluster_is_asked_again_about_its_first_group() -> None:
     busy = (KafkaError._TIMED_OUT, KafkaError.COORDINATOR_NOT_AVAILABLE)
 
     assert describe_group(Admin(*busy, GROUP), "g") is GROUP
-    assert rights._may_read_group(Admin(*busy, GROUP), "g")
+    assert acls._may_read_group(Admin(*busy, GROUP), "g")
 
 
 def test_a_missing_right_is_said_at_once() -> None:
@@ -50,8 +50,8 @@ def test_a_missing_right_is_said_at_once() -> None:
 
     with pytest.raises(AccessDenied, match="no right to DESCRIBE group g"):
         describe_group(Admin(refused), "g")
-    assert not rights._may_read_group(Admin(refused), "g")
-    assert not rights._may_read_group(
+    assert not acls._may_read_group(Admin(refused), "g")
+    assert not acls._may_read_group(
         Admin(SimpleNamespace(members=[], authorized_operations=[AclOperation.DESCRIBE])), "g"
     )
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import ConfigResource, NewTopic
 
-from worker.errors import BrokerMissing
-from worker.kafka.broker import find_or_start
-from worker.kafka.client import Cluster, make_admin
-from worker.kafka.java_broker import JavaBroker, _libraries, require_java
+from newsieve.devbroker.broker import find_or_start
+from newsieve.devbroker.java_broker import JavaBroker, _libraries, require_java
+from newsieve.errors import BrokerMissing
+from newsieve.kafka.config import Cluster, make_admin
 
 
 class EngineWithoutImages(BaseHTTPRequestHandler):
@@ -148,7 +148,7 @@ def test_what_maven_fetches_is_what_was_tested(
     jars.write_text(
         "".join(f"{hashlib.sha256(jar).hexdigest()}  {name}\n" for name, jar in tested.items())
     )
-    monkeypatch.setattr("worker.kafka.java_broker.JARS", jars)
+    monkeypatch.setattr("newsieve.devbroker.java_broker.JARS", jars)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     with pytest.raises(BrokerMissing, match=wrong) if wrong else nullcontext():
@@ -176,7 +176,7 @@ def test_a_broker_that_does_not_start_leaves_nothing(
 ) -> None:
     """No folder and no process, whether its storage or its start went wrong."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("worker.kafka.java_broker.START_SECONDS", 0)
+    monkeypatch.setattr("newsieve.devbroker.java_broker.START_SECONDS", 0)
     broker = JavaBroker(settings)
 
     with pytest.raises(BrokerMissing, match=complaint), broker:

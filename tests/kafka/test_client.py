@@ -12,10 +12,9 @@ from confluent_kafka.admin import AdminClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.support.cli import newsieve
-from worker.errors import SettingsInvalid
-from worker.kafka import client
-from worker.kafka.client import (
+from newsieve.errors import SettingsInvalid
+from newsieve.kafka import config
+from newsieve.kafka.config import (
     Cluster,
     Config,
     make_admin,
@@ -23,7 +22,8 @@ from worker.kafka.client import (
     make_producer,
     transactional_id,
 )
-from worker.settings import load_settings
+from newsieve.settings.loader import load_settings
+from tests.support.cli import newsieve
 
 OPTIONS = {"sasl.username": "u", "session.timeout.ms": 9_000, "linger.ms": 50, "fetch.min.bytes": 5}
 
@@ -122,7 +122,7 @@ def test_any_import_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, *_: object, **__: object) -> None:
             raise ModuleNotFoundError("No module named 'special'", name="special.auth")
 
-    monkeypatch.setattr(client, "_Consumer", Lacking)
+    monkeypatch.setattr(config, "_Consumer", Lacking)
 
     with pytest.raises(SettingsInvalid, match=r"No module named 'special'.*pip install special$"):
         make_consumer({})

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 import pytest
 from confluent_kafka import KafkaError
 
-from worker.errors import GroupOccupied
-from worker.kafka import membership
-from worker.kafka.membership import EMPTY, Company, Group, Member, occupation
+from newsieve.errors import GroupOccupied
+from newsieve.kafka import group_membership
+from newsieve.kafka.group_membership import EMPTY, Group, GroupMembershipCheck, Member, occupation
 
 OURS = Member("newsieve", "/10.0.0.1", 3)
 RENAMED = Member("eu-newsieve-7", "/10.0.0.3", 3)
@@ -26,7 +26,7 @@ def group(*members: Member, protocol: str = "consumer", assignor: str = "range")
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr("worker.kafka.membership.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("newsieve.kafka.group_membership.time.monotonic", lambda: now[0])
     return now
 
 
@@ -86,7 +86,7 @@ def test_strangers_that_stay_end_the_program_and_those_that_leave_do_not(
         asked.append(clock[0])
         return answered(next(seen))
 
-    company = Company(look, CONFIG)
+    company = GroupMembershipCheck(look, CONFIG)
     company.mind()
     assert asked == []
     company.joined()
@@ -102,7 +102,7 @@ def test_strangers_that_stay_end_the_program_and_those_that_leave_do_not(
 
     with pytest.raises(GroupOccupied, match=r"'billing' from /10\.0\.0\.2 .* for 60 s\. Stop them"):
         wait()
-    assert clock[0] == 44 + membership.PATIENCE_SECONDS
+    assert clock[0] == 44 + group_membership.PATIENCE_SECONDS
 
 
 def test_nobody_waits_for_an_answer(clock: list[float]) -> None:
@@ -114,7 +114,7 @@ def test_nobody_waits_for_an_answer(clock: list[float]) -> None:
         asked.append(Future())
         return asked[-1]
 
-    company = Company(look, CONFIG)
+    company = GroupMembershipCheck(look, CONFIG)
     company.outside()
     for clock[0] in range(30):
         company.mind()
@@ -134,7 +134,7 @@ def test_a_rollout_that_changes_the_assignor_is_waited_for(clock: list[float]) -
         asked.append(clock[0])
         return answered(group(OURS) if clock[0] < 50 else EMPTY)
 
-    company = Company(look, CONFIG)
+    company = GroupMembershipCheck(look, CONFIG)
     for clock[0] in range(120):
         if clock[0] < 52:
             company.refused(REFUSED)
@@ -146,9 +146,9 @@ def test_a_rollout_that_changes_the_assignor_is_waited_for(clock: list[float]) -
 
 def test_one_that_joining_has_failed_for_again_and_again_need_not_be_waited_for() -> None:
     """KIP-848 calls it fatal when the group is of another protocol."""
-    company = Company(lambda: answered(group(STRANGER, protocol="connect")), CONFIG)
+    company = GroupMembershipCheck(lambda: answered(group(STRANGER, protocol="connect")), CONFIG)
 
     with pytest.raises(GroupOccupied, match="of the protocol 'connect'"):
         company.require_ours()
-    Company(lambda: answered(None), CONFIG).require_ours()
-    Company(lambda: answered(EMPTY), CONFIG).require_ours()
+    GroupMembershipCheck(lambda: answered(None), CONFIG).require_ours()
+    GroupMembershipCheck(lambda: answered(EMPTY), CONFIG).require_ours()

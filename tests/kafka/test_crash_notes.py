@@ -7,13 +7,13 @@ from confluent_kafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.topics import RAW, topic_name, topics
-from worker.crash_note import NOTHING, Note, parse
-from worker.kafka.admin import TopicAdmin
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster, make_consumer, make_producer
-from worker.kafka.inquiry import Inquiry
-from worker.kafka.transaction import Publisher
+from newsieve.devbroker.broker import Broker
+from newsieve.kafka.admin import TopicAdmin
+from newsieve.kafka.config import Cluster, make_consumer, make_producer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.stream.crash_note import NOTHING, Note, parse
+from newsieve_schemas.topics import RAW, topic_name, topics
 
 
 def test_a_note_travels_with_the_offset_and_not_without_it(broker: Broker, prefix: str) -> None:
@@ -22,9 +22,9 @@ def test_a_note_travels_with_the_offset_and_not_without_it(broker: Broker, prefi
     TopicAdmin(cluster).create(topics(prefix, {}))
     place = (topic_name(prefix, RAW), 0)
     config = cluster.consumer(prefix)
-    inquiry = Inquiry(config, [], lambda: None)
+    inquiry = OffsetQuery(config, [], lambda: None)
     producing = cluster.producer({"transactional.id": prefix})
-    publisher = Publisher(lambda _: make_producer(producing), lambda: None)
+    publisher = TransactionalProducer(lambda _: make_producer(producing), lambda: None)
     publisher.connect()
     member = make_consumer(config)
     unfenced = member.consumer_group_metadata()

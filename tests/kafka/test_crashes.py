@@ -10,6 +10,17 @@ from confluent_kafka import KafkaError, KafkaException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from newsieve.bootstrap.students import StudentIdentity, scoring_path
+from newsieve.errors import DeviceFailed, KilledWorker, TooManyRecreations, TopicsWrong
+from newsieve.filters.registry import load
+from newsieve.inference.scorer import FilterScores
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.records.decode import Headers, RawRecord
+from newsieve.settings.loader import load_settings
+from newsieve.stream import exactly_once
+from newsieve.stream.crash_note import BLAMED_AFTER_DEATHS, NOTHING, Note, parse
+from newsieve.stream.crash_recovery import KILLED_IN_A_ROW
+from newsieve.stream.outcome import DEAD_LETTER
 from tests.support.fives import FivesScorer
 from tests.support.ledger import Always, Ledger
 from tests.support.lineage import Lineage, LogConsumer, Place, log_of
@@ -23,17 +34,6 @@ from tests.support.scripted import (
     records,
     revoked,
 )
-from worker import delivery
-from worker.assemble.students import StudentIdentity, scoring_path
-from worker.codec.decode import Headers, RawRecord
-from worker.crash_note import BLAMED_AFTER_DEATHS, NOTHING, Note, parse
-from worker.crash_recovery import KILLED_IN_A_ROW
-from worker.engine.scorer import FilterScores
-from worker.errors import DeviceFailed, KilledWorker, TooManyRecreations, TopicsWrong
-from worker.kafka.intake import Intake
-from worker.rules.catalogue import load
-from worker.scoring import DEAD_LETTER
-from worker.settings import load_settings
 
 DEATHS_OF_ONE = 2 + BLAMED_AFTER_DEATHS  # of a record that kills whoever scores it
 
@@ -186,8 +186,8 @@ def test_no_record_is_blamed_while_its_outcomes_cannot_be_written(
 ) -> None:
     """Offsets can, so that each worker takes note of the last one's end: it was no record's."""
     ledger, log = Ledger(), log_of([5], set())
-    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(Intake, "rewind_to_committed", Intake.rewind)
+    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(GroupConsumer, "rewind_to_committed", GroupConsumer.rewind)
     for _ in range(DEATHS_OF_ONE + 2):
         scene = Scene([], ledger=ledger, commit_seconds=0)
         scene.consumer = LogConsumer(log, ledger, lambda _: None)
@@ -216,11 +216,11 @@ def test_an_end_of_unknown_outcome_never_sends_the_offset_back(
             scene.producer.is_open = False
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "scripted"))
 
-    def silent(_: Intake) -> None:
+    def silent(_: GroupConsumer) -> None:
         raise TopicsWrong("scripted")
 
     monkeypatch.setattr(scene.producer, "commit_transaction", lost_answer)
-    monkeypatch.setattr(Intake, "rewind_to_committed", silent)
+    monkeypatch.setattr(GroupConsumer, "rewind_to_committed", silent)
     with pytest.raises(TopicsWrong):
         scene.run(monkeypatch)
 

@@ -11,23 +11,23 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from newsieve.errors import TimestampRefused, TooLarge, TopicsWrong
+from newsieve.kafka import dead_letter_topic, original_records
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.dead_letter_topic import DeadLetters, Letter, Selection
+from newsieve.kafka.offset_ranges import OffsetRanges
+from newsieve.kafka.topic_reader import Found
+from newsieve.records.dead_letter import RecordPosition, Writer, dead_letter, explanation
+from newsieve.records.decode import RawRecord
+from newsieve.records.encode import OutRecord
+from newsieve.records.oversize_letter import abridged
 from tests.support.ledger import Ledger, LedgerProducer
-from worker.codec.abridged import abridged
-from worker.codec.dead_letter import Place, Writer, dead_letter, explanation
-from worker.codec.decode import RawRecord
-from worker.codec.encode import OutRecord
-from worker.errors import TimestampRefused, TooLarge, TopicsWrong
-from worker.kafka import dead_letters, originals
-from worker.kafka.client import Cluster
-from worker.kafka.dead_letters import DeadLetters, Letter, Selection
-from worker.kafka.ranges import OffsetRanges
-from worker.kafka.reader import Found
 
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests need none."""
-    monkeypatch.setattr(dead_letters, "TopicAdmin", lambda _: SimpleNamespace(partitions=dict))
+    monkeypatch.setattr(dead_letter_topic, "TopicAdmin", lambda _: SimpleNamespace(partitions=dict))
 
 
 def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
@@ -47,17 +47,19 @@ def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
                 yield Letter(found, why, is_replayed=False)
 
     ticks = itertools.count()
-    monkeypatch.setattr("worker.kafka.dead_letters.time.monotonic", lambda: next(ticks) * 0.1)
+    monkeypatch.setattr(
+        "newsieve.kafka.dead_letter_topic.time.monotonic", lambda: next(ticks) * 0.1
+    )
     monkeypatch.setattr(DeadLetters, "letters", letters)
     monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
-    monkeypatch.setattr(dead_letters, "make_producer", lambda _: producer)
+    monkeypatch.setattr(dead_letter_topic, "make_producer", lambda _: producer)
 
     replaying = DeadLetters(Cluster("nowhere", {}), "articles")
     replayed = replaying.replay(Selection(stage="decode"), None, lambda: "2026-11-23")
     assert replayed == {"uplifting": 1}
 
     seconds = searched_with_one_open * 0.1
-    assert seconds <= 2 * dead_letters.TRANSACTION_SECONDS
+    assert seconds <= 2 * dead_letter_topic.TRANSACTION_SECONDS
     assert not producer.is_open
 
 
@@ -84,7 +86,7 @@ def test_only_raw_records_are_put_back_and_never_elsewhere_than_on_the_raw_topic
     monkeypatch.setattr(producer, "produce", lambda topic, *_, **__: topics.append(topic))
     monkeypatch.setattr(DeadLetters, "letters", letters)
     monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
-    monkeypatch.setattr(dead_letters, "make_producer", lambda _: producer)
+    monkeypatch.setattr(dead_letter_topic, "make_producer", lambda _: producer)
 
     letters_ = DeadLetters(Cluster("nowhere", {}), "articles")
     replayed = letters_.replay(Selection(), None, lambda: "2026-11-23")
@@ -111,7 +113,7 @@ def replayed_offsets(
         for offset, (key, value) in enumerate(control if topic.endswith("control") else letters):
             yield Found(RawRecord(value or b"", key, None, None, {}), topic, 0, offset)
 
-    monkeypatch.setattr(dead_letters, "read", read)
+    monkeypatch.setattr(dead_letter_topic, "read", read)
     letters = DeadLetters(Cluster("nowhere", {}), "articles").letters(Selection())
     return [letter.found.offset for letter in letters if letter.is_replayed]
 
@@ -173,8 +175,8 @@ HOUR = 3_600_000
 
 def times_taught(monkeypatch: pytest.MonkeyPatch, *refusals: TimestampRefused) -> dict[int, bool]:
     """Which of some times are put back as they were, after these refusals."""
-    monkeypatch.setattr("worker.kafka.dead_letters.time.time_ns", lambda: NOW * 1_000_000)
-    times = dead_letters._Times()
+    monkeypatch.setattr("newsieve.kafka.dead_letter_topic.time.time_ns", lambda: NOW * 1_000_000)
+    times = dead_letter_topic._Times()
     for refusal in refusals:
         assert times.learn(refusal)
     asked = (NOW - 9 * HOUR, NOW - 5 * HOUR, NOW - HOUR, NOW + HOUR, NOW * 1_000)
@@ -222,7 +224,7 @@ def test_a_replay_whose_present_time_is_refused_too_ends(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(DeadLetters, "letters", letters)
     monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
-    monkeypatch.setattr(dead_letters, "make_producer", lambda _: Refusing(Ledger()))
+    monkeypatch.setattr(dead_letter_topic, "make_producer", lambda _: Refusing(Ledger()))
 
     with pytest.raises(TimestampRefused, match=r"message\.timestamp\.before\.max\.ms"):
         DeadLetters(Cluster("nowhere", {}), "articles").replay(Selection(), None, lambda: "now")
@@ -236,16 +238,16 @@ WHOLE = RawRecord(b"[" * 9_000_000, None, [("h", b"1")], 5, {})
     ("stands", "limit", "missed"),
     [
         (WHOLE, 16_000_000, None),
-        (WHOLE, 8_000_000, originals.TOO_LARGE),
-        (RawRecord(b"{}", b"another", None, 5, {}), 16_000_000, originals.ANOTHER),
-        (None, 16_000_000, originals.GONE),
+        (WHOLE, 8_000_000, original_records.TOO_LARGE),
+        (RawRecord(b"{}", b"another", None, 5, {}), 16_000_000, original_records.ANOTHER),
+        (None, 16_000_000, original_records.GONE),
     ],
 )
 def test_a_letter_that_has_a_part_is_replayed_from_where_the_whole_stands(
     monkeypatch: pytest.MonkeyPatch, stands: RawRecord | None, limit: int, missed: str | None
 ) -> None:
     """Never as the part; and one that cannot be is left, counted, and may be replayed later."""
-    place = Place("articles.raw", 3, 7)
+    place = RecordPosition("articles.raw", 3, 7)
     writer = Writer("articles.dead-letter", "g", "1")
     full = dead_letter(WHOLE, place, TooLarge("m"), None, writer, "2026-11-30")
     part = abridged(full, 8_000_000, "truncate")
@@ -263,10 +265,10 @@ def test_a_letter_that_has_a_part_is_replayed_from_where_the_whole_stands(
     produced: list[tuple[object, ...]] = []
     producer = LedgerProducer(Ledger())
     monkeypatch.setattr(producer, "produce", lambda *record, **_: produced.append(record))
-    monkeypatch.setattr(originals, "record_at", record_at)
+    monkeypatch.setattr(original_records, "record_at", record_at)
     monkeypatch.setattr(DeadLetters, "letters", letters)
     monkeypatch.setattr(DeadLetters, "_replayed", lambda _: dict[int, OffsetRanges]())
-    monkeypatch.setattr(dead_letters, "make_producer", lambda _: producer)
+    monkeypatch.setattr(dead_letter_topic, "make_producer", lambda _: producer)
 
     replaying = DeadLetters(Cluster("nowhere", {"message.max.bytes": limit}), "articles")
     done = replaying.replay(Selection(), None, lambda: "2026-11-30")
@@ -282,8 +284,8 @@ def test_a_letter_that_has_a_part_is_replayed_from_where_the_whole_stands(
 @pytest.mark.parametrize("place", [("1e3", "7"), ("-1", "7"), ("9" * 5_000, "7"), ("3", "")])
 def test_a_place_that_is_none_is_not_looked_at(place: tuple[str, str]) -> None:
     """Whoever may write dead letters may write anything there."""
-    found = originals.Originals(Cluster("nowhere", {}))
+    found = original_records.Originals(Cluster("nowhere", {}))
     why = {"topic": "articles.raw", "partition": place[0], "offset": place[1]}
 
     assert found.restored(WHOLE, why, "articles.raw") is None
-    assert found.missed == {originals.GONE: 1}
+    assert found.missed == {original_records.GONE: 1}

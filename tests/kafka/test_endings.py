@@ -8,6 +8,21 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
+from newsieve.errors import (
+    BrokerLost,
+    BrokerUnavailable,
+    Fatal,
+    NoProgress,
+    OffsetsWrong,
+    TopicsWrong,
+    Transient,
+)
+from newsieve.kafka import message_errors
+from newsieve.kafka.config import Partition
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.records.encode import OutRecord
+from newsieve.stream import exactly_once
 from tests.support.ledger import Always, Ledger, LedgerProducer
 from tests.support.scripted import (
     Message,
@@ -21,21 +36,6 @@ from tests.support.scripted import (
     nothing,
     records,
 )
-from worker import delivery
-from worker.codec.encode import OutRecord
-from worker.errors import (
-    BrokerLost,
-    BrokerUnavailable,
-    Fatal,
-    NoProgress,
-    OffsetsWrong,
-    TopicsWrong,
-    Transient,
-)
-from worker.kafka import faults
-from worker.kafka.client import Partition
-from worker.kafka.inquiry import Inquiry
-from worker.kafka.transaction import Publisher
 
 
 def test_a_record_that_is_too_large_for_a_dead_letter_does_not_stop_the_worker(
@@ -92,7 +92,7 @@ class Publishing:
 
     def __init__(self) -> None:
         self.producer = LedgerProducer(Ledger())
-        self.publisher = Publisher(self._make, lambda: None)
+        self.publisher = TransactionalProducer(self._make, lambda: None)
         self.publisher.connect()
 
     def _make(self, on_delivery: Callable[[Any, Any], None]) -> LedgerProducer:
@@ -164,9 +164,9 @@ def test_the_same_unlisted_failure_ends_the_worker_with_where_it_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It might pass; but not for ever. Told each time, and nothing is dropped."""
-    monkeypatch.setattr(faults, "SAME_SECONDS", 0)
-    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
+    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     tries: list[int] = []
     scene = Scene([assigned(0), *[refusing(lambda: scene, KafkaError.UNKNOWN, tries)] * 40])
     scene.commit_seconds = 0
@@ -174,16 +174,16 @@ def test_the_same_unlisted_failure_ends_the_worker_with_where_it_stands(
     with pytest.raises(NoProgress, match=r"articles\.raw/0 from offset 0 to 3"):
         scene.run(monkeypatch)
 
-    assert scene.observer.faults == [*["unknown"] * faults.SAME_TIMES, "permanent"]
+    assert scene.observer.faults == [*["unknown"] * message_errors.SAME_TIMES, "permanent"]
     assert scene.ledger.offsets == {}
     scene.ledger.assert_exactly_once()
 
 
 def test_what_passes_is_waited_for_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker's restart, an election: never a person's turn."""
-    monkeypatch.setattr(faults, "SAME_SECONDS", 0)
-    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
+    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     tries: list[int] = []
     away = KafkaError.COORDINATOR_NOT_AVAILABLE
 
@@ -196,7 +196,7 @@ def test_what_passes_is_waited_for_however_often_it_comes(monkeypatch: pytest.Mo
     scene.run(monkeypatch)
 
     assert set(scene.observer.faults) == {"passing"}
-    assert len(scene.observer.faults) > 2 * faults.SAME_TIMES
+    assert len(scene.observer.faults) > 2 * message_errors.SAME_TIMES
     assert scene.ledger.offsets == {0: 3}
     scene.ledger.assert_exactly_once()
 
@@ -207,12 +207,12 @@ def test_a_broker_that_is_silent_after_a_commit_of_unknown_outcome_is_asked_unti
 ) -> None:
     """Until then nothing is published, not even on the way out: it could be for the second time.
     Its silence is no new failure of the kind that nobody has listed."""
-    monkeypatch.setattr(faults, "SAME_SECONDS", 0)
-    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
-    asked, silences = 0, 2 * faults.SAME_TIMES
+    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
+    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
+    asked, silences = 0, 2 * message_errors.SAME_TIMES
 
-    def committed(_: Inquiry, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    def committed(_: OffsetQuery, partitions: Sequence[Partition]) -> dict[Partition, int]:
         nonlocal asked
         asked += 1
         if asked <= silences:
@@ -220,7 +220,7 @@ def test_a_broker_that_is_silent_after_a_commit_of_unknown_outcome_is_asked_unti
             raise BrokerUnavailable("silent")
         return dict.fromkeys(partitions, 0)
 
-    monkeypatch.setattr(Inquiry, "committed", committed)
+    monkeypatch.setattr(OffsetQuery, "committed", committed)
     unknown = KafkaError(code, "scripted")
     begun = [Message(0, at) for at in range(3)]
     scene = Scene(
@@ -246,13 +246,13 @@ def test_a_worker_that_is_told_to_stop_while_the_broker_is_silent_commits_nothin
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Offsets of a transaction that is gone, without its records, would lose them."""
-    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
 
     def silent(*_: object) -> None:
         raise BrokerUnavailable("silent")
 
-    monkeypatch.setattr(Inquiry, "committed", silent)
+    monkeypatch.setattr(OffsetQuery, "committed", silent)
     unknown = KafkaError(KafkaError._TIMED_OUT, "scripted")
     scene = Scene(
         [assigned(0), records((0, 0), (0, 1)), failing(lambda: scene, commit=unknown), nothing]
@@ -268,16 +268,16 @@ def test_an_unknown_outcome_stays_unknown_whatever_else_happens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another partition is lost meanwhile: what was committed of this one is asked all the same."""
-    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     silences = iter((True, True))
 
-    def committed(_: Inquiry, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    def committed(_: OffsetQuery, partitions: Sequence[Partition]) -> dict[Partition, int]:
         if next(silences, False):
             raise BrokerUnavailable("silent")
         return dict.fromkeys(partitions, 2)  # it had been committed
 
-    monkeypatch.setattr(Inquiry, "committed", committed)
+    monkeypatch.setattr(OffsetQuery, "committed", committed)
     unknown = KafkaError(KafkaError._TIMED_OUT, "scripted")
     scene = Scene(
         [

@@ -7,14 +7,20 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from newsieve.errors import AccessDenied, BrokerUnavailable, NoProgress, TopicsWrong
+from newsieve.kafka import message_errors, offset_query
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.message_errors import (
+    SAME_SECONDS,
+    SAME_TIMES,
+    MessageError,
+    SameAgain,
+    message_error_of,
+)
+from newsieve.kafka.offset_query import OffsetQuery, Watermarks
+from newsieve.stream import exactly_once
 from tests.support.mock_cluster import Api, MockCluster, mock_cluster
 from tests.support.scripted import Failure, Scene, assigned, nothing, records
-from worker import delivery
-from worker.errors import AccessDenied, BrokerUnavailable, NoProgress, TopicsWrong
-from worker.kafka import faults, inquiry
-from worker.kafka.client import Cluster
-from worker.kafka.faults import SAME_SECONDS, SAME_TIMES, Fault, SameAgain, fault_of
-from worker.kafka.inquiry import Extent, Inquiry
 
 PLACE = ("raw", 0)
 
@@ -30,37 +36,39 @@ class Clock:
 
 def test_every_code_has_one_fault_at_most() -> None:
     """A code in two rows would have the fault of the last."""
-    names = [name for row in faults._CODES.values() for name in row.split()]
+    names = [name for row in message_errors._CODES.values() for name in row.split()]
 
-    assert len(names) == len(set(names)) == len(faults._FAULTS)
+    assert len(names) == len(set(names)) == len(message_errors._FAULTS)
 
 
 @pytest.mark.parametrize(
     ("code", "fault"),
     [
-        (KafkaError.INVALID_TIMESTAMP, Fault.OUTPUT),
-        (KafkaError.INVALID_RECORD, Fault.OUTPUT),
-        (KafkaError.POLICY_VIOLATION, Fault.OUTPUT),
-        (KafkaError.UNKNOWN_TOPIC_OR_PART, Fault.TOPIC),
-        (KafkaError.GROUP_AUTHORIZATION_FAILED, Fault.ACCESS),
-        (KafkaError.SASL_AUTHENTICATION_FAILED, Fault.IDENTITY),
-        (KafkaError.PRODUCER_FENCED, Fault.FENCED),
-        (KafkaError.NOT_LEADER_FOR_PARTITION, Fault.PASSING),
-        (KafkaError._INVALID_DIFFERENT_RECORD, Fault.PASSING),
-        (KafkaError.UNKNOWN, Fault.UNKNOWN),
-        (KafkaError.INVALID_REQUIRED_ACKS, Fault.UNKNOWN),
-        (12_345, Fault.UNKNOWN),  # of a broker newer than we are
+        (KafkaError.INVALID_TIMESTAMP, MessageError.OUTPUT),
+        (KafkaError.INVALID_RECORD, MessageError.OUTPUT),
+        (KafkaError.POLICY_VIOLATION, MessageError.OUTPUT),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, MessageError.TOPIC),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, MessageError.ACCESS),
+        (KafkaError.SASL_AUTHENTICATION_FAILED, MessageError.IDENTITY),
+        (KafkaError.PRODUCER_FENCED, MessageError.FENCED),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, MessageError.PASSING),
+        (KafkaError._INVALID_DIFFERENT_RECORD, MessageError.PASSING),
+        (KafkaError.UNKNOWN, MessageError.UNKNOWN),
+        (KafkaError.INVALID_REQUIRED_ACKS, MessageError.UNKNOWN),
+        (12_345, MessageError.UNKNOWN),  # of a broker newer than we are
     ],
 )
-def test_a_code_has_its_fault_and_what_nobody_listed_is_unknown(code: int, fault: Fault) -> None:
+def test_a_code_has_its_fault_and_what_nobody_listed_is_unknown(
+    code: int, fault: MessageError
+) -> None:
     """Not presumed to pass."""
-    assert fault_of(KafkaError(code, "scripted")) is fault
+    assert message_error_of(KafkaError(code, "scripted")) is fault
 
 
 def test_what_librdkafka_says_of_an_unlisted_code_counts() -> None:
     """Retriable passes; fatal is the client's end."""
-    assert fault_of(KafkaError(12_345, "scripted", retriable=True)) is Fault.PASSING
-    assert fault_of(KafkaError(12_345, "scripted", fatal=True)) is Fault.FATAL
+    assert message_error_of(KafkaError(12_345, "scripted", retriable=True)) is MessageError.PASSING
+    assert message_error_of(KafkaError(12_345, "scripted", fatal=True)) is MessageError.FATAL
 
 
 def test_the_same_failure_is_stuck_after_so_many_times_and_so_long() -> None:
@@ -114,12 +122,12 @@ def test_a_partition_that_cannot_be_read_ends_the_worker_though_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would wait for ever. It is named, and what was committed of the others holds."""
-    monkeypatch.setattr(faults, "SAME_SECONDS", 0)
-    monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
+    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     steps = [
         step
-        for at in range(3 * faults.SAME_TIMES)
+        for at in range(3 * message_errors.SAME_TIMES)
         for step in (records((0, at)), nothing, lambda _: [Failure(1, 7)])
     ]
     scene = Scene([assigned(0, 1), *steps])
@@ -129,14 +137,14 @@ def test_a_partition_that_cannot_be_read_ends_the_worker_though_others_go_on(
         scene.run(monkeypatch)
 
     assert "articles.raw/0" not in str(raised.value)
-    assert scene.observer.faults == [*["unknown"] * faults.SAME_TIMES, "permanent"]
-    assert scene.ledger.offsets == {0: faults.SAME_TIMES}
+    assert scene.observer.faults == [*["unknown"] * message_errors.SAME_TIMES, "permanent"]
+    assert scene.ledger.offsets == {0: message_errors.SAME_TIMES}
     scene.ledger.assert_exactly_once()
 
 
-def inquiry_of(cluster: MockCluster) -> Inquiry:
+def inquiry_of(cluster: MockCluster) -> OffsetQuery:
     config = Cluster(cluster.bootstrap_servers, {}).consumer("g")
-    return Inquiry(config, [PLACE[0]], lambda: None)
+    return OffsetQuery(config, [PLACE[0]], lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +160,7 @@ def test_a_broker_that_refuses_for_a_moment_is_asked_again(api: Api, code: int) 
         cluster.create(PLACE[0])
         cluster.fail(api, [code] * 12)
 
-        assert inquiry_of(cluster).extents([PLACE]) == {PLACE: Extent(0, 0, None)}
+        assert inquiry_of(cluster).extents([PLACE]) == {PLACE: Watermarks(0, 0, None)}
 
 
 def test_a_broker_that_goes_on_refusing_is_for_the_loop_to_wait_for(
@@ -160,7 +168,7 @@ def test_a_broker_that_goes_on_refusing_is_for_the_loop_to_wait_for(
 ) -> None:
     """It looks around, whether it was told to stop, and asks again; an error that nobody has listed
     is no passing one."""
-    monkeypatch.setattr(inquiry, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(offset_query, "PATIENCE_SECONDS", 0.1)
     with mock_cluster() as cluster:
         cluster.create(PLACE[0])
         for code, passes in ((KafkaError.NOT_COORDINATOR, True), (KafkaError.UNKNOWN, False)):
@@ -193,8 +201,8 @@ def test_a_broker_that_does_not_trust_us_once_is_asked_again(
 ) -> None:
     """One that ends in the middle of a handshake looks so. The second time in a row it is one."""
     answers = iter((False, True, False, True, False, False))
-    monkeypatch.setattr(inquiry, "make_consumer", lambda _: Distrusted(answers))
-    asking = Inquiry({}, [], lambda: None)
+    monkeypatch.setattr(offset_query, "make_consumer", lambda _: Distrusted(answers))
+    asking = OffsetQuery({}, [], lambda: None)
 
     assert [asking.committed([PLACE]) for _ in range(2)] == [{PLACE: 7}] * 2
     with pytest.raises(AccessDenied, match="do not trust each other"):

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from worker.errors import TopicsWrong
-from worker.kafka import feed
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster
+from newsieve.devbroker.broker import Broker
+from newsieve.errors import TopicsWrong
+from newsieve.kafka import producer
+from newsieve.kafka.config import Cluster
 
 
 class Unasked:
@@ -23,10 +23,10 @@ def test_a_missing_topic_is_not_created_on_the_way(
     broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker may create what a producer asks for; `newsieve topics create` knows how."""
-    monkeypatch.setattr(feed, "make_producer", lambda _: Unasked())
+    monkeypatch.setattr(producer, "make_producer", lambda _: Unasked())
 
     with (
         pytest.raises(TopicsWrong, match="newsieve topics create"),
-        feed.Feeder(Cluster(broker.bootstrap_servers, {}), f"{prefix}.raw"),
+        producer.PlainProducer(Cluster(broker.bootstrap_servers, {}), f"{prefix}.raw"),
     ):
         raise AssertionError

@@ -12,19 +12,19 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from worker.errors import (
+from newsieve.devbroker.broker import Broker
+from newsieve.errors import (
     BrokerUnavailable,
     ConsumerFailed,
     OffsetsWrong,
     TopicsWrong,
     Transient,
 )
-from worker.kafka import intake as intake_module
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster, Partition, make_producer
-from worker.kafka.inquiry import Extent, Inquiry
-from worker.kafka.intake import Intake, Taken
-from worker.kafka.transaction import Publisher
+from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka.config import Cluster, Partition, make_producer
+from newsieve.kafka.group_consumer import ConsumedRecord, GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery, Watermarks
+from newsieve.kafka.transactional_producer import TransactionalProducer
 
 PARTITIONS = 2
 RECORDS = 100  # in each partition
@@ -78,10 +78,10 @@ class Topic:
         for done in self.admin.delete_records(places).values():
             done.result(20)
 
-    def intake(self, ours: dict[str, Any] | None = None) -> Intake:
+    def intake(self, ours: dict[str, Any] | None = None) -> GroupConsumer:
         config = Cluster(self.servers, self.options).consumer(self.name, ours)
-        inquiry = Inquiry(config, [self.name], lambda: None)
-        intake = Intake(config, self.name, inquiry, self.expired.append)
+        inquiry = OffsetQuery(config, [self.name], lambda: None)
+        intake = GroupConsumer(config, self.name, inquiry, self.expired.append)
         intake.subscribe(self.listener)
         return intake
 
@@ -89,7 +89,7 @@ class Topic:
         """The offsets of the next records, by partition."""
         intake = self.intake()
         deadline = time.monotonic() + TAKE_SECONDS
-        taken: list[Taken] = []
+        taken: list[ConsumedRecord] = []
         try:
             while len(taken) < count:
                 assert time.monotonic() < deadline, f"only {len(taken)} of {count}"
@@ -133,14 +133,16 @@ def test_a_broker_that_does_not_say_where_to_begin_is_asked_again(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """librdkafka says once that there is no offset; forgotten, the partition would stand still."""
-    extents, silent = Inquiry.extents, iter((True, True, False))
+    extents, silent = OffsetQuery.extents, iter((True, True, False))
 
-    def once_silent(inquiry: Inquiry, partitions: Sequence[Partition]) -> dict[Partition, Extent]:
+    def once_silent(
+        inquiry: OffsetQuery, partitions: Sequence[Partition]
+    ) -> dict[Partition, Watermarks]:
         if next(silent, False):
             raise BrokerUnavailable("scripted")
         return extents(inquiry, partitions)
 
-    monkeypatch.setattr(Inquiry, "extents", once_silent)
+    monkeypatch.setattr(OffsetQuery, "extents", once_silent)
     intake = topic.intake()
     taken, silences = 0, 0
     deadline = time.monotonic() + TAKE_SECONDS
@@ -283,7 +285,7 @@ def test_offsets_of_a_former_member_are_refused(topic: Topic) -> None:
     while not intake.take(500, 0.1):
         pass
     config = Cluster(topic.servers, {}).producer({"transactional.id": topic.name})
-    publisher = Publisher(
+    publisher = TransactionalProducer(
         lambda on_delivery: make_producer(config | {"on_delivery": on_delivery}), lambda: None
     )
     publisher.connect()
@@ -293,4 +295,4 @@ def test_offsets_of_a_former_member_are_refused(topic: Topic) -> None:
 
     with pytest.raises(Transient):
         publisher.commit({(topic.name, 0): 5}, metadata)
-    assert Inquiry(intake._config, [], lambda: None).committed([(topic.name, 0)]) == {}
+    assert OffsetQuery(intake._config, [], lambda: None).committed([(topic.name, 0)]) == {}

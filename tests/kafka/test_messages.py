@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME
 
+from newsieve.kafka.messages import raw_record
 from tests.support.scripted import Message
-from worker.kafka.messages import raw_record
 
 
 @pytest.mark.parametrize(("milliseconds", "known"), [(-1, None), (-(2**40), None), (0, 0), (5, 5)])

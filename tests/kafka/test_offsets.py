@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from worker.kafka.offsets import Offsets
-from worker.kafka.ranges import OffsetRanges
+from newsieve.kafka.offset_ranges import OffsetRanges
+from newsieve.kafka.offsets import Offsets
 
 A, B = ("raw", 0), ("raw", 1)
 

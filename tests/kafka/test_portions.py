@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka.group_consumer import ConsumedRecord, GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.poll_size import MOST_BYTES, STEP_RECORDS, size_of
+from newsieve.records.decode import RawRecord
 from tests.support.scripted import TOPIC, Message, ScriptedConsumer
-from worker.codec.decode import RawRecord
-from worker.kafka import intake as intake_module
-from worker.kafka.inquiry import Inquiry
-from worker.kafka.intake import Intake, Taken
-from worker.kafka.portions import MOST_BYTES, STEP_RECORDS, size_of
 
 BOMB = b"[" * 3_900_000
 USUAL = b"{}" * 2_000
@@ -32,16 +32,16 @@ class Unfolded(ScriptedConsumer):
         return [Message(0, at, self.value) for at in places]
 
 
-def intake_of(consumer: ScriptedConsumer, monkeypatch: pytest.MonkeyPatch) -> Intake:
+def intake_of(consumer: ScriptedConsumer, monkeypatch: pytest.MonkeyPatch) -> GroupConsumer:
     monkeypatch.setattr(intake_module, "make_consumer", lambda _: consumer)
-    intake = Intake({}, TOPIC, Inquiry({}, [TOPIC], lambda: None), lambda _: None)
+    intake = GroupConsumer({}, TOPIC, OffsetQuery({}, [TOPIC], lambda: None), lambda _: None)
     idle = SimpleNamespace(before_revoke=lambda _: None, after_loss=lambda: None)
     intake.subscribe(idle)
     consumer.assign(0)
     return intake
 
 
-def total_bytes(taken: list[Taken]) -> int:
+def total_bytes(taken: list[ConsumedRecord]) -> int:
     return sum(size_of(item.record) for item in taken if item.record is not None)
 
 

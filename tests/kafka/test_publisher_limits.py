@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from worker.codec.encode import OutRecord
-from worker.errors import OutputTooLarge, SettingsInvalid
-from worker.kafka.client import Cluster, largest_message_bytes
-from worker.kafka.transaction import Publisher
+from newsieve.errors import OutputTooLarge, SettingsInvalid
+from newsieve.kafka.config import Cluster, largest_message_bytes
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.records.encode import OutRecord
 
 MEGABYTE = 1_000_000
 
@@ -17,7 +17,7 @@ def require_fit(options: dict[str, object], record: OutRecord) -> None:
         raise AssertionError
 
     limit = largest_message_bytes(Cluster("nowhere", options).producer())
-    Publisher(never, lambda: None, limit).require_fit([record])  # type: ignore[arg-type]
+    TransactionalProducer(never, lambda: None, limit).require_fit([record])  # type: ignore[arg-type]
 
 
 def test_the_users_option_is_the_limit() -> None:

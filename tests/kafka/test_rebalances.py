@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
+from newsieve.errors import BrokerLost, BrokerUnavailable, DeadLetterLimit, TopicsWrong
+from newsieve.kafka.config import Partition
+from newsieve.kafka.offset_query import OffsetQuery, Watermarks
 from tests.support.scripted import (
     TOPIC,
     Failure,
@@ -19,9 +22,6 @@ from tests.support.scripted import (
     records,
     revoked,
 )
-from worker.errors import BrokerLost, BrokerUnavailable, DeadLetterLimit, TopicsWrong
-from worker.kafka.client import Partition
-from worker.kafka.inquiry import Extent, Inquiry
 
 
 def test_what_is_finished_is_committed_before_its_partition_goes(
@@ -67,7 +67,7 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its records come again, perhaps after another member has handled some."""
-    monkeypatch.setattr("worker.delivery.REVOKE_SECONDS", 0.05)
+    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.05)
 
     def release(_: ScriptedConsumer) -> list[Message]:
         scene.scorer.release()
@@ -94,7 +94,7 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
 
 def test_what_is_still_being_scored_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A partition leaves with it: its next owner has to find it."""
-    monkeypatch.setattr("worker.delivery.REVOKE_SECONDS", 0.05)
+    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.05)
     scene = Scene([assigned(0), records((0, 0), (0, 1)), revoked(0)], is_held=True)
     scene.run(monkeypatch)
 
@@ -220,7 +220,7 @@ def test_a_broker_that_stays_away_ends_the_process_to_be_restarted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not for ever in one call: SIGTERM has to work in an outage, too."""
-    monkeypatch.setattr("worker.kafka.transaction.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("newsieve.kafka.transactional_producer.CONNECT_SECONDS", 0.2)
     scene = Scene([nothing])
     away = KafkaError(KafkaError._TIMED_OUT, "scripted", retriable=True)
     scene.producer.init_error = away
@@ -247,15 +247,15 @@ def test_a_failure_to_read_takes_back_what_is_in_the_open_transaction(
 ) -> None:
     """Its records come again: left in, they would be committed twice. Records that come with the
     failure, the first of their partition, come again, too."""
-    extents = {(TOPIC, 1): Extent(0, 2, 0)}
+    extents = {(TOPIC, 1): Watermarks(0, 2, 0)}
     silent = iter((True,))
 
-    def once_silent(*_: object) -> dict[Partition, Extent]:
+    def once_silent(*_: object) -> dict[Partition, Watermarks]:
         if next(silent, False):
             raise BrokerUnavailable("silent")
         return extents
 
-    monkeypatch.setattr(Inquiry, "extents", once_silent)
+    monkeypatch.setattr(OffsetQuery, "extents", once_silent)
     scene = Scene(
         [
             assigned(0, 1, 2),

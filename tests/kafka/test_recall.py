@@ -6,11 +6,11 @@ import threading
 
 from confluent_kafka import Producer
 
-from schemas.topics import topics
-from worker.kafka.admin import TopicAdmin
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster
-from worker.kafka.recall import headers, latest, partition_count, tail
+from newsieve.devbroker.broker import Broker
+from newsieve.kafka.admin import TopicAdmin
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.state_topic import headers, last_records, latest_by_key, partition_count
+from newsieve_schemas.topics import topics
 
 
 def transaction(broker: Broker, name: str) -> Producer:
@@ -27,7 +27,7 @@ def test_a_predecessors_open_transaction_is_waited_for(broker: Broker, prefix: s
     cluster = Cluster(broker.bootstrap_servers, {})
     TopicAdmin(cluster).create(topics(prefix, {}))
     control, scores = f"{prefix}.control", f"{prefix}.oracle.scores"
-    assert latest(cluster, control, {b"a"}, lambda: None) == {}
+    assert latest_by_key(cluster, control, {b"a"}, lambda: None) == {}
     earlier = transaction(broker, f"{prefix}-1")
     for key, value in ((b"a", b"old"), (b"b", b"gone"), (b"b", None), (b"c", b"others")):
         earlier.produce(control, value, key)
@@ -48,13 +48,13 @@ def test_a_predecessors_open_transaction_is_waited_for(broker: Broker, prefix: s
         if len(beats) == 3:  # it has waited, and goes on waiting until it is decided
             threading.Thread(target=pending.commit_transaction, args=(20,)).start()
 
-    found = latest(cluster, control, {b"a", b"b"}, beat)
+    found = latest_by_key(cluster, control, {b"a", b"b"}, beat)
 
     assert found == {b"a": b"new"}
     assert len(beats) >= 3
     assert partition_count(cluster, scores) == 6
-    assert sorted(tail(cluster, scores, 100, lambda: None), key=int) == [
+    assert sorted(last_records(cluster, scores, 100, lambda: None), key=int) == [
         str(number).encode() for number in range(12)
     ]
-    assert 1 <= len(list(tail(cluster, scores, 6, lambda: None))) <= 12
+    assert 1 <= len(list(last_records(cluster, scores, 6, lambda: None))) <= 12
     assert len(list(headers(cluster, [control, scores], lambda: None))) == 4 + 1 + 12

@@ -8,24 +8,29 @@ from collections.abc import Iterator, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.kafka.timeline import BELIEVED_MILLISECONDS, Dated, Timeline, believable
+from newsieve.kafka.event_time_merge import (
+    BELIEVED_MILLISECONDS,
+    EventTimeMerger,
+    TimedRecord,
+    clamp_timestamp,
+)
 
 A, B, C = PARTITIONS = (("a", 0), ("a", 1), ("b", 0))
 SETTLE = 1_000
 LATER = 10**6
 
 
-def timeline() -> Timeline[str]:
-    return Timeline(PARTITIONS, SETTLE)
+def timeline() -> EventTimeMerger[str]:
+    return EventTimeMerger(PARTITIONS, SETTLE)
 
 
-def taken(line: Timeline[str], now: int = LATER) -> list[str]:
+def taken(line: EventTimeMerger[str], now: int = LATER) -> list[str]:
     return [record.item for record in line.due(now)]
 
 
 def arrivals(
     streams: Sequence[Sequence[int]], rng: random.Random
-) -> Iterator[tuple[Dated[str] | None, int]]:
+) -> Iterator[tuple[TimedRecord[str] | None, int]]:
     """Each partition's records and its end, in pieces, partitions as chance has it."""
     left = [[*enumerate(times), None] for times in streams]
     while any(left):
@@ -37,7 +42,10 @@ def arrivals(
                     yield None, which
                 else:
                     offset, at = found
-                    yield Dated(PARTITIONS[which], offset, at, f"{which}.{offset}@{at}"), which
+                    yield (
+                        TimedRecord(PARTITIONS[which], offset, at, f"{which}.{offset}@{at}"),
+                        which,
+                    )
 
 
 @given(
@@ -78,11 +86,11 @@ def test_the_order_does_not_depend_on_how_records_arrive(
 def test_a_partition_that_may_have_something_earlier_is_waited_for() -> None:
     """Until it says something or has been read to its end; then again, once it is exhausted."""
     line = timeline()
-    line.put(Dated(A, 0, 10, "a"), 0)
+    line.put(TimedRecord(A, 0, 10, "a"), 0)
     line.at_end(B)
     assert taken(line) == [] and line.quiet_until(LATER) is None
 
-    line.put(Dated(C, 0, 5, "c"), 0)
+    line.put(TimedRecord(C, 0, 5, "c"), 0)
     assert taken(line) == ["c"]  # and nothing of A, until C has said more
     assert line.at_hand() == {A}
     line.at_end(C)
@@ -97,14 +105,14 @@ def test_at_the_end_of_all_a_record_settles_first() -> None:
     line = timeline()
     for partition in PARTITIONS:
         line.at_end(partition)
-    line.put(Dated(A, 0, 5_000, "a"), 5_100)
+    line.put(TimedRecord(A, 0, 5_000, "a"), 5_100)
     line.at_end(A)
     assert taken(line, 5_900) == []
-    line.put(Dated(B, 0, 4_900, "b"), 5_950)
+    line.put(TimedRecord(B, 0, 4_900, "b"), 5_950)
     line.at_end(B)
 
     assert taken(line, 6_000) == ["b", "a"]
-    line.put(Dated(C, 0, 4_000, "late"), 6_050)
+    line.put(TimedRecord(C, 0, 4_000, "late"), 6_050)
     line.at_end(C)
     assert taken(line, 6_050) == ["late"]
 
@@ -114,7 +122,7 @@ def test_of_one_moment_the_partitions_order_decides() -> None:
     for order in (PARTITIONS, PARTITIONS[::-1]):
         line = timeline()
         for partition in order:
-            line.put(Dated(partition, 0, 7, str(partition)), 0)
+            line.put(TimedRecord(partition, 0, 7, str(partition)), 0)
             line.at_end(partition)
         assert taken(line) == [str(partition) for partition in PARTITIONS]
 
@@ -122,13 +130,13 @@ def test_of_one_moment_the_partitions_order_decides() -> None:
 def test_a_time_from_far_ahead_is_not_believed() -> None:
     """It would hold everything up; nor is there one where the record has none, or one before 1970,
     for which an alert has no date. Clocks may differ a little."""
-    assert believable(None, 100) == believable(-1, 100) == 100
-    assert believable(0, 100) == 0
-    assert believable(100 + BELIEVED_MILLISECONDS, 100) == 100 + BELIEVED_MILLISECONDS
-    assert believable(101 + BELIEVED_MILLISECONDS, 100) == 100
+    assert clamp_timestamp(None, 100) == clamp_timestamp(-1, 100) == 100
+    assert clamp_timestamp(0, 100) == 0
+    assert clamp_timestamp(100 + BELIEVED_MILLISECONDS, 100) == 100 + BELIEVED_MILLISECONDS
+    assert clamp_timestamp(101 + BELIEVED_MILLISECONDS, 100) == 100
     line = timeline()
     for partition in PARTITIONS:
         line.at_end(partition)
-    line.put(Dated(A, 0, 60_000, "ahead"), 100)
+    line.put(TimedRecord(A, 0, 60_000, "ahead"), 100)
     line.at_end(A)
     assert taken(line, 1_100) == ["ahead"]  # once it has been here for as long

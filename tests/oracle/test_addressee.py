@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.bootstrap.labeling import make_provider
+from newsieve.errors import SettingsInvalid
+from newsieve.oracle.providers.base import ProviderResponse
+from newsieve.settings.loader import load_settings
+from newsieve.stream import logs
 from tests.support.cli import newsieve
 from tests.support.oracle_asking import KEY, QUESTION
 from tests.support.oracle_server import OracleServer, good, serving
-from worker.assemble.oracle import make_provider
-from worker.errors import SettingsInvalid
-from worker.observe import logs
-from worker.oracle.provider import Reply
-from worker.settings import load_settings
 
 ELSEWHERE = "http://api.example:9"  # what only a proxy could reach
 
 
-def ask(endpoint: str, environment: Mapping[str, str]) -> Reply:
+def ask(endpoint: str, environment: Mapping[str, str]) -> ProviderResponse:
     settings = load_settings(
         None,
         {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from worker.oracle.answer import InvalidAnswer, read_answer
+from newsieve.oracle.answer import InvalidAnswer, read_answer
 
 NAMES = ("agency", "wonder")
 

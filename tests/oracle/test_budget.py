@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.oracle.budget import MOST_SOURCES, Budget, Caps, Ledger
+from newsieve.oracle.budget import MOST_SOURCES, Budget, Caps, Ledger
 
 TODAY, TOMORROW = "2026-11-22", "2026-11-23"
 

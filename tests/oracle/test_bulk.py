@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.filters.registry import load
+from newsieve.oracle.prompt import Prompt
+from newsieve_training.data.label_formats import labels_of
 from tests.support.bulk import KEY, articles, environment, label, rows
 from tests.support.cli import newsieve, newsieve_train
 from tests.support.oracle_server import fails, good, says, serving
 from tests.support.requests import request
-from training.labels import labels_of
-from worker.oracle.prompt import Prompt
-from worker.rules.catalogue import load
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = load("uplifting").definition.dimension_names
@@ -52,7 +52,9 @@ def test_training_prepares_what_was_labelled(tmp_path: Path) -> None:
     with serving(good(scores={"agency": 7})) as server:
         label(server)
 
-    recipe = (ROOT / "training" / "recipes" / "uplifting_minilm.toml").read_text()
+    recipe = (
+        ROOT / "training" / "newsieve_training" / "recipes" / "uplifting_minilm.toml"
+    ).read_text()
     Path("recipe.toml").write_text(re.sub(r"oracles = \[[^\]]*\]", "", recipe))
     done = newsieve_train(
         "prepare", "recipe.toml", "labels.jsonl", "--runs", str(tmp_path / "runs")

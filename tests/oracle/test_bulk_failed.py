@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.oracle.failure_streak import SAME_FAILURES
+from newsieve.oracle.label_file_writer import LabelFileWriter
 from tests.support.bulk import KEY, articles, label, rows
 from tests.support.oracle_server import (
     Behaviour,
@@ -22,8 +24,6 @@ from tests.support.oracle_server import (
     slowly,
     wrong_key,
 )
-from worker.oracle.sheet import Sheet
-from worker.oracle.streak import SAME_FAILURES
 
 OUT = Path("labels.jsonl")
 FENCED = says("```json\nHere is \x1b[2Jwhat I think.\n```")
@@ -162,7 +162,7 @@ def test_a_line_that_was_asked_for_again_before_a_kill_is_not_asked_for_once_mor
         with OUT.open("ab") as stream:
             stream.write(json.dumps(better).encode() + b"\n")
 
-        assert Sheet(OUT, retry_failed=True).failed == {}
+        assert LabelFileWriter(OUT, retry_failed=True).failed == {}
         assert "0 articles to label" in label(server, "--retry-failed").err
 
     assert [row["id"] for row in rows()] == ["a0", "a1", "a2"]
@@ -241,7 +241,7 @@ def test_a_budget_that_ends_between_two_answers_decides_nothing() -> None:
 
 def test_a_full_disk_is_said_with_the_file() -> None:
     """Here a limit on the size of files stands for it. The error of a write names none."""
-    sheet = Sheet(OUT)
+    sheet = LabelFileWriter(OUT)
 
     with pytest.raises(OSError, match=str(OUT)), sheet.writing(), files_of_at_most(10_000):
         sheet.append([{"id": "a" * 20_000}])

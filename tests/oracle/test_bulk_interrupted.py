@@ -43,7 +43,7 @@ def test_a_key_that_is_refused_ends_it_with_what_was_labelled() -> None:
 
 
 def run_in_a_process(server: OracleServer) -> subprocess.Popen[bytes]:
-    command = ["-m", "worker", "oracle", "label", "articles.jsonl", "--out", "labels.jsonl"]
+    command = ["-m", "newsieve", "oracle", "label", "articles.jsonl", "--out", "labels.jsonl"]
     return subprocess.Popen(
         [sys.executable, *command, "--yes"],
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment(server, concurrency=2)},

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from worker.drift.labels import SMALLEST_PI
-from worker.oracle.cut import Candidate, decide
+from newsieve.drift.label_reader import SMALLEST_PI
+from newsieve.oracle.priority_sampling import Candidate, select_within_budget
 
 
 def candidate(
@@ -23,7 +23,9 @@ def candidate(
 
 def test_while_the_budget_lasts_everybody_keeps_its_probability() -> None:
     """No cut, no trace of one."""
-    decisions = decide([candidate(0.1, 0.2), candidate(0.01, 0.02)], lambda n, _: n <= 2)
+    decisions = select_within_budget(
+        [candidate(0.1, 0.2), candidate(0.01, 0.02)], lambda n, _: n <= 2
+    )
 
     assert [d[:2] for d in decisions] == [(True, 0.2), (True, 0.02)]
 
@@ -33,7 +35,7 @@ def test_the_highest_u_within_its_stratum_is_dropped_first() -> None:
     low = [candidate(u, 0.02) for u in (0.001, 0.011, 0.019)]
     surfaced = [candidate(u, 0.2) for u in (0.05, 0.15)]
 
-    decisions = decide([*low, *surfaced], lambda n, _: n <= 3)
+    decisions = select_within_budget([*low, *surfaced], lambda n, _: n <= 3)
 
     assert [d.is_kept for d in decisions] == [True, True, False, True, False]
     # 0.15 / 0.2 is the first that is dropped: three quarters of every pi are left
@@ -42,7 +44,7 @@ def test_the_highest_u_within_its_stratum_is_dropped_first() -> None:
 
 def test_with_nothing_left_the_probability_is_zero() -> None:
     """Of the rest of the day the sample knows nothing, and says so."""
-    decisions = decide([candidate(0.1), candidate(0.2)], lambda _n, _: False)
+    decisions = select_within_budget([candidate(0.1), candidate(0.2)], lambda _n, _: False)
 
     assert [d[:2] for d in decisions] == [(False, 0), (False, 0)]
 
@@ -51,7 +53,7 @@ def test_money_cuts_as_calls_do() -> None:
     """In the same order, at the first that does not fit."""
     waiting = [candidate(0.3, usd=1), candidate(0.1, usd=1), candidate(0.2, usd=5)]
 
-    decisions = decide(waiting, lambda _, usd: usd <= 3)
+    decisions = select_within_budget(waiting, lambda _, usd: usd <= 3)
 
     assert [d.is_kept for d in decisions] == [False, True, False]
 
@@ -65,7 +67,7 @@ def test_anchors_come_before_articles_and_those_before_training() -> None:
         candidate(0.1, purpose="monitor"),
     ]
 
-    decisions = decide(waiting, lambda n, _: n <= 2)
+    decisions = select_within_budget(waiting, lambda n, _: n <= 2)
 
     assert [d[:2] for d in decisions] == [(False, 0.0), (False, 0.5), (True, 1.0), (True, 0.5)]
 
@@ -75,7 +77,7 @@ def test_ids_chosen_for_a_draw_without_a_key_do_not_outweigh_all_others() -> Non
     monitor takes, at the least."""
     chosen = [candidate(u, 0.02, source="flood") for u in (0.0, 1e-18, 2e-18, 3e-18)]
 
-    decisions = decide(chosen, lambda _n, _: True, lambda _s, n, _: n <= 2)
+    decisions = select_within_budget(chosen, lambda _n, _: True, lambda _s, n, _: n <= 2)
 
     assert [d.is_kept for d in decisions] == [True, True, False, False]
     assert all(0.02 > d.effective_pi >= SMALLEST_PI for d in decisions)
@@ -90,7 +92,9 @@ def test_estimates_weighted_by_the_effective_probability_are_unbiased() -> None:
         population = [(0.4, 1.0)] * 60 + [(0.8, 3.0)] * chance.randrange(5, 25)
         drawn = [(chance.random(), pi, value) for pi, value in population]
         selected = [(u, pi, value) for u, pi, value in drawn if u < pi]
-        decisions = decide([candidate(u, pi) for u, pi, _ in selected], lambda n, _: n <= 20)
+        decisions = select_within_budget(
+            [candidate(u, pi) for u, pi, _ in selected], lambda n, _: n <= 20
+        )
         estimate = sum(
             value / decision.effective_pi
             for (_, _, value), decision in zip(selected, decisions, strict=True)
@@ -108,7 +112,9 @@ def test_a_source_is_cut_by_itself_before_all_are_cut_together() -> None:
     flood = [candidate(u, source="flood") for u in (0.05, 0.2, 0.4, 0.6)]
     others = [candidate(u, source=name) for u, name in ((0.1, "a"), (0.3, "b"), (0.9, "c"))]
 
-    decisions = decide([*flood, *others], lambda n, _: n <= 4, lambda _s, n, _: n <= 2)
+    decisions = select_within_budget(
+        [*flood, *others], lambda n, _: n <= 4, lambda _s, n, _: n <= 2
+    )
 
     assert [d.is_kept for d in decisions] == [True, True, False, False, True, True, False]
     assert [d.is_cut_by_source for d in decisions] == [False, False, True, True, *[False] * 3]
@@ -120,7 +126,9 @@ def test_a_source_that_has_had_its_share_is_out_of_the_sample() -> None:
     """And says so; the others have all that is left."""
     waiting = [candidate(0.1, source="flood"), candidate(0.2, source="a"), candidate(0.3)]
 
-    decisions = decide(waiting, lambda n, _: n <= 2, lambda source, _n, _: source != "flood")
+    decisions = select_within_budget(
+        waiting, lambda n, _: n <= 2, lambda source, _n, _: source != "flood"
+    )
 
     assert [d[:2] for d in decisions] == [(False, 0.0), (True, 1.0), (True, 1.0)]
 
@@ -136,7 +144,7 @@ def test_estimates_are_unbiased_while_one_source_dominates() -> None:
         population += [(f"host-{n}", 0.4 if n % 2 else 0.8, 1.0 + n % 3) for n in range(40)]
         drawn = [(chance.random(), *item) for item in population]
         selected = [item for item in drawn if item[0] < item[2]]
-        decisions = decide(
+        decisions = select_within_budget(
             [candidate(u, pi, source=source) for u, source, pi, _ in selected],
             lambda n, _: n <= 20,
             lambda _, n, __: n <= 5,

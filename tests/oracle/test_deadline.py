@@ -16,10 +16,10 @@ from typing import TypeGuard
 import pytest
 from pydantic import SecretStr
 
+from newsieve.oracle.providers import openai_chat
+from newsieve.oracle.providers.base import BUSY, UNANSWERED, ProviderResponse
+from newsieve.oracle.providers.http import Body, Endpoint
 from tests.support.oracle_asking import KEY
-from worker.oracle import chat
-from worker.oracle.http import Body, Endpoint
-from worker.oracle.provider import BUSY, UNANSWERED, Reply
 
 TIMEOUT_SECONDS = 1.0
 BOUND_SECONDS = 4.0  # far below what the slow ones would take, far above what a busy machine adds
@@ -72,13 +72,13 @@ def server(answer: Answer, *, reads: bool = True) -> Iterator[str]:
         thread.join(10)
 
 
-def _is_reply(found: Body | Reply) -> TypeGuard[Reply]:
-    return isinstance(found, Reply)
+def _is_reply(found: Body | ProviderResponse) -> TypeGuard[ProviderResponse]:
+    return isinstance(found, ProviderResponse)
 
 
-def asked(url: str, text: str = "x") -> tuple[Body | Reply, float]:
+def asked(url: str, text: str = "x") -> tuple[Body | ProviderResponse, float]:
     """What came of one call, and how long it took."""
-    endpoint = Endpoint(url, SecretStr(KEY), chat.KEY_HEADER, TIMEOUT_SECONDS)
+    endpoint = Endpoint(url, SecretStr(KEY), openai_chat.KEY_HEADER, TIMEOUT_SECONDS)
     with closing(endpoint):
         began = time.monotonic()
         found = endpoint.post("/chat/completions", {"text": text})
@@ -102,7 +102,7 @@ SLOW: dict[str, tuple[Answer, str, str]] = {
 def test_no_way_of_answering_slowly_stretches_a_call() -> None:
     """Each byte comes within the time-out, the answer does not. What was not sent is not paid."""
 
-    def call(answer: Answer, scheme: str) -> tuple[Body | Reply, float]:
+    def call(answer: Answer, scheme: str) -> tuple[Body | ProviderResponse, float]:
         with server(answer) as address:
             return asked(f"{scheme}://{address}/v1")
 
@@ -150,7 +150,7 @@ def test_calls_that_were_given_up_leave_nothing_behind() -> None:
     with server(drip(HEAD, b"X: y\r\n")) as address:
         threads, files = threading.active_count(), descriptors()
         endpoint = Endpoint(
-            f"http://{address}/v1", SecretStr(KEY), chat.KEY_HEADER, TIMEOUT_SECONDS
+            f"http://{address}/v1", SecretStr(KEY), openai_chat.KEY_HEADER, TIMEOUT_SECONDS
         )
         callers = [threading.Thread(target=endpoint.post, args=("/", {})) for _ in range(8)]
         for caller in callers:
@@ -167,7 +167,7 @@ def test_calls_that_were_given_up_leave_nothing_behind() -> None:
 
 def test_a_call_under_way_when_its_end_comes_has_no_answer() -> None:
     """Whoever waits for it is told so at once, and whoever asks afterwards, too."""
-    found: list[Body | Reply] = []
+    found: list[Body | ProviderResponse] = []
     arrived = threading.Event()
 
     def answer(_peer: socket.socket, stop: threading.Event) -> None:
@@ -175,7 +175,7 @@ def test_a_call_under_way_when_its_end_comes_has_no_answer() -> None:
         stop.wait()
 
     with server(answer) as address:
-        endpoint = Endpoint(f"http://{address}/v1", SecretStr(KEY), chat.KEY_HEADER, 60)
+        endpoint = Endpoint(f"http://{address}/v1", SecretStr(KEY), openai_chat.KEY_HEADER, 60)
         caller = threading.Thread(target=lambda: found.append(endpoint.post("/", {})))
         caller.start()
         assert arrived.wait(10)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from newsieve.errors import OracleRejects
+from newsieve.oracle.circuit_breaker import OPEN_AFTER
+from newsieve.oracle.labeling_task import LabelingTask
+from newsieve.oracle.providers.base import Prices, ProviderResponse
 from tests.support.oracle_desk import PROMPT, SOON, Scene
 from tests.support.oracle_fakes import LABEL, Scripted
-from worker.errors import OracleRejects
-from worker.oracle.interview import Interview
-from worker.oracle.provider import Prices, Reply
-from worker.oracle.retry import OPEN_AFTER
 
 
 def test_no_more_calls_than_allowed_are_under_way() -> None:
@@ -30,7 +30,7 @@ def test_no_more_calls_than_allowed_are_under_way() -> None:
 
 def test_a_call_that_was_turned_away_is_made_again_when_the_gate_opens() -> None:
     """Under the same claim, after as long as the provider asked for."""
-    scene = Scene(Scripted(Reply("busy", retry_after_seconds=12.5), LABEL))
+    scene = Scene(Scripted(ProviderResponse("busy", retry_after_seconds=12.5), LABEL))
     interview = scene.start("a1")
     scene.hear(1)
 
@@ -47,7 +47,7 @@ def test_a_call_that_was_turned_away_is_made_again_when_the_gate_opens() -> None
 
 def test_an_open_circuit_probes_with_one_call_and_closes_with_an_answer() -> None:
     """What waits is label lag: nobody gets a verdict for the provider's absence."""
-    scene = Scene(Scripted(*[Reply("busy")] * OPEN_AFTER, LABEL), concurrency=1)
+    scene = Scene(Scripted(*[ProviderResponse("busy")] * OPEN_AFTER, LABEL), concurrency=1)
     first, second = scene.start("a1"), scene.start("a2")
     for call in range(OPEN_AFTER):
         scene.hear(call + 1)
@@ -63,7 +63,7 @@ def test_an_open_circuit_probes_with_one_call_and_closes_with_an_answer() -> Non
 
 def test_a_key_that_is_refused_stops_it_and_is_counted() -> None:
     """At once: asking others would not help. The claim was not used."""
-    scene = Scene(Scripted(Reply("denied", reason="401: set NEWSIEVE_ORACLE__API_KEY")))
+    scene = Scene(Scripted(ProviderResponse("denied", reason="401: set NEWSIEVE_ORACLE__API_KEY")))
     interview = scene.start("a1")
 
     with pytest.raises(OracleRejects, match="API_KEY"):
@@ -76,7 +76,7 @@ def test_a_key_that_is_refused_stops_it_and_is_counted() -> None:
 
 def test_a_provider_that_answers_nobody_costs_no_article_its_label() -> None:
     """Four calls at a time, none answered, again and again: nothing of that is the articles'."""
-    silence = Reply("unanswered", reason="no answer: not in time")
+    silence = ProviderResponse("unanswered", reason="no answer: not in time")
     scene = Scene(Scripted(*[silence] * 12, LABEL))
     interviews = [scene.start(f"a{number}") for number in range(4)]
     heard = 0
@@ -95,10 +95,10 @@ def test_a_provider_that_answers_nobody_costs_no_article_its_label() -> None:
 
 def test_an_article_that_gets_no_answer_while_others_do_lets_them_go_first() -> None:
     """After its third time among answers it is its own fault, one call at a time or many."""
-    silence = Reply("unanswered", reason="no answer: not in time")
+    silence = ProviderResponse("unanswered", reason="no answer: not in time")
     scene = Scene(Scripted(silence, LABEL, silence, LABEL, silence, silence, LABEL), concurrency=1)
 
-    def ask(interview: Interview) -> None:
+    def ask(interview: LabelingTask) -> None:
         scene.clock.now += 100
         interview.claimed(0.0, "2026-11-22")
         scene.desk.start(interview)
@@ -107,11 +107,11 @@ def test_an_article_that_gets_no_answer_while_others_do_lets_them_go_first() -> 
     silent = scene.start("silent")
     scene.hear(1)
     assert scene.desk.can_wait(silent)
-    ask(Interview(PROMPT.question("b1", "A text."), Prices(1, 1, 10)))
+    ask(LabelingTask(PROMPT.question("b1", "A text."), Prices(1, 1, 10)))
     assert not scene.desk.can_wait(silent)
     ask(silent)
     assert scene.desk.can_wait(silent)
-    ask(Interview(PROMPT.question("b2", "A text."), Prices(1, 1, 10)))
+    ask(LabelingTask(PROMPT.question("b2", "A text."), Prices(1, 1, 10)))
     ask(silent)
     assert silent.withheld is None and silent.wants_claim
     ask(silent)  # nobody was answered since: it does not count
@@ -133,7 +133,7 @@ def test_what_stops_the_desk_is_raised_when_all_others_have_been_heard() -> None
 
 def test_an_abandoned_interview_is_not_called_for_again() -> None:
     """Its partition is somebody else's by now."""
-    scene = Scene(Scripted(Reply("busy"), is_held=True))
+    scene = Scene(Scripted(ProviderResponse("busy"), is_held=True))
     interview = scene.start("a1")
 
     assert scene.desk.abandon(interview)  # a call is under way

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from worker.oracle.fault import sort
+from newsieve.oracle.providers.failures import sort
 
 
 def error(code: Any = None, message: str = "no", **more: Any) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from newsieve.filters.registry import available, load
+from newsieve.oracle.prompt import Prompt
+from newsieve.oracle.prompt_frame import FRAME_BYTES, framed, random_word, without_role_markers
+from newsieve.oracle.providers.base import Prices
 from tests.support.oracle_asking import QUESTION, Shape, ask_at
 from tests.support.oracle_server import busy, fails, good, says, serving
-from worker.oracle.frame import FRAME_BYTES, framed, random_word, without_role_markers
-from worker.oracle.prompt import Prompt
-from worker.oracle.provider import Prices
-from worker.rules.catalogue import available, load
 
 INSTRUCTIONS = "Score it."
 PROMPT = Prompt(load("uplifting"), 60_000)

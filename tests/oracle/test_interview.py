@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from worker.oracle.answer import MAX_REASONING_CHARACTERS
-from worker.oracle.interview import Interview
-from worker.oracle.mask import Mask
-from worker.oracle.prompt import Prompt
-from worker.oracle.provider import Prices, Reply, Tokens
-from worker.rules.catalogue import load
+from newsieve.filters.registry import load
+from newsieve.oracle.answer import MAX_REASONING_CHARACTERS
+from newsieve.oracle.labeling_task import LabelingTask
+from newsieve.oracle.prompt import Prompt
+from newsieve.oracle.providers.base import Prices, ProviderResponse, Tokens
+from newsieve.oracle.redaction import Redactor
 
 PROMPT = Prompt(load("uplifting"), 1_000)
 PRICES = Prices(1.0, 10.0, 500)
@@ -20,11 +20,11 @@ USED = Tokens(1_000, 100)
 LABEL = json.dumps({"scores": dict.fromkeys(PROMPT.filter.definition.dimension_names, 4)})
 
 
-def interview() -> Interview:
-    return Interview(PROMPT.question("a1", "A text."), PRICES)
+def interview() -> LabelingTask:
+    return LabelingTask(PROMPT.question("a1", "A text."), PRICES)
 
 
-def heard(*replies: Reply, is_well: bool = True) -> Interview:
+def heard(*replies: ProviderResponse, is_well: bool = True) -> LabelingTask:
     found = interview()
     for reply in replies:
         found.claimed(0.01, "2026-11-22")
@@ -32,8 +32,8 @@ def heard(*replies: Reply, is_well: bool = True) -> Interview:
     return found
 
 
-def answered(text: str, **more: Any) -> Reply:
-    return Reply("answered", text=text, model_version="v1", tokens=USED, **more)
+def answered(text: str, **more: Any) -> ProviderResponse:
+    return ProviderResponse("answered", text=text, model_version="v1", tokens=USED, **more)
 
 
 def test_a_label_is_a_verdict_with_its_cost() -> None:
@@ -83,7 +83,7 @@ def test_the_key_is_masked_in_what_is_shown_and_never_in_what_is_read(key: str) 
     padding = "x" * (MAX_REASONING_CHARACTERS - 5)
     scores = dict.fromkeys(PROMPT.filter.definition.dimension_names, 1)
     text = json.dumps({"scores": scores, "reasoning": f"{padding}{key}", "key_markers": [key]})
-    found = heard(answered(text, mask=Mask(key)))
+    found = heard(answered(text, mask=Redactor(key)))
 
     assert found.verdict is not None and found.verdict.answer is not None
     assert found.verdict.answer.scores == scores
@@ -94,7 +94,7 @@ def test_the_key_is_masked_in_what_is_shown_and_never_in_what_is_read(key: str) 
 
 def test_a_refusal_is_final() -> None:
     """Who will not, will not."""
-    found = heard(Reply("refused", reason="SAFETY", model_version="v1", tokens=USED))
+    found = heard(ProviderResponse("refused", reason="SAFETY", model_version="v1", tokens=USED))
 
     assert found.verdict is not None
     assert (found.verdict.status, found.verdict.failure) == ("refused", "SAFETY")
@@ -102,7 +102,7 @@ def test_a_refusal_is_final() -> None:
 
 def test_a_call_that_was_turned_away_leaves_everything_as_it_was() -> None:
     """Its claim serves the next one."""
-    found = heard(Reply("busy", reason="429"))
+    found = heard(ProviderResponse("busy", reason="429"))
 
     assert found.verdict is None and not found.wants_claim
     assert (found.calls, found.claims, found.cost_usd) == (0, 1, 0)
@@ -110,7 +110,7 @@ def test_a_call_that_was_turned_away_leaves_everything_as_it_was() -> None:
 
 def test_a_call_without_an_answer_counts_at_the_most_it_can_have_cost() -> None:
     """And is made again, under a new claim."""
-    found = heard(Reply("unanswered", reason="time-out"), answered(LABEL))
+    found = heard(ProviderResponse("unanswered", reason="time-out"), answered(LABEL))
 
     assert found.verdict is not None and found.verdict.usage is not None
     assert found.verdict.usage.attempts == 2
@@ -121,7 +121,7 @@ def test_a_call_without_an_answer_counts_at_the_most_it_can_have_cost() -> None:
 
 def test_an_article_that_never_gets_an_answer_while_others_do_is_given_up() -> None:
     """Three times; while the provider is away to all, it is nobody's fault."""
-    silence = Reply("unanswered", reason="time-out")
+    silence = ProviderResponse("unanswered", reason="time-out")
 
     assert heard(silence, silence).verdict is None
     given_up = heard(silence, silence, silence).withheld
@@ -134,7 +134,7 @@ def test_an_article_that_never_gets_an_answer_while_others_do_is_given_up() -> N
 def test_without_a_budget_for_another_call_the_last_one_decides() -> None:
     """A bad answer is the oracle's failure; no answer is not."""
     bad = heard(answered("nonsense"))
-    silent = heard(Reply("unanswered", reason="time-out"))
+    silent = heard(ProviderResponse("unanswered", reason="time-out"))
     for found in (bad, silent):
         found.give_up("no budget")
 
@@ -146,7 +146,7 @@ def test_without_a_budget_for_another_call_the_last_one_decides() -> None:
 
 def test_a_rejected_request_costs_nothing() -> None:
     """No call that may have been paid for, so no usage."""
-    found = heard(Reply("rejected", reason="too long"))
+    found = heard(ProviderResponse("rejected", reason="too long"))
 
     assert found.verdict is None and found.withheld is not None
     assert found.withheld.status == "invalid"

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
+from newsieve.errors import OracleRejects
+from newsieve.oracle.providers.base import ProviderResponse
 from tests.support.oracle_fakes import LABEL, Scripted
 from tests.support.oracle_scene import (
     LETTERS,
@@ -21,8 +23,6 @@ from tests.support.oracle_scene import (
 )
 from tests.support.requests import request_record
 from tests.support.scripted import Message, ScriptedConsumer, Step, assigned, revoked
-from worker.errors import OracleRejects
-from worker.oracle.provider import Reply
 
 
 def test_every_request_gets_its_score_and_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ def test_a_claim_for_a_call_that_was_never_made_is_given_back(
 ) -> None:
     """The provider turned it away, and the oracle is told to stop: nothing was paid for."""
     made = scene(
-        Scripted(Reply("busy", retry_after_seconds=60)),
+        Scripted(ProviderResponse("busy", retry_after_seconds=60)),
         assigned(0),
         requests((0, 0), (0, 1)),
         asked(2),
@@ -195,7 +195,7 @@ def test_what_is_answered_before_a_partition_leaves_is_published_and_the_rest_is
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The call under way stays on record as one whose answer nobody will hear of."""
-    monkeypatch.setattr("worker.delivery.REVOKE_SECONDS", 0.1)
+    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.1)
     provider = Scripted(LABEL, is_held=True)
 
     def release(_: ScriptedConsumer) -> list[Message]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from newsieve.filters.sampling import LOW, SURFACED, EpochDraw, SamplingPolicy
+from newsieve.filters.secret_key import SecretKey
+from newsieve.oracle.prompt import LabelPrompt
+from newsieve.oracle.providers.base import ProviderResponse
 from tests.support.oracle_fakes import LABEL, Scripted
 from tests.support.oracle_scene import Topics, labelled, requests, scene
 from tests.support.requests import EPOCH, POLICY, request_record
 from tests.support.scripted import Message, ScriptedConsumer, assigned
-from worker.oracle.prompt import Question
-from worker.oracle.provider import Reply
-from worker.rules.sampling import LOW, SURFACED, EpochDraw, SamplingPolicy
-from worker.rules.secret_key import SecretKey
 
 
 def test_over_the_cap_the_highest_u_goes_without_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_what_a_source_had_outlives_the_oracle(monkeypatch: pytest.MonkeyPatch) 
 class Misled(Scripted):
     """Gives no label for every other article of the flood."""
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: LabelPrompt) -> ProviderResponse:
         reply = super().ask(question)
         host, number = question.article_id[0], int(question.article_id[1:])
         return replace(reply, text="no label") if host == "f" and number % 2 else reply
@@ -165,7 +165,9 @@ def test_a_label_on_record_answers_a_replay_after_a_restart(
     """Unless the oracle has another version by now."""
     topics = Topics()
     for at, version in enumerate(("v1", "v2")):
-        reply = Reply("answered", text=LABEL.text, model_version=version, tokens=LABEL.tokens)
+        reply = ProviderResponse(
+            "answered", text=LABEL.text, model_version=version, tokens=LABEL.tokens
+        )
         made = scene(
             Scripted(reply), assigned(0), requests((0, at)), labelled(at + 1), topics=topics
         )
@@ -191,7 +193,7 @@ def test_a_backlog_that_is_full_is_held_and_taken_up_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The topic keeps the rest; rebalances are served all the same."""
-    monkeypatch.setattr("worker.backlog.BACKLOG_REQUESTS", 4)
+    monkeypatch.setattr("newsieve.programs.labeling.backlog.BACKLOG_REQUESTS", 4)
     provider = Scripted(LABEL, is_held=True)
 
     def release(_: ScriptedConsumer) -> list[Message]:

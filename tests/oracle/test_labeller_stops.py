@@ -6,6 +6,12 @@ import time
 
 import pytest
 
+from newsieve.errors import OracleRejects
+from newsieve.oracle.failure_streak import SAME_FAILURES
+from newsieve.oracle.labeling_task import FAILED_CALLS, UNANSWERED_CALLS
+from newsieve.oracle.prompt import LabelPrompt
+from newsieve.oracle.providers.base import ProviderResponse
+from newsieve.programs.labeling.loop import IDLE_SECONDS
 from tests.support.oracle_fakes import LABEL, Clock, Scripted
 from tests.support.oracle_scene import (
     OracleScene,
@@ -18,12 +24,6 @@ from tests.support.oracle_scene import (
 )
 from tests.support.requests import request_record
 from tests.support.scripted import Message, ScriptedConsumer, Step, assigned, revoked
-from worker.errors import OracleRejects
-from worker.labeller import IDLE_SECONDS
-from worker.oracle.interview import FAILED_CALLS, UNANSWERED_CALLS
-from worker.oracle.prompt import Question
-from worker.oracle.provider import Reply
-from worker.oracle.streak import SAME_FAILURES
 
 
 class Fast(Clock):
@@ -36,7 +36,7 @@ class Fast(Clock):
 class Stuck(Scripted):
     """Never comes back from the first request."""
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: LabelPrompt) -> ProviderResponse:
         reply = super().ask(question)
         if question.article_id == "a0.0":
             self._may_go.acquire()
@@ -46,26 +46,28 @@ class Stuck(Scripted):
 class Unable(Scripted):
     """Has one reply to the first request, and labels for all others."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: ProviderResponse) -> None:
         super().__init__(LABEL)
         self._reply = reply
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: LabelPrompt) -> ProviderResponse:
         label = super().ask(question)
         return self._reply if question.article_id == "a0.0" else label
 
 
 PLACES = [(0, offset) for offset in range(SAME_FAILURES)]
-DENIED = Reply("denied", reason="401: set NEWSIEVE_ORACLE__API_KEY")
-REJECTED = Reply("rejected", reason="400: bad schema")
-FENCED = Reply("answered", text="```json\nHm.\n```", model_version="v1", tokens=LABEL.tokens)
-FAILED = Reply("busy", reason="500: internal error", has_failed=True)
-SILENT = Reply("unanswered", reason="no answer: not in time")
+DENIED = ProviderResponse("denied", reason="401: set NEWSIEVE_ORACLE__API_KEY")
+REJECTED = ProviderResponse("rejected", reason="400: bad schema")
+FENCED = ProviderResponse(
+    "answered", text="```json\nHm.\n```", model_version="v1", tokens=LABEL.tokens
+)
+FAILED = ProviderResponse("busy", reason="500: internal error", has_failed=True)
+SILENT = ProviderResponse("unanswered", reason="no answer: not in time")
 
 
 @pytest.mark.parametrize("reply", [REJECTED, FENCED, DENIED], ids=lambda reply: reply.outcome)
 def test_requests_that_all_fail_alike_have_no_record_and_are_asked_again_after_the_mend(
-    monkeypatch: pytest.MonkeyPatch, reply: Reply
+    monkeypatch: pytest.MonkeyPatch, reply: ProviderResponse
 ) -> None:
     """Exit 1 with nothing final; what was paid for nothing is on record with the label."""
     topics = Topics()
@@ -151,7 +153,7 @@ def test_answers_are_kept_when_a_partition_leaves_before_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first request is still waiting for its answer: its new owner asks for it alone."""
-    monkeypatch.setattr("worker.delivery.REVOKE_SECONDS", 0.1)
+    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.1)
     topics = Topics()
     first = scene(
         Stuck(LABEL),
@@ -198,7 +200,9 @@ def test_a_bad_answer_before_refusals_alone_does_not_wait_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """There is no label to decide about it and no room for other requests: a person has to."""
-    refused = Reply("refused", reason="moderated", model_version="v1", tokens=LABEL.tokens)
+    refused = ProviderResponse(
+        "refused", reason="moderated", model_version="v1", tokens=LABEL.tokens
+    )
     places = [(0, offset) for offset in range(40)]
     made = scene(
         Scripted(FENCED, FENCED, refused), assigned(0), requests(*places), labelled(99),
@@ -251,7 +255,7 @@ def test_a_provider_that_is_silent_to_all_leaves_no_record(monkeypatch: pytest.M
     ("reply", "calls"), [(SILENT, UNANSWERED_CALLS), (FAILED, FAILED_CALLS)], ids=["silent", "500"]
 )
 def test_an_article_that_is_never_answered_does_not_hold_up_the_others(
-    monkeypatch: pytest.MonkeyPatch, reply: Reply, calls: int, concurrency: int
+    monkeypatch: pytest.MonkeyPatch, reply: ProviderResponse, calls: int, concurrency: int
 ) -> None:
     """They go first, and that they are answered says whose fault it is."""
     places = [(0, offset) for offset in range(30)]

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from worker.oracle.mask import Mask
+from newsieve.oracle.redaction import Redactor
 
 KEY = 'sk/a+b"c\\d=é%20~secret'
 SPELLINGS = {
@@ -33,7 +33,7 @@ SPELLINGS = {
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_the_key_is_masked_however_it_is_written(spelling: str) -> None:
     """As clients, servers and their logs write it."""
-    shown = Mask(KEY)(f"before {spelling} after")
+    shown = Redactor(KEY)(f"before {spelling} after")
 
     assert "***" in shown and shown.startswith("before ") and shown.endswith(" after")
     for part in ("secret", base64.b64encode(b"secret").decode()):
@@ -42,13 +42,13 @@ def test_the_key_is_masked_however_it_is_written(spelling: str) -> None:
 
 def test_what_is_shown_is_one_short_line_without_control_characters() -> None:
     """A provider's words may hold a terminal's commands; masked before they are cut."""
-    shown = Mask("sk-0123456789").line("a\n\tb \x1b[31m\u202e sk-0123456789", 22)
+    shown = Redactor("sk-0123456789").line("a\n\tb \x1b[31m\u202e sk-0123456789", 22)
 
     assert shown == "a b \\u001b[31m\\u202e ***"[:22]
-    assert Mask("sk-0123456789").line("x sk-0123456789", 8) == "x ***"
+    assert Redactor("sk-0123456789").line("x sk-0123456789", 8) == "x ***"
 
 
 @pytest.mark.parametrize("key", ["", "1", "-", "1234567"])
 def test_a_key_too_short_for_a_secret_masks_nothing(key: str) -> None:
     """Its characters stand in every honest text."""
-    assert Mask(key)("1-1234567") == "1-1234567"
+    assert Redactor(key)("1-1234567") == "1-1234567"

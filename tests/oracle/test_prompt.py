@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from worker.oracle.prompt import Asked, Prompt
-from worker.rules.catalogue import available, load
+from newsieve.filters.registry import available, load
+from newsieve.oracle.prompt import OracleConfig, Prompt
 
-ASKED = Asked("gemini", "oracle", "low", None)
+ASKED = OracleConfig("gemini", "oracle", "low", None)
 
 
 @pytest.mark.parametrize("reference", available())

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from newsieve.oracle.answer import read_answer
+from newsieve.oracle.providers.http import MAX_BODY_BYTES
 from tests.support.oracle_asking import KEY, NAMES, QUESTION, Shape, ask, ask_at
 from tests.support.oracle_server import (
     INPUT_TOKENS,
@@ -20,8 +22,6 @@ from tests.support.oracle_server import (
     serving,
     within,
 )
-from worker.oracle.answer import read_answer
-from worker.oracle.http import MAX_BODY_BYTES
 
 
 @pytest.fixture(params=["gemini", "openai"])

@@ -8,25 +8,25 @@ from typing import Any
 
 import pytest
 
-from schemas.oracle import OracleUsage
+from newsieve.errors import InputFileInvalid, TopicsWrong
+from newsieve.filters.registry import load
+from newsieve.oracle.answer import Answer, InvalidAnswer, read_answer
+from newsieve.oracle.budget import Ledger
+from newsieve.oracle.label_cache import CacheKey, LabelCache, config_key
+from newsieve.oracle.labeling_task import LabelResult
+from newsieve.oracle.ledger_record import LedgerCodec
+from newsieve.oracle.prompt import OracleConfig, Prompt
+from newsieve.oracle.providers.label_file import read_label_file
+from newsieve.oracle.records import LabelMetadata, ScoreEncoder, read_request
+from newsieve.records.decode import RawRecord
+from newsieve_schemas.oracle import OracleUsage
 from tests.support.requests import request
-from worker.codec.decode import RawRecord
-from worker.errors import InputFileInvalid, TopicsWrong
-from worker.oracle.answer import Answer, InvalidAnswer, read_answer
-from worker.oracle.budget import Ledger
-from worker.oracle.interview import Verdict
-from worker.oracle.label_file import read_label_file
-from worker.oracle.memory import Memory, Text, way_of
-from worker.oracle.notes import Notes
-from worker.oracle.prompt import Asked, Prompt
-from worker.oracle.record import Circumstances, ScoreEncoder, read_request
-from worker.rules.catalogue import load
 
-ASKED = Asked("gemini", "oracle", None, None)
+ASKED = OracleConfig("gemini", "oracle", None, None)
 PROMPT = Prompt(load("uplifting"), 1_000)
 NAMES = PROMPT.filter.definition.dimension_names
 PLACE = {"topic": "p.oracle.requests", "partition": 3, "offset": 7, "timestamp": None}
-VERDICT = Verdict(
+VERDICT = LabelResult(
     "labelled",
     "v1",
     Answer(dict.fromkeys(NAMES, 8), "environmental", "Because.", ["one"]),
@@ -37,11 +37,11 @@ VERDICT = Verdict(
 
 
 def encoded(
-    facts: dict[str, Any], verdict: Verdict = VERDICT, headers: Any = None
+    facts: dict[str, Any], verdict: LabelResult = VERDICT, headers: Any = None
 ) -> tuple[dict[str, Any], dict[str, bytes | None]]:
     record = RawRecord(json.dumps(facts).encode(), b"a", headers, 1, PLACE)
     asking = read_request(record, {PROMPT.filter.reference: PROMPT})
-    circumstances = Circumstances(0.1, 0, "2026-11-22T12:00:00.000Z")
+    circumstances = LabelMetadata(0.1, 0, "2026-11-22T12:00:00.000Z")
     out, _ = ScoreEncoder(ASKED, "t", "newsieve/oracle/g").encode(asking, verdict, circumstances)
     return json.loads(out.value or b""), dict(out.headers)
 
@@ -69,14 +69,14 @@ def test_the_oracles_tier_is_decided_as_the_students() -> None:
     assert encoded(request("a"))[0]["oracle_tier"] == "impact"
     capped = encoded(request("a", content_rules=["corporate_finance"]))[0]
     assert capped["oracle_tier"] == "not_uplifting"
-    refused = encoded(request("a"), Verdict("refused", "v1", failure="SAFETY"))[0]
+    refused = encoded(request("a"), LabelResult("refused", "v1", failure="SAFETY"))[0]
     assert (refused["oracle_tier"], refused["oracle_scores"]) == (None, None)
 
 
 def test_the_same_fact_has_the_same_id_and_another_fact_another() -> None:
     """A replay is the same; another version, another status, another ask for an anchor is not."""
 
-    def ce_id(facts: dict[str, Any], verdict: Verdict = VERDICT) -> bytes | None:
+    def ce_id(facts: dict[str, Any], verdict: LabelResult = VERDICT) -> bytes | None:
         return encoded(facts, verdict)[1]["ce_id"]
 
     anchor = {"purpose": "anchor", "scores": None}
@@ -84,8 +84,8 @@ def test_the_same_fact_has_the_same_id_and_another_fact_another() -> None:
         ce_id(request("a")),
         ce_id(request("b")),
         ce_id(request("a", content="Another text.")),
-        ce_id(request("a"), Verdict("labelled", "v2", VERDICT.answer)),
-        ce_id(request("a"), Verdict("over_budget")),
+        ce_id(request("a"), LabelResult("labelled", "v2", VERDICT.answer)),
+        ce_id(request("a"), LabelResult("over_budget")),
         ce_id(request("a", requested_at="2026-11-22T10:00:00.000Z", **anchor)),
         ce_id(request("a", requested_at="2026-11-23T10:00:00.000Z", **anchor)),
     ]
@@ -112,7 +112,7 @@ def test_headers_say_enough_to_choose_by_and_pass_the_trace_on() -> None:
 
 def test_notes_are_read_back_as_they_were_written() -> None:
     """By partition and group."""
-    notes = Notes("p.control", "g", "s")
+    notes = LedgerCodec("p.control", "g", "s")
     ledger = Ledger("2026-11-22", 7, 0.125, {12: 1, 9: 2}, frozenset({3}))
     ledger = ledger.charge("a1", 0.1).charge("b2", 0.0).charge("a1", 0.025)
     out = notes.write(4, ledger, "2026-11-22T12:00:00.000Z")
@@ -126,7 +126,7 @@ def test_notes_are_read_back_as_they_were_written() -> None:
 @pytest.mark.parametrize("value", [b"{", b"{}", b'{"arguments": {"day": 1}}', b"null"])
 def test_a_note_that_cannot_be_read_stops_the_oracle(value: bytes) -> None:
     """Guessing would spend the day's budget twice."""
-    notes = Notes("p.control", "g", "s")
+    notes = LedgerCodec("p.control", "g", "s")
 
     with pytest.raises(TopicsWrong, match="oracle-calls/g/0"):
         notes.read([0], {notes.key(0): value})
@@ -134,13 +134,13 @@ def test_a_note_that_cannot_be_read_stops_the_oracle(value: bytes) -> None:
 
 def test_memory_is_bounded_and_learns_from_records() -> None:
     """The oldest is forgotten; what cannot be read teaches nothing."""
-    memory = Memory(2)
-    way = way_of(ASKED.key(PROMPT, ""))
+    memory = LabelCache(2)
+    way = config_key(ASKED.key(PROMPT, ""))
     texts = []
     for name in ("a", "b", "c"):
         facts, _ = encoded(request(name))
         memory.learn(json.dumps(facts).encode())
-        texts.append(Text(name, facts["article"]["content_hash"], way))
+        texts.append(CacheKey(name, facts["article"]["content_hash"], way))
     for broken in (b"{", b"[]", b"{}", b'{"oracle": {}}'):
         memory.learn(broken)
 
@@ -153,17 +153,17 @@ def test_memory_is_bounded_and_learns_from_records() -> None:
 
 def test_memory_does_not_answer_for_another_version_text_or_failure() -> None:
     """The version that answered last counts, in the order of the labels' times."""
-    memory = Memory()
-    text = Text("a", "sha256:1", way_of(ASKED.key(PROMPT, "")))
+    memory = LabelCache()
+    text = CacheKey("a", "sha256:1", config_key(ASKED.key(PROMPT, "")))
     other = text._replace(content_hash="sha256:2")
     memory.remember(text, VERDICT, "2026-11-22T12:00:00Z")
-    memory.remember(other, Verdict("invalid", "v1"), "2026-11-22T12:00:00Z")
+    memory.remember(other, LabelResult("invalid", "v1"), "2026-11-22T12:00:00Z")
 
     assert memory.recall(text) is not None
     assert memory.recall(other) is None
-    memory.remember(other, Verdict("labelled", "v0", VERDICT.answer), "2026-11-21T12:00:00Z")
+    memory.remember(other, LabelResult("labelled", "v0", VERDICT.answer), "2026-11-21T12:00:00Z")
     assert memory.recall(text) is not None  # an older label, learnt later
-    memory.remember(other, Verdict("labelled", "v2", VERDICT.answer), "2026-11-23T12:00:00Z")
+    memory.remember(other, LabelResult("labelled", "v2", VERDICT.answer), "2026-11-23T12:00:00Z")
     assert memory.recall(text) is None
 
 
@@ -278,7 +278,7 @@ def test_a_label_may_be_of_one_version_of_a_filter(tmp_path: Path) -> None:
 
 def test_the_demos_labels_are_a_label_file() -> None:
     """All of them are exact labels."""
-    path = Path(__file__).resolve().parents[2] / "worker" / "demo" / "labels.jsonl"
+    path = Path(__file__).resolve().parents[2] / "worker" / "newsieve" / "demo" / "labels.jsonl"
     file = read_label_file(path, ASKED)
 
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]

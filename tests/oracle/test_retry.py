@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.oracle.http import retry_after, retry_info
-from worker.oracle.retry import MAX_SECONDS, OPEN_AFTER, Gate
+from newsieve.oracle.circuit_breaker import MAX_SECONDS, OPEN_AFTER, CircuitBreaker
+from newsieve.oracle.providers.http import retry_after, retry_info
 
 NOON = 1_795_608_000.0  # Wed, 25 Nov 2026 12:00:00 GMT
 
@@ -57,7 +57,7 @@ def test_retry_info_is_found_among_an_errors_details(
 
 def test_the_gate_is_closed_for_as_long_as_the_provider_asks_but_not_for_ever() -> None:
     """With a little on top, so that not all come back at once."""
-    gate = Gate()
+    gate = CircuitBreaker()
     gate.failed(started_at=0, now=10, advised_seconds=12.5, chance=0.0)
 
     assert not gate.lets_through(22.4, 0)
@@ -68,21 +68,21 @@ def test_the_gate_is_closed_for_as_long_as_the_provider_asks_but_not_for_ever() 
 
 def test_without_advice_the_gate_is_closed_longer_each_time() -> None:
     """Doubled, less up to half of it by chance, at most two minutes."""
-    gate, now, pauses = Gate(), 0.0, []
+    gate, now, pauses = CircuitBreaker(), 0.0, []
     for _ in range(10):
         gate.failed(started_at=now, now=now, advised_seconds=None, chance=0.0)
         pauses.append(gate.seconds_closed(now))
         now += pauses[-1]
 
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 120, 120, 120]
-    jittered = Gate()
+    jittered = CircuitBreaker()
     jittered.failed(started_at=0, now=0, advised_seconds=None, chance=0.5)
     assert jittered.seconds_closed(0) == 0.75
 
 
 def test_calls_that_fail_together_are_one_failure() -> None:
     """Eight calls turned away at once open no circuit."""
-    gate = Gate()
+    gate = CircuitBreaker()
     for _ in range(8):
         gate.failed(started_at=0, now=1, advised_seconds=None, chance=0.0)
 
@@ -92,7 +92,7 @@ def test_calls_that_fail_together_are_one_failure() -> None:
 
 def test_an_open_circuit_lets_one_call_through_until_one_is_answered() -> None:
     """A provider that is away is asked once at a time, not by all."""
-    gate, now = Gate(), 0.0
+    gate, now = CircuitBreaker(), 0.0
     for _ in range(OPEN_AFTER):
         gate.failed(started_at=now, now=now, advised_seconds=0, chance=0.0)
         now += 1

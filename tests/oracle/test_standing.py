@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from schemas.oracle import OracleRequest
+from newsieve.errors import InvalidRequest
+from newsieve.filters.rendering import content_hash
+from newsieve.filters.sampling import LOW, SURFACED, Sampler, SamplingPolicy
+from newsieve.filters.secret_key import SecretKey
+from newsieve.oracle.draw_order import DrawPosition, DrawPositions, source_of
+from newsieve_schemas.oracle import OracleRequest
 from tests.support.requests import EPOCH, request
-from worker.errors import InvalidRequest
-from worker.oracle.standing import Standing, Standings, source_of
-from worker.rules.sampling import LOW, SURFACED, Sampler, SamplingPolicy
-from worker.rules.secret_key import SecretKey
-from worker.rules.text import content_hash
 
 KEY, OTHER, OWN = (SecretKey(letter * 32) for letter in "abc")
 PI = 0.2
@@ -61,7 +61,7 @@ def test_with_the_workers_key_a_request_stands_where_the_worker_drew_it() -> Non
         article = item.article
         u = Sampler(policy(KEY)).draw(article.id, article.content_hash, SURFACED).u
 
-        standing = Standings(KEY, OWN).of(item)
+        standing = DrawPositions(KEY, OWN).of(item)
 
         assert standing.rank == pytest.approx(u / PI) and standing.rank < 1
         assert standing.other_key is None
@@ -71,7 +71,7 @@ def test_a_request_that_the_draw_did_not_choose_is_no_workers() -> None:
     """Whoever may write requests cannot ask for what he likes: the same check finds a u that is
     published and does not choose."""
     chosen = {item.article.id for item in drawn(50)}
-    standings = Standings(KEY, OWN)
+    standings = DrawPositions(KEY, OWN)
     forged = [keyed(f"a{n}") for n in range(100) if f"a{n}" not in chosen]
     assert len(forged) > 50
 
@@ -87,11 +87,11 @@ def test_without_the_workers_key_ranks_are_drawn_anew_and_it_is_said(
     """Uniformly, whatever the request says, the same for it again, and by nobody else's choice."""
     requests = drawn(400)
 
-    found = [Standings(key, OWN).of(item) for item in requests]
+    found = [DrawPositions(key, OWN).of(item) for item in requests]
 
     assert {item.other_key for item in found} == {KEY.fingerprint}
-    assert found == [Standings(key, OWN).of(item) for item in requests]
-    assert found != [Standings(key, OTHER).of(item) for item in requests]
+    assert found == [DrawPositions(key, OWN).of(item) for item in requests]
+    assert found != [DrawPositions(key, OTHER).of(item) for item in requests]
     deciles = Counter(int(item.rank * 10) for item in found)
     assert set(deciles) == set(range(10)) and max(deciles.values()) < 70
 
@@ -99,14 +99,14 @@ def test_without_the_workers_key_ranks_are_drawn_anew_and_it_is_said(
 def test_a_draw_without_a_key_stands_as_it_says() -> None:
     """Requests of before there was a key still wait when an oracle gets one."""
     for key in (None, KEY):
-        assert Standings(key, OWN).of(asked("a", u=0.05, pi=0.2)).rank == 0.25
+        assert DrawPositions(key, OWN).of(asked("a", u=0.05, pi=0.2)).rank == 0.25
 
 
 def test_anchors_come_first_and_are_no_sources() -> None:
     """The monitor asks for them."""
     item = asked("a", purpose="anchor", u=0.0, url="https://news.example/a")
 
-    assert Standings(KEY, OWN).of(item) == Standing(0.0, None)
+    assert DrawPositions(KEY, OWN).of(item) == DrawPosition(0.0, None)
 
 
 def test_a_source_is_its_host_however_that_is_written() -> None:

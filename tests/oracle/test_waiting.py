@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from newsieve.filters.registry import load
+from newsieve.oracle.providers.base import ProviderResponse, Tokens
 from tests.support.oracle_fakes import NAMES, Scripted
 from tests.support.oracle_scene import (
     LETTERS,
@@ -20,12 +22,10 @@ from tests.support.oracle_scene import (
 )
 from tests.support.requests import request_record
 from tests.support.scripted import Message, ScriptedConsumer, assigned, revoked
-from worker.oracle.provider import Reply, Tokens
-from worker.rules.catalogue import load
 
 OLD = ("uplifting/v4",)  # what an oracle has before the rollout
 DIMENSIONS = {*NAMES, *load("sustainability").definition.dimension_names}
-LABEL = Reply(
+LABEL = ProviderResponse(
     "answered",
     text=json.dumps({"scores": dict.fromkeys(DIMENSIONS, 4)}),
     model_version="v1",
@@ -238,7 +238,7 @@ def test_a_full_backlog_leaves_a_waiting_partition_paused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When there is room again, the others go on without it."""
-    monkeypatch.setattr("worker.backlog.BACKLOG_REQUESTS", 4)
+    monkeypatch.setattr("newsieve.programs.labeling.backlog.BACKLOG_REQUESTS", 4)
     provider = Scripted(LABEL, is_held=True)
 
     def release(_: ScriptedConsumer) -> list[Message]:

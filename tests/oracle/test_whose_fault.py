@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
+from newsieve.errors import OracleRejects
+from newsieve.oracle.call_pool import WITHHELD_SECONDS
+from newsieve.oracle.failure_streak import ANY_FAILURES, FAILURES_AFTER_LABELS, SAME_FAILURES
+from newsieve.oracle.prompt import LabelPrompt
+from newsieve.oracle.providers.base import ProviderResponse
 from tests.support.oracle_desk import SOON, Scene
 from tests.support.oracle_fakes import LABEL, Scripted
-from worker.errors import OracleRejects
-from worker.oracle.desk import WITHHELD_SECONDS
-from worker.oracle.prompt import Question
-from worker.oracle.provider import Reply
-from worker.oracle.streak import ANY_FAILURES, FAILURES_AFTER_LABELS, SAME_FAILURES
 
 A_QUIET_NIGHT_SECONDS = 8 * 3_600.0
 
 
-def rejecting(count: int) -> list[Reply]:
-    return [Reply("rejected", reason="400: bad schema")] * count
+def rejecting(count: int) -> list[ProviderResponse]:
+    return [ProviderResponse("rejected", reason="400: bad schema")] * count
 
 
-def bad(text: str = "```json\nnothing\n```", **more: Any) -> Reply:
-    return Reply("answered", text=text, model_version="v1", tokens=LABEL.tokens, **more)
+def bad(text: str = "```json\nnothing\n```", **more: Any) -> ProviderResponse:
+    return ProviderResponse("answered", text=text, model_version="v1", tokens=LABEL.tokens, **more)
 
 
 def test_a_few_rejections_before_any_label_are_the_way_all_are_asked() -> None:
@@ -57,7 +57,7 @@ def test_a_single_rejection_with_nobody_to_compare_is_named_within_a_minute() ->
 class Late(Scripted):
     """Rejects all but the article `late`, whose label takes until it is released."""
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: LabelPrompt) -> ProviderResponse:
         super().ask(question)
         if question.article_id != "late":
             return rejecting(1)[0]
@@ -136,7 +136,9 @@ def test_where_there_were_labels_a_lone_rejection_waits_for_the_next_article() -
     ],
     ids=["fences", "thoughts", "no schema", "cut off"],
 )
-def test_answers_that_all_fail_in_the_same_way_stop_it_after_a_few(reply: Reply, says: str) -> None:
+def test_answers_that_all_fail_in_the_same_way_stop_it_after_a_few(
+    reply: ProviderResponse, says: str
+) -> None:
     """None of their articles has a verdict; what they look like is said in one line, its control
     characters escaped."""
     scene = Scene(Scripted(reply), concurrency=1)

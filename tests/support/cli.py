@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-import training.cli
-import worker.cli
+from newsieve import cli
+from newsieve_training.cli import main as training
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ def newsieve(
     is_watched: bool = False,
 ) -> Result:
     """`is_watched`: its standard output is a terminal."""
-    return _run(worker.cli.main, "newsieve", arguments, stdin, env or {}, is_watched=is_watched)
+    return _run(cli.main, "newsieve", arguments, stdin, env or {}, is_watched=is_watched)
 
 
 def newsieve_train(*arguments: str) -> Result:
-    return _run(training.cli.main, "newsieve-train", arguments, b"", {}, is_watched=False)
+    return _run(training.main, "newsieve-train", arguments, b"", {}, is_watched=False)
 
 
 def _run(

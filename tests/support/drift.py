@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.drift import State
+from newsieve.drift.error_streams import ErrorStreams
+from newsieve.drift.label_reader import Label, LabelReader
+from newsieve.drift.monitor_state import Identity, MonitorConfig, Transition
+from newsieve.drift.stratum_monitor import StratumMonitor
+from newsieve.filters.registry import load
+from newsieve_schemas.drift import State
 from tests.support.cli import Result, newsieve
-from worker.drift.labels import Label, LabelReader
-from worker.drift.monitor import Monitor
-from worker.drift.states import Identity, Rules, Transition
-from worker.drift.streams import Streams
-from worker.rules.catalogue import load
 
 ROOT = Path(__file__).resolve().parents[2]
 _FILE = ROOT / "benchmarks" / "data" / "pairs_uplifting_v4.jsonl"
 PAIRS = [json.loads(line) for line in _FILE.read_text(encoding="utf-8").splitlines()]
 UPLIFTING = load("uplifting")
-STREAMS = Streams(UPLIFTING)
+STREAMS = ErrorStreams(UPLIFTING)
 DIMENSIONS = UPLIFTING.definition.dimension_names
 WEIGHTS = {item.name: item.weight for item in UPLIFTING.definition.dimensions}
 SURFACED_TIERS = set(UPLIFTING.definition.published_tiers)
@@ -157,23 +157,23 @@ def plain_evidence(reference: Sequence[Row], monitored: Iterable[Row]) -> Iterat
         yield sum(weights[name] * sum(bets) / 8 for name, bets in capital.items())
 
 
-def monitor_of(reference: Sequence[Label], rules: Rules | None = None) -> Monitor:
-    monitor = Monitor(IDENTITY, STREAMS, rules or Rules())
+def monitor_of(reference: Sequence[Label], rules: MonitorConfig | None = None) -> StratumMonitor:
+    monitor = StratumMonitor(IDENTITY, STREAMS, rules or MonitorConfig())
     for row in reference:
         assert monitor.reference(row)
     return monitor
 
 
 def watch(
-    seed: int, *parts: tuple[int, Change], rules: Rules | None = None, **facts: str
-) -> tuple[Monitor, list[Transition]]:
+    seed: int, *parts: tuple[int, Change], rules: MonitorConfig | None = None, **facts: str
+) -> tuple[StratumMonitor, list[Transition]]:
     """A monitor after a reference of 300 and these labels, and its steps."""
     rows = labels(history(seed, *parts, reference=300, **facts))
     monitor = monitor_of(rows[:300], rules)
     return monitor, feed(monitor, rows[300:])
 
 
-def feed(monitor: Monitor, rows: Iterable[Label]) -> list[Transition]:
+def feed(monitor: StratumMonitor, rows: Iterable[Label]) -> list[Transition]:
     steps = [monitor.label(row) for row in rows]
     return [step for step in steps if step is not None]
 

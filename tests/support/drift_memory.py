@@ -15,14 +15,14 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
-from schemas.drift import DriftAlert
+from newsieve.bootstrap.drift import INPUTS
+from newsieve.kafka.assigned_consumer import Arrival
+from newsieve.kafka.config import Partition
+from newsieve.programs.drift.state_store import RestoredState
+from newsieve.records.decode import RawRecord
+from newsieve_schemas.drift import DriftAlert
 from tests.support.drift_records import START, Given
 from tests.support.scripted import MEMBER
-from worker.archive import Recalled
-from worker.assemble.drift import INPUTS
-from worker.codec.decode import RawRecord
-from worker.kafka.client import Partition
-from worker.kafka.inlets import Arrival
 
 PARTITIONS = 3
 LATER = START + 10**9  # by our clock everything has settled
@@ -136,9 +136,9 @@ class MemoryArchive:
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
 
-    def recall(self) -> Recalled:
+    def recall(self) -> RestoredState:
         offsets = {item: self._topics.offsets.get(item, 0) for item in self._topics.partitions()}
-        return Recalled(offsets, self._topics.states())
+        return RestoredState(offsets, self._topics.states())
 
     def partitions(self) -> list[Partition]:
         return self._topics.partitions()

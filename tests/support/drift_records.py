@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.drift import CanaryReport, ControlDecision
-from schemas.oracle import OracleScore, oracle_key_name
-from schemas.scored import ScoredArticle
+from newsieve.inference.manifest import REQUIRED_FILES, read_manifest, student_hash
+from newsieve_schemas.drift import CanaryReport, ControlDecision
+from newsieve_schemas.oracle import OracleScore, oracle_key_name
+from newsieve_schemas.scored import ScoredArticle
 from tests.support.drift import DIMENSIONS, PAIRS, UPLIFTING, Row, lines, tier_of
-from worker.engine.manifest import REQUIRED_FILES, read_manifest, student_hash
 
 HASH = "sha256:" + "0" * 64
 MINUTE = 60_000  # milliseconds

@@ -13,6 +13,22 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.bootstrap.common import outbox_of
+from newsieve.bootstrap.drift import load_filter_inputs, watches
+from newsieve.bootstrap.drift_state import CurrentState
+from newsieve.drift.filter_monitor import FilterMonitor
+from newsieve.drift.input_records import EventReader
+from newsieve.drift.monitor_state import Transition
+from newsieve.drift.monitor_status import MonitorStatus, read
+from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.programs.drift.loop import DriftLoop, DriftLoopConfig
+from newsieve.programs.drift.session import resume
+from newsieve.settings.loader import load_settings
+from newsieve.stream.events import TransactionCounts
+from newsieve.stream.exactly_once import ExactlyOnceRunner
 from tests.support.drift_memory import (
     CONTROL,
     LATER,
@@ -24,29 +40,13 @@ from tests.support.drift_memory import (
     MemoryProducer,
     Topics,
 )
-from worker.assemble.drift import grounds, watches
-from worker.assemble.shared import outbox_of
-from worker.assemble.standing import OnRecord
-from worker.course import resume
-from worker.delivery import Delivery
-from worker.drift.events import EventReader
-from worker.drift.readings import Reading, read
-from worker.drift.states import Transition
-from worker.drift.watch import Watch
-from worker.kafka import intake as intake_module
-from worker.kafka.inquiry import Inquiry
-from worker.kafka.intake import Intake
-from worker.kafka.transaction import Publisher
-from worker.monitor import DriftMonitor, Policy
-from worker.observe.events import Tally
-from worker.settings import load_settings
 
 
 class Quiet:
     """An observer that remembers little."""
 
     def __init__(self) -> None:
-        self.commits: list[Tally] = []
+        self.commits: list[TransactionCounts] = []
         self.aborts: list[str] = []
         self.at_hand: int | None = -1
 
@@ -56,13 +56,13 @@ class Quiet:
 
     def told(self, step: Transition) -> None: ...
 
-    def committed(self, tally: Tally, _: float) -> None:
+    def committed(self, tally: TransactionCounts, _: float) -> None:
         self.commits.append(tally)
 
     def aborted(self, reason: str, _: str) -> None:
         self.aborts.append(reason)
 
-    def standing(self, _: Sequence[Watch], at_hand: int | None) -> None:
+    def standing(self, _: Sequence[FilterMonitor], at_hand: int | None) -> None:
         self.at_hand = at_hand
 
     def drained(self, left: int) -> None: ...
@@ -82,7 +82,7 @@ class DriftScene:
         environment = {f"NEWSIEVE_{name.upper()}": str(value) for name, value in settings.items()}
         folders = {"NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(student)})}
         self._settings = load_settings(None, environment | folders)
-        self._grounds = grounds(self._settings)
+        self._grounds = load_filter_inputs(self._settings)
         self._begin = watches(self._settings, self._grounds)
 
     def run(
@@ -100,12 +100,12 @@ class DriftScene:
         self._monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.member)
         producer = MemoryProducer(self.topics, death)
         producer.failing = list(failing)
-        publisher = Publisher(lambda _: producer, lambda: None)  # type: ignore[arg-type,return-value]
+        publisher = TransactionalProducer(lambda _: producer, lambda: None)  # type: ignore[arg-type,return-value]
         publisher.connect()
         inputs = MemoryInputs(self.topics, random.Random(seed), death, piece)
-        intake = Intake({}, CONTROL[0], Inquiry({}, [], lambda: None), lambda _: None)
-        delivery = Delivery(intake, publisher, self.observer)
-        monitor = DriftMonitor(
+        intake = GroupConsumer({}, CONTROL[0], OffsetQuery({}, [], lambda: None), lambda _: None)
+        delivery = ExactlyOnceRunner(intake, publisher, self.observer)
+        monitor = DriftLoop(
             delivery,
             inputs,
             MemoryArchive(self.topics),
@@ -113,7 +113,7 @@ class DriftScene:
             EventReader([ground.filter for ground in self._grounds]),
             outbox_of(self._settings, publisher, "g"),
             self.observer,
-            Policy(lambda: self.now, "articles", self.commit_seconds),
+            DriftLoopConfig(lambda: self.now, "articles", self.commit_seconds),
         )
         self.monitor, self.inputs = monitor, inputs
         steps_at_end = 0
@@ -125,17 +125,17 @@ class DriftScene:
 
         delivery.run(monitor, is_over)
 
-    def readings(self) -> list[Reading]:
+    def readings(self) -> list[MonitorStatus]:
         """As they stand on record."""
         watched = self._begin()
         resume(watched, self.topics.states())
         return [read(monitor) for monitor in watched["uplifting"].watch.all_monitors.values()]
 
-    def on_record(self, written_at: int) -> OnRecord:
+    def on_record(self, written_at: int) -> CurrentState:
         """All of it, written at once."""
         watched = self._begin()
         taken_up = resume(watched, self.topics.states())
-        return OnRecord(watched, dict.fromkeys(taken_up, written_at))
+        return CurrentState(watched, dict.fromkeys(taken_up, written_at))
 
     def run_broken(self, seed: int, kills: int, longest: int) -> list[int]:
         """Kill it so many times, at moments drawn at random, then let it finish. Returns how many

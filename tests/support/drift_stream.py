@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from schemas.drift import DriftAlert
+from newsieve_schemas.drift import DriftAlert
 from tests.support.drift_records import Given
 from tests.support.stream import Stream
 from tests.support.workers import WorkerProcess

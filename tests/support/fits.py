@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from training.epochs import without_seconds
-from training.fit import checkpoint, fit
-from training.machine import Machine
-from training.run import Run
-from training.trainer import StudentTrainer
-from worker.engine.manifest import ADAPTER
+from newsieve.inference.manifest import ADAPTER
+from newsieve_training.fit.environment import Machine
+from newsieve_training.fit.epochs import without_seconds
+from newsieve_training.fit.stage import checkpoint, fit
+from newsieve_training.fit.trainer import StudentTrainer
+from newsieve_training.pipeline.run_folder import Run
 
 ONE_THREAD = Machine(threads=1)
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from worker.engine.scorer import FilterScores, Tokens
+from newsieve.inference.scorer import FilterScores, Tokens
 
 
 class FivesScorer:

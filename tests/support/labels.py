@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from worker.rules.catalogue import load
+from newsieve.filters.registry import load
 
 DIMENSIONS = list(load("uplifting").definition.dimension_names)
 GOOD, BAD = ["heal", "help", "open", "plant", "repair"], ["lose", "fall", "army", "price", "court"]

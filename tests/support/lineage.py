@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from newsieve.errors import DeadLetterLimit
+from newsieve.inference.scorer import FilterScores
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.stream import exactly_once
 from tests.support.fives import FivesScorer
 from tests.support.ledger import Ledger
 from tests.support.scripted import Message, Scene, ScriptedConsumer, abortable
-from worker import delivery
-from worker.engine.scorer import FilterScores
-from worker.errors import DeadLetterLimit
-from worker.kafka.inquiry import Inquiry
 
 Place = tuple[int, int]
 MOST_LIVES = 200
@@ -112,8 +112,8 @@ class Lineage:
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Until one has worked to the end."""
-        monkeypatch.setattr(delivery, "BACKOFF_SECONDS", 0)
-        monkeypatch.setattr(Inquiry, "require_topics", lambda _: None)
+        monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
+        monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
         chance = random.Random(self.seed)
         for _ in range(MOST_LIVES):
             scene = Scene([], ledger=self.ledger, commit_seconds=0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from newsieve.filters.registry import load
+from newsieve.oracle.call_pool import CallPool
+from newsieve.oracle.labeling_task import LabelingTask
+from newsieve.oracle.prompt import Prompt
+from newsieve.oracle.providers.base import Prices
 from tests.support.oracle_fakes import CallNotes, Clock, Scripted
-from worker.oracle.desk import Desk
-from worker.oracle.interview import Interview
-from worker.oracle.prompt import Prompt
-from worker.oracle.provider import Prices
-from worker.rules.catalogue import load
 
 PROMPT = Prompt(load("uplifting"), 1_000)
 SOON = 5.0  # seconds; nothing here takes as long
@@ -18,10 +18,10 @@ class Scene:
 
     def __init__(self, provider: Scripted, concurrency: int = 4) -> None:
         self.provider, self.clock, self.notes = provider, Clock(), CallNotes()
-        self.desk = Desk(provider, concurrency, self.notes, lambda: 0.0, self.clock)
+        self.desk = CallPool(provider, concurrency, self.notes, lambda: 0.0, self.clock)
 
-    def start(self, name: str) -> Interview:
-        interview = Interview(PROMPT.question(name, "A text."), Prices(1, 1, 10))
+    def start(self, name: str) -> LabelingTask:
+        interview = LabelingTask(PROMPT.question(name, "A text."), Prices(1, 1, 10))
         interview.claimed(0.0, "2026-11-22")
         self.desk.start(interview)
         return interview

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from worker.oracle.prompt import Question
-from worker.oracle.provider import Reply, Tokens
-from worker.rules.catalogue import load
+from newsieve.filters.registry import load
+from newsieve.oracle.prompt import LabelPrompt
+from newsieve.oracle.providers.base import ProviderResponse, Tokens
 
 NAMES = load("uplifting").definition.dimension_names
-LABEL = Reply(
+LABEL = ProviderResponse(
     "answered",
     text=json.dumps({"scores": dict.fromkeys(NAMES, 4)}),
     model_version="v1",
@@ -56,9 +56,9 @@ class Scripted:
 
     def __init__(
         self,
-        *replies: Reply | Exception,
+        *replies: ProviderResponse | Exception,
         is_held: bool = False,
-        when_asked: Callable[[Question], object] = lambda _: None,
+        when_asked: Callable[[LabelPrompt], object] = lambda _: None,
     ) -> None:
         self._replies = list(replies)
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class Scripted:
         self._when_asked = when_asked
         self.asked: list[str] = []
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: LabelPrompt) -> ProviderResponse:
         with self._lock:
             self._when_asked(question)
             self.asked.append(question.article_id)

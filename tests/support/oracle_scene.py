@@ -1,6 +1,6 @@
 """A real labeller on scripted Kafka clients and a scripted provider, step by step.
 
-Labeller, docket, desk, delivery, intake and publisher are the product's own. The books read what
+The loop, its queue, call pool, consumer and producer are the product's own. The books read what
 the scripted producer has committed, as a successor would.
 """
 
@@ -15,7 +15,31 @@ from typing import Any, Literal
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from schemas.oracle import OracleScore
+from newsieve.filters.registry import available, load
+from newsieve.filters.secret_key import SecretKey
+from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka import offset_query as inquiry_module
+from newsieve.kafka.config import Partition
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.oracle import budget as budgets
+from newsieve.oracle.call_pool import CallPool
+from newsieve.oracle.draw_order import DrawPositions
+from newsieve.oracle.label_cache import LabelCache
+from newsieve.oracle.ledger_record import LedgerCodec
+from newsieve.oracle.prompt import OracleConfig, Prompt
+from newsieve.oracle.providers.base import Prices
+from newsieve.oracle.records import ScoreEncoder
+from newsieve.oracle.request_queue import OracleSpec, RequestQueue
+from newsieve.programs.labeling.loop import LabelingLoop
+from newsieve.records.dead_letter import Writer
+from newsieve.records.encode import OutRecord
+from newsieve.stream.dead_letter_limit import DeadLetterLimiter
+from newsieve.stream.events import TransactionCounts, Waiting
+from newsieve.stream.exactly_once import ExactlyOnceRunner
+from newsieve.stream.outcome_publisher import OutcomePublisher
+from newsieve_schemas.oracle import OracleScore
 from tests.support.ledger import Ledger, LedgerProducer
 from tests.support.oracle_fakes import CallNotes, Clock, Scripted
 from tests.support.requests import request_record
@@ -26,30 +50,6 @@ from tests.support.scripted import (
     Step,
     abortable,
 )
-from worker.codec.dead_letter import Writer
-from worker.codec.encode import OutRecord
-from worker.delivery import Delivery
-from worker.kafka import inquiry as inquiry_module
-from worker.kafka import intake as intake_module
-from worker.kafka.client import Partition
-from worker.kafka.inquiry import Inquiry
-from worker.kafka.intake import Intake
-from worker.kafka.transaction import Publisher
-from worker.labeller import Labeller
-from worker.limits import Limits
-from worker.observe.events import Tally, Waiting
-from worker.oracle import budget as budgets
-from worker.oracle.desk import Desk
-from worker.oracle.docket import Docket, Oracle
-from worker.oracle.memory import Memory
-from worker.oracle.notes import Notes
-from worker.oracle.prompt import Asked, Prompt
-from worker.oracle.provider import Prices
-from worker.oracle.record import ScoreEncoder
-from worker.oracle.standing import Standings
-from worker.outbox import Outbox
-from worker.rules.catalogue import available, load
-from worker.rules.secret_key import SecretKey
 
 NOW = "2026-11-22T12:00:00.000Z"
 PATIENCE_SECONDS = 10
@@ -146,7 +146,7 @@ class Books:
 
     def __init__(self, topics: Topics, caps: budgets.Caps) -> None:
         self._topics, self._caps = topics, caps
-        self._notes = Notes(CONTROL, "g", "s")
+        self._notes = LedgerCodec(CONTROL, "g", "s")
         self.read = 0
 
     def budget(self, owned: Sequence[Partition]) -> budgets.Budget:
@@ -170,7 +170,7 @@ class Quiet(CallNotes):
 
     def heartbeat(self) -> None: ...
 
-    def committed(self, tally: Tally, seconds: float) -> None: ...
+    def committed(self, tally: TransactionCounts, seconds: float) -> None: ...
 
     def aborted(self, reason: str, fault: str) -> None: ...
 
@@ -209,21 +209,21 @@ class OracleScene:
         monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.consumer)
         asking = AskingConsumer(self.topics)
         monkeypatch.setattr(inquiry_module, "make_consumer", lambda _: asking)
-        publisher = Publisher(lambda _: self.producer, lambda: None)  # type: ignore[arg-type,return-value]
+        publisher = TransactionalProducer(lambda _: self.producer, lambda: None)  # type: ignore[arg-type,return-value]
         publisher.connect()
-        intake = Intake({}, TOPIC, Inquiry({}, [], lambda: None), lambda _: None)
-        delivery = Delivery(intake, publisher, self.observer)
-        asked = Asked("gemini", "oracle", None, None)
+        intake = GroupConsumer({}, TOPIC, OffsetQuery({}, [], lambda: None), lambda _: None)
+        delivery = ExactlyOnceRunner(intake, publisher, self.observer)
+        asked = OracleConfig("gemini", "oracle", None, None)
         prompts = {name: Prompt(load(name), 1_000) for name in self.filters}
-        oracle = Oracle(asked, prompts, self.prices, self.concurrency)
-        desk = Desk(self.provider, self.concurrency, self.observer, lambda: 0.0, self.clock)
-        limits = Limits(1, 1_000, 100)
+        oracle = OracleSpec(asked, prompts, self.prices, self.concurrency)
+        desk = CallPool(self.provider, self.concurrency, self.observer, lambda: 0.0, self.clock)
+        limits = DeadLetterLimiter(1, 1_000, 100)
         caps = budgets.Caps(self.calls_per_day, self.usd_per_day, self.source_share)
         self.books = Books(self.topics, caps)
-        labeller = Labeller(
+        labeller = LabelingLoop(
             delivery,
-            Outbox(publisher, limits, Writer(LETTERS, "g", "0"), lambda: NOW),
-            Docket(oracle, desk, Memory(), Standings(self.key, OWN)),
+            OutcomePublisher(publisher, limits, Writer(LETTERS, "g", "0"), lambda: NOW),
+            RequestQueue(oracle, desk, LabelCache(), DrawPositions(self.key, OWN)),
             ScoreEncoder(asked, SCORES, "s"),
             self.books,
             self.observer,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from schemas.oracle import OracleScore
+from newsieve_schemas.oracle import OracleScore
 from tests.support.oracle_server import OracleServer
 from tests.support.stream import Stream
 from tests.support.workers import OracleProcess

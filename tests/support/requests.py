@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from schemas.oracle import OracleRequest
-from worker.rules.catalogue import load
-from worker.rules.sampling import EpochDraw
-from worker.rules.text import content_hash, render
+from newsieve.filters.registry import load
+from newsieve.filters.rendering import content_hash, render
+from newsieve.filters.sampling import EpochDraw
+from newsieve_schemas.oracle import OracleRequest
 
 STUDENT = "sha256:" + "5" * 64
 POLICY, EPOCH = "p1", "2026-11"

@@ -1,6 +1,6 @@
 """A real worker on scripted Kafka clients: what a real broker leaves to chance, step by step.
 
-Worker, intake, publisher and scoring path are the product's own. Only librdkafka's two clients
+Loop, consumer, producer and scoring path are the product's own. Only librdkafka's two clients
 are ours: they say what the script says, and `ledger` keeps what was committed.
 """
 
@@ -14,25 +14,25 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
+from newsieve.bootstrap.common import utc_now
+from newsieve.bootstrap.students import StudentIdentity, scoring_path
+from newsieve.filters.registry import load
+from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka.config import Partition
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.programs.scoring.loop import BatchingConfig, ScoringLoop
+from newsieve.records.dead_letter import Writer
+from newsieve.settings.loader import load_settings
+from newsieve.stream.crash_note import Note
+from newsieve.stream.crash_recovery import CrashRecovery
+from newsieve.stream.dead_letter_limit import DeadLetterLimiter
+from newsieve.stream.events import TransactionCounts
+from newsieve.stream.exactly_once import ExactlyOnceRunner
+from newsieve.stream.outcome_publisher import OutcomePublisher
 from tests.support.fives import FivesScorer
 from tests.support.ledger import LETTERS, Ledger, LedgerProducer
-from worker.assemble.shared import utc_now
-from worker.assemble.students import StudentIdentity, scoring_path
-from worker.codec.dead_letter import Writer
-from worker.crash_note import Note
-from worker.crash_recovery import CrashRecovery
-from worker.delivery import Delivery
-from worker.kafka import intake as intake_module
-from worker.kafka.client import Partition
-from worker.kafka.inquiry import Inquiry
-from worker.kafka.intake import Intake
-from worker.kafka.transaction import Publisher
-from worker.limits import Limits
-from worker.observe.events import Tally
-from worker.outbox import Outbox
-from worker.pipeline import Policy, Worker
-from worker.rules.catalogue import load
-from worker.settings import load_settings
 
 TOPIC = "articles.raw"
 MEMBER = b"\0" * 7 + b":" + (5).to_bytes(4, "little") + b"group\0member\0\0"
@@ -134,7 +134,7 @@ class Quiet:
 
     def heartbeat(self) -> None: ...
 
-    def committed(self, tally: Tally, seconds: float) -> None: ...
+    def committed(self, tally: TransactionCounts, seconds: float) -> None: ...
 
     def aborted(self, _: str, fault: str) -> None:
         self.faults.append(fault)
@@ -170,19 +170,19 @@ class Scene:
         settings = load_settings(None, {})
         identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64, "fp32")
         path = scoring_path(settings, [identity], self.scorer)
-        publisher = Publisher(lambda _: self.producer, lambda: None)
+        publisher = TransactionalProducer(lambda _: self.producer, lambda: None)
         publisher.connect()
-        limits = Limits(1, 1_000, self.dead_letter_run)
-        outbox = Outbox(publisher, limits, Writer(LETTERS, "g", "0"), utc_now)
+        limits = DeadLetterLimiter(1, 1_000, self.dead_letter_run)
+        outbox = OutcomePublisher(publisher, limits, Writer(LETTERS, "g", "0"), utc_now)
         # Commits only when told to leave something, unless the test wants it sooner.
-        policy = Policy(128, 2, self.commit_seconds, 1_000_000, self.drain_seconds)
-        inquiry = Inquiry({}, [TOPIC], lambda: None)
-        intake = Intake({}, TOPIC, inquiry, lambda _: None)
+        policy = BatchingConfig(128, 2, self.commit_seconds, 1_000_000, self.drain_seconds)
+        inquiry = OffsetQuery({}, [TOPIC], lambda: None)
+        intake = GroupConsumer({}, TOPIC, inquiry, lambda _: None)
         recovery = CrashRecovery(
             intake.offsets, policy.most_in_flight, self._left, self._lag, self.observer, {}
         )
-        delivery = Delivery(intake, publisher, self.observer, recovery)
-        worker = Worker(path, delivery, outbox, policy, self.observer, recovery)
+        delivery = ExactlyOnceRunner(intake, publisher, self.observer, recovery)
+        worker = ScoringLoop(path, delivery, outbox, policy, self.observer, recovery)
         worker.run(lambda: self.consumer.is_over)
 
     def _left(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, str]]:

@@ -24,8 +24,8 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from newsieve.devbroker.java_broker import free_port
 from tests.conftest import java_broker
-from worker.kafka.java_broker import free_port
 
 LISTENER = "SASL_SSL"
 MECHANISM = "SCRAM-SHA-256"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from newsieve.bootstrap.drift_state import MonitorGroup
 from tests.support.cli import Result, newsieve
 from tests.support.drift import PAIRS, errors_times
 from tests.support.drift_records import (
@@ -25,7 +26,6 @@ from tests.support.drift_records import (
 )
 from tests.support.drift_scene import DriftScene
 from tests.support.page import Element, read_page
-from worker.assemble.standing import MonitorGroup
 
 AT_WORK = MonitorGroup("watchers", at_work=True, standing_by=0)
 MINUTES_AGO = 4
@@ -40,8 +40,8 @@ class Commands:
         self.folder = folder
         self._monkeypatch = monkeypatch
         self.scene = DriftScene(monkeypatch, folder / "student", worker__filters="uplifting")
-        monkeypatch.setattr("worker.cli.status.on_record", lambda *_: self._record())
-        monkeypatch.setattr("worker.cli.status.monitor_group", lambda _: self.group)
+        monkeypatch.setattr("newsieve.cli.drift_status.on_record", lambda *_: self._record())
+        monkeypatch.setattr("newsieve.cli.drift_status.monitor_group", lambda _: self.group)
 
     def anew(self) -> Commands:
         """With the student as it lies there now."""

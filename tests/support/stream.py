@@ -10,12 +10,12 @@ from pathlib import Path
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from schemas.topics import topics
+from newsieve.filters.registry import load
+from newsieve.kafka.admin import TopicAdmin
+from newsieve.kafka.config import Cluster
+from newsieve_schemas.topics import topics
 from tests.support.reader import CommittedReader
 from tests.support.workers import WorkerProcess, environment
-from worker.kafka.admin import TopicAdmin
-from worker.kafka.client import Cluster
-from worker.rules.catalogue import load
 
 Header = tuple[str, bytes | None]
 

@@ -14,12 +14,12 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model
 
-from worker.engine.base import base_hashes
-from worker.engine.manifest import Manifest, PinnedBase
-from worker.engine.model import StudentModel
-from worker.engine.reference import ReferenceForward
-from worker.engine.tokenise import Tokeniser
-from worker.rules.catalogue import Filter
+from newsieve.filters.registry import Filter
+from newsieve.inference.base_files import base_hashes
+from newsieve.inference.manifest import Manifest, PinnedBase
+from newsieve.inference.model import StudentModel
+from newsieve.inference.padded_forward import PaddedForward
+from newsieve.inference.tokenize import Tokeniser
 
 Kind = Literal["bert", "qwen2"]
 
@@ -143,7 +143,7 @@ def _tokenizer(kind: Kind) -> Tokenizer:
 
 def _write_canaries(student: Path, merged: StudentModel, manifest: Manifest) -> None:
     tokens = Tokeniser(student / "tokenizer.json", MAX_TOKENS).encode(CANARY_TEXTS)
-    forward = ReferenceForward(merged, torch.device("cpu"), torch.float32)
+    forward = PaddedForward(merged, torch.device("cpu"), torch.float32)
     lines = []
     for index, (text, row) in enumerate(zip(CANARY_TEXTS, tokens, strict=True)):
         scores = dict(zip(manifest.dimensions, forward([row.ids])[0].tolist(), strict=True))

@@ -6,16 +6,16 @@ import random
 
 import numpy as np
 
+from newsieve.drift.alerts import AlertSubject
+from newsieve.drift.anchors import AnchorSet
+from newsieve.drift.condition_alert import CanaryResult
+from newsieve.drift.filter_monitor import FilterMonitor
+from newsieve.drift.label_reader import AnchorLabel
+from newsieve.drift.monitor_state import MonitorConfig, Transition
 from tests.support.drift import DIMENSIONS, UPLIFTING, errors_times, history, labels, more
-from worker.drift.alerts import Subject
-from worker.drift.anchors import AnchorSet
-from worker.drift.labels import AnchorLabel
-from worker.drift.signals import CanaryResult
-from worker.drift.states import Rules, Transition
-from worker.drift.watch import Watch
 
 HASH = "sha256:" + "0" * 64
-SUBJECT = Subject("4", HASH, HASH, HASH)
+SUBJECT = AlertSubject("4", HASH, HASH, HASH)
 WORSE = errors_times(1.6)
 
 
@@ -31,7 +31,7 @@ def anchors(key: str = "a") -> AnchorSet:
 ANCHORS = anchors()
 
 
-def answer(watch: Watch, at: int, moved: float = 0.0, key: str = "a") -> list[Transition]:
+def answer(watch: FilterMonitor, at: int, moved: float = 0.0, key: str = "a") -> list[Transition]:
     """All anchors that are wanted, labelled as the oracle does, or moved."""
     found = []
     rng = random.Random(at)
@@ -43,15 +43,15 @@ def answer(watch: Watch, at: int, moved: float = 0.0, key: str = "a") -> list[Tr
     return found
 
 
-def a_watch(*, with_anchors: bool = True, rules: Rules | None = None) -> Watch:
+def a_watch(*, with_anchors: bool = True, rules: MonitorConfig | None = None) -> FilterMonitor:
     """After a reference of 400 rows by oracle a."""
-    watch = Watch(UPLIFTING, rules or Rules(), ANCHORS if with_anchors else None)
+    watch = FilterMonitor(UPLIFTING, rules or MonitorConfig(), ANCHORS if with_anchors else None)
     for row in labels(history(1, reference=400, oracle_key="a")):
         watch.label(row)
     return watch
 
 
-def alarmed(watch: Watch, seed: int = 1) -> list[Transition]:
+def alarmed(watch: FilterMonitor, seed: int = 1) -> list[Transition]:
     """Labels of a student that errs more, until its monitor alarms."""
     found = []
     for label in more(seed, 400, WORSE, stratum="x", oracle_key="a"):

@@ -30,7 +30,7 @@ class WorkerProcess:
     ) -> None:
         """`device` is a file that breaks the worker's device: tests/faults/breakable.py."""
         self.log = log
-        program = ["worker"]
+        program = ["newsieve"]
         if self.sabotage is not None:
             program = ["tests.faults.breakable", "--sabotage", self.sabotage]
         if device is not None:

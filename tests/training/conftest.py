@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from newsieve.filters.registry import SHIPPED, load
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.prepare import prepare
+from newsieve_training.evaluation.calibrate import calibrate
+from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.fit.environment import Machine
+from newsieve_training.fit.stage import fit
+from newsieve_training.pipeline.recipe import Recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.labels import label_rows, write_rows
 from tests.support.tiny_student import make_base
-from training.calibrate import calibrate
-from training.evaluate import evaluate
-from training.fit import fit
-from training.labelled import read_source
-from training.machine import Machine
-from training.prepare import prepare
-from training.recipe import Recipe
-from training.run import Run
-from worker.rules.catalogue import SHIPPED, load
 
 ARTICLES = 120
 

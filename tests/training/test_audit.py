@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.audit import audit, audited, judge
-from training.labelled import decided
-from training.run import Run
-from worker.rules.catalogue import Filter
+from newsieve.filters.registry import Filter
+from newsieve_training.data.audit import audit, audited, judge
+from newsieve_training.data.label_aggregation import decided
+from newsieve_training.pipeline.run_folder import Run
 
 Labels = Sequence[tuple[str, Sequence[int]]]
 

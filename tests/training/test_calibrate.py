@@ -6,18 +6,18 @@ import json
 
 import numpy as np
 
-from training.calibrate import calibrate, publish
-from training.evaluate import Judged
-from training.files import file_hash, read_jsonl
-from training.metrics import calibration_error
-from training.refine import fit_curve, refine
-from training.run import Run
-from worker.rules.catalogue import Filter
-from worker.rules.refinement import Calibration
-from worker.rules.tiers import round_scores
+from newsieve.filters.calibration import Calibration
+from newsieve.filters.registry import Filter
+from newsieve.filters.tiering import round_scores
+from newsieve_training.evaluation.calibrate import calibrate, publish
+from newsieve_training.evaluation.calibration_fit import fit_curve, refine
+from newsieve_training.evaluation.evaluate import Evaluated
+from newsieve_training.evaluation.metrics import calibration_error
+from newsieve_training.pipeline.files import file_hash, read_jsonl
+from newsieve_training.pipeline.run_folder import Run
 
 
-def articles(filter_: Filter, count: int, seed: int, *, skewed: bool) -> Judged:
+def articles(filter_: Filter, count: int, seed: int, *, skewed: bool) -> Evaluated:
     """Articles of one quality that all dimensions share, a student that is wrong the more the
     better they are, and, skewed, sees the first dimension half as high as it is."""
     chance = np.random.default_rng(seed)
@@ -31,7 +31,7 @@ def articles(filter_: Filter, count: int, seed: int, *, skewed: bool) -> Judged:
         {"id": str(at), "scores": dict(zip(names, scores, strict=True))}
         for at, scores in enumerate(oracle.tolist())
     ]
-    return Judged(rows, [[]] * count, oracle, raw, round_scores(raw))
+    return Evaluated(rows, [[]] * count, oracle, raw, round_scores(raw))
 
 
 def test_a_dimension_is_calibrated_only_where_that_gains(sustainability: Filter) -> None:
@@ -60,7 +60,7 @@ def test_a_curve_that_costs_tiers_is_not_kept(sustainability: Filter) -> None:
     error = chance.normal(0, 2, 600)
     raw = oracle - (weight * error / (1 - weight))[:, None]
     raw[:, 0] = oracle[:, 0] + error
-    subject = Judged([{}] * 600, [[]] * 600, oracle, raw, round_scores(raw))
+    subject = Evaluated([{}] * 600, [[]] * 600, oracle, raw, round_scores(raw))
 
     found = refine(sustainability, subject, seed=1)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import typer
 
+from newsieve_training.cli.options import confirm_unusable
+from newsieve_training.data.audit import audit, is_usable
+from newsieve_training.pipeline.recipe import Recipe, read_recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.cli import newsieve_train
 from tests.support.labels import label_rows, write_rows
-from training.audit import audit, is_usable
-from training.common import confirm_unusable
-from training.recipe import Recipe, read_recipe
-from training.run import Run
 
-RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
+RECIPES = Path(__file__).resolve().parents[2] / "training" / "newsieve_training" / "recipes"
 RECIPE = str(RECIPES / "uplifting_minilm.toml")
 STAGES = ["prepare", "audit", "fit", "evaluate", "calibrate", "report", "package"]
 FILES = [

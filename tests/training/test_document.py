@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from training.document import (
+from newsieve.printable import printable
+from newsieve_training.reports.document import (
     Block,
     Heading,
     Paragraph,
@@ -20,7 +21,6 @@ from training.document import (
     as_markdown,
     write_word,
 )
-from worker.printable import printable
 
 EVIL = (
     "<script>alert(1)</script>",

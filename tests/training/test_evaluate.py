@@ -10,16 +10,16 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
+from newsieve.filters.registry import Filter
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.prepare import prepare
+from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.evaluation.metrics import calibration_error, paired_difference, quality
+from newsieve_training.fit.stage import fit
+from newsieve_training.pipeline.files import read_jsonl
+from newsieve_training.pipeline.recipe import Recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.fits import ONE_THREAD
-from training.evaluate import evaluate
-from training.files import read_jsonl
-from training.fit import fit
-from training.labelled import read_source
-from training.metrics import calibration_error, paired_difference, quality
-from training.prepare import prepare
-from training.recipe import Recipe
-from training.run import Run
-from worker.rules.catalogue import Filter
 
 Make = Callable[..., Recipe]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from newsieve_training.data.prepare import EARLIER
+from newsieve_training.errors import LabelsRefused, RunInvalid
+from newsieve_training.pipeline.recipe import Recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.fits import manifest_of, split_of
 from tests.support.labels import label_rows, write_rows
-from training.errors import LabelsRefused, RunInvalid
-from training.prepare import EARLIER
-from training.recipe import Recipe
-from training.run import Run
 
 Make = Callable[..., Recipe]
 Prepared = Callable[..., Run]

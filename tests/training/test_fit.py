@@ -16,25 +16,25 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from newsieve.errors import StudentInvalid
+from newsieve.filters.registry import load
+from newsieve.inference.manifest import ADAPTER
+from newsieve.inference.model import StudentModel, load_backbone
+from newsieve_training.errors import FitFailed
+from newsieve_training.evaluation.calibrate import calibrate
+from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.evaluation.predict import load_forward, predict, tokens_of
+from newsieve_training.fit.history import History
+from newsieve_training.fit.model import adapt, require_trainable, trainable_parameters
+from newsieve_training.fit.stage import checkpoint, fit
+from newsieve_training.fit.trainer import StudentTrainer
+from newsieve_training.packaging.package import failures_of, package
+from newsieve_training.pipeline.graph import FIT
+from newsieve_training.pipeline.recipe import Recipe
+from newsieve_training.pipeline.run_folder import Run
+from newsieve_training.pipeline.stage import require_up_to_date
 from tests.support.cli import newsieve_train
 from tests.support.fits import ONE_THREAD, history, weights
-from training.calibrate import calibrate
-from training.errors import FitFailed
-from training.evaluate import evaluate
-from training.fit import checkpoint, fit
-from training.history import History
-from training.model import adapt, require_trainable, trainable_parameters
-from training.package import failures_of, package
-from training.predict import load_forward, predict, tokens_of
-from training.recipe import Recipe
-from training.run import Run
-from training.stage import require
-from training.stages import FIT
-from training.trainer import StudentTrainer
-from worker.engine.manifest import ADAPTER
-from worker.engine.model import StudentModel, load_backbone
-from worker.errors import StudentInvalid
-from worker.rules.catalogue import load
 
 Make = Callable[..., Recipe]
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,7 @@ def test_several_processes_train_one_student(
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", "-m", "training", "fit", str(together.folder)),
+            *("--nproc-per-node", "2", "-m", "newsieve_training", "fit", str(together.folder)),
             *("--threads", "1"),
         ],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def test_several_processes_train_one_student(
     )
 
     assert done.returncode == 0, done.stderr[-3_000:]
-    assert require(together, FIT)["processes"] == 2
+    assert require_up_to_date(together, FIT)["processes"] == 2
     assert done.stdout.count(str(together.folder)) == 1
     ours, theirs = (history(run)["final"] for run in (together, alone))
     assert [entry["steps"] for entry in ours] == [entry["steps"] for entry in theirs]
@@ -141,7 +141,7 @@ def test_the_other_settings_train(recipe: Make, prepared: Prepared) -> None:
         run = prepared(recipe(fit__epochs=2, **changes))
         fit(run, ONE_THREAD)
         assert weights(run) != weights(base)
-        assert require(run, FIT)["trainable_parameters"] == 3_848
+        assert require_up_to_date(run, FIT)["trainable_parameters"] == 3_848
 
 
 def test_curves_for_tensorboard_come_on_request(recipe: Make, prepared: Prepared) -> None:
@@ -170,7 +170,7 @@ def test_a_fit_continues_from_a_student(recipe: Make, prepared: Prepared, studen
     assert history(run)["final"][0]["validation"]["mae"] < 0.7 * from_nothing
     assert not fit(run, ONE_THREAD)
     assert not fit(run, ONE_THREAD, start=student)
-    assert require(run, FIT)["start"] is not None
+    assert require_up_to_date(run, FIT)["start"] is not None
 
 
 def test_what_continues_from_a_student_that_may_know_the_judges_fails_its_gate(
@@ -271,7 +271,7 @@ def test_the_mean_score_on_validation_is_the_labels_mean(made: Run) -> None:
     """Dimension by dimension, before clamping, whatever the loss fits."""
     rows = made.rows("validation")
     names = load("uplifting").definition.dimension_names
-    parameters = require(made, FIT)["trainable_parameters"]
+    parameters = require_up_to_date(made, FIT)["trainable_parameters"]
     forward = load_forward(made.recipe, checkpoint(made, "final"), parameters)
     scores = predict(forward, tokens_of(made.recipe, [row["text"] for row in rows]), "test")
     labels = np.array([[row["scores"][name] for name in names] for row in rows])

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.inference.manifest import ADAPTER
+from newsieve_training.fit.stage import fit
+from newsieve_training.pipeline.recipe import Recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.fits import ONE_THREAD, history, interrupt, weights
-from training.fit import fit
-from training.recipe import Recipe
-from training.run import Run
-from worker.engine.manifest import ADAPTER
 
 Make = Callable[..., Recipe]
 Prepared = Callable[..., Run]
@@ -47,7 +47,7 @@ def test_a_fit_that_was_killed_goes_on(recipe: Make, prepared: Prepared, tmp_pat
     moved in between."""
     made = recipe(fit__epochs=12, fit__checkpoint_steps=4)
     run, whole = prepared(made), prepared(made, "whole")
-    code = "import sys; from training.cli import main; main()"
+    code = "import sys; from newsieve_training.cli.main import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "fit", str(run.folder), "--threads", "1"],
         cwd=ROOT,

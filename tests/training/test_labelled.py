@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from newsieve.filters.registry import load
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.prepare import prepare
+from newsieve_training.errors import LabelsRefused
+from newsieve_training.pipeline.recipe import Recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.fits import manifest_of, split_of
 from tests.support.labels import label_rows, write_rows
-from training.errors import LabelsRefused
-from training.labelled import read_source
-from training.prepare import prepare
-from training.recipe import Recipe
-from training.run import Run
-from worker.rules.catalogue import load
 
 Make = Callable[..., Recipe]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.labels import BadLabel, labels_of
+from newsieve_training.data.label_formats import BadLabel, labels_of
 
 NAMES = ("agency", "wonder")
 FLAT = {"agency": 7, "wonder": 0}

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from newsieve.filters.registry import Filter, load
+from newsieve.filters.tiering import round_scores
+from newsieve.inference.engine import score_tokens
+from newsieve.inference.student import check_canaries, load_student
+from newsieve_training.errors import GateFailed, RunInvalid
+from newsieve_training.evaluation.calibrate import calibrate
+from newsieve_training.evaluation.drift_baseline import reference_rows
+from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.evaluation.quality_gate import gate_failures
+from newsieve_training.packaging.package import copy_student, package
+from newsieve_training.pipeline.files import read_jsonl, write_jsonl
+from newsieve_training.pipeline.recipe import Gate, Recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.full_disk import full_disk
-from training.calibrate import calibrate
-from training.errors import GateFailed, RunInvalid
-from training.evaluate import evaluate
-from training.files import read_jsonl, write_jsonl
-from training.gate import gate_failures
-from training.package import copy_student, package
-from training.recipe import Gate, Recipe
-from training.reference import reference_rows
-from training.run import Run
-from worker.engine.engine import score_tokens
-from worker.engine.student import check_canaries, load_student
-from worker.rules.catalogue import Filter, load
-from worker.rules.tiers import round_scores
 
 Make = Callable[..., Recipe]
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.filters.registry import load
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.prepare import prepare
+from newsieve_training.errors import LabelsRefused, RecipeInvalid, RunInvalid
+from newsieve_training.pipeline.files import hash_of
+from newsieve_training.pipeline.graph import DECISIVE
+from newsieve_training.pipeline.recipe import Recipe, read_recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.fits import manifest_of, split_of
 from tests.support.labels import label_rows, write_rows
-from training.errors import LabelsRefused, RecipeInvalid, RunInvalid
-from training.files import hash_of
-from training.labelled import read_source
-from training.prepare import prepare
-from training.recipe import Recipe, read_recipe
-from training.run import Run
-from training.stages import DECISIVE
-from worker.rules.catalogue import load
 
 Make = Callable[..., Recipe]
 

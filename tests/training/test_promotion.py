@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.prepare import prepare
+from newsieve_training.errors import RunInvalid
+from newsieve_training.evaluation.calibrate import calibrate
+from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.fit.stage import fit
+from newsieve_training.packaging.package import package
+from newsieve_training.pipeline.recipe import Recipe
+from newsieve_training.pipeline.run_folder import Run
+from newsieve_training.reports.promotion import promotion, verdict_of
 from tests.support.fits import ONE_THREAD
 from tests.support.labels import label_rows, write_rows
-from training.calibrate import calibrate
-from training.errors import RunInvalid
-from training.evaluate import evaluate
-from training.fit import fit
-from training.labelled import read_source
-from training.package import package
-from training.prepare import prepare
-from training.promotion import promotion, verdict_of
-from training.recipe import Recipe
-from training.run import Run
 
 Make = Callable[..., Recipe]
 

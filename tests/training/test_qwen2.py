@@ -9,29 +9,29 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2Model
 
+from newsieve.errors import StudentInvalid
+from newsieve.filters.registry import Filter
+from newsieve.filters.tiering import round_scores
+from newsieve.inference.engine import score_tokens
+from newsieve.inference.manifest import ADAPTER
+from newsieve.inference.model import StudentModel
+from newsieve.inference.student import check_canaries, load_student
+from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.prepare import prepare
+from newsieve_training.evaluation.calibrate import calibrate
+from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.fit.base_model import tokeniser_of
+from newsieve_training.fit.model import adapt, all_parameters, trainable_parameters
+from newsieve_training.fit.stage import checkpoint, fit
+from newsieve_training.fit.trainer import StudentTrainer
+from newsieve_training.packaging.package import package
+from newsieve_training.pipeline.files import read_jsonl
+from newsieve_training.pipeline.recipe import Recipe, read_recipe
+from newsieve_training.pipeline.run_folder import Run
 from tests.support.fits import ONE_THREAD
 from tests.support.tiny_student import make_base
-from training.base import tokeniser_of
-from training.calibrate import calibrate
-from training.evaluate import evaluate
-from training.files import read_jsonl
-from training.fit import checkpoint, fit
-from training.labelled import read_source
-from training.model import adapt, all_parameters, trainable_parameters
-from training.package import package
-from training.prepare import prepare
-from training.recipe import Recipe, read_recipe
-from training.run import Run
-from training.trainer import StudentTrainer
-from worker.engine.engine import score_tokens
-from worker.engine.manifest import ADAPTER
-from worker.engine.model import StudentModel
-from worker.engine.student import check_canaries, load_student
-from worker.errors import StudentInvalid
-from worker.rules.catalogue import Filter
-from worker.rules.tiers import round_scores
 
-RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
+RECIPES = Path(__file__).resolve().parents[2] / "training" / "newsieve_training" / "recipes"
 # Qwen2.5-1.5B's published shape.
 SHAPE = Qwen2Config(
     vocab_size=151_936,

@@ -9,13 +9,13 @@ from typing import Any
 import docx
 import pytest
 
-from training.audit import audit
-from training.comparison import compare
-from training.document import Paragraph, Table, as_markdown, as_text, write_word
-from training.epochs import Gap, gap_sentence, mean_history
-from training.report import report
-from training.run import Run
-from training.wording import number, with_span
+from newsieve_training.data.audit import audit
+from newsieve_training.fit.epochs import Gap, gap_sentence, mean_history
+from newsieve_training.pipeline.run_folder import Run
+from newsieve_training.reports.comparison import compare
+from newsieve_training.reports.document import Paragraph, Table, as_markdown, as_text, write_word
+from newsieve_training.reports.formatting import number, with_span
+from newsieve_training.reports.report import report
 
 PICTURES = ("overall_metrics", "per_dimension_mae", "loss_curves", "calibration")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-import training.stage as stage_module
-from training.errors import RunInvalid
-from training.run import Run
-from training.stage import Stage, Workplace, perform, require
+import newsieve_training.pipeline.stage as stage_module
+from newsieve_training.errors import RunInvalid
+from newsieve_training.pipeline.run_folder import Run
+from newsieve_training.pipeline.stage import Stage, StageWorkspace, require_up_to_date, run_stage
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ class Work:
         self.made: list[str] = []
 
     def stage(self, stage: Stage, name: str, content: Any) -> bool:
-        def make(place: Workplace) -> dict[str, Any]:
+        def make(place: StageWorkspace) -> dict[str, Any]:
             self.made.append(stage.name)
             (place.out / "data").mkdir(parents=True, exist_ok=True)
             (place.out / "data" / name).write_text(str(content()))
             return {}
 
-        return perform(self.run, stage, make)
+        return run_stage(self.run, stage, make)
 
     def all(self) -> list[str]:
         """Do what is not done; the names of the stages that were made."""
@@ -108,29 +108,29 @@ def test_a_crash_leaves_nothing_half_made_and_the_stage_goes_on_from_its_workpla
 ) -> None:
     """As long as its inputs are the same; else it begins anew."""
 
-    def dying(place: Workplace) -> dict[str, Any]:
+    def dying(place: StageWorkspace) -> dict[str, Any]:
         (place.out / "half.txt").write_text("half")
         (place.folder / "progress").write_text("7 of 10")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        perform(run, FIRST, dying)
+        run_stage(run, FIRST, dying)
     assert not run.path("half.txt").exists()
     with pytest.raises(RunInvalid):
-        require(run, FIRST)
+        require_up_to_date(run, FIRST)
 
     found = []
 
-    def looking(place: Workplace) -> dict[str, Any]:
+    def looking(place: StageWorkspace) -> dict[str, Any]:
         found.append((place.folder / "progress").exists())
         return {}
 
-    perform(run, FIRST, looking)
+    run_stage(run, FIRST, looking)
     run.note({"setting": 3})
     with pytest.raises(KeyboardInterrupt):
-        perform(run, FIRST, dying)
+        run_stage(run, FIRST, dying)
     run.note({"setting": 4})
-    perform(run, FIRST, looking)
+    run_stage(run, FIRST, looking)
     assert found == [True, False]
     assert not run.path(".unfinished").exists()
 
@@ -164,16 +164,16 @@ def test_what_only_an_earlier_result_had_is_taken_away(run: Run) -> None:
     """A fold that is no more, for one."""
 
     def make(names: list[str]) -> Any:
-        def work(place: Workplace) -> dict[str, Any]:
+        def work(place: StageWorkspace) -> dict[str, Any]:
             for name in names:
                 (place.out / name).write_text(name)
             return {"noted": len(names)}
 
         return work
 
-    perform(run, FIRST, make(["one", "two"]))
+    run_stage(run, FIRST, make(["one", "two"]))
     run.note({"setting": 5})
-    perform(run, FIRST, make(["one"]))
+    run_stage(run, FIRST, make(["one"]))
 
     assert run.path("one").exists() and not run.path("two").exists()
     assert run.facts["stages"]["prepare"]["noted"] == 1

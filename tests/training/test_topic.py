@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from schemas.oracle import OracleKey, OracleScore
-from schemas.topics import topics
+from newsieve.devbroker.broker import Broker
+from newsieve.filters.registry import Filter
+from newsieve.filters.rendering import content_hash, render
+from newsieve.kafka.admin import TopicAdmin
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.producer import PlainProducer
+from newsieve_schemas.oracle import OracleKey, OracleScore
+from newsieve_schemas.topics import topics
+from newsieve_training.data.kafka_labels import snapshot
+from newsieve_training.data.label_formats import labels_of
+from newsieve_training.pipeline.recipe import Recipe
 from tests.support.cli import newsieve_train
 from tests.support.labels import label_rows
 from tests.training.test_commands import as_toml
-from training.labels import labels_of
-from training.recipe import Recipe
-from training.topic import snapshot
-from worker.kafka.admin import TopicAdmin
-from worker.kafka.broker import Broker
-from worker.kafka.client import Cluster
-from worker.kafka.feed import Feeder
-from worker.rules.catalogue import Filter
-from worker.rules.text import content_hash, render
 
 HASH = "sha256:" + "0" * 64
 KEY = {
@@ -228,10 +228,10 @@ def test_prepare_reads_the_topics_and_keeps_what_they_held(
 ) -> None:
     """From a real broker; the snapshot is a label file that makes the same run again."""
     rows = label_rows(40)
-    with Feeder(cluster, f"{prefix}.oracle.requests") as feeder:
+    with PlainProducer(cluster, f"{prefix}.oracle.requests") as feeder:
         for row in rows:
             feeder.send(row["id"].encode(), request(row))
-    with Feeder(cluster, f"{prefix}.oracle.scores") as feeder:
+    with PlainProducer(cluster, f"{prefix}.oracle.scores") as feeder:
         for row in rows:
             level = row["oracle_scores"][0]["scores"][0]
             feeder.send(row["id"].encode(), score(row, uplifting, level))

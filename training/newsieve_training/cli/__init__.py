@@ -1,0 +1,1 @@
+"""The `newsieve-train` command line."""

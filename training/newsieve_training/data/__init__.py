@@ -1,0 +1,1 @@
+"""From labels in files and topics to one clean, split data set."""

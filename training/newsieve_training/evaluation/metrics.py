@@ -1,0 +1,208 @@
+"""How good scores are. Pure: arrays in, numbers out.
+
+Intervals are 95 %, by bootstrap over articles (Efron 1979); differences of two students are drawn
+on the same articles, so that what both find hard does not blur them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from newsieve.filters.registry import Filter
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+
+RESAMPLES: Final = 1_000
+INTERVAL: Final = (0.025, 0.975)
+DECIMALS: Final = 4
+
+
+def quality(
+    filter_: Filter, student: Floats, oracle: Floats, rules: Sequence[Sequence[str]], seed: int
+) -> dict[str, Any]:
+    """Everything about one set of (N, D) scores. `rules`: the content rules each text met."""
+    error = student - oracle
+    draws = resamples(len(student), seed)
+    names = filter_.definition.dimension_names
+    ours, theirs = _ranks(student), _ranks(oracle)
+    return {
+        "articles": len(student),
+        "mae": _rounded(np.abs(error).mean()),
+        "mae_interval": _interval(np.abs(error).mean(axis=1)[draws].mean(axis=1)),
+        "rmse": _rounded(np.sqrt((error**2).mean())),
+        "bias": _rounded(error.mean()),
+        "spearman": _mean_or_none([_pearson(s, o) for s, o in _columns(ours, theirs)]),
+        "spearman_interval": _spearman_interval(ours, theirs, draws),
+        "dimensions": {
+            name: {
+                "mae": _rounded(np.abs(error[:, at]).mean()),
+                "mae_interval": _interval(np.abs(error[:, at])[draws].mean(axis=1)),
+                "rmse": _rounded(np.sqrt((error[:, at] ** 2).mean())),
+                "bias": _rounded(error[:, at].mean()),
+                "spearman": _mean_or_none([_pearson(ours[:, at], theirs[:, at])]),
+            }
+            for at, name in enumerate(names)
+        },
+        **tier_quality(filter_, student, oracle, rules, draws),
+        "shuffled_mae": _rounded(np.abs(_shuffled(student, seed) - oracle).mean()),
+    }
+
+
+def unranked(found: dict[str, Any]) -> dict[str, Any]:
+    """Without rank correlations: a scorer that says the same of all articles of a fold ranks none,
+    and its differences between folds are those of the other folds' labels."""
+    nothing = {"spearman": None, "spearman_interval": None}
+    dimensions = {name: {**item, "spearman": None} for name, item in found["dimensions"].items()}
+    return {**found, **nothing, "dimensions": dimensions}
+
+
+def tier_quality(
+    filter_: Filter,
+    student: Floats,
+    oracle: Floats,
+    rules: Sequence[Sequence[str]],
+    draws: Integers,
+) -> dict[str, Any]:
+    """Agreement of the tiers that student and oracle lead to; caps apply to both."""
+    names = list(dict.fromkeys(tier.name for tier in filter_.definition.tiers))
+    published = np.isin(names, filter_.definition.published_tiers)
+    ours, theirs = (
+        np.array([names.index(tier) for tier in filter_.tiering.decide(scores, rules).tier])
+        for scores in (student, oracle)
+    )
+    found: dict[str, Any] = {}
+    for kind, a, b in (
+        ("tier", ours, theirs),
+        ("surfaced", published[ours].astype(np.intp), published[theirs].astype(np.intp)),
+    ):
+        agreement, kappa = _agreement(a[None], b[None])
+        agreements, kappas = _agreement(a[draws], b[draws])
+        found |= {
+            f"{kind}_agreement": _rounded(agreement[0]),
+            f"{kind}_agreement_interval": _interval(agreements),
+            f"{kind}_kappa": _rounded(kappa[0]),
+            f"{kind}_kappa_interval": _interval(kappas),
+            f"{kind}_majority": _rounded(np.bincount(b).max() / len(b)),
+        }
+    return {**found, "tiers": _by_tier(names, ours, theirs)}
+
+
+def _by_tier(names: Sequence[str], ours: Integers, theirs: Integers) -> dict[str, Any]:
+    """For each tier how many are there by oracle and student, recall, precision, and how the
+    oracle's articles were spread by the student."""
+    table = np.zeros((len(names), len(names)), dtype=int)
+    np.add.at(table, (theirs, ours), 1)
+    return {
+        name: {
+            "oracle": int(table[at].sum()),
+            "student": int(table[:, at].sum()),
+            "recall": _share(table[at, at], table[at].sum()),
+            "precision": _share(table[at, at], table[:, at].sum()),
+            "student_says": dict(zip(names, table[at].tolist(), strict=True)),
+        }
+        for at, name in enumerate(names)
+    }
+
+
+def resamples(count: int, seed: int) -> Integers:
+    """(RESAMPLES, N) indices of articles, drawn with replacement."""
+    return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
+
+
+def paired_difference(ours: Floats, theirs: Floats, seed: int) -> dict[str, Any]:
+    """Mean of a per-article figure of one student minus another's, on the same articles."""
+    difference = ours - theirs
+    means = difference[resamples(len(difference), seed)].mean(axis=1)
+    return {"difference": _rounded(difference.mean()), "interval": _interval(means)}
+
+
+def calibration_error(
+    probability: Floats, hit: npt.NDArray[np.bool_], bins: int
+) -> tuple[float, list[dict[str, Any]]]:
+    """Expected calibration error over bins of equal width (Naeini et al. 2015), and the bins."""
+    where = np.minimum((probability * bins).astype(int), bins - 1)
+    found, total = [], 0.0
+    for at in range(bins):
+        inside = where == at
+        if not inside.any():
+            continue
+        confidence, agreement = float(probability[inside].mean()), float(hit[inside].mean())
+        total += inside.mean() * abs(confidence - agreement)
+        found.append(
+            {
+                "from": at / bins,
+                "to": (at + 1) / bins,
+                "articles": int(inside.sum()),
+                "confidence": _rounded(confidence),
+                "agreement": _rounded(agreement),
+            }
+        )
+    return _rounded(total), found
+
+
+def _agreement(ours: Integers, theirs: Integers) -> tuple[Floats, Floats]:
+    """Share of equal tiers and Cohen's κ, for each row of (R, N)."""
+    hits = (ours == theirs).mean(axis=1)
+    chance = np.zeros(len(ours))
+    for tier in range(int(max(ours.max(), theirs.max())) + 1):
+        chance += (ours == tier).mean(axis=1) * (theirs == tier).mean(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappa = np.where(chance < 1, (hits - chance) / (1 - chance), 0.0)
+    return hits, kappa
+
+
+def _ranks(values: Floats) -> Floats:
+    ranks: Floats = rankdata(values, axis=0)
+    return ranks
+
+
+def _columns(a: Floats, b: Floats) -> list[tuple[Floats, Floats]]:
+    return list(zip(a.T, b.T, strict=True))
+
+
+def _pearson(a: Floats, b: Floats) -> float | None:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _spearman_interval(a: Floats, b: Floats, draws: Integers) -> list[float] | None:
+    """Of the mean over dimensions. Ranks are those of all articles, not ranked anew per draw."""
+    if any(np.ptp(column) == 0 for pair in _columns(a, b) for column in pair):
+        return None
+    total = np.zeros(len(draws))
+    for left, right in _columns(a, b):
+        x, y = left[draws], right[draws]
+        x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+        scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+        total += np.divide((x * y).sum(axis=1), scale, out=np.zeros(len(x)), where=scale > 0)
+    return _interval(total / a.shape[1])
+
+
+def _shuffled(student: Floats, seed: int) -> Floats:
+    """The scores of other texts: a student that reads the text must get much worse."""
+    return np.random.default_rng(seed).permutation(student)
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _rounded(np.mean(known)) if len(known) == len(values) else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return _rounded(part / whole) if whole else None
+
+
+def _interval(values: Floats) -> list[float]:
+    low, high = np.quantile(values, INTERVAL)
+    return [_rounded(low), _rounded(high)]
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), DECIMALS)

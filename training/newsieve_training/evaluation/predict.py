@@ -1,0 +1,77 @@
+"""Scores of a trained checkpoint, by the engine's own merge and forward pass: what the worker
+will publish, not what the trainer saw. And what the base says before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from newsieve.filters.registry import load
+from newsieve.inference import adapter
+from newsieve.inference.base_files import find_base
+from newsieve.inference.batching import OutOfMemory, buckets
+from newsieve.inference.device import choose_device
+from newsieve.inference.model import StudentModel, load_backbone
+from newsieve.inference.padded_forward import PaddedForward
+from newsieve.inference.scorer import Tokens
+from newsieve.inference.student import Forward
+from newsieve.terminal import progress
+from newsieve_training.errors import FitFailed
+from newsieve_training.fit.base_model import tokeniser_of
+from newsieve_training.pipeline.recipe import Recipe
+
+BUDGET_TOKENS: Final = 2_048
+
+Floats = npt.NDArray[np.float64]
+
+
+def load_forward(recipe: Recipe, folder: Path, trainable_parameters: int) -> PaddedForward:
+    """The checkpoint in this folder, merged, in fp32."""
+    base = recipe.base
+    outputs = len(load(recipe.filter).definition.dimensions)
+    backbone = load_backbone(find_base(base.name, base.revision))
+    model = StudentModel(backbone, base.pooling, outputs, bias=base.head_bias)
+    adapter.merge(model, folder, trainable_parameters)
+    return PaddedForward(model, choose_device("auto"), torch.float32)
+
+
+def load_embedder(recipe: Recipe) -> PaddedForward:
+    """The base alone: its pooled hidden states, (N, H), through a head that changes nothing."""
+    base = recipe.base
+    backbone: Any = load_backbone(find_base(base.name, base.revision))
+    width = int(backbone.config.hidden_size)
+    model = StudentModel(backbone, base.pooling, width, bias=False)
+    nn.init.eye_(model.score.weight)
+    return PaddedForward(model, choose_device("auto"), torch.float32)
+
+
+def tokens_of(recipe: Recipe, texts: Sequence[str]) -> list[Tokens]:
+    return tokeniser_of(recipe.base, recipe.base.max_tokens).encode(texts)
+
+
+def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
+    """(N, D) raw outputs, in order. `what` names the progress bar."""
+    found: dict[int, Floats] = {}
+    with progress(what, len(tokens)) as advance:
+        for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS):
+            rows = _scores(forward, [tokens[index].ids for index in bucket])
+            found.update(zip(bucket, rows, strict=True))
+            advance(len(bucket))
+    return np.array([found[index] for index in range(len(tokens))])
+
+
+def _scores(forward: Forward, ids: Sequence[Sequence[int]]) -> Floats:
+    """Fewer texts at once where memory runs out."""
+    try:
+        return forward(ids)
+    except OutOfMemory:
+        if len(ids) == 1:
+            raise FitFailed("memory ran out while one article was scored") from None
+    half = len(ids) // 2  # outside the handler, which holds what the failed pass held
+    return np.concatenate([_scores(forward, part) for part in (ids[:half], ids[half:])])

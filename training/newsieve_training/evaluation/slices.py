@@ -1,0 +1,100 @@
+"""Where a student is good and where it is not: by language, length, source and what a worker does
+with the article, and one by one. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from newsieve.filters.registry import Filter
+from newsieve_training.data.label_aggregation import is_scored
+from newsieve_training.evaluation.metrics import DECIMALS
+from newsieve_training.pipeline.files import Row
+
+Floats = npt.NDArray[np.float64]
+
+LENGTHS: Final = (32, 64, 128, 256, 512)  # tokens, upper ends
+LEAST_ARTICLES: Final = 10  # of a slice; fewer say nothing, and go to the rest
+REST: Final = "the rest"
+UNKNOWN: Final = "unknown"
+SCORED: Final = "scored"
+BLOCKED: Final = "blocked by a content rule, never scored"
+WORST_LISTED: Final = 20
+
+
+def slices_of(
+    filter_: Filter, rows: Sequence[Row], lengths: Sequence[int], student: Floats, oracle: Floats
+) -> dict[str, Any]:
+    """Errors by kind of slice and slice, the largest slice first. `lengths` in tokens read."""
+    error = student - oracle
+    rules = [row["content_rules"] for row in rows]
+    ours, theirs = (filter_.tiering.decide(scores, rules).tier for scores in (student, oracle))
+    hits = np.array([a == b for a, b in zip(ours, theirs, strict=True)])
+    kinds: dict[str, Callable[[int], str]] = {
+        "language": lambda at: rows[at]["language"] or UNKNOWN,
+        "length": lambda at: _length(lengths[at]),
+        "source": lambda at: rows[at]["source"] or UNKNOWN,
+        "outcome": lambda at: SCORED if is_scored(rules[at], filter_) else BLOCKED,
+    }
+    return {
+        kind: {name: _errors(error[at], hits[at]) for name, at in _members(len(rows), of).items()}
+        for kind, of in kinds.items()
+    }
+
+
+def worst_of(
+    filter_: Filter, rows: Sequence[Row], student: Floats, oracle: Floats
+) -> list[dict[str, Any]]:
+    """The articles on which student and oracle differ most, with links."""
+    error = np.abs(student - oracle)
+    names = filter_.definition.dimension_names
+    found = []
+    for at in np.argsort(-error.mean(axis=1), kind="stable")[:WORST_LISTED].tolist():
+        dimension = int(error[at].argmax())
+        found.append(
+            {
+                "id": rows[at]["id"],
+                "title": rows[at]["title"],
+                "url": rows[at]["url"],
+                "mae": round(float(error[at].mean()), DECIMALS),
+                "dimension": names[dimension],
+                "oracle": round(float(oracle[at, dimension]), DECIMALS),
+                "student": round(float(student[at, dimension]), DECIMALS),
+            }
+        )
+    return found
+
+
+def _members(count: int, of: Callable[[int], str]) -> dict[str, list[int]]:
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for at in range(count):
+        by_name[of(at)].append(at)
+    found: dict[str, list[int]] = {}
+    for name, members in sorted(by_name.items(), key=lambda item: -len(item[1])):
+        found.setdefault(name if len(members) >= LEAST_ARTICLES else REST, []).extend(members)
+    return found
+
+
+def _length(tokens: int) -> str:
+    lower = 0
+    for upper in LENGTHS:
+        if tokens <= upper:
+            return f"{lower + 1}-{upper} tokens"
+        lower = upper
+    return f"more than {lower} tokens"
+
+
+def _errors(error: Floats, hits: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    per_article = np.abs(error).mean(axis=1)
+    spread = float(per_article.std(ddof=1)) if len(per_article) > 1 else 0.0
+    return {
+        "articles": len(error),
+        "mae": round(float(per_article.mean()), DECIMALS),
+        "standard_error": round(spread / len(per_article) ** 0.5, DECIMALS),
+        "bias": round(float(error.mean()), DECIMALS),
+        "tier_agreement": round(float(hits.mean()), DECIMALS),
+    }

@@ -1,0 +1,1 @@
+"""Trains the adapter and the head on a frozen base model."""

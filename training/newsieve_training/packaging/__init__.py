@@ -1,0 +1,1 @@
+"""The student folder that a worker loads."""

@@ -1,0 +1,248 @@
+"""package: the student folder that a worker loads, if the student is good enough to ship."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from newsieve.files import partial_folder
+from newsieve.filters.registry import Filter, load
+from newsieve.inference.base_files import base_hashes, find_base
+from newsieve.inference.manifest import (
+    ADAPTER,
+    ADAPTER_CONFIG,
+    BASELINE,
+    CANARIES,
+    MANIFEST,
+    MODEL_CARD,
+    TOKENIZER,
+    CurvePoints,
+    Manifest,
+    PinnedBase,
+    ResidualRows,
+)
+from newsieve.inference.student import Forward
+from newsieve.inference.tokenize import Tokeniser
+from newsieve_training.errors import GateFailed, RunInvalid
+from newsieve_training.evaluation.drift_baseline import reference_rows
+from newsieve_training.evaluation.evaluate import STUDENT
+from newsieve_training.evaluation.predict import load_forward
+from newsieve_training.evaluation.quality_gate import gate_failures
+from newsieve_training.fit.base_model import base_file, tokeniser_of
+from newsieve_training.fit.epochs import shipped_entry
+from newsieve_training.fit.stage import FINAL, checkpoint
+from newsieve_training.pipeline.files import (
+    Row,
+    copy_file,
+    file_hash,
+    files_below,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+    write_text,
+)
+from newsieve_training.pipeline.graph import (
+    CALIBRATE,
+    CANARY_TEXTS,
+    EVALUATE,
+    FIT,
+    PACKAGE,
+    REASON,
+    START,
+)
+from newsieve_training.pipeline.run_folder import REPORTS_FOLDER, SUMMARY, Run
+from newsieve_training.pipeline.stage import StageWorkspace, require_up_to_date, run_stage
+from newsieve_training.reports.model_card import model_card
+
+STUDENT_FOLDER: Final = "student"
+CANARY_DECIMALS: Final = 6
+OPTIONAL_TOKENIZER_FILES: Final = ("tokenizer_config.json", "special_tokens_map.json")
+# How the student was made, beside it.
+RUN_FILES: Final = ("training_metadata.json", "training_history.json")
+
+
+def package(run: Run, failed_gate_reason: str | None = None) -> bool:
+    """Make the run's student folder. Returns False when that was done already.
+
+    Raises GateFailed, unless a reason is given, which then stands in the model card; RunInvalid
+    when the student was not judged, or not as it and its filter now are.
+    """
+    filter_ = load(run.recipe.filter)
+    if run.facts["label_hash"] != filter_.label_hash:
+        raise RunInvalid(
+            f"the labels of {filter_.reference} mean something else than when they were prepared "
+            "(dimensions, prompt or rendering): have them labelled again, and run "
+            "`newsieve-train prepare`"
+        )
+    failures = failures_of(run)
+    if failures and not (failed_gate_reason or "").strip():
+        raise GateFailed(
+            f"the student is not good enough to ship: {'; '.join(failures)}. {_where(run)}. To "
+            'ship it all the same, give --allow-failed-gate "reason"'
+        )
+    with run.locked():
+        run.note({REASON: failed_gate_reason if failures else None})
+    return run_stage(run, PACKAGE, lambda place: _make(run, place, filter_, failures))
+
+
+def _where(run: Run) -> str:
+    """Where to read on."""
+    report = run.path(REPORTS_FOLDER, SUMMARY)
+    if report.is_file():
+        return f"The run is {run.folder}, its report {report}"
+    return f"The run is {run.folder}; `newsieve-train report {run.folder}` writes its report"
+
+
+def failures_of(run: Run) -> list[str]:
+    """What the student misses of its recipe's gate. Raises RunInvalid."""
+    for stage in (EVALUATE, CALIBRATE):
+        require_up_to_date(run, stage)
+    metrics, calibration = run.json("metrics.json"), run.json("calibration.json")
+    baselines = dict(metrics["quality"][metrics["judged_on"]])
+    baselines.pop(STUDENT)
+    start = run.json("training_metadata.json")[START]
+    return gate_failures(run.recipe.gate, calibration["quality"], baselines, start)
+
+
+def require_place(folder: Path) -> Path:
+    """The folder to which a student can be copied, resolved. Raises RunInvalid."""
+    folder = folder.resolve()
+    if folder.is_dir():
+        if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+            raise RunInvalid(f"{folder} is not empty and holds no student: name another folder")
+    elif folder.exists():
+        raise RunInvalid(f"{folder} is a file: name a folder for the student")
+    previous = _previous(folder)
+    if previous.exists() and not (previous / MANIFEST).is_file():
+        raise RunInvalid(f"{previous} holds no student, and is where the replaced one would go")
+    return folder
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".previous")
+
+
+def copy_student(run: Run, folder: Path) -> Path | None:
+    """The packaged student to another folder, all of it or nothing. Another student that is there
+    goes to the folder of this name with `.previous`, which is returned. Raises RunInvalid."""
+    folder, source = require_place(folder), run.path(STUDENT_FOLDER)
+    if _hashes(folder) == _hashes(source):
+        return None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with partial_folder(folder) as partial:
+        made = partial / STUDENT_FOLDER
+        for name in files_below(source):
+            copy_file(source / name, made / name)
+        replaces = (folder / MANIFEST).is_file()
+        if replaces:
+            shutil.rmtree(_previous(folder), ignore_errors=True)
+            os.replace(folder, _previous(folder))
+        try:
+            os.replace(made, folder)
+        except OSError:
+            if replaces:
+                os.replace(_previous(folder), folder)
+            raise
+    return _previous(folder) if replaces else None
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: file_hash(folder / name) for name in files_below(folder)}
+
+
+def _make(
+    run: Run, place: StageWorkspace, filter_: Filter, failures: Sequence[str]
+) -> Mapping[str, Any]:
+    folder = place.out / STUDENT_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _copy_model(run, folder)
+    manifest = _manifest(run, filter_)
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    write_jsonl(folder / CANARIES, _canaries(run, filter_))
+    write_jsonl(folder / BASELINE, reference_rows(run, filter_))
+    for name in RUN_FILES:
+        copy_file(run.path(name), folder / name)
+    metadata = run.json("training_metadata.json")
+    entry = shipped_entry(run.json("training_history.json"))
+    card = model_card(manifest, run.recipe, metadata, entry, failures, run.facts[REASON])
+    write_text(folder / MODEL_CARD, card)
+    return {"packaged_on": dt.datetime.now(dt.UTC).date().isoformat()}
+
+
+def _copy_model(run: Run, folder: Path) -> None:
+    for name in (ADAPTER, ADAPTER_CONFIG):
+        copy_file(checkpoint(run, FINAL) / name, folder / name)
+    for name in (TOKENIZER, *OPTIONAL_TOKENIZER_FILES):
+        path = base_file(run.recipe.base, name)
+        if path is not None:
+            copy_file(path, folder / name)
+
+
+def _manifest(run: Run, filter_: Filter) -> Manifest:
+    recipe, fitted = run.recipe, require_up_to_date(run, FIT)
+    data, calibration = run.json("data", "manifest.json"), run.json("calibration.json")
+    residuals = calibration["residuals"]
+    return Manifest(
+        format=1,
+        filter=filter_.name,
+        filter_version=filter_.definition.version,
+        label_hash=filter_.label_hash,
+        dimensions=list(filter_.definition.dimension_names),
+        base=PinnedBase(
+            name=recipe.base.name,
+            revision=recipe.base.revision,
+            files=base_hashes(find_base(recipe.base.name, recipe.base.revision)),
+        ),
+        pooling=recipe.base.pooling,
+        head_bias=recipe.base.head_bias,
+        max_tokens=recipe.base.max_tokens,
+        trainable_parameters=fitted["trainable_parameters"],
+        training={
+            **recipe.model_dump(mode="json"),
+            "run": run.folder.name,
+            START: run.json("training_metadata.json")[START],
+        },
+        data={key: data[key] for key in ("rows", "hashes", "oracles", "tiers", "languages")},
+        seeds=[recipe.fit.seed],
+        versions=fitted["versions"],
+        metrics=_metrics(run),
+        calibration={
+            name: CurvePoints(**points) for name, points in calibration["calibration"].items()
+        },
+        residuals=None if residuals is None else ResidualRows(**residuals),
+    )
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    """Figures of the articles that judged; no ids, titles or links of others' articles."""
+    metrics, calibration = run.json("metrics.json"), run.json("calibration.json")
+    judged_on = metrics["judged_on"]
+    return {
+        "judged_on": judged_on,
+        "published": calibration["quality"],
+        "scored": calibration["scored"],
+        "confidence": calibration["confidence"],
+        **metrics["quality"][judged_on],
+    }
+
+
+def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
+    """Texts written for the purpose, with this machine's raw scores."""
+    parameters = require_up_to_date(run, FIT)["trainable_parameters"]
+    forward = load_forward(run.recipe, checkpoint(run, FINAL), parameters)
+    base = run.recipe.base
+    tokeniser = tokeniser_of(base, base.max_tokens)
+    yield from canary_rows(forward, tokeniser, filter_.definition.dimension_names)
+
+
+def canary_rows(forward: Forward, tokeniser: Tokeniser, names: Sequence[str]) -> Iterator[Row]:
+    """The canaries' texts, each with its raw scores by this forward pass."""
+    for row in read_jsonl(CANARY_TEXTS):
+        (item,) = tokeniser.encode([row["text"]])
+        scores = forward([item.ids])[0].round(CANARY_DECIMALS).tolist()
+        yield {**row, "scores": dict(zip(names, scores, strict=True))}

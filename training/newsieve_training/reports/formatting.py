@@ -1,0 +1,37 @@
+"""How figures are written in reports and cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from newsieve_training.evaluation.baselines import NAMES
+
+SCORERS: Final = {"published": "as published", "student": "student, raw scores", **NAMES}
+NONE: Final = "–"
+JUDGED_ON: Final = {
+    "cross_validation": "cross-validation: each by a student that never saw it",
+    "validation": "the validation split, which chose",
+    "test": "a test split that chose nothing",
+}
+
+
+def number(value: float | None) -> str:
+    """Counts as they are, figures with three decimals."""
+    if value is None:
+        return NONE
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def span(interval: Sequence[float] | None) -> str:
+    if interval is None:
+        return NONE
+    return f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def with_span(value: float | None, interval: Sequence[float] | None) -> str:
+    return number(value) if interval is None else f"{number(value)} ({span(interval)})"

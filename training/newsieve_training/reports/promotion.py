@@ -1,0 +1,214 @@
+"""Whether a new student should take an old one's place: both on the same held-out labels.
+
+Differences are paired, article by article. Fair only where neither student was trained on what
+judges: a run that extends the old student's own is, others say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from newsieve.filters.registry import Filter, load
+from newsieve.filters.sampling import LOW, SURFACED
+from newsieve.filters.tiering import round_scores
+from newsieve.inference.base_files import PACKAGE_PREFIX, TRUSTED_PACKAGES
+from newsieve.inference.student import Student, load_student
+from newsieve_training.data.prepare import EARLIER
+from newsieve_training.errors import RunInvalid
+from newsieve_training.evaluation.drift_baseline import reference_rows
+from newsieve_training.evaluation.evaluate import Evaluated, evaluated, source_split, test_split
+from newsieve_training.evaluation.metrics import DECIMALS, paired_difference, quality
+from newsieve_training.evaluation.predict import predict
+from newsieve_training.fit.warm_start import never_saw_test_articles
+from newsieve_training.pipeline.files import read_jsonl, write_json, write_text
+from newsieve_training.pipeline.graph import CALIBRATE, EVALUATE
+from newsieve_training.pipeline.recipe import CROSS_VALIDATION
+from newsieve_training.pipeline.run_folder import REPORTS_FOLDER, Run
+from newsieve_training.pipeline.stage import require_up_to_date
+from newsieve_training.reports.document import Block, Heading, Paragraph, Table, as_markdown
+from newsieve_training.reports.formatting import JUDGED_ON, number, span
+from newsieve_training.reports.tables import quality_table
+
+Floats = npt.NDArray[np.float64]
+
+NEW: Final = "new"
+OLD: Final = "old"
+BETTER: Final = "better"
+WORSE: Final = "worse"
+MIXED: Final = "better in error, worse in tiers"
+NOT_SHOWN: Final = "not shown to differ"
+NOT_FAIR: Final = "not fairly comparable"
+ONE_SIDED: Final = 1.645  # standard errors above a mean: 95 %
+LEAST_BASELINE_ROWS: Final = 30  # of a stratum, for the drift monitor's limits to be worth much
+
+
+def promotion(run: Run, old_folder: Path) -> str:
+    """Write training_reports/promotion_report.md and .json; return the verdict.
+
+    Raises RunInvalid, StudentInvalid.
+    """
+    unseen = _unseen(run)
+    if not len(unseen):
+        raise RunInvalid(
+            f"the old student may have been trained on every article that judges {run.folder}: "
+            "prepare the new run with --extend and labels that the old one has not seen"
+        )
+    for stage in (EVALUATE, CALIBRATE):
+        require_up_to_date(run, stage)
+    filter_ = load(run.recipe.filter)
+    own = run.recipe.base.name.removeprefix(PACKAGE_PREFIX)
+    trusted = (*TRUSTED_PACKAGES, own)  # whoever wrote the recipe trusts its base
+    old = load_student(filter_, old_folder, trusted_packages=trusted, dtype="fp32")
+    subject = evaluated(run, test_split(run), filter_)
+    names = filter_.definition.dimension_names
+    published = list(read_jsonl(run.path("predictions", "published.jsonl")))
+    scores = {
+        NEW: np.array([[published[at]["student"][name] for name in names] for at in unseen]),
+        OLD: _old_scores(old, subject.only(unseen)),
+    }
+    facts = _facts(run, filter_, old, subject.only(unseen), scores)
+    write_json(run.path(REPORTS_FOLDER, "promotion_report.json"), facts)
+    write_text(run.path(REPORTS_FOLDER, "promotion_report.md"), as_markdown(list(_blocks(facts))))
+    verdict: str = facts["verdict"]
+    return verdict
+
+
+def _unseen(run: Run) -> npt.NDArray[np.intp]:
+    """The judging articles that the old student cannot have been trained on. A held-out split of
+    the old run stays held out; with cross-validation the old student has seen all of its run."""
+    rows = run.rows(source_split(test_split(run)))
+    crossed = test_split(run) == CROSS_VALIDATION
+    return np.flatnonzero([not (crossed and row.get(EARLIER, False)) for row in rows])
+
+
+def _old_scores(old: Student, subject: Evaluated) -> Floats:
+    """As the worker publishes them."""
+    tokens = old.tokeniser.encode([row["text"] for row in subject.rows])
+    refinement = old.manifest.refinement(old.filter.tiering)
+    return round_scores(refinement.scores(predict(old.forward, tokens, "scoring by the old one")))
+
+
+def _facts(
+    run: Run, filter_: Filter, old: Student, subject: Evaluated, scores: Mapping[str, Floats]
+) -> dict[str, Any]:
+    seed, rules = run.recipe.split.seed, subject.rules
+    errors = {name: np.abs(values - subject.oracle) for name, values in scores.items()}
+    theirs = filter_.tiering.decide(subject.oracle, rules).tier
+    hits = {
+        name: _equal(filter_.tiering.decide(values, rules).tier, theirs)
+        for name, values in scores.items()
+    }
+    error = paired_difference(errors[NEW].mean(axis=1), errors[OLD].mean(axis=1), seed)
+    agreement = paired_difference(hits[NEW], hits[OLD], seed)
+    is_fair = never_saw_test_articles(run, old.manifest)
+    return {
+        "verdict": verdict_of(error["interval"], agreement["interval"]) if is_fair else NOT_FAIR,
+        "old": old.hash,
+        "is_fair": is_fair,
+        "judged_on": test_split(run),
+        "articles": len(subject.rows),
+        "quality": {
+            name: quality(filter_, values, subject.oracle, rules, seed)
+            for name, values in scores.items()
+        },
+        "mae": error,
+        "tier_agreement": agreement,
+        "dimensions": {
+            name: paired_difference(errors[NEW][:, at], errors[OLD][:, at], seed)
+            for at, name in enumerate(filter_.definition.dimension_names)
+        },
+        "drift_baseline": _drift_baseline(run, filter_),
+    }
+
+
+def _equal(ours: Sequence[str], theirs: Sequence[str]) -> Floats:
+    return np.array([a == b for a, b in zip(ours, theirs, strict=True)], dtype=np.float64)
+
+
+def verdict_of(error: Sequence[float], agreement: Sequence[float]) -> str:
+    """By intervals of new minus old: of the error, where less is better, and of agreement."""
+    is_better, is_worse = error[1] < 0, error[0] > 0
+    if is_better and agreement[1] < 0:
+        return MIXED
+    if is_better:
+        return BETTER
+    return WORSE if is_worse or agreement[1] < 0 else NOT_SHOWN
+
+
+def _drift_baseline(run: Run, filter_: Filter) -> dict[str, Any]:
+    """By stratum, the error from which the drift monitor starts: its mean and the one-sided 95 %
+    limit above it."""
+    errors: dict[str, list[float]] = {LOW: [], SURFACED: []}
+    for row in reference_rows(run, filter_):
+        apart = [abs(row["student"][name] - row["oracle"][name]) for name in row["oracle"]]
+        errors[row["stratum"]].append(float(np.mean(apart)))
+    return {
+        stratum: {
+            "articles": len(found),
+            "mae": round(float(np.mean(found)), DECIMALS),
+            "limit": round(
+                float(np.mean(found) + ONE_SIDED * np.std(found, ddof=1) / len(found) ** 0.5),
+                DECIMALS,
+            ),
+        }
+        for stratum, found in errors.items()
+        if len(found) > 1
+    }
+
+
+SENTENCES: Final = {
+    BETTER: "The new student is better than the old one: promote it.",
+    WORSE: "The new student is worse than the old one: do not promote it.",
+    MIXED: "The new student errs less than the old one, but its tiers agree less with the "
+    "oracle's: do not promote it before you know why.",
+    NOT_SHOWN: "The new student is not shown to be better or worse than the old one: "
+    "more held-out labels would tell, or there is another reason to promote it.",
+    NOT_FAIR: "This run does not extend all the data that the old student was trained on: the old "
+    "one may have been trained on some of these articles, its figures may flatter it, and the "
+    "comparison recommends nothing. To compare fairly, prepare with --extend the run that made it.",
+}
+
+
+def _blocks(facts: Mapping[str, Any]) -> Iterator[Block]:
+    error = facts["mae"]
+    yield Heading("Promotion: the new student against the old one", 1)
+    yield Paragraph(SENTENCES[facts["verdict"]])
+    yield Paragraph(
+        f"On {facts['articles']} articles ({JUDGED_ON[facts['judged_on']]}), scores as published. "
+        f"Mean absolute error, new minus old: {error['difference']:+.3f} (95 %: "
+        f"{span(error['interval'])}), by paired bootstrap over the articles."
+    )
+    yield quality_table(facts["quality"])
+    rows = {"all tiers, agreement": facts["tier_agreement"], **facts["dimensions"]}
+    yield Table(
+        ("new minus old", "difference", "95 %"),
+        [
+            (name, f"{item['difference']:+.3f}", span(item["interval"]))
+            for name, item in rows.items()
+        ],
+    )
+    yield Heading("The drift monitor's new baseline")
+    yield Paragraph(
+        "A new student has errors of its own: the monitor starts again from baseline.jsonl of its "
+        "folder. Limits are one-sided, 95 %."
+    )
+    yield Table(
+        ("stratum", "articles", "MAE", "limit"),
+        [
+            (name, str(item["articles"]), number(item["mae"]), number(item["limit"]))
+            for name, item in facts["drift_baseline"].items()
+        ],
+    )
+    for name, item in facts["drift_baseline"].items():
+        if item["articles"] < LEAST_BASELINE_ROWS:
+            yield Paragraph(f"{item['articles']} articles of {name} are few: its limit is wide.")
+    yield Heading("Promoting and rolling back")
+    yield Paragraph(
+        "Let the worker's student folder be the new one (NEWSIEVE_STUDENT__FOLDERS, or the "
+        "filter's own student/) and restart it; the old folder and a restart roll back."
+    )

@@ -1,0 +1,58 @@
+"""`newsieve`, and `python -m newsieve`.
+
+A program says that it starts before anything else is loaded: that takes a second, a student
+a minute, and meanwhile whoever watches must see life. Knows of commands only which are programs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import newsieve
+from newsieve.stream import logs
+
+PROGRAMS: Final = ("worker", "oracle", "drift")
+FLAGS: Final = ("--again",)  # of programs: options without a value
+LEVEL: Final = "NEWSIEVE_OBSERVE__LOG_LEVEL"
+EXIT_INTERRUPTED: Final = 130  # as shells say it: 128 and SIGINT's number
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    if is_program(sys.argv[1:]):
+        _announce(sys.argv[1], os.environ)
+    try:
+        from newsieve.cli import main as run_commands  # noqa: PLC0415 - late: see above
+    except KeyboardInterrupt:  # Ctrl-C while it loads; afterwards it is typer's
+        sys.exit(EXIT_INTERRUPTED)
+    run_commands()
+
+
+def is_program(arguments: Sequence[str]) -> bool:
+    """Whether these run until they are told to stop: a program's name, and options alone."""
+    if not arguments or arguments[0] not in PROGRAMS or "--help" in arguments:
+        return False
+    options = [
+        item
+        for item in arguments[1:]
+        if item not in FLAGS and not (item.startswith("--") and "=" in item)
+    ]
+    return all(item.startswith("--") for item in options[::2])  # a value behind each
+
+
+def _announce(program: str, environment: Mapping[str, str]) -> None:
+    """The level that a file sets comes too late for this line."""
+    logs.configure()
+    level = environment.get(LEVEL)
+    if level in logs.LEVELS:  # any other is complained of when settings are read
+        logs.set_level(level)
+    logs.get_logger(program).info(
+        "program.started", program=program, version=newsieve.__version__, pid=os.getpid()
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The drift monitor: baselines, anchors, watches, and the loop around them. Without torch."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from newsieve.bootstrap.common import (
+    Slot,
+    all_topics,
+    cluster,
+    load_filters,
+    outbox_of,
+    slot_of,
+)
+from newsieve.bootstrap.students import student_folder
+from newsieve.drift.anchor_file import AnchorFile, read_anchors
+from newsieve.drift.error_streams import ErrorStreams
+from newsieve.drift.filter_monitor import FilterMonitor
+from newsieve.drift.input_records import EventReader
+from newsieve.drift.label_reader import BadLine, Label, LabelReader
+from newsieve.drift.monitor_state import MonitorConfig
+from newsieve.drift.output_records import Records
+from newsieve.errors import InputFileInvalid
+from newsieve.filters.registry import Filter
+from newsieve.inference.manifest import BASELINE, MANIFEST, read_manifest, student_hash
+from newsieve.kafka.assigned_consumer import AssignedConsumer
+from newsieve.kafka.config import APP
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.programs.drift.loop import DriftLoop, DriftLoopConfig
+from newsieve.programs.drift.observer import MonitorObserver
+from newsieve.programs.drift.session import Watched
+from newsieve.programs.drift.state_store import KafkaStateStore
+from newsieve.settings.loader import Settings
+from newsieve.stream.exactly_once import ExactlyOnceRunner
+from newsieve.stream.health import Health
+from newsieve.stream.logs import get_logger
+from newsieve.stream.metrics import DriftMetrics
+from newsieve_schemas.topics import (
+    CANARIES,
+    CONTROL,
+    DEAD_LETTER,
+    DRIFT_ALERTS,
+    DRIFT_STATE,
+    ORACLE_REQUESTS,
+    ORACLE_SCORES,
+    SCORED,
+    Topic,
+    topic_name,
+)
+
+COMPONENT: Final = "drift"
+# Read in this order where records are of the same moment.
+INPUTS: Final = (CONTROL, CANARIES, SCORED, ORACLE_SCORES)
+# What a monitor does to topics, for `newsieve doctor`.
+RIGHTS: Final = (
+    *((suffix, "READ") for suffix in (*INPUTS, DRIFT_STATE)),
+    *((suffix, "WRITE") for suffix in (DRIFT_ALERTS, DRIFT_STATE, ORACLE_REQUESTS, DEAD_LETTER)),
+)
+HOUR_MILLISECONDS: Final = 60 * 60 * 1_000
+REMINDER_MILLISECONDS: Final = 24 * HOUR_MILLISECONDS
+NOBODY: Final = "sha256:" + "0" * 64  # stands for a student where none is known
+
+_log = get_logger(COMPONENT)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStudent:
+    """A student whose folder is here: its hash, its reference rows if it has any."""
+
+    folder: Path
+    hash: str
+    rows: list[Label]
+
+
+@dataclass(frozen=True, slots=True)
+class FilterInputs:
+    """What a filter's watch rests on: all that is read from files."""
+
+    filter: Filter
+    students: list[KnownStudent]  # the live one first
+    anchors: AnchorFile | None
+
+
+def drift_topics(settings: Settings) -> list[Topic]:
+    """Those of the table that the monitor reads or writes."""
+    used = {*INPUTS, ORACLE_REQUESTS}
+    return [
+        topic
+        for topic in all_topics(settings, ())
+        if topic.kind.suffix in used or COMPONENT in topic.kind.writers
+    ]
+
+
+def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
+    """Raises Fenced, TopicsWrong or BrokerLost."""
+    drift = settings.drift
+    return slot_of(settings, drift.group, drift.slot, "NEWSIEVE_DRIFT__SLOT", heartbeat)
+
+
+def load_filter_inputs(settings: Settings) -> list[FilterInputs]:
+    """Of all filters at work. Raises InputFileInvalid, StudentInvalid or UnknownFilter."""
+    lines = _anchor_lines(settings)
+    found = []
+    for filter_ in load_filters(settings):
+        folders = [student_folder(settings, filter_)]
+        if filter_.name in settings.student.candidates:
+            folders.append(settings.student.candidates[filter_.name])
+        students = [_known(folder, filter_) for folder in folders if (folder / MANIFEST).is_file()]
+        anchors = read_anchors(str(settings.drift.anchors), lines, filter_) if lines else None
+        found.append(FilterInputs(filter_, students, anchors))
+    return found
+
+
+def rules(settings: Settings) -> MonitorConfig:
+    """When a live monitor speaks."""
+    return MonitorConfig(
+        silence=int(settings.drift.silence_hours * HOUR_MILLISECONDS),
+        reminder=REMINDER_MILLISECONDS,
+        rebaseline_labels=settings.drift.rebaseline_labels,
+    )
+
+
+def make_watch(settings: Settings, ground: FilterInputs) -> FilterMonitor:
+    """One that has seen nothing yet."""
+    anchors = ground.anchors.reference if ground.anchors is not None else None
+    watch = FilterMonitor(ground.filter, rules(settings), anchors)
+    for student in ground.students:
+        watch.monitors.expect(student.hash, student.rows)
+    return watch
+
+
+def watches(
+    settings: Settings, found: Sequence[FilterInputs]
+) -> Callable[[], Mapping[str, Watched]]:
+    """Makes the watches of a monitor that knows nothing."""
+    prefix = settings.kafka.topic_prefix
+    source = f"{APP}/{COMPONENT}/{settings.drift.group}"
+    records = {
+        ground.filter.name: Records(
+            ground.filter,
+            prefix,
+            source,
+            ground.students[0].hash if ground.students else NOBODY,
+            reproducing(settings, ground),
+            settings.observe.runbook_url,
+        )
+        for ground in found
+    }
+
+    def begin() -> Mapping[str, Watched]:
+        return {
+            ground.filter.name: Watched(
+                make_watch(settings, ground),
+                records[ground.filter.name],
+                ground.anchors.articles if ground.anchors is not None else {},
+            )
+            for ground in found
+        }
+
+    return begin
+
+
+def reproducing(settings: Settings, ground: FilterInputs) -> str:
+    """The command that shows an alert again, from the oracle's records."""
+    scores = shlex.quote(topic_name(settings.kafka.topic_prefix, ORACLE_SCORES))
+    command = (
+        f"newsieve tail {scores} --from-beginning --until-end --json | "
+        f"newsieve drift replay --filter {ground.filter.reference}"
+    )
+    if ground.students and ground.students[0].rows:
+        command += f" --reference {shlex.quote(str(_short(ground.students[0].folder / BASELINE)))}"
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class RunningMonitor:
+    """A drift monitor with what surrounds it."""
+
+    monitor: DriftLoop
+    delivery: ExactlyOnceRunner
+
+
+def make_monitor(
+    settings: Settings, found: Sequence[FilterInputs], slot: Slot, health: Health[DriftMetrics]
+) -> RunningMonitor:
+    """A monitor ready to run, which is ready when it has joined."""
+    group, prefix = settings.drift.group, settings.kafka.topic_prefix
+    kafka, metrics, watchdog = cluster(settings), health.metrics, health.watchdog
+    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
+    config = kafka.consumer(group, ours)
+    needed = [topic.name for topic in drift_topics(settings)]
+    inquiry = OffsetQuery(config, needed, watchdog.beat)
+    intake = GroupConsumer(config, topic_name(prefix, CONTROL), inquiry, metrics.expired)
+    inlets = AssignedConsumer(kafka, [topic_name(prefix, suffix) for suffix in INPUTS])
+    observer = MonitorObserver(metrics, watchdog, inlets.lag)
+    state_topic = topic_name(prefix, DRIFT_STATE)
+    archive = KafkaStateStore(kafka, inquiry, inlets, state_topic, watchdog.beat, metrics.expired)
+    delivery = ExactlyOnceRunner(intake, slot.publisher, observer)
+    monitor = DriftLoop(
+        delivery,
+        inlets,
+        archive,
+        watches(settings, found),
+        EventReader([ground.filter for ground in found]),
+        outbox_of(settings, slot.publisher, group),
+        observer,
+        DriftLoopConfig(lambda: time.time_ns() // 1_000_000, prefix, settings.drift.commit_seconds),
+    )
+    health.ready_when(lambda: monitor.is_ready)
+    _log.info(
+        "monitor.assembled",
+        filters=[ground.filter.reference for ground in found],
+        baselines=sum(bool(student.rows) for ground in found for student in ground.students),
+        anchors=sum(len(ground.anchors.articles) for ground in found if ground.anchors),
+        slot=slot.name,
+        observe_port=health.port,
+        pid=os.getpid(),
+    )
+    return RunningMonitor(monitor, delivery)
+
+
+def _known(folder: Path, filter_: Filter) -> KnownStudent:
+    """Raises InputFileInvalid or StudentInvalid."""
+    known = student_hash(folder, read_manifest(folder).base)
+    baseline = folder / BASELINE
+    rows = []
+    if baseline.is_file():
+        lines = enumerate(baseline.read_bytes().split(b"\n"))
+        reader = LabelReader(filter_.name, ErrorStreams(filter_))
+        for item in reader.read((at, line) for at, line in lines if line.strip()):
+            if isinstance(item, BadLine):
+                raise InputFileInvalid(f"{baseline}, line {item.at + 1}: {item.error}")
+            if isinstance(item, Label):
+                rows.append(item)
+    return KnownStudent(folder, known, rows)
+
+
+def _anchor_lines(settings: Settings) -> list[bytes]:
+    """Raises InputFileInvalid."""
+    path = settings.drift.anchors
+    if path is None:
+        return []
+    try:
+        return path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputFileInvalid(f"cannot read drift.anchors, {path}: {error.strerror}") from None
+
+
+def _short(path: Path) -> Path:
+    """Below the folder we are in, so that a record names no more of this machine than needed."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

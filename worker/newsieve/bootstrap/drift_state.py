@@ -1,0 +1,70 @@
+"""Where a drift monitor stands, for commands: what is on record, and whether one is at work.
+
+Does not know what is shown of it, or decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from newsieve.bootstrap.common import cluster
+from newsieve.bootstrap.drift import FilterInputs, watches
+from newsieve.drift.alerts import fingerprint
+from newsieve.drift.monitor_state import Identity
+from newsieve.errors import AccessDenied, BrokerUnavailable
+from newsieve.kafka.admin import group_members
+from newsieve.kafka.state_topic import latest_records
+from newsieve.programs.drift.session import Watched, resume
+from newsieve.settings.loader import Settings
+from newsieve_schemas.topics import CONTROL, DRIFT_STATE, topic_name
+
+
+class CurrentState(NamedTuple):
+    """What the state topic says, by filter, and when each snapshot was written, in milliseconds by
+    the clock of its writer or broker."""
+
+    watched: Mapping[str, Watched]
+    written_at: Mapping[Identity, int | None]
+
+    def last_written_at(self, filter_name: str) -> int | None:
+        """The latest snapshot of a filter. None: there is none."""
+        mine = (at for item, at in self.written_at.items() if item.filter == filter_name)
+        return max((at for at in mine if at is not None), default=None)
+
+
+def load_current_state(settings: Settings, found: Sequence[FilterInputs]) -> CurrentState:
+    """Raises BrokerUnavailable or TopicsWrong."""
+    topic = topic_name(settings.kafka.topic_prefix, DRIFT_STATE)
+    states = latest_records(cluster(settings), topic, None, _nobody_waits)
+    watched = watches(settings, found)()
+    taken_up = resume(watched, {key: record.value or b"" for key, record in states.items()})
+    keys = {identity: fingerprint(identity).encode() for identity in taken_up}
+    written = {item: states[key].timestamp_ms for item, key in keys.items() if key in states}
+    return CurrentState(watched, written)
+
+
+class MonitorGroup(NamedTuple):
+    """Who of the monitor's group is there, as the broker sees it."""
+
+    name: str
+    at_work: bool | None  # None: not known
+    standing_by: int  # of this stream's monitors
+    why_not_known: str = ""
+
+
+def monitor_group(settings: Settings) -> MonitorGroup:
+    """Whether a monitor is at work: whoever was given the control topic's first partition."""
+    name = settings.drift.group
+    control = topic_name(settings.kafka.topic_prefix, CONTROL)
+    try:
+        members = group_members(cluster(settings), name)
+    except (AccessDenied, BrokerUnavailable) as error:
+        return MonitorGroup(name, None, 0, str(error))
+    ours = [held for held in members if not held or control in {topic for topic, _ in held}]
+    at_work = any((control, 0) in held for held in ours)
+    return MonitorGroup(name, at_work, len(ours) - at_work)
+
+
+def _nobody_waits() -> None:
+    """A command has no watchdog."""

@@ -1,0 +1,220 @@
+"""The oracle: provider, labeller and books.
+
+Imports of the HTTP client happen inside functions, so that commands without an oracle start fast.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.request import getproxies
+
+from newsieve.bootstrap.common import (
+    Slot,
+    all_topics,
+    cluster,
+    outbox_of,
+    secret_key,
+    slot_of,
+    utc_now,
+)
+from newsieve.errors import SettingsInvalid
+from newsieve.filters.registry import available, load
+from newsieve.filters.secret_key import SecretKey
+from newsieve.kafka.config import APP
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.oracle.budget import UNLIMITED_USD, Caps
+from newsieve.oracle.call_pool import CallObserver, CallPool
+from newsieve.oracle.draw_order import DrawPositions
+from newsieve.oracle.label_cache import LabelCache
+from newsieve.oracle.ledger_record import LedgerCodec
+from newsieve.oracle.prompt import OracleConfig, Prompt
+from newsieve.oracle.providers.base import Prices, Provider
+from newsieve.oracle.records import ScoreEncoder
+from newsieve.oracle.request_queue import OracleSpec, RequestQueue
+from newsieve.programs.labeling.budget_store import KafkaBudgetStore
+from newsieve.programs.labeling.loop import LabelingLoop
+from newsieve.programs.labeling.observer import OracleObserver
+from newsieve.settings.loader import Settings
+from newsieve.settings.oracle import OracleSettings, is_loopback
+from newsieve.stream.exactly_once import ExactlyOnceRunner
+from newsieve.stream.health import Health
+from newsieve.stream.logs import get_logger
+from newsieve.stream.metrics import OracleMetrics
+from newsieve_schemas.topics import (
+    CONTROL,
+    DEAD_LETTER,
+    ORACLE_REQUESTS,
+    ORACLE_SCORES,
+    Topic,
+    topic_name,
+)
+
+COMPONENT = "oracle"
+LABEL_FILE = "label_file"
+LABEL_FILE_MODEL = "label-file"  # where the settings name none
+
+# What an oracle does to topics, for `newsieve doctor`.
+RIGHTS = (
+    (ORACLE_REQUESTS, "READ"),
+    (ORACLE_SCORES, "READ"),
+    (CONTROL, "READ"),
+    (ORACLE_SCORES, "WRITE"),
+    (CONTROL, "WRITE"),
+    (DEAD_LETTER, "WRITE"),
+)
+
+PROXIED: Final = ("https", "http", "all")  # schemes, of the variables that name proxies
+
+_log = get_logger(COMPONENT)
+
+
+def asked(settings: Settings) -> OracleConfig:
+    """Who is asked, and how. Raises SettingsInvalid."""
+    oracle = settings.oracle
+    model = oracle.model or (LABEL_FILE_MODEL if oracle.provider == LABEL_FILE else None)
+    if model is None:
+        raise SettingsInvalid(
+            f"oracle.model is not set: name a model of {oracle.provider} in NEWSIEVE_ORACLE__MODEL"
+        )
+    return OracleConfig(oracle.provider, model, oracle.thinking, oracle.temperature)
+
+
+def oracle_of(settings: Settings) -> OracleSpec:
+    """The oracle, with the prompts of all filters there are. Raises SettingsInvalid."""
+    oracle = settings.oracle
+    prompts = {
+        reference: Prompt(load(reference), oracle.article_characters) for reference in available()
+    }
+    prices = Prices(
+        oracle.input_usd_per_million, oracle.output_usd_per_million, oracle.max_output_tokens
+    )
+    return OracleSpec(asked(settings), prompts, prices, oracle.concurrency)
+
+
+def make_provider(settings: Settings) -> Provider:
+    """Whom the settings name. Nothing is asked yet. Raises SettingsInvalid or InputFileInvalid."""
+    who = asked(settings)
+    if settings.oracle.provider == LABEL_FILE:
+        from newsieve.oracle.providers.label_file import read_label_file
+
+        if settings.oracle.label_file is None:
+            raise SettingsInvalid("oracle.label_file is not set: set NEWSIEVE_ORACLE__LABEL_FILE")
+        return read_label_file(settings.oracle.label_file, who)
+    from newsieve.oracle.providers import gemini, openai_chat
+    from newsieve.oracle.providers.http import Endpoint
+
+    oracle = settings.oracle
+    module = gemini if oracle.provider == "gemini" else openai_chat
+    if oracle.api_key is None and oracle.endpoint is None:
+        raise SettingsInvalid(
+            f"{oracle.provider} wants a key: set NEWSIEVE_ORACLE__API_KEY in the environment"
+        )
+    url = oracle.endpoint or module.ENDPOINT
+    endpoint = Endpoint(
+        url,
+        oracle.api_key,
+        module.KEY_HEADER,
+        oracle.timeout_seconds,
+        uses_proxies=_uses_proxies(oracle, url),
+    )
+    if oracle.provider == "gemini":
+        return gemini.Gemini(endpoint, who, oracle.max_output_tokens)
+    return openai_chat.OpenAIChat(endpoint, who, oracle.max_output_tokens)
+
+
+def _uses_proxies(oracle: OracleSettings, url: str) -> bool:
+    """Whether the environment's proxies are used; either way it is said where there are some. What
+    is on this machine is asked directly: a proxy would read a key that it is sent by http://."""
+    known = getproxies()
+    variables = [f"{scheme.upper()}_PROXY" for scheme in PROXIED if scheme in known]
+    if not variables or is_loopback(url):
+        return False
+    if oracle.use_proxies:
+        _log.info("proxies.used", of=variables)
+    else:
+        _log.warning(
+            "proxies.ignored",
+            of=variables,
+            advice="the oracle is asked directly: set oracle.use_proxies to ask through them",
+        )
+    return oracle.use_proxies
+
+
+def caps(settings: Settings) -> Caps:
+    usd = settings.oracle.cost_usd_per_day
+    most_usd = UNLIMITED_USD if usd is None else usd
+    return Caps(settings.oracle.calls_per_day, most_usd, settings.oracle.source_share)
+
+
+def make_desk(settings: Settings, provider: Provider, observer: CallObserver) -> CallPool:
+    return CallPool(provider, settings.oracle.concurrency, observer, random.random)
+
+
+def oracle_topics(settings: Settings) -> list[Topic]:
+    """Those of the table that the oracle reads or writes."""
+    return [
+        topic
+        for topic in all_topics(settings, ())
+        if topic.kind.suffix == ORACLE_REQUESTS or COMPONENT in topic.kind.writers
+    ]
+
+
+def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
+    """Raises Fenced, TopicsWrong or BrokerLost."""
+    oracle = settings.oracle
+    return slot_of(settings, oracle.group, oracle.slot, "NEWSIEVE_ORACLE__SLOT", heartbeat)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningOracle:
+    """A labeller with what surrounds it."""
+
+    labeller: LabelingLoop
+    delivery: ExactlyOnceRunner
+
+
+def make_labeller(
+    settings: Settings, provider: Provider, slot: Slot, health: Health[OracleMetrics]
+) -> RunningOracle:
+    """A labeller ready to run, which is ready when it has joined. Raises SettingsInvalid."""
+    group, prefix = settings.oracle.group, settings.kafka.topic_prefix
+    kafka, source = cluster(settings), f"{APP}/{COMPONENT}/{group}"
+    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
+    config, metrics, watchdog = kafka.consumer(group, ours), health.metrics, health.watchdog
+    needed = [topic.name for topic in oracle_topics(settings)]
+    inquiry = OffsetQuery(config, needed, watchdog.beat)
+    intake = GroupConsumer(config, topic_name(prefix, ORACLE_REQUESTS), inquiry, metrics.expired)
+    observer = OracleObserver(metrics, watchdog, intake.lag)
+    delivery = ExactlyOnceRunner(intake, slot.publisher, observer)
+    oracle = oracle_of(settings)
+    standings = DrawPositions(secret_key(settings), SecretKey(secrets.token_hex()))
+    docket = RequestQueue(oracle, make_desk(settings, provider, observer), LabelCache(), standings)
+    scores = topic_name(prefix, ORACLE_SCORES)
+    notes = LedgerCodec(topic_name(prefix, CONTROL), group, source)
+    books = KafkaBudgetStore(kafka, inquiry, scores, notes, caps(settings), observer.heartbeat)
+    labeller = LabelingLoop(
+        delivery,
+        outbox_of(settings, slot.publisher, group),
+        docket,
+        ScoreEncoder(oracle.asked, scores, source),
+        books,
+        observer,
+        utc_now,
+        settings.oracle.drain_seconds,
+    )
+    health.ready_when(lambda: intake.is_member)
+    _log.info(
+        "oracle.assembled",
+        provider=oracle.asked.provider,
+        model=oracle.asked.model,
+        slot=slot.name,
+        observe_port=health.port,
+        pid=os.getpid(),
+    )
+    return RunningOracle(labeller, delivery)

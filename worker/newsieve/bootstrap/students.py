@@ -1,0 +1,180 @@
+"""Students, and the path that scores with them.
+
+Imports of torch happen inside functions, so that commands without a model start fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from newsieve.filters.calibration import NO_REFINEMENT, ScoreCalibration
+from newsieve.filters.registry import Filter, available
+from newsieve.filters.sampling import LOW, SURFACED, SUSPECT, EpochDraw, SamplingPolicy
+from newsieve.inference.scorer import Scorer
+from newsieve.kafka.config import APP
+from newsieve.programs.scoring.canaries import Canaries, CanarySet, CanaryText
+from newsieve.programs.scoring.path import SHADOW_EPOCH, ScoringPath, Shadow, shadow_name
+from newsieve.records.decode import DecodePolicy
+from newsieve.records.encode import FilterEncoder
+from newsieve.records.replay_headers import ReplayHeaders
+from newsieve.settings.loader import Settings
+from newsieve.stream.logs import get_logger
+from newsieve_schemas.topics import CANARIES, RAW, SCORED, SHADOW, topic_name
+
+if TYPE_CHECKING:
+    from newsieve.inference.student import Student
+
+from newsieve.bootstrap.common import secret_key, utc_now
+from newsieve.bootstrap.scoring import COMPONENT
+
+CPU_BUDGET_TOKENS: Final = 2_048  # larger buckets leave a CPU's caches
+GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
+# A candidate's records ask nothing of the oracle.
+NEVER: Final = SamplingPolicy("none", "shadow", {LOW: 0.0, SURFACED: 0.0, SUSPECT: 0.0})
+
+_log = get_logger("assemble")
+
+
+@dataclass(frozen=True, slots=True)
+class StudentIdentity:
+    """What records need of a student."""
+
+    filter: Filter
+    hash: str
+    dtype: str
+    refinement: ScoreCalibration = NO_REFINEMENT
+    is_candidate: bool = False
+
+
+def student_folder(settings: Settings, filter_: Filter) -> Path:
+    return settings.student.folders.get(filter_.name, filter_.student_folder)
+
+
+def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
+    """Every filter's student, loaded, merged and held against its canaries.
+
+    Raises StudentInvalid or CanaryMismatch.
+    """
+    return {item.name: _load(settings, item, student_folder(settings, item)) for item in filters}
+
+
+def load_candidates(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
+    """The students on trial, by `shadow_name`. Raises as above."""
+    folders = settings.student.candidates
+    return {
+        shadow_name(item.name): _load(settings, item, folders[item.name])
+        for item in filters
+        if item.name in folders
+    }
+
+
+def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
+    from newsieve.inference.student import check_canaries, load_student, set_threads
+
+    set_threads(settings.student.threads)
+    chosen = settings.student.model_dump(include={"base", "trusted_packages", "device", "dtype"})
+    student = load_student(filter_, folder, **chosen)
+    worst = max((item[2] for item in check_canaries(student)), default=0.0)
+    _log.info(
+        "student.loaded",
+        filter=filter_.reference,
+        student=student.hash,
+        device=student.device,
+        dtype=student.dtype,
+        canary_difference=round(worst, 5),
+    )
+    return student
+
+
+def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
+    """Of those that `load_students` and `load_candidates` give."""
+    return [
+        StudentIdentity(
+            student.filter,
+            student.hash,
+            student.dtype,
+            student.manifest.refinement(student.filter.tiering),
+            is_candidate=name == shadow_name(student.filter.name),
+        )
+        for name, student in students.items()
+    ]
+
+
+def canaries_of(settings: Settings, students: Mapping[str, Student], scorer: Scorer) -> Canaries:
+    """Of the live students; a candidate's are held against only when it is loaded."""
+    from newsieve.inference.student import CANARY_TOLERANCE
+
+    sets = [
+        CanarySet(
+            student.filter,
+            student.hash,
+            student.device,
+            student.dtype,
+            CANARY_TOLERANCE[student.dtype],
+            [CanaryText(item.id, item.text, item.scores) for item in student.canaries],
+        )
+        for name, student in students.items()
+        if name == student.filter.name
+    ]
+    topic = topic_name(settings.kafka.topic_prefix, CANARIES)
+    return Canaries(sets, scorer, topic, f"{APP}/{COMPONENT}/{settings.worker.group}", utc_now)
+
+
+def make_engine(
+    settings: Settings,
+    students: dict[str, Student],
+    step: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Scorer:
+    """`step` minds the time of what may hang."""
+    from newsieve.inference.engine import Engine
+
+    on_cpu = all(student.device == "cpu" for student in students.values())
+    default = CPU_BUDGET_TOKENS if on_cpu else GPU_BUDGET_TOKENS
+    return Engine(students, settings.student.budget_tokens or default, step)
+
+
+def scoring_path(
+    settings: Settings, identities: Sequence[StudentIdentity], scorer: Scorer
+) -> ScoringPath:
+    """Decode → rules → score → decide → encode, for these filters."""
+    source = f"{APP}/{COMPONENT}/{settings.worker.group}"
+    trial = EpochDraw(SHADOW_EPOCH, secret_key(settings))
+    encoders, shadows, refinements = [], [], {}
+    for item in identities:
+        sampling = NEVER if item.is_candidate else sampling_policy(settings, item.filter)
+        topic = SHADOW if item.is_candidate else SCORED
+        prefix = settings.kafka.topic_prefix
+        encoder = FilterEncoder(item.filter, item.hash, item.dtype, sampling, prefix, source, topic)
+        if item.is_candidate:
+            share = settings.student.candidate_share
+            shadows.append(Shadow(encoder, item.refinement, share, trial))
+        else:
+            encoders.append(encoder)
+            refinements[item.filter.name] = item.refinement
+    policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+    replays = replay_headers(settings, [encoder.filter.name for encoder in encoders])
+    return ScoringPath(encoders, scorer, policy, utc_now, replays, refinements, shadows)
+
+
+def replay_headers(settings: Settings, filters: Sequence[str]) -> ReplayHeaders:
+    """Whose `dlq.*` headers count for a worker of these filters."""
+    key = secret_key(settings)
+    trusted = settings.worker.dlq_headers or ("any" if key is None else "signed")
+    topic = topic_name(settings.kafka.topic_prefix, RAW)
+    catalogue = frozenset(reference.partition("/")[0] for reference in available())
+    return ReplayHeaders(trusted, key, topic, frozenset(filters), catalogue)
+
+
+def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
+    sampling = settings.sampling
+    own = sampling.filters.get(filter_.name, {})
+    pi = {
+        LOW: own.get(LOW, sampling.low),
+        SURFACED: own.get(SURFACED, sampling.surfaced),
+        SUSPECT: own.get(SUSPECT, sampling.suspect),
+    }
+    return SamplingPolicy(sampling.policy, sampling.epoch, pi, secret_key(settings))

@@ -1,0 +1,207 @@
+"""`newsieve demo`: everything on this machine, against a real broker."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from newsieve.bootstrap.common import all_topics
+from newsieve.bootstrap.students import student_folder
+from newsieve.cli.common import ConfigOption, lines_of, open_input, read_settings, this_program
+from newsieve.cli.first_line import require_json_lines
+from newsieve.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
+from newsieve.demo.processes import DemoFailed, Stage, stage
+from newsieve.demo.run import DemoRun
+from newsieve.demo.summary import further_commands, summary, what_drifted, what_is_staged
+from newsieve.devbroker.broker import find_or_start
+from newsieve.filters.registry import Filter, available, load
+from newsieve.kafka.config import Cluster
+from newsieve.kafka.producer import PlainProducer
+from newsieve.settings.loader import Settings
+from newsieve.terminal import echo, echo_err, progress
+from newsieve_schemas.topics import DRIFT_STATE
+
+SAMPLE: Final = Path(__file__).resolve().parents[1] / "demo" / "articles.jsonl"
+
+
+def demo(
+    articles: Annotated[
+        Path | None,
+        typer.Option("--articles", metavar="FILE", help="JSON Lines instead of the sample."),
+    ] = None,
+    worker_count: Annotated[
+        int, typer.Option("--workers", min=1, max=16, metavar="N", help="Worker processes.")
+    ] = 2,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Stay afterwards, to look around, until Ctrl-C.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Find or start a broker, score articles with all filters that have a student, say what came.
+
+    With the sample, whose labels are known, an oracle and a drift monitor run as well, and have to
+    find what is staged for them: that the world of one filter moves, and that the oracle of another
+    is swapped. Exits 0 only if they do.
+
+    The broker: the one NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS names, else Docker's, else Apache Kafka
+    on this machine's Java. On a broker that others use set NEWSIEVE_KAFKA__TOPIC_PREFIX.
+
+    Example: newsieve demo --articles articles.jsonl
+    """
+    settings = read_settings(config)
+    filters = _filters_with_a_student(settings)
+    lines = _lines(str(articles or SAMPLE))
+    with (
+        tempfile.TemporaryDirectory(prefix="newsieve-demo-") as folder,
+        find_or_start(os.environ, echo_err) as broker,
+    ):
+        echo_err(f"broker: {broker.how}, {broker.bootstrap_servers}")
+        kafka = Cluster(broker.bootstrap_servers, settings.kafka.options)
+        run = DemoRun(kafka, settings.kafka.topic_prefix, filters, workers=worker_count)
+        run.prepare(all_topics(settings, filters))
+        incidents = _staged(run, settings, lines, Path(folder)) if articles is None else None
+        with stage(Path(folder), _environment(run, incidents), config) as programs:
+            _start(run, programs, incidents)
+            _play(run, programs, incidents, lines)
+            run.close()
+            _tell(run, incidents, _for_demonstration(settings, filters))
+            options = "" if config is None else f" --config {shlex.quote(str(config))}"
+            further = further_commands(run, this_program(), options, incidents)
+            if keep:
+                _stay(f"\nEverything stays until Ctrl-C. In another terminal:\n{further}")
+    if broker.ends_with_us and not keep:
+        echo(how_to_keep(articles, options))
+    elif not keep:
+        echo(f"\nTo look around:\n{further}")
+    _judge(run, incidents)
+
+
+def _lines(file: str) -> list[bytes]:
+    """Raises InputFileInvalid, before a broker is started for nothing."""
+    with open_input(file) as stream:
+        return [line for _, line in lines_of(require_json_lines(file, stream))]
+
+
+def _staged(
+    run: DemoRun, settings: Settings, lines: Sequence[bytes], folder: Path
+) -> Incidents | None:
+    """The two acts, their files written; None where a real monitor's state would be in the way."""
+    if not {DRIFTING, SWAPPED} <= {item.name for item in run.filters}:
+        echo_err(f"oracle and drift are not shown: they need students of {DRIFTING} and {SWAPPED}")
+        return None
+    if has_other_state(run.cluster, run.prefix):
+        echo_err(
+            "oracle and drift are not shown: another drift monitor has its state on this broker. "
+            "Set another NEWSIEVE_KAFKA__TOPIC_PREFIX"
+        )
+        return None
+    with PlainProducer(run.cluster, run.topic(DRIFT_STATE)) as feeder:
+        forget_states(run.cluster, run.prefix, feeder.send)
+    half = len(lines) // 2
+    incidents = Incidents((lines[:half], lines[half:]), folder, run.filters, run.group, run.alerts)
+    incidents.write(settings)
+    return incidents
+
+
+def _environment(run: DemoRun, incidents: Incidents | None) -> dict[str, str]:
+    threads = max(1, (os.cpu_count() or 1) // run.workers)
+    known = run.environment() | {"NEWSIEVE_STUDENT__THREADS": str(threads)}
+    return known if incidents is None else known | incidents.settings()
+
+
+def _start(run: DemoRun, programs: Stage, incidents: Incidents | None) -> None:
+    """Workers; and the oracle and the monitor, told to make baselines of the first labels."""
+    names = ", ".join(item.reference for item in run.filters)
+    also = "" if incidents is None else ", an oracle that reads labels, a drift monitor"
+    echo_err(f"starting {run.workers} workers for {names}{also} …")
+    started_at = time.monotonic()
+    for _ in range(run.workers):
+        programs.start("worker")
+    if incidents is not None:
+        programs.start("oracle")
+        programs.start("drift")
+        for name in (DRIFTING, SWAPPED):
+            programs.command("drift", "rebaseline", "--filter", name, "--yes")
+    programs.wait_until_ready()
+    run.start_seconds = time.monotonic() - started_at
+
+
+def _act(run: DemoRun, programs: Stage, lines: Sequence[bytes]) -> None:
+    echo_err(f"producing {len(lines)} raw records …")
+    with progress("scoring", len(lines) * len(run.filters)) as advance:
+        run.stream(lines, programs.require_alive, advance)
+
+
+def _play(
+    run: DemoRun, programs: Stage, incidents: Incidents | None, lines: Sequence[bytes]
+) -> None:
+    """The first act is healthy; before the second the oracle is another. Or all lines at once."""
+    if incidents is None:
+        _act(run, programs, lines)
+        return
+    _act(run, programs, incidents.acts[0])
+    run.wait(lambda: run.labels >= run.labels_wanted, "no label", programs.require_alive)
+    echo_err("the world of one filter moves, the oracle of the other is swapped …")
+    oracle = next(item for item in programs.programs if item.command == "oracle")
+    programs.end(oracle)
+    programs.start("oracle", {"NEWSIEVE_ORACLE__LABEL_FILE": str(incidents.label_file(1))})
+    _act(run, programs, incidents.acts[1])
+    run.wait(lambda: incidents.are_found, "nothing was found", programs.require_alive)
+
+
+def _tell(run: DemoRun, incidents: Incidents | None, for_demonstration: list[str]) -> None:
+    echo(summary(run))
+    if incidents is not None:
+        echo(what_drifted(run, incidents))
+    echo(what_is_staged(for_demonstration, incidents))
+
+
+def _judge(run: DemoRun, incidents: Incidents | None) -> None:
+    """Raises DemoFailed."""
+    if run.ledger.missing or run.ledger.doubled:
+        raise DemoFailed("the outcomes do not add up")
+    if incidents is not None and (incidents.mistakes or not incidents.are_found):
+        raise DemoFailed("the staged incidents were not named as what they are")
+
+
+def _filters_with_a_student(settings: Settings) -> list[Filter]:
+    """The highest version of each filter that has a student."""
+    names = dict.fromkeys(reference.partition("/")[0] for reference in available())
+    found = [
+        filter_
+        for filter_ in map(load, names)
+        if (student_folder(settings, filter_) / "student.json").is_file()
+    ]
+    if not found:
+        raise DemoFailed("no filter has a student: set NEWSIEVE_STUDENT__FOLDERS")
+    return found
+
+
+def _for_demonstration(settings: Settings, filters: Sequence[Filter]) -> list[str]:
+    """Filters whose student is the one that ships with them."""
+    return [item.name for item in filters if student_folder(settings, item) == item.student_folder]
+
+
+def how_to_keep(articles: Path | None, options: str) -> str:
+    mine = "" if articles is None else f" --articles {shlex.quote(str(articles))}"
+    return (
+        "\nThe broker has ended with the demo. To look around, run it again so that it stays, and "
+        f"in another terminal what it says:\n  {this_program()} demo{mine}{options} --keep"
+    )
+
+
+def _stay(invitation: str) -> None:
+    """Until Ctrl-C, which may come while the invitation is still being read."""
+    try:
+        echo(invitation)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        echo_err("stopping …")

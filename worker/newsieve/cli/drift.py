@@ -1,0 +1,48 @@
+"""`newsieve drift`: watches student and oracle drift apart; and its commands."""
+
+from __future__ import annotations
+
+import typer
+
+from newsieve.bootstrap import drift as assembled
+from newsieve.bootstrap.common import open_health
+from newsieve.cli.common import ConfigOption, read_settings
+from newsieve.cli.drift_decisions import accept_oracle, acknowledge, rebaseline, reject_oracle
+from newsieve.cli.drift_replay import replay
+from newsieve.cli.drift_status import status
+from newsieve.cli.drift_tail import tail
+from newsieve.cli.lifecycle import require_topics, stop_on_signals
+from newsieve.stream.metrics import DriftMetrics
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def drift(context: typer.Context, config: ConfigOption = None) -> None:
+    """Hold the oracle's labels against the student's scores, publish alerts, until SIGTERM.
+
+    One process of a group is at work; others stand by and take over. Exit codes: 0 drained, 1 a
+    person is needed, 2 settings, 3 restart me.
+
+    Example: newsieve drift
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = read_settings(config)
+    stop = stop_on_signals("drift")
+    health = context.with_resource(open_health(settings, DriftMetrics()))
+    grounds = assembled.load_filter_inputs(settings)
+    require_topics(settings, assembled.drift_topics(settings))
+    slot = assembled.take_slot(settings, health.watchdog.beat)
+    running = assembled.make_monitor(settings, grounds, slot, health)
+    health.watchdog.start()
+    running.delivery.run(running.monitor, stop.is_set)
+
+
+app.command()(status)
+app.command()(tail)
+app.command("accept-oracle")(accept_oracle)
+app.command("reject-oracle")(reject_oracle)
+app.command()(rebaseline)
+app.command()(acknowledge)
+app.command()(replay)

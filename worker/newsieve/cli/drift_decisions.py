@@ -1,0 +1,286 @@
+"""`newsieve drift accept-oracle`, `reject-oracle`, `rebaseline`, `acknowledge`: what people decide.
+
+Each says what will happen, asks, and puts the decision on the control topic, from which the monitor
+takes it up within seconds, if one is at work: that, too, is said. Said twice, it is done once.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from newsieve.bootstrap import drift as assembled
+from newsieve.bootstrap.common import cluster, utc_now
+from newsieve.bootstrap.drift_state import load_current_state, monitor_group
+from newsieve.cli.common import ConfigOption, read_settings
+from newsieve.drift.filter_monitor import FilterMonitor
+from newsieve.drift.input_records import LONGEST_NAME
+from newsieve.drift.monitor_state import INCIDENT, SUSPENDED
+from newsieve.drift.stratum_monitor import StratumMonitor
+from newsieve.errors import NothingToDecide, WrongUsage
+from newsieve.filters.registry import load
+from newsieve.kafka.producer import PlainProducer
+from newsieve.records.control import decision_record
+from newsieve.settings.loader import Settings
+from newsieve.terminal import echo
+from newsieve.web.drift_overview import at_work
+from newsieve_schemas.topics import CONTROL, topic_name
+
+SOURCE: Final = b"newsieve/drift/operator"
+COMPONENT: Final = "drift"
+
+FilterOption = Annotated[str, typer.Option("--filter", metavar="F", help="A filter's name.")]
+StratumOption = Annotated[
+    Literal["low", "surfaced"] | None,
+    typer.Option("--stratum", help="Of this stratum only; default: both."),
+]
+OracleOption = Annotated[
+    str | None,
+    typer.Option("--oracle", metavar="KEY", help="Which; default: the one that waits."),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who decides; default: this user.")
+]
+
+
+def accept_oracle(
+    filter_: FilterOption,
+    oracle: OracleOption = None,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take another oracle's labels from now on: the next ones make a new baseline.
+
+    Example: newsieve drift accept-oracle --filter uplifting --yes
+    """
+    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
+    key = desk.oracle(oracle)
+    concerned = [item for item in desk.monitors if item.standing.oracle_key != key]
+    if not concerned:
+        echo(f"{key} is accepted already: nothing to do", is_line=True)
+        return
+    desk.decide(
+        "accept_oracle",
+        "oracle",
+        {"oracle_key": key},
+        f"{_named(concerned)} will take labels of {key} instead of "
+        f"{_keys(concerned)}, whose are left aside from now on. The next "
+        f"{desk.rebaseline_labels} of each make a new baseline; until then nothing is tested, and "
+        f"open incidents end. {desk.compared(key)} Anchors that the "
+        "old oracle labelled say nothing about the new one: label them again.",
+        ask=not yes,
+    )
+
+
+def reject_oracle(
+    filter_: FilterOption,
+    oracle: OracleOption = None,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Leave another oracle's labels aside, and go on with those of the accepted one.
+
+    Example: newsieve drift reject-oracle --filter uplifting --yes
+    """
+    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
+    key = desk.oracle(oracle)
+    others = [item for item in desk.monitors if item.standing.oracle_key != key]
+    if not others:
+        raise NothingToDecide(f"{key} is the accepted one: accept another, then it is no longer")
+    concerned = [item for item in others if key not in item.standing.rejected]
+    if not concerned:
+        echo(f"{key} is rejected already: nothing to do", is_line=True)
+        return
+    desk.decide(
+        "reject_oracle",
+        "oracle",
+        {"oracle_key": key},
+        f"{_named(concerned)} will not look at labels of {key}, and go on with "
+        f"{_keys(concerned)}: pin that one in the oracle's settings, or no label counts. "
+        f"{desk.compared(key)}",
+        ask=not yes,
+    )
+
+
+def rebaseline(
+    filter_: FilterOption,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a new baseline of the next labels: what they are will count as healthy.
+
+    Example: newsieve drift rebaseline --filter uplifting --yes
+    """
+    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
+    student = desk.student
+    concerned = [item for item in desk.monitors if student in (None, item.identity.student_version)]
+    if not concerned and student is None:
+        raise NothingToDecide(
+            f"no label of {desk.filter.name} has come yet, and there is no folder of a student of "
+            "it here: there is no monitor to make a baseline for"
+        )
+    who = _named(concerned) if concerned else f"{desk.filter.name}'s monitors, once labels come,"
+    desk.decide(
+        "rebaseline",
+        "baseline",
+        {"student": student},
+        f"{who} will make a new baseline of the next {desk.rebaseline_labels} labels of each. "
+        "Until then nothing is tested, open incidents end, and what those labels are will count "
+        "as healthy: decide it when you know that it is.",
+        ask=not yes,
+    )
+
+
+def acknowledge(
+    filter_: FilterOption,
+    stratum: StratumOption = None,
+    yes: YesOption = False,
+    by: ByOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Say that somebody takes care of what is open: no more reminders of it.
+
+    Example: newsieve drift acknowledge --filter uplifting --yes
+    """
+    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
+    opened = [item for item in desk.monitors if item.standing.state in (*INCIDENT, SUSPENDED)]
+    unknown = [item for item in opened if not item.standing.is_acknowledged]
+    signals = [name for name, state in desk.watch.signals().items() if state in INCIDENT]
+    names = [_named(unknown)] if unknown else []
+    names += signals if stratum is None else []
+    if not names:
+        echo("nothing is open that nobody knows of: nothing to do")
+        return
+    desk.decide(
+        "acknowledge",
+        "incident",
+        {},
+        f"{', '.join(names)}: no more daily reminders of what is open now. A change of state is "
+        "told as ever.",
+        ask=not yes,
+    )
+
+
+class _DecisionContext:
+    """What a decision is made from, and where it goes."""
+
+    def __init__(
+        self, settings: Settings, filter_: str, stratum: str | None, by: str | None
+    ) -> None:
+        """Raises UnknownFilter, WrongUsage, BrokerUnavailable or TopicsWrong."""
+        self.filter = load(filter_)
+        self._settings = settings
+        self._stratum = stratum
+        self._by = _sayable("--by", by if by is not None else _user())
+        grounds = {item.filter.name: item for item in assembled.load_filter_inputs(settings)}
+        if self.filter.name not in grounds:
+            raise WrongUsage(
+                f"{self.filter.name} is not watched; worker.filters: {', '.join(grounds)}"
+            )
+        ground = grounds[self.filter.name]
+        self.student = ground.students[0].hash if ground.students else None
+        self.watch: FilterMonitor = (
+            load_current_state(settings, [ground]).watched[self.filter.name].watch
+        )
+        self.monitors = [
+            monitor
+            for identity, monitor in sorted(self.watch.all_monitors.items())
+            if stratum in (None, identity.stratum)
+        ]
+        self.rebaseline_labels = settings.drift.rebaseline_labels
+
+    def oracle(self, named: str | None) -> str:
+        """Which oracle is meant. Raises NothingToDecide or WrongUsage."""
+        if not self.monitors:
+            raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
+        waiting = sorted({item.standing.other_oracle_key or "" for item in self.monitors} - {""})
+        if named is not None:
+            return _sayable("--oracle", named)
+        if len(waiting) == 1:
+            return waiting[0]
+        if not waiting:
+            raise NothingToDecide(
+                f"no other oracle of {self.filter.name} waits for a decision. `newsieve drift "
+                "status` shows who is accepted; --oracle names one all the same"
+            )
+        raise WrongUsage(f"several wait; name one with --oracle: {', '.join(waiting)}")
+
+    def compared(self, key: str) -> str:
+        """What the anchors say of it."""
+        found = self.watch.difference()
+        if found is None or found.oracle_key != key:
+            is_known = any(
+                key in (item.standing.other_oracle_key, *item.standing.rejected)
+                for item in self.monitors
+            )
+            unknown = "" if is_known else f"No label of {key} has come yet: is it spelt so? "
+            return unknown + "No anchor was labelled by it: nothing says how its labels differ."
+        return (
+            f"On {found.anchors} labels of anchors it differs from the accepted one by "
+            f"{found.error:.2f} (MAE), where {found.usual:.2f} is usual."
+        )
+
+    def decide(
+        self, decision: str, about: str, arguments: dict[str, Any], consequence: str, *, ask: bool
+    ) -> None:
+        """Say what will happen, ask, put it on record. Raises WrongUsage or BrokerUnavailable."""
+        echo(consequence, is_line=True)
+        group = monitor_group(self._settings)
+        if not group.at_work:
+            echo(at_work(group))
+        if ask:
+            if not (sys.stdin.isatty() and sys.stdout.isatty()):
+                raise WrongUsage("not on a terminal: say --yes")
+            typer.confirm("Decide so?", abort=True, err=True)
+        parts = [COMPONENT, self.filter.name, self._stratum, about]
+        scope = "/".join(part for part in parts if part is not None)
+        topic = topic_name(self._settings.kafka.topic_prefix, CONTROL)
+        facts = {"filter": self.filter.name, "stratum": self._stratum, **arguments}
+        record = decision_record(topic, scope, decision, facts, SOURCE, utc_now(), self._by)
+        # Later than the last one of this scope, whatever our clock says: the latest counts.
+        at = max(time.time_ns() // 1_000_000, self.watch.decided_at(scope) + 1)
+        with PlainProducer(cluster(self._settings), topic) as feeder:
+            feeder.send(record.key, record.value or b"", record.headers, at)
+        taken_up = "It waits for the next monitor at work. " if group.at_work is False else ""
+        then = "`newsieve drift status` shows what comes of it"
+        echo(f"decided: {decision} ({scope}). {taken_up}{then}")
+
+
+def _sayable(option: str, text: str) -> str:
+    """A text that can be put on record, and that a monitor reads there. Raises WrongUsage."""
+    if text.strip() and text.isprintable() and len(text) <= LONGEST_NAME:
+        return text
+    raise WrongUsage(
+        f"{option} {text!r:.60} cannot be put on record: 1 to {LONGEST_NAME} printable characters"
+    )
+
+
+def _user() -> str:
+    """By name; by number where it has none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _named(monitors: Sequence[StratumMonitor]) -> str:
+    names = [f"{item.identity.filter}/{item.identity.stratum}" for item in monitors]
+    return " and ".join(dict.fromkeys(names))
+
+
+def _keys(monitors: Sequence[StratumMonitor]) -> str:
+    keys = {item.standing.oracle_key or "no oracle" for item in monitors}
+    return ", ".join(sorted(keys)) or "the accepted one"

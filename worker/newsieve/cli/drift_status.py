@@ -1,0 +1,224 @@
+"""`newsieve drift status`: where each monitor stands, for people. Reads the state topic, and asks
+who of the monitor's group is at work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from newsieve.bootstrap import drift as assembled
+from newsieve.bootstrap.drift_state import (
+    CurrentState,
+    MonitorGroup,
+    load_current_state,
+    monitor_group,
+)
+from newsieve.cli.common import ConfigOption, JsonOption, read_settings
+from newsieve.drift.monitor_state import CALM, INCIDENT
+from newsieve.drift.monitor_status import MonitorStatus
+from newsieve.errors import InputFileInvalid
+from newsieve.files import whole_file
+from newsieve.filters.registry import load
+from newsieve.filters.sampling import SUSPECT
+from newsieve.records.encode import timestamp
+from newsieve.terminal import echo, echo_err, show_json, show_table
+from newsieve.web.drift_overview import (
+    NOT_TESTED,
+    Item,
+    items,
+    nothing_yet,
+    standing,
+    suspect_items,
+)
+from newsieve.web.drift_page import page
+
+MINUTES_DIGITS = len("2026-11-25T13:21")  # of a time
+COLUMNS = ("filter", "stratum", "state", "evidence", "MAE", "usual", "labels", "last label", "")
+
+Row = dict[str, Any]
+
+
+def status(
+    filter_: Annotated[
+        str | None, typer.Option("--filter", metavar="F", help="A filter's name; default: all.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also a page, with pictures, in this file."),
+    ] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show each monitor, worst first: its state, evidence, error, labels, and what to do.
+
+    As of the monitor's last commit: alerts at once, everything else within drift.commit_seconds.
+    Says when that was, and whether a monitor is at work; for the broker one that was killed is so
+    until its session ends, some seconds later.
+
+    Example: newsieve drift status
+    """
+    settings = read_settings(config)
+    wanted = load(filter_).name if filter_ is not None else None
+    grounds = [
+        item
+        for item in assembled.load_filter_inputs(settings)
+        if wanted in (None, item.filter.name)
+    ]
+    record, group = load_current_state(settings, grounds), monitor_group(settings)
+    now = time.time_ns() // 1_000_000
+    found = items(record, now)
+    if html is not None:
+        _write(html, page(found, record, group, now))
+    rows = [*map(_row, found), *_suspects(record), *_without_monitors(record, group)]
+    if json:
+        show_json([row | {"monitor": _who(group)} for row in rows])
+        return
+    echo(standing(record, group, now))
+    show_table("", COLUMNS, [_cells(row) for row in rows])
+    for item in found:
+        if item.state not in CALM or item.commands:
+            echo("")
+            _show(item)
+
+
+def _who(group: MonitorGroup) -> Row:
+    return {
+        "group": group.name,
+        "at_work": group.at_work,
+        "standing_by": group.standing_by,
+        "why_not_known": group.why_not_known or None,
+    }
+
+
+def _row(item: Item) -> Row:
+    action = item.alert["action"]
+    return {
+        "filter": item.filter.name,
+        "stratum": item.stratum,
+        "student": item.alert["student"],
+        "state": item.state,
+        "severity": item.alert["severity"],
+        "cause": item.alert["cause"],
+        **(_facts(item.reading) if item.reading is not None else {}),
+        "advice": item.advice,
+        "headline": item.alert["headline"],
+        "incident_id": item.alert["incident_id"] if item.state not in CALM else None,
+        "action": action,
+        "commands": list(item.commands),
+        "written_at": timestamp(item.written_at),
+    }
+
+
+def _facts(reading: MonitorStatus) -> Row:
+    here, error = reading.standing, reading.error
+    return {
+        "student": reading.identity.student_version,
+        "cause": here.cause if here.state in INCIDENT else None,
+        "since": timestamp(here.episode) if here.state not in CALM else None,
+        "acknowledged": here.is_acknowledged,
+        "evidence": reading.value,
+        "recovery": reading.recovery,
+        "error": None if error is None else asdict(error),
+        "labels": reading.labels,
+        "labels_a_day": reading.labels_a_day,
+        "baseline_labels": reading.baseline_labels,
+        "collected": reading.collected,
+        "last_label_at": timestamp(here.last_label_at),
+        "oracle_key": here.oracle_key,
+        "other_oracle_key": here.other_oracle_key,
+        "shares": {name: share for name, share in reading.shares.items() if share > 0},
+    }
+
+
+def _suspects(record: CurrentState) -> Iterator[Row]:
+    """A row for each filter, student and oracle with labels of suspect articles."""
+    for name, reading, written_at in suspect_items(record):
+        low, high = reading.interval or (None, None)
+        error = {"estimate": reading.error, "low": low, "high": high}
+        yield {
+            "filter": name,
+            "stratum": SUSPECT,
+            "student": reading.student_version,
+            "state": None,
+            "error": error if reading.error is not None else None,
+            "labels": reading.labels,
+            "failures": reading.failures,
+            "last_label_at": timestamp(reading.last_label_at),
+            "oracle_key": reading.oracle_key,
+            "advice": NOT_TESTED,
+            "written_at": timestamp(written_at),
+        }
+
+
+def _without_monitors(record: CurrentState, group: MonitorGroup) -> Iterator[Row]:
+    """A row for each filter of which nothing else is said."""
+    for name, watched in record.watched.items():
+        if not watched.watch.all_monitors:
+            at = record.last_written_at(name)
+            advice = nothing_yet(at, group)
+            empty = {"stratum": None, "state": None, "advice": advice}
+            yield {"filter": name, **empty, "written_at": timestamp(at)}
+
+
+def _cells(row: Row) -> list[str]:
+    if row["stratum"] == SUSPECT:
+        error = row["error"]
+        return [row["filter"], SUSPECT, "", "", *_mae(error), f"{row['labels']:,}", *_last(row)]
+    if "evidence" not in row:
+        named = [row[name] or "" for name in ("filter", "stratum", "state")]
+        return [*named, *[""] * 5, row["advice"]]
+    error = row["error"]
+    state = row["state"] + ("!" if row["severity"] == "critical" else "")
+    return [
+        row["filter"],
+        row["stratum"],
+        state,
+        f"{row['evidence']:,.0f}" if row["baseline_labels"] else "",
+        *_mae(error),
+        f"{row['labels']:,}",
+        *_last(row),
+    ]
+
+
+def _mae(error: Row | None) -> tuple[str, str]:
+    """The error, and what is usual where anything is."""
+    if error is None:
+        return "", ""
+    around = f" ({error['low']:.2f}–{error['high']:.2f})" if error["low"] is not None else ""
+    return (
+        f"{error['estimate']:.2f}{around}",
+        f"{error['baseline']:.2f}" if "baseline" in error else "",
+    )
+
+
+def _last(row: Row) -> tuple[str, str]:
+    return (row["last_label_at"] or "")[:MINUTES_DIGITS].replace("T", " "), row["advice"]
+
+
+def _show(item: Item) -> None:
+    """What an alert of it says now."""
+    action = item.alert["action"]
+    lines = [
+        f"{item.filter.reference}, {item.stratum}: {item.state}. {item.alert['headline']}.",
+        f"  cause: {item.cause}",
+        f"  what to do: {action['text']} See {action['runbook']}",
+        *(f"  decide: {command}" for command in item.commands),
+        f"  see it again: {action['command']}",
+    ]
+    for line in lines:
+        echo(line, is_line=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Where others may be reading it. Raises InputFileInvalid, or OSError when the disk is full."""
+    if not path.resolve().parent.is_dir():
+        raise InputFileInvalid(f"cannot write {path}: no such folder")
+    with whole_file(path) as stream:
+        stream.write(text.encode())
+    echo_err(f"{path}: written")

@@ -1,0 +1,155 @@
+"""`newsieve drift tail`: alerts as they come, for eyes, or one by one for a command of yours."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from contextlib import closing
+from threading import Event
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+
+from newsieve.bootstrap.common import cluster
+from newsieve.cli.common import ConfigOption, JsonOption, read_settings
+from newsieve.cli.lifecycle import stop_on_signals
+from newsieve.errors import CommandFailed, WrongUsage
+from newsieve.kafka.at_least_once_consumer import AtLeastOnceConsumer
+from newsieve.kafka.topic_reader import Found, read
+from newsieve.printable import printable
+from newsieve.settings.drift import GROUP_PATTERN
+from newsieve.settings.loader import PREFIX, Settings
+from newsieve.terminal import echo, echo_err, show_value
+from newsieve_schemas.topics import DRIFT_ALERTS, topic_name
+
+DEFAULT_GROUP: Final = "newsieve-drift-tail"
+POLL_SECONDS: Final = 0.5
+COMMAND_SECONDS: Final = 60.0  # for one run of it
+PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)  # between runs that fail; then we give up
+
+
+def tail(
+    exec_: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="CMD", help="Run for each alert; it is CMD's stdin."),
+    ] = None,
+    group: Annotated[
+        str, typer.Option("--group", metavar="NAME", help="Remembers what CMD has dealt with.")
+    ] = DEFAULT_GROUP,
+    from_beginning: Annotated[
+        bool,
+        typer.Option("--from-beginning", help="What is there already, too; with --exec: once."),
+    ] = False,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop at what is the end now; not with --exec.")
+    ] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show drift alerts as they come, or run a command for each, until interrupted.
+
+    CMD is split into words as a shell would, but run without one: nothing of an alert is ever
+    part of a command line. Its exit code 0 says that the alert is dealt with. Any other, or a
+    minute's silence, and it is run again, five times, each time later; then we end with 1, and the
+    alert is the first one next time. At least once: make CMD used to seeing one again (ce_id).
+
+    Example: newsieve drift tail --from-beginning --until-end
+
+    Example: newsieve drift tail --exec 'curl --fail --json @- https://hooks.example.org/drift'
+    """
+    settings = read_settings(config)
+    if exec_ is not None:
+        if until_end:
+            raise WrongUsage("--until-end: with --exec there is no end")
+        if re.fullmatch(GROUP_PATTERN, group) is None:
+            raise WrongUsage(f"--group {group!r} does not match {GROUP_PATTERN}")
+        _bridge(settings, _words(exec_), group, from_beginning=from_beginning)
+        return
+    topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
+    for found in read(cluster(settings), topic, from_beginning=from_beginning, until_end=until_end):
+        _show(found, as_json=json)
+
+
+def _bridge(settings: Settings, command: list[str], group: str, *, from_beginning: bool) -> None:
+    """Raises CommandFailed, BrokerUnavailable, TopicsWrong or ConsumerFailed."""
+    stop = stop_on_signals("drift tail")
+    topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
+    follower = AtLeastOnceConsumer(cluster(settings), group, topic, from_beginning=from_beginning)
+    with closing(follower):
+        while not stop.is_set():
+            found = follower.next(POLL_SECONDS)
+            if found is not None and _deal_with(found, command, stop):
+                follower.move_on(found)
+
+
+def _deal_with(found: Found, command: list[str], stop: Event) -> bool:
+    """Whether the command did; not if we are to stop meanwhile. Raises CommandFailed."""
+    for pause in (*PAUSES_SECONDS, None):
+        reason = _run(command, found.record.value)
+        if reason is None:
+            return True
+        where = f"alert at {found.partition}/{found.offset}"
+        if pause is None:
+            raise CommandFailed(
+                f"{command[0]} {reason} {len(PAUSES_SECONDS) + 1} times on the {where}, which "
+                "stays the next one. Mend the command and start again"
+            )
+        echo_err(f"{command[0]} {reason} on the {where}; again in {pause:g} s")
+        if stop.wait(pause):
+            return False
+    return False
+
+
+def _run(command: list[str], alert: bytes) -> str | None:
+    """What was wrong, None if nothing."""
+    try:
+        done = subprocess.run(
+            command, input=alert or b"", timeout=COMMAND_SECONDS, check=False, env=_environment()
+        )
+    except subprocess.TimeoutExpired:
+        return f"took more than {COMMAND_SECONDS:g} s"
+    except OSError as error:
+        return f"could not be run ({error.strerror})"
+    return None if done.returncode == 0 else f"ended with {done.returncode}"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without our settings: there are secrets among them."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+
+
+def _words(text: str) -> list[str]:
+    """A command's words. Raises WrongUsage when there is no such command."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise WrongUsage(f"--exec {text!r}: {error}") from None
+    if not words or shutil.which(words[0]) is None:
+        raise WrongUsage(f"--exec {text!r}: there is no command {words[0] if words else ''!r}")
+    return words
+
+
+def _show(found: Found, *, as_json: bool) -> None:
+    value = found.record.value or b""
+    if as_json:
+        show_value(value)
+        return
+    try:
+        echo(_readable(orjson.loads(value)))
+    except (KeyError, TypeError, ValueError):  # not ours
+        echo(repr(value[:120]), is_line=True)
+
+
+def _readable(alert: dict[str, Any]) -> str:
+    again = ", told again" if alert["repeated"] else ""
+    lines = [
+        f"{alert['raised_at']}  {alert['filter']}: {alert['previous_state']} → {alert['state']}, "
+        f"{alert['severity']}, {alert['cause']}{again}",
+        f"  {alert['headline']}",
+        f"  {alert['action']['text']} ({alert['action']['runbook']})",
+    ]
+    return "\n".join(map(printable, lines))

@@ -1,0 +1,88 @@
+"""`newsieve score`: JSON Lines in, outcomes out, without Kafka, by the worker's own path."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from newsieve.bootstrap.students import identities_of, load_students, make_engine, scoring_path
+from newsieve.cli.common import (
+    ConfigOption,
+    exit_for_dead_letters,
+    lines_of,
+    open_input,
+    read_settings,
+)
+from newsieve.filters.registry import load
+from newsieve.programs.scoring.path import MicroBatch, ScoringPath
+from newsieve.records.dead_letter import dead_letter_line
+from newsieve.records.decode import RawRecord
+from newsieve.stream.outcome import DEAD_LETTER, Outcome
+from newsieve.terminal import write_line
+
+DEFAULT_FILTER = "uplifting"
+STANDARD_INPUT = "-"
+
+
+def score(
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Default: stdin.")] = STANDARD_INPUT,
+    filter_: Annotated[
+        str, typer.Option("--filter", metavar="F", help="A name, or name/vN.")
+    ] = DEFAULT_FILTER,
+    config: ConfigOption = None,
+) -> None:
+    """Score articles: one JSON line out for each line in, in order; exit 1 if one was bad.
+
+    Example: newsieve score articles.jsonl --filter uplifting
+    """
+    settings = read_settings(config)
+    chosen = load(filter_)
+    students = load_students(settings, [chosen])
+    engine = make_engine(settings, students)
+    path = scoring_path(settings, identities_of(students), engine)
+    dead_letters = 0
+    try:
+        with open_input(file) as stream:
+            records = (_record(file, number, line) for number, line in lines_of(stream))
+            for line, outcome in _outcomes(
+                path, records, settings.worker.batch_articles, settings.worker.batches_in_flight
+            ):
+                write_line(_printed(line, outcome))
+                dead_letters += outcome.outcome == DEAD_LETTER
+            sys.stdout.buffer.flush()
+    finally:
+        engine.close()
+    exit_for_dead_letters(dead_letters)
+
+
+def _record(file: str, number: int, line: bytes) -> RawRecord:
+    return RawRecord(line, None, None, None, {"file": file, "line": number})
+
+
+def _outcomes(
+    path: ScoringPath, records: Iterator[RawRecord], batch_articles: int, batches_in_flight: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Each record's line and outcome, in order, with batches in flight as in the worker."""
+    in_flight: deque[MicroBatch] = deque()
+    while True:
+        batch = list(islice(records, batch_articles))
+        if batch:
+            in_flight.append(path.start(batch))
+        if not in_flight:
+            return
+        if batch and len(in_flight) <= batches_in_flight:
+            continue
+        for row in path.finish(in_flight.popleft()):
+            for outcome in row.outcomes:
+                yield row.record.input["line"], outcome
+
+
+def _printed(line: int, outcome: Outcome) -> bytes:
+    if outcome.error is not None:
+        return dead_letter_line(line, outcome.error)
+    return outcome.records[0].value or b""

@@ -1,0 +1,1 @@
+"""A real Kafka broker for the demo and the tests, on this machine."""

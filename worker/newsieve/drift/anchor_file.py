@@ -1,0 +1,119 @@
+"""A file of anchors: frozen articles with two or more labels each by the accepted oracle.
+
+Lines are those of `newsieve oracle label`, of several runs one after another: each line of an
+article is a replicate. Read whole and strictly: a hole in the reference would be an error of
+nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from newsieve.drift.anchors import FEWEST_REPLICATES, AnchorSet
+from newsieve.errors import DecodeError, InputFileInvalid
+from newsieve.filters.registry import Filter, validation_message
+from newsieve.records.json_lines import id_text, numbered, read_object, whole
+from newsieve_schemas.article import ArticleWithContent
+from newsieve_schemas.oracle import OracleInteger, OracleKey
+
+LABELLED: Final = "labelled"
+DEAD_LETTER: Final = "dead_letter"
+
+
+class _Answer(BaseModel):
+    scores: dict[str, Annotated[OracleInteger, BeforeValidator(whole)]]
+
+
+class _Line(ArticleWithContent):
+    """What we read of a line."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    id: Annotated[str, BeforeValidator(lambda value: id_text(value) or value)]
+    filter: str
+    label_hash: str
+    status: str
+    oracle_scores: _Answer | None
+    oracle_key: OracleKey = Field(description="Of all lines of a filter the same.")
+
+
+class AnchorArticle(NamedTuple):
+    """An article as a request has it."""
+
+    id: str
+    article: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorFile:
+    """One filter's part of a file."""
+
+    reference: AnchorSet
+    articles: dict[str, AnchorArticle]
+
+
+def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFile | None:
+    """One filter's anchors; None where the file has none of it.
+
+    `name` is the file's. Raises InputFileInvalid.
+    """
+    names = filter_.definition.dimension_names
+    labels: dict[str, list[list[int]]] = {}
+    articles: dict[str, AnchorArticle] = {}
+    keys: set[str] = set()
+    for number, line in numbered(lines):
+        row = _row(f"{name}, line {number}", line, filter_)
+        if row is None or row.oracle_scores is None:
+            continue
+        facts = ArticleWithContent(**row.model_dump(include=set(ArticleWithContent.model_fields)))
+        known = articles.setdefault(row.id, AnchorArticle(row.id, facts.model_dump()))
+        if known.article["content_hash"] != row.content_hash:
+            raise InputFileInvalid(f"{name}: {row.id!r:.80} has two texts: anchors are frozen")
+        scores = row.oracle_scores.scores
+        labels.setdefault(row.id, []).append([scores[dimension] for dimension in names])
+        keys.add(row.oracle_key.name)
+    if not labels:
+        return None
+    return AnchorFile(_reference(f"{name}, {filter_.name}", labels, keys), articles)
+
+
+def _row(where: str, line: bytes, filter_: Filter) -> _Line | None:
+    """None for a line about another filter, one that the oracle did not label, or one that was no
+    article."""
+    try:
+        facts = read_object(line)
+        if facts.get("outcome") == DEAD_LETTER:
+            return None
+        row = _Line.model_validate(facts)
+    except DecodeError as error:
+        raise InputFileInvalid(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise InputFileInvalid(
+            f"{where}: no line of `newsieve oracle label`: {validation_message(error)}"
+        ) from None
+    if row.filter != filter_.name or row.status != LABELLED or row.oracle_scores is None:
+        return None
+    if row.label_hash != filter_.label_hash:
+        raise InputFileInvalid(f"{where}: labelled for another version of {filter_.name}")
+    if set(row.oracle_scores.scores) != set(filter_.definition.dimension_names):
+        raise InputFileInvalid(f"{where}: scores of other dimensions")
+    return row
+
+
+def _reference(where: str, labels: dict[str, list[list[int]]], keys: set[str]) -> AnchorSet:
+    if len(keys) > 1:
+        raise InputFileInvalid(f"{where}: labels of several oracles: {', '.join(sorted(keys))}")
+    counts = {len(found) for found in labels.values()}
+    if len(counts) > 1 or min(counts) < FEWEST_REPLICATES:
+        raise InputFileInvalid(
+            f"{where}: each article needs the same number of labels, {FEWEST_REPLICATES} at least; "
+            f"some have {min(counts)}, some {max(counts)}. Put the results of several runs of "
+            "`newsieve oracle label` into one file"
+        )
+    replicates = np.array(list(labels.values()), dtype=np.float64)
+    return AnchorSet(keys.pop(), tuple(labels), replicates)

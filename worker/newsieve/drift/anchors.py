@@ -1,0 +1,169 @@
+"""Anchors: frozen articles, labelled again and again, that tell an oracle's drift from a student's.
+
+The reference is the mean of a few replicates by the accepted oracle. How far one of them lies from
+the mean of the others is what a healthy oracle differs from itself; a monitor like production's
+tests that it stays so. It asks for one anchor per three production labels, and for more at once
+when there is a question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from newsieve.drift.baseline import BaselineAccumulator
+from newsieve.drift.error_streams import MAE, ErrorStreams, Floats
+from newsieve.drift.label_reader import MONITOR, REFERENCE, AnchorLabel, Label
+from newsieve.drift.monitor_state import INCIDENT, WARNING, Identity, MonitorConfig, Transition
+from newsieve.drift.stratum_monitor import StratumMonitor
+from newsieve_schemas.drift import State
+
+STRATUM: Final = "anchors"
+LABELS_PER_ANCHOR: Final = 3
+DIGEST_DIGITS: Final = 16
+FEWEST_REPLICATES: Final = 2  # of one there is no saying how far it lies from the next
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorSet:
+    """The reference: (N, R, D) scores in R replicates by one oracle."""
+
+    oracle_key: str
+    ids: tuple[str, ...]
+    replicates: Floats
+
+
+class AnchorDifference(NamedTuple):
+    """An oracle that was not accepted, beside the one that was, in MAE on the anchors."""
+
+    oracle_key: str
+    anchors: int
+    error: float
+    usual: float
+
+
+class Anchors:
+    """One filter's anchors and what their labels say."""
+
+    def __init__(
+        self, filter_name: str, streams: ErrorStreams, reference: AnchorSet, reminder: int | None
+    ) -> None:
+        self.oracle_key = reference.oracle_key
+        self.size = len(reference.ids)
+        self._streams = streams
+        self._identity = Identity(filter_name, "", STRATUM)
+        self._ids = reference.ids
+        self._index = {name: at for at, name in enumerate(reference.ids)}
+        self._means: Floats = reference.replicates.mean(axis=1)
+        self._digest = _digest(reference)
+        self._rules = MonitorConfig(reminder=reminder, cause="oracle_drift")
+        self._monitor = StratumMonitor(self._identity, streams, self._rules)
+        self._usual = self._learn(reference.replicates)
+        self._labels_until_next = LABELS_PER_ANCHOR
+        self._cursor = 0
+        self._other: tuple[str, BaselineAccumulator] | None = None
+
+    @property
+    def state(self) -> State:
+        return self._monitor.standing.state
+
+    @property
+    def is_alarmed(self) -> bool:
+        """The accepted oracle no longer labels them as it did."""
+        return self._monitor.standing.state in (WARNING, *INCIDENT)
+
+    def production_label(self) -> list[str]:
+        """One more production label: the anchors to ask for now."""
+        self._labels_until_next -= 1
+        if self._labels_until_next:
+            return []
+        self._labels_until_next = LABELS_PER_ANCHOR
+        return self.next(1)
+
+    def next(self, count: int) -> list[str]:
+        """Ids of the next anchors, round and round."""
+        found = [self._ids[(self._cursor + step) % self.size] for step in range(count)]
+        self._cursor = (self._cursor + count) % self.size
+        return found
+
+    def label(self, label: AnchorLabel) -> Transition | None:
+        """Test an anchor's label. Those of other oracles are compared, not tested."""
+        at = self._index.get(label.id)
+        if at is None:
+            return None
+        values = differences = None
+        if label.scores is not None:
+            oracle = np.array([label.scores], dtype=np.float64)
+            compared = self._streams.compare(self._means[at : at + 1], oracle, [()])
+            values, differences = compared.values[0], compared.differences[0]
+        if label.oracle_key == self.oracle_key:
+            facts = (label.at, label.id, "", STRATUM, MONITOR, 1.0, label.oracle_key, "")
+            return self._monitor.label(Label(*facts, values, differences))
+        if self._other is None or self._other[0] != label.oracle_key:
+            self._other = (label.oracle_key, BaselineAccumulator(len(self._streams.names)))
+        self._other[1].add(values, 1.0)
+        return None
+
+    def difference(self) -> AnchorDifference | None:
+        """How the latest other oracle differs from the accepted one."""
+        if self._other is None or not self._other[1].labels:
+            return None
+        key, tally = self._other
+        error = tally.baseline(self._streams).means[self._streams.names.index(MAE)]
+        return AnchorDifference(key, tally.labels, float(error), self._usual)
+
+    def now(self, at: int) -> Transition:
+        """Where the oracle stands, as a reminder would tell it."""
+        return self._monitor.now(at)
+
+    def acknowledge(self) -> None:
+        self._monitor.acknowledge()
+
+    def tick(self, now: int) -> Transition | None:
+        return self._monitor.tick(now)
+
+    def _learn(self, replicates: Floats) -> float:
+        """Each anchor's replicates against the mean of its others: the baseline, and its MAE."""
+        count = replicates.shape[1]
+        nobody = [()] * len(replicates)
+        found = []
+        for held_out in range(count):
+            others = np.delete(replicates, held_out, axis=1).mean(axis=1)
+            found.append(self._streams.compare(others, replicates[:, held_out], nobody))
+        values = np.mean([item.values for item in found], axis=0)
+        differences = np.mean([item.differences for item in found], axis=0)
+        for name, value, difference in zip(self._ids, values, differences, strict=True):
+            facts = (0, name, "", STRATUM, REFERENCE, 1.0, self.oracle_key, "")
+            self._monitor.reference(Label(*facts, value, difference))
+        return float(values[:, self._streams.names.index(MAE)].mean())
+
+    def snapshot(self) -> dict[str, Any]:
+        other = self._other
+        return {
+            "reference": self._digest,
+            "monitor": self._monitor.snapshot(),
+            "labels_until_next": self._labels_until_next,
+            "cursor": self._cursor,
+            "other": None if other is None else [other[0], other[1].snapshot()],
+        }
+
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Go on where a snapshot was taken, unless the reference is another one by now."""
+        if facts["reference"] != self._digest:
+            return
+        self._monitor = StratumMonitor.restore(
+            self._identity, self._streams, self._rules, facts["monitor"]
+        )
+        self._labels_until_next, self._cursor = facts["labels_until_next"], facts["cursor"]
+        if facts["other"] is not None:
+            self._other = (facts["other"][0], BaselineAccumulator.restore(facts["other"][1]))
+
+
+def _digest(reference: AnchorSet) -> str:
+    """Which reference it is."""
+    name = "\n".join([reference.oracle_key, *reference.ids]).encode()
+    return hashlib.sha256(name + reference.replicates.tobytes()).hexdigest()[:DIGEST_DIGITS]

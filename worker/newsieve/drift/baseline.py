@@ -1,0 +1,169 @@
+"""What a healthy student looks like: means of a reference set, and upper limits of those means.
+
+A bank bets against the limits, never against the means: with a point estimate half of all
+healthy students would be above it, and every one of them found guilty in the end. Rows weigh
+1/π (Hájek), so a reference drawn with unequal probabilities stands for production. Sums are kept
+instead of rows, so a baseline in the making is as small as a finished one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from newsieve.drift.array_codec import decode_array, encode_array
+from newsieve.drift.error_streams import ErrorStreams, Floats
+
+ONE_SIDED_95: Final = 1.645  # standard errors
+TWO_SIDED_95: Final = 1.96
+MISSES: Final = 0.05  # how often an upper limit may lie below the truth
+NOTHING: Final = 1e-6  # score points; scores have 4 decimals, so this is no difference
+HALVINGS: Final = 60  # of [0, 1]: to the last bit
+
+
+class Estimate(NamedTuple):
+    """A weighted mean per stream, and its linearised standard error."""
+
+    mean: Floats
+    error: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """One monitor's reference. Arrays have one entry per stream."""
+
+    limits: Floats  # m0: where the mean may be, with 95 % confidence from above
+    means: Floats
+    fail_limit: float
+    fail_rate: float
+    pi_min: float
+    labels: int
+
+    def bet_share(self, pi: float) -> float:
+        """u: how much of a full bet a label of this inclusion probability carries."""
+        return min(1.0, self.pi_min / pi)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "limits": encode_array(self.limits),
+            "means": encode_array(self.means),
+            "fail_limit": self.fail_limit,
+            "fail_rate": self.fail_rate,
+            "pi_min": self.pi_min,
+            "labels": self.labels,
+        }
+
+    @classmethod
+    def restore(cls, facts: Mapping[str, Any]) -> Baseline:
+        arrays = {name: decode_array(facts[name]) for name in ("limits", "means")}
+        return cls(**{**facts, **arrays})
+
+
+class BaselineAccumulator:
+    """Reference rows, summed. Sums are of distances from the first row, which loses nothing."""
+
+    def __init__(self, streams: int) -> None:
+        self.labels = 0
+        self.failures = 0
+        self._pi_first = self._pi_min = 1.0
+        self._origin: Floats = np.zeros(streams)
+        self._sums: Floats = np.zeros((3, streams))  # of w·x, w²·x and w²·x²
+        self._weight = self._squared_weight = 0.0
+
+    def add(self, values: Floats | None, pi: float) -> None:
+        """A row: (S,) values, drawn with probability `pi`; None where the oracle failed."""
+        if values is None:
+            self.failures += 1
+            return
+        if self.labels == 0:
+            self._origin, self._pi_first, self._pi_min = values.copy(), pi, pi
+        self.labels += 1
+        self._pi_min = min(self._pi_min, pi)
+        weight = self._pi_first / pi
+        distance = values - self._origin
+        self._weight += weight
+        self._squared_weight += weight * weight
+        self._sums[0] += weight * distance
+        self._sums[1] += weight * weight * distance
+        self._sums[2] += (weight * distance) ** 2
+
+    def estimate(self) -> Estimate:
+        """Of the rows so far, one at least: Hájek means, and their linearised standard errors
+        (Särndal, Swensson, Wretman: Model Assisted Survey Sampling, section 5.7)."""
+        first, second, third = self._sums
+        mean = first / self._weight
+        variance = third - 2 * mean * second + mean * mean * self._squared_weight
+        return Estimate(self._origin + mean, np.sqrt(np.maximum(variance, 0)) / self._weight)
+
+    def baseline(self, streams: ErrorStreams) -> Baseline:
+        """The baseline of the rows so far, one at least.
+
+        m0 = Hájek mean + 1.645 standard errors. A stream that never left its lowest value has no
+        error to add; it gets what a rate gets that was never seen.
+        """
+        means, error = self.estimate()
+        limits = means + ONE_SIDED_95 * error
+        unseen = streams.lowest + (streams.highest - streams.lowest) * rate_limit(0, self.labels)
+        rows = self.labels + self.failures
+        return Baseline(
+            np.where(limits - streams.lowest < NOTHING, unseen, limits),
+            means,
+            rate_limit(self.failures, rows),
+            self.failures / rows,
+            self._pi_min,
+            self.labels,
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "labels": self.labels,
+            "failures": self.failures,
+            "pi": [self._pi_first, self._pi_min],
+            "weights": [self._weight, self._squared_weight],
+            "sums": encode_array(np.vstack([self._origin, self._sums])),
+        }
+
+    @classmethod
+    def restore(cls, facts: Mapping[str, Any]) -> BaselineAccumulator:
+        sums = decode_array(facts["sums"]).reshape(4, -1)
+        tally = cls(sums.shape[1])
+        tally.labels, tally.failures = facts["labels"], facts["failures"]
+        tally._pi_first, tally._pi_min = facts["pi"]
+        tally._weight, tally._squared_weight = facts["weights"]
+        tally._origin, tally._sums = sums[0].copy(), sums[1:].copy()
+        return tally
+
+
+def rate_limit(failures: int, trials: int) -> float:
+    """The exact one-sided 95 % upper limit of a binomial rate (Clopper, Pearson, 1934).
+
+    1 − 0.05^(1/n) when nothing failed.
+    """
+    if failures >= trials:
+        return 1.0
+    if failures == 0:
+        return float(1 - MISSES ** (1 / trials))
+    counts = np.arange(failures + 1)
+    ways = np.array(
+        [math.lgamma(trials + 1) - math.lgamma(i + 1) - math.lgamma(trials - i + 1) for i in counts]
+    )
+    low, high = failures / trials, 1.0
+    for _ in range(HALVINGS):
+        rate = (low + high) / 2
+        logs = ways + counts * math.log(rate) + (trials - counts) * math.log1p(-rate)
+        if np.exp(logs).sum() > MISSES:
+            low = rate
+        else:
+            high = rate
+    return high
+
+
+def hajek(values: Floats, weights: Floats) -> Estimate:
+    """Weighted means of (N, S) values and their linearised standard errors."""
+    share = (weights / weights.sum())[:, None]
+    mean = (share * values).sum(axis=0)
+    return Estimate(mean, np.sqrt((share**2 * (values - mean) ** 2).sum(axis=0)))

@@ -1,0 +1,149 @@
+"""Yes or no about a whole filter: its canaries have moved, its articles have shifted.
+
+What a monitor is to labels a signal is to these: it steps on a change, and reminds. It needs no
+test; a canary that moved is a fact, an effect's size is what counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from newsieve.drift.monitor_state import (
+    ALERT,
+    OK,
+    RESOLVED,
+    WARNING,
+    Identity,
+    StreamPart,
+    Transition,
+    Why,
+)
+from newsieve_schemas.drift import Cause, Severity, State
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryResult:
+    """What a CanaryReport comes to. `difference` is its largest."""
+
+    at: int
+    student_version: str
+    passed: bool
+    difference: float
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionKind:
+    """What a yes is."""
+
+    stratum: str
+    why: Why
+    state: State
+    over: State  # once it is a no again
+    severity: Severity
+    cause: Cause
+
+
+CANARIES: Final = ConditionKind(
+    "canaries", "canaries", ALERT, RESOLVED, "critical", "serving_defect"
+)
+ARTICLES: Final = ConditionKind("articles", "articles", WARNING, OK, "info", "benign_shift")
+
+
+class ConditionAlert:
+    """See above. Methods return the step they led to, or None."""
+
+    def __init__(self, filter_name: str, meaning: ConditionKind, reminder: int | None) -> None:
+        self.state: State = OK
+        self.student_version = ""
+        self._filter = filter_name
+        self._meaning = meaning
+        self._reminder = reminder
+        self._episode = self._told_at = 0
+        self._is_acknowledged = False
+        self._parts: tuple[StreamPart, ...] = ()
+        self._threshold = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        return self.state == self._meaning.state
+
+    def set(
+        self, student_version: str, parts: tuple[StreamPart, ...], threshold: float, at: int
+    ) -> Transition | None:
+        """What is the case now: some parts, the largest first, or none. A step on a change."""
+        is_on = bool(parts)
+        if is_on == self.is_on:
+            return None
+        self.student_version = student_version
+        if is_on:
+            self._episode, self._is_acknowledged = at, False
+            self._parts, self._threshold = parts, threshold
+        return self._step(self._meaning.state if is_on else self._meaning.over, at)
+
+    def acknowledge(self) -> None:
+        self._is_acknowledged = True
+
+    def tick(self, now: int) -> Transition | None:
+        """Time has passed: a reminder of an alert, perhaps."""
+        is_due = self._reminder is not None and now - self._told_at >= self._reminder
+        if not is_due or self.state != ALERT or self._is_acknowledged:
+            return None
+        return self._step(self.state, now, is_reminder=True)
+
+    def now(self, at: int) -> Transition:
+        """What is the case, as a reminder would tell it. Nothing changes."""
+        return self._transition(self.state, at, is_reminder=True)
+
+    def _step(self, state: State, at: int, *, is_reminder: bool = False) -> Transition:
+        found = self._transition(state, at, is_reminder=is_reminder)
+        self.state, self._told_at = state, at
+        return found
+
+    def _transition(self, state: State, at: int, *, is_reminder: bool) -> Transition:
+        return Transition(
+            identity=Identity(self._filter, self.student_version, self._meaning.stratum),
+            episode=self._episode,
+            state=state,
+            previous_state=self.state,
+            why=self._meaning.why,
+            severity=self._meaning.severity if state == self._meaning.state else "info",
+            cause=self._meaning.cause,
+            at=at,
+            value=self._parts[0].estimate if self._parts else 0.0,
+            threshold=self._threshold,
+            parts=self._parts,
+            mean_error=None,
+            labels=0,
+            recent_labels=0,
+            onset=None,
+            oracle_key="",
+            other_oracle_key=None,
+            policy="",
+            examples=(),
+            last_told=self.state,
+            is_reminder=is_reminder,
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "student_version": self.student_version,
+            "episode": self._episode,
+            "told_at": self._told_at,
+            "acknowledged": self._is_acknowledged,
+            "threshold": self._threshold,
+            "parts": [
+                [part.name, part.share, part.baseline, part.estimate, part.low, part.high]
+                for part in self._parts
+            ],
+        }
+
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Go on where a snapshot was taken."""
+        self.state, self.student_version = facts["state"], facts["student_version"]
+        self._episode, self._told_at = facts["episode"], facts["told_at"]
+        self._is_acknowledged, self._threshold = facts["acknowledged"], facts["threshold"]
+        self._parts = tuple(StreamPart(*part) for part in facts["parts"])

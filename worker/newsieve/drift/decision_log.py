@@ -1,0 +1,96 @@
+"""Operators' decisions, each taken once.
+
+A decision is read again where a group begins anew, and a new baseline, thrown away, would take as
+many labels again: of each scope the latest one taken is remembered. A new baseline may be wanted
+before the first label comes; then it is made of the first labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from newsieve.drift.monitor_state import Identity, Transition
+from newsieve.drift.stratum_monitor import StratumMonitor
+
+DecisionKind = Literal["accept_oracle", "reject_oracle", "rebaseline", "acknowledge"]
+REMEMBERED: Final = 32  # scopes: a filter has a few, and each student adds some
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An operator's. Without a student or a stratum it is about all of the filter's."""
+
+    kind: DecisionKind
+    at: int
+    oracle_key: str = ""
+    student_version: str | None = None
+    stratum: str | None = None
+    scope: str = ""  # the latest one of a scope counts
+
+    def is_about(self, identity: Identity) -> bool:
+        return self.student_version in (None, identity.student_version) and self.stratum in (
+            None,
+            identity.stratum,
+        )
+
+
+class DecisionLog:
+    """What was decided already, and what is to be done with monitors that are yet to come."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, int] = {}
+        self._ahead: list[tuple[str, str]] = []  # students and strata
+
+    def latest(self, scope: str) -> int:
+        """When the last one of a scope was taken; -1 where there is none."""
+        return self._latest.get(scope, -1)
+
+    def is_new(self, decision: Decision) -> bool:
+        """Whether it was not taken before; from now on it was."""
+        if decision.at <= self.latest(decision.scope):
+            return False
+        self._latest.pop(decision.scope, None)
+        self._latest[decision.scope] = decision.at
+        if len(self._latest) > REMEMBERED:
+            del self._latest[next(iter(self._latest))]
+        return True
+
+    def rebaseline_ahead(self, identity: Identity) -> None:
+        """This monitor's first labels will make its baseline."""
+        if not self._is_ahead(identity):
+            self._ahead = [*self._ahead[1 - REMEMBERED :], _short(identity)]
+
+    def wants_baseline(self, identity: Identity) -> bool:
+        """Whether the monitor whose first label has come shall begin so; said once."""
+        is_ahead = self._is_ahead(identity)
+        self._ahead = [item for item in self._ahead if item != _short(identity)]
+        return is_ahead
+
+    def _is_ahead(self, identity: Identity) -> bool:
+        return _short(identity) in self._ahead
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"latest": self._latest, "ahead": self._ahead}
+
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Go on where a snapshot was taken."""
+        self._latest = dict(facts["latest"])
+        self._ahead = [(student, stratum) for student, stratum in facts["ahead"]]
+
+
+def decide(monitor: StratumMonitor, decision: Decision) -> Transition | None:
+    """What a decision does to one monitor."""
+    if decision.kind == "accept_oracle":
+        return monitor.accept(decision.oracle_key, decision.at)
+    if decision.kind == "reject_oracle":
+        return monitor.reject(decision.oracle_key, decision.at)
+    if decision.kind == "rebaseline":
+        return monitor.rebaseline(decision.at)
+    monitor.acknowledge()
+    return None
+
+
+def _short(identity: Identity) -> tuple[str, str]:
+    return identity.student_version, identity.stratum

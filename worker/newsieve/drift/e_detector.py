@@ -1,0 +1,144 @@
+"""Betting e-detectors: Shiryaev–Roberts mixtures over streams and bets, and their reverse.
+
+Each row of a bank is a stream, each column a bet of another size that the stream's mean is above
+its limit m0. A bet's capital grows by 1 + λ·u·(x − m0) with every label, after a new unit has
+been put in:
+
+    M ← (M + 1) · (1 + λ · u · (x − m0)),    λ = f / (m0 − lowest)
+
+While the mean is at or below m0 the growth is 1 on average at most, so M − n is a
+supermartingale: in n labels the mean of M over any fixed weights reaches c at most n/c times on
+average, whatever depends on what, however often somebody looks (Shin, Ramdas, Rinaldo:
+E-detectors, 2022). Knows positions of labels, but not what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from newsieve.drift.array_codec import decode_array, encode_array
+from newsieve.drift.error_streams import Floats
+
+Positions = npt.NDArray[np.int64]
+
+BETS: Final = 8
+# Of the largest bet that cannot lose everything: small ones find small drifts, large ones big.
+FRACTIONS: Final[Floats] = np.geomspace(0.02, 0.75, BETS)
+RECOVERY_FRACTIONS: Final[Floats] = np.geomspace(0.2, 0.75, BETS)
+RECOVERY_MARGIN: Final = 0.10  # score points above m0: a smaller drift counts as none
+RECOVERY_CLIP: Final = 4.0  # score points; a single outlier must not cost a recovery its bet
+ROOM_TO_BET: Final = 1.0  # score points, between the margin and the clip
+RECOVERY_CEILING: Final = 200_000.0  # of a bet: a row may recover first, but not for good
+LIKELY: Final = 2.0  # log units below the strongest bet: its onset is as likely
+
+
+class EDetectorBank:
+    """R rows of bets. Leading dimensions, if any, are independent banks side by side."""
+
+    def __init__(
+        self, limits: Floats, lowest: Floats, ceilings: Floats, fractions: Floats = FRACTIONS
+    ) -> None:
+        """`limits`, `lowest`, `ceilings` are (…, R). A row's capital stops at its ceiling, so
+        that what has long been certain can also end."""
+        self._limits = limits
+        self._stakes = fractions / (limits - lowest)[..., None]
+        self._ceilings = ceilings[..., None]
+        self._capital: Floats = np.zeros(self._stakes.shape)
+        # For people, not for the test: half the digits are half the snapshot.
+        self._excursion = np.zeros(self._stakes.shape, dtype=np.float32)
+        self._since: Positions = np.zeros(self._stakes.shape, dtype=np.int64)
+
+    def step(self, x: Floats, u: float | Floats, at: int) -> None:
+        """One label: (…, R) values, NaN where a row has none and stays as it is.
+
+        `u` (…, 1) scales its bets, `at` is its position.
+        """
+        growth = self._stakes * (u * (x - self._limits))[..., None]
+        growth += 1
+        seen = ~np.isnan(x)
+        growth[~seen] = 1
+        self._capital += seen[..., None]
+        self._capital *= growth
+        np.minimum(self._capital, self._ceilings, out=self._capital)
+        self._follow(growth, seen, at)
+
+    def evidence(self) -> Floats:
+        """e per row, (…, R): the mean of its bets' capital."""
+        found: Floats = self._capital.sum(axis=-1) / self._capital.shape[-1]
+        return found
+
+    def reset(self, which: slice | npt.NDArray[np.bool_]) -> None:
+        """Start again: the rows, or whole banks, that this index of (…, R) selects."""
+        self._capital[which] = 0
+        self._excursion[which] = 0
+
+    def onset(self, row: int) -> tuple[int, int]:
+        """The earliest and latest likely position at which a row's rise began.
+
+        A CUSUM of the same bets runs beside them; it last stood at its floor where the rise
+        began, by that bet (Page, 1954).
+        """
+        excursion = self._excursion[row]
+        since = self._since[row][excursion >= excursion.max() - LIKELY]
+        return int(since.min()), int(since.max())
+
+    def _follow(self, growth: Floats, seen: npt.NDArray[np.bool_], at: int) -> None:
+        begins = (self._excursion <= 0) & seen[..., None]
+        self._since[begins] = at
+        np.maximum(self._excursion, 0, out=self._excursion)
+        self._excursion += np.log(growth)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "capital": encode_array(self._capital),
+            "excursion": encode_array(self._excursion),
+            "since": encode_array(self._since),
+        }
+
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Go on where a snapshot of a bank of this shape was taken."""
+        shape = self._capital.shape
+        self._capital = decode_array(facts["capital"]).reshape(shape)
+        self._excursion = decode_array(facts["excursion"], np.float32).reshape(shape)
+        self._since = decode_array(facts["since"], np.int64).reshape(shape)
+
+
+class RecoveryTest:
+    """The reverse: bets that the blamed rows' means are below m0 + a margin again.
+
+    All rows must say so: an incident of a bias is not over because the error is small.
+    """
+
+    def __init__(self, limits: Floats, highest: Floats, margins: Floats) -> None:
+        """(R,) limits, highest values and margins of the blamed rows."""
+        self._bounds = limits + margins
+        clip = np.minimum(highest, RECOVERY_CLIP)
+        self._clip = np.where(clip - self._bounds >= ROOM_TO_BET, clip, highest)
+        room = (self._clip - self._bounds)[:, None]
+        self._stakes = np.divide(
+            RECOVERY_FRACTIONS, room, out=np.zeros((len(limits), BETS)), where=room > 0
+        )
+        self._capital: Floats = np.zeros(self._stakes.shape)
+
+    def step(self, x: Floats, u: float) -> None:
+        """One label's (R,) values of the blamed rows; NaN: the row stays as it is."""
+        seen = ~np.isnan(x)
+        payoff = u * (self._bounds - np.minimum(x, self._clip))
+        growth = np.where(seen[:, None], self._stakes * payoff[:, None] + 1, 1)
+        self._capital += seen[:, None]
+        self._capital *= growth
+        np.minimum(self._capital, RECOVERY_CEILING, out=self._capital)
+
+    def evidence(self) -> float:
+        """That all blamed rows have recovered: the least of theirs."""
+        return float((self._capital.sum(axis=1) / BETS).min())
+
+    def snapshot(self) -> str:
+        return encode_array(self._capital)
+
+    def resume(self, text: str) -> None:
+        self._capital = decode_array(text).reshape(self._capital.shape)

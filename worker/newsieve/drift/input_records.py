@@ -1,0 +1,178 @@
+"""What a live monitor reads: records of four topics to what they say, or to why they say nothing.
+
+    oracle.scores   a label, or an anchor's
+    scored          a scored or blocked article
+    canaries        fixed texts, scored again
+    control         an operator's decision
+
+What is about another filter, other labels or nobody's business here is None. `at` is the record's
+time; nothing else of a record's place matters to what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from newsieve.drift.condition_alert import CanaryResult
+from newsieve.drift.data_drift import ScoreSample
+from newsieve.drift.decision_log import Decision, DecisionKind
+from newsieve.drift.error_streams import ErrorStreams
+from newsieve.drift.label_reader import MONITOR, AnchorLabel, BadLine, Label, LabelReader
+from newsieve.errors import InvalidEvent, InvalidScore, NotAnObject
+from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
+from newsieve.filters.registry import Filter, validation_message
+from newsieve.filters.sampling import Stratum
+from newsieve.records.json_parsing import parse
+from newsieve_schemas.drift import CanaryReport, ControlDecision
+from newsieve_schemas.topics import CANARIES, CONTROL, MAX_MESSAGE_BYTES, ORACLE_SCORES, SCORED
+
+LONGEST_NAME: Final = 500  # characters; names are kept in states, whose size is bounded
+HASH: Final = re.compile("sha256:[0-9a-f]{64}")
+KINDS: Final[frozenset[str]] = frozenset(get_args(DecisionKind))
+STRATA: Final[frozenset[str]] = frozenset(get_args(Stratum))
+ABOUT_ORACLES: Final = frozenset({"accept_oracle", "reject_oracle"})
+
+Record = TypeVar("Record", CanaryReport, ControlDecision)
+Said = Label | AnchorLabel | ScoreSample | CanaryResult | Decision
+
+
+class Event(NamedTuple):
+    """What a record says, and of which filter and student."""
+
+    filter: str
+    student: str
+    said: Said
+
+
+class EventReader:
+    """Reads for some filters."""
+
+    def __init__(self, filters: Sequence[Filter]) -> None:
+        self._filters = {item.name: item for item in filters}
+        self._labels = {item.name: LabelReader(item.name, ErrorStreams(item)) for item in filters}
+        self._by_topic: dict[str, Callable[[dict[str, Any], bytes, int], Event | None]] = {
+            ORACLE_SCORES: self._label,
+            SCORED: self._article,
+            CANARIES: self._canaries,
+            CONTROL: self._decision,
+        }
+
+    def read(self, topic: str, value: bytes, at: int) -> Event | None:
+        """`topic` is a topic's name without its prefix. Raises RecordError."""
+        facts = parse(value, MAX_MESSAGE_BYTES)
+        if type(facts) is not dict:
+            raise NotAnObject("not a JSON object")
+        return self._by_topic[topic](facts, value, at)
+
+    def _label(self, facts: dict[str, Any], value: bytes, at: int) -> Event | None:
+        filter_ = self._ours(facts)
+        if filter_ is None:
+            return None
+        found = self._labels[filter_.name].read([(at, value)])
+        if not found:
+            return None
+        said = found[0]
+        if isinstance(said, BadLine):
+            raise said.error
+        _require_short("oracle", said.oracle_key)
+        if isinstance(said, AnchorLabel):
+            return Event(filter_.name, "", said)
+        _require_short("policy", said.policy)
+        if said.stratum not in STRATA or said.purpose != MONITOR:
+            raise InvalidEvent(
+                f"no OracleScore: stratum {said.stratum!r:.60}, purpose {said.purpose!r}"
+            )
+        return Event(filter_.name, _student(said.student_version), said)
+
+    def _article(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
+        filter_ = self._ours(facts)
+        if filter_ is None:
+            return None
+        try:
+            article, scores = facts["article"], facts["scores"]
+            names = filter_.definition.dimension_names
+            said = ScoreSample(
+                at,
+                None if scores is None else [_score(scores[name]) for name in names],
+                _text(facts, "tier"),
+                int(facts["tokens"] or 0),
+                bool(facts["truncated"]),
+                _text(article, "language"),
+                _text(article, "source"),
+            )
+            return Event(filter_.name, _student(facts["student"]), said)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InvalidEvent(f"not a ScoredArticle: {type(error).__name__}: {error}") from None
+
+    def _canaries(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
+        report = _checked(CanaryReport, facts)
+        if report.filter not in self._filters:
+            return None
+        largest = max((item.difference for item in report.canaries), default=0.0)
+        result = CanaryResult(at, report.student, report.passed, largest, report.tolerance)
+        return Event(report.filter, report.student, result)
+
+    def _decision(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
+        """Programs' own notes on this topic are not an operator's decisions."""
+        decided = _checked(ControlDecision, facts)
+        if decided.decision not in KINDS:
+            return None
+        names = ("filter", "student", "stratum", "oracle_key")
+        about = {name: _text(decided.arguments, name) for name in names}
+        for what, value in (*about.items(), ("scope", decided.scope)):
+            _require_short(what, value)
+        oracle_key = about["oracle_key"]
+        if about["filter"] is None or (decided.decision in ABOUT_ORACLES and not oracle_key):
+            raise InvalidEvent("a decision without a filter, or about no oracle")
+        if about["filter"] not in self._filters:
+            return None
+        kind: Any = decided.decision  # one of KINDS
+        said = Decision(
+            kind, at, oracle_key or "", about["student"], about["stratum"], decided.scope
+        )
+        return Event(about["filter"], about["student"] or "", said)
+
+    def _ours(self, facts: Mapping[str, Any]) -> Filter | None:
+        """The filter it is about, if its labels mean what ours do."""
+        name, label_hash = (_text(facts, key) for key in ("filter", "label_hash"))
+        if name is None or label_hash is None:
+            raise InvalidEvent(
+                "neither a ScoredArticle nor an OracleScore: no filter, no label hash"
+            )
+        filter_ = self._filters.get(name)
+        return filter_ if filter_ is not None and filter_.label_hash == label_hash else None
+
+
+def _score(value: Any) -> float:
+    if type(value) not in (float, int) or not SCORE_MIN <= value <= SCORE_MAX:
+        raise InvalidScore(f"a score of {value!r:.60}")
+    return float(value)
+
+
+def _text(arguments: Mapping[str, Any], name: str) -> str | None:
+    value = arguments.get(name)
+    if value is not None and type(value) is not str:
+        raise InvalidEvent(f"{name} is {value!r:.60}, not a string")
+    return value
+
+
+def _require_short(what: str, value: str | None) -> None:
+    if value is not None and len(value) > LONGEST_NAME:
+        raise InvalidEvent(f"{what} has {len(value):,} characters, more than {LONGEST_NAME}")
+
+
+def _student(value: Any) -> str:
+    if type(value) is not str or not HASH.fullmatch(value):
+        raise InvalidEvent(f"student is {value!r:.60}, not a hash")
+    return value
+
+
+def _checked(model: type[Record], facts: Mapping[str, Any]) -> Record:
+    try:
+        return model.model_validate(facts, extra="ignore")
+    except ValidationError as error:
+        raise InvalidEvent(f"not a {model.__name__}: {validation_message(error)}") from None

@@ -1,0 +1,297 @@
+"""Label lines to labels: an OracleScore, or the short form of it.
+
+    {"id": …, "student_version": …, "stratum": …, "purpose": …, "pi": …, "oracle_key": …,
+     "student": {…}, "oracle": {…}}, of which only the scores are required
+
+or a line of `newsieve oracle label` with the student's scores put beside it, as `student`.
+Strict: nothing is filled in, nothing converted. A stratum that is not given is the student's own
+tier's, unless the line says that its article is suspect. Lines are read in batches, since tiers are
+decided in batches; a label does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from newsieve.drift.error_streams import ErrorStreams, Floats
+from newsieve.errors import (
+    InvalidContentRules,
+    InvalidId,
+    InvalidLabel,
+    InvalidScore,
+    MissingDimension,
+    RecordError,
+)
+from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
+from newsieve.filters.sampling import LOW, PURPOSE, SURFACED, SUSPECT
+from newsieve.records.json_lines import read_object
+from newsieve_schemas.oracle import oracle_key_name
+
+MONITOR: Final = PURPOSE
+REFERENCE: Final = "reference"
+ANCHOR: Final = "anchor"
+LABELLED: Final = "labelled"
+FAILURES: Final = frozenset({"refused", "invalid"})
+NOT_ASKED: Final = "over_budget"
+DEAD_LETTER: Final = "dead_letter"
+SMALLEST_PI: Final = 1e-9  # no sample is thinner; its weight squared would leave a double
+LARGEST_SCORE: Final = 1e300  # before clamping; what is beyond it is no number
+SHOWN_CHARACTERS: Final = 60
+
+
+class Label(NamedTuple):
+    """One labelled article, or one that the oracle failed to label: then `values` is None."""
+
+    at: int  # its position: a line, or milliseconds
+    id: str | None
+    student_version: str
+    stratum: str
+    purpose: str
+    pi: float
+    oracle_key: str | None  # None in a baseline that does not say whose labels it has
+    policy: str
+    values: Floats | None  # (S,), the streams
+    differences: Floats | None  # (D,), student minus oracle
+
+
+class AnchorLabel(NamedTuple):
+    """An anchor's scores by an oracle, None where it failed."""
+
+    at: int
+    id: str
+    oracle_key: str
+    scores: list[float] | None
+
+
+class BadLine(NamedTuple):
+    """A line that is no label."""
+
+    at: int
+    error: RecordError
+
+
+class _Row(NamedTuple):
+    """A label before its streams are computed. A stratum of None is the student's own."""
+
+    at: int
+    id: str | None
+    student_version: str
+    stratum: str | None
+    purpose: str
+    pi: float
+    oracle_key: str | None
+    policy: str
+    student: list[float] | None
+    oracle: list[float] | None
+    rules: list[str]
+
+
+class LabelReader:
+    """Reads one filter's labels."""
+
+    def __init__(self, filter_name: str, streams: ErrorStreams) -> None:
+        self._filter = filter_name
+        self._streams = streams
+
+    def read(self, lines: Iterable[tuple[int, bytes]]) -> list[Label | AnchorLabel | BadLine]:
+        """Of (position, line) pairs, in order. Lines about other filters, of other purposes and
+        about articles that the oracle was not asked about are left out."""
+        found: list[_Row | AnchorLabel | BadLine] = []
+        for at, line in lines:
+            try:
+                row = self._row(at, line)
+            except RecordError as error:
+                found.append(BadLine(at, error))
+            else:
+                found += [] if row is None else [row]
+        labels = iter(self._labels([row for row in found if isinstance(row, _Row)]))
+        return [next(labels) if isinstance(row, _Row) else row for row in found]
+
+    def _labels(self, rows: Sequence[_Row]) -> list[Label]:
+        scored = [row for row in rows if row.student is not None]
+        if scored:
+            student = np.array([row.student for row in scored], dtype=np.float64)
+            oracle = np.array([row.oracle for row in scored], dtype=np.float64)
+            compared = self._streams.compare(student, oracle, [row.rules for row in scored])
+        index = 0
+        labels = []
+        for row in rows:
+            values = differences = None
+            stratum = row.stratum
+            if row.student is not None:
+                values, differences = compared.values[index], compared.differences[index]
+                if stratum is None:
+                    stratum = SURFACED if compared.surfaced[index] else LOW
+                index += 1
+            labels.append(
+                Label(
+                    row.at,
+                    row.id,
+                    row.student_version,
+                    stratum or "",
+                    row.purpose,
+                    row.pi,
+                    row.oracle_key,
+                    row.policy,
+                    values,
+                    differences,
+                )
+            )
+        return labels
+
+    def _row(self, at: int, line: bytes) -> _Row | AnchorLabel | None:
+        facts = read_object(line)
+        if facts.get("filter") is not None and _filter_name(facts) != self._filter:
+            return None
+        if facts.get("outcome") == DEAD_LETTER:  # `newsieve oracle label`, of what was no article
+            return None
+        if "oracle_scores" in facts:
+            facts = _short_form(facts) if "article" in facts else self._label_row(facts)
+        status = _text(facts, "status", LABELLED)
+        purpose = _text(facts, "purpose", MONITOR)
+        if status == NOT_ASKED or purpose not in (MONITOR, REFERENCE, ANCHOR):
+            return None
+        if status != LABELLED and status not in FAILURES:
+            raise InvalidLabel(f"status is {status!r:.60}, which no label has")
+        is_failure = status in FAILURES
+        oracle = None if is_failure else self._scores(facts, "oracle", SCORE_MIN, SCORE_MAX)
+        oracle_key = _text(facts, "oracle_key", "")
+        if purpose == ANCHOR:
+            return AnchorLabel(at, _id(facts) or "", oracle_key, oracle)
+        student = (
+            None if is_failure else self._scores(facts, "student", -LARGEST_SCORE, LARGEST_SCORE)
+        )
+        stratum = facts.get("stratum")
+        if is_failure and stratum is None:
+            raise InvalidLabel("stratum is missing: without scores it cannot be told")
+        return _Row(
+            at,
+            _id(facts),
+            _text(facts, "student_version", ""),
+            None if stratum is None else _text(facts, "stratum", ""),
+            purpose,
+            _pi(facts),
+            oracle_key,
+            _text(facts, "policy", ""),
+            student,
+            oracle,
+            _rules(facts),
+        )
+
+    def _label_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A line of `newsieve oracle label` in the words of the short form."""
+        label, key = row["oracle_scores"], row.get("oracle_key")
+        if label is not None and row.get("student") is None:
+            raise InvalidScore(
+                "student is missing: a line of `newsieve oracle label` has the oracle's scores "
+                f"alone. `newsieve score ARTICLES --filter {self._filter}` makes the student's: "
+                "put the `scores` of the same article's record beside the label, as `student`. An "
+                "article that content rules block has none: leave its line out"
+            )
+        stratum = row.get("stratum") or (SUSPECT if row.get("suspect") else None)
+        return {
+            **row,
+            "stratum": stratum,
+            "oracle": label.get("scores") if type(label) is dict else label,
+            "oracle_key": oracle_key_name(key) if type(key) is dict else key,
+        }
+
+    def _scores(
+        self, facts: Mapping[str, Any], name: str, lowest: float, highest: float
+    ) -> list[float]:
+        """In dimension order. Raises MissingDimension or InvalidScore."""
+        scores = facts.get(name)
+        if type(scores) is not dict:
+            problem = "is missing" if scores is None else "is not an object"
+            raise InvalidScore(f"{name} {problem}")
+        try:
+            values = [scores[dimension] for dimension in self._streams.dimensions]
+        except KeyError as missing:
+            raise MissingDimension(f"{name}: {missing.args[0]} is missing") from None
+        for dimension, value in zip(self._streams.dimensions, values, strict=True):
+            if type(value) not in (int, float):  # a boolean is an int to isinstance
+                raise InvalidScore(f"{name}: {dimension} is {_shown(value)}, not a number")
+            if not lowest <= value <= highest:  # nor is a NaN
+                bounds = "0-10" if highest == SCORE_MAX else "what a number can be"
+                raise InvalidScore(f"{name}: {dimension} is {_shown(value)}, outside {bounds}")
+        return values
+
+
+def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """An OracleScore in the words of the short form."""
+    article, oracle, sampling = (_object(facts, name) for name in ("article", "oracle", "sampling"))
+    return {
+        "id": article.get("id"),
+        "status": facts.get("status"),
+        "student_version": facts.get("student"),
+        "stratum": sampling.get("stratum"),
+        "purpose": sampling.get("purpose"),
+        "policy": sampling.get("policy"),
+        "pi": facts["effective_pi"]
+        if facts.get("effective_pi") is not None
+        else sampling.get("pi"),
+        "oracle_key": oracle_key_name(oracle),
+        "student": facts.get("student_scores"),
+        "oracle": facts.get("oracle_scores"),
+        "content_rules": facts.get("content_rules"),
+    }
+
+
+def _filter_name(facts: Mapping[str, Any]) -> str:
+    """Of `name` and of `name/vN`."""
+    return str(facts["filter"]).partition("/")[0]
+
+
+def _object(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = facts.get(name)
+    if type(value) is not dict:
+        raise InvalidLabel(f"{name} is {_shown(value)}, not an object")
+    return value
+
+
+def _text(facts: Mapping[str, Any], name: str, default: str) -> str:
+    value = facts.get(name)
+    if value is None:
+        return default
+    if type(value) is not str:
+        raise InvalidLabel(f"{name} is {_shown(value)}, not a string")
+    return value
+
+
+def _id(facts: Mapping[str, Any]) -> str | None:
+    """As text; blank and null count as none."""
+    value = facts.get("id")
+    if type(value) is str:
+        return value if value and not value.isspace() else None
+    if value is None:
+        return None
+    if type(value) is int:
+        return str(value)
+    raise InvalidId(f"id is {_shown(value)}; it must be a string or an integer")
+
+
+def _pi(facts: Mapping[str, Any]) -> float:
+    value = facts.get("pi")
+    if value is None:
+        return 1.0
+    if type(value) not in (int, float) or not SMALLEST_PI <= value <= 1:
+        raise InvalidLabel(f"pi is {_shown(value)}, not a probability from {SMALLEST_PI:g} to 1")
+    return float(value)
+
+
+def _rules(facts: Mapping[str, Any]) -> list[str]:
+    """Content rules that the text met; those of another version of the filter do no harm."""
+    names = facts.get("content_rules")
+    if names is None:
+        return []
+    if type(names) is not list or not all(type(name) is str for name in names):
+        raise InvalidContentRules("content_rules is not a list of rule names")
+    return names
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)  # integers of 4,000 digits at most: json_text
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -1,0 +1,92 @@
+"""All monitors of a filter: labels find theirs, and count once.
+
+The same for a file and for a live stream; what differs is where monitors are kept and how labels
+are remembered, and both are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from newsieve.drift.dedup import Seen
+from newsieve.drift.error_streams import ErrorStreams
+from newsieve.drift.label_reader import MONITOR, REFERENCE, Label
+from newsieve.drift.monitor_state import Identity, MonitorConfig, Transition
+from newsieve.drift.stratum_monitor import StratumMonitor
+from newsieve.drift.suspect_labels import SuspectLabels
+from newsieve.filters.sampling import SUSPECT
+
+ANY_STUDENT: Final = None  # whose baseline is every student's that has none of its own
+
+
+class MonitorStore(Protocol):
+    """Where monitors are kept: a dict, or what can hold more."""
+
+    def get(self, identity: Identity, /) -> StratumMonitor | None: ...
+
+    def __setitem__(self, identity: Identity, monitor: StratumMonitor, /) -> None: ...
+
+
+class MonitorRegistry:
+    """See above."""
+
+    def __init__(
+        self,
+        filter_name: str,
+        streams: ErrorStreams,
+        rules: MonitorConfig,
+        seen: Seen,
+        kept: MonitorStore,
+    ) -> None:
+        self.kept = kept
+        self.unused = 0  # reference rows that came after a label, or from another oracle
+        self.untested = 0  # labels of monitors without a baseline
+        self.suspects = SuspectLabels()
+        self._filter = filter_name
+        self._streams = streams
+        self._rules = rules
+        self._seen = seen
+        self._baselines: dict[tuple[str | None, str], StratumMonitor] = {}
+
+    def expect(self, student_version: str | None, rows: Iterable[Label]) -> None:
+        """Reference rows for a student's monitors that have none by their first label."""
+        for row in rows:
+            key = (student_version, row.stratum)
+            if key not in self._baselines:
+                identity = Identity(self._filter, student_version or "", row.stratum)
+                self._baselines[key] = self.new(identity)
+            unknown = row._replace(oracle_key=row.oracle_key or None)
+            if not self._baselines[key].reference(unknown):
+                self.unused += 1
+
+    def label(self, label: Label) -> Transition | None:
+        """Test a label, or add a reference row; a suspect article's is counted and no more."""
+        if label.stratum == SUSPECT and label.purpose == MONITOR:
+            self.suspects.add(label)
+            return None
+        if label.id is not None and not self._seen.add(label):
+            return None
+        identity = Identity(self._filter, label.student_version, label.stratum)
+        monitor = self.kept.get(identity)
+        if monitor is None:
+            monitor = self.new(identity)
+            self.kept[identity] = monitor
+        if label.purpose == REFERENCE:
+            self.unused += not monitor.reference(label)
+            return None
+        if not monitor.standing.has_begun:
+            self._give_baseline(monitor)
+        step = monitor.label(label)
+        self.untested += monitor.is_without_baseline
+        return step
+
+    def new(self, identity: Identity) -> StratumMonitor:
+        return StratumMonitor(identity, self._streams, self._rules)
+
+    def _give_baseline(self, monitor: StratumMonitor) -> None:
+        version, stratum = monitor.identity.student_version, monitor.identity.stratum
+        for key in ((version, stratum), (ANY_STUDENT, stratum)):
+            if key in self._baselines:
+                monitor.adopt(self._baselines[key])
+                return

@@ -1,0 +1,174 @@
+"""The states of a monitor, what leads from one to another, and the record of such a step.
+
+    warming → ok ⇄ pending ⇄ warning → alert → recovering → resolved → ok
+    any but warming → suspended → where it was, or warming under an accepted oracle
+
+A level is entered at its threshold and left below half of it. An alert latches: only evidence of
+recovery ends it, and the next one comes only after `resolved`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from newsieve_schemas.drift import Cause, Severity, State
+
+WARMING: Final[State] = "warming"
+OK: Final[State] = "ok"
+PENDING: Final[State] = "pending"
+WARNING: Final[State] = "warning"
+ALERT: Final[State] = "alert"
+RECOVERING: Final[State] = "recovering"
+RESOLVED: Final[State] = "resolved"
+SUSPENDED: Final[State] = "suspended"
+
+# Of evidence. In n healthy labels a level is reached n / threshold times on average, at most.
+PENDING_AT: Final = 200.0
+WARNING_AT: Final = 2_000.0
+ALERT_AT: Final = 10_000.0
+RECOVERING_AT: Final = 1_000.0
+RESOLVED_AT: Final = 2_000.0
+LEAVE: Final = 0.5  # of a level's threshold: below it the level is left
+
+THRESHOLDS: Final[dict[State, float]] = {
+    PENDING: PENDING_AT,
+    WARNING: WARNING_AT,
+    ALERT: ALERT_AT,
+    RECOVERING: RECOVERING_AT,
+    RESOLVED: RESOLVED_AT,
+}
+LEVELS: Final[tuple[State, ...]] = (ALERT, WARNING, PENDING)
+INCIDENT: Final = frozenset({ALERT, RECOVERING})
+SILENCED: Final = frozenset({OK, PENDING, WARNING, RESOLVED})  # an incident stays what it is
+REMINDED: Final = frozenset({ALERT, RECOVERING, SUSPENDED})
+CALM: Final = frozenset({WARMING, OK, RESOLVED})
+
+UNKNOWN: Final[Cause] = "unknown"
+
+Why = Literal[
+    "evidence",  # of drift, or of recovery
+    "baseline",  # there is one now
+    "no_baseline",  # and nobody has asked for one
+    "rebaseline",  # an operator wants another
+    "oracle_changed",
+    "no_labels",
+    "labels_again",
+    "rejected",  # the other oracle, by an operator
+    "replaced",  # the student, by another
+    "canaries",  # moved, or are the same again
+    "articles",  # have shifted, or are as they were
+]
+
+
+class Identity(NamedTuple):
+    """What a monitor watches. `stratum` is any name; live, low or surfaced: what is suspect has no
+    monitor."""
+
+    filter: str
+    student_version: str
+    stratum: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPart:
+    """A stream's part in the evidence. Estimates are None before there are labels."""
+
+    name: str
+    share: float
+    baseline: float
+    estimate: float
+    low: float  # 95 %
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A monitor's step from one state to another, with all that explains it.
+
+    Positions are lines of a file or milliseconds, as the labels'.
+    """
+
+    identity: Identity
+    episode: int  # the position at which the monitor left calm: with the identity, an incident
+    state: State
+    previous_state: State
+    why: Why
+    severity: Severity
+    cause: Cause
+    at: int
+    value: float
+    threshold: float  # what `value` is held against
+    parts: tuple[StreamPart, ...]
+    mean_error: StreamPart | None  # of the stream `mae`, whatever its share
+    labels: int
+    recent_labels: int
+    onset: tuple[int, int] | None
+    oracle_key: str
+    other_oracle_key: str | None
+    policy: str
+    examples: tuple[str, ...]
+    last_told: State  # what was told before it
+    is_reminder: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a live monitor publishes it. `pending` is for status and metrics only, and who
+        was not told of it need not be told that it is over."""
+        is_back = self.previous_state == PENDING and self.state == self.last_told
+        return self.state != PENDING and not is_back
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorConfig:
+    """What differs between a file and a live monitor. None: never."""
+
+    awaits_verdicts: bool = False  # an alarm waits for its cause before it is an alert
+    silence: int | None = None  # without labels for as long: suspended
+    reminder: int | None = None  # an incident is told again after as long
+    rebaseline_labels: int = 200  # an operator's new baseline is made of
+    cause: Cause = UNKNOWN  # of an alarm that does not wait
+
+
+@dataclass(slots=True)
+class MonitorState:
+    """Where a monitor stands: all that it remembers but for rows and evidence."""
+
+    state: State = WARMING
+    awaits_verdict: bool = False  # an alarm has no cause yet
+    has_begun: bool = False  # a label has come: reference rows may no more
+    collects: bool = False  # an operator's new baseline, from labels
+    last_label_at: int | None = None
+    oracle_key: str | None = None  # the accepted one; None: the first label's will be
+    other_oracle_key: str | None = None  # the one that suspended it
+    rejected: list[str] = field(default_factory=list)  # oracle keys
+    cause: Cause = UNKNOWN
+    episode: int = 0  # the position at which it last left calm
+    before: State = WARMING  # a suspension
+    policy: str = ""  # of sampling, the last label's
+    told: State = WARMING  # the last state but for `pending`
+    told_at: int = 0
+    told_severity: Severity = "info"
+    is_acknowledged: bool = False
+
+    def accept(self, oracle_key: str) -> None:
+        """Its labels count from now on; a straggler of the former one is not to suspend again."""
+        keys = (*self.rejected, self.oracle_key)
+        self.rejected = [key for key in keys if key is not None and key != oracle_key]
+        self.oracle_key = oracle_key
+
+    def acknowledge(self) -> None:
+        """Somebody knows of what is open now."""
+        self.is_acknowledged = self.is_acknowledged or self.state in REMINDED
+
+    def after_suspension(self) -> State:
+        """Where to go on. What was not open before is not known to anybody."""
+        self.is_acknowledged = self.is_acknowledged and self.before in REMINDED
+        return OK if self.before == RESOLVED else self.before
+
+
+def level(value: float, state: State) -> State:
+    """The state of so much evidence, coming from this one; not within an incident."""
+    reached = next((name for name in LEVELS if value >= THRESHOLDS[name]), OK)
+    is_falling = state in LEVELS and THRESHOLDS[state] > THRESHOLDS.get(reached, 0.0)
+    return state if is_falling and value >= LEAVE * THRESHOLDS[state] else reached

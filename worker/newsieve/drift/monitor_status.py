@@ -1,0 +1,75 @@
+"""Where a monitor stands, in numbers: what `drift status`, its page and the metrics show."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from newsieve.drift.monitor_state import INCIDENT, WARNING, Identity, MonitorState, StreamPart
+from newsieve.drift.recent_labels import Past
+from newsieve.drift.stratum_monitor import StratumMonitor
+from newsieve.drift.transitions import severity
+
+DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1_000
+# A rate is made of no shorter time: an oracle may spend its day's budget within minutes.
+RATE_MILLISECONDS: Final = DAY_MILLISECONDS // 2
+
+
+class MonitorStatus(NamedTuple):
+    """Of one monitor. Without a baseline there is nothing but its standing."""
+
+    identity: Identity
+    standing: MonitorState
+    severity: str
+    value: float  # the evidence of drift; of an incident, that which opened it
+    recovery: float  # the evidence that it is over
+    labels: int  # tested
+    collected: int  # of a baseline in the making
+    baseline_labels: int
+    error: StreamPart | None  # the mean absolute error, of the last labels or since the rise
+    recent_labels: int
+    shares: dict[str, float]  # of the evidence, by stream
+    past: Past | None
+
+    @property
+    def labels_kept(self) -> int:
+        """How many of the last labels there are to look at."""
+        return len(self.past.positions) if self.past is not None else 0
+
+    @property
+    def span_milliseconds(self) -> int:
+        """From the first of them to the last."""
+        positions = self.past.positions if self.past is not None else []
+        return max(positions) - min(positions) if positions else 0
+
+    @property
+    def labels_a_day(self) -> float | None:
+        """How many have come of late. None: they came within too short a time to say, in a burst
+        perhaps."""
+        span = self.span_milliseconds
+        if span < RATE_MILLISECONDS:
+            return None
+        return (self.labels_kept - 1) * DAY_MILLISECONDS / span
+
+
+def read(monitor: StratumMonitor) -> MonitorStatus:
+    """What there is to say of it now."""
+    trial, here = monitor.trial, monitor.standing
+    if trial is None:
+        known = (0.0, 0.0, 0, monitor.tally.labels, 0, None, 0)
+        return MonitorStatus(monitor.identity, here, "info", *known, {}, None)
+    is_rising = here.state in (WARNING, *INCIDENT)
+    recent = trial.recent() if is_rising else trial.window.recent(None)
+    return MonitorStatus(
+        monitor.identity,
+        here,
+        severity(here.state, trial),
+        trial.verdict().value,
+        trial.recovery(),
+        trial.labels,
+        0,
+        trial.baseline.labels,
+        trial.mean_error(recent),
+        recent.labels if recent is not None else 0,
+        trial.shares(),
+        trial.window.past(),
+    )

@@ -1,0 +1,192 @@
+"""What a live monitor writes: alerts, its state, requests for anchors. And its state, read back.
+
+All times in them are the stream's, so that the same stream makes the same records. A snapshot is
+compressed as a whole: ids and names in it repeat.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any, Final, NamedTuple
+
+import orjson
+from pydantic import ValidationError
+
+from newsieve.drift.alerts import EVERYTHING, AlertSubject, drift_alert, fingerprint, incident_id
+from newsieve.drift.anchor_file import AnchorArticle
+from newsieve.drift.filter_monitor import Snapshot
+from newsieve.drift.label_reader import ANCHOR
+from newsieve.drift.monitor_state import CALM, Identity, Transition
+from newsieve.errors import TopicsWrong
+from newsieve.filters.registry import Filter, validation_message
+from newsieve.filters.sampling import LOW, SURFACED
+from newsieve.records.decode import Headers
+from newsieve.records.encode import OutRecord, event_id, filter_headers, opening_headers, timestamp
+from newsieve_schemas import events
+from newsieve_schemas.drift import DriftState
+from newsieve_schemas.topics import DRIFT_ALERTS, DRIFT_STATE, ORACLE_REQUESTS, topic_name
+
+FORMAT: Final = 1  # of a snapshot; another one is not read
+LEVEL: Final = 9  # of compression: a snapshot is written seldom and read once
+ANCHOR_POLICY: Final = "anchors"
+
+
+class RestoredMonitor(NamedTuple):
+    """A snapshot as it was found on the state topic."""
+
+    filter: str
+    label_hash: str
+    filter_hash: str
+    updated_at: str
+    saved: Snapshot
+
+
+class Records:
+    """Of one filter. `student` stands for its student where nothing else is known."""
+
+    def __init__(
+        self,
+        filter_: Filter,
+        prefix: str,
+        source: str,
+        student: str,
+        command: str,
+        runbook_url: str,
+    ) -> None:
+        """`source` is the ce_source; `command` reproduces an alert; the URL has no section."""
+        self.student = student
+        self._filter = filter_
+        self._topics = {
+            suffix: topic_name(prefix, suffix)
+            for suffix in (DRIFT_ALERTS, DRIFT_STATE, ORACLE_REQUESTS)
+        }
+        self._source = source.encode()
+        self._command = command
+        self._runbook_url = runbook_url
+        self._identity = {
+            "filter": filter_.name,
+            "filter_version": filter_.version,
+            "filter_hash": filter_.filter_hash,
+            "label_hash": filter_.label_hash,
+        }
+
+    def facts(self, step: Transition) -> dict[str, Any]:
+        """The DriftAlert of a transition."""
+        filter_ = self._filter
+        student = step.identity.student_version or self.student
+        subject = AlertSubject(filter_.version, filter_.filter_hash, filter_.label_hash, student)
+        return drift_alert(step, subject, self._command, self._runbook_url)
+
+    def alert(self, step: Transition) -> OutRecord:
+        """It as a record."""
+        facts = self.facts(step)
+        parts = [facts[name] for name in ("fingerprint", "incident_id", "state", "previous_state")]
+        fact = "\n".join([*parts, step.why, str(step.at), events.DRIFT_ALERT])
+        headers = [
+            *self._headers(events.DRIFT_ALERT, fact, step.at),
+            ("state", step.state.encode()),
+            ("severity", step.severity.encode()),
+        ]
+        key = facts["fingerprint"].encode()
+        return OutRecord(self._topics[DRIFT_ALERTS], key, orjson.dumps(facts), headers)
+
+    def state(self, saved: Snapshot, at: int) -> OutRecord:
+        """The DriftState of a snapshot; a tombstone for a monitor that has gone."""
+        identity, key = saved.identity, fingerprint(saved.identity)
+        if saved.detector is None:
+            return OutRecord(self._topics[DRIFT_STATE], key.encode(), None, [])
+        is_calm = saved.state in CALM
+        facts = {
+            "fingerprint": key,
+            "state": saved.state,
+            "incident_id": None if is_calm else incident_id(identity, saved.episode),
+            "filter": identity.filter,
+            "student": identity.student_version or self.student,
+            "scope": identity.stratum if identity.stratum in (LOW, SURFACED) else EVERYTHING,
+            "oracle_key": saved.oracle_key,
+            "detector": {
+                "format": FORMAT,
+                "filter_hash": self._filter.filter_hash,
+                "label_hash": self._filter.label_hash,
+                "student_version": identity.student_version,
+                "stratum": identity.stratum,
+                "episode": saved.episode,
+                "snapshot": _squeezed(saved.detector),
+            },
+            "updated_at": timestamp(at),
+        }
+        value = orjson.dumps(facts)
+        headers = self._headers(events.DRIFT_STATE, value.decode(), at)
+        return OutRecord(self._topics[DRIFT_STATE], key.encode(), value, headers)
+
+    def anchor_request(self, anchor: AnchorArticle, at: int) -> OutRecord:
+        """The OracleRequest of an anchor: nothing is said of a student."""
+        requested_at = timestamp(at)
+        facts: dict[str, Any] = {
+            "article": anchor.article,
+            **self._identity,
+            "student": self.student,
+            "dtype": None,
+            "scores": None,
+            "weighted_average": None,
+            "score": None,
+            "content_rules": [],
+            "tier": None,
+            "suspect": [],
+            "sampling": {
+                "selected": True,
+                "policy": ANCHOR_POLICY,
+                "epoch": ANCHOR_POLICY,
+                "stratum": LOW,
+                "purpose": ANCHOR,
+                "pi": 1.0,
+                "u": 0.0,
+            },
+            "requested_at": requested_at,
+        }
+        fact = "\n".join([anchor.id, anchor.article["content_hash"], ANCHOR, str(requested_at)])
+        headers = self._headers(events.ORACLE_REQUESTED, fact, at)
+        headers.append(("outcome", b"scored"))
+        topic = self._topics[ORACLE_REQUESTS]
+        return OutRecord(topic, anchor.id.encode(), orjson.dumps(facts), headers)
+
+    def _headers(self, event_type: str, fact: str, at: int) -> Headers:
+        return [
+            *opening_headers(event_type, self._source),
+            *filter_headers(self._filter.name, self._filter.version),
+            ("ce_id", event_id(fact)),
+            ("ce_time", (timestamp(at) or "").encode()),
+        ]
+
+
+def read_state(key: bytes, value: bytes) -> RestoredMonitor:
+    """A DriftState's snapshot. Raises TopicsWrong."""
+    try:
+        state = DriftState.model_validate_json(value, extra="ignore")
+        facts = state.detector
+        if facts["format"] != FORMAT:
+            raise ValueError(f"its format is {facts['format']!r:.20}, not {FORMAT}")
+        identity = Identity(state.filter, facts["student_version"], facts["stratum"])
+        detector = orjson.loads(zlib.decompress(base64.b85decode(facts["snapshot"])))
+        saved = Snapshot(identity, state.state, facts["episode"], state.oracle_key, detector)
+        if (type(detector), type(saved.episode)) != (dict, int) or {*map(type, identity)} != {str}:
+            raise ValueError("no snapshot of ours")
+        return RestoredMonitor(
+            state.filter, facts["label_hash"], facts["filter_hash"], state.updated_at, saved
+        )
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        reason = validation_message(error) if isinstance(error, ValidationError) else str(error)
+        raise unreadable(key, reason) from None
+
+
+def unreadable(key: bytes, reason: str) -> TopicsWrong:
+    """What to say of a record of the state topic, and what to do about it."""
+    return TopicsWrong(
+        f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
+        "with that key forgets it: the monitor then begins anew"
+    )
+
+
+def _squeezed(facts: dict[str, Any]) -> str:
+    return base64.b85encode(zlib.compress(orjson.dumps(facts), LEVEL)).decode()

@@ -1,0 +1,80 @@
+"""All that is scored, labelled or not: each student's windows, and the signal that they have moved.
+
+A filter has one such signal; sketches are its students', of the two latest ones while one takes
+over from the other. Kept in a snapshot of its own: it changes with every article, and labels come
+seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from newsieve.drift.condition_alert import ARTICLES, ConditionAlert
+from newsieve.drift.data_drift import DataDriftDetector, ScoreSample, Shares
+from newsieve.drift.monitor_state import StreamPart, Transition
+from newsieve.filters.registry import Filter
+from newsieve_schemas.drift import State
+
+STUDENTS: Final = 2
+
+
+class ScoreDistributionMonitor:
+    """One filter's unlabelled stream."""
+
+    def __init__(self, filter_: Filter, reminder: int | None) -> None:
+        definition = filter_.definition
+        self._shape = (
+            definition.dimension_names,
+            tuple(dict.fromkeys(tier.name for tier in definition.tiers)),
+        )
+        self._signal = ConditionAlert(filter_.name, ARTICLES, reminder)
+        self._students: dict[str, DataDriftDetector] = {}  # the latest last
+
+    @property
+    def state(self) -> State:
+        return self._signal.state
+
+    def now(self, at: int) -> Transition:
+        """Whether they have shifted, as a reminder would tell it."""
+        return self._signal.now(at)
+
+    def scored(self, article: ScoreSample, student_version: str) -> Transition | None:
+        """A scored or blocked article."""
+        unlabelled = self._students.get(student_version)
+        if unlabelled is None:
+            unlabelled = self._students[student_version] = DataDriftDetector(*self._shape)
+            if len(self._students) > STUDENTS:
+                del self._students[next(iter(self._students))]
+        if not unlabelled.add(article):
+            return None
+        limit = unlabelled.shifts[0].limit if unlabelled.shifts else 0.0
+        return self._signal.set(student_version, _parts(unlabelled), limit, article.at)
+
+    def looks_shifted(self, student_version: str) -> bool:
+        unlabelled = self._students.get(student_version)
+        return unlabelled is not None and unlabelled.looks_shifted()
+
+    def shares(self) -> dict[str, Shares]:
+        """Tiers, by student."""
+        return {name: item.shares() for name, item in self._students.items()}
+
+    def snapshot(self) -> dict[str, Any]:
+        students = {name: item.snapshot() for name, item in self._students.items()}
+        return {"signal": self._signal.snapshot(), "students": students}
+
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Go on where a snapshot was taken."""
+        self._signal.resume(facts["signal"])
+        for name, item in facts["students"].items():
+            self._students[name] = DataDriftDetector(*self._shape)
+            self._students[name].resume(item)
+
+
+def _parts(unlabelled: DataDriftDetector) -> tuple[StreamPart, ...]:
+    """Effects as parts of the evidence: shares of how far each is beyond its limit."""
+    total = sum(effect.size / effect.limit for effect in unlabelled.shifts)
+    return tuple(
+        StreamPart(name, size / limit / total, 0.0, size, size, size)
+        for name, size, limit in unlabelled.shifts
+    )

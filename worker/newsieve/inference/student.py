@@ -1,0 +1,201 @@
+"""A student, loaded: its identity, its tokeniser, its forward pass, its canaries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from newsieve.errors import CanaryMismatch, StudentInvalid
+from newsieve.filters.registry import Filter, validation_message
+from newsieve.filters.shown import one_line
+from newsieve.inference import adapter
+from newsieve.inference.base_files import (
+    TRUSTED_PACKAGES,
+    find_base,
+    require_hashes,
+    require_trusted,
+)
+from newsieve.inference.batching import buckets
+from newsieve.inference.device import Dtype, choose_device, choose_dtype, dtype_name
+from newsieve.inference.manifest import (
+    CANARIES,
+    LIMITS_BYTES,
+    MANIFEST,
+    TOKENIZER,
+    Manifest,
+    check_filter,
+    read_manifest,
+    student_hash,
+)
+from newsieve.inference.model import StudentModel, load_backbone
+from newsieve.inference.padded_forward import PaddedForward
+from newsieve.inference.student_files import read_bytes
+from newsieve.inference.tokenize import Tokeniser
+from newsieve.inference.tokenizer_check import highest_id
+
+MOST_CANARIES: Final = 1_000  # all are scored at the start, and again every hour
+LONGEST_ID: Final = 200  # characters
+LONGEST_CANARY: Final = 100_000
+CANARY_PASS_TOKENS: Final = 2_048  # with padding: what a CPU's caches hold
+# What the same student may differ by between machines, in score points. fp32: other processors
+# sum in another order. bf16: the largest error seen against fp32.
+CANARY_TOLERANCE: Final = {"fp32": 0.01, "bf16": 0.2}
+
+
+class Forward(Protocol):
+    """The seam for the forward pass: token ids of N texts in, (N, D) raw scores out."""
+
+    def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+        """Raises OutOfMemory when fewer texts might fit, else whatever the model raises."""
+        ...
+
+
+class Canary(BaseModel):
+    """A fixed text with the scores of the machine that trained the student."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: str = Field(max_length=LONGEST_ID)
+    text: str = Field(max_length=LONGEST_CANARY)
+    scores: dict[str, FiniteFloat]
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student ready to score."""
+
+    filter: Filter
+    manifest: Manifest
+    hash: str
+    device: str
+    dtype: str
+    tokeniser: Tokeniser
+    forward: Forward
+    canaries: tuple[Canary, ...]
+
+
+def load_student(
+    filter_: Filter,
+    folder: Path,
+    *,
+    base: str | None = None,
+    trusted_packages: Collection[str] = TRUSTED_PACKAGES,
+    device: str = "auto",
+    dtype: Dtype = "auto",
+) -> Student:
+    """Load, merge, check. `base` overrides the base model's name, not which one it is.
+
+    Raises StudentInvalid for a folder that is incomplete, inconsistent or made for other labels,
+    for a base that is not the student's, and for one in a package that is not trusted.
+    """
+    manifest = read_manifest(folder)
+    check_filter(manifest, folder, filter_)
+    canaries = read_canaries(folder / CANARIES, manifest.dimensions)
+    tokenizer_file = read_bytes(folder / TOKENIZER, LIMITS_BYTES[TOKENIZER])
+    texts = tuple(canary.text for canary in canaries)
+    highest = highest_id(tokenizer_file, texts, folder / TOKENIZER)
+    tokeniser = Tokeniser(folder / TOKENIZER, manifest.max_tokens)
+    name = base or manifest.base.name
+    require_trusted(name, trusted_packages)
+    place = find_base(name, manifest.base.revision)
+    require_hashes(place, manifest.base.files, folder / MANIFEST)
+    model = StudentModel(
+        load_backbone(place), manifest.pooling, len(manifest.dimensions), bias=manifest.head_bias
+    )
+    _require_embeddings(highest, folder, model)
+    _require_positions(manifest, folder, model)
+    adapter.merge(model, folder, manifest.trainable_parameters)
+    chosen_device = choose_device(device)
+    chosen_dtype = choose_dtype(dtype, chosen_device)
+    return Student(
+        filter=filter_,
+        manifest=manifest,
+        hash=student_hash(folder, manifest.base),
+        device=str(chosen_device),
+        dtype=dtype_name(chosen_dtype),
+        tokeniser=tokeniser,
+        forward=PaddedForward(model, chosen_device, chosen_dtype),
+        canaries=canaries,
+    )
+
+
+def _require_positions(manifest: Manifest, folder: Path, model: StudentModel) -> None:
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and manifest.max_tokens > positions:
+        raise StudentInvalid(
+            f"the student in {folder} reads {manifest.max_tokens:,} tokens, its base model "
+            f"only {positions:,}: mend max_tokens, or name the right base model"
+        )
+
+
+def _require_embeddings(highest_id: int, folder: Path, model: StudentModel) -> None:
+    backbone: Any = model.model
+    rows = len(backbone.get_input_embeddings().weight)
+    if highest_id >= rows:
+        raise StudentInvalid(
+            f"{folder / TOKENIZER} gives token ids up to {highest_id:,}, the base model knows "
+            f"{rows:,}: take the base model's own tokenizer"
+        )
+
+
+def read_canaries(path: Path, dimensions: Sequence[str]) -> tuple[Canary, ...]:
+    """The folder's canaries, at least one. Raises StudentInvalid."""
+    try:
+        lines = read_bytes(path, LIMITS_BYTES[CANARIES]).split(b"\n")
+        found = [line for line in lines if line.strip()]
+        if len(found) > MOST_CANARIES:
+            raise StudentInvalid(f"{path} holds more than {MOST_CANARIES:,} canaries")
+        canaries = tuple(Canary.model_validate_json(line) for line in found)
+    except ValidationError as error:
+        raise StudentInvalid(f"{path}: {validation_message(error)}") from None
+    if not canaries:
+        raise StudentInvalid(f"{path} is empty: nothing shows that the student scores as trained")
+    for canary in canaries:
+        if set(canary.scores) != set(dimensions):
+            raise StudentInvalid(f"{path}: {one_line(canary.id)!r} has scores of other dimensions")
+    return canaries
+
+
+def _canary_scores(student: Student) -> npt.NDArray[np.float64]:
+    """In few forward passes: one a text would be hundreds of waits for the slowest thread."""
+    tokens = student.tokeniser.encode([canary.text for canary in student.canaries])
+    scores = np.empty((len(tokens), len(student.manifest.dimensions)))
+    for rows in buckets([len(row.ids) for row in tokens], CANARY_PASS_TOKENS):
+        scores[rows] = student.forward([tokens[row].ids for row in rows])
+    return scores
+
+
+def check_canaries(student: Student) -> list[tuple[Canary, dict[str, float], float]]:
+    """Score the canaries again: each with its scores and their largest difference.
+
+    Raises CanaryMismatch beyond the tolerance of the student's precision.
+    """
+    names = student.manifest.dimensions
+    found = []
+    for canary, row in zip(student.canaries, _canary_scores(student), strict=True):
+        scores = dict(zip(names, row.tolist(), strict=True))
+        difference = max(abs(scores[name] - canary.scores[name]) for name in names)
+        found.append((canary, scores, difference))
+    worst = max(found, key=lambda item: item[2])
+    tolerance = CANARY_TOLERANCE[student.dtype]
+    if not worst[2] <= tolerance:  # also when it is not a number
+        raise CanaryMismatch(
+            f"the {student.filter.reference} student scores its canary {worst[0].id!r} "
+            f"{worst[2]:.3f} off the machine that trained it (tolerance {tolerance}): a wrong base "
+            "model, tokenizer or library version. Install the pinned versions (constraints.txt) "
+            "and the base model named in student.json"
+        )
+    return found
+
+
+def set_threads(threads: int | None) -> None:
+    """Threads of one forward pass; None leaves torch's default, the number of cores."""
+    if threads:
+        torch.set_num_threads(threads)

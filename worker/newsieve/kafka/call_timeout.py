@@ -1,0 +1,73 @@
+"""How long to wait and how often to try again: calls that never return, clients made anew.
+
+librdkafka's send_offsets_to_transaction can hang for ever after a broker's restart. Who waits for
+it in a thread of its own can leave it behind, with its producer, and go on with another one.
+Knows nothing of Kafka.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+GRACE_SECONDS: Final = 1.0  # beyond a call's own time-out, which most calls keep
+A_MINUTE: Final = 60.0
+
+Answer = TypeVar("Answer")
+_Asked = tuple[Callable[[float], Any], float, "Future[Any]"]
+
+
+class CallTimedOut(Exception):
+    """The call has not returned; it may yet, and nobody will hear of it."""
+
+
+class TimedCaller:
+    """Makes one call at a time, for one thread."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[_Asked] | None = None
+
+    def call(self, function: Callable[[float], Answer], seconds: float) -> Answer:
+        """Call the function with a limit in seconds. Raises CallTimedOut, and what it raises."""
+        if self._asked is None:
+            self._asked = SimpleQueue()
+            # A daemon, unlike an executor's: a process can end without it.
+            threading.Thread(target=_serve, args=(self._asked,), name="calls", daemon=True).start()
+        answer: Future[Answer] = Future()
+        self._asked.put((function, seconds, answer))
+        try:
+            return answer.result(seconds + GRACE_SECONDS)
+        except TimeoutError:
+            self._asked = None  # its thread hangs: leave it
+            raise CallTimedOut(f"a call has not returned after {seconds:.0f} s") from None
+
+
+def _serve(asked: SimpleQueue[_Asked]) -> None:
+    while True:
+        function, seconds, answer = asked.get()
+        try:
+            answer.set_result(function(seconds))
+        except BaseException as error:  # noqa: BLE001 - the caller's to judge
+            answer.set_exception(error)
+        del function, answer  # or the last call's producer would live until the next
+
+
+class RateLimit:
+    """Something that may be done so often a minute; more often, it does not help."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self._done_at: list[float] = []
+
+    def may(self) -> bool:
+        """Whether it may be done now; it then counts as done."""
+        now = time.monotonic()
+        self._done_at = [at for at in self._done_at if now - at < A_MINUTE]
+        if len(self._done_at) >= self.times:
+            return False
+        self._done_at.append(now)
+        return True

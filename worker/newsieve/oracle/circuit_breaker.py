@@ -1,0 +1,57 @@
+"""When the provider may be called again. Pure: time and chance are arguments.
+
+One gate stands before all calls, since what a rate limit or a fault says of one holds for all:
+closed for as long as the provider asks, else for longer and longer. After several failures
+in a row the circuit is open: one call at a time tries whether the provider is back. What waits
+behind the gate is label lag; it is never a failed label.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIRST_SECONDS: Final = 1.0
+MAX_SECONDS: Final = 120.0  # however long the provider asks for
+OPEN_AFTER: Final = 5  # failures in a row
+JITTER: Final = 0.5  # of a backoff; so that several oracles do not come back together
+ADVICE_JITTER: Final = 0.1  # on top of what the provider asks for
+
+
+class CircuitBreaker:
+    """Before all calls of one oracle. Times in seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self.failures = 0  # in a row
+        self._closed_at = float("-inf")
+        self._opens_at = float("-inf")
+
+    @property
+    def is_broken(self) -> bool:
+        """The circuit is open: the provider is taken to be away."""
+        return self.failures >= OPEN_AFTER
+
+    def lets_through(self, now: float, under_way: int) -> bool:
+        """Whether one more call may start while so many are under way."""
+        return now >= self._opens_at and not (self.is_broken and under_way)
+
+    def seconds_closed(self, now: float) -> float:
+        return max(self._opens_at - now, 0.0)
+
+    def answered(self) -> None:
+        """The provider is well."""
+        self.failures = 0
+
+    def failed(
+        self, started_at: float, now: float, advised_seconds: float | None, chance: float
+    ) -> None:
+        """A call that started at `started_at` was turned away or got no answer. `chance` is
+        uniform in [0, 1). Calls that were under way together count as one failure."""
+        if started_at >= self._closed_at:
+            self.failures += 1
+            self._closed_at = now
+        self.failures = max(self.failures, 1)  # one of those together may have been answered
+        if advised_seconds is not None:
+            pause = advised_seconds * (1 + ADVICE_JITTER * chance)
+        else:
+            pause = FIRST_SECONDS * 2 ** min(self.failures - 1, 10) * (1 - JITTER * chance)
+        self._opens_at = max(self._opens_at, now + min(pause, MAX_SECONDS))

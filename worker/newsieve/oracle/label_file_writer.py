@@ -1,0 +1,269 @@
+"""The files of a bulk labelling: the labels, line by line on disk, and beside them what is claimed.
+
+Whatever ends the process, a line is there whole or not at all, and a call that was begun is known:
+`OUT.claims` says so until the labelling is complete. It keeps the lines, too, that were paid for
+and whose turn had not come. A line that failed and is asked for again is replaced in its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from newsieve.errors import InputFileInvalid
+from newsieve.files import whole_file
+from newsieve.filters.article import Article
+from newsieve.oracle.budget import Ledger
+from newsieve.oracle.failure_streak import SAME_FAILURES
+from newsieve.oracle.label_cache import CacheKey, config_key
+from newsieve.oracle.labeling_task import LabelResult
+from newsieve.oracle.prompt import Prompt
+from newsieve_schemas.oracle import OracleKey
+
+CLAIMS: Final = ".claims"
+DEAD_LETTER: Final = "dead_letter"
+WHOLE: Final = "whole"  # a bulk labelling's budget is not by the day
+LABELLED: Final = "labelled"
+INVALID: Final = "invalid"
+OVER_BUDGET: Final = "over_budget"
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_STARTS: Final = (b'{"id":"', b'{"outcome":"dead_letter"')  # of our lines, as they are written
+
+
+class _Noted(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    calls: int = Field(ge=0)
+    usd: float = Field(ge=0, allow_inf_nan=False)
+    claims: list[tuple[int, int]]
+    rows: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class _Line(NamedTuple):
+    """Of the file: whose it is, where it stands, what became of it, and what that has cost."""
+
+    text: CacheKey
+    start: int
+    end: int
+    status: str
+    calls: int
+
+
+class LabelFileWriter:
+    """An output file and its claims; neither is touched before `writing`."""
+
+    def __init__(self, path: Path, *, retry_failed: bool = False) -> None:
+        """`retry_failed`: every line without a label is asked for again.
+
+        Raises InputFileInvalid for a file that is not ours.
+        """
+        if path.exists() and not path.is_file():  # reading a device might never end
+            raise InputFileInvalid(f"{path} is no regular file: name another with --out")
+        self._path = path
+        self._claims = path.with_name(path.name + CLAIMS)
+        self._lines: list[_Line] = []
+        self.bad_lines: set[int] = set()
+        self._whole_bytes = self._read_lines()
+        latest = {line.text: line for line in self._lines}
+        again = _failed(latest, retry_failed=retry_failed)
+        self.failed = {text: latest[text].calls for text in again}  # and what they have cost
+        self.texts = latest.keys() - again  # that have their line
+        self.ledger, rows = self._read_claims()
+        labelled = {text for text, line in latest.items() if line.status == LABELLED}
+        # Lines whose turn has not come: also those in place of one that failed.
+        self.kept = {text: row for text, row in rows.items() if text not in labelled}
+        self.texts -= self.kept.keys()
+        self._stream: IO[bytes] | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Append from here on; a torn last line is cut off. Raises InputFileInvalid."""
+        try:
+            stream = self._path.open("ab")
+        except OSError as error:
+            raise InputFileInvalid(f"cannot write {self._path}: {error.strerror}") from None
+        try:
+            with stream:
+                stream.truncate(self._whole_bytes)
+                self._stream = stream
+                yield
+        except OSError as error:
+            if error.filename is None and error.errno in _NO_ROOM:  # it does not say where
+                raise OSError(error.errno, error.strerror, str(self._path)) from None
+            raise
+        self._replace_failed()
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Whole lines, on disk when this returns."""
+        if rows and self._stream is not None:
+            self._stream.write(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+
+    def claim(self, ledger: Ledger) -> None:
+        """Replace what is claimed, and the lines that are kept, on disk when this returns."""
+        facts = {
+            "calls": ledger.calls,
+            "usd": ledger.usd,
+            "claims": sorted(ledger.claims.items()),
+            "rows": list(self.kept.values()),
+        }
+        with whole_file(self._claims) as stream:
+            stream.write(orjson.dumps(facts))
+
+    def complete(self) -> None:
+        """Every line is there: nothing is claimed any more, and the budget begins anew."""
+        self._claims.unlink(missing_ok=True)
+
+    def _read_lines(self) -> int:
+        """How many bytes of the file are whole lines."""
+        whole = 0
+        self._lines.clear()
+        try:
+            with self._path.open("rb") as stream:
+                for number, line in enumerate(stream, 1):
+                    if not line.endswith(b"\n"):
+                        self._require_torn(number, line)
+                        break
+                    self._read(number, line, whole)
+                    whole += len(line)
+        except FileNotFoundError:
+            if not self._path.parent.is_dir():
+                raise InputFileInvalid(f"cannot write {self._path}: no such folder") from None
+        except OSError as error:
+            raise InputFileInvalid(f"cannot read {self._path}: {error.strerror}") from None
+        return whole
+
+    def _read(self, number: int, line: bytes, start: int) -> None:
+        try:
+            row = orjson.loads(line)
+            if row.get("outcome") == DEAD_LETTER:
+                self.bad_lines.add(int(row["line"]))
+                return
+            usage = row.get("usage") or {}
+            calls = usage.get("attempts", 0) + row.get("calls_without_record", 0)
+            status = row.get("status", LABELLED)
+            self._lines.append(_Line(_text_of(row), start, start + len(line), status, calls))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self._not_ours(number) from None
+
+    def _require_torn(self, number: int, line: bytes) -> None:
+        """A line of ours, or its beginning. Raises InputFileInvalid: nothing else is cut off."""
+        try:
+            row = orjson.loads(line)
+        except ValueError:
+            is_ours = any(line.startswith(start) or start.startswith(line) for start in _STARTS)
+        else:
+            is_ours = isinstance(row, dict) and not row.keys().isdisjoint(("oracle_key", "outcome"))
+        if not is_ours:
+            raise self._not_ours(number)
+
+    def _not_ours(self, number: int) -> InputFileInvalid:
+        return InputFileInvalid(
+            f"{self._path}, line {number}: not what `newsieve oracle label` writes; name another "
+            "file with --out"
+        )
+
+    def _replace_failed(self) -> None:
+        """A line without a label, and others of the same text behind it: the last in its place."""
+        self._read_lines()
+        first: dict[CacheKey, _Line] = {}
+        better: dict[int, _Line] = {}  # by where the former line starts
+        moved: set[int] = set()
+        for line in self._lines:
+            former = first.setdefault(line.text, line)
+            if former is not line and former.status != LABELLED:
+                better[former.start] = line
+                moved.add(line.start)
+        if better:
+            self._rewrite(better, moved)
+
+    def _rewrite(self, better: Mapping[int, _Line], moved: Collection[int]) -> None:
+        with self._path.open("rb") as old, whole_file(self._path) as new:
+            start = 0
+            for raw in old:
+                instead = better.get(start)
+                if instead is not None:
+                    new.write(os.pread(old.fileno(), instead.end - instead.start, instead.start))
+                elif start not in moved:
+                    new.write(raw)
+                start += len(raw)
+
+    def _read_claims(self) -> tuple[Ledger, dict[CacheKey, dict[str, Any]]]:
+        """What is claimed, and the lines that are kept."""
+        try:
+            noted = _Noted.model_validate_json(self._claims.read_bytes())
+            rows = {_text_of(row): row for row in noted.rows}
+        except FileNotFoundError:
+            return Ledger(WHOLE), {}
+        except (OSError, KeyError, ValidationError):
+            raise InputFileInvalid(
+                f"{self._claims} should say which calls were begun and what was spent, and cannot "
+                "be read; without it that is forgotten"
+            ) from None
+        return Ledger(WHOLE, noted.calls, noted.usd, dict(noted.claims)), rows
+
+
+def _text_of(row: Mapping[str, Any]) -> CacheKey:
+    key = OracleKey.model_validate(row["oracle_key"], extra="ignore")
+    return CacheKey(row["id"], row["content_hash"], config_key(key))
+
+
+def _failed(latest: Mapping[CacheKey, _Line], *, retry_failed: bool) -> set[CacheKey]:
+    """What is asked for again: where one article failed after the other it was no article's own
+    fault, and a budget may have grown."""
+    if retry_failed:
+        return {text for text, line in latest.items() if line.status != LABELLED}
+    found = {text for text, line in latest.items() if line.status == OVER_BUDGET}
+    for way in {text.way for text in latest}:
+        lines = [line for text, line in latest.items() if text.way == way]
+        is_labelled = any(line.status == LABELLED for line in lines)
+        for is_invalid, run in groupby(lines, key=lambda line: line.status == INVALID):
+            texts = {line.text for line in run}
+            if is_invalid and (len(texts) >= SAME_FAILURES or not is_labelled):
+                found |= texts
+    return found
+
+
+def label_row(
+    article: Article, prompt: Prompt, verdict: LabelResult, key: OracleKey, lost: int, now: str
+) -> dict[str, Any]:
+    """What `newsieve-train prepare` reads, and all that is known of the label beside it."""
+    answer = verdict.answer
+    label = (
+        {"oracle": key.name, "scored_at": now, "scores": answer.scores}
+        if answer is not None
+        else None
+    )
+    return {
+        "id": article.id,
+        "title": article.title,
+        "content": article.content,
+        "url": article.url,
+        "source": article.source,
+        "language": article.language,
+        "published_at": article.published_at,
+        "content_hash": article.content_hash,
+        "filter": prompt.filter.name,
+        "filter_version": prompt.filter.version,
+        "label_hash": prompt.filter.label_hash,
+        "status": verdict.status,
+        "suspect": prompt.detector.kinds(article.text),
+        "oracle_scores": label,
+        "content_type": answer.content_type if answer is not None else None,
+        "reasoning": answer.reasoning if answer is not None else None,
+        "key_markers": answer.key_markers if answer is not None else None,
+        "failure": verdict.failure,
+        "oracle_key": key.model_dump(),
+        "usage": verdict.usage.model_dump() if verdict.usage is not None else None,
+        "calls_without_record": lost,
+        "answer_hash": verdict.answer_hash,
+    }

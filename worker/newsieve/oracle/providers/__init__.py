@@ -1,0 +1,1 @@
+"""The oracles that newsieve can ask, behind one contract (`base`)."""

@@ -1,0 +1,304 @@
+"""One POST to a provider: time and size limited, never redirected, the key in none of what is said.
+
+Its time is that of the whole call, however the other side divides it. The key goes to the address
+that is set and no other: by no proxy unless that is wished, and no other credentials in its place.
+
+What the client library says of a failure is never passed on, since it quotes what was sent: what
+went wrong is told from the kind of its errors, in our words. Knows no provider's JSON but for where
+errors stand.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import httpx2
+import orjson
+from pydantic import SecretStr
+
+import newsieve
+from newsieve.errors import SettingsInvalid
+from newsieve.oracle.providers import failures
+from newsieve.oracle.providers.base import (
+    BUSY,
+    DENIED,
+    REFUSED,
+    REJECTED,
+    UNANSWERED,
+    ProviderResponse,
+)
+from newsieve.oracle.providers.call_deadline import Closed, Deadlines
+from newsieve.oracle.redaction import Redactor
+
+CONNECT_SECONDS: Final = 10.0
+MAX_BODY_BYTES: Final = 1_000_000  # an honest answer has a few thousand
+REASON_CHARACTERS: Final = 300
+RETRY_INFO: Final = "google.rpc.RetryInfo"
+
+# RFC 9110, section 5.5: what a header's value may be, and clients agree on.
+_HEADER_VALUE: Final = re.compile(r"[!-~](?:[ !-~]*[!-~])?")
+_REDIRECTS: Final = range(300, 400)
+_OUTCOMES: Final[Mapping[failures.Whose, Any]] = {
+    "article": REFUSED,
+    "access": DENIED,
+    "request": DENIED,
+    "provider": BUSY,
+    "unknown": REJECTED,
+}
+# Nothing was sent: nothing can have been paid for.
+_NOT_SENT: Final = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+)
+# Why a call failed, by the first of these among an error and its causes.
+_WHY: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (ssl.SSLCertVerificationError, "the certificate cannot be verified"),
+    (ssl.SSLError, "TLS cannot be agreed on"),
+    (socket.gaierror, "the host's name is not known"),
+    (ConnectionRefusedError, "refused"),
+    (ConnectionResetError, "reset"),
+    (httpx2.ProxyError, "the proxy does not let it through"),
+    (httpx2.TimeoutException, "not in time"),
+    (httpx2.RemoteProtocolError, "broken off, or no HTTP"),
+    (httpx2.NetworkError, "broken off"),
+)
+
+
+class Body(NamedTuple):
+    """What came back: as it came, and as JSON, None where it is not an object."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+    facts: dict[str, Any] | None
+
+    @property
+    def is_error(self) -> bool:
+        return self.status != failures.OK or failures.has_error(self.facts)
+
+    def refuses(self, parameter: str) -> bool:
+        """Whether it finds fault with a parameter of this name as such."""
+        text = self.raw.decode("utf-8", "replace")
+        return self.is_error and failures.refuses(self.status, self.facts, text, parameter)
+
+
+class Endpoint:
+    """One address and the key for it. Use from any thread."""
+
+    def __init__(
+        self,
+        url: str,
+        key: SecretStr | None,
+        key_header: tuple[str, str],
+        timeout_seconds: float,
+        *,
+        uses_proxies: bool = False,
+        now: Callable[[], float] = time.time,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`key_header` is the header's name and what stands before the key in it; `uses_proxies`:
+        those that the environment names. Raises SettingsInvalid.
+        """
+        self.url = url
+        secret = key.get_secret_value() if key is not None else ""
+        if secret and not _HEADER_VALUE.fullmatch(secret):
+            raise SettingsInvalid(
+                "oracle.api_key cannot be sent: it has characters other than letters, digits and "
+                "punctuation of ASCII, or white space at an end. Set NEWSIEVE_ORACLE__API_KEY anew"
+            )
+        self.mask = Redactor(secret)
+        self._timeout_seconds = timeout_seconds
+        self._now = now
+        name, before = key_header
+        self._client = _client(
+            timeout_seconds,
+            {name: before + secret} if secret else {},
+            uses_proxies=uses_proxies,
+            transport=transport,
+        )
+        self._deadlines = Deadlines("oracle-http")
+
+    def post(self, path: str, content: Mapping[str, Any]) -> Body | ProviderResponse:
+        """What came back, or the reply that stands for nothing having come."""
+        exchange = _Exchange(self._client)
+        try:
+            # Encoded by whoever asks: the loop is everybody's.
+            request = exchange.request(self.url.rstrip("/") + path, content)
+            return self._deadlines.run(lambda: exchange.run(request), self._timeout_seconds)
+        except TimeoutError:
+            if not exchange.is_sent:
+                return ProviderResponse(BUSY, reason="no connection: not in time", mask=self.mask)
+            return self._no_answer(f"incomplete after {self._timeout_seconds:g} s")
+        except Closed:
+            return self._no_answer("broken off by our end")
+        except Exception as error:  # noqa: BLE001 - its text may hold the key: not even a traceback
+            return self._failed(error)
+
+    def judge(self, body: Body) -> ProviderResponse:
+        """What a body means that is an error."""
+        status, headers, raw, facts = body
+        found = failures.sort(status, facts, raw.decode("utf-8", "replace"))
+        message = found.message
+        if status in _REDIRECTS:
+            message = f"redirected to {headers.get('location', 'nowhere')}"
+        shown = self.mask.line(message, REASON_CHARACTERS).rstrip(".")
+        said = f"{status}: {shown or 'nothing said'}"
+        if _OUTCOMES[found.whose] == DENIED:
+            return self._denied(f"answers {said}", found.advice)
+        reason = f"{said}. {found.advice}" if found.advice else said
+        advised = None
+        if found.whose == "provider":
+            advised = retry_info(facts or {})
+            if advised is None:
+                advised = retry_after(headers.get("retry-after"), self._now())
+        return ProviderResponse(
+            _OUTCOMES[found.whose],
+            reason=reason,
+            retry_after_seconds=advised,
+            has_failed=failures.status_of(status, facts) in failures.FAILED,
+            mask=self.mask,
+        )
+
+    def close(self) -> None:
+        self._deadlines.close(self._client.aclose)
+
+    def _failed(self, error: Exception) -> ProviderResponse:
+        """What a call means that ended in an error of the client library."""
+        causes = list(_causes(error))
+        kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in causes))
+        why = next(kinds, type(error).__name__)
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            return self._denied(
+                f"cannot be asked: {why}", "Check NEWSIEVE_ORACLE__ENDPOINT, and SSL_CERT_FILE"
+            )
+        if isinstance(error, _NOT_SENT):
+            return ProviderResponse(BUSY, reason=f"no connection: {why}", mask=self.mask)
+        if isinstance(error, httpx2.LocalProtocolError) or not isinstance(error, httpx2.HTTPError):
+            return self._denied(
+                f"cannot be asked: the request cannot be sent ({why})",
+                "Check NEWSIEVE_ORACLE__ENDPOINT and NEWSIEVE_ORACLE__API_KEY",
+            )
+        return self._no_answer(why)
+
+    def _no_answer(self, why: str) -> ProviderResponse:
+        return ProviderResponse(UNANSWERED, reason=f"no answer: {why}", mask=self.mask)
+
+    def _denied(self, said: str, advice: str) -> ProviderResponse:
+        reason = f"the oracle at {self.mask(self.url)} {said}. {advice}"
+        return ProviderResponse(DENIED, reason=reason, mask=self.mask)
+
+
+def _client(
+    timeout_seconds: float,
+    key_header: Mapping[str, str],
+    *,
+    uses_proxies: bool,
+    transport: httpx2.AsyncBaseTransport | None,
+) -> httpx2.AsyncClient:
+    """Raises SettingsInvalid."""
+    try:
+        return httpx2.AsyncClient(
+            headers={
+                "accept-encoding": "identity",  # so that a small body cannot become a large one
+                "user-agent": f"newsieve/{newsieve.__version__}",
+                **key_header,
+            },
+            # Of a connection and of TLS each: together they end before the deadline, whose end of
+            # a handshake the library does not clean up after.
+            timeout=httpx2.Timeout(None, connect=min(CONNECT_SECONDS, timeout_seconds / 2)),
+            follow_redirects=False,  # the key is for this address
+            verify=httpx2.create_ssl_context(),  # of SSL_CERT_FILE, where it is set
+            trust_env=uses_proxies,
+            transport=transport,
+        )
+    except (ImportError, ValueError, httpx2.InvalidURL):  # of a proxy, whose address has a password
+        raise SettingsInvalid(
+            "oracle.use_proxies: the environment names a proxy that cannot be used. HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY take addresses with http:// or https://"
+        ) from None
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+        self.is_sent = False  # or has begun to be: then it may be paid for
+
+    def request(self, url: str, content: Mapping[str, Any]) -> httpx2.Request:
+        watched = {"trace": self._trace}
+        return self._client.build_request("POST", url, json=content, extensions=watched)
+
+    async def run(self, request: httpx2.Request) -> Body:
+        response = await self._client.send(request, stream=True)
+        try:
+            raw = await _read(response.aiter_bytes())
+        finally:
+            await response.aclose()
+        return Body(response.status_code, response.headers, raw, _facts(raw))
+
+    async def _trace(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            self.is_sent = self.is_sent or facts["request"].method != b"CONNECT"
+
+
+async def _read(chunks: AsyncIterable[bytes]) -> bytes:
+    """The body, or as much of it as is more than any honest one."""
+    found = bytearray()
+    async for chunk in chunks:
+        found += chunk
+        if len(found) > MAX_BODY_BYTES:
+            break
+    return bytes(found)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds in a Retry-After header: a number or an HTTP date (RFC 9110, section 10.2.3)."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return float(value)
+    try:
+        return max(email.utils.parsedate_to_datetime(value).timestamp() - now, 0.0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_info(facts: Mapping[str, Any]) -> float | None:
+    """Seconds in a google.rpc.RetryInfo among the error's details, such as "12.5s"."""
+    error = facts.get("error")
+    details = error.get("details") if isinstance(error, dict) else None
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(RETRY_INFO):
+            delay = str(detail.get("retryDelay", "")).strip().removesuffix("s")
+            if delay.isascii() and delay.replace(".", "", 1).isdigit():
+                return float(delay)
+    return None
+
+
+def _facts(raw: bytes) -> dict[str, Any] | None:
+    """The JSON object, or the first of a list of them, as some gateways send errors."""
+    try:
+        facts = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(facts, list) and facts:
+        facts = facts[0]
+    return facts if isinstance(facts, dict) else None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):  # of each address that a name has
+            yield from error.exceptions
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,102 @@
+"""An oracle that reads its labels from a file: for replays, demos and tests.
+
+One label a line: `{"id": …, "filter": …, "scores": {…}}`, and if wanted `model_version` (which
+version "returned" it, so that a change of oracle can be staged), `content_type`, `reasoning`,
+`key_markers`, or `refusal`. A filter is a name, or `name/vN`, which counts for that version alone,
+and there before the name. Lines of `newsieve oracle label` will do as well. A later line for the
+same article and filter replaces an earlier one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from newsieve.errors import DecodeError, InputFileInvalid
+from newsieve.oracle.prompt import (
+    CONTENT_TYPE,
+    KEY_MARKERS,
+    REASONING,
+    SCORES,
+    LabelPrompt,
+    OracleConfig,
+)
+from newsieve.oracle.providers.base import ANSWERED, REFUSED, ProviderResponse, Tokens, hash_of
+from newsieve.records.json_lines import id_text, numbered, read_object, whole
+
+NOTHING_USED: Final = Tokens(0, 0)
+
+
+class LabelFile:
+    """Labels by article and filter."""
+
+    def __init__(
+        self, labels: Mapping[tuple[str, str], dict[str, Any]], asked: OracleConfig
+    ) -> None:
+        self._labels = labels
+        self._asked = asked
+
+    def ask(self, question: LabelPrompt) -> ProviderResponse:
+        """The label as the line has it: whether it is one is for its reader to say."""
+        filter_ = question.prompt.filter
+        found = self._labels.get((question.article_id, filter_.reference))
+        if found is None:
+            found = self._labels.get((question.article_id, filter_.name))
+        if found is None:
+            reason = "the label file has no label of this article for this filter"
+            return ProviderResponse(
+                REFUSED, reason=reason, model_version=self._asked.model, tokens=NOTHING_USED
+            )
+        facts = {key: found.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
+        text = _json({**facts, SCORES: _scores(found)})
+        version = found.get("model_version")
+        common: dict[str, Any] = {
+            "model_version": version if isinstance(version, str) else self._asked.model,
+            "tokens": NOTHING_USED,
+            "answer_hash": hash_of(text.encode()),
+        }
+        if isinstance(found.get("refusal"), str):
+            return ProviderResponse(REFUSED, reason=found["refusal"], **common)
+        return ProviderResponse(ANSWERED, text=text, **common)
+
+    def close(self) -> None:
+        """There is nothing to leave."""
+
+
+def _json(facts: Mapping[str, Any]) -> str:
+    """Also what orjson does not write: integers beyond 64 bits, lone surrogates."""
+    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode()
+
+
+def _scores(row: Mapping[str, Any]) -> Any:
+    label = row.get("oracle_scores")
+    nested = label.get(SCORES) if isinstance(label, dict) else None
+    scores = row.get(SCORES, nested)
+    if not isinstance(scores, dict):
+        return scores
+    return {name: whole(value) for name, value in scores.items()}
+
+
+def read_label_file(path: Path, asked: OracleConfig) -> LabelFile:
+    """Raises InputFileInvalid, with the line that is no label."""
+    labels: dict[tuple[str, str], dict[str, Any]] = {}
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputFileInvalid(f"cannot read {path}: {error.strerror}") from None
+    for number, line in numbered(lines):
+        try:
+            row = read_object(line)
+        except DecodeError as error:
+            raise InputFileInvalid(f"{path}, line {number}: {error}") from None
+        article_id, filter_ = id_text(row.get("id")), row.get("filter")
+        if article_id is None or not isinstance(filter_, str):
+            raise InputFileInvalid(
+                f"{path}, line {number}: a label needs `id`, a string or an integer, and `filter`, "
+                "a name or name/vN"
+            )
+        labels[article_id, filter_] = row
+    return LabelFile(labels, asked)

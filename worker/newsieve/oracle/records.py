@@ -1,0 +1,166 @@
+"""Requests in, OracleScores out: the records at both ends of the oracle."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from newsieve.errors import FilterNotLoaded, InvalidRequest, NotAnObject
+from newsieve.filters.registry import validation_message
+from newsieve.filters.tiering import round_scores
+from newsieve.oracle.labeling_task import LabelResult
+from newsieve.oracle.prompt import OracleConfig, Prompt
+from newsieve.records.decode import Headers, RawRecord
+from newsieve.records.encode import (
+    SUSPECT_HEADER,
+    OutRecord,
+    event_id,
+    filter_headers,
+    opening_headers,
+    trace_headers,
+)
+from newsieve.records.json_parsing import parse
+from newsieve_schemas import events
+from newsieve_schemas.article import ArticleIdentity
+from newsieve_schemas.oracle import OracleRequest, OracleScore
+from newsieve_schemas.scored import KafkaInput
+from newsieve_schemas.topics import MAX_MESSAGE_BYTES
+
+ANCHOR: Final = "anchor"
+_REFERENCE: Final = re.compile(r"[a-z][a-z0-9_]{0,59}/v[1-9][0-9]{0,8}")  # that a filter can have
+
+
+class ParsedRequest(NamedTuple):
+    """A request, its filter's prompt, and the record it came in."""
+
+    request: OracleRequest
+    prompt: Prompt
+    record: RawRecord
+
+
+def read_request(record: RawRecord, prompts: Mapping[str, Prompt]) -> ParsedRequest:
+    """The request in a record. Raises RecordError for what is no request, and FilterNotLoaded for
+    one that another oracle, or this one after a restart, can label."""
+    facts = parse(record.value, MAX_MESSAGE_BYTES)
+    if not isinstance(facts, dict):
+        raise NotAnObject("a request is an object")
+    try:
+        request = OracleRequest.model_validate(facts, extra="ignore")
+    except ValidationError as error:
+        raise InvalidRequest(f"not an OracleRequest: {validation_message(error)}") from None
+    reference = f"{request.filter}/v{request.filter_version}"
+    prompt = prompts.get(reference)
+    if _REFERENCE.fullmatch(reference) is None:
+        raise InvalidRequest(f"no filter can be called {reference!r:.80}")
+    if prompt is None:
+        raise FilterNotLoaded(
+            f"this oracle has not loaded the filter {reference!r:.80}, only "
+            f"{', '.join(sorted(prompts))}: start it again where filters/ has that one"
+        )
+    if request.label_hash != prompt.filter.label_hash:
+        raise FilterNotLoaded(
+            f"the request wants labels of hash {request.label_hash}, and this oracle's labels of "
+            f"{reference} have {prompt.filter.label_hash}, since their prompts or dimensions "
+            "differ: start the oracle again with the filter that the workers have"
+        )
+    return ParsedRequest(request, prompt, record)
+
+
+class LabelMetadata(NamedTuple):
+    """What neither the request nor its verdict say."""
+
+    effective_pi: float
+    calls_without_record: int
+    labelled_at: str
+
+
+class ScoreEncoder:
+    """The records of one oracle."""
+
+    def __init__(self, asked: OracleConfig, topic: str, source: str) -> None:
+        """`topic` is the scores', `source` the ce_source."""
+        self._asked = asked
+        self._topic = topic
+        self._source = source.encode()
+
+    def encode(
+        self, asking: ParsedRequest, verdict: LabelResult, circumstances: LabelMetadata
+    ) -> tuple[OutRecord, str | None]:
+        """The OracleScore of a request, and the oracle's tier."""
+        request, prompt, record = asking
+        answer = verdict.answer
+        scores = answer.scores if answer is not None else None
+        tier = _tier(prompt, list(scores.values()), request.content_rules) if scores else None
+        score = OracleScore(
+            article=ArticleIdentity(**request.article.model_dump(exclude={"content"})),
+            filter=request.filter,
+            filter_version=request.filter_version,
+            filter_hash=request.filter_hash,
+            label_hash=request.label_hash,
+            student=request.student,
+            status=verdict.status,
+            oracle=self._asked.key(prompt, verdict.model_version),
+            oracle_scores=scores,
+            oracle_tier=tier,
+            content_type=answer.content_type if answer is not None else None,
+            reasoning=answer.reasoning if answer is not None else None,
+            key_markers=answer.key_markers if answer is not None else None,
+            failure=verdict.failure,
+            student_scores=request.scores,
+            student_tier=request.tier,
+            content_rules=request.content_rules,
+            suspect=request.suspect,
+            sampling=request.sampling,
+            effective_pi=circumstances.effective_pi,
+            usage=verdict.usage,
+            calls_without_record=circumstances.calls_without_record,
+            reused=verdict.is_reused,
+            fingerprint=verdict.fingerprint,
+            answer_hash=verdict.answer_hash,
+            input=KafkaInput(**record.input),
+            labelled_at=circumstances.labelled_at,
+        )
+        value = score.model_dump_json().encode()
+        headers = self._headers(score, request, record.headers)
+        return OutRecord(self._topic, request.article.id.encode(), value, headers), tier
+
+    def _headers(
+        self, score: OracleScore, request: OracleRequest, incoming: Headers | None
+    ) -> Headers:
+        headers: Headers = [
+            *opening_headers(events.ORACLE_SCORED, self._source),
+            *filter_headers(score.filter, score.filter_version),
+            ("outcome", score.status.encode()),
+            ("ce_id", event_id(_fact(score, request))),
+            ("ce_time", score.labelled_at.encode()),
+        ]
+        if score.oracle_tier is not None:
+            headers.append(("tier", score.oracle_tier.encode()))
+        if score.suspect:
+            headers.append(SUSPECT_HEADER)
+        return headers + trace_headers(incoming)
+
+
+def _tier(prompt: Prompt, scores: list[int], content_rules: list[str]) -> str:
+    rounded = round_scores(np.array([scores], dtype=np.float64))
+    return prompt.filter.tiering.decide(rounded, [content_rules]).tier[0]
+
+
+def _fact(score: OracleScore, request: OracleRequest) -> str:
+    """What makes two records the same fact. Each request for an anchor asks for one of its own."""
+    parts = [
+        score.article.id,
+        score.article.content_hash,
+        score.filter_hash,
+        score.student,
+        events.ORACLE_SCORED,
+        score.oracle.name,
+        score.status,
+    ]
+    if request.sampling.purpose == ANCHOR:
+        parts.append(request.requested_at)
+    return "\n".join(parts)

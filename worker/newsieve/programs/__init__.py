@@ -1,0 +1,1 @@
+"""The three loops, which do not know each other: scoring, labeling, drift."""

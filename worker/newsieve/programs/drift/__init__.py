@@ -1,0 +1,1 @@
+"""The drift monitor program: labels, articles, canaries and decisions in, alerts out."""

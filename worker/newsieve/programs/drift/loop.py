@@ -1,0 +1,203 @@
+"""The drift monitor's loop: labels, articles, canaries and decisions in, alerts out.
+
+    read → one order of time → watch → publish with the state and the offsets, committed
+
+One process of a group is at work, the one that is given partition 0 of the control topic;
+it reads all partitions of all its topics itself, since evidence that is split over processes is
+none. What it knows is on record: whoever takes over, and who had to take back what was not
+committed, begins with that and reads on. Time is the stream's own, so the same stream leads to the
+same alerts, whatever was killed in between: `course` has the steps, `drift.watch` what is drift.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from newsieve.drift.input_records import EventReader
+from newsieve.errors import Transient
+from newsieve.kafka.assigned_consumer import Arrival
+from newsieve.kafka.config import Partition
+from newsieve.programs.drift.session import DriftSession, Pending, Watched
+from newsieve.programs.drift.state_store import RestoredState
+from newsieve.stream.events import DriftObserver
+from newsieve.stream.exactly_once import ExactlyOnceRunner
+from newsieve.stream.outcome_publisher import OutcomePublisher
+
+IDLE_SECONDS: Final = 0.25  # how long one that is not at work waits to be
+POLL_SECONDS: Final = 0.2  # for records, before looking around again
+REBALANCE_RECORDS: Final = 500  # of the control topic: they come with all other inputs, too
+MOST_AT_HAND: Final = 50_000  # records whose turn has not come; 30 MB
+REPORT_SECONDS: Final = 5.0
+LOOK_FOR_PARTITIONS_SECONDS: Final = 600.0
+# Kafka forgets offsets that nobody has committed for a week.
+REMIND_SECONDS: Final = 24 * 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DriftLoopConfig:
+    """`now` gives the time in milliseconds, `prefix` is the topics'. A commit that nobody waits for
+    comes every so many seconds."""
+
+    now: Callable[[], int]
+    prefix: str
+    commit_seconds: float
+
+
+class StateStore(Protocol):
+    """What a predecessor left behind."""
+
+    def recall(self) -> RestoredState:
+        """Once nobody else can still be writing. Raises Unavailable or Fatal."""
+        ...
+
+    def partitions(self) -> list[Partition]:
+        """All that there is to read. Raises as `recall`."""
+        ...
+
+
+class Inputs(Protocol):
+    """Partitions, read from offsets on."""
+
+    held: frozenset[Partition]
+
+    def start(self, offsets: Mapping[Partition, int]) -> None:
+        """Read from these on."""
+        ...
+
+    def poll(self, seconds: float) -> list[Arrival]:
+        """What has come. Raises Unavailable or Fatal."""
+        ...
+
+    def hold(self, partitions: Collection[Partition]) -> None:
+        """Take nothing from these for now, and from all others again."""
+        ...
+
+    def close(self) -> None:
+        """Until `start`."""
+        ...
+
+
+class DriftLoop:
+    """The loop and what it holds between steps."""
+
+    def __init__(
+        self,
+        delivery: ExactlyOnceRunner,
+        inputs: Inputs,
+        archive: StateStore,
+        begin: Callable[[], Mapping[str, Watched]],
+        reader: EventReader,
+        outbox: OutcomePublisher,
+        observer: DriftObserver,
+        policy: DriftLoopConfig,
+    ) -> None:
+        """`begin` makes the watches, by filter, of a monitor that knows nothing."""
+        self.is_ready = False  # at work, or ready to take over; read by other threads
+        self._delivery = delivery
+        self._inputs = inputs
+        self._archive = archive
+        self._begin = begin
+        self._reader = reader
+        self._outbox = outbox
+        self._observer = observer
+        self._policy = policy
+        self._course: DriftSession | None = None
+        self._changed_at: float | None = None  # since when there is something to commit
+        self._reported_at = self._looked_at = self._committed_at = 0.0
+
+    def step(self) -> None:
+        """Raises Unavailable or Fatal, as all below do."""
+        self._delivery.take(REBALANCE_RECORDS, IDLE_SECONDS if self._course is None else 0.0)
+        self.is_ready = self._delivery.intake.group_metadata() is not None
+        course = self._at_work()
+        if course is not None:
+            self._throttle(course)
+            arrivals = self._inputs.poll(POLL_SECONDS)
+            now = self._policy.now()
+            course.take(arrivals, self._policy.prefix, now)
+            course.follow(now)
+            self._commit_if_due(course)
+            self._look_for_partitions(course)
+        self._report(course)
+
+    def commit(self) -> None:
+        """Alerts, requests and what has changed of the state, with the offsets."""
+        course, self._changed_at = self._course, None
+        if course is None or not self._has_news(course):
+            return
+        for record in (*course.pending.out, *course.take_changes()):
+            self._delivery.publisher.produce(record)
+        seconds = self._delivery.commit(course.next)
+        self._outbox.committed()
+        self._observer.committed(course.pending.tally, seconds)
+        for step in course.pending.told:
+            self._observer.told(step)
+        course.pending, self._committed_at = Pending(), time.monotonic()
+
+    def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
+        """Commit, leave. What is at hand comes again."""
+        left = self._course.timeline.size if self._course is not None else 0
+        guarded(self.commit)
+        self._observer.drained(left)
+
+    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:  # noqa: ARG002 - Work's
+        """Before a revoke. Raises as `commit`."""
+        self.commit()
+
+    def forget(self) -> None:
+        """What was not committed is in the watches already: begin with what is on record."""
+        self._outbox.rolled_back()
+        self.release(None)
+
+    def release(self, partitions: Sequence[Partition] | None) -> None:  # noqa: ARG002 - Work's
+        self._course = self._changed_at = None
+        self._inputs.close()
+
+    def _at_work(self) -> DriftSession | None:
+        """Raises TopicsWrong, and what `StateStore.recall` raises."""
+        owned = self._delivery.intake.offsets.owned()
+        if self._course is None and any(number == 0 for _, number in owned):
+            found = self._archive.recall()
+            self._course = DriftSession(self._begin(), self._reader, self._outbox, *found)
+            self._inputs.start(found.offsets)
+            self._observer.resumed(len(found.states), len(found.offsets))
+            self._looked_at = self._committed_at = time.monotonic()
+        return self._course
+
+    def _throttle(self, course: DriftSession) -> None:
+        """Where one partition is slow, the others need not be read to their ends meanwhile."""
+        size, at_hand = course.timeline.size, course.timeline.at_hand()
+        if size > MOST_AT_HAND:
+            self._inputs.hold(at_hand)
+        elif self._inputs.held:
+            self._inputs.hold(self._inputs.held & at_hand if size > MOST_AT_HAND // 2 else ())
+
+    def _has_news(self, course: DriftSession) -> bool:
+        """Or it is time to commit the offsets again, as they are."""
+        return bool(course.pending) or time.monotonic() - self._committed_at > REMIND_SECONDS
+
+    def _commit_if_due(self, course: DriftSession) -> None:
+        if not self._has_news(course):
+            return
+        now = time.monotonic()
+        self._changed_at = now if self._changed_at is None else self._changed_at
+        is_due = now - self._changed_at >= self._policy.commit_seconds
+        if course.pending.is_urgent or is_due:
+            self.commit()
+
+    def _look_for_partitions(self, course: DriftSession) -> None:
+        """Partitions may have been added. Raises Transient: read them, too."""
+        if time.monotonic() - self._looked_at > LOOK_FOR_PARTITIONS_SECONDS:
+            self._looked_at = time.monotonic()
+            if set(self._archive.partitions()) - course.next.keys():
+                raise Transient("partitions were added")
+
+    def _report(self, course: DriftSession | None) -> None:
+        if time.monotonic() - self._reported_at > REPORT_SECONDS:
+            self._reported_at = time.monotonic()
+            watched = course.watched.values() if course is not None else ()
+            left = course.timeline.size if course is not None else None
+            self._observer.standing([item.watch for item in watched], left)

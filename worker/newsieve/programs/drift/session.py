@@ -1,0 +1,230 @@
+"""What a drift monitor knows and does between a takeover and its next commit.
+
+Records come in as they arrive and are handled in one order of time; steps of the watches become
+alerts, questions to the oracle become requests, and all of it waits to be published. No Kafka
+here but for where records stood, and no clock: `now` is the caller's, all other times the stream's.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, NamedTuple
+
+from newsieve.drift.anchor_file import AnchorArticle
+from newsieve.drift.condition_alert import CanaryResult
+from newsieve.drift.data_drift import ScoreSample
+from newsieve.drift.decision_log import Decision
+from newsieve.drift.filter_monitor import DISTRIBUTIONS, FilterMonitor, Snapshot
+from newsieve.drift.input_records import Event, EventReader
+from newsieve.drift.label_reader import AnchorLabel, Label
+from newsieve.drift.monitor_state import Identity, Transition
+from newsieve.drift.output_records import Records, read_state, unreadable
+from newsieve.errors import RecordError
+from newsieve.kafka.assigned_consumer import Arrival
+from newsieve.kafka.config import Partition
+from newsieve.kafka.event_time_merge import EventTimeMerger, TimedRecord, clamp_timestamp
+from newsieve.records.dead_letter import RecordPosition
+from newsieve.records.decode import RawRecord
+from newsieve.records.encode import OutRecord
+from newsieve.stream.events import TransactionCounts
+from newsieve.stream.outcome import DEAD_LETTER, Outcome
+from newsieve.stream.outcome_publisher import OutcomePublisher
+
+EVENTS_AT_ONCE: Final = 5_000  # before the loop looks around again: a tenth of a second
+TICK_MILLISECONDS: Final = 60_000
+MOST_TICKS: Final = 10_080  # at once, a week's: whatever silence leads to, it has led to by then
+EMPTY: Final = RawRecord(b"", None, None, None, {})  # counts as a record without dead letters
+
+KINDS: Final[dict[type, str]] = {
+    Label: "label",
+    AnchorLabel: "anchor",
+    ScoreSample: "article",
+    Decision: "decision",
+    CanaryResult: "canaries",
+}
+
+
+class Unreadable(NamedTuple):
+    """A record that says nothing, and why."""
+
+    record: RawRecord
+    error: RecordError
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One filter's watch, its records, and the articles of its anchors."""
+
+    watch: FilterMonitor
+    records: Records
+    anchors: Mapping[str, AnchorArticle]
+
+
+@dataclass(slots=True)
+class Pending:
+    """What is not committed yet."""
+
+    out: list[OutRecord] = field(default_factory=list)
+    told: list[Transition] = field(default_factory=list)  # those of them that are alerts
+    tally: TransactionCounts = field(default_factory=TransactionCounts)
+    is_urgent: bool = False  # somebody waits for it, or a transaction is open
+
+    def __bool__(self) -> bool:
+        return bool(self.out or self.tally.records)
+
+
+class DriftSession:
+    """Of one takeover."""
+
+    def __init__(
+        self,
+        watched: Mapping[str, Watched],
+        reader: EventReader,
+        outbox: OutcomePublisher,
+        offsets: Mapping[Partition, int],
+        states: Mapping[bytes, bytes],
+    ) -> None:
+        """Goes on from `states`, by key, and from `offsets`, in the order of partitions that
+        decides between records of one moment. Raises TopicsWrong for a state that cannot be read.
+        """
+        self.watched = watched
+        self.pending = Pending()
+        self.next = dict(offsets)  # the first offset that was not handled
+        self.timeline: EventTimeMerger[Event | Unreadable | None] = EventTimeMerger(list(offsets))
+        self._reader = reader
+        self._outbox = outbox
+        self._at = 0  # the stream's time
+        self._saved = resume(watched, states)  # as it stands on record, or will with this commit
+        ticks = [item.watch.ticked_at for item in watched.values()]
+        self._ticked_at = max((at for at in ticks if at is not None), default=None)
+
+    def take(self, arrivals: Iterable[Arrival], prefix: str, now: int) -> None:
+        """What has come, as what it says. `prefix` is the topics'."""
+        for (topic, number), offset, record in arrivals:
+            if record is None:
+                self.timeline.at_end((topic, number))
+                continue
+            at = clamp_timestamp(record.timestamp_ms, now)
+            item = self._read(topic.removeprefix(f"{prefix}."), record, at)
+            is_own = at == record.timestamp_ms
+            self.timeline.put(TimedRecord((topic, number), offset, at, item, is_own), now)
+
+    def follow(self, now: int) -> None:
+        """Handle what may go, in order, with the time's passing in between.
+
+        Raises DeadLetterLimit before anything of a record is done, and what
+        `OutcomePublisher.publish` raises.
+        """
+        handled = 0
+        for record in islice(self.timeline.due(now), EVENTS_AT_ONCE):
+            self._tick(record.at)
+            self._handle(record)
+            handled += 1
+        quiet_until = self.timeline.quiet_until(now)
+        if handled < EVENTS_AT_ONCE and quiet_until is not None and self._ticked_at is not None:
+            self._tick(quiet_until)
+
+    def take_changes(self) -> Iterator[OutRecord]:
+        """Snapshots of all that is not on record as it is."""
+        for watched in self.watched.values():
+            for saved in watched.watch.take_changes():
+                if self._saved.get(saved.identity) != saved:
+                    self._saved[saved.identity] = saved
+                    yield watched.records.state(saved, self._at)
+
+    def _read(self, topic: str, record: RawRecord, at: int) -> Event | Unreadable | None:
+        if record.value is None:  # a tombstone
+            return None
+        try:
+            return self._reader.read(topic, record.value, at)
+        except RecordError as error:
+            return Unreadable(record, error)
+
+    def _handle(self, record: TimedRecord[Event | Unreadable | None]) -> None:
+        item, tally = record.item, self.pending.tally
+        place = RecordPosition(*record.partition, record.offset)
+        if isinstance(item, Unreadable):
+            letter = Outcome(None, DEAD_LETTER, None, [], item.error)
+            tally.add(item.record, self._outbox.publish(item.record, place, [letter]))
+            self.pending.is_urgent = True
+        else:
+            self._outbox.publish(EMPTY, place, [])
+            tally.records += 1
+            if record.has_own_time:
+                tally.timestamps_ms.append(record.at)
+        self._at = max(self._at, record.at)
+        if isinstance(item, Event):
+            tally.outcomes[item.filter, KINDS[type(item.said)], ""] += 1
+            watched = self.watched[item.filter]
+            self._tell(watched, _happens(watched.watch, item))
+            self._ask(watched, record.at)
+        self.next[record.partition] = record.offset + 1
+
+    def _tick(self, until: int) -> None:
+        """What time alone brings, before a moment of the stream's."""
+        if self._ticked_at is None:
+            self._ticked_at = until - until % TICK_MILLISECONDS
+        first = self._ticked_at + TICK_MILLISECONDS
+        last_week = until - until % TICK_MILLISECONDS - MOST_TICKS * TICK_MILLISECONDS
+        for at in range(max(first, last_week), until, TICK_MILLISECONDS):
+            self._ticked_at = at
+            self._at = max(self._at, at)
+            for watched in self.watched.values():
+                self._tell(watched, watched.watch.tick(at))
+
+    def _tell(self, watched: Watched, steps: Sequence[Transition]) -> None:
+        """Steps become alerts, but for those that nobody is told of."""
+        for step in steps:
+            if step.is_told:
+                self.pending.out.append(watched.records.alert(step))
+                self.pending.told.append(step)
+                self.pending.is_urgent = True
+
+    def _ask(self, watched: Watched, at: int) -> None:
+        """Have anchors labelled. A single one can wait for the next commit."""
+        wanted = list(dict.fromkeys(watched.watch.anchors_wanted))
+        watched.watch.anchors_wanted.clear()
+        for name in wanted:
+            self.pending.out.append(watched.records.anchor_request(watched.anchors[name], at))
+        self.pending.is_urgent = self.pending.is_urgent or len(wanted) > 1
+
+
+def resume(
+    watched: Mapping[str, Watched], states: Mapping[bytes, bytes]
+) -> dict[Identity, Snapshot]:
+    """Let fresh watches go on from these records; return what was taken up.
+
+    States of other filters, and of versions whose labels mean something else, are left alone.
+    Raises TopicsWrong.
+    """
+    found: dict[Identity, Snapshot] = {}
+    for key, value in states.items():
+        kept = read_state(key, value)
+        ours = watched.get(kept.filter)
+        if ours is None or kept.label_hash != ours.watch.filter.label_hash:
+            continue
+        is_sketch = kept.saved.identity.stratum == DISTRIBUTIONS
+        if is_sketch and kept.filter_hash != ours.watch.filter.filter_hash:
+            continue  # of other tiers
+        try:
+            ours.watch.resume(kept.saved)
+        except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
+            raise unreadable(key, f"{type(error).__name__}: {error}") from None
+        found[kept.saved.identity] = kept.saved
+    return found
+
+
+def _happens(watch: FilterMonitor, event: Event) -> list[Transition]:
+    said = event.said
+    if isinstance(said, ScoreSample):
+        return watch.scored(said, event.student)
+    if isinstance(said, Label):
+        return watch.label(said)
+    if isinstance(said, AnchorLabel):
+        return watch.anchor(said)
+    if isinstance(said, Decision):
+        return watch.decide(said)
+    return watch.canaries(said)

@@ -1,0 +1,60 @@
+"""What a drift monitor finds on record when it takes over: the group's offsets, the state topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from newsieve.kafka.assigned_consumer import AssignedConsumer, starting_offsets
+from newsieve.kafka.config import Cluster, Partition
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.state_topic import latest_by_key
+from newsieve_schemas.topics import SCORED
+
+
+class RestoredState(NamedTuple):
+    """What is on record: where to read on, in the partitions' order, and states by key."""
+
+    offsets: Mapping[Partition, int]
+    states: Mapping[bytes, bytes]
+
+
+class KafkaStateStore:
+    """Of one group."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        inquiry: OffsetQuery,
+        inlets: AssignedConsumer,
+        state_topic: str,
+        heartbeat: Callable[[], None],
+        expired: Callable[[int], None],
+    ) -> None:
+        """`expired` hears of records that retention took before they were read."""
+        self._cluster = cluster
+        self._inquiry = inquiry
+        self._inlets = inlets
+        self._state_topic = state_topic
+        self._heartbeat = heartbeat
+        self._expired = expired
+
+    def recall(self) -> RestoredState:
+        """A predecessor's transaction is decided before its offsets are known, so its states are
+        there by the time that they are read. Raises BrokerUnavailable, TopicsWrong or
+        OffsetsWrong."""
+        extents = self._inquiry.extents(self._inlets.partitions())
+        offsets = starting_offsets(extents, _begins_at_end, self._expired)
+        return RestoredState(
+            offsets, latest_by_key(self._cluster, self._state_topic, None, self._heartbeat)
+        )
+
+    def partitions(self) -> list[Partition]:
+        """Raises BrokerUnavailable or TopicsWrong."""
+        return self._inlets.partitions()
+
+
+def _begins_at_end(partition: Partition) -> bool:
+    """A new group reads all labels there are; of all that was ever scored, what comes from now on:
+    its first day is what later ones are compared with."""
+    return partition[0].endswith(f".{SCORED}")

@@ -1,0 +1,1 @@
+"""The oracle program: requests for labels in, exactly one OracleScore each out."""

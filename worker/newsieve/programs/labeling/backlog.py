@@ -1,0 +1,107 @@
+"""The requests that an oracle has taken and not yet published, and the partitions it has paused.
+
+Two things pause a partition: there is no room for more requests, or its next request is for a
+filter that this oracle has not loaded. Behind such a request nothing of its partition is asked:
+only a restart brings the filter, and a restart would lose answers that cannot be committed yet, so
+that they would be paid for twice. It does not know what is asked, nor when to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, NamedTuple, Protocol
+
+from newsieve.errors import RecordError
+from newsieve.kafka.config import Partition
+from newsieve.kafka.group_consumer import ConsumedRecord
+from newsieve.oracle.label_request import LabelRequest
+from newsieve.stream.events import Waiting
+
+BACKLOG_REQUESTS: Final = 500  # in memory; the rest waits on the topic
+BACKLOG_BYTES: Final = 64_000_000
+
+
+class PendingRequest(NamedTuple):
+    """What was taken: a request's case, a record that is none, or a tombstone."""
+
+    taken: ConsumedRecord
+    case: LabelRequest | None
+    error: RecordError | None
+
+
+class Pausing(Protocol):
+    """The part of an intake that pauses partitions."""
+
+    def hold(self, partitions: Iterable[Partition], *, is_held: bool) -> None:
+        """Take nothing from these partitions, or take again."""
+        ...
+
+
+class Backlog:
+    """Owner's thread only."""
+
+    def __init__(self, intake: Pausing, owned: Callable[[], Collection[Partition]]) -> None:
+        self.items: list[PendingRequest] = []  # in the order they were taken
+        self._intake = intake
+        self._owned = owned
+        self._waiting: dict[Partition, Waiting] = {}
+        self._is_paused = False  # more than the partitions that wait
+
+    @property
+    def waiting(self) -> Collection[Waiting]:
+        """Where partitions wait for their filter."""
+        return self._waiting.values()
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The timestamp of the oldest request."""
+        times = [item.timestamp_ms for item in self._waiting.values()]
+        first = self.items[0].taken.record if self.items else None
+        times.append(first.timestamp_ms if first is not None else None)
+        return min((time for time in times if time is not None), default=None)
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self._waiting)
+
+    def make_room(self) -> int:
+        """How many requests there is room for. Resumes what was paused once half of it is free."""
+        room = BACKLOG_REQUESTS - len(self.items)
+        if sum(len(i.taken.record.value) for i in self.items if i.taken.record) > BACKLOG_BYTES:
+            room = 0
+        if self._is_paused and room > BACKLOG_REQUESTS // 2:
+            self._pause(is_paused=False)
+        return room
+
+    def pause(self) -> None:
+        """Take no more, from partitions that came since the last time, either."""
+        self._pause(is_paused=True)
+
+    def is_waiting(self, partition: Partition) -> bool:
+        return partition in self._waiting
+
+    def wait(self, taken: ConsumedRecord, reason: str) -> None:
+        """Stay in front of this request for as long as the partition is ours."""
+        timestamp_ms = taken.record.timestamp_ms if taken.record is not None else None
+        found = Waiting(taken.partition, taken.offset, timestamp_ms, reason)
+        self._waiting[taken.partition] = found
+        self._intake.hold([taken.partition], is_held=True)
+
+    def forget(self) -> None:
+        """The same records will come again: those that wait, too."""
+        self.items = []
+        self._is_paused = self._is_paused or bool(self._waiting)
+        self._waiting.clear()
+
+    def release(self, partitions: Collection[Partition] | None) -> None:
+        """These, or all, are somebody else's now."""
+        if partitions is None:
+            self.items, self._waiting = [], {}
+            return
+        self.items = [item for item in self.items if item.taken.partition not in partitions]
+        for partition in partitions:
+            self._waiting.pop(partition, None)
+
+    def _pause(self, *, is_paused: bool) -> None:
+        others = [item for item in self._owned() if item not in self._waiting]
+        self._intake.hold(others, is_held=is_paused)
+        self._is_paused = is_paused

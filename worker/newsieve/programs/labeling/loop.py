@@ -1,0 +1,283 @@
+"""The oracle's loop: requests in, exactly one OracleScore each out.
+
+    take → decide (budget) → claim, committed → call → publish with the offset, committed
+
+No call is made inside a transaction, and none before its claim is on record. A process that is
+killed after the answer and before its commit leaves the claim behind: its successor asks again,
+and the record says that a call was made whose answer was lost. What a rewind takes back is not
+asked for again: the docket keeps answers until their records are committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from newsieve.errors import FilterNotLoaded, OracleRejects, RecordError
+from newsieve.kafka.config import Partition
+from newsieve.kafka.group_consumer import ConsumedRecord
+from newsieve.oracle.label_cache import CacheKey
+from newsieve.oracle.label_request import LabelRequest
+from newsieve.oracle.labeling_task import LabelResult
+from newsieve.oracle.records import LabelMetadata, ScoreEncoder, read_request
+from newsieve.oracle.request_queue import RequestQueue
+from newsieve.programs.labeling.backlog import Backlog, PendingRequest
+from newsieve.programs.labeling.budget_store import BudgetStore
+from newsieve.records.dead_letter import RecordPosition
+from newsieve.stream.events import LabelObserver, TransactionCounts
+from newsieve.stream.exactly_once import ExactlyOnceRunner
+from newsieve.stream.outcome import DEAD_LETTER, Outcome
+from newsieve.stream.outcome_publisher import OutcomePublisher
+
+IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
+LISTEN_SECONDS: Final = 0.05  # for an answer, before looking around again
+GATHER_SECONDS: Final = 1.0  # at most, for requests that come together to be judged together
+DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
+
+
+@dataclass(slots=True)
+class OpenTransaction:
+    """What the open transaction holds beside its records."""
+
+    tally: TransactionCounts = field(default_factory=TransactionCounts)
+    labelled: list[tuple[CacheKey, LabelResult, str]] = field(default_factory=list)
+
+
+class LabelingLoop:
+    """The loop and what it holds between steps."""
+
+    def __init__(
+        self,
+        delivery: ExactlyOnceRunner,
+        outbox: OutcomePublisher,
+        docket: RequestQueue,
+        encoder: ScoreEncoder,
+        books: BudgetStore,
+        observer: LabelObserver,
+        now: Callable[[], str],
+        drain_seconds: float,
+    ) -> None:
+        """`now` gives the time in ISO 8601, in UTC."""
+        self._delivery = delivery
+        self._outbox = outbox
+        self._docket = docket
+        self._encoder = encoder
+        self._books = books
+        self._observer = observer
+        self._now = now
+        self._drain_seconds = drain_seconds
+        self._backlog = Backlog(delivery.intake, delivery.intake.offsets.owned)
+        self._open = OpenTransaction()
+        self._known: frozenset[Partition] | None = None  # partitions whose ledgers we have
+        self._gathering_since: float | None = None
+
+    def step(self) -> None:
+        """Raises Unavailable, with no transaction open unless its commit failed, or Fatal."""
+        self._take_in()
+        self._observer.not_loaded(list(self._backlog.waiting))
+        if not self._is_informed():
+            return
+        if self._gathering_since is None:
+            self._docket.admit(self._now()[:DAY_CHARACTERS])
+        self._hear(LISTEN_SECONDS)
+        self._publish_finished()
+        self._docket.draft_claims()
+        self.commit()
+        self._report()
+
+    def commit(self) -> None:
+        """What was published, and the claims drafted, with the offsets; then the calls begin."""
+        offsets = self._delivery.intake.offsets.to_commit()
+        changes = self._docket.changes()
+        if not offsets and not changes:
+            return
+        for partition, ledger in changes.items():
+            self._delivery.publisher.produce(self._books.note(partition, ledger, self._now()))
+        for item in self._backlog.items:  # a claim is fenced by where its partition stands
+            at = self._delivery.intake.offsets.resume_of(item.taken.partition)
+            offsets.setdefault(item.taken.partition, item.taken.offset if at is None else at)
+        if not offsets:
+            return
+        seconds = self._delivery.commit(offsets)
+        self._docket.committed()
+        self._outbox.committed()
+        for label in self._open.labelled:
+            self._docket.memory.remember(*label)
+        self._observer.committed(self._open.tally, seconds)
+        self._open = OpenTransaction()
+
+    def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
+        """Hear what is under way, ask nothing new, commit, leave."""
+        deadline = time.monotonic() + self._drain_seconds
+
+        def step() -> None:
+            self._hear(LISTEN_SECONDS)
+            self._publish_finished()
+            self._docket.draft_claims(only_begun=True)
+            self.commit()
+
+        while self._docket.is_active() and time.monotonic() < deadline:
+            self._observer.heartbeat()
+            guarded(step)
+        guarded(lambda: self._leave(None))
+        self._observer.drained(len(self._backlog))
+
+    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
+        """Before a revoke. Raises as `commit`."""
+        deadline = time.monotonic() + seconds
+        while self._is_under_way(partitions) and (left := deadline - time.monotonic()) > 0:
+            self._hear(min(left, LISTEN_SECONDS))
+        self._leave(partitions)
+
+    def forget(self) -> None:
+        self._docket.forget()
+        self._outbox.rolled_back()
+        self._open = OpenTransaction()
+        self._backlog.forget()
+        self._known = None
+        self._gathering_since = None
+
+    def release(self, partitions: Sequence[Partition] | None) -> None:
+        numbers = None if partitions is None else [number for _, number in partitions]
+        self._docket.release(numbers)
+        self._backlog.release(partitions)
+        self._known = None
+
+    def _take_in(self) -> None:
+        """Take what there is, as long as there is room for it."""
+        room = self._backlog.make_room()
+        seconds = 0.0 if self._docket.desk.busy else IDLE_SECONDS
+        taken = self._delivery.take(max(room, 1), seconds)
+        if taken and room <= 1:
+            self._backlog.pause()
+        for item in taken:
+            self._admit(item)
+        self._gather(is_more=bool(taken) and room > len(taken))
+
+    def _gather(self, *, is_more: bool) -> None:
+        """Requests that come together are judged together: for a moment there may be more."""
+        now = time.monotonic()
+        if not is_more:
+            self._gathering_since = None
+        elif self._gathering_since is None:
+            self._gathering_since = now
+        elif now - self._gathering_since > GATHER_SECONDS:
+            self._gathering_since = None
+
+    def _admit(self, taken: ConsumedRecord) -> None:
+        """Into the backlog, unless its partition waits: it comes again with the one before it."""
+        if self._backlog.is_waiting(taken.partition):
+            return
+        case, error = None, None
+        if taken.record is not None:
+            try:
+                asking = read_request(taken.record, self._docket.oracle.prompts)
+                case = self._docket.open(taken.partition[1], taken.offset, asking)
+                if case.standing.other_key is not None:
+                    self._observer.other_key(case.standing.other_key)
+            except RecordError as failure:
+                error = failure
+            except FilterNotLoaded as failure:
+                self._backlog.wait(taken, str(failure))
+                return
+        self._backlog.items.append(PendingRequest(taken, case, error))
+
+    def _is_informed(self) -> bool:
+        """Whether we own partitions and know their ledgers. Raises BrokerUnavailable."""
+        owned = frozenset(self._delivery.intake.offsets.owned())
+        if owned and owned != self._known:
+            self._docket.resume(self._books.budget(sorted(owned)))
+            for label in self._books.labels():
+                self._docket.memory.learn(label)
+            self._known = owned
+        return bool(owned)
+
+    def _hear(self, seconds: float) -> None:
+        """Raises OracleRejects, once what is answered, and is being answered, is committed."""
+        try:
+            self._docket.desk.hear(seconds)
+            if self._docket.is_all_withheld():
+                self._docket.desk.conclude()
+        except OracleRejects:
+            self._docket.desk.finish(self._drain_seconds, self._observer.heartbeat)
+            self._leave(None)
+            raise
+
+    def _publish_finished(self) -> None:
+        """Records of all that is finished, in each partition's order."""
+        waiting: list[PendingRequest] = []
+        held_up: set[Partition] = set()
+        for item in self._backlog.items:
+            partition, offset, epoch = item.taken[1:]
+            if not self._delivery.intake.offsets.is_current(partition, epoch):
+                continue
+            is_finished = item.case is None or item.case.is_finished
+            if is_finished and partition not in held_up:
+                self._publish(item)
+                self._delivery.intake.offsets.produce(partition, offset)
+            else:
+                held_up.add(partition)
+                waiting.append(item)
+        self._backlog.items = waiting
+
+    def _publish_early(self, partitions: Sequence[Partition] | None) -> None:
+        """Records of what was paid for and waits for others: whoever comes next finds them noted,
+        and does not ask again."""
+        for item in list(self._backlog.items):
+            partition, _, epoch = item.taken[1:]
+            is_leaving = partitions is None or partition in partitions
+            is_ours = self._delivery.intake.offsets.is_current(partition, epoch)
+            case = item.case
+            if not (is_leaving and is_ours and case is not None and case.is_paid_for):
+                continue
+            if not self._docket.is_published(case):
+                self._publish(item, is_early=True)
+                self._backlog.items.remove(item)
+
+    def _publish(self, item: PendingRequest, *, is_early: bool = False) -> None:
+        """A request's record, or its dead letter, into the open transaction."""
+        record, case = item.taken.record, item.case
+        if record is None:
+            self._open.tally.tombstones += 1
+            return
+        if case is not None and self._docket.is_published(case):
+            self._docket.settle(case)
+            return
+        if case is None or case.verdict is None:
+            outcome = Outcome(None, DEAD_LETTER, None, [], item.error)
+        else:
+            outcome = self._outcome(case, case.verdict)
+        position = RecordPosition(*item.taken.partition, item.taken.offset)
+        self._open.tally.add(record, self._outbox.publish(record, position, [outcome]))
+        if case is not None:
+            self._docket.settle(case, is_early=is_early)
+
+    def _outcome(self, case: LabelRequest, verdict: LabelResult) -> Outcome:
+        now, request = self._now(), case.asking.request
+        pi = case.effective_pi if case.effective_pi is not None else request.sampling.pi
+        lost = self._docket.lost_calls(case)
+        record, tier = self._encoder.encode(case.asking, verdict, LabelMetadata(pi, lost, now))
+        if not verdict.is_reused:
+            self._open.labelled.append((case.text, verdict, now))
+        return Outcome(request.filter, verdict.status, tier, [record], None)
+
+    def _leave(self, partitions: Sequence[Partition] | None) -> None:
+        """Publish what is finished; what was claimed for nothing is free again. Raises as
+        `commit`."""
+        self._publish_finished()
+        self._publish_early(partitions)
+        self._docket.put_down(None if partitions is None else [number for _, number in partitions])
+        self.commit()
+
+    def _is_under_way(self, partitions: Sequence[Partition]) -> bool:
+        return any(
+            item.case is not None and item.case.is_under_way
+            for item in self._backlog.items
+            if item.taken.partition in partitions
+        )
+
+    def _report(self) -> None:
+        backlog = self._backlog
+        self._observer.standing(len(backlog), backlog.oldest_ms, *self._docket.left())

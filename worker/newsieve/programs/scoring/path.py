@@ -1,0 +1,241 @@
+"""Raw records to outcomes: decode → rules → score → decide → encode, for all filters at once.
+
+The one path of the worker, `newsieve score` and the benchmarks. Works on micro-batches: `start`
+hands their texts to the scorer and returns at once, `finish` turns the scores into outcomes.
+Knows nothing of Kafka, transactions or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from newsieve.errors import RecordError
+from newsieve.filters.article import Article
+from newsieve.filters.calibration import ScoreCalibration
+from newsieve.filters.content_rules import ContentRules, RulesMet
+from newsieve.filters.registry import Filter
+from newsieve.filters.sampling import EpochDraw
+from newsieve.filters.suspect import suspect_rules
+from newsieve.filters.tiering import round_scores
+from newsieve.inference.scorer import FilterScores, Scorer
+from newsieve.records.decode import DecodePolicy, RawRecord, decode
+from newsieve.records.encode import (
+    EncodedArticle,
+    FilterEncoder,
+    Scoring,
+    encode_article,
+)
+from newsieve.records.replay_headers import ReplayHeaders
+from newsieve.stream.outcome import BLOCKED, DEAD_LETTER, SCORED, Outcome
+
+SHADOW_EPOCH: Final = "shadow"  # keys the trial's draw, so that it is not the oracle's sample
+
+
+@dataclass(slots=True)
+class RecordOutcomes:
+    """A raw record on its way. Without a subject it could not be decoded; else `met` has what
+    each filter's content rules say."""
+
+    record: RawRecord
+    subject: EncodedArticle | None
+    met: Sequence[RulesMet]
+    outcomes: list[Outcome]
+
+
+FilterBatch = list[tuple[RecordOutcomes, EncodedArticle, RulesMet]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A candidate student on trial beside a filter's own, on a share of its articles: the same
+    ones on every replay. The encoder writes to the shadow topic."""
+
+    encoder: FilterEncoder
+    refinement: ScoreCalibration
+    share: float
+    draw: EpochDraw
+
+    @property
+    def name(self) -> str:
+        """The candidate's name at the scorer."""
+        return shadow_name(self.encoder.filter.name)
+
+    def takes(self, article: Article) -> bool:
+        return self.draw.u(article.id, article.content_hash) < self.share
+
+
+def shadow_name(filter_name: str) -> str:
+    return f"{filter_name}/shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Rows in input order; what is to be scored and what was blocked, by filter; the scores to
+    come, of `wanted` in its order."""
+
+    rows: list[RecordOutcomes]
+    wanted: Mapping[str, FilterBatch]
+    blocked: Mapping[str, FilterBatch]
+    scores: Future[dict[str, FilterScores]] | None
+
+    @property
+    def is_done(self) -> bool:
+        return self.scores is None or self.scores.done()
+
+
+class ScoringPath:
+    """The filters at work, their encoders and the scorer. Use from one thread."""
+
+    def __init__(
+        self,
+        encoders: Sequence[FilterEncoder],
+        scorer: Scorer,
+        policy: DecodePolicy,
+        now: Callable[[], str],
+        replays: ReplayHeaders,
+        refinements: Mapping[str, ScoreCalibration],
+        shadows: Sequence[Shadow] = (),
+    ) -> None:
+        """`now` gives the time in ISO 8601; `refinements` has what each student carries."""
+        self._encoders = {encoder.filter.name: encoder for encoder in encoders}
+        self._names = tuple(self._encoders)
+        definitions = [encoder.filter.definition for encoder in encoders]
+        dimensions = {name for item in definitions for name in item.dimension_names}
+        self._rules = ContentRules([*definitions, suspect_rules(dimensions)])
+        self._scorer = scorer
+        self._policy = policy
+        self._now = now
+        self._replays = replays
+        self._refinements = refinements
+        self._shadows = {shadow.encoder.filter.name: shadow for shadow in shadows}
+
+    @property
+    def filters(self) -> list[Filter]:
+        """The filters at work."""
+        return [encoder.filter for encoder in self._encoders.values()]
+
+    def start(self, records: Sequence[RawRecord]) -> MicroBatch:
+        """Decode, apply the content rules, send what is left to the scorer."""
+        rows: list[RecordOutcomes] = []
+        texts: list[str] = []
+        wanted: dict[str, FilterBatch] = {name: [] for name in self._names}
+        blocked: dict[str, FilterBatch] = {name: [] for name in self._names}
+        wanted |= {shadow.name: [] for shadow in self._shadows.values()}  # after the live ones
+        places: dict[str, list[int]] = {name: [] for name in wanted}
+        for record in records:
+            admitted, only = self._replays.admit(record)
+            row = self._row(admitted)
+            rows.append(row)
+            subject = row.subject
+            if subject is None:
+                continue
+            for name, met in zip(self._names, row.met, strict=True):
+                if only is not None and only != name:
+                    continue
+                if met.blocked_by is not None:
+                    blocked[name].append((row, subject, met))
+                    continue
+                wanted[name].append((row, subject, met))
+                places[name].append(len(texts))
+                shadow = self._shadows.get(name) if self._shadows else None
+                if shadow is not None and shadow.takes(subject.article):
+                    wanted[shadow.name].append((row, subject, met))
+                    places[shadow.name].append(len(texts))
+            texts.append(subject.article.text)
+        asked = {name: found for name, found in places.items() if found}
+        scores = self._scorer.submit(texts, asked) if asked else None
+        return MicroBatch(rows, wanted, blocked, scores)
+
+    def refuse(self, record: RawRecord, error: RecordError) -> MicroBatch:
+        """Of one record, which is not even decoded."""
+        admitted, only = self._replays.admit(record)
+        row = RecordOutcomes(admitted, None, (), [Outcome(only, DEAD_LETTER, None, [], error)])
+        return MicroBatch([row], {}, {}, None)
+
+    def finish(self, batch: MicroBatch) -> list[RecordOutcomes]:
+        """The rows with all their outcomes. Waits for the scores; raises what scoring raised."""
+        now = self._now()
+        for name, work in batch.blocked.items():
+            for row, subject, met in work:
+                record = self._encoders[name].blocked(subject, met, now)
+                row.outcomes.append(Outcome(name, BLOCKED, None, [record], None, met.blocked_by))
+        if batch.scores is not None:
+            scored = batch.scores.result()
+            for name in self._names:
+                if name in scored:
+                    self._decide(name, batch.wanted[name], scored[name], now)
+            for shadow in self._shadows.values():
+                if shadow.name in scored:
+                    _shadow(shadow, batch.wanted[shadow.name], scored[shadow.name], now)
+        return batch.rows
+
+    def _row(self, record: RawRecord) -> RecordOutcomes:
+        try:
+            article = decode(record, self._policy)
+        except RecordError as error:
+            return RecordOutcomes(record, None, (), [Outcome(None, DEAD_LETTER, None, [], error)])
+        *met, suspect = self._rules.met(article.text, article.title, article.url)
+        return RecordOutcomes(record, encode_article(record, article, suspect.names), met, [])
+
+    def _decide(self, name: str, work: FilterBatch, scored: FilterScores, now: str) -> None:
+        """One filter's tiers and records, and dead letters of what could not be scored."""
+        encoder = self._encoders[name]
+        for at, error in scored.faults.items():
+            work[at][0].outcomes.append(Outcome(name, DEAD_LETTER, None, [], error))
+        for at, scoring in _decided(encoder.filter, self._refinements[name], work, scored):
+            row, subject, met = work[at]
+            records = encoder.scored(subject, met, scoring, now)
+            row.outcomes.append(Outcome(name, SCORED, scoring.tier, records, None))
+
+
+def _shadow(shadow: Shadow, work: FilterBatch, scored: FilterScores, now: str) -> None:
+    """The candidate's records, beside the live student's: they are published together or not at
+    all. What the candidate cannot score it has no record of; the outcome is the live student's."""
+    encoder = shadow.encoder
+    for at, scoring in _decided(encoder.filter, shadow.refinement, work, scored):
+        row, subject, met = work[at]
+        for outcome in row.outcomes:
+            if outcome.filter == encoder.filter.name and outcome.outcome == SCORED:
+                outcome.records.append(encoder.scored(subject, met, scoring, now)[0])
+
+
+def _decided(
+    filter_: Filter, refinement: ScoreCalibration, work: FilterBatch, scored: FilterScores
+) -> Iterator[tuple[int, Scoring]]:
+    """Of each article that could be scored its place in `work`, and what its scores lead to."""
+    good = [at for at in range(len(work)) if at not in scored.faults]
+    if not good:
+        return
+    scores = round_scores(refinement.scores(scored.scores[good]))
+    rules_met = [work[at][2].names for at in good]
+    decided = filter_.tiering.decide(scores, rules_met)
+    columns = zip(
+        good,
+        scores.tolist(),
+        decided.weighted_average,
+        decided.score,
+        decided.gates,
+        decided.caps,
+        decided.tier,
+        refinement.confidences(scores, rules_met, decided.tier),
+        strict=True,
+    )
+    for at, row_scores, average, score, gates, caps, tier, confidence in columns:
+        tokens = scored.tokens[at]
+        yield (
+            at,
+            Scoring(
+                row_scores,
+                average,
+                score,
+                gates,
+                caps,
+                tier,
+                confidence,
+                len(tokens.ids),
+                tokens.truncated,
+            ),
+        )

@@ -1,0 +1,39 @@
+"""A decision on the control topic: what an operator, or a program for itself, has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from newsieve.records.decode import Headers
+from newsieve.records.encode import OutRecord, event_id, opening_headers
+from newsieve_schemas import events
+
+
+def decision_record(
+    topic: str,
+    scope: str,
+    decision: str,
+    arguments: Mapping[str, Any],
+    source: bytes,
+    now: str,
+    decided_by: str | None = None,
+) -> OutRecord:
+    """A ControlDecision, of nobody in particular if nobody is named. `source` is the ce_source,
+    `now` ISO 8601."""
+    facts = {
+        "scope": scope,
+        "decision": decision,
+        "arguments": arguments,
+        "decided_by": decided_by,
+        "decided_at": now,
+    }
+    value = orjson.dumps(facts)
+    headers: Headers = [
+        *opening_headers(events.CONTROL_DECIDED, source),
+        ("ce_id", event_id(f"{scope}\n{value.decode()}")),
+        ("ce_time", now.encode()),
+    ]
+    return OutRecord(topic, scope.encode(), value, headers)

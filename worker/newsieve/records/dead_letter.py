@@ -1,0 +1,151 @@
+"""Dead letters: the original key, value and headers, and `dlq.*` headers that say why.
+
+Nothing that a producer sets can make a broker refuse the letter: its time is that of its writing,
+the original's is in `dlq.timestamp`; and where there was no key, which a compacted topic does not
+take, one is made up, which `dlq.key-made` says. `newsieve dlq replay` puts the original back, but
+for `dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on. Headers
+of that name that a producer's record has are not kept: they are ours alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from newsieve.errors import RecordError
+from newsieve.records.decode import Headers, RawRecord, header
+from newsieve.records.encode import OutRecord
+from newsieve_schemas.dead_letter import HEADER_PREFIX
+
+FILTER: Final = f"{HEADER_PREFIX}filter"
+ATTEMPTS: Final = f"{HEADER_PREFIX}attempts"
+TIMESTAMP: Final = f"{HEADER_PREFIX}timestamp"
+KEY_MADE: Final = f"{HEADER_PREFIX}key-made"
+LATEST_MILLISECONDS: Final = 2**63 - 1  # that a Kafka timestamp can say
+MAX_COUNT_DIGITS: Final = 9
+MAX_TIME_DIGITS: Final = 19
+MAX_MESSAGE_CHARACTERS: Final = 1_000  # of an error, which may quote its text
+
+
+class Writer(NamedTuple):
+    """Who writes dead letters."""
+
+    topic: str
+    group: str
+    worker_version: str
+
+
+class RecordPosition(NamedTuple):
+    """Where the original stood."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+def dead_letter(
+    record: RawRecord,
+    place: RecordPosition,
+    error: RecordError,
+    filter_name: str | None,
+    writer: Writer,
+    now: str,
+) -> OutRecord:
+    """The dead letter of one (raw record, filter), or of the record when `filter_name` is None."""
+    facts = {
+        "topic": place.topic,
+        "partition": place.partition,
+        "offset": place.offset,
+        "stage": error.stage,
+        "error": error.name,
+        "message": str(error)[:MAX_MESSAGE_CHARACTERS],
+        "attempts": attempts(record.headers) + 1,
+        "failed-at": now,
+        "worker-version": writer.worker_version,
+        "group": writer.group,
+    }
+    if filter_name is not None:
+        facts["filter"] = filter_name
+    if record.timestamp_ms is not None:
+        facts["timestamp"] = record.timestamp_ms
+    key = record.key
+    if key is None:  # of a letter's own, or compaction would drop others of that key
+        key = _utf8("/".join(map(str, (*place, *([filter_name] if filter_name else [])))))
+        facts["key-made"] = "true"
+    headers = [
+        *original_headers(record.headers),
+        *((HEADER_PREFIX + name, _utf8(str(value))) for name, value in facts.items()),
+    ]
+    return OutRecord(writer.topic, key, record.value, headers)
+
+
+def dead_letter_line(line: int, error: RecordError) -> bytes:
+    """What `newsieve score` and `tier` print in the place of a line that failed."""
+    return orjson.dumps(dead_letter_facts(line, error))
+
+
+def dead_letter_facts(line: int, error: RecordError) -> dict[str, Any]:
+    """A DeadLetterLine."""
+    return {
+        "outcome": "dead_letter",
+        "line": line,
+        "stage": error.stage,
+        "error": error.name,
+        "message": str(error)[:MAX_MESSAGE_CHARACTERS],
+    }
+
+
+def original_headers(headers: Headers | None) -> Headers:
+    """The headers the record had before newsieve."""
+    return [
+        item
+        for item in headers or ()
+        # most names do not have it anywhere, which is found out in half the time
+        if HEADER_PREFIX not in item[0] or not item[0].startswith(HEADER_PREFIX)
+    ]
+
+
+def replay(record: RawRecord, topic: str) -> OutRecord:
+    """The record to put back where it came from, with its original key and time."""
+    kept = [item for item in record.headers or () if item[0] in (FILTER, ATTEMPTS)]
+    headers = [*original_headers(record.headers), *kept]
+    key = None if header(record.headers, KEY_MADE) is not None else record.key
+    return OutRecord(topic, key, record.value, headers, _original_time(record))
+
+
+def _original_time(record: RawRecord) -> int | None:
+    """Letters of former versions have it as their own."""
+    value = header(record.headers, TIMESTAMP)
+    is_time = value is not None and value.isdigit() and len(value) <= MAX_TIME_DIGITS
+    said = int(value or 0) if is_time else None
+    return record.timestamp_ms if said is None else min(said, LATEST_MILLISECONDS)
+
+
+def attempts(headers: Headers | None) -> int:
+    """How often this record has failed already."""
+    value = header(headers, ATTEMPTS)
+    is_count = value is not None and value.isdigit() and len(value) <= MAX_COUNT_DIGITS
+    return int(value or 0) if is_count else 0
+
+
+def only_filter(headers: Headers | None, catalogue: Collection[str]) -> str | None:
+    """The one filter that a replayed record is for. None when the header names no filter of the
+    catalogue: the record is for all filters."""
+    value = header(headers, FILTER)
+    name = value.decode("utf-8", "replace") if value is not None else None
+    return name if name in catalogue else None
+
+
+def explanation(headers: Headers | None) -> Mapping[str, Any]:
+    """The `dlq.*` headers by name without the prefix, as text."""
+    return {
+        key.removeprefix(HEADER_PREFIX): (value or b"").decode("utf-8", "replace")
+        for key, value in headers or ()
+        if key.startswith(HEADER_PREFIX)
+    }
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,55 @@
+"""Secrets from files that hold nothing else: NEWSIEVE_<SECTION>__<FIELD>_FILE names one.
+
+As orchestrators mount them. newsieve.toml, which people share, holds none. No error shows a secret,
+nor what a variable says: that may be the secret itself, put into the wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from newsieve.errors import SettingsInvalid
+
+SECRETS: Final = frozenset({("kafka", "options"), ("oracle", "api_key"), ("sampling", "key")})
+MIXED: Final = ("kafka", "options")  # may be in newsieve.toml, without the secrets among them
+SUFFIX: Final = "_file"
+MAX_BYTES: Final = 1_000_000  # more holds no secret: options with certificates in PEM have 20,000
+_LINE_END: Final = "\r\n"
+
+
+def file_of_secret(section: str, field: str) -> str | None:
+    """The secret setting whose file a variable of this section and field names."""
+    secret = field.removesuffix(SUFFIX)
+    return secret if secret != field and (section, secret) in SECRETS else None
+
+
+def read_secret(variable: str, path: str) -> str:
+    """What the file holds, without line ends after it. Raises SettingsInvalid."""
+    try:
+        with Path(path).open("rb") as stream:
+            found = stream.read(MAX_BYTES + 1)
+        if len(found) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
+        text = found.decode()
+    except UnicodeDecodeError:
+        raise SettingsInvalid(f"{variable}: the file that it names is not UTF-8") from None
+    except OSError as error:
+        reason = f"cannot read the file that it names: {error.strerror}"
+        raise SettingsInvalid(f"{variable}: {reason}") from None
+    except ValueError as error:  # a null in its name, too
+        raise SettingsInvalid(f"{variable}: names no file with a secret: {error}") from None
+    return text.rstrip(_LINE_END)
+
+
+def require_no_secret(tree: Mapping[str, Any], file: Path) -> None:
+    """Raises SettingsInvalid for one in newsieve.toml."""
+    for section, field in sorted(SECRETS - {MIXED}):
+        there = tree.get(section)
+        if isinstance(there, dict) and field in there:
+            variable = f"NEWSIEVE_{section}__{field}".upper()
+            raise SettingsInvalid(
+                f"{section}.{field} ({file}): a secret belongs into no file that others read: set "
+                f"{variable}, or {variable}_FILE to the path of a file of its own"
+            )

@@ -1,0 +1,300 @@
+"""Exactly once, around any work: what was taken is published with its offset, or comes again.
+
+Holds an intake and a publisher together: steps of work run guarded, failures take back what is
+not committed, partitions are given up in order. One thread owns it all. What the work is, and when
+it commits, it does not know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from newsieve.errors import (
+    AccessDenied,
+    DeadLetterLimit,
+    Fatal,
+    GroupOccupied,
+    NeedsPerson,
+    NoProgress,
+    OutcomeUnknown,
+    TimestampRefused,
+    TooManyRecreations,
+    TopicsWrong,
+    Transient,
+    Unavailable,
+)
+from newsieve.kafka.config import Partition
+from newsieve.kafka.group_consumer import ConsumedRecord, GroupConsumer
+from newsieve.kafka.message_errors import SameAgain
+from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.stream.crash_recovery import CrashRecovery
+from newsieve.stream.events import AbortFault
+
+BACKOFF_SECONDS: Final = 0.1  # after the second failure in a row; doubled from then on
+MAX_BACKOFF_SECONDS: Final = 5.0
+SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics are still there
+# To finish what nearly is, before partitions are given up. The commit after it has its own limits,
+# which all together stay below max.poll.interval.ms.
+REVOKE_SECONDS: Final = 2.0
+# A broker's or a group's, which no record is to blame for.
+PERMANENT: Final = (TopicsWrong, TimestampRefused, AccessDenied, GroupOccupied, NoProgress)
+Ends = Mapping[Partition, int | None]  # up to where records are, as far as is known
+
+
+class Processor(Protocol):
+    """What is done with what was taken. Called by the owner's thread only."""
+
+    def step(self) -> None:
+        """Take some, publish what is finished, commit. Raises Unavailable or Fatal."""
+        ...
+
+    def commit(self) -> None:
+        """Commit what is published. Raises as `step`."""
+        ...
+
+    def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
+        """Finish what is under way and commit it, within its own time."""
+        ...
+
+    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
+        """These will be given up: finish, publish and commit what can be. Raises as `step`."""
+        ...
+
+    def forget(self) -> None:
+        """Nothing since the last commit counts: the same records will come again."""
+        ...
+
+    def release(self, partitions: Sequence[Partition] | None) -> None:
+        """These, or all, are somebody else's now. Must not raise."""
+        ...
+
+
+class FailureObserver(Protocol):
+    """The part of an observer that is told of failures."""
+
+    def heartbeat(self) -> None:
+        """The loop is alive."""
+        ...
+
+    def aborted(self, reason: str, fault: AbortFault) -> None:
+        """A transaction was aborted; its records come again, unless the fault is permanent."""
+        ...
+
+
+class ExactlyOnceRunner:
+    """The intake's listener, and the guard of every step."""
+
+    def __init__(
+        self,
+        intake: GroupConsumer,
+        publisher: TransactionalProducer,
+        observer: FailureObserver,
+        recovery: CrashRecovery | None = None,
+    ) -> None:
+        """`recovery` says what to note with offsets, for a successor."""
+        self.intake = intake
+        self.publisher = publisher
+        self._observer = observer
+        self._recovery = recovery
+        self._must_rewind: Unavailable | None = None
+        self._failure: Fatal | None = None
+        self._is_leaving = False
+        self._failures_in_a_row = 0
+        self._same = SameAgain()
+        self._committed: dict[Partition, int] = {}
+        self._attempted: Ends = {}  # of the commit that is under way
+        self._work: Processor
+
+    def run(self, work: Processor, should_stop: Callable[[], bool]) -> None:
+        """Run until told to stop, then drain; the publisher is connected.
+
+        Raises Fatal when the process has to end.
+        """
+        self._work = work
+        self.intake.subscribe(self)
+        try:
+            while not should_stop():
+                self._observer.heartbeat()
+                self._guarded(work.step)
+            work.drain(self._guarded)
+            self._put_down()
+        except NeedsPerson as failure:
+            if isinstance(failure, DeadLetterLimit):
+                self._guarded(work.commit)  # up to the record that stops us
+            elif isinstance(failure, PERMANENT):
+                self._observer.aborted(str(failure), "permanent")
+            self._put_down()
+            raise
+        finally:
+            self._is_leaving = True  # what is not committed by now comes again, elsewhere
+            work.release(None)
+            self.publisher.leave()
+            self.intake.close()
+
+    def take(self, count: int, seconds: float) -> list[ConsumedRecord]:
+        """Up to so many records. Raises what went wrong in a rebalance that came with them."""
+        taken = self.intake.take(count, seconds)
+        if self._failure is not None:
+            raise self._failure
+        if self._must_rewind is not None:
+            failure, self._must_rewind = self._must_rewind, None
+            raise failure
+        return taken
+
+    def commit(self, offsets: Mapping[Partition, int]) -> float:
+        """Commit what was published with these offsets; return the seconds it took.
+
+        Raises Transient, OutcomeUnknown or Fenced.
+        """
+        started = time.monotonic()
+        self._commit(offsets, offsets)
+        self._committed |= offsets
+        self.intake.offsets.committed()
+        self._failures_in_a_row = 0
+        self._same.committed()
+        return time.monotonic() - started
+
+    def note(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit what is noted with these offsets: no progress. Raises as `commit`."""
+        self._commit(offsets, dict.fromkeys(offsets))
+
+    def _commit(self, offsets: Mapping[Partition, int], ends: Ends) -> None:
+        self._attempted = ends
+        metadata = self.intake.group_metadata()
+        if metadata is None:  # Kafka would accept the commit, unfenced
+            self.publisher.abort()
+            raise Transient("no longer a member of the group")
+        notes = self._recovery.notes(offsets) if self._recovery else {}
+        self.publisher.commit(offsets, metadata, notes)
+        if self._recovery:
+            self._recovery.committed(notes)
+        self._attempted = {}
+
+    def _put_down(self) -> None:
+        """No record in flight is to blame for this end. A successor that cannot be told is more
+        careful than it need be."""
+        with contextlib.suppress(Unavailable, Fatal):
+            if self._recovery and self._recovery.put_down():
+                self.publisher.abort()
+                self.note(self._recovery.committed_offsets())  # ours may be of before the last try
+
+    def before_revoke(self, partitions: Sequence[Partition]) -> None:
+        """Finish what is nearly finished, commit, let go. Runs inside `take`.
+
+        Once a commit has failed nothing more is committed before the rewind: the transaction is
+        gone, and offsets without their records would lose them.
+        """
+        if not self._is_leaving and self._must_rewind is None and self._failure is None:
+            try:
+                self._work.settle(partitions, REVOKE_SECONDS)
+            except Unavailable as failure:
+                self._rewind_later(failure)
+            except Fatal as failure:
+                self._failure = failure
+                self._abort()  # the leaving partitions' offsets are about to be forgotten
+        self._work.release(partitions)
+
+    def after_loss(self) -> None:
+        """The group has gone on without us: nothing uncommitted may be committed."""
+        self._rewind_later(Transient("partitions were lost"))
+        self._abort()
+        self._work.release(None)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run a step; what is not its fault, take back and do again."""
+        try:
+            self._all_or_nothing(step)
+        except Unavailable as failure:
+            self._require_another_try(failure)
+            self._back_off()
+            self._work.forget()
+            # Holds at once: offsets of a transaction that is gone must not get into the next one.
+            self.intake.offsets.rewind()
+            self._attempted = {}
+            try:
+                self._go_back(failure)
+            except Unavailable:  # the broker is silent: nothing is done before it has been asked
+                failure.passes = True  # counted already: what comes again is the silence
+                self._rewind_later(failure)
+        except TooManyRecreations as failure:
+            if self._same.is_stuck(is_last=True):
+                raise self._no_progress(str(failure)) from None
+            raise
+
+    def _all_or_nothing(self, step: Callable[[], None]) -> None:
+        """Raises Unavailable with no transaction open: what was in it comes again."""
+        try:
+            step()
+        except Unavailable:
+            self.publisher.abort()
+            raise
+
+    def _go_back(self, failure: Unavailable) -> None:
+        """To the first record whose outcome is not committed, as far as is known."""
+        if isinstance(failure, OutcomeUnknown):
+            self.intake.rewind_to_committed()
+            return
+        if self._failures_in_a_row > SUSPICIOUS_FAILURES:
+            self.intake.require_topics()
+        self.intake.rewind()
+
+    def _rewind_later(self, failure: Unavailable) -> None:
+        """With the next records. Where the outcome is unknown, nothing else makes it known."""
+        if not isinstance(self._must_rewind, OutcomeUnknown):
+            self._must_rewind = failure
+
+    def _require_another_try(self, failure: Unavailable) -> None:
+        """Tell of it. Raises NoProgress once what nobody has listed is no passing fault."""
+        is_unknown = isinstance(failure, OutcomeUnknown)
+        reason = f"outcome unknown: {failure}" if is_unknown else str(failure)
+        self._observer.aborted(reason, "passing" if failure.passes else "unknown")
+        if failure.passes:
+            self._same.passed()
+        else:
+            self._same.failed(str(failure), self._standing(failure.partition))
+            if self._same.is_stuck():
+                raise self._no_progress(str(failure), failure.partition)
+
+    def _ends(self, alone: Partition | None) -> Ends:
+        """Of what failed. Of a partition that cannot be read nobody knows."""
+        return {alone: None} if alone else self._attempted or self.intake.offsets.to_commit()
+
+    def _standing(self, alone: Partition | None) -> dict[Partition, int]:
+        """Where the partitions stand that what failed is about, as far as is known."""
+        resumes = {item: self.intake.offsets.resume_of(item) for item in self._ends(alone)}
+        return {
+            item: self._committed.get(item, 0) if at is None else at for item, at in resumes.items()
+        }
+
+    def _no_progress(self, reason: str, alone: Partition | None = None) -> NoProgress:
+        ends = self._ends(alone)
+        places = ", ".join(
+            f"{topic}/{number} from offset {at} to {ends[topic, number] or 'unknown'}"
+            for (topic, number), at in self._standing(alone).items()
+        )
+        return NoProgress(
+            f"no progress, again and again, for one reason: {reason}. Records concerned: "
+            f"{places or 'not known'}. The broker's log says more; `newsieve topics check` and "
+            "`newsieve doctor` compare topics and rights with what is needed"
+        )
+
+    def _back_off(self) -> None:
+        """The first time at once, then longer and longer: the world needs time."""
+        if self._failures_in_a_row:
+            time.sleep(min(BACKOFF_SECONDS * 2**self._failures_in_a_row, MAX_BACKOFF_SECONDS))
+        self._failures_in_a_row += 1
+
+    def _abort(self) -> None:
+        """Give the transaction up, inside a rebalance, where nothing may be raised. Seeking back
+        waits until the rebalance is over; that nothing uncommitted counts holds from now on."""
+        self._work.forget()
+        self.intake.offsets.rewind()
+        try:
+            self.publisher.abort()
+        except OutcomeUnknown as failure:
+            self._must_rewind = failure
+        except Fatal as failure:
+            self._failure = self._failure or failure

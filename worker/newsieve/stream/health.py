@@ -1,0 +1,43 @@
+"""What the outside sees of a program from its first second on: metrics, and whether it is ready.
+
+The port is open while students load and the broker is asked. Knows nothing of the loop but its
+heartbeat.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Self, TypeVar
+
+from newsieve.stream.metrics import Metrics
+from newsieve.stream.observe_server import Check, ObserveServer
+from newsieve.stream.watchdog import Watchdog
+
+M = TypeVar("M", bound=Metrics)
+
+
+class Health(Generic[M]):
+    """A program's metrics, its watchdog, and the port where both can be read."""
+
+    def __init__(self, host: str, port: int, metrics: M) -> None:
+        """Raises SettingsInvalid when it cannot listen there."""
+        self.metrics = metrics
+        self.watchdog = Watchdog()
+        self._is_ready: Check = lambda: False
+        self._server = ObserveServer(
+            host, port, metrics.registry, self.watchdog.is_alive, self.is_ready
+        )
+        self.port = self._server.port
+        metrics.ready_when(self.is_ready)
+
+    def ready_when(self, is_ready: Check) -> None:
+        """From now on ready is what this says; until now, nothing was. Called by other threads."""
+        self._is_ready = is_ready
+
+    def is_ready(self) -> bool:
+        return self._is_ready()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()

@@ -1,0 +1,87 @@
+"""Ends a process whose loop has stopped beating, or whose scorer does not come back: alive and idle
+is the one state nobody notices.
+
+librdkafka calls can hang for ever after a broker's fault; a model or a tokeniser may on a text, or
+when its device is gone. The watchdog prints every thread's stack and exits with the code that asks
+a supervisor to restart.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from newsieve.errors import EXIT_RESTART
+
+SILENCE_SECONDS: Final = 45  # more than the slowest honest call: send_offsets, twice 10 s
+# A model of 1.5 billion parameters takes less for the 2,048 tokens of a forward pass on a CPU, with
+# 20 GFLOP/s. Everything else is done in seconds.
+STEP_SECONDS: Final = 300
+CHECK_SECONDS: Final = 1.0
+
+
+class Watchdog:
+    """Beat it often enough, and do what may hang within a step."""
+
+    def __init__(
+        self, silence_seconds: float = SILENCE_SECONDS, step_seconds: float = STEP_SECONDS
+    ) -> None:
+        self._silence = silence_seconds
+        self._step = step_seconds
+        self._is_watching = False
+        self._beaten_at = self._resumed_at = time.monotonic()
+        self._steps: dict[int, float] = {}  # by thread: since when it has been at one
+
+    def start(self) -> None:
+        """Watch from now on."""
+        self._start_over()
+        self._is_watching = True
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def beat(self) -> None:
+        self._beaten_at = time.monotonic()
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Of the thread that calls, beside the loop: it has to come out again. They do not nest."""
+        thread = threading.get_ident()
+        self._steps[thread] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._steps[thread]
+
+    def is_alive(self) -> bool:
+        """Always, until it watches: loading a student may take minutes, and is no silence."""
+        return not self._is_watching or self._complaint() is None
+
+    def _complaint(self) -> str | None:
+        now = time.monotonic()
+        if now - self._beaten_at >= self._silence:
+            return f"no heartbeat for {self._silence} s"
+        begun_at = min(self._steps.copy().values(), default=now)
+        if now - max(begun_at, self._resumed_at) >= self._step:
+            return f"the scorer has been at one step for {self._step} s"
+        return None
+
+    def _start_over(self) -> None:
+        self.beat()
+        self._resumed_at = time.monotonic()
+
+    def _watch(self) -> None:
+        checked_at = time.monotonic()
+        while (complaint := self._complaint()) is None:
+            time.sleep(CHECK_SECONDS)
+            now = time.monotonic()
+            if now - checked_at > 2 * CHECK_SECONDS:  # the whole process was stopped
+                self._start_over()
+            checked_at = now
+        sys.stderr.write(f"watchdog: {complaint}; the stacks:\n")
+        faulthandler.dump_traceback(all_threads=True)
+        os._exit(EXIT_RESTART)

@@ -1,0 +1,1 @@
+"""Pages for people: what the drift monitors say, as HTML."""

@@ -1,0 +1,217 @@
+"""What there is to show of all drift monitors, worst first, in words that the table, JSON and the
+page of `newsieve drift status` share. Knows neither tables nor pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from newsieve.bootstrap.drift_state import CurrentState, MonitorGroup
+from newsieve.drift.filter_monitor import FilterMonitor
+from newsieve.drift.monitor_state import (
+    ALERT,
+    CALM,
+    INCIDENT,
+    OK,
+    PENDING,
+    RECOVERING,
+    RESOLVED,
+    SUSPENDED,
+    WARMING,
+    WARNING,
+    Transition,
+)
+from newsieve.drift.monitor_status import MonitorStatus, read
+from newsieve.drift.power_analysis import days_until_found, rise_found_within
+from newsieve.drift.suspect_labels import SuspectReading
+from newsieve.filters.registry import Filter
+from newsieve.programs.drift.session import Watched
+from newsieve.records.encode import timestamp
+from newsieve_schemas.drift import State
+
+WORST_FIRST: Final[tuple[State, ...]] = (
+    ALERT, RECOVERING, WARNING, PENDING, SUSPENDED, WARMING, RESOLVED, OK,
+)  # fmt: skip
+SEVERITIES: Final = ("critical", "warning", "info")
+MINUTE, HOUR, DAY = 60, 60 * 60, 24 * 60 * 60  # seconds
+MOST_OF_A_UNIT: Final = 2  # from two on, larger units read better
+NOT_TESTED: Final = "speak to a model: counted apart, never tested"
+SECOND_CHARACTERS: Final = len("2026-11-25T13:21:07")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A monitor; or a signal that is on, which has no reading."""
+
+    filter: Filter
+    stratum: str
+    state: State
+    alert: Mapping[str, Any]  # the DriftAlert that would remind of it now
+    reading: MonitorStatus | None
+    cause: str  # in words; "" where nothing is wrong
+    advice: str  # what else there is to know
+    commands: tuple[str, ...]  # that decide about it
+    written_at: int | None
+
+
+def items(record: CurrentState, now: int) -> list[Item]:
+    """All there are, worst first. `now` in milliseconds."""
+    found = [item for watched in record.watched.values() for item in _items(watched, record, now)]
+    return sorted(found, key=_badness)
+
+
+def _badness(item: Item) -> tuple[int, int, str, str]:
+    severity = SEVERITIES.index(item.alert["severity"])
+    return WORST_FIRST.index(item.state), severity, item.filter.name, item.stratum
+
+
+def _items(watched: Watched, record: CurrentState, now: int) -> Iterator[Item]:
+    watch = watched.watch
+    for step in watch.now(now):
+        monitor = watch.all_monitors.get(step.identity)
+        if monitor is None and step.state in CALM:
+            continue
+        reading = read(monitor) if monitor is not None else None
+        yield Item(
+            filter=watch.filter,
+            stratum=step.identity.stratum,
+            state=step.state,
+            alert=watched.records.facts(step),
+            reading=reading,
+            cause=_cause(step, reading),
+            advice=_advice(watch, reading) if reading is not None else "",
+            commands=_commands(watch.filter.name, step, reading),
+            written_at=record.written_at.get(step.identity)
+            if monitor is not None
+            else record.last_written_at(watch.filter.name),
+        )
+
+
+def suspect_items(record: CurrentState) -> Iterator[tuple[str, SuspectReading, int | None]]:
+    """By filter, what its suspect articles' labels come to, and when that was written."""
+    for name, watched in record.watched.items():
+        for reading in watched.watch.monitors.suspects.readings():
+            yield name, reading, record.last_written_at(name)
+
+
+def _cause(step: Transition, reading: MonitorStatus | None) -> str:
+    if step.state in INCIDENT or reading is None:
+        known = step.cause.replace("_", " ")
+        return known if step.cause != "unknown" else "not known"
+    if step.state == SUSPENDED:
+        return "another oracle" if step.other_oracle_key is not None else "no labels"
+    if step.state == WARMING:
+        return "a new baseline is being made" if reading.standing.collects else "no baseline"
+    return "" if step.state in CALM else "not known before it is an alert"
+
+
+def _commands(name: str, step: Transition, reading: MonitorStatus | None) -> tuple[str, ...]:
+    """What people can decide now."""
+    if step.why == "oracle_changed":
+        kinds = ("accept-oracle", "reject-oracle")
+        return tuple(f"newsieve drift {kind} --filter {name}" for kind in kinds)
+    if step.why == "no_baseline":
+        return (f"newsieve drift rebaseline --filter {name}",)
+    is_open = step.state in (*INCIDENT, SUSPENDED)
+    if is_open and (reading is None or not reading.standing.is_acknowledged):
+        return (f"newsieve drift acknowledge --filter {name}",)
+    return ()
+
+
+def _advice(watch: FilterMonitor, reading: MonitorStatus) -> str:
+    """What there is to know or do, in one cell of a table."""
+    here, name = reading.standing, watch.filter.name
+    if here.state == SUSPENDED:
+        return _suspended(watch, here.other_oracle_key)
+    if here.awaits_verdict:
+        return "an alarm waits for anchors to tell its cause"
+    if here.collects:
+        return f"labels for a new baseline so far: {reading.collected}"
+    if not reading.baseline_labels:
+        return f"no baseline: newsieve drift rebaseline --filter {name}"
+    if here.state in INCIDENT:
+        return f"{here.cause}" + (", acknowledged" if here.is_acknowledged else "")
+    return _power(reading)
+
+
+def _suspended(watch: FilterMonitor, other: str | None) -> str:
+    if other is None:
+        return "no labels: does the oracle run?"
+    found = watch.difference()
+    compared = f" (anchors differ by {found.error:.2f})" if found is not None else ""
+    commands = f"newsieve drift accept-oracle or reject-oracle --filter {watch.filter.name}"
+    return f"labels by {other}{compared}: {commands}"
+
+
+def _power(reading: MonitorStatus) -> str:
+    """What its rate of labels can find."""
+    rate = reading.labels_a_day
+    if rate is None:
+        span = duration(reading.span_milliseconds)
+        return f"label rate not known yet: {reading.labels_kept} labels within {span}"
+    return (
+        f"{rate:,.0f} labels a day: within a day {rise_found_within(rate)} is found; "
+        f"+0.2 takes {days_until_found(0.2, rate):,.1f} days"
+    )
+
+
+def nothing_yet(written_at: int | None, group: MonitorGroup) -> str:
+    """Of a filter without monitors: what is missing."""
+    if written_at is not None:
+        return "no label has come yet: does `newsieve oracle` run, and do workers sample for it?"
+    if group.at_work:
+        return (
+            "no state on record yet: nothing has come to read. Do `newsieve worker` and "
+            "`newsieve oracle` run?"
+        )
+    return "no state on record: start `newsieve drift`"
+
+
+def standing(record: CurrentState, group: MonitorGroup, now: int) -> str:
+    """When the state was last written, and whether a monitor is at work."""
+    return f"{written(last_written_at(record), now)} {at_work(group)}"
+
+
+def last_written_at(record: CurrentState) -> int | None:
+    return max((at for at in record.written_at.values() if at is not None), default=None)
+
+
+def written(at: int | None, now: int) -> str:
+    if at is None:
+        return "No state is on record."
+    return f"State last written {moment(at)}, {duration(now - at)} ago."
+
+
+def at_work(group: MonitorGroup) -> str:
+    """One sentence or two."""
+    if group.at_work is None:
+        return f"Whether a monitor is at work is not known: {group.why_not_known}."
+    if group.at_work:
+        verb = "stands" if group.standing_by == 1 else "stand"
+        others = f"; {group.standing_by} more {verb} by" if group.standing_by else ""
+        return f"A monitor of group {group.name} is at work{others}."
+    if group.standing_by:
+        return (
+            f"No monitor of group {group.name} is at work; {group.standing_by} of it is about to "
+            "take over, or has just ended."
+        )
+    return (
+        f"No monitor of group {group.name} is at work: no label is tested and no decision taken "
+        "up until `newsieve drift` runs."
+    )
+
+
+def moment(at: int) -> str:
+    """For people, in UTC."""
+    return f"{(timestamp(at) or str(at))[:SECOND_CHARACTERS].replace('T', ' ')} UTC"
+
+
+def duration(milliseconds: int) -> str:
+    """In the largest unit of which there are two."""
+    seconds = max(milliseconds, 0) / 1_000
+    for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= MOST_OF_A_UNIT * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"
