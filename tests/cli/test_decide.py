@@ -24,7 +24,9 @@ def test_who_decides_is_a_name_that_a_record_can_carry(command: str, name: str) 
 def test_a_baseline_for_nobody_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where no label has come and no student is here, no monitor would ever make one."""
     scene = DriftScene(monkeypatch, tmp_path, worker__filters="uplifting")
-    monkeypatch.setattr("newsieve.cli.drift_decisions.on_record", lambda *_: scene.on_record(0))
+    monkeypatch.setattr(
+        "newsieve.cli.drift_decisions.load_current_state", lambda *_: scene.on_record(0)
+    )
     folders = {"NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(tmp_path)})}
 
     done = newsieve("drift", "rebaseline", "--filter", "uplifting", "--yes", env=folders)

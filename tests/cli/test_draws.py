@@ -40,7 +40,7 @@ def test_the_key_is_held_against_what_was_scored_last(
     """Whatever else stands among the records; the key itself is not shown."""
     values = [scored(policy, at) for at, policy in enumerate(policies)]
     values = [b"[]", b"{", b'{"sampling": {"policy": 1}, "scored_at": "9"}', *reversed(values)]
-    monkeypatch.setattr(sampling_key, "tail", lambda *_: iter(values))
+    monkeypatch.setattr(sampling_key, "last_records", lambda *_: iter(values))
 
     found = examine_key(
         load_settings(None, {"NEWSIEVE_SAMPLING__KEY": SECRET}), is_broker_there=True
@@ -67,7 +67,7 @@ def test_a_topic_that_cannot_be_read_is_no_fault_of_the_key(
         raise TopicsWrong("no right to READ")
         yield b""
 
-    monkeypatch.setattr(sampling_key, "tail", tail)
+    monkeypatch.setattr(sampling_key, "last_records", tail)
 
     found = examine_key(
         load_settings(None, {"NEWSIEVE_SAMPLING__KEY": SECRET}), is_broker_there=True

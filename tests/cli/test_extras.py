@@ -75,7 +75,7 @@ def test_a_missing_module_of_our_own_is_a_defect() -> None:
 
 def test_the_base_installation_needs_no_extra_for_rules() -> None:
     """Filters and tiers are decided without a model."""
-    code, _ = run_without(WORKER_EXTRA + TRAIN_EXTRA, "worker", "filters", "list")
+    code, _ = run_without(WORKER_EXTRA + TRAIN_EXTRA, "newsieve.cli", "filters", "list")
 
     assert code == 0
 
@@ -113,7 +113,7 @@ from newsieve.settings.loader import load_settings
 settings = load_settings(None, {{"NEWSIEVE_ORACLE__PROVIDER": "label_file",
                                 "NEWSIEVE_ORACLE__LABEL_FILE": sys.argv[1]}})
 labeling.make_provider(settings).close()
-watched = drift.watches(settings, drift.grounds(settings))()
+watched = drift.watches(settings, drift.load_filter_inputs(settings))()
 print(len(watched), time.process_time())
 """
     done = subprocess.run(

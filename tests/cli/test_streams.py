@@ -19,7 +19,7 @@ def test_a_stream_that_cannot_be_used_is_a_sentence(redirection: str, complaint:
     """A full disk, or a stream the shell has closed: exit 1, no traceback."""
     scores = '{"scores": {"agency": 5}}'
     done = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m worker tier --filter uplifting {redirection}"],
+        ["sh", "-c", f"{sys.executable} -m newsieve tier --filter uplifting {redirection}"],
         cwd=ROOT,
         env=dict(os.environ),
         input=scores,

@@ -17,7 +17,7 @@ import pytest
 import typer
 from confluent_kafka import Producer
 
-import newsieve.cli
+from newsieve import cli
 from newsieve.devbroker.broker import Broker
 from newsieve.filters.registry import load
 from newsieve.kafka.config import Cluster
@@ -51,7 +51,7 @@ def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
 ALL = [
     (name, path, command)
     for name, app in (
-        ("newsieve", newsieve.cli.app),
+        ("newsieve", cli.app),
         ("newsieve-train", newsieve_train.app),
     )
     for path, command in commands(app)

@@ -78,7 +78,7 @@ def test_partitions_that_wait_are_said_at_once_and_then_at_intervals(
     observer = OracleObserver(metrics, Watchdog(), dict)
     waiting = [Waiting(("t", number), 17, None, "no filter 'x/v2'") for number in (0, 1)]
     now = 1_000.0
-    monkeypatch.setattr(observer.time, "monotonic", lambda: now)
+    monkeypatch.setattr("newsieve.programs.labeling.observer.time.monotonic", lambda: now)
 
     with capture_logs() as lines:
         observer.not_loaded(waiting[:1])
@@ -109,7 +109,7 @@ def test_a_draw_with_another_key_is_counted_and_said_once_a_minute(
     metrics = OracleMetrics()
     observer = OracleObserver(metrics, Watchdog(), dict)
     now = 1_000.0
-    monkeypatch.setattr(observer.time, "monotonic", lambda: now)
+    monkeypatch.setattr("newsieve.programs.labeling.observer.time.monotonic", lambda: now)
 
     with capture_logs() as lines:
         for _ in range(3):

@@ -128,7 +128,7 @@ def test_the_version_is_said_by_both_commands() -> None:
 
 def test_the_installed_command_announces_itself_too() -> None:
     """It enters where `python -m newsieve` does."""
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    scripts = tomllib.loads((ROOT / "worker" / "pyproject.toml").read_text())["project"]["scripts"]
 
     assert scripts["newsieve"] == "newsieve.__main__:main"
 

@@ -40,7 +40,9 @@ class Commands:
         self.folder = folder
         self._monkeypatch = monkeypatch
         self.scene = DriftScene(monkeypatch, folder / "student", worker__filters="uplifting")
-        monkeypatch.setattr("newsieve.cli.drift_status.on_record", lambda *_: self._record())
+        monkeypatch.setattr(
+            "newsieve.cli.drift_status.load_current_state", lambda *_: self._record()
+        )
         monkeypatch.setattr("newsieve.cli.drift_status.monitor_group", lambda _: self.group)
 
     def anew(self) -> Commands:
