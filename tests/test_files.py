@@ -90,7 +90,7 @@ def test_a_kill_leaves_what_was_there_and_the_next_write_takes_the_rest_away(
     path = tmp_path / "file.txt"
     path.write_text("as it was")
     program = (
-        "import os, signal, sys; from pathlib import Path; from worker.files import whole_file\n"
+        "import os, signal, sys; from pathlib import Path; from newsieve.files import whole_file\n"
         "with whole_file(Path(sys.argv[1])) as stream:\n"
         "    stream.write(b'half'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -182,7 +182,8 @@ def test_what_only_an_earlier_result_had_is_taken_away(run: Run) -> None:
 def test_two_processes_do_not_work_on_one_run(run: Run) -> None:
     """The second is told; when the first has died, it may."""
     code = (
-        "import sys, time; from pathlib import Path; from training.run import Run\n"
+        "import sys, time; from pathlib import Path\n"
+        "from newsieve_training.pipeline.run_folder import Run\n"
         "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(

@@ -133,7 +133,7 @@ class Stage:
 
     def _words(self, *words: str) -> list[str]:
         config = ["--config", str(self.config)] if self.config is not None else []
-        return [sys.executable, "-m", "worker", *words, *config]
+        return [sys.executable, "-m", "newsieve", *words, *config]
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **self.settings, "NEWSIEVE_OBSERVE__PORT": "0"}
