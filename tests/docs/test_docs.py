@@ -1,4 +1,7 @@
-"""What the documentation says is so: the tree, the links, and what the project never contains."""
+"""What the documentation says is so: the rooms, the links, and what the project never contains.
+
+Knows no command; tests/docs/test_examples.py runs those.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 TRACKED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
     cwd=ROOT, capture_output=True, text=True, check=True,
@@ -17,57 +20,49 @@ TRACKED = subprocess.run(
 MAX_LINES = 300
 MAX_FILE_BYTES = 20_000_000
 MAX_TREE_BYTES = 60_000_000
-# Words of the tree that stand where modules do.
-NO_MODULES = {
-    f"training/newsieve_training/recipes/{word}" for word in ("TOML,", "one", "per", "student")
-}
+PACKAGES = ("schemas/newsieve_schemas", "worker/newsieve", "training/newsieve_training")
+PAGES = [
+    name
+    for name in TRACKED
+    if name.endswith(".md") and (name.startswith(("docs/", "deploy/")) or "/" not in name)
+]
 
 
-def tree() -> str:
-    return README.split("## The tree")[1].split("```")[1]
-
-
-def named_modules(package: str) -> set[str]:
-    """Paths of the modules that the tree names for a package, without .py.
-
-    On a line, they stand before two spaces; of a folder without lines of its own, behind them.
-    """
-    part = re.split(r"\n(?=\S)", tree().split(f"\n{package}/")[1])[0]
-    found = {f"{package}/{name}" for name in names_of(re.findall(r"(?m)^  (\w.*)", part))}
-    for folder, beside, below in re.findall(r"(?m)^  (\w+)/ +(.*)((?:\n    .*)*)", part):
-        names = names_of(below.splitlines() or [beside.partition(";")[0]])
-        found |= {f"{package}/{folder}/{name}" for name in names}
-    return found - NO_MODULES
-
-
-def names_of(lines: list[str]) -> set[str]:
-    words = {word for line in lines for word in line.strip().partition("  ")[0].split()}
-    return {word for word in words if not word.endswith("/")}
-
-
-@pytest.mark.parametrize("package", ["schemas", "worker", "training"])
-def test_the_readmes_tree_names_every_module(package: str) -> None:
-    """In its folder, and nothing that is not there."""
-    modules = {
-        name.removesuffix(".py")
+def rooms() -> set[str]:
+    """Return the package folders of the three distributions."""
+    return {
+        name.removesuffix("__init__.py")
         for name in TRACKED
-        if name.startswith(f"{package}/") and name.endswith(".py") and "__" not in name
+        if name.startswith(PACKAGES) and name.endswith("/__init__.py") and (ROOT / name).is_file()
     }
 
-    assert named_modules(package) == modules
+
+def test_every_room_has_one_line_in_the_architecture_page() -> None:
+    """A package folder without a line there cannot be found by a stranger."""
+    named = re.findall(r"(?m)^\| `([\w/]+/)` \|", ARCHITECTURE)
+
+    assert rooms() <= set(named)
+    assert len(named) == len(set(named))
 
 
-def test_links_lead_somewhere() -> None:
-    """In every Markdown file of the root."""
-    for page in ROOT.glob("*.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (ROOT / target).exists(), f"{page.name}: {target}"
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_paths_named_in_a_page_exist(page: str) -> None:
+    """A file or folder of the tree in backticks is there under this name.
+
+    The change log names what was there at its time.
+    """
+    text = (ROOT / page).read_text(encoding="utf-8")
+    top = "schemas|worker|training|benchmarks|tests|deploy|docs"
+    for name in re.findall(rf"`((?:{top})/[\w./-]*)`", text):
+        assert (ROOT / name).exists(), f"{page}: {name}"
 
 
-def test_files_named_in_the_readme_exist() -> None:
-    """Paths in backticks."""
-    for name in re.findall(r"`((?:schemas|worker|training|benchmarks)/[\w./]*)`", README):
-        assert (ROOT / name).exists(), name
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """A relative link of a page leads to a file of the tree."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
 
 
 def test_no_module_is_longer_than_an_idea() -> None:
