@@ -9,7 +9,7 @@ MINUTES ?= 10
 # Where Python is told to keep no bytecode, each process of the tests would rewrite all of them anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: venv demo test suite hostile soak sabotage lint pins schemas clean
+.PHONY: venv demo test suite hostile soak sabotage lint pins schemas docs clean
 
 venv: $(INSTALLED)
 
@@ -55,11 +55,16 @@ lint: venv
 
 pins:
 	@# keeps the versions that constraints.txt has; newer ones come where it has none
-	@$(BIN)/uv pip compile --quiet --universal --all-extras --group setup --group dev --group benchmark --generate-hashes --no-annotate --custom-compile-command 'make pins' \
+	@$(BIN)/uv pip compile --quiet --universal --all-extras --group setup --group dev --group benchmark --group docs --generate-hashes --no-annotate --custom-compile-command 'make pins' \
 		--no-emit-package newsieve --no-emit-package newsieve-schemas --output-file constraints.txt $(MEMBERS:%=%/pyproject.toml)
 
 schemas: venv
 	@$(BIN)/python -m newsieve_schemas.export
+
+docs: venv
+	@$(BIN)/python -m docs.generate
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
+	@echo "docs/_build/index.html"
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

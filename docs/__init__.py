@@ -1,0 +1,1 @@
+"""The documentation: pages in Markdown, and the script that generates the reference from code."""
