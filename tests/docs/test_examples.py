@@ -1,4 +1,7 @@
-"""Every example of `--help` and every command of the README does what it says, on a real broker."""
+"""Every example of `--help`, and every command of the README and of docs/, does what it says.
+
+They run on a real broker. The pages' other promises are those of tests/docs/test_docs.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
@@ -33,7 +36,14 @@ from tests.support.drift_stream import DriftStream
 from tests.support.stream import Stream
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+HAND_WRITTEN = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("docs/how-to/*.md")),
+]
+TEXTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in HAND_WRITTEN
+}
 
 
 def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
@@ -111,8 +121,13 @@ def playground(
         assert worker_.terminate() == 0
 
 
-def readme_commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+def fenced(language: str, text: str) -> list[str]:
+    """Return the code blocks of a language in a page."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def commands_of_pages() -> list[str]:
+    blocks = [block for text in TEXTS.values() for block in fenced("sh", text)]
     return [line for block in blocks for line in block.splitlines() if line.startswith("newsieve ")]
 
 
@@ -124,7 +139,7 @@ ELSEWHERE = (
 EXAMPLES = sorted(
     {
         line
-        for line in [*readme_commands(), *(example(c) for n, _, c in ALL if n == "newsieve")]
+        for line in [*commands_of_pages(), *(example(c) for n, _, c in ALL if n == "newsieve")]
         if line != "newsieve drift" and not line.startswith(ELSEWHERE)
     }
 )
@@ -152,23 +167,20 @@ def is_state(line: str) -> bool:
     return line.strip() in get_args(State)
 
 
-SUBSCRIBERS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
+ARTICLES = ("tier.uplifting.connection", is_high_score)
+SUBSCRIBERS = {
+    "README.md": ARTICLES,
+    "docs/how-to/subscribe.md": ARTICLES,
+    "docs/how-to/drift.md": ("drift.alerts", is_state),
+}
 END = "Nothing comes after this."
 
 
-@pytest.mark.parametrize(
-    ("code", "topic", "is_right"),
-    [
-        pytest.param(SUBSCRIBERS[0], "tier.uplifting.connection", is_high_score, id="articles"),
-        pytest.param(SUBSCRIBERS[1], "drift.alerts", is_state, id="alerts"),
-    ],
-)
-def test_the_readmes_subscribers_read_what_they_are_for_once(
-    code: str, topic: str, is_right: Callable[[str], bool], playground: Stream
-) -> None:
+@pytest.mark.parametrize("name", SUBSCRIBERS)
+def test_a_pages_subscriber_reads_what_it_is_for_once(name: str, playground: Stream) -> None:
     """Ten lines of code, as they stand. A fact that is published twice is shown once."""
+    topic, is_right = SUBSCRIBERS[name]
+    (code,) = fenced("python", TEXTS[name])
     lines = [line for line in code.splitlines() if line.strip()]
     assert len(lines) <= 10
     program = code.replace("localhost:9092", playground.servers)
