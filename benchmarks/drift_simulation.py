@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import drift_incidents
 from benchmarks.contenders.drift_rivals import RIVALS, SLOW_RIVALS, Rival
-from benchmarks.drift_field import (
+from tests.support.drift_field import (
     ONE_DIMENSION,
     Change,
     Field,
@@ -26,7 +26,7 @@ from benchmarks.drift_field import (
     load_field,
     shifted,
 )
-from benchmarks.drift_runs import Design, Draw, draw, run_bank
+from tests.support.drift_runs import Design, Draw, draw, run_bank
 from benchmarks.report import publish
 from newsieve.drift.error_streams import Floats
 

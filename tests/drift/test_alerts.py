@@ -10,12 +10,22 @@ from typing import get_args
 import pytest
 
 from newsieve.drift.alerts import headline, incident_id, replay_line
+from newsieve.drift.error_streams import FAIL
 from newsieve.drift.monitor_state import Identity, StreamPart, Transition, Why
 from newsieve_schemas.drift import Cause, State
+from tests.support.drift import STREAMS
 
 ROOT = Path(__file__).resolve().parents[2]
-MAE = StreamPart("mae", 0.6, 1.03, 1.24, 1.15, 1.33)
-BENEFIT = StreamPart("abs:collective_benefit", 0.3, 0.9, 1.31, 1.1, 1.5)
+
+
+def part_of(name: str, *numbers: float) -> StreamPart:
+    """A part of one of uplifting's streams, or of `fail`."""
+    streams = {stream.name: stream for stream in (*STREAMS.table, FAIL)}
+    return StreamPart(streams[name], *numbers)
+
+
+MAE = part_of("mae", 0.6, 1.03, 1.24, 1.15, 1.33)
+BENEFIT = part_of("abs:collective_benefit", 0.3, 0.9, 1.31, 1.1, 1.5)
 STEP = Transition(
     identity=Identity("uplifting", "s", "surfaced"),
     episode=7,
@@ -36,7 +46,7 @@ STEP = Transition(
     other_oracle_key=None,
     policy="p1",
     examples=("x",),
-    last_told="warning",
+    last_published="warning",
 )
 
 
@@ -55,22 +65,22 @@ def test_a_headline_has_the_numbers() -> None:
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [
-        (StreamPart("bias-", 1, -0.02, 0.35, 0.25, 0.45),
+        (part_of("bias-", 1, -0.02, 0.35, 0.25, 0.45),
          "The mean of student minus oracle on surfaced articles moved from +0.02 to −0.35 "
          "(last 200 labels, 95 % −0.45 to −0.25)"),
-        (StreamPart("b+:wonder", 1, -0.1, 0.3, 0.2, 0.4),
+        (part_of("b+:wonder", 1, -0.1, 0.3, 0.2, 0.4),
          "Student minus oracle in wonder on surfaced articles moved from −0.10 to +0.30 "
          "(last 200 labels, 95 % +0.20 to +0.40)"),
-        (StreamPart("tier", 1, 0.2, 0.314, 0.25, 0.37),
+        (part_of("tier", 1, 0.2, 0.314, 0.25, 0.37),
          "The share of different tiers on surfaced articles rose from 20.0 % to 31.4 % "
          "(last 200 labels, 95 % 25.0 %–37.0 %)"),
-        (StreamPart("fail", 1, 0, 0.05, 0.03, 0.09),
+        (part_of("fail", 1, 0, 0.05, 0.03, 0.09),
          "The share of refused or invalid answers on surfaced articles rose from 0.0 % to 5.0 % "
          "(last 200 labels, 95 % 3.0 %–9.0 %)"),
-        (StreamPart("abs:wonder", 1, 0.9, 1.4, 1.2, 1.6),
+        (part_of("abs:wonder", 1, 0.9, 1.4, 1.2, 1.6),
          "The error of wonder on surfaced articles rose from 0.90 to 1.40 "
          "(last 200 labels, 95 % 1.20–1.60)"),
-        (StreamPart("wabs", 1, 0.5, 0.8, 0.7, 0.9),
+        (part_of("wabs", 1, 0.5, 0.8, 0.7, 0.9),
          "The error of the weighted average on surfaced articles rose from 0.50 to 0.80 "
          "(last 200 labels, 95 % 0.70–0.90)"),
     ],
@@ -79,7 +89,7 @@ def test_the_stream_to_blame_is_named_when_the_error_has_not_grown(
     part: StreamPart, sentence: str
 ) -> None:
     """A bias with its true sign, a rate in per cent."""
-    usual = StreamPart("mae", 0, 1.0, 1.02, 0.9, 1.1)
+    usual = part_of("mae", 0, 1.0, 1.02, 0.9, 1.1)
 
     assert said(part, error=usual) == said(part) == sentence
 

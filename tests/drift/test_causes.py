@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.drift_field import load_field
-from benchmarks.drift_incidents import HOUR, Stage, World, worlds
 from newsieve.drift.alerts import drift_alert
 from newsieve.drift.cause_attribution import CauseSigns, cause_of_alarm
 from newsieve.drift.monitor_state import Transition
 from tests.support.drift import DAY
+from tests.support.drift_field import load_field
+from tests.support.drift_incidents import HOUR, Stage, World, worlds
 from tests.support.watch import SUBJECT, a_watch, alarmed, answer, canary
 
 FIELD = load_field()

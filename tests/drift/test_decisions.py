@@ -105,22 +105,22 @@ def test_an_incident_that_opens_later_is_not_acknowledged_yet() -> None:
     monitor.acknowledge()
 
     assert here.is_acknowledged
-    here.told_severity = "info"
-    reminder = monitor.tick(here.told_at + 1)
+    here.published_severity = "info"
+    reminder = monitor.tick(here.published_at + 1)
     assert (reminder is not None) == (severity("alert", monitor.trial) == "critical")
 
 
 def test_a_rejected_oracle_is_not_looked_at() -> None:
     """The test goes on where it was, with the accepted one's labels."""
     monitor = suspended()
-    labels_before = monitor.snapshot()["trial"]["labels"]
+    labels_before = monitor.snapshot()["test"]["labels"]
 
     step = monitor.reject("b", 7)
     assert step is not None and (step.previous_state, step.why) == ("suspended", "rejected")
     assert feed(monitor, more(2, 100, moved(4), oracle_key="b")) == []
     feed(monitor, more(3, 10, oracle_key="a"))
 
-    assert monitor.snapshot()["trial"]["labels"] == labels_before + 10
+    assert monitor.snapshot()["test"]["labels"] == labels_before + 10
     assert monitor.reject("b", 8) is None
     assert states(feed(monitor, more(4, 1, oracle_key="c"))) == ["suspended"]
 

@@ -152,9 +152,9 @@ def test_the_service_level_raises_severity_and_no_alert() -> None:
 
 def test_an_alarm_waits_for_its_verdict() -> None:
     """Warning until then; nothing is tested; the cause makes it an alert, once."""
-    rules = MonitorConfig(awaits_verdicts=True)
+    rules = MonitorConfig(awaits_causes=True)
     monitor, steps = watch(17, (20, as_it_is), (400, WORSE), rules=rules)
-    assert states(steps)[-1] == "warning" and monitor.standing.awaits_verdict
+    assert states(steps)[-1] == "warning" and monitor.standing.awaits_cause
 
     step = monitor.settle("concept_drift", 999)
 

@@ -52,10 +52,10 @@ def life() -> list[Event]:
     return events
 
 
-@pytest.mark.parametrize("awaits_verdicts", [False, True])
-def test_a_monitor_stopped_at_any_moment_takes_the_same_steps(awaits_verdicts: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("awaits_causes", [False, True])
+def test_a_monitor_stopped_at_any_moment_takes_the_same_steps(awaits_causes: bool) -> None:  # noqa: FBT001
     """Twenty times at random, resumed from JSON; the last snapshots are equal, bit by bit."""
-    rules = MonitorConfig(awaits_verdicts=awaits_verdicts, silence=20 * DAY, reminder=DAY)
+    rules = MonitorConfig(awaits_causes=awaits_causes, silence=20 * DAY, reminder=DAY)
     events = life()
     reference = labels(history(1, oracle_key="a"))[:500]
     cuts = set(random.Random(2).sample(range(len(events)), 20))

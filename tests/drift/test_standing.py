@@ -44,7 +44,7 @@ def test_what_a_monitor_says_now_is_what_its_reminder_says(*, is_suspended: bool
     if is_suspended:
         feed(monitor, more(1, 5, moved(1), oracle_key="b"))
     before = monitor.snapshot()
-    at = monitor.standing.told_at + DAY
+    at = monitor.standing.published_at + DAY
 
     now = monitor.now(at)
 

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from benchmarks.drift_field import Change as FieldChange
-from benchmarks.drift_field import grown, healthy, load_field
-from benchmarks.drift_runs import draw, run_bank
 from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.e_detector import EDetectorBank
 from newsieve.drift.error_streams import Floats
@@ -31,16 +28,18 @@ from tests.support.drift import (
     labels,
     tier_of,
 )
+from tests.support.drift_field import Change as FieldChange
+from tests.support.drift_field import grown, healthy, load_field
+from tests.support.drift_runs import draw, run_bank
 
 FIELD = load_field()
 
 
 def monitored(rows: Sequence[Row]) -> tuple[dict[Identity, StratumMonitor], list[Transition]]:
     """All monitors of these rows, and their steps."""
-    kept: dict[Identity, StratumMonitor] = {}
-    monitors = MonitorRegistry("uplifting", STREAMS, MonitorConfig(), LabelDeduplicator(), kept)
+    monitors = MonitorRegistry("uplifting", STREAMS, MonitorConfig(), LabelDeduplicator())
     steps = [monitors.label(label) for label in labels(rows)]
-    return kept, [step for step in steps if step is not None]
+    return monitors.by_identity, [step for step in steps if step is not None]
 
 
 def alerts(rows: Sequence[Row]) -> list[Transition]:
@@ -155,7 +154,7 @@ def test_nothing_makes_a_new_baseline_by_itself() -> None:
     (fresh,) = before.values()
 
     assert {"alert", "resolved"} <= {step.state for step in steps}
-    facts = [item.snapshot()["trial"]["baseline"] for item in (monitor, fresh)]
+    facts = [item.snapshot()["test"]["baseline"] for item in (monitor, fresh)]
     assert facts[0] == facts[1]
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.drift_incidents import HOUR
 from newsieve.drift.alerts import drift_alert, fingerprint, incident_id
 from newsieve.drift.decision_log import Decision
 from newsieve.drift.dedup import LabelDeduplicator
@@ -19,6 +18,7 @@ from newsieve.drift.monitor_state import MonitorConfig, Transition
 from newsieve.drift.monitor_status import read
 from newsieve_schemas.drift import DriftAlert
 from tests.support.drift import DAY, UPLIFTING, as_it_is, history, labels, more
+from tests.support.drift_incidents import HOUR
 from tests.support.watch import ANCHORS, SUBJECT, WORSE, a_watch, alarmed, answer, canary
 
 

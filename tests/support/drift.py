@@ -18,7 +18,7 @@ from newsieve_schemas.drift import State
 from tests.support.cli import Result, newsieve
 
 ROOT = Path(__file__).resolve().parents[2]
-_FILE = ROOT / "benchmarks" / "data" / "pairs_uplifting_v4.jsonl"
+_FILE = ROOT / "tests" / "support" / "data" / "pairs_uplifting_v4.jsonl"
 PAIRS = [json.loads(line) for line in _FILE.read_text(encoding="utf-8").splitlines()]
 UPLIFTING = load("uplifting")
 STREAMS = ErrorStreams(UPLIFTING)

@@ -56,7 +56,7 @@ def alarmed(watch: FilterMonitor, seed: int = 1) -> list[Transition]:
     found = []
     for label in more(seed, 400, WORSE, stratum="x", oracle_key="a"):
         found += watch.label(label)
-        waits = any(item.standing.awaits_verdict for item in watch.all_monitors.values())
+        waits = any(item.standing.awaits_cause for item in watch.all_monitors.values())
         if waits or (found and found[-1].state == "alert"):
             return found
     raise AssertionError("no alarm")

@@ -11,13 +11,12 @@ from typing import IO, Annotated, Final
 import typer
 
 from newsieve.cli.common import lines_of, open_input
-from newsieve.cli.replay_store import SeenInFile, Shelf, open_shelf
 from newsieve.drift.alerts import error_line, replay_line
+from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.error_streams import ErrorStreams
 from newsieve.drift.label_reader import AnchorLabel, BadLine, Label, LabelReader
 from newsieve.drift.monitor_registry import ANY_STUDENT, MonitorRegistry
 from newsieve.drift.monitor_state import MonitorConfig
-from newsieve.drift.stratum_monitor import StratumMonitor
 from newsieve.errors import InputFileInvalid
 from newsieve.filters.registry import load
 from newsieve.settings.observability import RUNBOOK_URL
@@ -52,11 +51,10 @@ def replay(
     Example: newsieve drift replay labels.jsonl --filter uplifting
     """
     chosen = load(filter_)
-    streams, rules, shelf = ErrorStreams(chosen), MonitorConfig(), open_shelf()
-    kept = Shelf(
-        shelf, lambda identity, facts: StratumMonitor.restore(identity, streams, rules, facts)
+    streams = ErrorStreams(chosen)
+    monitors = MonitorRegistry(
+        chosen.name, streams, MonitorConfig(), LabelDeduplicator(remembered=None)
     )
-    monitors = MonitorRegistry(chosen.name, streams, rules, SeenInFile(shelf), kept)
     reader = LabelReader(chosen.name, streams)
     if reference is not None:
         monitors.expect(ANY_STUDENT, _reference_rows(reference, reader))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +19,7 @@ from newsieve.bootstrap.drift_state import (
     monitor_group,
 )
 from newsieve.cli.common import ConfigOption, JsonOption, read_settings
-from newsieve.drift.monitor_state import CALM, INCIDENT
+from newsieve.drift.monitor_state import CALM, INCIDENT, StreamPart
 from newsieve.drift.monitor_status import MonitorStatus
 from newsieve.errors import InputFileInvalid
 from newsieve.files import whole_file
@@ -124,7 +123,7 @@ def _facts(reading: MonitorStatus) -> Row:
         "acknowledged": here.is_acknowledged,
         "evidence": reading.value,
         "recovery": reading.recovery,
-        "error": None if error is None else asdict(error),
+        "error": None if error is None else _estimate(error),
         "labels": reading.labels,
         "labels_a_day": reading.labels_a_day,
         "baseline_labels": reading.baseline_labels,
@@ -133,6 +132,17 @@ def _facts(reading: MonitorStatus) -> Row:
         "oracle_key": here.oracle_key,
         "other_oracle_key": here.other_oracle_key,
         "shares": {name: share for name, share in reading.shares.items() if share > 0},
+    }
+
+
+def _estimate(part: StreamPart) -> Row:
+    return {
+        "name": part.name,
+        "share": part.share,
+        "baseline": part.baseline,
+        "estimate": part.estimate,
+        "low": part.low,
+        "high": part.high,
     }
 
 

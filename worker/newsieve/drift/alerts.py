@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from newsieve.drift.error_streams import MAE, TIER
+from newsieve.drift.error_streams import MAE
 from newsieve.drift.label_reader import BadLine
 from newsieve.drift.monitor_state import (
     ALERT,
@@ -23,7 +23,6 @@ from newsieve.drift.monitor_state import (
     Transition,
     Why,
 )
-from newsieve.drift.sequential_test import FAIL
 from newsieve.filters.sampling import LOW, SURFACED
 from newsieve.records.encode import timestamp
 from newsieve_schemas.drift import Cause
@@ -122,7 +121,7 @@ def drift_alert(
         "student": subject.student,
         "scope": stratum if stratum in (LOW, SURFACED) else EVERYTHING,
         **_facts(step, command, runbook_url),
-        "previous_state": step.last_told,
+        "previous_state": step.last_published,
         "onset": [timestamp(at) for at in step.onset] if step.onset else None,
         "sampling_policy": step.policy,
         "raised_at": timestamp(step.at),
@@ -208,61 +207,42 @@ def _articles(step: Transition) -> str:
 
 
 def _change(step: Transition, where: str) -> str:
-    first, error = step.parts[0], step.mean_error
+    parts = [part for part in step.parts if isinstance(part, StreamPart)]
+    first, error = parts[0], step.mean_error
     has_grown = error is not None and error.low > error.baseline
     told = error if error is not None and (has_grown or first.name == MAE) else first
     usual, now = _number(told, told.baseline), _number(told, told.estimate)
     sample = f"(last {step.recent_labels} labels, 95 % {_range(told)})"
     if step.state in (RECOVERING, RESOLVED):
         verb = "is coming back" if step.state == RECOVERING else "is back"
-        return f"{_name(told)} {where} {verb}: now {now}, {usual} was usual {sample}"
-    verb = "moved" if _is_signed(told) else "rose" if told.estimate > told.baseline else "went"
-    sentence = f"{_name(told)} {where} {verb} from {usual} to {now} {sample}"
-    most = next((part for part in step.parts if _rise(part) > 0), None)
+        return f"{told.stream.title} {where} {verb}: now {now}, {usual} was usual {sample}"
+    verb = "moved" if told.stream.is_signed else "rose" if told.estimate > told.baseline else "went"
+    sentence = f"{told.stream.title} {where} {verb} from {usual} to {now} {sample}"
+    most = next((part for part in parts if _rise(part) > 0), None)
     if told.name != MAE or most is None:
         return sentence
-    return f"{sentence}; mostly {most.name.partition(':')[2]} ({_rise(most):+.2f})"
+    return f"{sentence}; mostly {most.stream.dimension} ({_rise(most):+.2f})"
 
 
 def _rise(part: StreamPart) -> float:
-    return part.estimate - part.baseline if part.name.startswith("abs:") else 0.0
-
-
-def _is_signed(part: StreamPart) -> bool:
-    return part.name.startswith(("bias", "b+:", "b-:"))
-
-
-def _name(part: StreamPart) -> str:
-    kind, _, dimension = part.name.partition(":")
-    names = {
-        MAE: "MAE",
-        TIER: "The share of different tiers",
-        FAIL: "The share of refused or invalid answers",
-        "wabs": "The error of the weighted average",
-        "abs": f"The error of {dimension}",
-        "bias+": "The mean of student minus oracle",
-        "bias-": "The mean of student minus oracle",
-        "b+": f"Student minus oracle in {dimension}",
-        "b-": f"Student minus oracle in {dimension}",
-    }
-    return names[kind]
+    """By how much a dimension's absolute error has grown; 0 for any other stream."""
+    return part.estimate - part.baseline if part.stream.dimension is not None else 0.0
 
 
 def _number(part: StreamPart, value: float) -> str:
-    """As people read it: a rate in per cent, a bias with its true sign."""
-    if part.name in (TIER, FAIL):
+    """The value as people read it: a share in per cent, a bias as student minus oracle."""
+    if part.stream.unit == "share":
         return f"{value:.1%}".replace("%", " %")
-    if _is_signed(part):
-        sign = -1 if part.name.partition(":")[0].endswith("-") else 1
+    if part.stream.is_signed:
+        sign = -1 if part.stream.kind == "bias_down" else 1
         return f"{sign * value:+.2f}".replace("-", "−")
     return f"{value:.2f}"
 
 
 def _range(part: StreamPart) -> str:
     ends = [_number(part, value) for value in (part.low, part.high)]
-    if _is_signed(part):
-        is_turned = part.name.partition(":")[0].endswith("-")
-        return " to ".join(reversed(ends) if is_turned else ends)
+    if part.stream.is_signed:
+        return " to ".join(reversed(ends) if part.stream.kind == "bias_down" else ends)
     return "–".join(ends)
 
 

@@ -9,6 +9,7 @@ when there is a question.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from newsieve.drift.baseline import BaselineAccumulator
-from newsieve.drift.error_streams import MAE, ErrorStreams, Floats
+from newsieve.drift.error_streams import ComparedBatch, ErrorStreams, Floats
 from newsieve.drift.label_reader import MONITOR, REFERENCE, AnchorLabel, Label
 from newsieve.drift.monitor_state import INCIDENT, WARNING, Identity, MonitorConfig, Transition
 from newsieve.drift.stratum_monitor import StratumMonitor
@@ -92,20 +93,15 @@ class Anchors:
 
     def label(self, label: AnchorLabel) -> Transition | None:
         """Test an anchor's label. Those of other oracles are compared, not tested."""
-        at = self._index.get(label.id)
-        if at is None:
+        index = self._index.get(label.id)
+        if index is None:
             return None
-        values = differences = None
-        if label.scores is not None:
-            oracle = np.array([label.scores], dtype=np.float64)
-            compared = self._streams.compare(self._means[at : at + 1], oracle, [()])
-            values, differences = compared.values[0], compared.differences[0]
+        compared = self._compared(index, label.scores) if label.scores is not None else None
         if label.oracle_key == self.oracle_key:
-            facts = (label.at, label.id, "", STRATUM, MONITOR, 1.0, label.oracle_key, "")
-            return self._monitor.label(Label(*facts, values, differences))
+            return self._monitor.label(_label(label, MONITOR, compared))
         if self._other is None or self._other[0] != label.oracle_key:
             self._other = (label.oracle_key, BaselineAccumulator(len(self._streams.names)))
-        self._other[1].add(values, 1.0)
+        self._other[1].add(None if compared is None else compared.values[0], 1.0)
         return None
 
     def difference(self) -> AnchorDifference | None:
@@ -113,7 +109,7 @@ class Anchors:
         if self._other is None or not self._other[1].labels:
             return None
         key, tally = self._other
-        error = tally.baseline(self._streams).means[self._streams.names.index(MAE)]
+        error = tally.baseline(self._streams).means[self._streams.mae]
         return AnchorDifference(key, tally.labels, float(error), self._usual)
 
     def now(self, at: int) -> Transition:
@@ -135,11 +131,27 @@ class Anchors:
             others = np.delete(replicates, held_out, axis=1).mean(axis=1)
             found.append(self._streams.compare(others, replicates[:, held_out], nobody))
         values = np.mean([item.values for item in found], axis=0)
-        differences = np.mean([item.differences for item in found], axis=0)
-        for name, value, difference in zip(self._ids, values, differences, strict=True):
-            facts = (0, name, "", STRATUM, REFERENCE, 1.0, self.oracle_key, "")
-            self._monitor.reference(Label(*facts, value, difference))
-        return float(values[:, self._streams.names.index(MAE)].mean())
+        for name, value in zip(self._ids, values, strict=True):
+            self._monitor.reference(
+                Label(
+                    at=0,
+                    id=name,
+                    student_version="",
+                    stratum=STRATUM,
+                    purpose=REFERENCE,
+                    pi=1.0,
+                    oracle_key=self.oracle_key,
+                    policy="",
+                    values=value,
+                    differences=None,
+                )
+            )
+        return float(values[:, self._streams.mae].mean())
+
+    def _compared(self, index: int, scores: list[float]) -> ComparedBatch:
+        """One anchor's reference against these scores."""
+        oracle = np.array([scores], dtype=np.float64)
+        return self._streams.compare(self._means[index : index + 1], oracle, [()])
 
     def snapshot(self) -> dict[str, Any]:
         other = self._other
@@ -160,7 +172,30 @@ class Anchors:
         )
         self._labels_until_next, self._cursor = facts["labels_until_next"], facts["cursor"]
         if facts["other"] is not None:
-            self._other = (facts["other"][0], BaselineAccumulator.restore(facts["other"][1]))
+            self._other = (
+                facts["other"][0],
+                BaselineAccumulator.restore(
+                    facts["other"][1], facts["monitor"]["streams"], self._streams.names
+                ),
+            )
+
+
+def _label(label: AnchorLabel, purpose: str, compared: ComparedBatch | None) -> Label:
+    """An anchor's label as the monitor tests it; `compared` is None where the oracle failed."""
+    return Label(
+        at=label.at,
+        id=label.id,
+        student_version="",
+        stratum=STRATUM,
+        purpose=purpose,
+        pi=1.0,
+        oracle_key=label.oracle_key,
+        policy="",
+        values=None if compared is None else compared.values[0],
+        differences=None if compared is None else compared.differences[0],
+        tier_differs=compared is not None and bool(compared.tier_differs[0]),
+        mean_error=math.nan if compared is None else float(compared.mean_errors[0]),
+    )
 
 
 def _digest(reference: AnchorSet) -> str:

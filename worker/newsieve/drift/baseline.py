@@ -9,7 +9,7 @@ instead of rows, so a baseline in the making is as small as a finished one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from newsieve.drift.array_codec import decode_array, encode_array
 from newsieve.drift.error_streams import ErrorStreams, Floats
+from newsieve.drift.stream_alignment import align
 
 ONE_SIDED_95: Final = 1.645  # standard errors
 TWO_SIDED_95: Final = 1.96
@@ -58,9 +59,19 @@ class Baseline:
         }
 
     @classmethod
-    def restore(cls, facts: Mapping[str, Any]) -> Baseline:
-        arrays = {name: decode_array(facts[name]) for name in ("limits", "means")}
-        return cls(**{**facts, **arrays})
+    def restore(
+        cls, snapshot: Mapping[str, Any], then: Sequence[str] = (), now: Sequence[str] = ()
+    ) -> Baseline:
+        """The baseline of a snapshot written with the streams `then`, for the streams `now`. A
+        new stream's limit and mean are NaN: the reference rows say nothing of it."""
+        arrays = {
+            name: align(decode_array(snapshot[name]), then, now, np.nan)
+            for name in ("limits", "means")
+        }
+        return cls(**{**snapshot, **arrays})
+
+
+NO_ROWS: Final[Floats] = np.zeros(0)
 
 
 class BaselineAccumulator:
@@ -70,8 +81,9 @@ class BaselineAccumulator:
         self.labels = 0
         self.failures = 0
         self._pi_first = self._pi_min = 1.0
-        self._origin: Floats = np.zeros(streams)
-        self._sums: Floats = np.zeros((3, streams))  # of w·x, w²·x and w²·x²
+        self._streams = streams
+        self._origin: Floats = NO_ROWS  # the first row
+        self._sums: Floats = NO_ROWS  # (3, S) of w·x, w²·x and w²·x²
         self._weight = self._squared_weight = 0.0
 
     def add(self, values: Floats | None, pi: float) -> None:
@@ -81,6 +93,7 @@ class BaselineAccumulator:
             return
         if self.labels == 0:
             self._origin, self._pi_first, self._pi_min = values.copy(), pi, pi
+            self._sums = np.zeros((3, self._streams))
         self.labels += 1
         self._pi_min = min(self._pi_min, pi)
         weight = self._pi_first / pi
@@ -124,18 +137,27 @@ class BaselineAccumulator:
             "failures": self.failures,
             "pi": [self._pi_first, self._pi_min],
             "weights": [self._weight, self._squared_weight],
-            "sums": encode_array(np.vstack([self._origin, self._sums])),
+            "sums": encode_array(
+                np.vstack([self._origin, self._sums])
+                if self.labels
+                else np.zeros((4, self._streams))
+            ),
         }
 
     @classmethod
-    def restore(cls, facts: Mapping[str, Any]) -> BaselineAccumulator:
-        sums = decode_array(facts["sums"]).reshape(4, -1)
-        tally = cls(sums.shape[1])
-        tally.labels, tally.failures = facts["labels"], facts["failures"]
-        tally._pi_first, tally._pi_min = facts["pi"]
-        tally._weight, tally._squared_weight = facts["weights"]
-        tally._origin, tally._sums = sums[0].copy(), sums[1:].copy()
-        return tally
+    def restore(
+        cls, snapshot: Mapping[str, Any], then: Sequence[str] = (), now: Sequence[str] = ()
+    ) -> BaselineAccumulator:
+        """The accumulator of a snapshot written with the streams `then`, for the streams `now`.
+        Unless there are no rows yet, a new stream stays unknown, NaN: the rows are gone."""
+        sums = align(decode_array(snapshot["sums"]).reshape(4, -1), then, now, np.nan, axis=1)
+        restored = cls(sums.shape[1])
+        restored.labels, restored.failures = snapshot["labels"], snapshot["failures"]
+        restored._pi_first, restored._pi_min = snapshot["pi"]
+        restored._weight, restored._squared_weight = snapshot["weights"]
+        if restored.labels:
+            restored._origin, restored._sums = sums[0].copy(), sums[1:].copy()
+        return restored
 
 
 def rate_limit(failures: int, trials: int) -> float:

@@ -15,8 +15,8 @@ from newsieve.drift.monitor_state import (
     OK,
     RESOLVED,
     WARNING,
+    ConditionPart,
     Identity,
-    StreamPart,
     Transition,
     Why,
 )
@@ -61,9 +61,9 @@ class ConditionAlert:
         self._filter = filter_name
         self._meaning = meaning
         self._reminder = reminder
-        self._episode = self._told_at = 0
+        self._episode = self._published_at = 0
         self._is_acknowledged = False
-        self._parts: tuple[StreamPart, ...] = ()
+        self._parts: tuple[ConditionPart, ...] = ()
         self._threshold = 0.0
 
     @property
@@ -71,7 +71,7 @@ class ConditionAlert:
         return self.state == self._meaning.state
 
     def set(
-        self, student_version: str, parts: tuple[StreamPart, ...], threshold: float, at: int
+        self, student_version: str, parts: tuple[ConditionPart, ...], threshold: float, at: int
     ) -> Transition | None:
         """What is the case now: some parts, the largest first, or none. A step on a change."""
         is_on = bool(parts)
@@ -88,7 +88,7 @@ class ConditionAlert:
 
     def tick(self, now: int) -> Transition | None:
         """Time has passed: a reminder of an alert, perhaps."""
-        is_due = self._reminder is not None and now - self._told_at >= self._reminder
+        is_due = self._reminder is not None and now - self._published_at >= self._reminder
         if not is_due or self.state != ALERT or self._is_acknowledged:
             return None
         return self._step(self.state, now, is_reminder=True)
@@ -99,7 +99,7 @@ class ConditionAlert:
 
     def _step(self, state: State, at: int, *, is_reminder: bool = False) -> Transition:
         found = self._transition(state, at, is_reminder=is_reminder)
-        self.state, self._told_at = state, at
+        self.state, self._published_at = state, at
         return found
 
     def _transition(self, state: State, at: int, *, is_reminder: bool) -> Transition:
@@ -112,7 +112,7 @@ class ConditionAlert:
             severity=self._meaning.severity if state == self._meaning.state else "info",
             cause=self._meaning.cause,
             at=at,
-            value=self._parts[0].estimate if self._parts else 0.0,
+            value=self._parts[0].size if self._parts else 0.0,
             threshold=self._threshold,
             parts=self._parts,
             mean_error=None,
@@ -123,7 +123,7 @@ class ConditionAlert:
             other_oracle_key=None,
             policy="",
             examples=(),
-            last_told=self.state,
+            last_published=self.state,
             is_reminder=is_reminder,
         )
 
@@ -132,18 +132,15 @@ class ConditionAlert:
             "state": self.state,
             "student_version": self.student_version,
             "episode": self._episode,
-            "told_at": self._told_at,
+            "published_at": self._published_at,
             "acknowledged": self._is_acknowledged,
             "threshold": self._threshold,
-            "parts": [
-                [part.name, part.share, part.baseline, part.estimate, part.low, part.high]
-                for part in self._parts
-            ],
+            "parts": [[part.name, part.share, part.size] for part in self._parts],
         }
 
     def resume(self, facts: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
         self.state, self.student_version = facts["state"], facts["student_version"]
-        self._episode, self._told_at = facts["episode"], facts["told_at"]
+        self._episode, self._published_at = facts["episode"], facts["published_at"]
         self._is_acknowledged, self._threshold = facts["acknowledged"], facts["threshold"]
-        self._parts = tuple(StreamPart(*part) for part in facts["parts"])
+        self._parts = tuple(ConditionPart(*part) for part in facts["parts"])

@@ -14,7 +14,7 @@ E-detectors, 2022). Knows positions of labels, but not what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +36,13 @@ RECOVERY_CEILING: Final = 200_000.0  # of a bet: a row may recover first, but no
 LIKELY: Final = 2.0  # log units below the strongest bet: its onset is as likely
 
 
+Align = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+
+def _as_it_is(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values
+
+
 class EDetectorBank:
     """R rows of bets. Leading dimensions, if any, are independent banks side by side."""
 
@@ -43,7 +50,8 @@ class EDetectorBank:
         self, limits: Floats, lowest: Floats, ceilings: Floats, fractions: Floats = FRACTIONS
     ) -> None:
         """`limits`, `lowest`, `ceilings` are (…, R). A row's capital stops at its ceiling, so
-        that what has long been certain can also end."""
+        that what has long been certain can also end. A row with a NaN as its limit is not tested.
+        """
         self._limits = limits
         self._stakes = fractions / (limits - lowest)[..., None]
         self._ceilings = ceilings[..., None]
@@ -59,7 +67,7 @@ class EDetectorBank:
         """
         growth = self._stakes * (u * (x - self._limits))[..., None]
         growth += 1
-        seen = ~np.isnan(x)
+        seen = ~np.isnan(x - self._limits)
         growth[~seen] = 1
         self._capital += seen[..., None]
         self._capital *= growth
@@ -99,12 +107,16 @@ class EDetectorBank:
             "since": encode_array(self._since),
         }
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
-        """Go on where a snapshot of a bank of this shape was taken."""
-        shape = self._capital.shape
-        self._capital = decode_array(facts["capital"]).reshape(shape)
-        self._excursion = decode_array(facts["excursion"], np.float32).reshape(shape)
-        self._since = decode_array(facts["since"], np.int64).reshape(shape)
+    def resume(self, snapshot: Mapping[str, Any], align: Align = _as_it_is) -> None:
+        """Continues from a snapshot. `align` moves its (rows, bets) to the rows of this bank."""
+
+        def read(name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+            values = decode_array(snapshot[name], dtype).reshape(-1, self._capital.shape[-1])
+            return align(values).reshape(self._capital.shape)
+
+        self._capital = read("capital", np.float64)
+        self._excursion = read("excursion", np.float32)
+        self._since = read("since", np.int64)
 
 
 class RecoveryTest:
@@ -140,5 +152,6 @@ class RecoveryTest:
     def snapshot(self) -> str:
         return encode_array(self._capital)
 
-    def resume(self, text: str) -> None:
-        self._capital = decode_array(text).reshape(self._capital.shape)
+    def resume(self, snapshot: str, align: Align = _as_it_is) -> None:
+        """Continues from a snapshot. `align` moves its (rows, bets) to the rows of this test."""
+        self._capital = align(decode_array(snapshot).reshape(-1, BETS)).reshape(self._capital.shape)

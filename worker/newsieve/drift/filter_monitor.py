@@ -31,9 +31,9 @@ from newsieve.drift.monitor_registry import MonitorRegistry
 from newsieve.drift.monitor_state import (
     OK,
     RESOLVED,
+    ConditionPart,
     Identity,
     MonitorConfig,
-    StreamPart,
     Transition,
 )
 from newsieve.drift.score_distribution import ScoreDistributionMonitor
@@ -63,17 +63,23 @@ class Snapshot:
 class FilterMonitor:
     """See above."""
 
-    def __init__(self, filter_: Filter, rules: MonitorConfig, anchors: AnchorSet | None) -> None:
-        streams = ErrorStreams(filter_)
+    def __init__(
+        self,
+        filter_: Filter,
+        rules: MonitorConfig,
+        anchors: AnchorSet | None,
+        streams: ErrorStreams | None = None,
+    ) -> None:
+        """`streams` is None for the filter's own table."""
+        streams = streams or ErrorStreams(filter_)
         self.filter = filter_
         self.anchors_wanted: list[str] = []
         self.ticked_at: int | None = None  # when it was last told the time
         self.articles = ScoreDistributionMonitor(filter_, rules.reminder)
         self._streams = streams
-        self._kept: dict[Identity, StratumMonitor] = {}
         self._seen = LabelDeduplicator()
-        self._rules = replace(rules, awaits_verdicts=anchors is not None)
-        self.monitors = MonitorRegistry(filter_.name, streams, self._rules, self._seen, self._kept)
+        self._rules = replace(rules, awaits_causes=anchors is not None)
+        self.monitors = MonitorRegistry(filter_.name, streams, self._rules, self._seen)
         self._anchors = (
             None if anchors is None else Anchors(filter_.name, streams, anchors, rules.reminder)
         )
@@ -85,7 +91,7 @@ class FilterMonitor:
 
     @property
     def all_monitors(self) -> Mapping[Identity, StratumMonitor]:
-        return self._kept
+        return self.monitors.by_identity
 
     def label(self, label: Label) -> list[Transition]:
         """A label or reference row, in the stream's order."""
@@ -94,9 +100,9 @@ class FilterMonitor:
             return self._settle(label.at)
         identity = Identity(self.filter.name, label.student_version, label.stratum)
         before = self._suspended_by(identity)
-        if identity not in self._kept and self._decided.wants_baseline(identity):
-            self._kept[identity] = self.monitors.new(identity)
-            self._kept[identity].rebaseline(label.at)
+        if identity not in self.monitors.by_identity and self._decided.wants_baseline(identity):
+            self.monitors.by_identity[identity] = self.monitors.new(identity)
+            self.monitors.by_identity[identity].rebaseline(label.at)
         step = self.monitors.label(label)
         self._changed.add(identity)
         if label.purpose == MONITOR:
@@ -121,8 +127,7 @@ class FilterMonitor:
         if not result.passed:
             self._moved_at = result.at
         has_moved = self._moved_at is not None and result.at - self._moved_at < MOVED_MILLISECONDS
-        size = result.difference
-        parts = (StreamPart("canaries", 1.0, 0.0, size, size, size),) if has_moved else ()
+        parts = (ConditionPart("canaries", 1.0, result.difference),) if has_moved else ()
         step = self._canaries.set(result.student_version, parts, result.tolerance, result.at)
         return [*_some(step), *self._settle(result.at)]
 
@@ -146,15 +151,17 @@ class FilterMonitor:
     def _want_anchors(self, identity: Identity, before: str | None, at: int) -> None:
         """A few with every label, all to compare another oracle by, some to find a cause. They say
         nothing of an oracle that they are not of. `before`: the one that had suspended already."""
-        anchors, monitor = self._anchors, self._kept.get(identity)
+        anchors, monitor = self._anchors, self.monitors.by_identity.get(identity)
         if anchors is None or monitor is None or monitor.standing.oracle_key != anchors.oracle_key:
             return
         self.anchors_wanted += anchors.production_label()
         other = monitor.standing.other_oracle_key
-        compared = [self._suspended_by(item) for item in self._kept if item != identity]
+        compared = [
+            self._suspended_by(item) for item in self.monitors.by_identity if item != identity
+        ]
         if other not in (None, before, *compared):
             self.anchors_wanted += anchors.next(anchors.size)
-        if monitor.standing.awaits_verdict:
+        if monitor.standing.awaits_cause:
             self.anchors_wanted += anchors.next(self._guard.open(at))
 
     def _rebaseline_ahead(self, decision: Decision) -> None:
@@ -162,7 +169,7 @@ class FilterMonitor:
         student = decision.student_version
         for stratum in (LOW, SURFACED) if student is not None else ():
             ahead = Identity(self.filter.name, student or "", stratum)
-            if ahead not in self._kept and decision.is_about(ahead):
+            if ahead not in self.monitors.by_identity and decision.is_about(ahead):
                 self._decided.rebaseline_ahead(ahead)
 
     def tick(self, now: int) -> list[Transition]:
@@ -217,16 +224,16 @@ class FilterMonitor:
         elif saved.identity.stratum == DISTRIBUTIONS:
             self.articles.resume(saved.detector)
         else:
-            self._kept[saved.identity] = StratumMonitor.restore(
+            self.monitors.by_identity[saved.identity] = StratumMonitor.restore(
                 saved.identity, self._streams, self._rules, saved.detector
             )
 
     def _in_order(self) -> list[tuple[Identity, StratumMonitor]]:
         """Whenever they were made, or read back."""
-        return sorted(self._kept.items(), key=itemgetter(0))
+        return sorted(self.monitors.by_identity.items(), key=itemgetter(0))
 
     def _saved(self, identity: Identity) -> Snapshot:
-        monitor = self._kept.get(identity)
+        monitor = self.monitors.by_identity.get(identity)
         if monitor is None:
             return Snapshot(identity, RESOLVED, 0, "", None)
         key = monitor.standing.oracle_key or ""
@@ -235,13 +242,13 @@ class FilterMonitor:
         )
 
     def _suspended_by(self, identity: Identity) -> str | None:
-        monitor = self._kept.get(identity)
+        monitor = self.monitors.by_identity.get(identity)
         return None if monitor is None else monitor.standing.other_oracle_key
 
     def _settle(self, now: int) -> list[Transition]:
         """Alarms that wait for their cause get it, once it can be told."""
         found = []
-        waiting = [item for _, item in self._in_order() if item.standing.awaits_verdict]
+        waiting = [item for _, item in self._in_order() if item.standing.awaits_cause]
         is_over = self._guard.is_over(now)
         for monitor in waiting:
             anchors_alarm = self._anchors_alarm(monitor)
@@ -252,7 +259,7 @@ class FilterMonitor:
                 if step is not None:
                     found.append(step)
                     self._changed.add(monitor.identity)
-        if self._guard.is_open and not any(monitor.standing.awaits_verdict for monitor in waiting):
+        if self._guard.is_open and not any(monitor.standing.awaits_cause for monitor in waiting):
             self._guard.close()
         return found
 
@@ -270,11 +277,11 @@ class FilterMonitor:
         is_replaced = any(
             other.identity.stratum == identity.stratum
             and (other.standing.last_label_at or 0) > last
-            for other in self._kept.values()
+            for other in self.monitors.by_identity.values()
         )
         if not is_replaced:
             return None
-        del self._kept[identity]
+        del self.monitors.by_identity[identity]
         self._changed.add(identity)
         return monitor.retire(now)
 
@@ -282,10 +289,10 @@ class FilterMonitor:
         return {
             "seen": self._seen.snapshot(),
             "anchors": self._anchors.snapshot() if self._anchors is not None else None,
-            "guard": self._guard.snapshot(),
+            "attribution": self._guard.snapshot(),
             "canaries": self._canaries.snapshot(),
             "moved_at": self._moved_at,
-            "decided": self._decided.snapshot(),
+            "decisions": self._decided.snapshot(),
             "ticked_at": self.ticked_at,
             "suspects": self.monitors.suspects.snapshot(),
         }
@@ -294,12 +301,12 @@ class FilterMonitor:
         self._seen.resume(facts["seen"])
         if self._anchors is not None and facts["anchors"] is not None:
             self._anchors.resume(facts["anchors"])
-        self._guard.resume(facts["guard"])
+        self._guard.resume(facts["attribution"])
         self._canaries.resume(facts["canaries"])
         self._moved_at = facts["moved_at"]
-        self._decided.resume(facts["decided"])
+        self._decided.resume(facts["decisions"])
         self.ticked_at = facts["ticked_at"]
-        if "suspects" in facts:  # snapshots of earlier versions have none
+        if facts.get("suspects") is not None:  # early snapshots of format 1 have none
             self.monitors.suspects.resume(facts["suspects"])
 
 

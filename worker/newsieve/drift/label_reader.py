@@ -11,6 +11,7 @@ decided in batches; a label does not depend on its batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -55,6 +56,8 @@ class Label(NamedTuple):
     policy: str
     values: Floats | None  # (S,), the streams
     differences: Floats | None  # (D,), student minus oracle
+    tier_differs: bool = False  # whether student and oracle decide different tiers
+    mean_error: float = math.nan  # the mean absolute error
 
 
 class AnchorLabel(NamedTuple):
@@ -120,9 +123,12 @@ class LabelReader:
         labels = []
         for row in rows:
             values = differences = None
+            tier_differs, mean_error = False, math.nan
             stratum = row.stratum
             if row.student is not None:
                 values, differences = compared.values[index], compared.differences[index]
+                tier_differs = bool(compared.tier_differs[index])
+                mean_error = float(compared.mean_errors[index])
                 if stratum is None:
                     stratum = SURFACED if compared.surfaced[index] else LOW
                 index += 1
@@ -138,6 +144,8 @@ class LabelReader:
                     row.policy,
                     values,
                     differences,
+                    tier_differs,
+                    mean_error,
                 )
             )
         return labels

@@ -7,9 +7,9 @@ are remembered, and both are given.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
-from newsieve.drift.dedup import Seen
+from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.error_streams import ErrorStreams
 from newsieve.drift.label_reader import MONITOR, REFERENCE, Label
 from newsieve.drift.monitor_state import Identity, MonitorConfig, Transition
@@ -20,14 +20,6 @@ from newsieve.filters.sampling import SUSPECT
 ANY_STUDENT: Final = None  # whose baseline is every student's that has none of its own
 
 
-class MonitorStore(Protocol):
-    """Where monitors are kept: a dict, or what can hold more."""
-
-    def get(self, identity: Identity, /) -> StratumMonitor | None: ...
-
-    def __setitem__(self, identity: Identity, monitor: StratumMonitor, /) -> None: ...
-
-
 class MonitorRegistry:
     """See above."""
 
@@ -36,10 +28,9 @@ class MonitorRegistry:
         filter_name: str,
         streams: ErrorStreams,
         rules: MonitorConfig,
-        seen: Seen,
-        kept: MonitorStore,
+        seen: LabelDeduplicator,
     ) -> None:
-        self.kept = kept
+        self.by_identity: dict[Identity, StratumMonitor] = {}
         self.unused = 0  # reference rows that came after a label, or from another oracle
         self.untested = 0  # labels of monitors without a baseline
         self.suspects = SuspectLabels()
@@ -68,10 +59,10 @@ class MonitorRegistry:
         if label.id is not None and not self._seen.add(label):
             return None
         identity = Identity(self._filter, label.student_version, label.stratum)
-        monitor = self.kept.get(identity)
+        monitor = self.by_identity.get(identity)
         if monitor is None:
             monitor = self.new(identity)
-            self.kept[identity] = monitor
+            self.by_identity[identity] = monitor
         if label.purpose == REFERENCE:
             self.unused += not monitor.reference(label)
             return None

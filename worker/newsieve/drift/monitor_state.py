@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from newsieve.drift.error_streams import Stream
 from newsieve_schemas.drift import Cause, Severity, State
 
 WARMING: Final[State] = "warming"
@@ -72,14 +73,42 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamPart:
-    """A stream's part in the evidence. Estimates are None before there are labels."""
+    """A stream's part in the evidence, with its estimate from recent labels and the 95 % interval
+    of that."""
 
-    name: str
+    stream: Stream
     share: float
     baseline: float
     estimate: float
-    low: float  # 95 %
+    low: float
     high: float
+
+    @property
+    def name(self) -> str:
+        """The stream's name in records."""
+        return self.stream.name
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionPart:
+    """One measured size that makes a condition active. It is no estimate, so the interval that a
+    record must have is the size alone."""
+
+    name: str
+    share: float
+    size: float
+
+    @property
+    def baseline(self) -> float:
+        """A condition is measured from nothing."""
+        return 0.0
+
+    @property
+    def estimate(self) -> float:
+        """The size itself."""
+        return self.size
+
+    low = high = estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +128,7 @@ class Transition:
     at: int
     value: float
     threshold: float  # what `value` is held against
-    parts: tuple[StreamPart, ...]
+    parts: tuple[StreamPart, ...] | tuple[ConditionPart, ...]  # the largest share first
     mean_error: StreamPart | None  # of the stream `mae`, whatever its share
     labels: int
     recent_labels: int
@@ -108,14 +137,14 @@ class Transition:
     other_oracle_key: str | None
     policy: str
     examples: tuple[str, ...]
-    last_told: State  # what was told before it
+    last_published: State  # what was published before it
     is_reminder: bool = False
 
     @property
-    def is_told(self) -> bool:
+    def is_published(self) -> bool:
         """Whether a live monitor publishes it. `pending` is for status and metrics only, and who
         was not told of it need not be told that it is over."""
-        is_back = self.previous_state == PENDING and self.state == self.last_told
+        is_back = self.previous_state == PENDING and self.state == self.last_published
         return self.state != PENDING and not is_back
 
 
@@ -123,7 +152,7 @@ class Transition:
 class MonitorConfig:
     """What differs between a file and a live monitor. None: never."""
 
-    awaits_verdicts: bool = False  # an alarm waits for its cause before it is an alert
+    awaits_causes: bool = False  # an alarm waits for its cause before it is an alert
     silence: int | None = None  # without labels for as long: suspended
     reminder: int | None = None  # an incident is told again after as long
     rebaseline_labels: int = 200  # an operator's new baseline is made of
@@ -135,7 +164,7 @@ class MonitorState:
     """Where a monitor stands: all that it remembers but for rows and evidence."""
 
     state: State = WARMING
-    awaits_verdict: bool = False  # an alarm has no cause yet
+    awaits_cause: bool = False  # an alarm has no cause yet
     has_begun: bool = False  # a label has come: reference rows may no more
     collects: bool = False  # an operator's new baseline, from labels
     last_label_at: int | None = None
@@ -146,9 +175,9 @@ class MonitorState:
     episode: int = 0  # the position at which it last left calm
     before: State = WARMING  # a suspension
     policy: str = ""  # of sampling, the last label's
-    told: State = WARMING  # the last state but for `pending`
-    told_at: int = 0
-    told_severity: Severity = "info"
+    published: State = WARMING  # the last state but for `pending`
+    published_at: int = 0
+    published_severity: Severity = "info"
     is_acknowledged: bool = False
 
     def accept(self, oracle_key: str) -> None:

@@ -28,6 +28,7 @@ class MonitorStatus(NamedTuple):
     error: StreamPart | None  # the mean absolute error, of the last labels or since the rise
     recent_labels: int
     shares: dict[str, float]  # of the evidence, by stream
+    group_shares: dict[str, float]  # of the evidence, by the streams' groups
     past: Past | None
 
     @property
@@ -56,14 +57,14 @@ def read(monitor: StratumMonitor) -> MonitorStatus:
     trial, here = monitor.trial, monitor.standing
     if trial is None:
         known = (0.0, 0.0, 0, monitor.tally.labels, 0, None, 0)
-        return MonitorStatus(monitor.identity, here, "info", *known, {}, None)
+        return MonitorStatus(monitor.identity, here, "info", *known, {}, {}, None)
     is_rising = here.state in (WARNING, *INCIDENT)
     recent = trial.recent() if is_rising else trial.window.recent(None)
     return MonitorStatus(
         monitor.identity,
         here,
         severity(here.state, trial),
-        trial.verdict().value,
+        trial.evidence().value,
         trial.recovery(),
         trial.labels,
         0,
@@ -71,5 +72,6 @@ def read(monitor: StratumMonitor) -> MonitorStatus:
         trial.mean_error(recent),
         recent.labels if recent is not None else 0,
         trial.shares(),
+        trial.group_shares(),
         trial.window.past(),
     )

@@ -6,7 +6,6 @@ compressed as a whole: ids and names in it repeat.
 
 from __future__ import annotations
 
-import base64
 import zlib
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +17,7 @@ from newsieve.drift.anchor_file import AnchorArticle
 from newsieve.drift.filter_monitor import Snapshot
 from newsieve.drift.label_reader import ANCHOR
 from newsieve.drift.monitor_state import CALM, Identity, Transition
+from newsieve.drift.snapshot_formats import FORMAT, read_detector
 from newsieve.errors import TopicsWrong
 from newsieve.filters.registry import Filter, validation_message
 from newsieve.filters.sampling import LOW, SURFACED
@@ -27,8 +27,6 @@ from newsieve_schemas import events
 from newsieve_schemas.drift import DriftState
 from newsieve_schemas.topics import DRIFT_ALERTS, DRIFT_STATE, ORACLE_REQUESTS, topic_name
 
-FORMAT: Final = 1  # of a snapshot; another one is not read
-LEVEL: Final = 9  # of compression: a snapshot is written seldom and read once
 ANCHOR_POLICY: Final = "anchors"
 
 
@@ -39,7 +37,8 @@ class RestoredMonitor(NamedTuple):
     label_hash: str
     filter_hash: str
     updated_at: str
-    saved: Snapshot
+    format: int
+    saved: Snapshot  # its detector in that format
 
 
 class Records:
@@ -112,7 +111,7 @@ class Records:
                 "student_version": identity.student_version,
                 "stratum": identity.stratum,
                 "episode": saved.episode,
-                "snapshot": _squeezed(saved.detector),
+                "snapshot": saved.detector,
             },
             "updated_at": timestamp(at),
         }
@@ -165,15 +164,18 @@ def read_state(key: bytes, value: bytes) -> RestoredMonitor:
     try:
         state = DriftState.model_validate_json(value, extra="ignore")
         facts = state.detector
-        if facts["format"] != FORMAT:
-            raise ValueError(f"its format is {facts['format']!r:.20}, not {FORMAT}")
         identity = Identity(state.filter, facts["student_version"], facts["stratum"])
-        detector = orjson.loads(zlib.decompress(base64.b85decode(facts["snapshot"])))
+        detector = read_detector(facts["format"], facts["snapshot"])
         saved = Snapshot(identity, state.state, facts["episode"], state.oracle_key, detector)
-        if (type(detector), type(saved.episode)) != (dict, int) or {*map(type, identity)} != {str}:
+        if type(saved.episode) is not int or {*map(type, identity)} != {str}:
             raise ValueError("no snapshot of ours")
         return RestoredMonitor(
-            state.filter, facts["label_hash"], facts["filter_hash"], state.updated_at, saved
+            state.filter,
+            facts["label_hash"],
+            facts["filter_hash"],
+            state.updated_at,
+            facts["format"],
+            saved,
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         reason = validation_message(error) if isinstance(error, ValidationError) else str(error)
@@ -186,7 +188,3 @@ def unreadable(key: bytes, reason: str) -> TopicsWrong:
         f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
         "with that key forgets it: the monitor then begins anew"
     )
-
-
-def _squeezed(facts: dict[str, Any]) -> str:
-    return base64.b85encode(zlib.compress(orjson.dumps(facts), LEVEL)).decode()

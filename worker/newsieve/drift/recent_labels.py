@@ -1,14 +1,12 @@
-"""The last labels of a monitor: for what people read, never for the test.
+"""The last labels of a monitor: for estimates that people read, never for the test's evidence.
 
-Differences are kept in thousandths of a score point, which is finer than any headline, and evidence
-in hundredths of its logarithm, so that two hundred labels fit a small snapshot; article ids of the
-latest few, as examples.
+Differences and the logarithm of the evidence are kept with single precision, which is finer than
+any headline and half the snapshot; article ids of the latest few labels are kept as examples.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +14,7 @@ import numpy as np
 
 from newsieve.drift.array_codec import decode_array, encode_array
 from newsieve.drift.baseline import TWO_SIDED_95, hajek
-from newsieve.drift.error_streams import ErrorStreams, Floats
+from newsieve.drift.error_streams import Comparison, ErrorStreams, Floats
 from newsieve.drift.label_reader import Label
 
 LABELS: Final = 200
@@ -24,10 +22,11 @@ FEWEST: Final = 30  # an interval of fewer would be a guess
 EXAMPLES: Final = 12  # ids kept, of which the worst few are shown
 SHOWN: Final = 3
 MAX_ID_CHARACTERS: Final = 120  # longer ids are no examples: they would crowd the snapshot
-POINT: Final = 1_000  # thousandths
-LOG_POINT: Final = 100  # hundredths, of a logarithm to base 10
 LEAST_EVIDENCE: Final = 1e-3  # that is drawn
+MOST_EVIDENCE: Final = 1e300  # that is drawn; its logarithm, rounded, still has a power
 SAME, DIFFERS, FAILED = range(3)
+FIRST_SLOTS: Final = 16  # a replay may hold thousands of monitors of a few labels each
+FIELDS: Final = ("differences", "weights", "marks", "positions", "evidence")
 
 
 class Recent(NamedTuple):
@@ -51,47 +50,47 @@ class Past(NamedTuple):
     weights: list[float]
 
 
-class Window:
-    """A ring of the last labels."""
+class RecentLabels:
+    """A ring of the last labels of one monitor, which grows to its full size with the labels."""
 
     def __init__(self, streams: ErrorStreams) -> None:
         self._streams = streams
-        self.count = 0  # ever put in
-        self._differences = np.zeros((LABELS, len(streams.dimensions)), dtype=np.int16)
-        self._weights = np.zeros(LABELS)
-        self._marks = np.zeros(LABELS, dtype=np.int8)
-        self._positions = np.zeros(LABELS, dtype=np.int64)
-        self._evidence = np.zeros(LABELS, dtype=np.int16)
+        self.count = 0  # labels ever added
+        self._ring = np.zeros(FIRST_SLOTS, _slot(len(streams.dimensions)))
         self._ids: list[tuple[int, str]] = []  # with the number of their label
 
     def add(self, label: Label) -> None:
-        """A label, or a failure."""
+        """Adds a label, or a failure."""
         slot = self.count % LABELS
+        if slot >= len(self._ring):
+            self._ring = _resized(self._ring, min(2 * len(self._ring), LABELS))
+        here = self._ring[slot]
         if label.values is None or label.differences is None:
-            self._marks[slot] = FAILED
+            here["marks"] = FAILED
         else:
-            self._differences[slot] = np.rint(label.differences * POINT)
-            self._marks[slot] = DIFFERS if label.values[-1] else SAME
+            here["differences"] = label.differences
+            here["marks"] = DIFFERS if label.tier_differs else SAME
             if label.id is not None and len(label.id) <= MAX_ID_CHARACTERS:
                 self._ids = [*self._ids[1 - EXAMPLES :], (self.count, label.id)]
-        self._weights[slot] = 1 / label.pi
-        self._positions[slot] = label.at
+        here["weights"] = 1 / label.pi
+        here["positions"] = label.at
         self.count += 1
 
-    def note(self, evidence: float) -> None:
-        """What the evidence was after the last label put in."""
-        logarithm = math.log10(min(max(evidence, LEAST_EVIDENCE), sys.float_info.max))
-        self._evidence[(self.count - 1) % LABELS] = round(logarithm * LOG_POINT)
+    def set_evidence(self, evidence: float) -> None:
+        """Sets the evidence that the last added label led to."""
+        logarithm = math.log10(min(max(evidence, LEAST_EVIDENCE), MOST_EVIDENCE))
+        self._ring["evidence"][(self.count - 1) % LABELS] = logarithm
 
     def past(self) -> Past:
-        order = self._latest_first()[::-1]
-        errors = np.abs(self._differences[order] / POINT).mean(axis=1)
-        errors[self._marks[order] == FAILED] = np.nan
+        """The course of evidence and error over the labels that are kept."""
+        ring = self._ring[self._latest_first()[::-1]]
+        errors = np.abs(ring["differences"].astype(np.float64)).mean(axis=1)
+        errors[ring["marks"] == FAILED] = np.nan
         return Past(
-            self._positions[order].tolist(),
-            (10.0 ** (self._evidence[order] / LOG_POINT)).tolist(),
+            ring["positions"].tolist(),
+            (10.0 ** ring["evidence"].astype(np.float64)).tolist(),
             errors.tolist(),
-            self._weights[order].tolist(),
+            ring["weights"].tolist(),
         )
 
     def recent(self, since: int | None) -> Recent | None:
@@ -103,15 +102,15 @@ class Window:
             return None
         order = self._latest_first()
         if since is not None:
-            later = int((self._positions[order] >= since).sum())
+            later = int((self._ring["positions"][order] >= since).sum())
             order = order[: max(later, FEWEST)]
-        marks = self._marks[order]
+        marks = self._ring["marks"][order]
         labelled = order[marks != FAILED]
         failing = _rate(len(order) - len(labelled), len(order))
         if not len(labelled):
             unknown = np.full(len(self._streams.names), np.nan)
             return Recent(0, unknown, unknown, unknown, *failing)
-        found = hajek(self._values(labelled), self._weights[labelled])
+        found = hajek(self._values(labelled), self._ring["weights"][labelled])
         margin = TWO_SIDED_95 * found.error
         mean = found.mean
         return Recent(len(labelled), mean, mean - margin, mean + margin, *failing)
@@ -129,29 +128,43 @@ class Window:
         return np.arange(self.count - 1, max(self.count - LABELS, 0) - 1, -1) % LABELS
 
     def _values(self, slots: np.ndarray[Any, np.dtype[np.intp]]) -> Floats:
-        differs = (self._marks[slots] == DIFFERS).astype(np.float64)
-        return self._streams.values(self._differences[slots] / POINT, differs)
+        ring = self._ring[slots]
+        differs = (ring["marks"] == DIFFERS).astype(np.float64)
+        return self._streams.values(Comparison(ring["differences"].astype(np.float64), differs))
 
     def snapshot(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "differences": encode_array(self._differences),
-            "weights": encode_array(self._weights),
-            "marks": encode_array(self._marks),
-            "positions": encode_array(self._positions),
-            "evidence": encode_array(self._evidence),
-            "ids": self._ids,
-        }
+        """All labels that are kept, as JSON values."""
+        used = self._ring[: min(self.count, LABELS)]
+        fields = {name: encode_array(used[name]) for name in FIELDS}
+        return {"count": self.count, **fields, "ids": self._ids}
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken."""
-        self.count = facts["count"]
-        self._differences = decode_array(facts["differences"], np.int16).reshape(LABELS, -1)
-        self._weights = decode_array(facts["weights"])
-        self._marks = decode_array(facts["marks"], np.int8)
-        self._positions = decode_array(facts["positions"], np.int64)
-        self._evidence = decode_array(facts["evidence"], np.int16)
-        self._ids = [(number, name) for number, name in facts["ids"]]
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
+        """Continues from a snapshot."""
+        self.count = snapshot["count"]
+        kind, used = self._ring.dtype, min(self.count, LABELS)
+        self._ring = np.zeros(max(used, FIRST_SLOTS), kind)
+        for name in FIELDS:
+            values = decode_array(snapshot[name], kind[name].base)
+            self._ring[name][:used] = values.reshape(-1, *kind[name].shape)[:used]
+        self._ids = [(number, name) for number, name in snapshot["ids"]]
+
+
+def _slot(dimensions: int) -> np.dtype[np.void]:
+    """What is kept of a label."""
+    kinds = [
+        ("differences", np.float32, (dimensions,)),
+        ("weights", np.float64),
+        ("marks", np.int8),
+        ("positions", np.int64),
+        ("evidence", np.float32),  # its logarithm to base 10
+    ]
+    return np.dtype(kinds)
+
+
+def _resized(ring: np.ndarray[Any, Any], slots: int) -> np.ndarray[Any, Any]:
+    larger = np.zeros(slots, ring.dtype)
+    larger[: len(ring)] = ring
+    return larger
 
 
 def _rate(count: int, of: int) -> tuple[float, float, float]:

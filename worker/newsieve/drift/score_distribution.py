@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from newsieve.drift.condition_alert import ARTICLES, ConditionAlert
 from newsieve.drift.data_drift import DataDriftDetector, ScoreSample, Shares
-from newsieve.drift.monitor_state import StreamPart, Transition
+from newsieve.drift.monitor_state import ConditionPart, Transition
 from newsieve.filters.registry import Filter
 from newsieve_schemas.drift import State
 
@@ -61,20 +61,19 @@ class ScoreDistributionMonitor:
 
     def snapshot(self) -> dict[str, Any]:
         students = {name: item.snapshot() for name, item in self._students.items()}
-        return {"signal": self._signal.snapshot(), "students": students}
+        return {"condition": self._signal.snapshot(), "students": students}
 
     def resume(self, facts: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
-        self._signal.resume(facts["signal"])
+        self._signal.resume(facts["condition"])
         for name, item in facts["students"].items():
             self._students[name] = DataDriftDetector(*self._shape)
             self._students[name].resume(item)
 
 
-def _parts(unlabelled: DataDriftDetector) -> tuple[StreamPart, ...]:
+def _parts(unlabelled: DataDriftDetector) -> tuple[ConditionPart, ...]:
     """Effects as parts of the evidence: shares of how far each is beyond its limit."""
     total = sum(effect.size / effect.limit for effect in unlabelled.shifts)
     return tuple(
-        StreamPart(name, size / limit / total, 0.0, size, size, size)
-        for name, size, limit in unlabelled.shifts
+        ConditionPart(name, size / limit / total, size) for name, size, limit in unlabelled.shifts
     )

@@ -1,15 +1,17 @@
-"""A student on trial against its baseline: the banks, their blame, and the way back.
+"""Sequential test of a student's errors against its baseline, with attribution to streams and a
+recovery test.
 
-Three banks share one array of bets. The streams' evidence is their weighted mean. `service` is
-the service level, an error that no student may exceed: it raises an alert's severity and never
-makes one. `fail` is a bank of its own: which labels go missing is not by chance. Knows nothing of
-states; `monitor` does.
+Three banks share one array of bets. The streams' evidence is their weighted mean. The service
+level is an error that no student may exceed: it raises an alert's severity and never makes one.
+`fail` is a bank of its own, because labels are not missing at random. Knows nothing of states;
+`stratum_monitor` does.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,16 +19,17 @@ import numpy as np
 from newsieve.drift.array_codec import decode_array, encode_array
 from newsieve.drift.baseline import Baseline
 from newsieve.drift.e_detector import RECOVERY_MARGIN, EDetectorBank, RecoveryTest
-from newsieve.drift.error_streams import MAE, ErrorStreams, Floats
+from newsieve.drift.error_streams import FAIL, ErrorStreams, Floats
 from newsieve.drift.label_reader import Label
 from newsieve.drift.monitor_state import ALERT_AT, RECOVERING, RESOLVED, StreamPart
-from newsieve.drift.recent_labels import FEWEST, Recent, Window
+from newsieve.drift.recent_labels import FEWEST, Recent, RecentLabels
+from newsieve.drift.stream_alignment import align
 from newsieve_schemas.drift import State
 
-FAIL: Final = "fail"
+SERVICE: Final = "service level"  # the name of its row in the array of bets
 SERVICE_LEVEL: Final = 1.2  # mean absolute error, score points
-SERVICE_CEILING: Final = 10 * ALERT_AT  # of a bet: a level that is kept again is seen to be
-BLAMED: Final = 0.5  # of the evidence: the fewest streams that make up as much are to blame
+SERVICE_CEILING: Final = 10 * ALERT_AT  # of a bet: an error that is below the level again is seen
+ATTRIBUTED: Final = 0.5  # of the evidence: the fewest streams with as much are what recovery tests
 NAMED: Final = 0.01  # of the evidence: streams with less are not worth naming, but for the first
 MOST_NAMED: Final = 8
 
@@ -39,106 +42,117 @@ class Evidence(NamedTuple):
 
     @property
     def first(self) -> int:
-        """The stream with most of it."""
+        """The index of the stream with the largest share."""
         return int(self.shares.argmax())
 
 
+# More than fifteen methods: one test, its recovery and its estimates share all of their arrays.
 class SequentialTest:
-    """One baseline and all that was labelled since."""
+    """The test of all labels since one baseline was made."""
 
     def __init__(self, streams: ErrorStreams, baseline: Baseline) -> None:
         self.baseline = baseline
         self.labels = 0
-        self.window = Window(streams)
+        self.window = RecentLabels(streams)
         self._streams = streams
+        self._rows = _rows(streams.names)
+        self._tested_streams = streams.tested  # in the order of the first rows
         self._count = count = len(streams.names)
-        self._names = (*streams.names, FAIL)
-        self._tested = slice(0, count + 1)  # the streams and `fail`; the service level is last
-        self._limits = np.array([*baseline.limits, baseline.fail_limit])
+        self._fail, self._service = self._rows.index(FAIL.name), self._rows.index(SERVICE)
+        self._tested = slice(0, count + 1)  # the streams and `fail`
+        self._limits = np.array([*baseline.limits, baseline.fail_limit, SERVICE_LEVEL])
         self._means = np.array([*baseline.means, baseline.fail_rate])
         self._bank = EDetectorBank(
-            np.append(self._limits, SERVICE_LEVEL),
-            np.array([*streams.lowest, 0.0, 0.0]),
-            np.array([np.inf] * (count + 1) + [SERVICE_CEILING]),
+            self._limits,
+            np.array([*streams.lowest, FAIL.bounds[0], 0.0]),
+            _ceilings(len(self._rows)),
         )
-        self._held: Evidence | None = None  # what an incident was opened with
-        self._blamed: list[int] = []
+        self._frozen: Evidence | None = None  # what an incident was opened with
+        self._attributed: list[int] = []
         self._recovery: RecoveryTest | None = None
         self._onset: tuple[int, int] | None = None
         self._opened_at = 0
 
     def label(self, label: Label) -> None:
-        """One label, or failure. In an incident only recovery is tested."""
+        """Tests one label, or failure. During an incident only recovery is tested."""
         u = self.baseline.bet_share(label.pi)
-        x = np.full(self._count + 2, np.nan)
-        if label.values is None:
-            x[self._count] = 1
-        else:
+        x = np.full(len(self._rows), np.nan)
+        x[self._fail] = label.values is None
+        if label.values is not None:
             x[: self._count] = label.values
-            x[self._count] = 0
-            x[-1] = label.values[0]
+            x[self._service] = label.mean_error
         self.labels += 1
         self.window.add(label)
         if self._recovery is not None:
-            self._recovery.step(x[self._blamed], u)
-        if self._held is not None:
+            self._recovery.step(x[self._attributed], u)
+        if self._frozen is not None:
             x[self._tested] = np.nan
         self._bank.step(x, u, label.at)
-        self.window.note(self.verdict().value)
+        self.window.set_evidence(self.evidence().value)
 
-    def verdict(self) -> Evidence:
-        """The evidence of drift, and whose it is. In an incident, that which opened it."""
-        if self._held is not None:
-            return self._held
+    def evidence(self) -> Evidence:
+        """The evidence of drift, by stream. During an incident, the evidence that opened it."""
+        if self._frozen is not None:
+            return self._frozen
         capital = self._bank.evidence()
         parts = self._streams.weights * capital[: self._count]
-        total, fail = float(parts.sum()), float(capital[self._count])
+        total, fail = float(parts.sum()), float(capital[self._fail])
         if fail > total:
             return Evidence(fail, np.array([0.0] * self._count + [1.0]))
         return Evidence(total, np.append(parts / (total or 1.0), 0.0))
 
     def shares(self) -> dict[str, float]:
-        """Whose the evidence is, by stream."""
-        return dict(zip(self._names, self.verdict().shares.tolist(), strict=True))
+        """Each stream's share of the evidence, by the stream's name."""
+        shares = self.evidence().shares.tolist()
+        return {item.name: share for item, share in zip(self._tested_streams, shares, strict=True)}
+
+    def group_shares(self) -> dict[str, float]:
+        """Shares of the evidence, added up by the streams' groups."""
+        found: dict[str, float] = {}
+        for stream, share in zip(
+            self._tested_streams, self.evidence().shares.tolist(), strict=True
+        ):
+            found[stream.group] = found.get(stream.group, 0.0) + share
+        return found
 
     def breaks_service_level(self) -> bool:
-        return bool(self._bank.evidence()[-1] >= ALERT_AT)
+        """Whether the mean absolute error is above the service level for certain."""
+        return bool(self._bank.evidence()[self._service] >= ALERT_AT)
 
     def is_improvement(self) -> bool:
-        """Whether what changed is for the better: the error is lower for certain, and most of the
+        """Whether the change is for the better: the error is lower for certain, and most of the
         evidence is of biases that have come nearer to zero."""
-        verdict = self.verdict()
-        recent = self.recent()
-        if recent is None or recent.labels < FEWEST or recent.high[0] >= self._means[0]:
+        recent, mae = self.recent(), self._streams.mae
+        if recent is None or recent.labels < FEWEST or recent.high[mae] >= self._means[mae]:
             return False
         means = self._means[: self._count]
         nearer = self._streams.is_signed & (np.abs(recent.mean) < np.abs(means))
-        return bool(verdict.shares[: self._count][nearer].sum() > BLAMED)
+        return bool(self.evidence().shares[: self._count][nearer].sum() > ATTRIBUTED)
 
     def restart(self) -> None:
-        """Nothing has been seen, and no incident is open."""
+        """Forgets all evidence and ends an incident; the baseline stays."""
         self._bank.reset(self._tested)
-        self._held = self._recovery = self._onset = None
-        self._blamed = []
+        self._frozen = self._recovery = self._onset = None
+        self._attributed = []
 
-    def hold(self) -> None:
-        """Keep the evidence of this moment, start again, test no more until `restart`."""
-        verdict = self.verdict()
-        self._onset = self._bank.onset(verdict.first)
-        self._held = verdict
-        order = np.argsort(-verdict.shares, kind="stable")
-        needed = int((np.cumsum(verdict.shares[order]) < BLAMED).sum()) + 1
-        self._blamed = order[:needed].tolist()
+    def freeze_evidence(self) -> None:
+        """Keeps the evidence of this moment and tests for drift no more until `restart`."""
+        evidence = self.evidence()
+        self._onset = self._bank.onset(evidence.first)
+        self._frozen = evidence
+        order = np.argsort(-evidence.shares, kind="stable")
+        needed = int((np.cumsum(evidence.shares[order]) < ATTRIBUTED).sum()) + 1
+        self._attributed = order[:needed].tolist()
         self._bank.reset(self._tested)
 
     def begin_recovery(self, at: int) -> None:
-        """From now on, see whether the blamed streams come back."""
+        """Tests from now on whether the streams to blame for the incident have recovered."""
         self._opened_at, self._recovery = at, self._new_recovery()
 
     def _new_recovery(self) -> RecoveryTest:
-        limits = self._limits[self._blamed]
-        highest = np.append(self._streams.highest, 1.0)[self._blamed]
-        is_rate = np.array(self._blamed) == self._count
+        limits = self._limits[self._attributed]
+        highest = np.append(self._streams.highest, FAIL.bounds[1])[self._attributed]
+        is_rate = np.array(self._attributed) == self._fail
         # Refusals are rare: a tenth of all labels more would be no margin, but another world.
         margins = np.where(is_rate, np.minimum(RECOVERY_MARGIN, limits), RECOVERY_MARGIN)
         return RecoveryTest(limits, highest, margins)
@@ -148,15 +162,15 @@ class SequentialTest:
         return self._recovery.evidence() if self._recovery is not None else 0.0
 
     def value(self, state: State) -> float:
-        """The evidence that a state rests on, as JSON can say it."""
+        """The evidence that a state rests on, at most the largest number that JSON can hold."""
         is_back = state in (RECOVERING, RESOLVED)
-        return min(self.recovery() if is_back else self.verdict().value, sys.float_info.max)
+        return min(self.recovery() if is_back else self.evidence().value, sys.float_info.max)
 
     def onset(self) -> tuple[int, int] | None:
         """Where the rise probably began: the incident's, or that of the strongest stream."""
-        if self._held is not None:
+        if self._frozen is not None:
             return self._onset
-        return self._bank.onset(self.verdict().first) if self.labels else None
+        return self._bank.onset(self.evidence().first) if self.labels else None
 
     def recent(self) -> Recent | None:
         """Estimates since the rise began; once recovery is tested, since then."""
@@ -168,58 +182,86 @@ class SequentialTest:
         """The streams that matter, largest share first."""
         if recent is None:
             return ()
-        shares = self.verdict().shares
+        shares = self.evidence().shares
         order = np.argsort(-shares, kind="stable")[:MOST_NAMED].tolist()
-        found = [
-            self.part(stream, float(shares[stream]), recent)
-            for stream in order
-            if shares[stream] >= NAMED or stream == order[0]
-        ]
-        return tuple(found)
+        return tuple(
+            self._part(index, recent)
+            for index in order
+            if shares[index] >= NAMED or index == order[0]
+        )
 
     def mean_error(self, recent: Recent | None) -> StreamPart | None:
-        """Of the stream that people know, whatever its share."""
+        """The mean absolute error's part in the evidence, whatever its share."""
         if recent is None or recent.labels == 0:
             return None
-        return self.part(self._streams.names.index(MAE), float(self.verdict().shares[0]), recent)
+        return self._part(self._streams.mae, recent)
 
-    def part(self, stream: int, share: float, recent: Recent) -> StreamPart:
-        name, usual = self._names[stream], float(self._means[stream])
-        if name == FAIL:
-            return StreamPart(name, share, usual, *recent[-3:])
-        now = (float(array[stream]) for array in (recent.mean, recent.low, recent.high))
-        return StreamPart(name, share, usual, *now)
+    def _part(self, index: int, recent: Recent) -> StreamPart:
+        stream, share = self._tested_streams[index], float(self.evidence().shares[index])
+        usual = float(self._means[index])
+        if index == self._fail:
+            rate = (recent.fail_rate, recent.fail_low, recent.fail_high)
+            return StreamPart(stream, share, usual, *rate)
+        now = (float(array[index]) for array in (recent.mean, recent.low, recent.high))
+        return StreamPart(stream, share, usual, *now)
 
     def examples(self) -> tuple[str, ...]:
-        """Articles that show it: the worst of late, in the stream with most of the evidence."""
-        return self.window.examples(min(self.verdict().first, self._count - 1))
+        """Ids of recent articles that are worst in the stream with the largest share."""
+        first = self.evidence().first
+        return self.window.examples(self._streams.mae if first == self._fail else first)
 
     def snapshot(self) -> dict[str, Any]:
-        held = self._held
+        """All of the test's state as JSON values."""
+        frozen = self._frozen
         return {
             "baseline": self.baseline.snapshot(),
             "labels": self.labels,
             "window": self.window.snapshot(),
             "bank": self._bank.snapshot(),
-            "held": None if held is None else [held.value, encode_array(held.shares)],
-            "blamed": self._blamed,
+            "frozen": None if frozen is None else [frozen.value, encode_array(frozen.shares)],
+            "attributed": [self._rows[index] for index in self._attributed],
             "recovery": None if self._recovery is None else self._recovery.snapshot(),
             "onset": self._onset,
             "opened_at": self._opened_at,
         }
 
     @classmethod
-    def restore(cls, streams: ErrorStreams, facts: Mapping[str, Any]) -> SequentialTest:
-        trial = cls(streams, Baseline.restore(facts["baseline"]))
-        trial.labels = facts["labels"]
-        trial.window.resume(facts["window"])
-        trial._bank.resume(facts["bank"])
-        if facts["held"] is not None:
-            trial._held = Evidence(facts["held"][0], decode_array(facts["held"][1]))
-        trial._blamed = list(facts["blamed"])
-        if facts["recovery"] is not None:
-            trial._recovery = trial._new_recovery()
-            trial._recovery.resume(facts["recovery"])
-        trial._onset = None if facts["onset"] is None else (facts["onset"][0], facts["onset"][1])
-        trial._opened_at = facts["opened_at"]
-        return trial
+    def restore(
+        cls, streams: ErrorStreams, snapshot: Mapping[str, Any], then: Sequence[str]
+    ) -> SequentialTest:
+        """The test of a snapshot, bit by bit. `then` names the streams it was written with; one
+        that is new has no baseline and is not tested until there is one."""
+        test = cls(streams, Baseline.restore(snapshot["baseline"], then, streams.names))
+        test.labels = snapshot["labels"]
+        test.window.resume(snapshot["window"])
+        before, now = _rows(tuple(then)), test._rows
+        test._bank.resume(snapshot["bank"], lambda values: align(values, before, now, 0))
+        if snapshot["frozen"] is not None:
+            value, shares = snapshot["frozen"][0], decode_array(snapshot["frozen"][1])
+            test._frozen = Evidence(value, align(shares, before[:-1], now[:-1], 0))
+        test._resume_recovery(snapshot)
+        test._onset = None if snapshot["onset"] is None else tuple(snapshot["onset"])
+        test._opened_at = snapshot["opened_at"]
+        return test
+
+    def _resume_recovery(self, snapshot: Mapping[str, Any]) -> None:
+        """An incident whose streams are all gone is attributed to the mean absolute error."""
+        then = snapshot["attributed"]
+        kept = [name for name in then if name in self._rows]
+        now = kept if kept or not then else [self._rows[self._streams.mae]]
+        self._attributed = [self._rows.index(name) for name in now]
+        if snapshot["recovery"] is not None:
+            self._recovery = self._new_recovery()
+            self._recovery.resume(snapshot["recovery"], lambda values: align(values, then, now, 0))
+
+
+@cache
+def _ceilings(rows: int) -> Floats:
+    """Of the rows' bets; the service level is the last row."""
+    return np.array([np.inf] * (rows - 1) + [SERVICE_CEILING])
+
+
+@cache
+def _rows(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The rows of the array of bets."""
+    return (*names, FAIL.name, SERVICE)

@@ -98,7 +98,7 @@ class StratumMonitor:
     def settle(self, cause: Cause, at: int) -> Transition | None:
         """The cause of an alarm that waits for one: now it is an alert."""
         here = self.standing
-        if self.trial is None or not here.awaits_verdict or here.state == SUSPENDED:
+        if self.trial is None or not here.awaits_cause or here.state == SUSPENDED:
             return None
         return self._open(self.trial, cause, at)
 
@@ -129,7 +129,7 @@ class StratumMonitor:
         here.collects = here.has_begun = True
         is_warming = here.state == WARMING
         self.trial = here.other_oracle_key = None
-        here.awaits_verdict, here.cause = False, UNKNOWN
+        here.awaits_cause, here.cause = False, UNKNOWN
         return None if is_warming else self._step(WARMING, "rebaseline", at)
 
     def acknowledge(self) -> None:
@@ -146,13 +146,13 @@ class StratumMonitor:
         here = self.standing
         rules, last = self._rules, here.last_label_at
         is_silent = rules.silence is not None and last is not None and now - last >= rules.silence
-        if is_silent and here.state in SILENCED and not here.awaits_verdict:
+        if is_silent and here.state in SILENCED and not here.awaits_cause:
             here.before = here.state
             return self._step(SUSPENDED, "no_labels", now)
         if rules.reminder is None or here.state not in REMINDED:
             return None
-        is_worse = severity(here.state, self.trial) == "critical" != here.told_severity
-        is_due = now - here.told_at >= rules.reminder and not here.is_acknowledged
+        is_worse = severity(here.state, self.trial) == "critical" != here.published_severity
+        is_due = now - here.published_at >= rules.reminder and not here.is_acknowledged
         if not is_worse and not is_due:
             return None
         return replace(self._step(here.state, reason(here, self.trial), now), is_reminder=True)
@@ -196,11 +196,11 @@ class StratumMonitor:
     def _judge(self, trial: SequentialTest, at: int) -> Transition | None:
         """The step that the evidence asks for."""
         here = self.standing
-        if here.awaits_verdict:
+        if here.awaits_cause:
             return None
         if here.state in INCIDENT:
             return self._judge_recovery(trial, at)
-        reached = level(trial.verdict().value, here.state)
+        reached = level(trial.evidence().value, here.state)
         if reached == ALERT:
             if not trial.is_improvement():
                 return self._alarm(trial, at)
@@ -225,15 +225,15 @@ class StratumMonitor:
 
     def _alarm(self, trial: SequentialTest, at: int) -> Transition | None:
         here = self.standing
-        trial.hold()
-        if not self._rules.awaits_verdicts:
+        trial.freeze_evidence()
+        if not self._rules.awaits_causes:
             return self._open(trial, self._rules.cause, at)
-        here.awaits_verdict = True
+        here.awaits_cause = True
         return self._step(WARNING, "evidence", at) if here.state != WARNING else None
 
     def _open(self, trial: SequentialTest, cause: Cause, at: int) -> Transition:
         here = self.standing
-        here.awaits_verdict = False
+        here.awaits_cause = False
         here.cause = cause
         step = self._step(ALERT, "evidence", at)
         trial.begin_recovery(at)
@@ -249,16 +249,17 @@ class StratumMonitor:
         if here.state in CALM:
             here.episode, here.is_acknowledged = at, False
         found = transition(self.identity, here, self.trial, state, why, at)
-        here.state, here.told_at, here.told_severity = state, at, found.severity
-        here.told = here.told if state == PENDING else state
+        here.state, here.published_at, here.published_severity = state, at, found.severity
+        here.published = here.published if state == PENDING else state
         return found
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as JSON."""
         return {
-            "standing": asdict(self.standing),
-            "tally": self.tally.snapshot(),
-            "trial": None if self.trial is None else self.trial.snapshot(),
+            "streams": list(self._streams.names),
+            "state": asdict(self.standing),
+            "collected": self.tally.snapshot(),
+            "test": None if self.trial is None else self.trial.snapshot(),
         }
 
     @classmethod
@@ -271,8 +272,10 @@ class StratumMonitor:
     ) -> StratumMonitor:
         """The monitor of a snapshot, bit by bit."""
         monitor = cls(identity, streams, rules)
-        monitor.standing = MonitorState(**facts["standing"])
-        monitor.tally = BaselineAccumulator.restore(facts["tally"])
-        if facts["trial"] is not None:
-            monitor.trial = SequentialTest.restore(streams, facts["trial"])
+        monitor.standing = MonitorState(**facts["state"])
+        monitor.tally = BaselineAccumulator.restore(
+            facts["collected"], facts["streams"], streams.names
+        )
+        if facts["test"] is not None:
+            monitor.trial = SequentialTest.restore(streams, facts["test"], facts["streams"])
         return monitor

@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from newsieve.drift.baseline import TWO_SIDED_95, BaselineAccumulator
 from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.label_reader import Label
@@ -48,7 +50,7 @@ class SuspectLabels:
         self.labels += 1
         key = self._key(label)
         tally, last_label_at = self._tallies.pop(key, (BaselineAccumulator(1), label.at))
-        tally.add(None if label.values is None else label.values[:1], label.pi)
+        tally.add(None if label.values is None else np.array([label.mean_error]), label.pi)
         self._tallies[key] = tally, max(last_label_at, label.at)
         if len(self._tallies) > KEPT:
             self._tallies.popitem(last=False)
@@ -60,7 +62,7 @@ class SuspectLabels:
     def snapshot(self) -> dict[str, Any]:
         return {
             "seen": self._seen.snapshot(),
-            "tallies": [[*key, tally.snapshot(), at] for key, (tally, at) in self._tallies.items()],
+            "errors": [[*key, tally.snapshot(), at] for key, (tally, at) in self._tallies.items()],
         }
 
     def resume(self, facts: Mapping[str, Any]) -> None:
@@ -68,7 +70,7 @@ class SuspectLabels:
         self._seen.resume(facts["seen"])
         self._tallies = OrderedDict(
             ((student, oracle), (BaselineAccumulator.restore(tally), at))
-            for student, oracle, tally, at in facts["tallies"]
+            for student, oracle, tally, at in facts["errors"]
         )
 
     def _key(self, label: Label) -> tuple[str, str]:

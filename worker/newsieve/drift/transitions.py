@@ -53,7 +53,7 @@ def transition(
         other_oracle_key=here.other_oracle_key,
         policy=here.policy,
         examples=trial.examples() if trial and parts else (),
-        last_told=here.told,
+        last_published=here.published,
     )
 
 

@@ -125,7 +125,7 @@ def _advice(watch: FilterMonitor, reading: MonitorStatus) -> str:
     here, name = reading.standing, watch.filter.name
     if here.state == SUSPENDED:
         return _suspended(watch, here.other_oracle_key)
-    if here.awaits_verdict:
+    if here.awaits_cause:
         return "an alarm waits for anchors to tell its cause"
     if here.collects:
         return f"labels for a new baseline so far: {reading.collected}"

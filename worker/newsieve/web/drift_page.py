@@ -8,7 +8,6 @@ Everything that others wrote is escaped.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -30,15 +29,6 @@ from newsieve.web.drift_overview import NOT_TESTED, Item, duration, moment, noth
 
 SHORT_HASH: Final = 19  # characters of "sha256:…" that tell students apart
 WORTH_SHOWING: Final = 0.005  # of the evidence; smaller shares would read 0 %
-# What streams that are not a dimension's are called.
-NAMES: Final = {
-    "mae": "mean error",
-    "bias+": "mean bias, up",
-    "bias-": "mean bias, down",
-    "wabs": "weighted average",
-    "tier": "tier",
-    "fail": "refused or invalid",
-}
 COLOURS: Final[dict[str, str]] = {
     ALERT: "bad",
     RECOVERING: "warn",
@@ -147,7 +137,7 @@ def _facts(item: Item, reading: MonitorStatus, now: int) -> str:
             f"MAE {error.estimate:.2f} (95 % {error.low:.2f}–{error.high:.2f}, last "
             f"{reading.recent_labels} labels), {error.baseline:.2f} is usual"
         )
-    if (item.advice and item.cause == "") or here.collects or here.awaits_verdict:
+    if (item.advice and item.cause == "") or here.collects or here.awaits_cause:
         facts.append(item.advice)
     if here.is_acknowledged and here.state not in CALM:
         facts.append("acknowledged")
@@ -173,18 +163,14 @@ def _pictures(reading: MonitorStatus) -> Iterator[str]:
         yield f"<div><h4>Evidence of drift{held}</h4>{evidence_chart(past)}</div>"
         yield f"<div><h4>Error (MAE), 95 %</h4>{error_chart(past, usual)}</div>"
         yield "</div>"
-    blame = _blame(reading.shares)
+    blame = _blame(reading.group_shares)
     if blame:
         yield f"<h4>Whose the evidence is</h4>{bars(blame)}"
 
 
 def _blame(shares: dict[str, float]) -> list[tuple[str, float]]:
-    """Shares of the evidence by dimension, errors and biases together; the largest first."""
-    found: dict[str, float] = defaultdict(float)
-    for stream, share in shares.items():
-        kind, _, dimension = stream.partition(":")
-        found[dimension or NAMES[kind]] += share
-    worth = [item for item in found.items() if item[1] >= WORTH_SHOWING]
+    """Shares of the evidence that are worth showing, the largest first."""
+    worth = [item for item in shares.items() if item[1] >= WORTH_SHOWING]
     return sorted(worth, key=lambda item: -item[1])
 
 

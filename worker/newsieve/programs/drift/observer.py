@@ -37,7 +37,7 @@ class MonitorObserver(WorkerObserver):
             filter=step.identity.filter,
             stratum=step.identity.stratum,
             state=step.state,
-            previous_state=step.last_told,
+            previous_state=step.last_published,
             severity=step.severity,
             why=step.why,
             cause=step.cause,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -21,8 +21,10 @@ from newsieve.drift.filter_monitor import DISTRIBUTIONS, FilterMonitor, Snapshot
 from newsieve.drift.input_records import Event, EventReader
 from newsieve.drift.label_reader import AnchorLabel, Label
 from newsieve.drift.monitor_state import Identity, Transition
-from newsieve.drift.output_records import Records, read_state, unreadable
+from newsieve.drift.output_records import Records, RestoredMonitor, read_state, unreadable
+from newsieve.drift.snapshot_formats import migrate
 from newsieve.errors import RecordError
+from newsieve.filters.registry import Filter
 from newsieve.kafka.assigned_consumer import Arrival
 from newsieve.kafka.config import Partition
 from newsieve.kafka.event_time_merge import EventTimeMerger, TimedRecord, clamp_timestamp
@@ -178,7 +180,7 @@ class DriftSession:
     def _tell(self, watched: Watched, steps: Sequence[Transition]) -> None:
         """Steps become alerts, but for those that nobody is told of."""
         for step in steps:
-            if step.is_told:
+            if step.is_published:
                 self.pending.out.append(watched.records.alert(step))
                 self.pending.told.append(step)
                 self.pending.is_urgent = True
@@ -210,11 +212,20 @@ def resume(
         if is_sketch and kept.filter_hash != ours.watch.filter.filter_hash:
             continue  # of other tiers
         try:
-            ours.watch.resume(kept.saved)
+            saved = _migrated(kept, ours.watch.filter)
+            ours.watch.resume(saved)
         except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
             raise unreadable(key, f"{type(error).__name__}: {error}") from None
-        found[kept.saved.identity] = kept.saved
+        found[saved.identity] = saved
     return found
+
+
+def _migrated(kept: RestoredMonitor, filter_: Filter) -> Snapshot:
+    """The snapshot in today's format."""
+    if kept.saved.detector is None:
+        return kept.saved
+    names = filter_.definition.dimension_names
+    return replace(kept.saved, detector=migrate(kept.saved.detector, kept.format, names))
 
 
 def _happens(watch: FilterMonitor, event: Event) -> list[Transition]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.drift_field import Change, Field
 from newsieve.drift.baseline import BaselineAccumulator
 from newsieve.drift.e_detector import FRACTIONS, EDetectorBank
-from newsieve.drift.monitor_state import ALERT_AT
 from newsieve.drift.error_streams import Floats
+from newsieve.drift.monitor_state import ALERT_AT
+from tests.support.drift_field import Change, Field
 
 LARGEST_FRACTION = 0.75  # of what a following bet could stake
 FORGETTING = 0.03  # of what was, with each label: about the last thirty count

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from newsieve.drift.error_streams import Floats, ErrorStreams
+from newsieve.drift.error_streams import Comparison, ErrorStreams, Floats
 from newsieve.filters.registry import load
 
 PAIRS = Path(__file__).parent / "data" / "pairs_uplifting_v4.jsonl"
@@ -36,7 +36,7 @@ class Field:
     surfaced: npt.NDArray[np.bool_]
 
     def values(self, differences: Floats, tier_differs: Floats) -> Floats:
-        return self.streams.values(differences, tier_differs)
+        return self.streams.values(Comparison(differences, tier_differs))
 
 
 def load_field() -> Field:
@@ -53,7 +53,7 @@ def load_field() -> Field:
         np.clip(student, 0, 10),
         oracle,
         compared.differences,
-        compared.values[:, -1],
+        compared.tier_differs,
         np.array(compared.surfaced),
     )
 
@@ -89,7 +89,7 @@ def flipped(field: Field, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Of the articles scored too low on the whole, half are scored too high by as much."""
     found = np.repeat(field.differences, COPIES, axis=0)
     low = found.mean(axis=1) < 0
-    turned = low & (rng.random(len(found)) < 0.5)  # noqa: PLR2004 - half of them
+    turned = low & (rng.random(len(found)) < 0.5)
     found[turned] = np.abs(found[turned])
     return found, np.repeat(field.tier_differs, COPIES)
 
