@@ -34,7 +34,7 @@ def ask(endpoint: str, environment: Mapping[str, str]) -> ProviderResponse:
         },
     )
     with closing(make_provider(settings)) as provider:
-        return provider.ask(QUESTION)
+        return provider.complete(QUESTION)
 
 
 @pytest.fixture

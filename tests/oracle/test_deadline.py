@@ -16,9 +16,9 @@ from typing import TypeGuard
 import pytest
 from pydantic import SecretStr
 
-from newsieve.oracle.providers import openai_chat
 from newsieve.oracle.providers.base import BUSY, UNANSWERED, ProviderResponse
 from newsieve.oracle.providers.http import Body, Endpoint
+from newsieve.oracle.providers.openai_chat import OpenAIChat
 from tests.support.oracle_asking import KEY
 
 TIMEOUT_SECONDS = 1.0
@@ -78,7 +78,7 @@ def _is_reply(found: Body | ProviderResponse) -> TypeGuard[ProviderResponse]:
 
 def asked(url: str, text: str = "x") -> tuple[Body | ProviderResponse, float]:
     """What came of one call, and how long it took."""
-    endpoint = Endpoint(url, SecretStr(KEY), openai_chat.KEY_HEADER, TIMEOUT_SECONDS)
+    endpoint = Endpoint(url, SecretStr(KEY), OpenAIChat.key_header, TIMEOUT_SECONDS)
     with closing(endpoint):
         began = time.monotonic()
         found = endpoint.post("/chat/completions", {"text": text})
@@ -150,7 +150,7 @@ def test_calls_that_were_given_up_leave_nothing_behind() -> None:
     with server(drip(HEAD, b"X: y\r\n")) as address:
         threads, files = threading.active_count(), descriptors()
         endpoint = Endpoint(
-            f"http://{address}/v1", SecretStr(KEY), openai_chat.KEY_HEADER, TIMEOUT_SECONDS
+            f"http://{address}/v1", SecretStr(KEY), OpenAIChat.key_header, TIMEOUT_SECONDS
         )
         callers = [threading.Thread(target=endpoint.post, args=("/", {})) for _ in range(8)]
         for caller in callers:
@@ -175,7 +175,7 @@ def test_a_call_under_way_when_its_end_comes_has_no_answer() -> None:
         stop.wait()
 
     with server(answer) as address:
-        endpoint = Endpoint(f"http://{address}/v1", SecretStr(KEY), openai_chat.KEY_HEADER, 60)
+        endpoint = Endpoint(f"http://{address}/v1", SecretStr(KEY), OpenAIChat.key_header, 60)
         caller = threading.Thread(target=lambda: found.append(endpoint.post("/", {})))
         caller.start()
         assert arrived.wait(10)

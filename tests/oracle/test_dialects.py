@@ -77,7 +77,7 @@ def test_a_server_that_knows_the_limit_by_its_old_name_is_asked_by_that(
 ) -> None:
     """Once, and from then on; the article that found it out is asked again, and no other."""
     with serving(behaviour, good()) as server, closing(provider("openai", server.url)) as asked:
-        replies = [asked.ask(QUESTION), asked.ask(QUESTION)]
+        replies = [asked.complete(QUESTION), asked.complete(QUESTION)]
 
     assert [reply.outcome for reply in replies] == ["answered", "answered"]
     sent = [next(name for name in call.body if name.startswith("max_")) for call in server.calls]

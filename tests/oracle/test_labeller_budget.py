@@ -96,8 +96,8 @@ def test_what_a_source_had_outlives_the_oracle(monkeypatch: pytest.MonkeyPatch) 
 class Misled(Scripted):
     """Gives no label for every other article of the flood."""
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
-        reply = super().ask(question)
+    def complete(self, question: LabelPrompt) -> ProviderResponse:
+        reply = super().complete(question)
         host, number = question.article_id[0], int(question.article_id[1:])
         return replace(reply, text="no label") if host == "f" and number % 2 else reply
 

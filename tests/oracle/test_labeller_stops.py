@@ -36,8 +36,8 @@ class Fast(Clock):
 class Stuck(Scripted):
     """Never comes back from the first request."""
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
-        reply = super().ask(question)
+    def complete(self, question: LabelPrompt) -> ProviderResponse:
+        reply = super().complete(question)
         if question.article_id == "a0.0":
             self._may_go.acquire()
         return reply
@@ -50,8 +50,8 @@ class Unable(Scripted):
         super().__init__(LABEL)
         self._reply = reply
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
-        label = super().ask(question)
+    def complete(self, question: LabelPrompt) -> ProviderResponse:
+        label = super().complete(question)
         return self._reply if question.article_id == "a0.0" else label
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Callable
 from contextlib import closing
 
 import httpx2
@@ -14,10 +13,9 @@ from pydantic import SecretStr
 from newsieve.errors import SettingsInvalid
 from newsieve.oracle.answer import read_answer
 from newsieve.oracle.prompt import OracleConfig
-from newsieve.oracle.providers import gemini, openai_chat
-from newsieve.oracle.providers.base import Provider
 from newsieve.oracle.providers.http import Endpoint
-from tests.support.oracle_asking import KEY, NAMES, QUESTION, Shape, ask
+from newsieve.oracle.providers.openai_chat import OpenAIChat, OpenAIOptions
+from tests.support.oracle_asking import KEY, NAMES, QUESTION, Shape, ask, ask_at
 from tests.support.oracle_server import (
     fails,
     good,
@@ -60,13 +58,7 @@ def test_a_version_that_holds_the_key_is_masked(shape: Shape, version: str) -> N
 def test_a_key_of_one_character_changes_no_answer(shape: Shape, key: str) -> None:
     """It is no secret, and stands in every answer."""
     with serving(good(version="model-4-1")) as server:
-        module = gemini if shape == "gemini" else openai_chat
-        endpoint = Endpoint(server.url, SecretStr(key), module.KEY_HEADER, 5)
-        make: Callable[..., Provider] = (
-            gemini.Gemini if shape == "gemini" else openai_chat.OpenAIChat
-        )
-        reply = make(endpoint, OracleConfig(shape, "model-x", None, None), 512).ask(QUESTION)
-        endpoint.close()
+        reply = ask_at(server.url, shape, key=key)
 
     assert read_answer(reply.text, NAMES).scores == dict.fromkeys(NAMES, 6)
     assert reply.model_version == "model-4-1"
@@ -86,7 +78,7 @@ def test_a_key_of_one_character_changes_no_answer(shape: Shape, key: str) -> Non
 def test_a_key_that_cannot_be_a_header_is_refused_without_being_shown(key: str) -> None:
     """Before anything is sent; what the client library would say of it quotes it."""
     with pytest.raises(SettingsInvalid, match="NEWSIEVE_ORACLE__API_KEY") as raised:
-        Endpoint("http://127.0.0.1:1", SecretStr(key), openai_chat.KEY_HEADER, 5)
+        Endpoint("http://127.0.0.1:1", SecretStr(key), OpenAIChat.key_header, 5)
 
     assert "secret" not in str(raised.value) and raised.value.__cause__ is None
 
@@ -118,12 +110,12 @@ class Raising(httpx2.AsyncBaseTransport):
 def test_no_word_of_the_client_library_is_passed_on(error: Exception, outcome: str) -> None:
     """What went wrong is said in ours."""
     endpoint = Endpoint(
-        "http://h", SecretStr(KEY), openai_chat.KEY_HEADER, 5, transport=Raising(error)
+        "http://h", SecretStr(KEY), OpenAIChat.key_header, 5, transport=Raising(error)
     )
     with closing(
-        openai_chat.OpenAIChat(endpoint, OracleConfig("openai", "m", None, None), 9)
+        OpenAIChat(endpoint, OracleConfig("openai", "m", None, None), 9, OpenAIOptions())
     ) as asked:
-        reply = asked.ask(QUESTION)
+        reply = asked.complete(QUESTION)
 
     assert reply.outcome == outcome
     assert reply.reason and KEY not in repr(reply) and KEY not in reply.reason
@@ -133,11 +125,11 @@ def test_a_certificate_that_cannot_be_verified_is_for_a_person() -> None:
     """Waiting does not mend it."""
     error = httpx2.ConnectError("no")
     error.__cause__ = ssl.SSLCertVerificationError("no")
-    endpoint = Endpoint("https://h", None, openai_chat.KEY_HEADER, 5, transport=Raising(error))
+    endpoint = Endpoint("https://h", None, OpenAIChat.key_header, 5, transport=Raising(error))
     with closing(
-        openai_chat.OpenAIChat(endpoint, OracleConfig("openai", "m", None, None), 9)
+        OpenAIChat(endpoint, OracleConfig("openai", "m", None, None), 9, OpenAIOptions())
     ) as asked:
-        reply = asked.ask(QUESTION)
+        reply = asked.complete(QUESTION)
 
     assert reply.outcome == "denied"
     assert "certificate" in reply.reason and "SSL_CERT_FILE" in reply.reason

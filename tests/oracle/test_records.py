@@ -188,7 +188,7 @@ def test_a_label_file_stages_versions_refusals_and_nonsense(tmp_path: Path) -> N
     file = read_label_file(path, ASKED)
 
     answered, refused, missing = (
-        file.ask(PROMPT.question(name, "A text.")) for name in ("a", "b", "c")
+        file.complete(PROMPT.question(name, "A text.")) for name in ("a", "b", "c")
     )
 
     assert answered.model_version == "002"
@@ -229,7 +229,7 @@ def test_a_label_file_that_another_program_wrote_is_read_as_it_is_meant(tmp_path
     file = read_label_file(path, ASKED)
 
     for name in ("1", "20261125000000000000", "x"):
-        reply = file.ask(PROMPT.question(name, "A text."))
+        reply = file.complete(PROMPT.question(name, "A text."))
         assert reply.outcome == "answered", reply.reason
         assert read_answer(reply.text, NAMES).scores == dict.fromkeys(NAMES, 5)
 
@@ -247,8 +247,8 @@ def test_a_label_of_what_json_can_say_and_an_answer_cannot_is_no_label(tmp_path:
 
     for name in ("a", "b"):
         with pytest.raises(InvalidAnswer, match="wonder"):
-            read_answer(file.ask(PROMPT.question(name, "A text.")).text, NAMES)
-    found = read_answer(file.ask(PROMPT.question("c", "A text.")).text, NAMES)
+            read_answer(file.complete(PROMPT.question(name, "A text.")).text, NAMES)
+    found = read_answer(file.complete(PROMPT.question("c", "A text.")).text, NAMES)
     assert (found.scores, found.key_markers) == (scores, ["\ufffd"])
 
 
@@ -258,7 +258,7 @@ def test_a_score_between_whole_numbers_is_no_label(tmp_path: Path) -> None:
     file = read_label_file(lines(tmp_path / "l.jsonl", row), ASKED)
 
     with pytest.raises(InvalidAnswer, match="wonder"):
-        read_answer(file.ask(PROMPT.question("a", "A text.")).text, NAMES)
+        read_answer(file.complete(PROMPT.question("a", "A text.")).text, NAMES)
 
 
 def test_a_label_may_be_of_one_version_of_a_filter(tmp_path: Path) -> None:
@@ -270,10 +270,10 @@ def test_a_label_may_be_of_one_version_of_a_filter(tmp_path: Path) -> None:
     ]
     file = read_label_file(lines(tmp_path / "l.jsonl", *rows), ASKED)
 
-    found = read_answer(file.ask(PROMPT.question("a", "A text.")).text, NAMES)
+    found = read_answer(file.complete(PROMPT.question("a", "A text.")).text, NAMES)
 
     assert found.scores == dict.fromkeys(NAMES, 4)
-    assert file.ask(PROMPT.question("b", "A text.")).outcome == "refused"
+    assert file.complete(PROMPT.question("b", "A text.")).outcome == "refused"
 
 
 def test_the_demos_labels_are_a_label_file() -> None:
@@ -284,5 +284,5 @@ def test_the_demos_labels_are_a_label_file() -> None:
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
     for row in rows:
         prompt = Prompt(load(row["filter"]), 1_000)
-        reply = file.ask(prompt.question(row["id"], "A text."))
+        reply = file.complete(prompt.question(row["id"], "A text."))
         assert json.loads(reply.text)["scores"] == row["scores"]

@@ -57,8 +57,8 @@ def test_a_single_rejection_with_nobody_to_compare_is_named_within_a_minute() ->
 class Late(Scripted):
     """Rejects all but the article `late`, whose label takes until it is released."""
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
-        super().ask(question)
+    def complete(self, question: LabelPrompt) -> ProviderResponse:
+        super().complete(question)
         if question.article_id != "late":
             return rejecting(1)[0]
         self._may_go.acquire()

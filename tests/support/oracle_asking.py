@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Literal
 
@@ -10,9 +9,8 @@ from pydantic import SecretStr
 
 from newsieve.filters.registry import load
 from newsieve.oracle.prompt import OracleConfig, Prompt
-from newsieve.oracle.providers import gemini, openai_chat
 from newsieve.oracle.providers.base import Provider, ProviderResponse
-from newsieve.oracle.providers.http import Endpoint
+from newsieve.oracle.providers.registry import ProviderSetup, provider_kind
 from tests.support.oracle_server import Behaviour, serving
 
 KEY = "sk-secret-key-0123456789"
@@ -22,16 +20,26 @@ Shape = Literal["gemini", "openai"]
 
 
 def provider(shape: Shape, url: str, timeout_seconds: float = 5, **how: Any) -> Provider:
-    asked = OracleConfig(shape, "model-x", how.get("thinking"), how.get("temperature"))
-    module = gemini if shape == "gemini" else openai_chat
-    endpoint = Endpoint(url, SecretStr(KEY), module.KEY_HEADER, timeout_seconds)
-    make: Callable[..., Provider] = gemini.Gemini if shape == "gemini" else openai_chat.OpenAIChat
-    return make(endpoint, asked, 512)
+    """`how` has `key`, `thinking`, `temperature`, and the provider's own `options`."""
+    config = OracleConfig(shape, "model-x", how.get("thinking"), how.get("temperature"))
+    kind = provider_kind(shape)
+    return kind.make(
+        ProviderSetup(
+            config,
+            endpoint=url,
+            api_key=SecretStr(how.get("key", KEY)),
+            uses_proxies=False,
+            timeout_seconds=timeout_seconds,
+            max_output_tokens=512,
+            label_file=None,
+            options=kind.read_options(shape, how.get("options", {})),
+        )
+    )
 
 
 def ask_at(url: str, shape: Shape, timeout_seconds: float = 5, **how: Any) -> ProviderResponse:
     with closing(provider(shape, url, timeout_seconds, **how)) as asked:
-        return asked.ask(QUESTION)
+        return asked.complete(QUESTION)
 
 
 def ask(shape: Shape, *script: Behaviour, timeout_seconds: float = 5) -> ProviderResponse:

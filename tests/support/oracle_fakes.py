@@ -67,7 +67,7 @@ class Scripted:
         self._when_asked = when_asked
         self.asked: list[str] = []
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
+    def complete(self, question: LabelPrompt) -> ProviderResponse:
         with self._lock:
             self._when_asked(question)
             self.asked.append(question.article_id)

@@ -1,6 +1,7 @@
-"""The oracle: provider, labeller and books.
+"""Builds the labelling program from the settings: the provider, the loop and the budget store.
 
-Imports of the HTTP client happen inside functions, so that commands without an oracle start fast.
+The registry imports the HTTP client only with a provider that needs it, so that commands without an
+oracle start fast.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from newsieve.oracle.label_cache import LabelCache
 from newsieve.oracle.ledger_record import LedgerCodec
 from newsieve.oracle.prompt import OracleConfig, Prompt
 from newsieve.oracle.providers.base import Prices, Provider
+from newsieve.oracle.providers.registry import ProviderSetup, provider_kind
 from newsieve.oracle.records import ScoreEncoder
 from newsieve.oracle.request_queue import OracleSpec, RequestQueue
 from newsieve.programs.labeling.budget_store import KafkaBudgetStore
@@ -56,8 +58,6 @@ from newsieve_schemas.topics import (
 )
 
 COMPONENT = "oracle"
-LABEL_FILE = "label_file"
-LABEL_FILE_MODEL = "label-file"  # where the settings name none
 
 # What an oracle does to topics, for `newsieve doctor`.
 RIGHTS = (
@@ -77,7 +77,7 @@ _log = get_logger(COMPONENT)
 def asked(settings: Settings) -> OracleConfig:
     """Who is asked, and how. Raises SettingsInvalid."""
     oracle = settings.oracle
-    model = oracle.model or (LABEL_FILE_MODEL if oracle.provider == LABEL_FILE else None)
+    model = oracle.model or provider_kind(oracle.provider).default_model
     if model is None:
         raise SettingsInvalid(
             f"oracle.model is not set: name a model of {oracle.provider} in NEWSIEVE_ORACLE__MODEL"
@@ -98,34 +98,29 @@ def oracle_of(settings: Settings) -> OracleSpec:
 
 
 def make_provider(settings: Settings) -> Provider:
-    """Whom the settings name. Nothing is asked yet. Raises SettingsInvalid or InputFileInvalid."""
-    who = asked(settings)
-    if settings.oracle.provider == LABEL_FILE:
-        from newsieve.oracle.providers.label_file import read_label_file
+    """Makes the provider that the settings name, without a call to it.
 
-        if settings.oracle.label_file is None:
-            raise SettingsInvalid("oracle.label_file is not set: set NEWSIEVE_ORACLE__LABEL_FILE")
-        return read_label_file(settings.oracle.label_file, who)
-    from newsieve.oracle.providers import gemini, openai_chat
-    from newsieve.oracle.providers.http import Endpoint
-
+    Raises SettingsInvalid or InputFileInvalid.
+    """
     oracle = settings.oracle
-    module = gemini if oracle.provider == "gemini" else openai_chat
-    if oracle.api_key is None and oracle.endpoint is None:
+    kind, config = provider_kind(oracle.provider), asked(settings)
+    options = kind.read_options(oracle.provider, oracle.options)
+    if kind.needs_key and oracle.api_key is None and oracle.endpoint is None:
         raise SettingsInvalid(
             f"{oracle.provider} wants a key: set NEWSIEVE_ORACLE__API_KEY in the environment"
         )
-    url = oracle.endpoint or module.ENDPOINT
-    endpoint = Endpoint(
-        url,
+    endpoint = oracle.endpoint or kind.default_endpoint
+    setup = ProviderSetup(
+        config,
+        endpoint,
         oracle.api_key,
-        module.KEY_HEADER,
+        endpoint is not None and _uses_proxies(oracle, endpoint),
         oracle.timeout_seconds,
-        uses_proxies=_uses_proxies(oracle, url),
+        oracle.max_output_tokens,
+        oracle.label_file,
+        options,
     )
-    if oracle.provider == "gemini":
-        return gemini.Gemini(endpoint, who, oracle.max_output_tokens)
-    return openai_chat.OpenAIChat(endpoint, who, oracle.max_output_tokens)
+    return kind.make(setup)
 
 
 def _uses_proxies(oracle: OracleSettings, url: str) -> bool:

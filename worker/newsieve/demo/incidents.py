@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import orjson
 
-from newsieve.bootstrap.labeling import LABEL_FILE
 from newsieve.errors import RecordError
 from newsieve.filters.article import Article
 from newsieve.filters.registry import Filter
@@ -26,6 +25,7 @@ from newsieve.oracle.answer import Answer
 from newsieve.oracle.label_file_writer import label_row
 from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.prompt import OracleConfig, Prompt
+from newsieve.oracle.providers.label_file import LABEL_FILE
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.settings.loader import Settings
 from newsieve_schemas.topics import DRIFT_STATE, topic_name

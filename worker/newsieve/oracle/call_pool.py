@@ -264,7 +264,7 @@ class CallPool:
             started_at = self._clock()
             reply: ProviderResponse | Exception
             try:
-                reply = self._provider.ask(interview.question)
+                reply = self._provider.complete(interview.question)
             except Exception as error:  # noqa: BLE001 - raised again where it is heard
                 reply = error
             self._done.put(_Done(interview, reply, started_at, self._clock()))

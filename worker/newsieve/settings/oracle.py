@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from newsieve.settings.base import MOST, NotNegative, Positive, Section
+from newsieve.oracle.providers.registry import require_provider
+from newsieve.settings.base import MOST, FromJson, NotNegative, Positive, Section
 from newsieve.settings.secret_checks import checked_key
 
 # A host is a name, an IPv4 address, or an IPv6 address in brackets: whatever else parsers of
@@ -21,8 +22,13 @@ ENDPOINT_PATTERN: Final = rf"^https?://{_HOST}(:[0-9]{{1,5}})?(/[^\s?#@\\]*)?$"
 class OracleSettings(Section):
     """Who labels the sample, how it is asked, and what that may cost."""
 
-    provider: Literal["gemini", "openai", "label_file"] = Field(
-        default="gemini", description="openai: any endpoint that speaks its chat completions."
+    provider: Annotated[str, AfterValidator(require_provider)] = Field(
+        default="gemini",
+        description="openai: any endpoint that speaks its chat completions. Other distributions "
+        "add providers with entry points of the group newsieve.oracle_providers.",
+    )
+    options: Annotated[dict[str, Any], FromJson] = Field(
+        default={}, description="The provider's own options; none of them is a secret."
     )
     model: str | None = Field(
         default=None,

@@ -1,1 +1,1 @@
-"""The oracles that newsieve can ask, behind one contract (`base`)."""
+"""The models that newsieve can ask for labels, behind one contract (`base`); `registry` finds them."""

@@ -61,14 +61,15 @@ class ProviderResponse:
 
 
 class Provider(Protocol):
-    """Who answers. Used from several threads at once."""
+    """A model, or whatever stands in for one, that labels articles. It is called from several
+    threads at once."""
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
-        """Make one call, within the provider's time limit."""
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        """Makes one call, within the provider's time limit. Does not raise for a failed call."""
         ...
 
     def close(self) -> None:
-        """Leave its connections. Calls under way get no answer."""
+        """Closes the connections. Calls in flight return no answer."""
         ...
 
 

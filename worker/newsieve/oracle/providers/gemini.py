@@ -6,17 +6,18 @@ Field names are the Gemini API's, v1beta.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import quote
 
-from newsieve.oracle.prompt import LabelPrompt, OracleConfig
-from newsieve.oracle.prompt_frame import Draw, random_word
+from pydantic import Field
+
+from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.providers.base import ANSWERED, REFUSED, ProviderResponse, Tokens, hash_of
-from newsieve.oracle.providers.http import REASON_CHARACTERS, Body, Endpoint
+from newsieve.oracle.providers.http import REASON_CHARACTERS, Body
+from newsieve.oracle.providers.http_provider import HttpProvider, KeyHeader
+from newsieve.oracle.providers.registry import ProviderOptions
 from newsieve.oracle.redaction import Redactor
 
-ENDPOINT: Final = "https://generativelanguage.googleapis.com/v1beta"
-KEY_HEADER: Final = ("x-goog-api-key", "")
 MODELS: Final = "models/"
 
 _FINISHED: Final = "STOP"
@@ -24,51 +25,63 @@ _CUT_OFF: Final = "MAX_TOKENS"
 _REFUSALS: Final = frozenset(
     {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION", "SPII", "LANGUAGE"}
 )
+_HARM_CATEGORIES: Final = (
+    "HARM_CATEGORY_HARASSMENT",
+    "HARM_CATEGORY_HATE_SPEECH",
+    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
+    "HARM_CATEGORY_DANGEROUS_CONTENT",
+)
 
 
-class Gemini:
+class GeminiOptions(ProviderOptions):
+    """What can be set for Gemini alone."""
+
+    safety_threshold: (
+        Literal["OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE"] | None
+    ) = Field(
+        default=None,
+        description="The harm from which Gemini refuses an article, in all four categories. "
+        "Default: the model's own; news of wars and crimes may be refused by it.",
+    )
+
+
+class Gemini(HttpProvider[GeminiOptions]):
     """Any model that generateContent serves."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        asked: OracleConfig,
-        max_output_tokens: int,
-        draw: Draw = random_word,
-    ) -> None:
-        """`draw` gives the word of each call's boundary around the article."""
-        self._endpoint = endpoint
-        self._asked = asked
-        self._max_output_tokens = max_output_tokens
-        self._draw = draw
-        model = quote(asked.model.removeprefix(MODELS), safe="")
-        self._path = f"/{MODELS}{model}:generateContent"
+    default_endpoint: ClassVar[str] = "https://generativelanguage.googleapis.com/v1beta"
+    key_header: ClassVar[KeyHeader] = ("x-goog-api-key", "")
+    options_model: ClassVar[type[ProviderOptions]] = GeminiOptions
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
-        body = self._endpoint.post(self._path, self._request(question))
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        """Makes one call, within the time limit of the endpoint."""
+        model = quote(self._config.model.removeprefix(MODELS), safe="")
+        body = self._endpoint.post(f"/{MODELS}{model}:generateContent", self._request(prompt))
         if isinstance(body, ProviderResponse):
             return body
         return self._endpoint.judge(body) if body.is_error else _reply(body, self._endpoint.mask)
 
-    def close(self) -> None:
-        self._endpoint.close()
-
-    def _request(self, question: LabelPrompt) -> dict[str, Any]:
+    def _request(self, prompt: LabelPrompt) -> dict[str, Any]:
         config: dict[str, Any] = {
             "responseMimeType": "application/json",
-            "responseSchema": _schema(question.prompt.schema),
+            "responseSchema": _schema(prompt.prompt.schema),
             "maxOutputTokens": self._max_output_tokens,
         }
-        if self._asked.temperature is not None:
-            config["temperature"] = self._asked.temperature
-        if self._asked.thinking is not None:
-            config["thinkingConfig"] = _thinking(self._asked.thinking)
-        sent = question.framed(self._draw)
-        return {
+        if self._config.temperature is not None:
+            config["temperature"] = self._config.temperature
+        if self._config.thinking is not None:
+            config["thinkingConfig"] = _thinking(self._config.thinking)
+        sent = prompt.framed(self._draw)
+        request: dict[str, Any] = {
             "systemInstruction": {"parts": [{"text": sent.instructions}]},
             "contents": [{"role": "user", "parts": [{"text": sent.text}]}],
             "generationConfig": config,
         }
+        threshold = self._options.safety_threshold
+        if threshold is not None:
+            request["safetySettings"] = [
+                {"category": category, "threshold": threshold} for category in _HARM_CATEGORIES
+            ]
+        return request
 
 
 def _thinking(level: str) -> dict[str, Any]:
@@ -153,3 +166,6 @@ def _first(value: Any) -> dict[str, Any] | None:
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+KIND: Final = Gemini.kind()

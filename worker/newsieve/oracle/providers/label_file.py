@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from newsieve.errors import DecodeError, InputFileInvalid
+from newsieve.errors import DecodeError, InputFileInvalid, SettingsInvalid
 from newsieve.oracle.prompt import (
     CONTENT_TYPE,
     KEY_MARKERS,
@@ -24,8 +24,11 @@ from newsieve.oracle.prompt import (
     OracleConfig,
 )
 from newsieve.oracle.providers.base import ANSWERED, REFUSED, ProviderResponse, Tokens, hash_of
+from newsieve.oracle.providers.registry import ProviderKind, ProviderSetup
 from newsieve.records.json_lines import id_text, numbered, read_object, whole
 
+LABEL_FILE: Final = "label_file"  # as oracle.provider names it
+DEFAULT_MODEL: Final = "label-file"  # where the settings name none
 NOTHING_USED: Final = Tokens(0, 0)
 
 
@@ -33,27 +36,27 @@ class LabelFile:
     """Labels by article and filter."""
 
     def __init__(
-        self, labels: Mapping[tuple[str, str], dict[str, Any]], asked: OracleConfig
+        self, labels: Mapping[tuple[str, str], dict[str, Any]], config: OracleConfig
     ) -> None:
         self._labels = labels
-        self._asked = asked
+        self._config = config
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
-        """The label as the line has it: whether it is one is for its reader to say."""
-        filter_ = question.prompt.filter
-        found = self._labels.get((question.article_id, filter_.reference))
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        """Returns the label as it stands in the file. Whether it is valid is judged later."""
+        filter_ = prompt.prompt.filter
+        found = self._labels.get((prompt.article_id, filter_.reference))
         if found is None:
-            found = self._labels.get((question.article_id, filter_.name))
+            found = self._labels.get((prompt.article_id, filter_.name))
         if found is None:
             reason = "the label file has no label of this article for this filter"
             return ProviderResponse(
-                REFUSED, reason=reason, model_version=self._asked.model, tokens=NOTHING_USED
+                REFUSED, reason=reason, model_version=self._config.model, tokens=NOTHING_USED
             )
         facts = {key: found.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
         text = _json({**facts, SCORES: _scores(found)})
         version = found.get("model_version")
         common: dict[str, Any] = {
-            "model_version": version if isinstance(version, str) else self._asked.model,
+            "model_version": version if isinstance(version, str) else self._config.model,
             "tokens": NOTHING_USED,
             "answer_hash": hash_of(text.encode()),
         }
@@ -62,7 +65,7 @@ class LabelFile:
         return ProviderResponse(ANSWERED, text=text, **common)
 
     def close(self) -> None:
-        """There is nothing to leave."""
+        """Does nothing: no connection is open."""
 
 
 def _json(facts: Mapping[str, Any]) -> str:
@@ -80,7 +83,7 @@ def _scores(row: Mapping[str, Any]) -> Any:
     return {name: whole(value) for name, value in scores.items()}
 
 
-def read_label_file(path: Path, asked: OracleConfig) -> LabelFile:
+def read_label_file(path: Path, config: OracleConfig) -> LabelFile:
     """Raises InputFileInvalid, with the line that is no label."""
     labels: dict[tuple[str, str], dict[str, Any]] = {}
     try:
@@ -99,4 +102,14 @@ def read_label_file(path: Path, asked: OracleConfig) -> LabelFile:
                 "a name or name/vN"
             )
         labels[article_id, filter_] = row
-    return LabelFile(labels, asked)
+    return LabelFile(labels, config)
+
+
+def _make(setup: ProviderSetup) -> LabelFile:
+    """Raises SettingsInvalid or InputFileInvalid."""
+    if setup.label_file is None:
+        raise SettingsInvalid("oracle.label_file is not set: set NEWSIEVE_ORACLE__LABEL_FILE")
+    return read_label_file(setup.label_file, setup.config)
+
+
+KIND: Final = ProviderKind(_make, default_model=DEFAULT_MODEL)

@@ -6,17 +6,18 @@ what its content is, and in the name of the limit on its tokens.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 
-from newsieve.oracle.prompt import LabelPrompt, OracleConfig
-from newsieve.oracle.prompt_frame import Draw, random_word
+from pydantic import Field
+
+from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.providers import failures
 from newsieve.oracle.providers.base import ANSWERED, REFUSED, ProviderResponse, Tokens, hash_of
-from newsieve.oracle.providers.http import REASON_CHARACTERS, Body, Endpoint
+from newsieve.oracle.providers.http import REASON_CHARACTERS, Body
+from newsieve.oracle.providers.http_provider import HttpProvider, KeyHeader
+from newsieve.oracle.providers.registry import ProviderOptions
 from newsieve.oracle.redaction import Redactor
 
-ENDPOINT: Final = "https://api.openai.com/v1"
-KEY_HEADER: Final = ("authorization", "Bearer ")
 PATH: Final = "/chat/completions"
 SCHEMA_NAME: Final = "label"
 
@@ -29,39 +30,38 @@ _FILTERED: Final = "content_filter"
 TEXT: Final = "text"
 
 
-class OpenAIChat:
-    """Any model behind such an endpoint."""
+class OpenAIOptions(ProviderOptions):
+    """What can be set for an endpoint of this kind alone."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        asked: OracleConfig,
-        max_output_tokens: int,
-        draw: Draw = random_word,
-    ) -> None:
-        """`draw` gives the word of each call's boundary around the article."""
-        self._endpoint = endpoint
-        self._asked = asked
-        self._max_output_tokens = max_output_tokens
-        self._draw = draw
-        self._limit = LIMIT
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = Field(
+        default=None,
+        description="flex: slower, for less money, where the provider has it. Default: not sent.",
+    )
 
-    def ask(self, question: LabelPrompt) -> ProviderResponse:
+
+class OpenAIChat(HttpProvider[OpenAIOptions]):
+    """Any model behind an endpoint that speaks OpenAI's chat completions."""
+
+    default_endpoint: ClassVar[str] = "https://api.openai.com/v1"
+    key_header: ClassVar[KeyHeader] = ("authorization", "Bearer ")
+    options_model: ClassVar[type[ProviderOptions]] = OpenAIOptions
+
+    _limit = LIMIT  # the name by which the endpoint knows the limit, once it has refused the other
+
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        """Makes one call, or a second where the endpoint knows the token limit by its old name."""
         limit = self._limit
-        body = self._endpoint.post(PATH, self._request(question, limit))
+        body = self._endpoint.post(PATH, self._request(prompt, limit))
         if limit == LIMIT and isinstance(body, Body) and body.refuses(LIMIT):
-            body = self._endpoint.post(PATH, self._request(question, OLD_LIMIT))
+            body = self._endpoint.post(PATH, self._request(prompt, OLD_LIMIT))
             if isinstance(body, Body) and not body.refuses(OLD_LIMIT):
                 self._limit = OLD_LIMIT
         return body if isinstance(body, ProviderResponse) else self._read(body)
 
-    def close(self) -> None:
-        self._endpoint.close()
-
-    def _request(self, question: LabelPrompt, limit: str) -> dict[str, Any]:
-        sent = question.framed(self._draw)
+    def _request(self, prompt: LabelPrompt, limit: str) -> dict[str, Any]:
+        sent = prompt.framed(self._draw)
         request: dict[str, Any] = {
-            "model": self._asked.model,
+            "model": self._config.model,
             "messages": [
                 {"role": "system", "content": sent.instructions},
                 {"role": "user", "content": sent.text},
@@ -71,15 +71,17 @@ class OpenAIChat:
                 "json_schema": {
                     "name": SCHEMA_NAME,
                     "strict": True,
-                    "schema": question.prompt.schema,
+                    "schema": prompt.prompt.schema,
                 },
             },
             limit: self._max_output_tokens,
         }
-        if self._asked.temperature is not None:
-            request["temperature"] = self._asked.temperature
-        if self._asked.thinking is not None:
-            request["reasoning_effort"] = self._asked.thinking
+        if self._config.temperature is not None:
+            request["temperature"] = self._config.temperature
+        if self._config.thinking is not None:
+            request["reasoning_effort"] = self._config.thinking
+        if self._options.service_tier is not None:
+            request["service_tier"] = self._options.service_tier
         return request
 
     def _read(self, body: Body) -> ProviderResponse:
@@ -143,3 +145,6 @@ def _first(facts: dict[str, Any] | None, name: str) -> dict[str, Any]:
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+KIND: Final = OpenAIChat.kind()
