@@ -29,7 +29,7 @@ def shared(
 def take_all(found: Budget, source: str, usd: float = 0.0, day: str = TODAY) -> tuple[Budget, int]:
     """As many calls as the source gets."""
     taken = 0
-    while found.affords(usd, day) and found.affords_of(source, usd, day):
+    while found.can_afford(usd, day) and found.can_afford_for(source, usd, day):
         found = found.claim(min(found.ledgers), taken, usd, day, source)
         taken += 1
     return found, taken
@@ -53,26 +53,28 @@ def test_a_sources_share_is_of_the_money_too() -> None:
 
     found = found.give_back(0, 4, 0, 0.05, TODAY, "flood")
 
-    assert found.affords_of("flood", 0.05, TODAY) and not found.affords_of("flood", 0.06, TODAY)
+    assert found.can_afford_for("flood", 0.05, TODAY) and not found.can_afford_for(
+        "flood", 0.06, TODAY
+    )
 
 
 def test_the_first_call_of_a_day_is_no_sources_to_lose() -> None:
     """However small the budget and its parts are, and whatever the call costs."""
     for partition in range(6):
         alone = Budget(Caps(10, 0.1, 0.25), 6, {partition: Ledger()})
-        assert alone.affords_of("a", 0.1, TODAY)
-        assert not alone.claim(partition, 1, 0.1, TODAY, "a").affords_of("a", 0.0, TODAY)
+        assert alone.can_afford_for("a", 0.1, TODAY)
+        assert not alone.claim(partition, 1, 0.1, TODAY, "a").can_afford_for("a", 0.0, TODAY)
 
 
 def test_a_call_that_was_not_made_is_none_of_its_sources() -> None:
     """Likewise twice, or on another day, nothing comes back."""
     found = shared(calls=8).claim(0, 7, 0.0, TODAY, "a")
     found = found.claim(0, 8, 0.0, TODAY, "a")
-    assert not found.affords_of("a", 0.0, TODAY)
+    assert not found.can_afford_for("a", 0.0, TODAY)
 
-    assert not found.give_back(0, 7, 1, 0.0, TOMORROW, "a").affords_of("a", 0.0, TODAY)
+    assert not found.give_back(0, 7, 1, 0.0, TOMORROW, "a").can_afford_for("a", 0.0, TODAY)
     once = found.give_back(0, 7, 1, 0.0, TODAY, "a")
-    assert once.affords_of("a", 0.0, TODAY)
+    assert once.can_afford_for("a", 0.0, TODAY)
     assert once.give_back(0, 7, 1, 0.0, TODAY, "a") == once
 
 
@@ -97,7 +99,7 @@ def test_several_oracles_keep_a_source_to_its_share_together(steps: list[tuple[i
         mine = Budget(
             Caps(60, float("inf"), 0.25), 6, {p: ledgers[p] for p in ledgers if owner[p] == who}
         )
-        if mine.ledgers and mine.affords_of("flood", 0.0, TODAY):
+        if mine.ledgers and mine.can_afford_for("flood", 0.0, TODAY):
             at = min(mine.ledgers)
             ledgers |= mine.claim(at, taken, 0.0, TODAY, "flood").ledgers
             taken += 1
@@ -130,22 +132,22 @@ def test_one_oracle_alone_has_all_of_the_budget_wherever_the_requests_are() -> N
     """Ten calls for requests of one partition."""
     found = budget()
     for offset in range(10):
-        assert found.affords(0.0, TODAY)
+        assert found.can_afford(0.0, TODAY)
         found = found.claim(3, offset, 0.0, TODAY)
 
-    assert not found.affords(0.0, TODAY)
+    assert not found.can_afford(0.0, TODAY)
     assert found.claims_of(3, 9) == 1
 
 
 def test_what_a_call_does_not_use_comes_back() -> None:
     """Claimed at the most it can cost."""
     found = budget(usd=1.0).claim(0, 7, 0.9, TODAY)
-    assert not found.affords(0.2, TODAY)
+    assert not found.can_afford(0.2, TODAY)
 
-    found = found.give_back(0, 7, claims=0, usd=0.85, claimed_on=TODAY).close(0, 7)
+    found = found.give_back(0, 7, claims=0, usd=0.85, claimed_on=TODAY).settle(0, 7)
 
-    assert found.affords(0.9, TODAY)
-    assert not found.affords(0.96, TODAY)
+    assert found.can_afford(0.9, TODAY)
+    assert not found.can_afford(0.96, TODAY)
     assert found.claims_of(0, 7) == 0
 
 
@@ -156,17 +158,17 @@ def test_a_call_that_was_not_made_is_no_call() -> None:
     found = found.give_back(0, 7, claims=1, usd=0.0, claimed_on=TODAY)
 
     assert found.claims_of(0, 7) == 0
-    assert found.affords(0.0, TODAY)
+    assert found.can_afford(0.0, TODAY)
 
 
 def test_a_new_day_has_a_new_budget_and_the_old_claims() -> None:
     """What was claimed before midnight does not come back after it."""
     found = budget(calls=1).claim(0, 7, 0.9, TODAY)
 
-    assert found.affords(1.0, TOMORROW)
+    assert found.can_afford(1.0, TOMORROW)
     found = found.claim(0, 8, 0.5, TOMORROW)
     found = found.give_back(0, 7, claims=1, usd=0.9, claimed_on=TODAY)
-    assert not found.affords(0.0, TOMORROW)
+    assert not found.can_afford(0.0, TOMORROW)
     assert found.usd_left(TOMORROW) == pytest.approx(0.5)
 
 
@@ -175,7 +177,7 @@ def test_a_clock_that_is_set_back_does_not_begin_the_day_again() -> None:
     found = budget(calls=1).claim(0, 7, 0.0, TOMORROW)
 
     assert found.today(TODAY) == TOMORROW
-    assert not found.affords(0.0, found.today(TODAY))
+    assert not found.can_afford(0.0, found.today(TODAY))
 
 
 def test_only_what_changed_has_to_be_written_down() -> None:
@@ -214,7 +216,7 @@ def test_several_oracles_never_overrun_it_together(
         own = Budget(Caps(calls, usd), 6, mine)
         if step == "rebalance":
             owner[partition] = who
-        elif step == "claim" and partition in mine and own.affords(amount, TODAY):
+        elif step == "claim" and partition in mine and own.can_afford(amount, TODAY):
             offset += 1
             ledgers |= own.claim(partition, offset, amount, TODAY).ledgers
             open_claims.append((partition, offset, amount))
@@ -222,7 +224,7 @@ def test_several_oracles_never_overrun_it_together(
         elif step == "settle" and open_claims and owner[open_claims[-1][0]] == who:
             at, number, most = open_claims.pop()
             paid_usd -= most / 2
-            settled = own.give_back(at, number, 0, most / 2, TODAY).close(at, number)
+            settled = own.give_back(at, number, 0, most / 2, TODAY).settle(at, number)
             ledgers |= settled.ledgers
         elif step == "crash" and open_claims:
             open_claims.pop()  # its answer is lost, its claim stays
@@ -240,5 +242,5 @@ def test_a_lower_cap_leaves_nothing_and_breaks_nothing() -> None:
         found = found.claim(0, offset, 0.1, TODAY)
     lowered = replace(found, caps=Caps(4, 0.2))
 
-    assert not lowered.affords(0.0, TODAY)
+    assert not lowered.can_afford(0.0, TODAY)
     assert lowered.calls_left(TODAY) == 0 and lowered.usd_left(TODAY) == 0

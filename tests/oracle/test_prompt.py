@@ -58,4 +58,4 @@ def test_an_article_longer_than_is_wanted_is_cut() -> None:
     """So that one article cannot cost a day's budget."""
     prompt = Prompt(load("uplifting"), 10)
 
-    assert prompt.question("a", "0123456789 and more").text == "0123456789"
+    assert prompt.for_article("a", "0123456789 and more").text == "0123456789"

@@ -14,7 +14,7 @@ from newsieve.filters.registry import load
 from newsieve.oracle.providers.registry import provider_kind, provider_names
 from newsieve.settings.loader import load_settings
 from tests.support.cli import newsieve
-from tests.support.oracle_asking import Shape, ask_at
+from tests.support.oracle_calls import Shape, ask_at
 from tests.support.oracle_server import serving
 
 NAMES = load("uplifting").definition.dimension_names

@@ -15,7 +15,7 @@ from newsieve.oracle.answer import read_answer
 from newsieve.oracle.prompt import OracleConfig
 from newsieve.oracle.providers.http import Endpoint
 from newsieve.oracle.providers.openai_chat import OpenAIChat, OpenAIOptions
-from tests.support.oracle_asking import KEY, NAMES, QUESTION, Shape, ask, ask_at
+from tests.support.oracle_calls import KEY, NAMES, QUESTION, Shape, ask, ask_at
 from tests.support.oracle_server import (
     fails,
     good,

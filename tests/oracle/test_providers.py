@@ -9,7 +9,7 @@ import pytest
 
 from newsieve.oracle.answer import read_answer
 from newsieve.oracle.providers.http import MAX_BODY_BYTES
-from tests.support.oracle_asking import KEY, NAMES, QUESTION, Shape, ask, ask_at
+from tests.support.oracle_calls import KEY, NAMES, QUESTION, Shape, ask, ask_at
 from tests.support.oracle_server import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,

@@ -37,12 +37,12 @@ VERDICT = LabelResult(
 
 
 def encoded(
-    facts: dict[str, Any], verdict: LabelResult = VERDICT, headers: Any = None
+    facts: dict[str, Any], result: LabelResult = VERDICT, headers: Any = None
 ) -> tuple[dict[str, Any], dict[str, bytes | None]]:
     record = RawRecord(json.dumps(facts).encode(), b"a", headers, 1, PLACE)
     asking = read_request(record, {PROMPT.filter.reference: PROMPT})
     circumstances = LabelMetadata(0.1, 0, "2026-11-22T12:00:00.000Z")
-    out, _ = ScoreEncoder(ASKED, "t", "newsieve/oracle/g").encode(asking, verdict, circumstances)
+    out, _ = ScoreEncoder(ASKED, "t", "newsieve/oracle/g").encode(asking, result, circumstances)
     return json.loads(out.value or b""), dict(out.headers)
 
 
@@ -76,8 +76,8 @@ def test_the_oracles_tier_is_decided_as_the_students() -> None:
 def test_the_same_fact_has_the_same_id_and_another_fact_another() -> None:
     """A replay is the same; another version, another status, another ask for an anchor is not."""
 
-    def ce_id(facts: dict[str, Any], verdict: LabelResult = VERDICT) -> bytes | None:
-        return encoded(facts, verdict)[1]["ce_id"]
+    def ce_id(facts: dict[str, Any], result: LabelResult = VERDICT) -> bytes | None:
+        return encoded(facts, result)[1]["ce_id"]
 
     anchor = {"purpose": "anchor", "scores": None}
     different = [
@@ -139,13 +139,13 @@ def test_memory_is_bounded_and_learns_from_records() -> None:
     texts = []
     for name in ("a", "b", "c"):
         facts, _ = encoded(request(name))
-        memory.learn(json.dumps(facts).encode())
+        memory.load_record(json.dumps(facts).encode())
         texts.append(CacheKey(name, facts["article"]["content_hash"], way))
     for broken in (b"{", b"[]", b"{}", b'{"oracle": {}}'):
-        memory.learn(broken)
+        memory.load_record(broken)
 
-    assert memory.recall(texts[0]) is None
-    known = memory.recall(texts[2])
+    assert memory.get(texts[0]) is None
+    known = memory.get(texts[2])
     assert known is not None
     assert known.is_reused and known.usage is None
     assert known.answer == VERDICT.answer
@@ -156,15 +156,15 @@ def test_memory_does_not_answer_for_another_version_text_or_failure() -> None:
     memory = LabelCache()
     text = CacheKey("a", "sha256:1", config_key(ASKED.key(PROMPT, "")))
     other = text._replace(content_hash="sha256:2")
-    memory.remember(text, VERDICT, "2026-11-22T12:00:00Z")
-    memory.remember(other, LabelResult("invalid", "v1"), "2026-11-22T12:00:00Z")
+    memory.put(text, VERDICT, "2026-11-22T12:00:00Z")
+    memory.put(other, LabelResult("invalid", "v1"), "2026-11-22T12:00:00Z")
 
-    assert memory.recall(text) is not None
-    assert memory.recall(other) is None
-    memory.remember(other, LabelResult("labelled", "v0", VERDICT.answer), "2026-11-21T12:00:00Z")
-    assert memory.recall(text) is not None  # an older label, learnt later
-    memory.remember(other, LabelResult("labelled", "v2", VERDICT.answer), "2026-11-23T12:00:00Z")
-    assert memory.recall(text) is None
+    assert memory.get(text) is not None
+    assert memory.get(other) is None
+    memory.put(other, LabelResult("labelled", "v0", VERDICT.answer), "2026-11-21T12:00:00Z")
+    assert memory.get(text) is not None  # an older label, learnt later
+    memory.put(other, LabelResult("labelled", "v2", VERDICT.answer), "2026-11-23T12:00:00Z")
+    assert memory.get(text) is None
 
 
 def lines(path: Path, *rows: dict[str, Any] | bytes) -> Path:
@@ -188,7 +188,7 @@ def test_a_label_file_stages_versions_refusals_and_nonsense(tmp_path: Path) -> N
     file = read_label_file(path, ASKED)
 
     answered, refused, missing = (
-        file.complete(PROMPT.question(name, "A text.")) for name in ("a", "b", "c")
+        file.complete(PROMPT.for_article(name, "A text.")) for name in ("a", "b", "c")
     )
 
     assert answered.model_version == "002"
@@ -229,7 +229,7 @@ def test_a_label_file_that_another_program_wrote_is_read_as_it_is_meant(tmp_path
     file = read_label_file(path, ASKED)
 
     for name in ("1", "20261125000000000000", "x"):
-        reply = file.complete(PROMPT.question(name, "A text."))
+        reply = file.complete(PROMPT.for_article(name, "A text."))
         assert reply.outcome == "answered", reply.reason
         assert read_answer(reply.text, NAMES).scores == dict.fromkeys(NAMES, 5)
 
@@ -247,8 +247,8 @@ def test_a_label_of_what_json_can_say_and_an_answer_cannot_is_no_label(tmp_path:
 
     for name in ("a", "b"):
         with pytest.raises(InvalidAnswer, match="wonder"):
-            read_answer(file.complete(PROMPT.question(name, "A text.")).text, NAMES)
-    found = read_answer(file.complete(PROMPT.question("c", "A text.")).text, NAMES)
+            read_answer(file.complete(PROMPT.for_article(name, "A text.")).text, NAMES)
+    found = read_answer(file.complete(PROMPT.for_article("c", "A text.")).text, NAMES)
     assert (found.scores, found.key_markers) == (scores, ["\ufffd"])
 
 
@@ -258,7 +258,7 @@ def test_a_score_between_whole_numbers_is_no_label(tmp_path: Path) -> None:
     file = read_label_file(lines(tmp_path / "l.jsonl", row), ASKED)
 
     with pytest.raises(InvalidAnswer, match="wonder"):
-        read_answer(file.complete(PROMPT.question("a", "A text.")).text, NAMES)
+        read_answer(file.complete(PROMPT.for_article("a", "A text.")).text, NAMES)
 
 
 def test_a_label_may_be_of_one_version_of_a_filter(tmp_path: Path) -> None:
@@ -270,10 +270,10 @@ def test_a_label_may_be_of_one_version_of_a_filter(tmp_path: Path) -> None:
     ]
     file = read_label_file(lines(tmp_path / "l.jsonl", *rows), ASKED)
 
-    found = read_answer(file.complete(PROMPT.question("a", "A text.")).text, NAMES)
+    found = read_answer(file.complete(PROMPT.for_article("a", "A text.")).text, NAMES)
 
     assert found.scores == dict.fromkeys(NAMES, 4)
-    assert file.complete(PROMPT.question("b", "A text.")).outcome == "refused"
+    assert file.complete(PROMPT.for_article("b", "A text.")).outcome == "refused"
 
 
 def test_the_demos_labels_are_a_label_file() -> None:
@@ -284,5 +284,5 @@ def test_the_demos_labels_are_a_label_file() -> None:
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
     for row in rows:
         prompt = Prompt(load(row["filter"]), 1_000)
-        reply = file.complete(prompt.question(row["id"], "A text."))
+        reply = file.complete(prompt.for_article(row["id"], "A text."))
         assert json.loads(reply.text)["scores"] == row["scores"]

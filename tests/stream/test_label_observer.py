@@ -49,13 +49,13 @@ def test_a_provider_that_is_away_raises_label_lag_and_opens_the_circuit() -> Non
     an_hour_ago_ms = int((time.time() - 3_600) * 1_000)
 
     with capture_logs() as lines:
-        observer.gate_moved(is_broken=False, failures=1, seconds=1.0, reason="503")
-        observer.gate_moved(is_broken=True, failures=5, seconds=16.0, reason="503")
+        observer.breaker_changed(is_open=False, failures=1, seconds=1.0, reason="503")
+        observer.breaker_changed(is_open=True, failures=5, seconds=16.0, reason="503")
         observer.standing(12, an_hour_ago_ms, 40, float("inf"))
         assert value(metrics, "oracle_circuit_open") == 1
         lag = value(metrics, "label_lag_seconds")
         assert lag is not None and 3_600 <= lag < 3_700
-        observer.gate_moved(is_broken=False, failures=0, seconds=0.0, reason="an answer")
+        observer.breaker_changed(is_open=False, failures=0, seconds=0.0, reason="an answer")
         observer.standing(0, None, 40, float("inf"))
 
     assert value(metrics, "oracle_circuit_open") == 0

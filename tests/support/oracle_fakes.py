@@ -47,8 +47,8 @@ class CallNotes:
     def other_key(self, fingerprint: str) -> None:
         self.other_keys.append(fingerprint)
 
-    def gate_moved(self, *, is_broken: bool, failures: int, **_: Any) -> None:
-        self.gates.append((is_broken, failures))
+    def breaker_changed(self, *, is_open: bool, failures: int, **_: Any) -> None:
+        self.gates.append((is_open, failures))
 
 
 class Scripted:
@@ -67,10 +67,10 @@ class Scripted:
         self._when_asked = when_asked
         self.asked: list[str] = []
 
-    def complete(self, question: LabelPrompt) -> ProviderResponse:
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
         with self._lock:
-            self._when_asked(question)
-            self.asked.append(question.article_id)
+            self._when_asked(prompt)
+            self.asked.append(prompt.article_id)
             reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         if self._is_held:
             self._may_go.acquire()

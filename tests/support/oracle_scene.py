@@ -158,7 +158,7 @@ class Books:
     def labels(self) -> Iterator[bytes]:
         return iter([value for _, value in self._topics.records.get(SCORES, [])])
 
-    def note(self, partition: int, ledger: budgets.Ledger, now: str) -> OutRecord:
+    def ledger_record(self, partition: int, ledger: budgets.Ledger, now: str) -> OutRecord:
         return self._notes.write(partition, ledger, now)
 
 
@@ -216,16 +216,16 @@ class OracleScene:
         asked = OracleConfig("gemini", "oracle", None, None)
         prompts = {name: Prompt(load(name), 1_000) for name in self.filters}
         oracle = OracleSpec(asked, prompts, self.prices, self.concurrency)
-        desk = CallPool(self.provider, self.concurrency, self.observer, lambda: 0.0, self.clock)
+        pool = CallPool(self.provider, self.concurrency, self.observer, lambda: 0.0, self.clock)
         limits = DeadLetterLimiter(1, 1_000, 100)
         caps = budgets.Caps(self.calls_per_day, self.usd_per_day, self.source_share)
-        self.books = Books(self.topics, caps)
+        self.budget_store = Books(self.topics, caps)
         labeller = LabelingLoop(
             delivery,
             OutcomePublisher(publisher, limits, Writer(LETTERS, "g", "0"), lambda: NOW),
-            RequestQueue(oracle, desk, LabelCache(), DrawPositions(self.key, OWN)),
+            RequestQueue(oracle, pool, LabelCache(), DrawPositions(self.key, OWN)),
             ScoreEncoder(asked, SCORES, "s"),
-            self.books,
+            self.budget_store,
             self.observer,
             lambda: NOW,
             self.drain_seconds,

@@ -74,7 +74,7 @@ PROXIED: Final = ("https", "http", "all")  # schemes, of the variables that name
 _log = get_logger(COMPONENT)
 
 
-def asked(settings: Settings) -> OracleConfig:
+def oracle_config(settings: Settings) -> OracleConfig:
     """Who is asked, and how. Raises SettingsInvalid."""
     oracle = settings.oracle
     model = oracle.model or provider_kind(oracle.provider).default_model
@@ -94,7 +94,7 @@ def oracle_of(settings: Settings) -> OracleSpec:
     prices = Prices(
         oracle.input_usd_per_million, oracle.output_usd_per_million, oracle.max_output_tokens
     )
-    return OracleSpec(asked(settings), prompts, prices, oracle.concurrency)
+    return OracleSpec(oracle_config(settings), prompts, prices, oracle.concurrency)
 
 
 def make_provider(settings: Settings) -> Provider:
@@ -103,7 +103,7 @@ def make_provider(settings: Settings) -> Provider:
     Raises SettingsInvalid or InputFileInvalid.
     """
     oracle = settings.oracle
-    kind, config = provider_kind(oracle.provider), asked(settings)
+    kind, config = provider_kind(oracle.provider), oracle_config(settings)
     options = kind.read_options(oracle.provider, oracle.options)
     if kind.needs_key and oracle.api_key is None and oracle.endpoint is None:
         raise SettingsInvalid(
@@ -143,11 +143,11 @@ def _uses_proxies(oracle: OracleSettings, url: str) -> bool:
 
 def caps(settings: Settings) -> Caps:
     usd = settings.oracle.cost_usd_per_day
-    most_usd = UNLIMITED_USD if usd is None else usd
-    return Caps(settings.oracle.calls_per_day, most_usd, settings.oracle.source_share)
+    max_usd = UNLIMITED_USD if usd is None else usd
+    return Caps(settings.oracle.calls_per_day, max_usd, settings.oracle.source_share)
 
 
-def make_desk(settings: Settings, provider: Provider, observer: CallObserver) -> CallPool:
+def make_call_pool(settings: Settings, provider: Provider, observer: CallObserver) -> CallPool:
     return CallPool(provider, settings.oracle.concurrency, observer, random.random)
 
 
@@ -188,17 +188,21 @@ def make_labeller(
     observer = OracleObserver(metrics, watchdog, intake.lag)
     delivery = ExactlyOnceRunner(intake, slot.publisher, observer)
     oracle = oracle_of(settings)
-    standings = DrawPositions(secret_key(settings), SecretKey(secrets.token_hex()))
-    docket = RequestQueue(oracle, make_desk(settings, provider, observer), LabelCache(), standings)
+    draw_positions = DrawPositions(secret_key(settings), SecretKey(secrets.token_hex()))
+    queue = RequestQueue(
+        oracle, make_call_pool(settings, provider, observer), LabelCache(), draw_positions
+    )
     scores = topic_name(prefix, ORACLE_SCORES)
-    notes = LedgerCodec(topic_name(prefix, CONTROL), group, source)
-    books = KafkaBudgetStore(kafka, inquiry, scores, notes, caps(settings), observer.heartbeat)
+    ledger_codec = LedgerCodec(topic_name(prefix, CONTROL), group, source)
+    budget_store = KafkaBudgetStore(
+        kafka, inquiry, scores, ledger_codec, caps(settings), observer.heartbeat
+    )
     labeller = LabelingLoop(
         delivery,
         outbox_of(settings, slot.publisher, group),
-        docket,
-        ScoreEncoder(oracle.asked, scores, source),
-        books,
+        queue,
+        ScoreEncoder(oracle.config, scores, source),
+        budget_store,
         observer,
         utc_now,
         settings.oracle.drain_seconds,
@@ -206,8 +210,8 @@ def make_labeller(
     health.ready_when(lambda: intake.is_member)
     _log.info(
         "oracle.assembled",
-        provider=oracle.asked.provider,
-        model=oracle.asked.model,
+        provider=oracle.config.provider,
+        model=oracle.config.model,
         slot=slot.name,
         observe_port=health.port,
         pid=os.getpid(),

@@ -167,7 +167,7 @@ def _oracle(settings: Settings) -> Iterator[Finding]:
         mend = "NEWSIEVE_ORACLE__MODEL and NEWSIEVE_ORACLE__API_KEY"
         yield Finding("oracle", "note", "none is set: the sample gets no labels", mend)
         return
-    who = assembled.asked(settings)
+    who = assembled.oracle_config(settings)
     assembled.make_provider(settings).close()
     key = "with a key" if oracle.api_key is not None else "without a key"
     money = f", USD {oracle.cost_usd_per_day:g}" if oracle.cost_usd_per_day is not None else ""

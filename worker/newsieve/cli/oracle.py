@@ -90,20 +90,20 @@ def label(
     settings = read_settings(config)
     caps = _caps(settings, max_calls, max_usd)
     with closing(assembled.make_provider(settings)) as provider:
-        sheet = LabelFileWriter(out, retry_failed=retry_failed)
-        bulk = _bulk(settings, provider, filter_, sheet, caps)
+        writer = LabelFileWriter(out, retry_failed=retry_failed)
+        labeler = _batch_labeler(settings, provider, filter_, writer, caps)
         with _lines(file) as lines:
-            estimate = bulk.estimate(lines)
+            estimate = labeler.estimate(lines)
         echo_err(_said(estimate, settings))
         if estimate.articles and not yes:
             _confirm()
         stop = stop_on_signals("oracle")
         try:
             with _lines(file) as lines, progress("labelling", estimate.lines) as advance:
-                bulk.run(lines, stop.is_set, settings.oracle.drain_seconds, advance)
+                labeler.run(lines, stop.is_set, settings.oracle.drain_seconds, advance)
         finally:
-            echo(_summary(out, bulk.summary, settings))
-    _end(bulk.summary, is_interrupted=stop.is_set())
+            echo(_summary(out, labeler.summary, settings))
+    _end(labeler.summary, is_interrupted=stop.is_set())
 
 
 def _end(summary: Summary, *, is_interrupted: bool) -> None:
@@ -117,15 +117,15 @@ def _end(summary: Summary, *, is_interrupted: bool) -> None:
         raise typer.Exit(1)
 
 
-def _bulk(
-    settings: Settings, provider: Provider, filter_: str, sheet: LabelFileWriter, caps: Caps
+def _batch_labeler(
+    settings: Settings, provider: Provider, filter_: str, writer: LabelFileWriter, caps: Caps
 ) -> BatchLabeler:
     chosen = load(filter_)
     oracle = assembled.oracle_of(settings)
-    desk = assembled.make_desk(settings, provider, _Watcher())
+    pool = assembled.make_call_pool(settings, provider, _Watcher())
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     prompt = oracle.prompts[chosen.reference]
-    return BatchLabeler(oracle, prompt, desk, sheet, caps, policy, utc_now)
+    return BatchLabeler(oracle, prompt, pool, writer, caps, policy, utc_now)
 
 
 def _caps(settings: Settings, calls: int, usd: float | None) -> Caps:
@@ -150,7 +150,7 @@ def _lines(file: str) -> Iterator[Lines]:
 def _said(estimate: CostEstimate, settings: Settings) -> str:
     oracle = settings.oracle
     cost = (
-        f"about USD {estimate.usd:,.2f}, at most {estimate.most_usd:,.2f} if no call is repeated"
+        f"about USD {estimate.usd:,.2f}, at most {estimate.max_usd:,.2f} if no call is repeated"
         if _has_prices(settings)
         else "cost unknown: set oracle.input_usd_per_million and oracle.output_usd_per_million"
     )
@@ -206,7 +206,7 @@ class _Watcher:
     def withheld(self, reason: str) -> None:
         """Whether that matters shows with the next answers."""
 
-    def gate_moved(self, *, is_broken: bool, failures: int, seconds: float, reason: str) -> None:
-        what = "the provider seems to be away" if is_broken else "the provider asks to wait"
+    def breaker_changed(self, *, is_open: bool, failures: int, seconds: float, reason: str) -> None:
+        what = "the provider seems to be away" if is_open else "the provider asks to wait"
         if failures:
             echo_err(f"{what}: next call in {seconds:.1f} s ({reason})")

@@ -18,7 +18,7 @@ from newsieve.errors import OracleRejects, RecordError
 from newsieve.oracle.budget import Budget, Caps
 from newsieve.oracle.call_pool import CallPool
 from newsieve.oracle.label_cache import CacheKey, config_key
-from newsieve.oracle.label_file_writer import DEAD_LETTER, WHOLE, LabelFileWriter, label_row
+from newsieve.oracle.label_file_writer import DEAD_LETTER, NO_DAY, LabelFileWriter, label_row
 from newsieve.oracle.labeling_task import LabelingTask, LabelResult
 from newsieve.oracle.pending_article import PendingArticle
 from newsieve.oracle.prompt import LabelPrompt, Prompt
@@ -28,7 +28,7 @@ from newsieve.records.dead_letter import dead_letter_facts
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.records.own_record import article_line
 
-LISTEN_SECONDS: Final = 0.05
+COLLECT_SECONDS: Final = 0.05
 PARTITION: Final = 0  # the budget's only one
 
 Lines = Iterable[tuple[int, bytes]]
@@ -44,7 +44,7 @@ class CostEstimate(NamedTuple):
     input_tokens: int
     output_tokens: int
     usd: float
-    most_usd: float
+    max_usd: float
 
     @property
     def lines(self) -> int:
@@ -80,8 +80,8 @@ class BatchLabeler:
         self,
         oracle: OracleSpec,
         prompt: Prompt,
-        desk: CallPool,
-        sheet: LabelFileWriter,
+        pool: CallPool,
+        writer: LabelFileWriter,
         caps: Caps,
         policy: DecodePolicy,
         now: Callable[[], str],
@@ -89,12 +89,12 @@ class BatchLabeler:
         """`caps` are of the whole labelling; `now` gives the time in ISO 8601."""
         self._oracle = oracle
         self._prompt = prompt
-        self._desk = desk
-        self._sheet = sheet
+        self._pool = pool
+        self._writer = writer
         self._policy = policy
         self._now = now
-        self._way = config_key(oracle.asked.key(prompt, ""))
-        self._budget = self._saved = Budget(caps, 1, {PARTITION: sheet.ledger})
+        self._config_key = config_key(oracle.config.key(prompt, ""))
+        self._budget = self._saved = Budget(caps, 1, {PARTITION: writer.ledger})
         self._entries: deque[PendingArticle] = deque()
         self._may_more_come = True
         self.summary = Summary()
@@ -102,23 +102,23 @@ class BatchLabeler:
     def estimate(self, lines: Lines) -> CostEstimate:
         """By arithmetic; nothing is asked."""
         bad = done = articles = again = sent = received = 0
-        most_usd = 0.0
-        seen = self._sheet.texts | self._sheet.kept.keys()
+        max_usd = 0.0
+        seen = self._writer.texts | self._writer.kept.keys()
         for number, line in lines:
             entry = self._entry(number, line)
-            if entry.text is None or entry.question is None:
+            if entry.text is None or entry.label_prompt is None:
                 bad += 1
             elif entry.text in seen:
                 done += 1
             else:
                 seen.add(entry.text)
                 articles += 1
-                again += entry.text in self._sheet.failed
-                usual = self._oracle.prices.usual(entry.question)
-                sent, received = sent + usual.input, received + usual.output
-                most_usd += self._most_usd(entry.question)
+                again += entry.text in self._writer.failed
+                expected = self._oracle.prices.expected_tokens(entry.label_prompt)
+                sent, received = sent + expected.input, received + expected.output
+                max_usd += self._max_usd(entry.label_prompt)
         usd = self._oracle.prices.cost_usd(Tokens(sent, received))
-        return CostEstimate(articles, again, done, bad, sent, received, usd, most_usd)
+        return CostEstimate(articles, again, done, bad, sent, received, usd, max_usd)
 
     def run(
         self,
@@ -132,19 +132,19 @@ class BatchLabeler:
         Raises OracleRejects or InputFileInvalid.
         """
         coming = self._new_entries(lines)
-        with self._sheet.writing():
+        with self._writer.writing():
             try:
                 while self._take_in(coming) and not self.summary.is_used_up and not should_stop():
-                    self._desk.hear(LISTEN_SECONDS)
+                    self._pool.collect(COLLECT_SECONDS)
                     self._write_finished(advance)
                     self._start(only_begun=False)
                     if self._is_all_withheld():
-                        self._desk.conclude()
+                        self._pool.resolve_withheld()
                 is_complete = not self._entries
             finally:
                 self._drain(drain_seconds, advance)
         if is_complete:
-            self._sheet.complete()
+            self._writer.complete()
 
     def _take_in(self, coming: Iterator[PendingArticle]) -> bool:
         """Have as many entries at hand as the window holds. False when there are none left."""
@@ -157,20 +157,20 @@ class BatchLabeler:
 
     def _is_all_withheld(self) -> bool:
         """Nobody is left who could be compared with."""
-        if self._may_more_come or self._desk.busy:
+        if self._may_more_come or self._pool.pending:
             return False
         open_ = [entry for entry in self._entries if not entry.is_finished]
         return bool(open_) and all(entry.is_withheld for entry in open_)
 
     def _new_entries(self, lines: Lines) -> Iterator[PendingArticle]:
         """Those that have no line yet, each text once."""
-        seen = set(self._sheet.texts)
+        seen = set(self._writer.texts)
         for number, line in lines:
             entry = self._entry(number, line)
             if entry.text is not None and entry.text not in seen:
                 seen.add(entry.text)
                 yield entry
-            elif entry.error is not None and number not in self._sheet.bad_lines:
+            elif entry.error is not None and number not in self._writer.bad_lines:
                 yield entry
 
     def _entry(self, number: int, line: bytes) -> PendingArticle:
@@ -179,122 +179,122 @@ class BatchLabeler:
             article = decode(record, self._policy)
         except RecordError as error:
             return PendingArticle(number, error=error)
-        text = CacheKey(article.id, article.content_hash, self._way)
-        question = self._prompt.question(article.id, article.text)
-        return PendingArticle(number, article, question, text, kept=self._sheet.kept.get(text))
+        text = CacheKey(article.id, article.content_hash, self._config_key)
+        label_prompt = self._prompt.for_article(article.id, article.text)
+        return PendingArticle(number, article, label_prompt, text, kept=self._writer.kept.get(text))
 
     def _start(self, *, only_begun: bool) -> None:
         """Claim calls, in order, put the claims on disk, and then make them."""
         claimed: list[tuple[LabelingTask, float]] = []
         for entry in sorted(self._entries, key=self._can_wait):
-            interview = entry.interview
-            if entry.is_finished or (interview is not None and not interview.wants_claim):
+            task = entry.task
+            if entry.is_finished or (task is not None and not task.needs_call):
                 continue
-            if entry.question is None or (interview is None and only_begun):
+            if entry.label_prompt is None or (task is None and only_begun):
                 continue
-            if self._desk.room() <= len(claimed):
+            if self._pool.free_slots() <= len(claimed):
                 break
-            if interview is not None and interview.has_claim:
-                self._desk.start(interview)
+            if task is not None and task.has_claim:
+                self._pool.start(task)
                 continue
-            usd = self._most_usd(entry.question)
-            if self._budget.affords(usd, WHOLE):
-                self._budget = self._budget.claim(PARTITION, entry.claim_key, usd, WHOLE)
-                entry.interview = interview or LabelingTask(entry.question, self._oracle.prices)
-                claimed.append((entry.interview, usd))
-            elif interview is not None:
-                self._desk.give_up(interview, NO_FURTHER_CALL)
+            usd = self._max_usd(entry.label_prompt)
+            if self._budget.can_afford(usd, NO_DAY):
+                self._budget = self._budget.claim(PARTITION, entry.claim_key, usd, NO_DAY)
+                entry.task = task or LabelingTask(entry.label_prompt, self._oracle.prices)
+                claimed.append((entry.task, usd))
+            elif task is not None:
+                self._pool.fail(task, NO_FURTHER_CALL)
             else:  # what calls under way do not use of their claims may still do for it
                 self.summary.is_used_up = not claimed and not self._is_under_way()
                 break
         self._save()
-        for interview, usd in claimed:
-            interview.claimed(usd, WHOLE)
-            self._desk.start(interview)
+        for task, usd in claimed:
+            task.claimed(usd, NO_DAY)
+            self._pool.start(task)
 
     def _can_wait(self, entry: PendingArticle) -> bool:
-        return entry.interview is not None and self._desk.can_wait(entry.interview)
+        return entry.task is not None and self._pool.can_wait(entry.task)
 
     def _write_finished(self, advance: Callable[[int], None]) -> None:
         finished = []
         while self._entries and self._entries[0].is_finished:
             finished.append(self._entries.popleft())
-        self._sheet.append([self._row(entry) for entry in finished])
+        self._writer.append([self._row(entry) for entry in finished])
         for entry in finished:
-            self._budget = self._budget.close(PARTITION, entry.claim_key)
+            self._budget = self._budget.settle(PARTITION, entry.claim_key)
             if entry.text is not None:
-                self._sheet.kept.pop(entry.text, None)
+                self._writer.kept.pop(entry.text, None)
         advance(len(finished))
 
     def _keep_finished(self) -> None:
         """Lines that are paid for and wait for others: the next run finds them beside the file."""
         for entry in self._entries:
             if entry.is_finished and entry.text is not None and entry.kept is None:
-                self._sheet.kept[entry.text] = self._row(entry)
-                self._budget = self._budget.close(PARTITION, entry.claim_key)
+                self._writer.kept[entry.text] = self._row(entry)
+                self._budget = self._budget.settle(PARTITION, entry.claim_key)
 
     def _drain(self, seconds: float, advance: Callable[[int], None]) -> None:
         """Hear what is under way; what was claimed for nothing is free again."""
         deadline = time.monotonic() + seconds
-        while self._desk.calling and time.monotonic() < deadline:
+        while self._pool.in_flight and time.monotonic() < deadline:
             with contextlib.suppress(Exception):  # what stops us is known already
-                self._desk.hear(LISTEN_SECONDS)
+                self._pool.collect(COLLECT_SECONDS)
             self._start(only_begun=True)
         if self.summary.is_used_up:
             with contextlib.suppress(OracleRejects):
-                self._desk.conclude()
+                self._pool.resolve_withheld()
         self._write_finished(advance)
         self._keep_finished()
         for entry in self._entries:
-            interview = entry.interview
-            if interview is None or entry.is_finished:
+            task = entry.task
+            if task is None or entry.is_finished:
                 continue
-            self.summary.count(interview.calls, interview.tokens, interview.cost_usd)
-            if not self._desk.abandon(interview):
-                self._give_back(entry, interview)
-        self._sheet.claim(self._budget.ledgers[PARTITION])
+            self.summary.count(task.calls, task.tokens, task.cost_usd)
+            if not self._pool.cancel(task):
+                self._give_back(entry, task)
+        self._writer.claim(self._budget.ledgers[PARTITION])
 
     def _is_under_way(self) -> bool:
         return any(entry.is_under_way for entry in self._entries)
 
     def _save(self) -> None:
         if self._budget != self._saved:
-            self._sheet.claim(self._budget.ledgers[PARTITION])
+            self._writer.claim(self._budget.ledgers[PARTITION])
             self._saved = self._budget
 
-    def _give_back(self, entry: PendingArticle, interview: LabelingTask) -> None:
-        unspent = max(interview.claimed_usd - interview.cost_usd, 0.0)
+    def _give_back(self, entry: PendingArticle, task: LabelingTask) -> None:
+        unspent = max(task.claimed_usd - task.cost_usd, 0.0)
         self._budget = self._budget.give_back(
-            PARTITION, entry.claim_key, interview.claims - interview.calls, unspent, WHOLE
+            PARTITION, entry.claim_key, task.claims - task.calls, unspent, NO_DAY
         )
 
-    def _most_usd(self, question: LabelPrompt) -> float:
+    def _max_usd(self, label_prompt: LabelPrompt) -> float:
         prices = self._oracle.prices
-        return prices.cost_usd(prices.most(question))
+        return prices.cost_usd(prices.max_tokens(label_prompt))
 
     def _row(self, entry: PendingArticle) -> dict[str, Any]:
         """A finished entry's line; what it has cost is counted."""
-        interview, article = entry.interview, entry.article
+        task, article = entry.task, entry.article
         if entry.kept is not None:
             return entry.kept
         if entry.error is not None:
             self.summary.statuses[DEAD_LETTER] += 1
             return dead_letter_facts(entry.line, entry.error)
-        if interview is None or interview.verdict is None or article is None:
+        if task is None or task.result is None or article is None:
             raise RuntimeError("not finished")
-        lost = self._budget.claims_of(PARTITION, entry.claim_key) - interview.claims
-        lost += self._sheet.failed.get(entry.text, 0) if entry.text is not None else 0
-        self._give_back(entry, interview)
-        self._count(interview.verdict)
-        key = self._oracle.asked.key(self._prompt, interview.verdict.model_version)
-        row = label_row(article, self._prompt, interview.verdict, key, lost, self._now())
+        lost = self._budget.claims_of(PARTITION, entry.claim_key) - task.claims
+        lost += self._writer.failed.get(entry.text, 0) if entry.text is not None else 0
+        self._give_back(entry, task)
+        self._count(task.result)
+        key = self._oracle.config.key(self._prompt, task.result.model_version)
+        row = label_row(article, self._prompt, task.result, key, lost, self._now())
         self.summary.suspect += bool(row["suspect"])
         return row
 
-    def _count(self, verdict: LabelResult) -> None:
-        self.summary.statuses[verdict.status] += 1
-        if verdict.answer is not None:
-            self.summary.versions[verdict.model_version] += 1
-        if (usage := verdict.usage) is not None:
+    def _count(self, result: LabelResult) -> None:
+        self.summary.statuses[result.status] += 1
+        if result.answer is not None:
+            self.summary.versions[result.model_version] += 1
+        if (usage := result.usage) is not None:
             used = Tokens(usage.input_tokens, usage.output_tokens)
             self.summary.count(usage.attempts, used, usage.cost_usd)

@@ -62,7 +62,7 @@ class Ledger:
     published: frozenset[int] = frozenset()
     sources: Mapping[str, Spent] = field(default_factory=dict)
 
-    def on(self, day: str) -> Ledger:
+    def rolled_to(self, day: str) -> Ledger:
         """The ledger as it stands on a day: a new one has nothing spent."""
         return self if self.day >= day else replace(self, day=day, calls=0, usd=0.0, sources={})
 
@@ -107,19 +107,19 @@ class Budget:
     def usd_left(self, day: str) -> float:
         return max(sum(self._usd_left(p, day) for p in self.ledgers), 0.0)
 
-    def affords(self, usd: float, day: str, calls: int = 1) -> bool:
+    def can_afford(self, usd: float, day: str, calls: int = 1) -> bool:
         return calls <= self.calls_left(day) and usd <= self.usd_left(day) + CENTS_OF_NOTHING
 
-    def affords_of(self, source: str | None, usd: float, day: str, calls: int = 1) -> bool:
+    def can_afford_for(self, source: str | None, usd: float, day: str, calls: int = 1) -> bool:
         """Whether so much fits into what is left of a source's share, of all sources' apart."""
         if source is None or not self._has_shares:
             return True
-        had = [ledger.on(day).spent(source) for ledger in self.ledgers.values()]
+        had = [ledger.rolled_to(day).spent(source) for ledger in self.ledgers.values()]
         calls += sum(item.calls for item in had)
         usd += sum(item.usd for item in had)
         most_calls = sum(map(self._source_calls, self.ledgers))
-        most_usd = self.caps.usd * self.caps.source_share * len(self.ledgers) / self.partitions
-        return calls <= 1 or (calls <= most_calls and usd <= most_usd + CENTS_OF_NOTHING)
+        max_usd = self.caps.usd * self.caps.source_share * len(self.ledgers) / self.partitions
+        return calls <= 1 or (calls <= most_calls and usd <= max_usd + CENTS_OF_NOTHING)
 
     def claims_of(self, partition: int, offset: int) -> int:
         """Calls claimed for this request, by us or whoever had the partition before."""
@@ -134,7 +134,7 @@ class Budget:
     ) -> Budget:
         """One more call for a request, of at most `usd`. Ask `affords` and `affords_of` before."""
         roomiest = max(self.ledgers, key=lambda p: (self._calls_left(p, day), -p))
-        ledgers = {p: ledger.on(day) for p, ledger in self.ledgers.items()}
+        ledgers = {p: ledger.rolled_to(day) for p, ledger in self.ledgers.items()}
         charged = ledgers[roomiest]
         ledgers[roomiest] = replace(charged, calls=charged.calls + 1)
         mine = ledgers[partition]
@@ -169,7 +169,7 @@ class Budget:
             ledgers = _refund_source(ledgers, source, claims, usd, claimed_on)
         return replace(self, ledgers=ledgers)
 
-    def close(self, partition: int, offset: int, *, is_early: bool = False) -> Budget:
+    def settle(self, partition: int, offset: int, *, is_early: bool = False) -> Budget:
         """The request's record is published: nothing is claimed for it any more. `is_early`: the
         request itself will come again, since others before it have no record."""
         ledger = self.ledgers[partition]
@@ -193,7 +193,7 @@ class Budget:
 
     def _calls_left(self, partition: int, day: str) -> int:
         share = self._part(self.caps.calls, partition)
-        return share - self.ledgers[partition].on(day).calls
+        return share - self.ledgers[partition].rolled_to(day).calls
 
     def _source_calls(self, partition: int) -> int:
         most = int(self.caps.calls * self.caps.source_share + CENTS_OF_NOTHING)
@@ -210,7 +210,7 @@ class Budget:
         return had.calls - self._source_calls(partition), had.usd
 
     def _usd_left(self, partition: int, day: str) -> float:
-        return self.caps.usd / self.partitions - self.ledgers[partition].on(day).usd
+        return self.caps.usd / self.partitions - self.ledgers[partition].rolled_to(day).usd
 
     def _spend(self, ledgers: dict[int, Ledger], usd: float) -> dict[int, Ledger]:
         """From each share as much as it has: none may be overdrawn, or whoever owns the others

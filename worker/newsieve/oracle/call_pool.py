@@ -47,14 +47,14 @@ class CallObserver(Protocol):
         """That an article has no label is not known yet to be its own fault."""
         ...
 
-    def gate_moved(self, *, is_broken: bool, failures: int, seconds: float, reason: str) -> None:
+    def breaker_changed(self, *, is_open: bool, failures: int, seconds: float, reason: str) -> None:
         """Nobody is called for so many seconds, after so many failures in a row; or, with none,
         the provider answers again."""
         ...
 
 
 class _Done(NamedTuple):
-    interview: LabelingTask
+    task: LabelingTask
     reply: ProviderResponse | Exception
     started_at: float
     ended_at: float
@@ -76,82 +76,82 @@ class CallPool:
         self._concurrency = concurrency
         self._chance = chance
         self._clock = clock
-        self.gate = CircuitBreaker()
+        self.breaker = CircuitBreaker()
         self._waiting: deque[LabelingTask] = deque()  # claimed, and not called yet, or turned away
-        self._under_way = 0
+        self._in_flight = 0
         self._streak = FailureStreak()
         self._withheld: dict[LabelingTask, float] = {}  # and since when
         self._answered_at = float("-inf")
         self._failure: Exception | None = None  # it makes no sense to call any more
-        self._asked: SimpleQueue[LabelingTask] = SimpleQueue()
+        self._to_call: SimpleQueue[LabelingTask] = SimpleQueue()
         self._done: SimpleQueue[_Done] = SimpleQueue()
         for number in range(concurrency):
             threading.Thread(target=self._call, name=f"oracle-{number}", daemon=True).start()
 
     @property
-    def calling(self) -> int:
+    def in_flight(self) -> int:
         """Calls under way."""
-        return self._under_way
+        return self._in_flight
 
     @property
-    def busy(self) -> int:
+    def pending(self) -> int:
         """Interviews that are claimed and have not come back."""
-        return self._under_way + len(self._waiting)
+        return self._in_flight + len(self._waiting)
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more interviews could be called now."""
-        if self._failure is not None or not self.gate.lets_through(self._clock(), self.busy):
+        if self._failure is not None or not self.breaker.allows_call(self._clock(), self.pending):
             return 0
-        return 1 - self.busy if self.gate.is_broken else self._concurrency - self.busy
+        return 1 - self.pending if self.breaker.is_open else self._concurrency - self.pending
 
-    def start(self, interview: LabelingTask) -> None:
+    def start(self, task: LabelingTask) -> None:
         """Call for it as soon as the gate lets it through. Its claim is on record."""
-        interview.wants_claim = False
-        self._waiting.append(interview)
-        self._pass_on()
+        task.needs_call = False
+        self._waiting.append(task)
+        self._dispatch()
 
-    def abandon(self, interview: LabelingTask) -> bool:
+    def cancel(self, task: LabelingTask) -> bool:
         """It is not ours any more. Returns whether a call for it is under way."""
-        interview.is_abandoned = True
-        if interview in self._waiting:
-            self._waiting.remove(interview)
+        task.is_cancelled = True
+        if task in self._waiting:
+            self._waiting.remove(task)
             return False
-        if self._withheld.pop(interview, None) is not None:
+        if self._withheld.pop(task, None) is not None:
             return False
-        return interview.verdict is None and not interview.wants_claim
+        return task.result is None and not task.needs_call
 
-    def can_wait(self, interview: LabelingTask) -> bool:
+    def can_wait(self, task: LabelingTask) -> bool:
         """It got no answer, and since then nobody did: others first, to see who is at fault."""
-        since = interview.silent_since
+        since = task.silent_since
         return since is not None and self._answered_at <= since
 
-    def give_up(self, interview: LabelingTask, why: str) -> None:
+    def fail(self, task: LabelingTask, why: str) -> None:
         """There will be no further call for it."""
-        interview.give_up(why)
-        self._withhold(interview)
+        task.fail(why)
+        self._withhold(task)
 
-    def hear(self, seconds: float) -> None:
+    def collect(self, seconds: float) -> None:
         """Let interviews hear what has come back, waiting at most so long for the first: they have
         a verdict afterwards, or it is withheld, or they want another claim. Raises OracleRejects
         when all have heard, then and from then on."""
-        self._pass_on()
-        for done in self._come_back(seconds):
-            self._under_way -= 1
+        self._dispatch()
+        for done in self._drain_results(seconds):
+            self._in_flight -= 1
             self._judge(done)
         self._stop_if_alone()
         if self._failure is not None:
             raise self._failure
-        self._pass_on()
+        self._dispatch()
 
     def finish(self, seconds: float, heartbeat: Callable[[], None]) -> None:
         """After a stop: what is being answered is paid for, so hear it, within so many seconds."""
         deadline = time.monotonic() + seconds
-        while self.calling and time.monotonic() < deadline:
+        while self.in_flight and time.monotonic() < deadline:
             heartbeat()
             with contextlib.suppress(OracleRejects):  # what stops us is known already
-                self.hear(FINISH_SECONDS)
+                self.collect(FINISH_SECONDS)
 
-    def conclude(self) -> None:
+    def resolve_withheld(self) -> None:
         """There is nobody else to compare with: what is withheld is its own fault if there was a
         label, else how all are asked. Raises OracleRejects."""
         if self._withheld and self._streak.is_without_label:
@@ -161,46 +161,46 @@ class CallPool:
         self._release_all()
 
     def _judge(self, done: _Done) -> None:
-        reply, interview, seconds = done.reply, done.interview, done.ended_at - done.started_at
+        reply, task, seconds = done.reply, done.task, done.ended_at - done.started_at
         if isinstance(reply, Exception):
-            self._waiting.append(interview)  # its claim was not used
+            self._waiting.append(task)  # its claim was not used
             self._stop(reply)
             return
-        began = interview.silent_since if interview.silent_since is not None else done.started_at
+        began = task.silent_since if task.silent_since is not None else done.started_at
         others_answered = self._answered_at > began
         is_silent = reply.outcome == UNANSWERED or reply.has_failed
-        interview.silent_since = done.started_at if is_silent else None
+        task.silent_since = done.started_at if is_silent else None
         if reply.outcome in (ANSWERED, REFUSED):
             self._answered(done.ended_at)
         elif reply.outcome in (BUSY, UNANSWERED):
             self._failed(done.started_at, reply)
-        tokens = interview.tokens_of(reply)
-        self._observer.called(reply.outcome, seconds, tokens, interview.prices.cost_usd(tokens))
+        tokens = task.tokens_of(reply)
+        self._observer.called(reply.outcome, seconds, tokens, task.prices.cost_usd(tokens))
         if reply.outcome == DENIED:
-            self._waiting.append(interview)
+            self._waiting.append(task)
             self._stop(OracleRejects(reply.reason))
             return
-        interview.hear(reply, seconds, others_answered=others_answered)
-        if reply.outcome == BUSY and not reply.has_failed and not interview.is_abandoned:
-            self._waiting.appendleft(interview)
-        self._weigh(interview)
+        task.handle_response(reply, seconds, others_answered=others_answered)
+        if reply.outcome == BUSY and not reply.has_failed and not task.is_cancelled:
+            self._waiting.appendleft(task)
+        self._weigh(task)
 
-    def _weigh(self, interview: LabelingTask) -> None:
+    def _weigh(self, task: LabelingTask) -> None:
         """What its last call says of all the others."""
-        if interview.verdict is not None and interview.verdict.status == LABELLED:
+        if task.result is not None and task.result.status == LABELLED:
             self._streak.labelled()
             self._release_all()
-        self._withhold(interview)
-        if interview.failure is not None:
-            self._streak.failed(interview.failure, interview.question.article_id)
+        self._withhold(task)
+        if task.failure is not None:
+            self._streak.failed(task.failure, task.label_prompt.article_id)
             if self._streak.is_over:
                 self._stop(OracleRejects(self._streak.complaint()))
 
-    def _withhold(self, interview: LabelingTask) -> None:
-        verdict = interview.withheld
-        if verdict is not None and not interview.is_abandoned:
-            self._withheld[interview] = self._clock()
-            self._observer.withheld(verdict.failure or "")
+    def _withhold(self, task: LabelingTask) -> None:
+        result = task.withheld
+        if result is not None and not task.is_cancelled:
+            self._withheld[task] = self._clock()
+            self._observer.withheld(result.failure or "")
 
     def _stop_if_alone(self) -> None:
         """A rejection before any label, to which nobody comes to be compared. Unless the provider
@@ -208,14 +208,14 @@ class CallPool:
         if self._streak.has_labelled or not self._streak.is_of_rejections or not self._withheld:
             return
         is_old = self._clock() - min(self._withheld.values()) >= WITHHELD_SECONDS
-        if is_old and not self._under_way and not self.gate.is_broken:
+        if is_old and not self._in_flight and not self.breaker.is_open:
             self._stop(OracleRejects(self._streak.complaint()))
 
     def _release_all(self) -> None:
         if self._failure is not None:
             return  # they are asked again, once what stops us is mended
-        for interview in self._withheld:
-            interview.release()
+        for task in self._withheld:
+            task.release()
         self._withheld.clear()
 
     def _stop(self, failure: Exception) -> None:
@@ -223,35 +223,35 @@ class CallPool:
 
     def _answered(self, ended_at: float) -> None:
         self._answered_at = max(self._answered_at, ended_at)
-        was_broken = self.gate.is_broken
-        self.gate.answered()
+        was_broken = self.breaker.is_open
+        self.breaker.answered()
         if was_broken:
-            self._observer.gate_moved(is_broken=False, failures=0, seconds=0, reason="an answer")
+            self._observer.breaker_changed(is_open=False, failures=0, seconds=0, reason="an answer")
 
     def _failed(self, started_at: float, reply: ProviderResponse) -> None:
         now = self._clock()
-        self.gate.failed(started_at, now, reply.retry_after_seconds, self._chance())
-        self._observer.gate_moved(
-            is_broken=self.gate.is_broken,
-            failures=self.gate.failures,
-            seconds=self.gate.seconds_closed(now),
+        self.breaker.failed(started_at, now, reply.retry_after_seconds, self._chance())
+        self._observer.breaker_changed(
+            is_open=self.breaker.is_open,
+            failures=self.breaker.failures,
+            seconds=self.breaker.seconds_until_call(now),
             reason=reply.reason,
         )
 
-    def _pass_on(self) -> None:
+    def _dispatch(self) -> None:
         while (
             self._waiting
             and self._failure is None
-            and self._under_way < self._concurrency
-            and self.gate.lets_through(self._clock(), self._under_way)
+            and self._in_flight < self._concurrency
+            and self.breaker.allows_call(self._clock(), self._in_flight)
         ):
-            self._under_way += 1
-            self._asked.put(self._waiting.popleft())
+            self._in_flight += 1
+            self._to_call.put(self._waiting.popleft())
 
-    def _come_back(self, seconds: float) -> list[_Done]:
+    def _drain_results(self, seconds: float) -> list[_Done]:
         found = []
         try:
-            if self.busy and seconds > 0:  # what waits for the gate is waited for, too
+            if self.pending and seconds > 0:  # what waits for the gate is waited for, too
                 found.append(self._done.get(timeout=seconds))
             while True:
                 found.append(self._done.get_nowait())
@@ -260,11 +260,11 @@ class CallPool:
 
     def _call(self) -> None:
         while True:
-            interview = self._asked.get()
+            task = self._to_call.get()
             started_at = self._clock()
             reply: ProviderResponse | Exception
             try:
-                reply = self._provider.complete(interview.question)
+                reply = self._provider.complete(task.label_prompt)
             except Exception as error:  # noqa: BLE001 - raised again where it is heard
                 reply = error
-            self._done.put(_Done(interview, reply, started_at, self._clock()))
+            self._done.put(_Done(task, reply, started_at, self._clock()))

@@ -22,20 +22,20 @@ class CircuitBreaker:
 
     def __init__(self) -> None:
         self.failures = 0  # in a row
-        self._closed_at = float("-inf")
-        self._opens_at = float("-inf")
+        self._tripped_at = float("-inf")
+        self._allows_at = float("-inf")
 
     @property
-    def is_broken(self) -> bool:
+    def is_open(self) -> bool:
         """The circuit is open: the provider is taken to be away."""
         return self.failures >= OPEN_AFTER
 
-    def lets_through(self, now: float, under_way: int) -> bool:
+    def allows_call(self, now: float, under_way: int) -> bool:
         """Whether one more call may start while so many are under way."""
-        return now >= self._opens_at and not (self.is_broken and under_way)
+        return now >= self._allows_at and not (self.is_open and under_way)
 
-    def seconds_closed(self, now: float) -> float:
-        return max(self._opens_at - now, 0.0)
+    def seconds_until_call(self, now: float) -> float:
+        return max(self._allows_at - now, 0.0)
 
     def answered(self) -> None:
         """The provider is well."""
@@ -46,12 +46,12 @@ class CircuitBreaker:
     ) -> None:
         """A call that started at `started_at` was turned away or got no answer. `chance` is
         uniform in [0, 1). Calls that were under way together count as one failure."""
-        if started_at >= self._closed_at:
+        if started_at >= self._tripped_at:
             self.failures += 1
-            self._closed_at = now
+            self._tripped_at = now
         self.failures = max(self.failures, 1)  # one of those together may have been answered
         if advised_seconds is not None:
             pause = advised_seconds * (1 + ADVICE_JITTER * chance)
         else:
             pause = FIRST_SECONDS * 2 ** min(self.failures - 1, 10) * (1 - JITTER * chance)
-        self._opens_at = max(self._opens_at, now + min(pause, MAX_SECONDS))
+        self._allows_at = max(self._allows_at, now + min(pause, MAX_SECONDS))

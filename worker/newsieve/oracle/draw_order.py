@@ -39,7 +39,7 @@ class DrawPositions:
         self._key = key
         self._own = EpochDraw("", own)
 
-    def of(self, request: OracleRequest) -> DrawPosition:
+    def position_of(self, request: OracleRequest) -> DrawPosition:
         """Raises InvalidRequest for one that the draw did not choose: no worker asked for it."""
         sampling, article = request.sampling, request.article
         if sampling.purpose == ANCHOR:

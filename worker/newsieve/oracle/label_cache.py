@@ -20,7 +20,7 @@ LABELS: Final = 10_000  # about 15 MB; at 100 a day more than a retention
 ANCHOR: Final = "anchor"
 
 # How somebody is asked: an oracle key without the version that answered.
-Way = tuple[str, str, str, str, str | None, float | None]
+OracleConfigKey = tuple[str, str, str, str, str | None, float | None]
 
 
 class CacheKey(NamedTuple):
@@ -28,10 +28,10 @@ class CacheKey(NamedTuple):
 
     article_id: str
     content_hash: str
-    way: Way
+    config: OracleConfigKey
 
 
-def config_key(key: OracleKey) -> Way:
+def config_key(key: OracleKey) -> OracleConfigKey:
     return (
         key.provider,
         key.model,
@@ -47,24 +47,24 @@ class LabelCache:
 
     def __init__(self, labels: int = LABELS) -> None:
         self._most = labels
-        self._verdicts: OrderedDict[CacheKey, LabelResult] = OrderedDict()
-        self._versions: dict[Way, tuple[str, str]] = {}  # when it answered, and which
+        self._results: OrderedDict[CacheKey, LabelResult] = OrderedDict()
+        self._versions: dict[OracleConfigKey, tuple[str, str]] = {}  # when it answered, and which
 
-    def remember(self, text: CacheKey, verdict: LabelResult, labelled_at: str) -> None:
+    def put(self, text: CacheKey, result: LabelResult, labelled_at: str) -> None:
         """`labelled_at` is ISO 8601, in UTC: the latest version is the one in force."""
-        if verdict.status not in ("labelled", "refused"):
+        if result.status not in ("labelled", "refused"):
             return
-        self._verdicts[text] = verdict
-        self._verdicts.move_to_end(text)
-        if len(self._verdicts) > self._most:
-            self._verdicts.popitem(last=False)
-        latest = self._versions.get(text.way, ("", ""))
-        self._versions[text.way] = max(latest, (labelled_at, verdict.model_version))
+        self._results[text] = result
+        self._results.move_to_end(text)
+        if len(self._results) > self._most:
+            self._results.popitem(last=False)
+        latest = self._versions.get(text.config, ("", ""))
+        self._versions[text.config] = max(latest, (labelled_at, result.model_version))
 
-    def recall(self, text: CacheKey) -> LabelResult | None:
+    def get(self, text: CacheKey) -> LabelResult | None:
         """The verdict on record, with nothing paid for it."""
-        found = self._verdicts.get(text)
-        if found is None or found.model_version != self._versions[text.way][1]:
+        found = self._results.get(text)
+        if found is None or found.model_version != self._versions[text.config][1]:
             return None
         return LabelResult(
             status=found.status,
@@ -76,7 +76,7 @@ class LabelCache:
             is_reused=True,
         )
 
-    def learn(self, value: bytes) -> None:
+    def load_record(self, value: bytes) -> None:
         """Remember a published OracleScore. What cannot be read is not remembered."""
         try:
             facts = orjson.loads(value)
@@ -90,7 +90,7 @@ class LabelCache:
                 if scores is not None
                 else None
             )
-            verdict = LabelResult(
+            result = LabelResult(
                 status=facts["status"],
                 model_version=key.model_version,
                 answer=answer,
@@ -98,6 +98,6 @@ class LabelCache:
                 fingerprint=facts["fingerprint"],
                 answer_hash=facts["answer_hash"],
             )
-            self.remember(text, verdict, facts["labelled_at"])
+            self.put(text, result, facts["labelled_at"])
         except (ValueError, KeyError, TypeError):
             return

@@ -30,7 +30,7 @@ from newsieve_schemas.oracle import OracleKey
 
 CLAIMS: Final = ".claims"
 DEAD_LETTER: Final = "dead_letter"
-WHOLE: Final = "whole"  # a bulk labelling's budget is not by the day
+NO_DAY: Final = "whole"  # a bulk labelling's budget is not by the day
 LABELLED: Final = "labelled"
 INVALID: Final = "invalid"
 OVER_BUDGET: Final = "over_budget"
@@ -203,13 +203,13 @@ class LabelFileWriter:
             noted = _Noted.model_validate_json(self._claims.read_bytes())
             rows = {_text_of(row): row for row in noted.rows}
         except FileNotFoundError:
-            return Ledger(WHOLE), {}
+            return Ledger(NO_DAY), {}
         except (OSError, KeyError, ValidationError):
             raise InputFileInvalid(
                 f"{self._claims} should say which calls were begun and what was spent, and cannot "
                 "be read; without it that is forgotten"
             ) from None
-        return Ledger(WHOLE, noted.calls, noted.usd, dict(noted.claims)), rows
+        return Ledger(NO_DAY, noted.calls, noted.usd, dict(noted.claims)), rows
 
 
 def _text_of(row: Mapping[str, Any]) -> CacheKey:
@@ -223,8 +223,8 @@ def _failed(latest: Mapping[CacheKey, _Line], *, retry_failed: bool) -> set[Cach
     if retry_failed:
         return {text for text, line in latest.items() if line.status != LABELLED}
     found = {text for text, line in latest.items() if line.status == OVER_BUDGET}
-    for way in {text.way for text in latest}:
-        lines = [line for text, line in latest.items() if text.way == way]
+    for config in {text.config for text in latest}:
+        lines = [line for text, line in latest.items() if text.config == config]
         is_labelled = any(line.status == LABELLED for line in lines)
         for is_invalid, run in groupby(lines, key=lambda line: line.status == INVALID):
             texts = {line.text for line in run}
@@ -234,10 +234,10 @@ def _failed(latest: Mapping[CacheKey, _Line], *, retry_failed: bool) -> set[Cach
 
 
 def label_row(
-    article: Article, prompt: Prompt, verdict: LabelResult, key: OracleKey, lost: int, now: str
+    article: Article, prompt: Prompt, result: LabelResult, key: OracleKey, lost: int, now: str
 ) -> dict[str, Any]:
     """What `newsieve-train prepare` reads, and all that is known of the label beside it."""
-    answer = verdict.answer
+    answer = result.answer
     label = (
         {"oracle": key.name, "scored_at": now, "scores": answer.scores}
         if answer is not None
@@ -255,15 +255,15 @@ def label_row(
         "filter": prompt.filter.name,
         "filter_version": prompt.filter.version,
         "label_hash": prompt.filter.label_hash,
-        "status": verdict.status,
+        "status": result.status,
         "suspect": prompt.detector.kinds(article.text),
         "oracle_scores": label,
         "content_type": answer.content_type if answer is not None else None,
         "reasoning": answer.reasoning if answer is not None else None,
         "key_markers": answer.key_markers if answer is not None else None,
-        "failure": verdict.failure,
+        "failure": result.failure,
         "oracle_key": key.model_dump(),
-        "usage": verdict.usage.model_dump() if verdict.usage is not None else None,
+        "usage": result.usage.model_dump() if result.usage is not None else None,
         "calls_without_record": lost,
-        "answer_hash": verdict.answer_hash,
+        "answer_hash": result.answer_hash,
     }

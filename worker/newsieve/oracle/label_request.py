@@ -21,34 +21,38 @@ class LabelRequest:
 
     partition: int
     offset: int
-    asking: ParsedRequest
-    standing: DrawPosition
+    parsed: ParsedRequest
+    draw_position: DrawPosition
     text: CacheKey
-    question: LabelPrompt
-    usual_usd: float  # of a call; by it is decided how many fit
-    most_usd: float  # by it is claimed
+    label_prompt: LabelPrompt
+    expected_usd: float  # of a call; by it is decided how many fit
+    max_usd: float  # by it is claimed
     effective_pi: float | None = None
-    interview: LabelingTask | None = None
+    task: LabelingTask | None = None
     is_published: bool = False  # before its turn, by whoever had to leave then
-    _verdict: LabelResult | None = None
+    _result: LabelResult | None = None
 
     @property
     def is_finished(self) -> bool:
-        return self.is_published or self.verdict is not None
+        return self.is_published or self.result is not None
 
     @property
-    def verdict(self) -> LabelResult | None:
-        return self._verdict or (self.interview.verdict if self.interview is not None else None)
+    def result(self) -> LabelResult | None:
+        return self._result or (self.task.result if self.task is not None else None)
 
     @property
     def is_anchor(self) -> bool:
-        return self.asking.request.sampling.purpose == ANCHOR
+        return self.parsed.request.sampling.purpose == ANCHOR
 
     @property
     def candidate(self) -> Candidate:
-        sampling, standing = self.asking.request.sampling, self.standing
+        sampling, draw_position = self.parsed.request.sampling, self.draw_position
         return Candidate(
-            sampling.purpose, sampling.pi, standing.rank, self.usual_usd, standing.source
+            sampling.purpose,
+            sampling.pi,
+            draw_position.rank,
+            self.expected_usd,
+            draw_position.source,
         )
 
     @property
@@ -56,52 +60,52 @@ class LabelRequest:
         return not self.is_finished and self.effective_pi is None
 
     @property
-    def wants_claim(self) -> bool:
+    def needs_call(self) -> bool:
         if self.is_finished or self.effective_pi is None:
             return False
-        return self.interview is None or self.interview.wants_claim
+        return self.task is None or self.task.needs_call
 
     @property
     def is_begun(self) -> bool:
-        return self.interview is not None and self.verdict is None
+        return self.task is not None and self.result is None
 
     @property
     def is_paid_for(self) -> bool:
         """It has a verdict of its own, and whoever asks for it again pays again."""
-        return self.interview is not None and self.interview.verdict is not None
+        return self.task is not None and self.task.result is not None
 
     @property
     def is_under_way(self) -> bool:
         """Claimed, and not come back."""
-        return self.is_begun and not self.wants_claim and not self.is_withheld
+        return self.is_begun and not self.needs_call and not self.is_withheld
 
     @property
     def is_withheld(self) -> bool:
         """There is no label, and it is not known whose fault that is."""
-        return self.interview is not None and self.interview.withheld is not None
+        return self.task is not None and self.task.withheld is not None
 
     @property
     def waits_for_others(self) -> bool:
-        is_waiting = self.interview is not None and self.interview.waits_for_others
+        is_waiting = self.task is not None and self.task.waits_for_others
         return is_waiting and not self.is_finished
 
-    def close(self, verdict: LabelResult, effective_pi: float) -> None:
-        self._verdict, self.effective_pi = verdict, effective_pi
+    def finish(self, result: LabelResult, effective_pi: float) -> None:
+        self._result, self.effective_pi = result, effective_pi
 
 
 class Promised:
     """Calls, and what they usually cost, of cases that are decided and not claimed yet."""
 
-    def __init__(self, cases: Iterable[LabelRequest]) -> None:
+    def __init__(self, requests: Iterable[LabelRequest]) -> None:
         self.calls = 0
         self.usd = 0.0
         self._of: dict[str | None, tuple[int, float]] = {}
-        for case in cases:
-            if case.wants_claim and case.interview is None:
-                calls, usd = self.of(case.standing.source)
-                self._of[case.standing.source] = calls + 1, usd + case.usual_usd
+        for request in requests:
+            if request.needs_call and request.task is None:
+                calls, usd = self.of(request.draw_position.source)
+                self._of[request.draw_position.source] = calls + 1, usd + request.expected_usd
                 self.calls += 1
-                self.usd += case.usual_usd
+                self.usd += request.expected_usd
 
     def of(self, source: str | None) -> tuple[int, float]:
         return self._of.get(source, (0, 0.0))
@@ -110,6 +114,6 @@ class Promised:
 class PendingClaim(NamedTuple):
     """A claim that is not committed. The call follows its commit."""
 
-    case: LabelRequest
-    interview: LabelingTask
+    request: LabelRequest
+    task: LabelingTask
     usd: float

@@ -68,15 +68,15 @@ class LabelingTask:
     day `claimed_on`, for which `claimed_usd` is set aside; `verdict` is None until there is one,
     `withheld` is one that is not known to be the article's own."""
 
-    question: LabelPrompt
+    label_prompt: LabelPrompt
     prices: Prices
     calls: int = 0  # that were answered, or may have been
     claims: int = 0
     claimed_usd: float = 0.0
     claimed_on: str = ""
-    wants_claim: bool = True
-    is_abandoned: bool = False  # somebody else's by now
-    verdict: LabelResult | None = None
+    needs_call: bool = True
+    is_cancelled: bool = False  # somebody else's by now
+    result: LabelResult | None = None
     withheld: LabelResult | None = None
     failure: Failure | None = None  # of the last call
     silent_since: float | None = None  # the last call got no answer, by its fault perhaps: when
@@ -108,84 +108,87 @@ class LabelingTask:
 
     def claimed(self, usd: float, day: str) -> None:
         """One more call is claimed for it, at the most it can cost."""
-        self.wants_claim = False
+        self.needs_call = False
         self.claims += 1
         self.claimed_usd += usd
         self.claimed_on = day
 
-    def hear(self, reply: ProviderResponse, seconds: float, *, others_answered: bool) -> None:
-        """Take a call's reply: afterwards there is a verdict, perhaps withheld, or another call is
-        wanted. `others_answered`: while this one waited for its answer, or was not asked again."""
+    def handle_response(
+        self, response: ProviderResponse, seconds: float, *, others_answered: bool
+    ) -> None:
+        """Takes the response of a call: afterwards there is a result, perhaps a withheld one, or
+        the task needs another call. `others_answered` says whether other calls were answered while
+        this task waited for its response, or for its next call."""
         self.failure = None
-        if reply.outcome == BUSY:  # the claim stands: nothing was used of it
-            self._failed_calls += reply.has_failed and others_answered
+        if response.outcome == BUSY:  # the claim stands: nothing was used of it
+            self._failed_calls += response.has_failed and others_answered
             is_enough = self._failed_calls >= FAILED_CALLS
-            if reply.has_failed:
-                self._again_unless(f"the provider fails: {reply.reason}", is_enough=is_enough)
+            if response.has_failed:
+                self._again_unless(f"the provider fails: {response.reason}", is_enough=is_enough)
             return
-        if reply.outcome == REJECTED:
-            self.failure = Failure("rejected", reply.reason)
-            self.withheld = self._failed("invalid", f"rejected: {reply.reason}")
+        if response.outcome == REJECTED:
+            self.failure = Failure("rejected", response.reason)
+            self.withheld = self._failed("invalid", f"rejected: {response.reason}")
             return
         self.calls += 1
-        self._last, self._latency_seconds = reply, seconds
-        used = self.tokens_of(reply)
+        self._last, self._latency_seconds = response, seconds
+        used = self.tokens_of(response)
         self._tokens = Tokens(self._tokens.input + used.input, self._tokens.output + used.output)
-        if reply.outcome == REFUSED:
-            self.verdict = self._failed("refused", reply.reason)
-        elif reply.outcome == UNANSWERED:
+        if response.outcome == REFUSED:
+            self.result = self._failed("refused", response.reason)
+        elif response.outcome == UNANSWERED:
             self._unanswered += others_answered
-            self._again_unless(reply.reason, is_enough=self._unanswered >= UNANSWERED_CALLS)
-        elif reply.outcome == ANSWERED:
-            self._read(reply)
+            self._again_unless(response.reason, is_enough=self._unanswered >= UNANSWERED_CALLS)
+        elif response.outcome == ANSWERED:
+            self._read(response)
 
     def release(self) -> None:
         """What was withheld is its own fault."""
-        self.verdict, self.withheld = self.withheld, None
+        self.result, self.withheld = self.withheld, None
 
-    def tokens_of(self, reply: ProviderResponse) -> Tokens:
-        """What a reply is paid for: as the provider says, else the most it can be."""
-        if not reply.may_be_paid:
+    def tokens_of(self, response: ProviderResponse) -> Tokens:
+        """What a response is paid for: as the provider says, else the most it can be."""
+        if not response.may_be_paid:
             return NO_TOKENS
-        return reply.tokens or self.prices.most(self.question)
+        return response.tokens or self.prices.max_tokens(self.label_prompt)
 
-    def give_up(self, why: str) -> None:
+    def fail(self, why: str) -> None:
         """There will be no further call. A bad answer is the oracle's failure, none is not."""
         heard = f"; before it: {self._why}" if self._why else ""
-        self.wants_claim = False
+        self.needs_call = False
         if self._invalid:
             self.withheld = self._failed("invalid", f"{why}{heard}")
         else:
-            self.verdict = self._failed("over_budget", f"{why}{heard}")
+            self.result = self._failed("over_budget", f"{why}{heard}")
 
-    def _read(self, reply: ProviderResponse) -> None:
+    def _read(self, response: ProviderResponse) -> None:
         try:
-            if reply.is_cut_off:
-                raise InvalidAnswer(CUT_OFF.format(reply.reason), "cut off")
-            if not reply.text:
-                raise InvalidAnswer(reply.reason or "an empty answer", "empty")
-            names = self.question.prompt.filter.definition.dimension_names
-            answer = read_answer(reply.text, names, reply.mask)
+            if response.is_cut_off:
+                raise InvalidAnswer(CUT_OFF.format(response.reason), "cut off")
+            if not response.text:
+                raise InvalidAnswer(response.reason or "an empty answer", "empty")
+            names = self.label_prompt.prompt.filter.definition.dimension_names
+            answer = read_answer(response.text, names, response.mask)
         except InvalidAnswer as error:
             self._invalid += 1
-            why, shown = str(error), reply.mask.line(reply.text, SHOWN_CHARACTERS)
+            why, shown = str(error), response.mask.line(response.text, SHOWN_CHARACTERS)
             self.failure = Failure(error.kind, why, shown)
-            is_enough = reply.is_cut_off or self._invalid >= INVALID_ANSWERS
+            is_enough = response.is_cut_off or self._invalid >= INVALID_ANSWERS
             self._again_unless(why, is_enough=is_enough)
         else:
-            self.verdict = self._verdict("labelled", answer, None)
+            self.result = self._result("labelled", answer, None)
 
     def _again_unless(self, reason: str, *, is_enough: bool) -> None:
         self._why = reason
         if is_enough:
             self.withheld = self._failed("invalid", reason)
         else:
-            self.wants_claim = True
+            self.needs_call = True
 
     def _failed(self, status: Status, failure: str) -> LabelResult:
-        return self._verdict(status, None, failure)
+        return self._result(status, None, failure)
 
-    def _verdict(self, status: Status, answer: Answer | None, failure: str | None) -> LabelResult:
+    def _result(self, status: Status, answer: Answer | None, failure: str | None) -> LabelResult:
         last = self._last
         return LabelResult(
             status=status,

@@ -13,6 +13,8 @@ from newsieve.oracle.labeling_task import LabelingTask
 from newsieve.oracle.prompt import LabelPrompt
 
 CLAIM_KEY_BYTES: Final = 7  # as an integer it fits JSON's
+# As it is hashed, in files of claims that earlier versions wrote, too.
+_CLAIM_KEY: Final = "Text(article_id={!r}, content_hash={!r}, way={!r})"
 
 
 @dataclass(slots=True, eq=False)
@@ -21,40 +23,41 @@ class PendingArticle:
 
     line: int
     article: Article | None = None
-    question: LabelPrompt | None = None
+    label_prompt: LabelPrompt | None = None
     text: CacheKey | None = None
     error: RecordError | None = None
-    interview: LabelingTask | None = None
+    task: LabelingTask | None = None
     kept: dict[str, Any] | None = None  # its line, from an earlier run
 
     @property
     def is_finished(self) -> bool:
         if self.error is not None or self.kept is not None:
             return True
-        return self.interview is not None and self.interview.verdict is not None
+        return self.task is not None and self.task.result is not None
 
     @property
     def is_under_way(self) -> bool:
-        interview = self.interview
-        is_begun = interview is not None and interview.verdict is None
-        return is_begun and not self.is_withheld and not self.wants_claim
+        task = self.task
+        is_begun = task is not None and task.result is None
+        return is_begun and not self.is_withheld and not self.needs_call
 
     @property
-    def wants_claim(self) -> bool:
-        return self.interview is not None and self.interview.wants_claim
+    def needs_call(self) -> bool:
+        return self.task is not None and self.task.needs_call
 
     @property
     def is_withheld(self) -> bool:
         """There is no label, and it is not known whose fault that is."""
-        return self.interview is not None and self.interview.withheld is not None
+        return self.task is not None and self.task.withheld is not None
 
     @property
     def waits_for_others(self) -> bool:
-        is_waiting = self.interview is not None and self.interview.waits_for_others
+        is_waiting = self.task is not None and self.task.waits_for_others
         return is_waiting and not self.is_finished
 
     @property
     def claim_key(self) -> int:
-        """Stable, whatever is added to the file or taken from it."""
-        digest = hashlib.sha256(str(self.text).encode()).digest()
+        """Names the article in the file of claims: the same number in every run and version,
+        whatever lines are added to the input or taken from it."""
+        digest = hashlib.sha256(_CLAIM_KEY.format(*self.text or ("", "", ())).encode()).digest()
         return int.from_bytes(digest[:CLAIM_KEY_BYTES], "big")

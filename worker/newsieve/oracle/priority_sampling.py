@@ -64,8 +64,8 @@ class _Cut(NamedTuple):
 
 def select_within_budget(
     candidates: Sequence[Candidate],
-    affords: Affords,
-    affords_of: Callable[[str, int, float], bool] = lambda _source, _calls, _usd: True,
+    can_afford: Affords,
+    can_afford_for: Callable[[str, int, float], bool] = lambda _source, _calls, _usd: True,
 ) -> list[SamplingDecision]:
     """For each candidate. `affords` is about all of them, `affords_of` about those of a source."""
     sources: dict[str | None, list[int]] = {}
@@ -74,10 +74,10 @@ def select_within_budget(
     shares = {}
     left: list[int] = []
     for source, places in sources.items():
-        cut = _cut(candidates, places, _of_one(source, affords_of))
+        cut = _cut(candidates, places, _of_one(source, can_afford_for))
         left += cut.kept
         shares[source] = cut.shares
-    together = _cut(candidates, left, affords)
+    together = _cut(candidates, left, can_afford)
     kept, within = set(together.kept), set(left)
     return [
         SamplingDecision(
@@ -89,19 +89,19 @@ def select_within_budget(
     ]
 
 
-def _of_one(source: str | None, affords_of: Callable[[str, int, float], bool]) -> Affords:
+def _of_one(source: str | None, can_afford_for: Callable[[str, int, float], bool]) -> Affords:
     if source is None:
         return lambda _calls, _usd: True
-    return lambda calls, usd: affords_of(source, calls, usd)
+    return lambda calls, usd: can_afford_for(source, calls, usd)
 
 
-def _cut(candidates: Sequence[Candidate], places: Sequence[int], affords: Affords) -> _Cut:
+def _cut(candidates: Sequence[Candidate], places: Sequence[int], can_afford: Affords) -> _Cut:
     """Of these places those that fit."""
     order = sorted(places, key=lambda at: _turn(candidates[at]))
     usd = 0.0
     for count, at in enumerate(order):
         usd += candidates[at].usd
-        if not affords(count + 1, usd):
+        if not can_afford(count + 1, usd):
             kept = order[:count]
             return _Cut(kept, _shares([candidates[x] for x in kept], candidates[at]))
     return _Cut(order, dict.fromkeys(ORDER, 1.0))

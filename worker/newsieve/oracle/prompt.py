@@ -98,7 +98,7 @@ class Prompt:
         """Of what is sent beside the text; no tokeniser makes more tokens than bytes."""
         return len(self.instructions.encode()) + FRAME_BYTES + len(json.dumps(self.schema))
 
-    def question(self, article_id: str, text: str) -> LabelPrompt:
+    def for_article(self, article_id: str, text: str) -> LabelPrompt:
         """`text` is the rendered article."""
         return LabelPrompt(article_id, without_role_markers(text[: self.max_characters]), self)
 

@@ -81,18 +81,18 @@ class LabelMetadata(NamedTuple):
 class ScoreEncoder:
     """The records of one oracle."""
 
-    def __init__(self, asked: OracleConfig, topic: str, source: str) -> None:
+    def __init__(self, config: OracleConfig, topic: str, source: str) -> None:
         """`topic` is the scores', `source` the ce_source."""
-        self._asked = asked
+        self._config = config
         self._topic = topic
         self._source = source.encode()
 
     def encode(
-        self, asking: ParsedRequest, verdict: LabelResult, circumstances: LabelMetadata
+        self, parsed: ParsedRequest, result: LabelResult, circumstances: LabelMetadata
     ) -> tuple[OutRecord, str | None]:
         """The OracleScore of a request, and the oracle's tier."""
-        request, prompt, record = asking
-        answer = verdict.answer
+        request, prompt, record = parsed
+        answer = result.answer
         scores = answer.scores if answer is not None else None
         tier = _tier(prompt, list(scores.values()), request.content_rules) if scores else None
         score = OracleScore(
@@ -102,25 +102,25 @@ class ScoreEncoder:
             filter_hash=request.filter_hash,
             label_hash=request.label_hash,
             student=request.student,
-            status=verdict.status,
-            oracle=self._asked.key(prompt, verdict.model_version),
+            status=result.status,
+            oracle=self._config.key(prompt, result.model_version),
             oracle_scores=scores,
             oracle_tier=tier,
             content_type=answer.content_type if answer is not None else None,
             reasoning=answer.reasoning if answer is not None else None,
             key_markers=answer.key_markers if answer is not None else None,
-            failure=verdict.failure,
+            failure=result.failure,
             student_scores=request.scores,
             student_tier=request.tier,
             content_rules=request.content_rules,
             suspect=request.suspect,
             sampling=request.sampling,
             effective_pi=circumstances.effective_pi,
-            usage=verdict.usage,
+            usage=result.usage,
             calls_without_record=circumstances.calls_without_record,
-            reused=verdict.is_reused,
-            fingerprint=verdict.fingerprint,
-            answer_hash=verdict.answer_hash,
+            reused=result.is_reused,
+            fingerprint=result.fingerprint,
+            answer_hash=result.answer_hash,
             input=KafkaInput(**record.input),
             labelled_at=circumstances.labelled_at,
         )

@@ -1,1 +1,1 @@
-"""The models that newsieve can ask for labels, behind one contract, `base`; `registry` finds them."""
+"""The models that can be asked for labels, behind one contract, `base`; `registry` finds them."""

@@ -84,17 +84,17 @@ class Prices:
     def cost_usd(self, tokens: Tokens) -> float:
         return (tokens.input * self.input_usd + tokens.output * self.output_usd) / A_MILLION
 
-    def usual(self, question: LabelPrompt) -> Tokens:
+    def expected_tokens(self, label_prompt: LabelPrompt) -> Tokens:
         """About what a call with this question uses, without thinking."""
-        return Tokens(_bytes_of(question) // BYTES_PER_TOKEN, USUAL_OUTPUT_TOKENS)
+        return Tokens(_bytes_of(label_prompt) // BYTES_PER_TOKEN, USUAL_OUTPUT_TOKENS)
 
-    def most(self, question: LabelPrompt) -> Tokens:
+    def max_tokens(self, label_prompt: LabelPrompt) -> Tokens:
         """More than any call with this question uses: no text has more tokens than bytes."""
-        return Tokens(_bytes_of(question) + FRAMING_TOKENS, self.max_output_tokens)
+        return Tokens(_bytes_of(label_prompt) + FRAMING_TOKENS, self.max_output_tokens)
 
 
-def _bytes_of(question: LabelPrompt) -> int:
-    return question.prompt.overhead_bytes + len(question.text.encode())
+def _bytes_of(label_prompt: LabelPrompt) -> int:
+    return label_prompt.prompt.overhead_bytes + len(label_prompt.text.encode())
 
 
 def hash_of(raw: bytes) -> str:

@@ -25,7 +25,7 @@ class PendingRequest(NamedTuple):
     """What was taken: a request's case, a record that is none, or a tombstone."""
 
     taken: ConsumedRecord
-    case: LabelRequest | None
+    request: LabelRequest | None
     error: RecordError | None
 
 
@@ -86,13 +86,13 @@ class Backlog:
         self._waiting[taken.partition] = found
         self._intake.hold([taken.partition], is_held=True)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """The same records will come again: those that wait, too."""
         self.items = []
         self._is_paused = self._is_paused or bool(self._waiting)
         self._waiting.clear()
 
-    def release(self, partitions: Collection[Partition] | None) -> None:
+    def drop_partitions(self, partitions: Collection[Partition] | None) -> None:
         """These, or all, are somebody else's now."""
         if partitions is None:
             self.items, self._waiting = [], {}

@@ -35,7 +35,7 @@ class BudgetStore(Protocol):
         """The latest_by_key OracleScores. Raises as `budget`."""
         ...
 
-    def note(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
+    def ledger_record(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
         """The record of a ledger."""
         ...
 
@@ -48,14 +48,14 @@ class KafkaBudgetStore:
         cluster: Cluster,
         inquiry: OffsetQuery,
         scores_topic: str,
-        notes: LedgerCodec,
+        ledger_codec: LedgerCodec,
         caps: Caps,
         heartbeat: Callable[[], None],
     ) -> None:
         self._cluster = cluster
         self._inquiry = inquiry
         self._scores_topic = scores_topic
-        self._notes = notes
+        self._ledger_codec = ledger_codec
         self._caps = caps
         self._heartbeat = heartbeat
 
@@ -64,10 +64,10 @@ class KafkaBudgetStore:
         started = time.monotonic()
         self._inquiry.committed(owned)  # no answer while an offset of them is undecided
         numbers = [number for _, number in owned]
-        keys = {self._notes.key(number) for number in numbers}
-        found = latest_by_key(self._cluster, self._notes.topic, keys, self._heartbeat)
+        keys = {self._ledger_codec.key(number) for number in numbers}
+        found = latest_by_key(self._cluster, self._ledger_codec.topic, keys, self._heartbeat)
         partitions = partition_count(self._cluster, owned[0][0])
-        budget = Budget(self._caps, partitions, self._notes.read(numbers, found))
+        budget = Budget(self._caps, partitions, self._ledger_codec.read(numbers, found))
         _log.info(
             "books.read",
             partitions=len(numbers),
@@ -81,5 +81,5 @@ class KafkaBudgetStore:
         """The latest_by_key OracleScores. Raises BrokerUnavailable or TopicsWrong."""
         return last_records(self._cluster, self._scores_topic, LABELS, self._heartbeat)
 
-    def note(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
-        return self._notes.write(partition, ledger, now)
+    def ledger_record(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
+        return self._ledger_codec.write(partition, ledger, now)

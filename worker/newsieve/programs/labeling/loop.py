@@ -32,7 +32,7 @@ from newsieve.stream.outcome import DEAD_LETTER, Outcome
 from newsieve.stream.outcome_publisher import OutcomePublisher
 
 IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
-LISTEN_SECONDS: Final = 0.05  # for an answer, before looking around again
+COLLECT_SECONDS: Final = 0.05  # for an answer, before looking around again
 GATHER_SECONDS: Final = 1.0  # at most, for requests that come together to be judged together
 DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
 
@@ -52,9 +52,9 @@ class LabelingLoop:
         self,
         delivery: ExactlyOnceRunner,
         outbox: OutcomePublisher,
-        docket: RequestQueue,
+        queue: RequestQueue,
         encoder: ScoreEncoder,
-        books: BudgetStore,
+        budget_store: BudgetStore,
         observer: LabelObserver,
         now: Callable[[], str],
         drain_seconds: float,
@@ -62,9 +62,9 @@ class LabelingLoop:
         """`now` gives the time in ISO 8601, in UTC."""
         self._delivery = delivery
         self._outbox = outbox
-        self._docket = docket
+        self._queue = queue
         self._encoder = encoder
-        self._books = books
+        self._budget_store = budget_store
         self._observer = observer
         self._now = now
         self._drain_seconds = drain_seconds
@@ -77,34 +77,36 @@ class LabelingLoop:
         """Raises Unavailable, with no transaction open unless its commit failed, or Fatal."""
         self._take_in()
         self._observer.not_loaded(list(self._backlog.waiting))
-        if not self._is_informed():
+        if not self._restore_budget():
             return
         if self._gathering_since is None:
-            self._docket.admit(self._now()[:DAY_CHARACTERS])
-        self._hear(LISTEN_SECONDS)
+            self._queue.admit(self._now()[:DAY_CHARACTERS])
+        self._collect_responses(COLLECT_SECONDS)
         self._publish_finished()
-        self._docket.draft_claims()
+        self._queue.draft_claims()
         self.commit()
         self._report()
 
     def commit(self) -> None:
         """What was published, and the claims drafted, with the offsets; then the calls begin."""
         offsets = self._delivery.intake.offsets.to_commit()
-        changes = self._docket.changes()
+        changes = self._queue.changes()
         if not offsets and not changes:
             return
         for partition, ledger in changes.items():
-            self._delivery.publisher.produce(self._books.note(partition, ledger, self._now()))
+            self._delivery.publisher.produce(
+                self._budget_store.ledger_record(partition, ledger, self._now())
+            )
         for item in self._backlog.items:  # a claim is fenced by where its partition stands
             at = self._delivery.intake.offsets.resume_of(item.taken.partition)
             offsets.setdefault(item.taken.partition, item.taken.offset if at is None else at)
         if not offsets:
             return
         seconds = self._delivery.commit(offsets)
-        self._docket.committed()
+        self._queue.committed()
         self._outbox.committed()
         for label in self._open.labelled:
-            self._docket.memory.remember(*label)
+            self._queue.cache.put(*label)
         self._observer.committed(self._open.tally, seconds)
         self._open = OpenTransaction()
 
@@ -113,42 +115,42 @@ class LabelingLoop:
         deadline = time.monotonic() + self._drain_seconds
 
         def step() -> None:
-            self._hear(LISTEN_SECONDS)
+            self._collect_responses(COLLECT_SECONDS)
             self._publish_finished()
-            self._docket.draft_claims(only_begun=True)
+            self._queue.draft_claims(only_begun=True)
             self.commit()
 
-        while self._docket.is_active() and time.monotonic() < deadline:
+        while self._queue.is_active() and time.monotonic() < deadline:
             self._observer.heartbeat()
             guarded(step)
-        guarded(lambda: self._leave(None))
+        guarded(lambda: self._flush_finished(None))
         self._observer.drained(len(self._backlog))
 
     def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
         """Before a revoke. Raises as `commit`."""
         deadline = time.monotonic() + seconds
         while self._is_under_way(partitions) and (left := deadline - time.monotonic()) > 0:
-            self._hear(min(left, LISTEN_SECONDS))
-        self._leave(partitions)
+            self._collect_responses(min(left, COLLECT_SECONDS))
+        self._flush_finished(partitions)
 
     def forget(self) -> None:
-        self._docket.forget()
+        self._queue.discard_uncommitted()
         self._outbox.rolled_back()
         self._open = OpenTransaction()
-        self._backlog.forget()
+        self._backlog.clear()
         self._known = None
         self._gathering_since = None
 
     def release(self, partitions: Sequence[Partition] | None) -> None:
         numbers = None if partitions is None else [number for _, number in partitions]
-        self._docket.release(numbers)
-        self._backlog.release(partitions)
+        self._queue.drop_partitions(numbers)
+        self._backlog.drop_partitions(partitions)
         self._known = None
 
     def _take_in(self) -> None:
         """Take what there is, as long as there is room for it."""
         room = self._backlog.make_room()
-        seconds = 0.0 if self._docket.desk.busy else IDLE_SECONDS
+        seconds = 0.0 if self._queue.pool.pending else IDLE_SECONDS
         taken = self._delivery.take(max(room, 1), seconds)
         if taken and room <= 1:
             self._backlog.pause()
@@ -170,39 +172,39 @@ class LabelingLoop:
         """Into the backlog, unless its partition waits: it comes again with the one before it."""
         if self._backlog.is_waiting(taken.partition):
             return
-        case, error = None, None
+        request, error = None, None
         if taken.record is not None:
             try:
-                asking = read_request(taken.record, self._docket.oracle.prompts)
-                case = self._docket.open(taken.partition[1], taken.offset, asking)
-                if case.standing.other_key is not None:
-                    self._observer.other_key(case.standing.other_key)
+                parsed = read_request(taken.record, self._queue.oracle.prompts)
+                request = self._queue.add(taken.partition[1], taken.offset, parsed)
+                if request.draw_position.other_key is not None:
+                    self._observer.other_key(request.draw_position.other_key)
             except RecordError as failure:
                 error = failure
             except FilterNotLoaded as failure:
                 self._backlog.wait(taken, str(failure))
                 return
-        self._backlog.items.append(PendingRequest(taken, case, error))
+        self._backlog.items.append(PendingRequest(taken, request, error))
 
-    def _is_informed(self) -> bool:
+    def _restore_budget(self) -> bool:
         """Whether we own partitions and know their ledgers. Raises BrokerUnavailable."""
         owned = frozenset(self._delivery.intake.offsets.owned())
         if owned and owned != self._known:
-            self._docket.resume(self._books.budget(sorted(owned)))
-            for label in self._books.labels():
-                self._docket.memory.learn(label)
+            self._queue.resume(self._budget_store.budget(sorted(owned)))
+            for label in self._budget_store.labels():
+                self._queue.cache.load_record(label)
             self._known = owned
         return bool(owned)
 
-    def _hear(self, seconds: float) -> None:
+    def _collect_responses(self, seconds: float) -> None:
         """Raises OracleRejects, once what is answered, and is being answered, is committed."""
         try:
-            self._docket.desk.hear(seconds)
-            if self._docket.is_all_withheld():
-                self._docket.desk.conclude()
+            self._queue.pool.collect(seconds)
+            if self._queue.is_all_withheld():
+                self._queue.pool.resolve_withheld()
         except OracleRejects:
-            self._docket.desk.finish(self._drain_seconds, self._observer.heartbeat)
-            self._leave(None)
+            self._queue.pool.finish(self._drain_seconds, self._observer.heartbeat)
+            self._flush_finished(None)
             raise
 
     def _publish_finished(self) -> None:
@@ -213,7 +215,7 @@ class LabelingLoop:
             partition, offset, epoch = item.taken[1:]
             if not self._delivery.intake.offsets.is_current(partition, epoch):
                 continue
-            is_finished = item.case is None or item.case.is_finished
+            is_finished = item.request is None or item.request.is_finished
             if is_finished and partition not in held_up:
                 self._publish(item)
                 self._delivery.intake.offsets.produce(partition, offset)
@@ -229,55 +231,57 @@ class LabelingLoop:
             partition, _, epoch = item.taken[1:]
             is_leaving = partitions is None or partition in partitions
             is_ours = self._delivery.intake.offsets.is_current(partition, epoch)
-            case = item.case
-            if not (is_leaving and is_ours and case is not None and case.is_paid_for):
+            request = item.request
+            if not (is_leaving and is_ours and request is not None and request.is_paid_for):
                 continue
-            if not self._docket.is_published(case):
+            if not self._queue.is_published(request):
                 self._publish(item, is_early=True)
                 self._backlog.items.remove(item)
 
     def _publish(self, item: PendingRequest, *, is_early: bool = False) -> None:
         """A request's record, or its dead letter, into the open transaction."""
-        record, case = item.taken.record, item.case
+        record, request = item.taken.record, item.request
         if record is None:
             self._open.tally.tombstones += 1
             return
-        if case is not None and self._docket.is_published(case):
-            self._docket.settle(case)
+        if request is not None and self._queue.is_published(request):
+            self._queue.settle(request)
             return
-        if case is None or case.verdict is None:
+        if request is None or request.result is None:
             outcome = Outcome(None, DEAD_LETTER, None, [], item.error)
         else:
-            outcome = self._outcome(case, case.verdict)
+            outcome = self._outcome(request, request.result)
         position = RecordPosition(*item.taken.partition, item.taken.offset)
         self._open.tally.add(record, self._outbox.publish(record, position, [outcome]))
-        if case is not None:
-            self._docket.settle(case, is_early=is_early)
+        if request is not None:
+            self._queue.settle(request, is_early=is_early)
 
-    def _outcome(self, case: LabelRequest, verdict: LabelResult) -> Outcome:
-        now, request = self._now(), case.asking.request
-        pi = case.effective_pi if case.effective_pi is not None else request.sampling.pi
-        lost = self._docket.lost_calls(case)
-        record, tier = self._encoder.encode(case.asking, verdict, LabelMetadata(pi, lost, now))
-        if not verdict.is_reused:
-            self._open.labelled.append((case.text, verdict, now))
-        return Outcome(request.filter, verdict.status, tier, [record], None)
+    def _outcome(self, request: LabelRequest, result: LabelResult) -> Outcome:
+        now, asked_for = self._now(), request.parsed.request
+        pi = request.effective_pi if request.effective_pi is not None else asked_for.sampling.pi
+        metadata = LabelMetadata(pi, self._queue.lost_calls(request), now)
+        record, tier = self._encoder.encode(request.parsed, result, metadata)
+        if not result.is_reused:
+            self._open.labelled.append((request.text, result, now))
+        return Outcome(asked_for.filter, result.status, tier, [record], None)
 
-    def _leave(self, partitions: Sequence[Partition] | None) -> None:
+    def _flush_finished(self, partitions: Sequence[Partition] | None) -> None:
         """Publish what is finished; what was claimed for nothing is free again. Raises as
         `commit`."""
         self._publish_finished()
         self._publish_early(partitions)
-        self._docket.put_down(None if partitions is None else [number for _, number in partitions])
+        self._queue.release_unused_claims(
+            None if partitions is None else [number for _, number in partitions]
+        )
         self.commit()
 
     def _is_under_way(self, partitions: Sequence[Partition]) -> bool:
         return any(
-            item.case is not None and item.case.is_under_way
+            item.request is not None and item.request.is_under_way
             for item in self._backlog.items
             if item.taken.partition in partitions
         )
 
     def _report(self) -> None:
         backlog = self._backlog
-        self._observer.standing(len(backlog), backlog.oldest_ms, *self._docket.left())
+        self._observer.standing(len(backlog), backlog.oldest_ms, *self._queue.remaining_budget())

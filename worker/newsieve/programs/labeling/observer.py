@@ -48,14 +48,14 @@ class OracleObserver(WorkerObserver):
         """There is no label, and no record of that yet: whose fault it is shows with others."""
         _log.warning("label.withheld", reason=reason)
 
-    def gate_moved(self, *, is_broken: bool, failures: int, seconds: float, reason: str) -> None:
+    def breaker_changed(self, *, is_open: bool, failures: int, seconds: float, reason: str) -> None:
         """The provider is not asked for so many seconds, or again."""
-        self._oracle_metrics.circuit(is_open=is_broken)
+        self._oracle_metrics.circuit(is_open=is_open)
         seconds = round(seconds, SECONDS_DIGITS)
         if not failures:
             _log.info("circuit.closed", reason=reason)
         else:
-            event = "circuit.opened" if is_broken else "provider.paused"
+            event = "circuit.opened" if is_open else "provider.paused"
             _log.warning(event, failures_in_a_row=failures, seconds=seconds, reason=reason)
 
     def standing(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:

@@ -14,7 +14,7 @@ from newsieve.oracle.providers.registry import ProviderSetup, provider_kind
 from tests.support.oracle_server import Behaviour, serving
 
 KEY = "sk-secret-key-0123456789"
-QUESTION = Prompt(load("uplifting"), 1_000).question("a1", "A title\n\nA text.")
+QUESTION = Prompt(load("uplifting"), 1_000).for_article("a1", "A title\n\nA text.")
 NAMES = QUESTION.prompt.filter.definition.dimension_names
 Shape = Literal["gemini", "openai"]
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from newsieve.oracle.providers.base import BUSY, UNANSWERED, ProviderResponse
 from newsieve.oracle.providers.http import Body, Endpoint
 from newsieve.oracle.providers.openai_chat import OpenAIChat
-from tests.support.oracle_asking import KEY
+from tests.support.oracle_calls import KEY
 
 TIMEOUT_SECONDS = 1.0
 BOUND_SECONDS = 4.0  # far below what the slow ones would take, far above what a busy machine adds

@@ -11,8 +11,8 @@ from newsieve.oracle.call_pool import WITHHELD_SECONDS
 from newsieve.oracle.failure_streak import ANY_FAILURES, FAILURES_AFTER_LABELS, SAME_FAILURES
 from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.providers.base import ProviderResponse
-from tests.support.oracle_desk import SOON, Scene
 from tests.support.oracle_fakes import LABEL, Scripted
+from tests.support.oracle_pool import SOON, Scene
 
 A_QUIET_NIGHT_SECONDS = 8 * 3_600.0
 
@@ -29,37 +29,37 @@ def test_a_few_rejections_before_any_label_are_the_way_all_are_asked() -> None:
     """A person has to mend it; the message names an article and the settings, and none of those
     that were rejected has a verdict."""
     scene = Scene(Scripted(*rejecting(1)), concurrency=1)
-    interviews = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]
+    tasks = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]
 
     with pytest.raises(OracleRejects, match=r"'a4': 400: bad schema.*NEWSIEVE_ORACLE__MODEL"):
-        scene.hear(SAME_FAILURES)
+        scene.collect(SAME_FAILURES)
 
-    assert [interview.verdict for interview in interviews] == [None] * SAME_FAILURES
+    assert [task.result for task in tasks] == [None] * SAME_FAILURES
     with pytest.raises(OracleRejects):  # and again, whoever did not hear it
-        scene.desk.hear(0.0)
+        scene.pool.collect(0.0)
 
 
 def test_a_single_rejection_with_nobody_to_compare_is_named_within_a_minute() -> None:
     """There was no label yet, and no other article comes."""
     scene = Scene(Scripted(*rejecting(1)))
-    interview = scene.start("a1")
-    scene.hear(1)
-    assert interview.verdict is None
+    task = scene.start("a1")
+    scene.collect(1)
+    assert task.result is None
 
     scene.clock.now += WITHHELD_SECONDS
     with pytest.raises(OracleRejects, match="400: bad schema"):
-        scene.desk.hear(0.0)
+        scene.pool.collect(0.0)
 
     assert WITHHELD_SECONDS < 60
-    assert interview.verdict is None
+    assert task.result is None
 
 
 class Late(Scripted):
     """Rejects all but the article `late`, whose label takes until it is released."""
 
-    def complete(self, question: LabelPrompt) -> ProviderResponse:
-        super().complete(question)
-        if question.article_id != "late":
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        super().complete(prompt)
+        if prompt.article_id != "late":
             return rejecting(1)[0]
         self._may_go.acquire()
         return LABEL
@@ -69,15 +69,15 @@ def test_a_rejection_waits_for_those_who_are_being_answered() -> None:
     """They may take longer than half a minute, and will say whose fault it is."""
     scene = Scene(Late(LABEL), concurrency=2)
     rejected, late = scene.start("a1"), scene.start("late")
-    scene.hear(1)
+    scene.collect(1)
     scene.clock.now += 2 * WITHHELD_SECONDS
-    scene.desk.hear(0.0)
-    assert rejected.verdict is None
+    scene.pool.collect(0.0)
+    assert rejected.result is None
 
     scene.provider.release()
-    scene.hear(2)
-    assert late.verdict is not None and rejected.verdict is not None
-    assert (late.verdict.status, rejected.verdict.status) == ("labelled", "invalid")
+    scene.collect(2)
+    assert late.result is not None and rejected.result is not None
+    assert (late.result.status, rejected.result.status) == ("labelled", "invalid")
 
 
 def test_a_label_that_was_under_way_decides_nothing_about_those_that_stopped_it() -> None:
@@ -85,45 +85,45 @@ def test_a_label_that_was_under_way_decides_nothing_about_those_that_stopped_it(
     scene = Scene(Late(LABEL), concurrency=2)
     late, *rejected = [scene.start(name) for name in ("late", *"abcde")]
     with pytest.raises(OracleRejects):
-        scene.hear(SAME_FAILURES)
+        scene.collect(SAME_FAILURES)
     scene.provider.release()
-    scene.desk.finish(SOON, lambda: None)
+    scene.pool.finish(SOON, lambda: None)
 
-    assert late.verdict is not None and late.verdict.status == "labelled"
-    assert [interview.verdict for interview in rejected] == [None] * SAME_FAILURES
+    assert late.result is not None and late.result.status == "labelled"
+    assert [task.result for task in rejected] == [None] * SAME_FAILURES
 
 
 def test_a_rejection_is_the_articles_own_fault_once_another_has_its_label() -> None:
     """Not before: its verdict is withheld until then. Unless they come one after the other."""
     scene = Scene(Scripted(*rejecting(1), LABEL, *rejecting(SAME_FAILURES)), concurrency=1)
     first = scene.start("a1")
-    scene.hear(1)
-    assert first.verdict is None and first.withheld is not None
+    scene.collect(1)
+    assert first.result is None and first.withheld is not None
     scene.start("a2")
-    scene.hear(2)
-    assert first.verdict is not None and first.verdict.status == "invalid"
+    scene.collect(2)
+    assert first.result is not None and first.result.status == "invalid"
 
     later = [scene.start(f"b{number}") for number in range(SAME_FAILURES)]
     with pytest.raises(OracleRejects):
-        scene.hear(2 + SAME_FAILURES)
-    assert [interview.verdict for interview in later] == [None] * SAME_FAILURES
+        scene.collect(2 + SAME_FAILURES)
+    assert [task.result for task in later] == [None] * SAME_FAILURES
 
 
 def test_where_there_were_labels_a_lone_rejection_waits_for_the_next_article() -> None:
     """However long that takes: what was asked for in the same way before may not be any more."""
     scene = Scene(Scripted(LABEL, *rejecting(1), LABEL), concurrency=1)
     scene.start("a1")
-    scene.hear(1)
+    scene.collect(1)
     second = scene.start("a2")
-    scene.hear(2)
+    scene.collect(2)
 
     scene.clock.now += A_QUIET_NIGHT_SECONDS
-    scene.desk.hear(0.0)
-    assert second.verdict is None and second.withheld is not None
+    scene.pool.collect(0.0)
+    assert second.result is None and second.withheld is not None
 
     scene.start("a3")
-    scene.hear(3)
-    assert second.verdict is not None and second.verdict.status == "invalid"
+    scene.collect(3)
+    assert second.result is not None and second.result.status == "invalid"
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_answers_that_all_fail_in_the_same_way_stop_it_after_a_few(
     """None of their articles has a verdict; what they look like is said in one line, its control
     characters escaped."""
     scene = Scene(Scripted(reply), concurrency=1)
-    interviews = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]
+    tasks = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]
 
     with pytest.raises(OracleRejects, match=says):
-        scene.hear(SAME_FAILURES)
+        scene.collect(SAME_FAILURES)
 
-    assert [interview.verdict for interview in interviews] == [None] * SAME_FAILURES
+    assert [task.result for task in tasks] == [None] * SAME_FAILURES
 
 
 def test_answers_that_fail_in_different_ways_stop_it_a_little_later() -> None:
@@ -158,7 +158,7 @@ def test_answers_that_fail_in_different_ways_stop_it_a_little_later() -> None:
         scene.start(f"a{number}")
 
     with pytest.raises(OracleRejects, match=f"last {ANY_FAILURES} answers are no labels"):
-        scene.hear(ANY_FAILURES)
+        scene.collect(ANY_FAILURES)
 
 
 def test_bad_answers_among_labels_are_the_models_until_they_are_too_many() -> None:
@@ -166,27 +166,27 @@ def test_bad_answers_among_labels_are_the_models_until_they_are_too_many() -> No
     scene = Scene(Scripted(LABEL, *[bad()] * 9, LABEL, bad()), concurrency=1)
     for number in range(11):
         scene.start(f"a{number}")
-        scene.hear(number + 1)
+        scene.collect(number + 1)
     for number in range(FAILURES_AFTER_LABELS):
         scene.start(f"b{number}")
 
     with pytest.raises(OracleRejects):
-        scene.hear(11 + FAILURES_AFTER_LABELS)
+        scene.collect(11 + FAILURES_AFTER_LABELS)
 
 
 def test_without_others_what_is_withheld_is_decided_by_what_there_was() -> None:
     """At the end of a file: its own fault if there was a label, else nobody knows."""
     alone = Scene(Scripted(*rejecting(1)))
     nobody_knows = alone.start("a1")
-    alone.hear(1)
+    alone.collect(1)
     with pytest.raises(OracleRejects):
-        alone.desk.conclude()
+        alone.pool.resolve_withheld()
     scene = Scene(Scripted(LABEL, *rejecting(1)), concurrency=1)
     scene.start("a1")
-    scene.hear(1)
+    scene.collect(1)
     own_fault = scene.start("a2")
-    scene.hear(2)
-    scene.desk.conclude()
+    scene.collect(2)
+    scene.pool.resolve_withheld()
 
-    assert nobody_knows.verdict is None
-    assert own_fault.verdict is not None and own_fault.verdict.status == "invalid"
+    assert nobody_knows.result is None
+    assert own_fault.result is not None and own_fault.result.status == "invalid"

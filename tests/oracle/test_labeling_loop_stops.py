@@ -36,9 +36,9 @@ class Fast(Clock):
 class Stuck(Scripted):
     """Never comes back from the first request."""
 
-    def complete(self, question: LabelPrompt) -> ProviderResponse:
-        reply = super().complete(question)
-        if question.article_id == "a0.0":
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        reply = super().complete(prompt)
+        if prompt.article_id == "a0.0":
             self._may_go.acquire()
         return reply
 
@@ -50,9 +50,9 @@ class Unable(Scripted):
         super().__init__(LABEL)
         self._reply = reply
 
-    def complete(self, question: LabelPrompt) -> ProviderResponse:
-        label = super().complete(question)
-        return self._reply if question.article_id == "a0.0" else label
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        label = super().complete(prompt)
+        return self._reply if prompt.article_id == "a0.0" else label
 
 
 PLACES = [(0, offset) for offset in range(SAME_FAILURES)]

@@ -241,10 +241,10 @@ def test_a_budget_that_ends_between_two_answers_decides_nothing() -> None:
 
 def test_a_full_disk_is_said_with_the_file() -> None:
     """Here a limit on the size of files stands for it. The error of a write names none."""
-    sheet = LabelFileWriter(OUT)
+    writer = LabelFileWriter(OUT)
 
-    with pytest.raises(OSError, match=str(OUT)), sheet.writing(), files_of_at_most(10_000):
-        sheet.append([{"id": "a" * 20_000}])
+    with pytest.raises(OSError, match=str(OUT)), writer.writing(), files_of_at_most(10_000):
+        writer.append([{"id": "a" * 20_000}])
 
 
 @contextmanager

@@ -57,49 +57,49 @@ def test_retry_info_is_found_among_an_errors_details(
 
 def test_the_gate_is_closed_for_as_long_as_the_provider_asks_but_not_for_ever() -> None:
     """With a little on top, so that not all come back at once."""
-    gate = CircuitBreaker()
-    gate.failed(started_at=0, now=10, advised_seconds=12.5, chance=0.0)
+    breaker = CircuitBreaker()
+    breaker.failed(started_at=0, now=10, advised_seconds=12.5, chance=0.0)
 
-    assert not gate.lets_through(22.4, 0)
-    assert gate.lets_through(22.5, 3)
-    gate.failed(started_at=23, now=30, advised_seconds=3_600, chance=0.9)
-    assert gate.seconds_closed(30) == MAX_SECONDS
+    assert not breaker.allows_call(22.4, 0)
+    assert breaker.allows_call(22.5, 3)
+    breaker.failed(started_at=23, now=30, advised_seconds=3_600, chance=0.9)
+    assert breaker.seconds_until_call(30) == MAX_SECONDS
 
 
 def test_without_advice_the_gate_is_closed_longer_each_time() -> None:
     """Doubled, less up to half of it by chance, at most two minutes."""
-    gate, now, pauses = CircuitBreaker(), 0.0, []
+    breaker, now, pauses = CircuitBreaker(), 0.0, []
     for _ in range(10):
-        gate.failed(started_at=now, now=now, advised_seconds=None, chance=0.0)
-        pauses.append(gate.seconds_closed(now))
+        breaker.failed(started_at=now, now=now, advised_seconds=None, chance=0.0)
+        pauses.append(breaker.seconds_until_call(now))
         now += pauses[-1]
 
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 120, 120, 120]
     jittered = CircuitBreaker()
     jittered.failed(started_at=0, now=0, advised_seconds=None, chance=0.5)
-    assert jittered.seconds_closed(0) == 0.75
+    assert jittered.seconds_until_call(0) == 0.75
 
 
 def test_calls_that_fail_together_are_one_failure() -> None:
     """Eight calls turned away at once open no circuit."""
-    gate = CircuitBreaker()
+    breaker = CircuitBreaker()
     for _ in range(8):
-        gate.failed(started_at=0, now=1, advised_seconds=None, chance=0.0)
+        breaker.failed(started_at=0, now=1, advised_seconds=None, chance=0.0)
 
-    assert gate.failures == 1
-    assert gate.seconds_closed(1) == 1
+    assert breaker.failures == 1
+    assert breaker.seconds_until_call(1) == 1
 
 
 def test_an_open_circuit_lets_one_call_through_until_one_is_answered() -> None:
     """A provider that is away is asked once at a time, not by all."""
-    gate, now = CircuitBreaker(), 0.0
+    breaker, now = CircuitBreaker(), 0.0
     for _ in range(OPEN_AFTER):
-        gate.failed(started_at=now, now=now, advised_seconds=0, chance=0.0)
+        breaker.failed(started_at=now, now=now, advised_seconds=0, chance=0.0)
         now += 1
 
-    assert gate.is_broken
-    assert gate.lets_through(now, 0)
-    assert not gate.lets_through(now, 1)
-    gate.answered()
-    assert not gate.is_broken
-    assert gate.lets_through(now, 1)
+    assert breaker.is_open
+    assert breaker.allows_call(now, 0)
+    assert not breaker.allows_call(now, 1)
+    breaker.answered()
+    assert not breaker.is_open
+    assert breaker.allows_call(now, 1)

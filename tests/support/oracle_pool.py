@@ -18,17 +18,17 @@ class Scene:
 
     def __init__(self, provider: Scripted, concurrency: int = 4) -> None:
         self.provider, self.clock, self.notes = provider, Clock(), CallNotes()
-        self.desk = CallPool(provider, concurrency, self.notes, lambda: 0.0, self.clock)
+        self.pool = CallPool(provider, concurrency, self.notes, lambda: 0.0, self.clock)
 
     def start(self, name: str) -> LabelingTask:
-        interview = LabelingTask(PROMPT.question(name, "A text."), Prices(1, 1, 10))
-        interview.claimed(0.0, "2026-11-22")
-        self.desk.start(interview)
-        return interview
+        task = LabelingTask(PROMPT.for_article(name, "A text."), Prices(1, 1, 10))
+        task.claimed(0.0, "2026-11-22")
+        self.pool.start(task)
+        return task
 
-    def hear(self, calls: int) -> None:
+    def collect(self, calls: int) -> None:
         """Until so many calls have come back in all."""
         while len(self.notes.calls) < calls:
             before = len(self.notes.calls)
-            self.desk.hear(SOON)
+            self.pool.collect(SOON)
             assert len(self.notes.calls) > before, "nothing came back"

@@ -96,9 +96,9 @@ def test_what_a_source_had_outlives_the_oracle(monkeypatch: pytest.MonkeyPatch) 
 class Misled(Scripted):
     """Gives no label for every other article of the flood."""
 
-    def complete(self, question: LabelPrompt) -> ProviderResponse:
-        reply = super().complete(question)
-        host, number = question.article_id[0], int(question.article_id[1:])
+    def complete(self, prompt: LabelPrompt) -> ProviderResponse:
+        reply = super().complete(prompt)
+        host, number = prompt.article_id[0], int(prompt.article_id[1:])
         return replace(reply, text="no label") if host == "f" and number % 2 else reply
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.oracle_asking import QUESTION, Shape, ask, ask_at, provider
+from tests.support.oracle_calls import QUESTION, Shape, ask, ask_at, provider
 from tests.support.oracle_server import (
     Behaviour,
     fails,

@@ -20,15 +20,15 @@ USED = Tokens(1_000, 100)
 LABEL = json.dumps({"scores": dict.fromkeys(PROMPT.filter.definition.dimension_names, 4)})
 
 
-def interview() -> LabelingTask:
-    return LabelingTask(PROMPT.question("a1", "A text."), PRICES)
+def task() -> LabelingTask:
+    return LabelingTask(PROMPT.for_article("a1", "A text."), PRICES)
 
 
 def heard(*replies: ProviderResponse, is_well: bool = True) -> LabelingTask:
-    found = interview()
+    found = task()
     for reply in replies:
         found.claimed(0.01, "2026-11-22")
-        found.hear(reply, 1.5, others_answered=is_well)
+        found.handle_response(reply, 1.5, others_answered=is_well)
     return found
 
 
@@ -40,12 +40,12 @@ def test_a_label_is_a_verdict_with_its_cost() -> None:
     """Tokens at the prices that are set."""
     found = heard(answered(LABEL, answer_hash="sha256:" + "0" * 64, fingerprint="fp"))
 
-    assert found.verdict is not None and found.verdict.usage is not None
-    assert found.verdict.status == "labelled"
-    assert found.verdict.model_version == "v1"
-    assert found.verdict.usage.cost_usd == pytest.approx(0.002)
-    assert found.verdict.usage.attempts == 1
-    assert found.verdict.usage.latency_seconds == 1.5
+    assert found.result is not None and found.result.usage is not None
+    assert found.result.status == "labelled"
+    assert found.result.model_version == "v1"
+    assert found.result.usage.cost_usd == pytest.approx(0.002)
+    assert found.result.usage.attempts == 1
+    assert found.result.usage.latency_seconds == 1.5
 
 
 def test_an_invalid_answer_is_asked_for_once_more_and_both_are_on_record() -> None:
@@ -54,16 +54,16 @@ def test_an_invalid_answer_is_asked_for_once_more_and_both_are_on_record() -> No
     both = heard(answered("nonsense"), answered(LABEL))
     neither = heard(answered("nonsense"), answered('{"scores": {"agency": 11}}'))
 
-    assert first.verdict is None and first.wants_claim
-    assert both.verdict is not None and both.verdict.usage is not None
-    assert both.verdict.status == "labelled"
-    assert both.verdict.usage.attempts == 2
-    assert both.verdict.usage.input_tokens == 2 * USED.input
-    assert neither.verdict is None and not neither.wants_claim
+    assert first.result is None and first.needs_call
+    assert both.result is not None and both.result.usage is not None
+    assert both.result.status == "labelled"
+    assert both.result.usage.attempts == 2
+    assert both.result.usage.input_tokens == 2 * USED.input
+    assert neither.result is None and not neither.needs_call
     assert neither.withheld is not None and neither.withheld.status == "invalid"
     neither.release()
-    assert neither.verdict is not None
-    assert neither.verdict.failure == "agency: 11 is not from 0 to 10"
+    assert neither.result is not None
+    assert neither.result.failure == "agency: 11 is not from 0 to 10"
 
 
 def test_an_answer_that_is_cut_off_is_not_asked_for_again_with_the_same_limit() -> None:
@@ -71,7 +71,7 @@ def test_an_answer_that_is_cut_off_is_not_asked_for_again_with_the_same_limit() 
     cut_off = answered('{"scores"', reason="not finished: length", is_cut_off=True)
     found = heard(cut_off)
 
-    assert not found.wants_claim and found.calls == 1
+    assert not found.needs_call and found.calls == 1
     assert found.withheld is not None and found.withheld.status == "invalid"
     assert "NEWSIEVE_ORACLE__MAX_OUTPUT_TOKENS" in str(found.withheld.failure)
 
@@ -85,26 +85,26 @@ def test_the_key_is_masked_in_what_is_shown_and_never_in_what_is_read(key: str) 
     text = json.dumps({"scores": scores, "reasoning": f"{padding}{key}", "key_markers": [key]})
     found = heard(answered(text, mask=Redactor(key)))
 
-    assert found.verdict is not None and found.verdict.answer is not None
-    assert found.verdict.answer.scores == scores
+    assert found.result is not None and found.result.answer is not None
+    assert found.result.answer.scores == scores
     if len(key) > 1:
-        assert found.verdict.answer.key_markers == ["***"]
-        assert key[:4] not in str(found.verdict.answer)
+        assert found.result.answer.key_markers == ["***"]
+        assert key[:4] not in str(found.result.answer)
 
 
 def test_a_refusal_is_final() -> None:
     """Who will not, will not."""
     found = heard(ProviderResponse("refused", reason="SAFETY", model_version="v1", tokens=USED))
 
-    assert found.verdict is not None
-    assert (found.verdict.status, found.verdict.failure) == ("refused", "SAFETY")
+    assert found.result is not None
+    assert (found.result.status, found.result.failure) == ("refused", "SAFETY")
 
 
 def test_a_call_that_was_turned_away_leaves_everything_as_it_was() -> None:
     """Its claim serves the next one."""
     found = heard(ProviderResponse("busy", reason="429"))
 
-    assert found.verdict is None and not found.wants_claim
+    assert found.result is None and not found.needs_call
     assert (found.calls, found.claims, found.cost_usd) == (0, 1, 0)
 
 
@@ -112,10 +112,10 @@ def test_a_call_without_an_answer_counts_at_the_most_it_can_have_cost() -> None:
     """And is made again, under a new claim."""
     found = heard(ProviderResponse("unanswered", reason="time-out"), answered(LABEL))
 
-    assert found.verdict is not None and found.verdict.usage is not None
-    assert found.verdict.usage.attempts == 2
-    most = PRICES.most(found.question)
-    assert found.verdict.usage.input_tokens == most.input + USED.input
+    assert found.result is not None and found.result.usage is not None
+    assert found.result.usage.attempts == 2
+    most = PRICES.max_tokens(found.label_prompt)
+    assert found.result.usage.input_tokens == most.input + USED.input
     assert found.cost_usd == pytest.approx(PRICES.cost_usd(most) + 0.002)
 
 
@@ -123,12 +123,12 @@ def test_an_article_that_never_gets_an_answer_while_others_do_is_given_up() -> N
     """Three times; while the provider is away to all, it is nobody's fault."""
     silence = ProviderResponse("unanswered", reason="time-out")
 
-    assert heard(silence, silence).verdict is None
+    assert heard(silence, silence).result is None
     given_up = heard(silence, silence, silence).withheld
     assert given_up is not None
     assert (given_up.status, given_up.failure) == ("invalid", "time-out")
     away = heard(*[silence] * 9, is_well=False)
-    assert away.verdict is None and away.withheld is None and away.wants_claim
+    assert away.result is None and away.withheld is None and away.needs_call
 
 
 def test_without_a_budget_for_another_call_the_last_one_decides() -> None:
@@ -136,19 +136,19 @@ def test_without_a_budget_for_another_call_the_last_one_decides() -> None:
     bad = heard(answered("nonsense"))
     silent = heard(ProviderResponse("unanswered", reason="time-out"))
     for found in (bad, silent):
-        found.give_up("no budget")
+        found.fail("no budget")
 
-    assert bad.withheld is not None and silent.verdict is not None
+    assert bad.withheld is not None and silent.result is not None
     assert bad.withheld.status == "invalid"
-    assert silent.verdict.status == "over_budget"
-    assert silent.verdict.failure == "no budget; before it: time-out"
+    assert silent.result.status == "over_budget"
+    assert silent.result.failure == "no budget; before it: time-out"
 
 
 def test_a_rejected_request_costs_nothing() -> None:
     """No call that may have been paid for, so no usage."""
     found = heard(ProviderResponse("rejected", reason="too long"))
 
-    assert found.verdict is None and found.withheld is not None
+    assert found.result is None and found.withheld is not None
     assert found.withheld.status == "invalid"
     assert found.withheld.usage is None
     assert found.claims - found.calls == 1
@@ -157,7 +157,7 @@ def test_a_rejected_request_costs_nothing() -> None:
 def test_the_most_that_a_call_can_use_is_more_than_any_text_can_have() -> None:
     """No tokeniser makes more tokens than bytes."""
     text = "प्रकाश " * 50
-    most = PRICES.most(PROMPT.question("a", text))
+    most = PRICES.max_tokens(PROMPT.for_article("a", text))
 
     assert most.input > len(text.encode()) + len(PROMPT.instructions.encode())
     assert most.output == 500

@@ -15,7 +15,7 @@ from newsieve.oracle.providers.base import ProviderResponse
 from newsieve.settings.loader import load_settings
 from newsieve.stream import logs
 from tests.support.cli import newsieve
-from tests.support.oracle_asking import KEY, QUESTION
+from tests.support.oracle_calls import KEY, QUESTION
 from tests.support.oracle_server import OracleServer, good, serving
 
 ELSEWHERE = "http://api.example:9"  # what only a proxy could reach

@@ -49,10 +49,10 @@ def test_no_call_is_made_before_its_claim_is_on_record(monkeypatch: pytest.Monke
     topics = Topics()
     unclaimed: list[str] = []
 
-    def look(question: Any) -> None:
-        offset = int(question.article_id.rpartition(".")[2])
+    def look(prompt: Any) -> None:
+        offset = int(prompt.article_id.rpartition(".")[2])
         if topics.claims().get(offset) != 1:
-            unclaimed.append(question.article_id)
+            unclaimed.append(prompt.article_id)
 
     places = [(0, offset) for offset in range(12)]
     made = scene(
@@ -124,7 +124,9 @@ def test_a_commit_of_unknown_outcome_is_looked_up(
         requests((0, 0)),
         asked(1),
         needing_scene(make),
-        needing_scene(lambda s: s.until(lambda: bool(s.consumer.sought) or s.books.read > 1)),
+        needing_scene(
+            lambda s: s.until(lambda: bool(s.consumer.sought) or s.budget_store.read > 1)
+        ),
         needing_scene(come_again),
         labelled(1),
     )

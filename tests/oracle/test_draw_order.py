@@ -61,7 +61,7 @@ def test_with_the_workers_key_a_request_stands_where_the_worker_drew_it() -> Non
         article = item.article
         u = Sampler(policy(KEY)).draw(article.id, article.content_hash, SURFACED).u
 
-        standing = DrawPositions(KEY, OWN).of(item)
+        standing = DrawPositions(KEY, OWN).position_of(item)
 
         assert standing.rank == pytest.approx(u / PI) and standing.rank < 1
         assert standing.other_key is None
@@ -71,13 +71,13 @@ def test_a_request_that_the_draw_did_not_choose_is_no_workers() -> None:
     """Whoever may write requests cannot ask for what he likes: the same check finds a u that is
     published and does not choose."""
     chosen = {item.article.id for item in drawn(50)}
-    standings = DrawPositions(KEY, OWN)
+    draw_positions = DrawPositions(KEY, OWN)
     forged = [keyed(f"a{n}") for n in range(100) if f"a{n}" not in chosen]
     assert len(forged) > 50
 
     for item in [*forged, asked("a", u=0.2, pi=0.2), asked("a", u=0.0, pi=0.0)]:
         with pytest.raises(InvalidRequest, match="its draw does not choose it"):
-            standings.of(item)
+            draw_positions.position_of(item)
 
 
 @pytest.mark.parametrize("key", [None, OTHER])
@@ -87,11 +87,11 @@ def test_without_the_workers_key_ranks_are_drawn_anew_and_it_is_said(
     """Uniformly, whatever the request says, the same for it again, and by nobody else's choice."""
     requests = drawn(400)
 
-    found = [DrawPositions(key, OWN).of(item) for item in requests]
+    found = [DrawPositions(key, OWN).position_of(item) for item in requests]
 
     assert {item.other_key for item in found} == {KEY.fingerprint}
-    assert found == [DrawPositions(key, OWN).of(item) for item in requests]
-    assert found != [DrawPositions(key, OTHER).of(item) for item in requests]
+    assert found == [DrawPositions(key, OWN).position_of(item) for item in requests]
+    assert found != [DrawPositions(key, OTHER).position_of(item) for item in requests]
     deciles = Counter(int(item.rank * 10) for item in found)
     assert set(deciles) == set(range(10)) and max(deciles.values()) < 70
 
@@ -99,14 +99,14 @@ def test_without_the_workers_key_ranks_are_drawn_anew_and_it_is_said(
 def test_a_draw_without_a_key_stands_as_it_says() -> None:
     """Requests of before there was a key still wait when an oracle gets one."""
     for key in (None, KEY):
-        assert DrawPositions(key, OWN).of(asked("a", u=0.05, pi=0.2)).rank == 0.25
+        assert DrawPositions(key, OWN).position_of(asked("a", u=0.05, pi=0.2)).rank == 0.25
 
 
 def test_anchors_come_first_and_are_no_sources() -> None:
     """The monitor asks for them."""
     item = asked("a", purpose="anchor", u=0.0, url="https://news.example/a")
 
-    assert DrawPositions(KEY, OWN).of(item) == DrawPosition(0.0, None)
+    assert DrawPositions(KEY, OWN).position_of(item) == DrawPosition(0.0, None)
 
 
 def test_a_source_is_its_host_however_that_is_written() -> None:
