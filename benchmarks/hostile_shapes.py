@@ -24,9 +24,9 @@ from newsieve.records.dead_letter import RecordPosition, Writer, dead_letter
 from newsieve.records.decode import RawRecord
 from newsieve.records.encode import OutRecord
 from newsieve.inference.scorer import FilterScores, Tokens
-from newsieve.filters.registry import load
 from newsieve.programs.scoring.path import ScoringPath
 from newsieve.settings.loader import load_settings
+from benchmarks.filters import load
 
 FILTERS: Final = ("uplifting", "sustainability", "investment_risk")
 STUDENT: Final = "sha256:" + "0" * 64

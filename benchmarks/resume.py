@@ -25,6 +25,7 @@ from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve.inference.manifest import ADAPTER
+from benchmarks.filters import BUILTIN
 
 RECIPE = (
     Path(__file__).parents[1]
@@ -56,7 +57,9 @@ def main() -> None:
         labels = Path(folder) / options.labels.name
         labels.write_bytes(b"".join(lines))
         sources = [read_source(labels)]
-        whole, broken = (prepare(recipe, sources, Path(folder) / n)[0] for n in ("whole", "broken"))
+        whole, broken = (
+            prepare(recipe, sources, Path(folder) / n, BUILTIN)[0] for n in ("whole", "broken")
+        )
         unbroken = _fit(whole, None)
         training = whole.facts["stages"]["fit"]["seconds"]
         starting = unbroken - training

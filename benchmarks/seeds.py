@@ -27,6 +27,7 @@ from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.reports.formatting import JUDGED_ON, number
+from benchmarks.filters import BUILTIN
 
 Facts = Mapping[str, Any]  # calibration.json
 
@@ -65,7 +66,7 @@ def main() -> None:
         seeded = recipe.model_copy(
             update={n: part.model_copy(update={"seed": seed}) for n, part in changed.items()}
         )
-        run, _ = prepare(seeded, sources, options.runs)
+        run, _ = prepare(seeded, sources, options.runs, BUILTIN)
         fit(run, Machine(options.threads))
         evaluate(run)
         calibrate(run)

@@ -35,7 +35,7 @@ from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import Fit, Recipe, read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve.inference.manifest import TOKENIZER
-from newsieve.filters.registry import load
+from benchmarks.filters import BUILTIN, load
 
 PLAIN = "transformers.Trainer, padded to the maximum"
 
@@ -65,7 +65,9 @@ def main() -> None:
         labels = _first_rows(options.labels, options.articles, Path(folder))
         for number in range(options.rounds):
             for name, changed in _contending(recipe).items():
-                run, _ = prepare(changed, [read_source(labels)], Path(folder) / f"{name}-{number}")
+                run, _ = prepare(
+                    changed, [read_source(labels)], Path(folder) / f"{name}-{number}", BUILTIN
+                )
                 result = _plain(changed, run) if name == PLAIN else _ours(run, options.threads)
                 found.setdefault(name, []).append(result)
                 sys.stderr.write(f"{name}: {result}\n")

@@ -13,7 +13,8 @@ import pytest
 from newsieve.devbroker.broker import Broker, find_or_start
 from newsieve.devbroker.java_broker import JavaBroker
 from newsieve.errors import BrokerMissing
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
+from tests.support.filters import load
 from tests.support.topics import unique_prefix
 from tests.support.workers import ROOT
 

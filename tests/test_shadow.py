@@ -12,7 +12,6 @@ import pytest
 
 from newsieve.bootstrap.students import StudentIdentity, scoring_path
 from newsieve.errors import ModelFailed
-from newsieve.filters.registry import load
 from newsieve.filters.sampling import EpochDraw
 from newsieve.inference.scorer import FilterScores, Tokens
 from newsieve.programs.scoring.path import SHADOW_EPOCH, ScoringPath, shadow_name
@@ -20,6 +19,7 @@ from newsieve.records.decode import RawRecord
 from newsieve.records.encode import OutRecord
 from newsieve.settings.loader import load_settings
 from newsieve_schemas.scored import ScoredArticle
+from tests.support.filters import load
 
 LIVE, CANDIDATE = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 UPLIFTING = shadow_name("uplifting")

@@ -18,8 +18,8 @@ from newsieve.bootstrap.common import Slot, open_health
 from newsieve.bootstrap.scoring import RunningWorker, make_worker, take_slot
 from newsieve.inference.scorer import FilterScores, Tokens
 from newsieve.stream.metrics import Metrics
-from newsieve.filters.registry import load
 from newsieve.settings.loader import Settings, load_settings
+from benchmarks.filters import load
 
 FILTERS = ("uplifting", "sustainability", "investment_risk")
 STUDENT = "sha256:" + "0" * 64

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from newsieve.filters.registry import load
 from newsieve_schemas.dead_letter import DeadLetterLine
 from newsieve_schemas.scored import ScoredArticle
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
+from tests.support.filters import load
 
 Env = dict[str, str]
 

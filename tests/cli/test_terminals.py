@@ -16,7 +16,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from newsieve.cli import drift_tail, oracle, tail
-from newsieve.filters.registry import load
 from newsieve.kafka.dead_letter_topic import DeadLetters, Letter
 from newsieve.kafka.topic_reader import Found
 from newsieve.oracle.batch_labeler import Summary
@@ -28,6 +27,7 @@ from newsieve.terminal import echo, echo_err, show_json, show_table
 from newsieve_training.cli.options import note_rows, verdict_text
 from tests.support.cli import newsieve
 from tests.support.evil_texts import EVIL
+from tests.support.filters import load
 
 FIVES = dict.fromkeys(load("uplifting").definition.dimension_names, 5)
 ODD = "a\u200c\u200d\x00\x1b\x07\r\n\t\x7f\x80\x9b\u202e\u2066\u200b\U000e0041[]m;"

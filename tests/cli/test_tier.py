@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from newsieve.filters.registry import load
 from tests.support.cli import newsieve
+from tests.support.filters import load
 
 FIVES = dict.fromkeys(load("uplifting").definition.dimension_names, 5)
 

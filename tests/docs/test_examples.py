@@ -22,7 +22,6 @@ from confluent_kafka import Producer
 
 from newsieve import cli
 from newsieve.devbroker.broker import Broker
-from newsieve.filters.registry import load
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.topic_reader import Found, read
 from newsieve.records.decode import header
@@ -33,6 +32,7 @@ from tests.support.cli import newsieve
 from tests.support.drift import PAIRS, as_it_is, history, lines
 from tests.support.drift_records import MINUTE, START, hash_of, label, write_baseline
 from tests.support.drift_stream import DriftStream
+from tests.support.filters import load
 from tests.support.stream import Stream
 
 ROOT = Path(__file__).resolve().parents[2]

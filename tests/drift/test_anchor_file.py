@@ -12,9 +12,9 @@ import pytest
 
 from newsieve.drift.anchor_file import read_anchors
 from newsieve.errors import InputFileInvalid
-from newsieve.filters.registry import load
 from tests.support.drift import DIMENSIONS, UPLIFTING
 from tests.support.drift_records import anchor_file, anchor_scores, oracle, oracle_key
+from tests.support.filters import load
 
 Rows = list[dict[str, Any]]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from newsieve.drift.error_streams import ComparedBatch, ErrorStreams
-from newsieve.filters.registry import available, load
 from tests.support.drift import DIMENSIONS, PAIRS, STREAMS, plain_streams, plain_weights, tier_of
+from tests.support.filters import BUILTIN, load
 
 STUDENT = np.array([[pair["student"][name] for name in DIMENSIONS] for pair in PAIRS])
 ORACLE = np.array([[pair["oracle"][name] for name in DIMENSIONS] for pair in PAIRS], dtype=float)
@@ -17,7 +17,7 @@ def compare(student: np.ndarray, oracle: np.ndarray, *rules: str) -> ComparedBat
     return STREAMS.compare(student, oracle, [rules] * len(student))
 
 
-@pytest.mark.parametrize("reference", available())
+@pytest.mark.parametrize("reference", BUILTIN.references)
 def test_a_filter_of_d_dimensions_has_3d_and_5_streams(reference: str) -> None:
     """Their weights sum to one."""
     filter_ = load(reference)

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from newsieve.filters.registry import load
 from newsieve.kafka.state_topic import headers
 from newsieve.records.decode import Headers
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
+from tests.support.filters import load
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from newsieve.filters.registry import load
 from tests.conftest import java_broker
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
 from tests.faults.report import Report
 from tests.faults.storm import MAX_MESSAGE_BYTES, Fault, Scene
 from tests.faults.watcher import Watcher
+from tests.support.filters import load
 from tests.support.reader import hanging_transactions
 from tests.support.stream import Stream
 from tests.support.tiny_student import make_student

@@ -23,7 +23,7 @@ def risk_rules(investment_risk: Filter) -> ContentRules:
 def names(
     rules: ContentRules, text: str, title: str | None = None, url: str | None = None
 ) -> set[str]:
-    return set(rules.met(text, title, url)[0].names)
+    return set(rules.match(text, title, url)[0].names)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_investment_risk_blocks_what_is_no_signal(
     risk_rules: ContentRules, rule: str, title: str, text: str
 ) -> None:
     """Each rule blocks."""
-    (met,) = risk_rules.met(f"{title}\n\n{text}", title, None)
+    (met,) = risk_rules.match(f"{title}\n\n{text}", title, None)
 
     assert rule in met.names
     assert met.blocked_by is not None
@@ -158,7 +158,7 @@ def test_macro_context_excuses_stock_picking(risk_rules: ContentRules, text: str
 def test_the_first_rule_in_order_blocks_and_all_met_are_named(risk_rules: ContentRules) -> None:
     """`blocked_by` is one, `content_rules` all."""
     text = "Promo code inside: the next bitcoin"
-    (met,) = risk_rules.met(text, "The next bitcoin!!", "https://arxiv.org/abs/1")
+    (met,) = risk_rules.match(text, "The next bitcoin!!", "https://arxiv.org/abs/1")
 
     assert met.names == (
         "affiliate_promotion",
@@ -211,7 +211,9 @@ def test_several_filters_rules_are_told_apart(uplifting: Filter, investment_risk
     """One pass, one answer per filter."""
     both = ContentRules([uplifting.definition, investment_risk.definition])
 
-    first, second = both.met("Shares fell.\n\nShares fell.", "Shares fell.", "https://arxiv.org/x")
+    first, second = both.match(
+        "Shares fell.\n\nShares fell.", "Shares fell.", "https://arxiv.org/x"
+    )
 
     assert first.blocked_by == "academic_domains" and "corporate_finance" in first.names
     assert second.blocked_by == "academic_paper" and "stock_picking" in second.names
@@ -254,6 +256,6 @@ def test_a_megabyte_of_hostile_text_costs_little(
     """Linear in the text: well below a microsecond a character, whatever the text."""
     started = time.process_time()
     for each in (rules, risk_rules):
-        each.met(text, text[:1_000], None)
+        each.match(text, text[:1_000], None)
 
     assert time.process_time() - started < 1.0

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from newsieve.errors import FilterInvalid, UnknownFilter
-from newsieve.filters.registry import SHIPPED, Filter, available, load, load_folder
+from newsieve.filters.registry import BUILTIN_FOLDER, Filter, FilterRegistry, load_folder
+from tests.support.filters import load
 
 Edit = Callable[[str], str]
 
@@ -20,7 +21,9 @@ def edited(tmp_path: Path) -> Callable[[str, Edit], Path]:
 
     def edit(reference: str, change: Edit) -> Path:
         folder = tmp_path / "filters" / reference
-        shutil.copytree(SHIPPED / reference, folder, ignore=shutil.ignore_patterns("student"))
+        shutil.copytree(
+            BUILTIN_FOLDER / reference, folder, ignore=shutil.ignore_patterns("student")
+        )
         path = folder / "filter.toml"
         path.write_text(change(path.read_text()))
         return folder
@@ -74,14 +77,17 @@ def test_a_name_means_its_highest_version(tmp_path: Path) -> None:
     for version in (1, 9, 10):
         folder = tmp_path / "sustainability" / f"v{version}"
         shutil.copytree(
-            SHIPPED / "sustainability" / "v1", folder, ignore=shutil.ignore_patterns("student")
+            BUILTIN_FOLDER / "sustainability" / "v1",
+            folder,
+            ignore=shutil.ignore_patterns("student"),
         )
         path = folder / "filter.toml"
         path.write_text(path.read_text().replace("version = 1\n", f"version = {version}\n"))
 
-    assert available(tmp_path) == [f"sustainability/v{n}" for n in (1, 9, 10)]
-    assert load("sustainability", tmp_path).version == "10"
-    assert load("sustainability/v9", tmp_path).version == "9"
+    filters = FilterRegistry((tmp_path,))
+    assert filters.references == [f"sustainability/v{n}" for n in (1, 9, 10)]
+    assert filters.load("sustainability").version == "10"
+    assert filters.load("sustainability/v9").version == "9"
 
 
 @pytest.mark.parametrize("name", ["nope", "uplifting/v99", "", "../uplifting", "uplifting/"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from newsieve.errors import FilterInvalid
-from newsieve.filters.registry import SHIPPED, load_folder
+from newsieve.filters.registry import BUILTIN_FOLDER, load_folder
 from newsieve.filters.shown import one_line
 
 GIB = 1024**3
@@ -19,7 +19,7 @@ GIB = 1024**3
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    source = SHIPPED / "uplifting" / "v4"
+    source = BUILTIN_FOLDER / "uplifting" / "v4"
     target = tmp_path / "uplifting" / "v4"
     return Path(shutil.copytree(source, target, ignore=shutil.ignore_patterns("student")))
 

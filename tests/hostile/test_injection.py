@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from newsieve.devbroker.broker import Broker
-from newsieve.filters.registry import load
 from tests.hostile.idle import idle_connections
 from tests.hostile.metered import usage_of
 from tests.support.cli import newsieve
 from tests.support.drift_records import write_baseline
 from tests.support.drift_stream import DriftStream
+from tests.support.filters import load
 from tests.support.oracle_server import about, good, serving
 from tests.support.oracle_stream import OracleStream
 from tests.support.workers import WorkerProcess

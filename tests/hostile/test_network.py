@@ -23,10 +23,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from newsieve.filters.registry import load
 from tests.hostile.idle import idle_connections
 from tests.hostile.metered import Watched, metered, usage_of, wait_for
 from tests.support.evil_texts import EVIL
+from tests.support.filters import load
 from tests.support.workers import ROOT
 
 MEGABYTE = 1_000_000

@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from newsieve.errors import NewsieveError, StudentInvalid
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.inference.student import load_student
 from tests.hostile.metered import Metered, metered
+from tests.support.filters import load
 from tests.support.mutations import mutate
 
 NEWSIEVE = [str(Path(sys.executable).with_name("newsieve"))]

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.inference.base_files import (
     base_hashes,
     deciding_files,
@@ -23,6 +23,7 @@ from newsieve.inference.base_files import (
 )
 from newsieve.inference.model import load_backbone
 from newsieve.inference.student import load_student
+from tests.support.filters import load
 from tests.support.tiny_student import make_base
 
 WEIGHTS = "model.safetensors"

@@ -14,16 +14,17 @@ from tokenizers import Tokenizer
 
 import newsieve.demo
 from newsieve.errors import RecordError
-from newsieve.filters.registry import Filter, available, load
+from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve.inference.engine import score_tokens
 from newsieve.inference.student import Student, check_canaries, load_student
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
+from tests.support.filters import BUILTIN, load
 
 DEMO = Path(newsieve.demo.__file__).parent
 SHIPPED = [
     reference
-    for reference in available()
+    for reference in BUILTIN.references
     if (load(reference).student_folder / "student.json").is_file()
 ]
 BUDGET_TOKENS = 2_048

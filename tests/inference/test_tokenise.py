@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
-from newsieve.filters.registry import SHIPPED
+from newsieve.filters.registry import BUILTIN_FOLDER
 from newsieve.inference import tokenize
 from newsieve.inference.tokenize import (
     MOST_CHARACTERS_PER_TOKEN,
@@ -20,7 +20,7 @@ from newsieve.inference.tokenize import (
 )
 
 CLS, SEP = 1, 2
-WORD_PIECES = SHIPPED / "uplifting" / "v4" / "student" / "tokenizer.json"
+WORD_PIECES = BUILTIN_FOLDER / "uplifting" / "v4" / "student" / "tokenizer.json"
 
 
 @pytest.fixture(scope="module")

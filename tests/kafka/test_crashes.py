@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from newsieve.bootstrap.students import StudentIdentity, scoring_path
 from newsieve.errors import DeviceFailed, KilledWorker, TooManyRecreations, TopicsWrong
-from newsieve.filters.registry import load
 from newsieve.inference.scorer import FilterScores
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.records.decode import Headers, RawRecord
@@ -21,6 +20,7 @@ from newsieve.stream import exactly_once
 from newsieve.stream.crash_note import BLAMED_AFTER_DEATHS, NOTHING, Note, parse
 from newsieve.stream.crash_recovery import KILLED_IN_A_ROW
 from newsieve.stream.outcome import DEAD_LETTER
+from tests.support.filters import load
 from tests.support.fives import FivesScorer
 from tests.support.ledger import Always, Ledger
 from tests.support.lineage import Lineage, LogConsumer, Place, log_of

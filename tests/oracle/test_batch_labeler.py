@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from newsieve.filters.registry import load
 from newsieve.oracle.prompt import Prompt
 from newsieve_training.data.label_formats import labels_of
 from tests.support.bulk import KEY, articles, environment, label, rows
 from tests.support.cli import newsieve, newsieve_train
+from tests.support.filters import load
 from tests.support.oracle_server import fails, good, says, serving
 from tests.support.requests import request
 

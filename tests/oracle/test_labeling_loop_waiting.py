@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from newsieve.filters.registry import load
 from newsieve.oracle.providers.base import ProviderResponse, Tokens
+from tests.support.filters import load
 from tests.support.oracle_fakes import NAMES, Scripted
 from tests.support.oracle_scene import (
     LETTERS,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from newsieve.filters.registry import load
 from newsieve.oracle.answer import MAX_REASONING_CHARACTERS
 from newsieve.oracle.labeling_task import LabelingTask
 from newsieve.oracle.prompt import Prompt
 from newsieve.oracle.providers.base import Prices, ProviderResponse, Tokens
 from newsieve.oracle.redaction import Redactor
+from tests.support.filters import load
 
 PROMPT = Prompt(load("uplifting"), 1_000)
 PRICES = Prices(1.0, 10.0, 500)

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from newsieve.filters.registry import available, load
 from newsieve.oracle.prompt import OracleConfig, Prompt
+from tests.support.filters import BUILTIN, load
 
 ASKED = OracleConfig("gemini", "oracle", "low", None)
 
 
-@pytest.mark.parametrize("reference", available())
+@pytest.mark.parametrize("reference", BUILTIN.references)
 def test_every_filters_prompt_asks_for_its_dimensions_and_for_nothing_else(reference: str) -> None:
     """The prompt as it stands in the folder, and a schema that holds the model to it, reasons
     before scores."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from newsieve.filters.registry import available, load
 from newsieve.oracle.prompt import Prompt
 from newsieve.oracle.prompt_frame import FRAME_BYTES, framed, random_word, without_role_markers
 from newsieve.oracle.providers.base import Prices
+from tests.support.filters import BUILTIN, load
 from tests.support.oracle_calls import QUESTION, Shape, ask_at
 from tests.support.oracle_server import busy, fails, good, says, serving
 
@@ -99,7 +99,7 @@ def test_the_oracle_keeps_one_key_whatever_the_word() -> None:
 
 def test_the_frame_is_within_what_a_call_can_cost() -> None:
     """No text has more tokens than bytes, so the bytes of all that is sent are a bound."""
-    for reference in available():
+    for reference in BUILTIN.references:
         prompt = Prompt(load(reference), 60_000).for_article("a", f"<|im_end|>{'é' * 500}")
         sent = prompt.framed(random_word)
         schema = json.dumps(prompt.prompt.schema)

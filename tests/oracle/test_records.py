@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from newsieve.errors import InputFileInvalid, TopicsWrong
-from newsieve.filters.registry import load
 from newsieve.oracle.answer import Answer, InvalidAnswer, read_answer
 from newsieve.oracle.budget import Ledger
 from newsieve.oracle.label_cache import CacheKey, LabelCache, config_key
@@ -20,6 +19,7 @@ from newsieve.oracle.providers.label_file import read_label_file
 from newsieve.oracle.records import LabelMetadata, ScoreEncoder, read_request
 from newsieve.records.decode import RawRecord
 from newsieve_schemas.oracle import OracleUsage
+from tests.support.filters import load
 from tests.support.requests import request
 
 ASKED = OracleConfig("gemini", "oracle", None, None)

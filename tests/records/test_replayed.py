@@ -12,7 +12,6 @@ import pytest
 
 from newsieve.bootstrap.students import StudentIdentity, replay_headers, scoring_path
 from newsieve.errors import ModelFailed, RecordError
-from newsieve.filters.registry import load
 from newsieve.filters.secret_key import SecretKey
 from newsieve.inference.scorer import FilterScores, Tokens
 from newsieve.records.dead_letter import RecordPosition, Writer, attempts, dead_letter, replay
@@ -20,6 +19,7 @@ from newsieve.records.decode import Headers, RawRecord
 from newsieve.records.encode import OutRecord
 from newsieve.records.replay_headers import MOST_SIGNED_HEADERS, SIGNATURE, Trusted, signed
 from newsieve.settings.loader import load_settings
+from tests.support.filters import load
 
 KEY, OTHER = SecretKey("k" * 32), SecretKey("o" * 32)
 RAW = "articles.raw"

@@ -13,9 +13,9 @@ from newsieve.drift.error_streams import ErrorStreams
 from newsieve.drift.label_reader import Label, LabelReader
 from newsieve.drift.monitor_state import Identity, MonitorConfig, Transition
 from newsieve.drift.stratum_monitor import StratumMonitor
-from newsieve.filters.registry import load
 from newsieve_schemas.drift import State
 from tests.support.cli import Result, newsieve
+from tests.support.filters import load
 
 ROOT = Path(__file__).resolve().parents[2]
 _FILE = ROOT / "tests" / "support" / "data" / "pairs_uplifting_v4.jsonl"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newsieve.drift.error_streams import Comparison, ErrorStreams, Floats
-from newsieve.filters.registry import load
+from tests.support.filters import load
 
 PAIRS = Path(__file__).parent / "data" / "pairs_uplifting_v4.jsonl"
 COPIES = 20  # of each pair, where a drift is left to chance

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from newsieve.filters.registry import load
+from tests.support.filters import load
 
 DIMENSIONS = list(load("uplifting").definition.dimension_names)
 GOOD, BAD = ["heal", "help", "open", "plant", "repair"], ["lose", "fall", "army", "price", "court"]

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from newsieve.filters.registry import load
 from newsieve.oracle.prompt import OracleConfig, Prompt
 from newsieve.oracle.providers.base import Provider, ProviderResponse
 from newsieve.oracle.providers.registry import ProviderSetup, provider_kind
+from tests.support.filters import load
 from tests.support.oracle_server import Behaviour, serving
 
 KEY = "sk-secret-key-0123456789"

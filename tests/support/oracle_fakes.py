@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from newsieve.filters.registry import load
 from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.providers.base import ProviderResponse, Tokens
+from tests.support.filters import load
 
 NAMES = load("uplifting").definition.dimension_names
 LABEL = ProviderResponse(

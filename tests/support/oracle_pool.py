@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from newsieve.filters.registry import load
 from newsieve.oracle.call_pool import CallPool
 from newsieve.oracle.labeling_task import LabelingTask
 from newsieve.oracle.prompt import Prompt
 from newsieve.oracle.providers.base import Prices
+from tests.support.filters import load
 from tests.support.oracle_fakes import CallNotes, Clock, Scripted
 
 PROMPT = Prompt(load("uplifting"), 1_000)

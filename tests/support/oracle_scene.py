@@ -15,7 +15,6 @@ from typing import Any, Literal
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from newsieve.filters.registry import available, load
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka import group_consumer as intake_module
 from newsieve.kafka import offset_query as inquiry_module
@@ -40,6 +39,7 @@ from newsieve.stream.events import TransactionCounts, Waiting
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome_publisher import OutcomePublisher
 from newsieve_schemas.oracle import OracleScore
+from tests.support.filters import BUILTIN, load
 from tests.support.ledger import Ledger, LedgerProducer
 from tests.support.oracle_fakes import CallNotes, Clock, Scripted
 from tests.support.requests import request_record
@@ -197,7 +197,7 @@ class OracleScene:
     usd_per_day: float = float("inf")
     source_share: float = 1.0
     key: SecretKey | None = None
-    filters: Sequence[str] = field(default_factory=available)
+    filters: Sequence[str] = field(default_factory=lambda: BUILTIN.references)
 
     def __post_init__(self) -> None:
         self.consumer = PausingConsumer(self.steps)

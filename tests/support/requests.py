@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from newsieve.filters.registry import load
 from newsieve.filters.rendering import content_hash, render
 from newsieve.filters.sampling import EpochDraw
 from newsieve_schemas.oracle import OracleRequest
+from tests.support.filters import load
 
 STUDENT = "sha256:" + "5" * 64
 POLICY, EPOCH = "p1", "2026-11"

@@ -16,7 +16,6 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from newsieve.bootstrap.common import utc_now
 from newsieve.bootstrap.students import StudentIdentity, scoring_path
-from newsieve.filters.registry import load
 from newsieve.kafka import group_consumer as intake_module
 from newsieve.kafka.config import Partition
 from newsieve.kafka.group_consumer import GroupConsumer
@@ -31,6 +30,7 @@ from newsieve.stream.dead_letter_limit import DeadLetterLimiter
 from newsieve.stream.events import TransactionCounts
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome_publisher import OutcomePublisher
+from tests.support.filters import load
 from tests.support.fives import FivesScorer
 from tests.support.ledger import LETTERS, Ledger, LedgerProducer
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from newsieve.filters.registry import load
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
 from newsieve_schemas.topics import topics
+from tests.support.filters import load
 from tests.support.reader import CommittedReader
 from tests.support.workers import WorkerProcess, environment
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from newsieve.filters.registry import SHIPPED, load
+from newsieve.filters.registry import BUILTIN_FOLDER, FilterRegistry
 from newsieve_training.data.label_aggregation import read_source
 from newsieve_training.data.prepare import prepare
 from newsieve_training.evaluation.calibrate import calibrate
@@ -18,6 +18,7 @@ from newsieve_training.fit.environment import Machine
 from newsieve_training.fit.stage import fit
 from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
+from tests.support.filters import BUILTIN
 from tests.support.labels import label_rows, write_rows
 from tests.support.tiny_student import make_base
 
@@ -79,13 +80,18 @@ def recipe(base: Path) -> Callable[..., Recipe]:
 
 
 @pytest.fixture
-def edit_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Replaces text in uplifting's filter.toml, which all stages read: a copy."""
+def filters(tmp_path: Path) -> FilterRegistry:
+    """Finds the built-in filters, unless `edit_filter` has put a copy before them."""
+    return FilterRegistry((tmp_path / "filters", BUILTIN_FOLDER))
+
+
+@pytest.fixture
+def edit_filter(tmp_path: Path) -> Callable[[str, str], None]:
+    """Replaces text in a copy of uplifting's filter.toml, which `filters` finds first."""
     folder = tmp_path / "filters" / "uplifting" / "v4"
     folder.mkdir(parents=True)
     for name in ("filter.toml", "prompt.md"):
-        shutil.copy(SHIPPED / "uplifting" / "v4" / name, folder)
-    monkeypatch.setattr(load, "__defaults__", (tmp_path / "filters",))
+        shutil.copy(BUILTIN_FOLDER / "uplifting" / "v4" / name, folder)
 
     def edit(old: str, new: str) -> None:
         text = (folder / "filter.toml").read_text()
@@ -100,7 +106,7 @@ def made(
     recipe: Callable[..., Recipe], labels: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
     """A run up to `calibrate`. Not to be changed: see `trained`."""
-    run, _ = prepare(recipe(), [read_source(labels)], tmp_path_factory.mktemp("runs"))
+    run, _ = prepare(recipe(), [read_source(labels)], tmp_path_factory.mktemp("runs"), BUILTIN)
     fit(run, Machine(threads=1))
     evaluate(run)
     calibrate(run)
@@ -108,26 +114,26 @@ def made(
 
 
 @pytest.fixture
-def trained(made: Run, tmp_path: Path) -> Run:
+def trained(made: Run, tmp_path: Path, filters: FilterRegistry) -> Run:
     """A copy of it."""
     folder = tmp_path / "runs" / made.folder.name
     shutil.copytree(made.folder, folder)
-    return Run(folder)
+    return Run(folder, filters)
 
 
 @pytest.fixture
-def prepared(labels: Path, tmp_path: Path) -> Callable[..., Run]:
+def prepared(labels: Path, tmp_path: Path, filters: FilterRegistry) -> Callable[..., Run]:
     def make(recipe: Recipe, name: str = "runs") -> Run:
-        return prepare(recipe, [read_source(labels)], tmp_path / name)[0]
+        return prepare(recipe, [read_source(labels)], tmp_path / name, filters)[0]
 
     return make
 
 
 @pytest.fixture
-def prepared_from(tmp_path: Path) -> Callable[..., Run]:
+def prepared_from(tmp_path: Path, filters: FilterRegistry) -> Callable[..., Run]:
     def make(recipe: Recipe, *files: Path, extends: Run | None = None) -> Run:
         sources = [read_source(file) for file in files]
-        run, was_made = prepare(recipe, sources, tmp_path / "runs", extends)
+        run, was_made = prepare(recipe, sources, tmp_path / "runs", filters, extends)
         assert was_made
         return run
 

@@ -16,6 +16,7 @@ from newsieve_training.data.audit import audit, is_usable
 from newsieve_training.pipeline.recipe import Recipe, read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from tests.support.cli import newsieve_train
+from tests.support.filters import BUILTIN
 from tests.support.labels import label_rows, write_rows
 
 RECIPES = Path(__file__).resolve().parents[2] / "training" / "newsieve_training" / "recipes"
@@ -81,7 +82,7 @@ def test_one_command_goes_through_all_stages(
     assert [name for name in FILES if not (run / name).is_file()] == []
     assert (tmp_path / "student" / "student.json").is_file()
     for stage in STAGES:
-        for name in Run(run).facts["stages"][stage]["files"]:
+        for name in Run(run, BUILTIN).facts["stages"][stage]["files"]:
             (run / name).unlink()
         again = newsieve_train(*command, *reason)
         assert again.json()["made"] == {name: name == stage for name in STAGES}, stage

@@ -19,6 +19,7 @@ from newsieve_training.fit.stage import fit
 from newsieve_training.pipeline.files import read_jsonl
 from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
+from tests.support.filters import BUILTIN
 from tests.support.fits import ONE_THREAD
 
 Make = Callable[..., Recipe]
@@ -76,7 +77,7 @@ def test_cross_validation_judges_every_row_by_a_student_that_never_saw_it(
 ) -> None:
     """One student a fold, and one on all rows to ship; predictions in the data's order."""
     made = recipe(split__kind="cross_validation", split__folds=2, fit__epochs=3)
-    run, _ = prepare(made, [read_source(labels)], tmp_path / "runs")
+    run, _ = prepare(made, [read_source(labels)], tmp_path / "runs", BUILTIN)
     fit(run, ONE_THREAD)
     evaluate(run)
 

@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.registry import load
 from newsieve.inference.manifest import ADAPTER
 from newsieve.inference.model import StudentModel, load_backbone
 from newsieve_training.errors import FitFailed
@@ -34,6 +33,7 @@ from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.pipeline.stage import require_up_to_date
 from tests.support.cli import newsieve_train
+from tests.support.filters import load
 from tests.support.fits import ONE_THREAD, history, weights
 
 Make = Callable[..., Recipe]
@@ -272,7 +272,7 @@ def test_the_mean_score_on_validation_is_the_labels_mean(made: Run) -> None:
     rows = made.rows("validation")
     names = load("uplifting").definition.dimension_names
     parameters = require_up_to_date(made, FIT)["trainable_parameters"]
-    forward = load_forward(made.recipe, checkpoint(made, "final"), parameters)
+    forward = load_forward(made.recipe, made.filter, checkpoint(made, "final"), parameters)
     scores = predict(forward, tokens_of(made.recipe, [row["text"] for row in rows]), "test")
     labels = np.array([[row["scores"][name] for name in names] for row in rows])
 

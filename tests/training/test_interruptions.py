@@ -16,6 +16,7 @@ from newsieve.inference.manifest import ADAPTER
 from newsieve_training.fit.stage import fit
 from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
+from tests.support.filters import BUILTIN
 from tests.support.fits import ONE_THREAD, history, interrupt, weights
 
 Make = Callable[..., Recipe]
@@ -61,7 +62,7 @@ def test_a_fit_that_was_killed_goes_on(recipe: Make, prepared: Prepared, tmp_pat
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    moved = Run(tmp_path / "moved" / run.folder.name)
+    moved = Run(tmp_path / "moved" / run.folder.name, BUILTIN)
     moved.folder.parent.mkdir()
     run.folder.rename(moved.folder)
 

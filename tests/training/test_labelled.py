@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from newsieve.filters.registry import load
 from newsieve_training.data.label_aggregation import read_source
 from newsieve_training.data.prepare import prepare
 from newsieve_training.errors import LabelsRefused
 from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
+from tests.support.filters import BUILTIN, load
 from tests.support.fits import manifest_of, split_of
 from tests.support.labels import label_rows, write_rows
 
@@ -99,7 +99,7 @@ def test_the_rows_name_counts_where_a_label_names_no_oracle(recipe: Make, tmp_pa
     path = write_rows(tmp_path / "l.jsonl", rows)
 
     with pytest.raises(LabelsRefused, match=r"'o0' \(20\), 'o1' \(20\)"):
-        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+        prepare(recipe(), [read_source(path)], tmp_path / "runs", BUILTIN)
 
 
 def test_a_label_that_is_read_twice_is_one(
@@ -136,7 +136,7 @@ def test_too_many_bad_rows_are_refused(recipe: Make, tmp_path: Path) -> None:
     path = write_rows(tmp_path / "l.jsonl", [*label_rows(50), "{", "[]", "null"])
 
     with pytest.raises(LabelsRefused, match=r"3 of 53 rows are bad.*l.jsonl:51 line: "):
-        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+        prepare(recipe(), [read_source(path)], tmp_path / "runs", BUILTIN)
     assert not (tmp_path / "runs").exists()
 
 
@@ -163,7 +163,7 @@ def test_labels_of_several_oracles_never_mix_unasked(
     path = write_rows(tmp_path / "l.jsonl", mixed)
 
     with pytest.raises(LabelsRefused, match=r"'one' \(40\), 'two' \(80\)"):
-        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+        prepare(recipe(), [read_source(path)], tmp_path / "runs", BUILTIN)
     only = prepared_from(recipe(labels__oracles=["two"]), path)
     both = prepared_from(recipe(labels__oracles=["one", "two"]), path)
 
@@ -182,7 +182,7 @@ def test_labels_of_oracles_that_the_recipe_does_not_name_are_said(
     path = write_rows(tmp_path / "l.jsonl", label_rows(40))
 
     with pytest.raises(LabelsRefused) as refused:
-        prepare(recipe(labels__oracles=["two"]), [read_source(path)], tmp_path / "runs")
+        prepare(recipe(labels__oracles=["two"]), [read_source(path)], tmp_path / "runs", BUILTIN)
 
     said = str(refused.value)
     assert said.startswith("no row has a label of two, the recipe's labels.oracles.")
@@ -234,4 +234,4 @@ def test_labels_of_suspect_articles_alone_are_refused(recipe: Make, tmp_path: Pa
     source = read_source(write_rows(tmp_path / "l.jsonl", rows))
 
     with pytest.raises(LabelsRefused, match=r"labels\.include_suspect"):
-        prepare(recipe(), [source], tmp_path / "runs")
+        prepare(recipe(), [source], tmp_path / "runs", BUILTIN)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve.inference.engine import score_tokens
 from newsieve.inference.student import check_canaries, load_student
@@ -26,6 +26,7 @@ from newsieve_training.packaging.package import copy_student, package
 from newsieve_training.pipeline.files import read_jsonl, write_jsonl
 from newsieve_training.pipeline.recipe import Gate, Recipe
 from newsieve_training.pipeline.run_folder import Run
+from tests.support.filters import BUILTIN, load
 from tests.support.full_disk import full_disk
 
 Make = Callable[..., Recipe]
@@ -206,7 +207,7 @@ def test_a_disk_that_is_full_keeps_the_student_that_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Whole, under its own name, with nothing beside it; the error is one sentence."""
-    run, folder = Run(tmp_path / "run"), tmp_path / "out" / "student"
+    run, folder = Run(tmp_path / "run", BUILTIN), tmp_path / "out" / "student"
     for place, text in ((run.path("student"), "new"), (folder, "the old one")):
         place.mkdir(parents=True)
         (place / "student.json").write_text(text)
@@ -237,7 +238,7 @@ def test_the_drift_baseline_has_no_article_that_speaks_to_a_model(tmp_path: Path
     scores = dict.fromkeys(load("uplifting").definition.dimension_names, 5.0)
     row = {"id": "a", "content_rules": [], "oracle": scores, "student": scores, "tier": "impact"}
     rows = [row, {**row, "suspect": []}, {**row, "suspect": ["role_marker"]}]
-    run = Run(tmp_path)
+    run = Run(tmp_path, BUILTIN)
     (tmp_path / "predictions").mkdir()
     write_jsonl(run.path("predictions", "published.jsonl"), rows)
 

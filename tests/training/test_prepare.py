@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from newsieve.filters.registry import load
 from newsieve_training.data.label_aggregation import read_source
 from newsieve_training.data.prepare import prepare
 from newsieve_training.errors import LabelsRefused, RecipeInvalid, RunInvalid
@@ -17,6 +16,7 @@ from newsieve_training.pipeline.files import hash_of
 from newsieve_training.pipeline.graph import DECISIVE
 from newsieve_training.pipeline.recipe import Recipe, read_recipe
 from newsieve_training.pipeline.run_folder import Run
+from tests.support.filters import BUILTIN
 from tests.support.fits import manifest_of, split_of
 from tests.support.labels import label_rows, write_rows
 
@@ -47,7 +47,7 @@ def test_the_same_inputs_are_the_same_run_and_other_ones_another(
 ) -> None:
     """Nothing is done twice; the split does not change."""
     first = prepared_from(recipe(), labels)
-    again, made = prepare(recipe(), [read_source(labels)], tmp_path / "runs")
+    again, made = prepare(recipe(), [read_source(labels)], tmp_path / "runs", BUILTIN)
     other = prepared_from(recipe(fit__epochs=1), labels)
 
     assert (again.folder, made) == (first.folder, False)
@@ -60,7 +60,7 @@ def test_another_gate_is_the_same_run(
 ) -> None:
     """It decides only whether the student is shipped; the run knows the new one."""
     first = prepared_from(recipe(gate__mae=1.0), labels)
-    again, made = prepare(recipe(gate__mae=2.0), [read_source(labels)], tmp_path / "runs")
+    again, made = prepare(recipe(gate__mae=2.0), [read_source(labels)], tmp_path / "runs", BUILTIN)
 
     assert (again.folder, made) == (first.folder, False)
     assert again.recipe.gate.mae == 2.0
@@ -85,7 +85,7 @@ def test_another_threshold_or_rule_is_another_run(
 
     assert other.folder != first.folder
     assert manifest_of(other)["tiers"] != manifest_of(first)["tiers"]
-    assert other.facts["filter_hash"] == load("uplifting").filter_hash
+    assert other.facts["filter_hash"] == other.filter.filter_hash
 
 
 def test_duplicates_of_any_kind_stay_on_one_side(
@@ -246,9 +246,11 @@ def test_too_few_articles_for_a_split_or_a_fold_are_refused(recipe: Make, tmp_pa
     path = write_rows(tmp_path / "l.jsonl", label_rows(4))
 
     with pytest.raises(LabelsRefused, match="too few articles: "):
-        prepare(recipe(), [read_source(path)], tmp_path / "runs")
+        prepare(recipe(), [read_source(path)], tmp_path / "runs", BUILTIN)
     with pytest.raises(LabelsRefused, match="fold 4"):
-        prepare(recipe(split__kind="cross_validation"), [read_source(path)], tmp_path / "runs")
+        prepare(
+            recipe(split__kind="cross_validation"), [read_source(path)], tmp_path / "runs", BUILTIN
+        )
     with pytest.raises(ValueError, match="neither may be 0"):
         recipe(split__test=0.0)
     assert not (tmp_path / "runs").exists()
@@ -258,7 +260,7 @@ def test_runs_that_cannot_lie_where_they_should_are_refused(recipe: Make, labels
     """In a file, or below one."""
     for runs in (labels, Path("/dev/null/runs")):
         with pytest.raises(RunInvalid, match="cannot make the folder"):
-            prepare(recipe(), [read_source(labels)], runs)
+            prepare(recipe(), [read_source(labels)], runs, BUILTIN)
 
 
 def test_a_similarity_that_cannot_be_told_is_refused(

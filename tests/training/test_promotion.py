@@ -18,6 +18,7 @@ from newsieve_training.packaging.package import package
 from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.reports.promotion import promotion, verdict_of
+from tests.support.filters import BUILTIN
 from tests.support.fits import ONE_THREAD
 from tests.support.labels import label_rows, write_rows
 
@@ -39,7 +40,7 @@ def more(tmp_path: Path) -> Path:
 
 
 def judged(recipe: Recipe, labels: Path, extends: Run | None, runs: Path) -> Run:
-    run, _ = prepare(recipe, [read_source(labels)], runs, extends)
+    run, _ = prepare(recipe, [read_source(labels)], runs, BUILTIN, extends)
     fit(run, ONE_THREAD)
     evaluate(run)
     calibrate(run)
@@ -73,7 +74,9 @@ def test_where_the_old_student_may_know_the_judges_nothing_is_recommended(
     recipe: Make, old: Path, labels: Path, tmp_path: Path
 ) -> None:
     """The same labels in other splits."""
-    run, _ = prepare(recipe(split__seed=7, fit__epochs=1), [read_source(labels)], tmp_path / "runs")
+    run, _ = prepare(
+        recipe(split__seed=7, fit__epochs=1), [read_source(labels)], tmp_path / "runs", BUILTIN
+    )
     fit(run, ONE_THREAD)
     evaluate(run)
     calibrate(run)
@@ -112,13 +115,13 @@ def test_with_cross_validation_only_new_articles_judge_both(
 ) -> None:
     """The old student that ships has been trained on all of its run."""
     made = recipe(split__kind="cross_validation", split__folds=2, fit__epochs=2)
-    first, _ = prepare(made, [read_source(labels)], tmp_path / "first")
+    first, _ = prepare(made, [read_source(labels)], tmp_path / "first", BUILTIN)
     second = judged(made, more, first, tmp_path / "second")
 
     promotion(second, old)
 
     assert second.json("training_reports", "promotion_report.json")["articles"] == 60
     nothing = write_rows(tmp_path / "nothing.jsonl", label_rows(120, seed=3)[:1])
-    same, _ = prepare(made, [read_source(nothing)], tmp_path / "same", first)
+    same, _ = prepare(made, [read_source(nothing)], tmp_path / "same", BUILTIN, first)
     with pytest.raises(RunInvalid, match="prepare the new run with --extend"):
         promotion(same, old)

@@ -28,6 +28,7 @@ from newsieve_training.packaging.package import package
 from newsieve_training.pipeline.files import read_jsonl
 from newsieve_training.pipeline.recipe import Recipe, read_recipe
 from newsieve_training.pipeline.run_folder import Run
+from tests.support.filters import BUILTIN
 from tests.support.fits import ONE_THREAD
 from tests.support.tiny_student import make_base
 
@@ -72,7 +73,9 @@ def test_the_production_recipe_goes_the_whole_way(
 ) -> None:
     """fit, killed, resumed; evaluate, calibrate, package; loaded by the worker's engine: the same
     scores, article by article."""
-    run, whole = (prepare(small, [read_source(labels)], tmp_path / n)[0] for n in ("a", "b"))
+    run, whole = (
+        prepare(small, [read_source(labels)], tmp_path / n, BUILTIN)[0] for n in ("a", "b")
+    )
     fit(whole, ONE_THREAD)
     with monkeypatch.context() as patched:
         steps = iter(range(20))

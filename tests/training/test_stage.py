@@ -15,11 +15,12 @@ import newsieve_training.pipeline.stage as stage_module
 from newsieve_training.errors import RunInvalid
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.pipeline.stage import Stage, StageWorkspace, require_up_to_date, run_stage
+from tests.support.filters import BUILTIN
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    run = Run(tmp_path / "run")
+    run = Run(tmp_path / "run", BUILTIN)
     run.note({"setting": 1})
     return run
 
@@ -184,7 +185,7 @@ def test_two_processes_do_not_work_on_one_run(run: Run) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
         "from newsieve_training.pipeline.run_folder import Run\n"
-        "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
+        "with Run(Path(sys.argv[1]), None).locked(): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(run.folder)],
@@ -212,4 +213,4 @@ def test_a_run_file_that_cannot_be_read_says_what_to_delete(run: Run) -> None:
 def test_a_run_that_cannot_lie_where_it_should_is_refused() -> None:
     """Below a file."""
     with pytest.raises(RunInvalid, match="cannot work in"):
-        Work(Run(Path(os.devnull) / "run")).all()
+        Work(Run(Path(os.devnull) / "run", BUILTIN)).all()

@@ -30,6 +30,7 @@ from newsieve_training.cli.options import (
     note_previous,
     note_rows,
     note_stage,
+    open_run,
     say_result,
     verdict_text,
 )
@@ -83,10 +84,10 @@ def run(
     from newsieve_training.packaging.package import copy_student, require_place
     from newsieve_training.run_all import run_all
 
-    settings = read_settings(config) if from_kafka else None
+    settings = read_settings(config)
     if out is not None:
         require_place(out)  # before anything is trained
-    found, made = prepared(recipe, labels or [], runs, extend, settings)
+    found, made = prepared(recipe, labels or [], runs, extend, settings, from_kafka=from_kafka)
     stages = {"prepare": made}
     note_stage("prepare", made)
     note_rows(found.json("data", "manifest.json"))
@@ -123,8 +124,8 @@ def prepare(
     """
     from newsieve_training.data.sources import prepared
 
-    settings = read_settings(config) if from_kafka else None
-    found, made = prepared(recipe, labels or [], runs, extend, settings)
+    settings = read_settings(config)
+    found, made = prepared(recipe, labels or [], runs, extend, settings, from_kafka=from_kafka)
     note_stage("prepare", made)
     manifest = found.json("data", "manifest.json")
     note_rows(manifest)
@@ -133,16 +134,16 @@ def prepare(
 
 
 @app.command()
-def audit(run: RunArgument, json: JsonOption = False) -> None:
+def audit(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Say what is true of the labels, with a verdict.
 
     Example: newsieve-train audit runs/uplifting-20261122-0af0cba1
     """
     from newsieve_training.data import audit as stage
-    from newsieve_training.pipeline.run_folder import Run
 
-    note_stage("audit", stage.audit(Run(run)))
-    facts = Run(run).json("audit.json")
+    found = open_run(run, config)
+    note_stage("audit", stage.audit(found))
+    facts = found.json("audit.json")
     say_result(json, facts, verdict_text(facts))
 
 
@@ -152,6 +153,7 @@ def fit(
     start: FromOption = None,
     threads: ThreadsOption = None,
     tensorboard: TensorBoardOption = False,
+    config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train the adapter and the head. On several devices: torchrun -m newsieve_training fit RUN.
@@ -160,50 +162,49 @@ def fit(
     """
     from newsieve_training.fit import stage
     from newsieve_training.fit.environment import machine_of
-    from newsieve_training.pipeline.run_folder import Run
 
-    machine = machine_of(threads, os.environ)
-    did = stage.fit(Run(run), machine, start=start, tensorboard=tensorboard)
+    machine, found = machine_of(threads, os.environ), open_run(run, config)
+    did = stage.fit(found, machine, start=start, tensorboard=tensorboard)
     if machine.is_leader:
         note_stage("fit", did)
-        facts = {"made": did, "metadata": Run(run).json("training_metadata.json")}
+        facts = {"made": did, "metadata": found.json("training_metadata.json")}
         say_result(json, facts, str(run))
 
 
 @app.command()
-def evaluate(run: RunArgument, json: JsonOption = False) -> None:
+def evaluate(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Judge the student on articles it never saw, beside three baselines.
 
     Example: newsieve-train evaluate runs/uplifting-20261122-0af0cba1
     """
     from newsieve_training.evaluation import evaluate as stage
-    from newsieve_training.pipeline.run_folder import Run
     from newsieve_training.reports.formatting import JUDGED_ON, SCORERS
     from newsieve_training.reports.tables import quality_table
 
-    note_stage("evaluate", stage.evaluate(Run(run)))
-    metrics = Run(run).json("metrics.json")
+    found = open_run(run, config)
+    note_stage("evaluate", stage.evaluate(found))
+    metrics = found.json("metrics.json")
     if json:
         show_json(metrics)
         return
-    for split, found in metrics["quality"].items():
-        table = quality_table({SCORERS[name]: item for name, item in found.items()})
+    for split, quality in metrics["quality"].items():
+        table = quality_table({SCORERS[name]: item for name, item in quality.items()})
         show_table(JUDGED_ON[split], table.columns, table.rows)
 
 
 @app.command()
-def calibrate(run: RunArgument, json: JsonOption = False) -> None:
+def calibrate(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Fit calibration curves and the residuals behind tier_confidence.
 
     Example: newsieve-train calibrate runs/uplifting-20261122-0af0cba1
     """
     from newsieve_training.evaluation import calibrate as stage
-    from newsieve_training.pipeline.run_folder import Run
     from newsieve_training.reports.formatting import JUDGED_ON, number
     from newsieve_training.reports.tables import quality_table
 
-    note_stage("calibrate", stage.calibrate(Run(run)))
-    facts = Run(run).json("calibration.json")
+    found = open_run(run, config)
+    note_stage("calibrate", stage.calibrate(found))
+    facts = found.json("calibration.json")
     if json:
         show_json(facts)
         return
@@ -228,6 +229,7 @@ def report(
             "--against", metavar="STUDENT", help="Promotion report: better than that one?"
         ),
     ] = None,
+    config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Draw and write what the run found, into its folder training_reports/.
@@ -240,11 +242,11 @@ def report(
     from newsieve_training.reports.comparison import compare as compare_runs
     from newsieve_training.reports.promotion import promotion
 
-    found = Run(run)
+    found = open_run(run, config)
     note_stage("report", stage.report(found))
     facts: dict[str, Any] = {}
     if compare is not None:
-        facts["comparison"] = compare_runs(found, Run(compare))
+        facts["comparison"] = compare_runs(found, Run(compare, found.filters))
     if against is not None:
         facts["promotion"] = promotion(found, against)
         echo_err(f"the new student is {facts['promotion']}")
@@ -258,6 +260,7 @@ def package(
     run: RunArgument,
     out: OutOption = None,
     allow_failed_gate: ReasonOption = None,
+    config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write the student folder, if the student passes the recipe's gate.
@@ -265,9 +268,8 @@ def package(
     Example: newsieve-train package runs/uplifting-20261122-0af0cba1 --out student
     """
     from newsieve_training.packaging import package as stage
-    from newsieve_training.pipeline.run_folder import Run
 
-    found = Run(run)
+    found = open_run(run, config)
     did = stage.package(found, allow_failed_gate)
     note_stage("package", did)
     folder = found.path(stage.STUDENT_FOLDER)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from newsieve.cli.common import read_settings
 from newsieve.printable import printable
 from newsieve.terminal import echo, echo_err, show_json
 from newsieve_training.errors import LabelsRefused
@@ -52,6 +53,11 @@ ReasonOption = Annotated[
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Train on labels that are not usable without asking.")
 ]
+
+
+def open_run(folder: Path, config: Path | None) -> Run:
+    """The run in this folder, with the filters that the settings name. Raises SettingsInvalid."""
+    return Run(folder, read_settings(config).filters.registry)
 
 
 def note_previous(folder: Path | None) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.stats import chi2
 
 from newsieve.filters.definition import SCORE_MAX
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve_training.data.label_aggregation import decided, label_scores
 from newsieve_training.data.split import split_names
 from newsieve_training.evaluation.metrics import DECIMALS
@@ -57,7 +57,7 @@ def is_usable(run: Run) -> bool:
 
 
 def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
-    filter_ = load(run.recipe.filter)
+    filter_ = run.filter
     rows = [row for name in split_names(run.recipe.split) for row in run.rows(name)]
     facts = audited(decided(rows, filter_), filter_)
     verdict, reasons = judge(facts, cross_validated=run.recipe.split.kind == CROSS_VALIDATION)

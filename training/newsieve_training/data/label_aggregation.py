@@ -101,7 +101,7 @@ def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
     model, by the filter as it is now: files of labels do not say it."""
     definition = filter_.definition
     rules = ContentRules([definition, suspect_rules(definition.dimension_names)])
-    met = [rules.met(row["text"], row["title"], row["url"]) for row in rows]
+    met = [rules.match(row["text"], row["title"], row["url"]) for row in rows]
     names = [list(own.names) for own, _ in met]
     tiers = filter_.tiering.decide(label_scores(rows, filter_), names).tier
     return [

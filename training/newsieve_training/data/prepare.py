@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter, FilterRegistry
 from newsieve.terminal import progress
 from newsieve_training.data.duplicates import Shared, groups_of
 from newsieve_training.data.label_aggregation import Source, decided, read_labelled, trainable
@@ -46,13 +46,17 @@ class _Prepared:
 
 
 def prepare(
-    recipe: Recipe, sources: Sequence[Source], runs: Path, extends: Run | None = None
+    recipe: Recipe,
+    sources: Sequence[Source],
+    runs: Path,
+    filters: FilterRegistry,
+    extends: Run | None = None,
 ) -> tuple[Run, bool]:
     """The run for this recipe and these labels, and whether its data had to be made.
 
     Raises RunInvalid, or LabelsRefused: see `read_labelled`.
     """
-    filter_ = load(recipe.filter)
+    filter_ = filters.load(recipe.filter)
     identity = {
         "filter": filter_.reference,
         "filter_hash": filter_.filter_hash,
@@ -60,7 +64,8 @@ def prepare(
         "labels": [source.facts for source in sources],
         "extends": _earlier(extends, recipe, filter_) if extends else None,
     }
-    run = _run_folder(runs, filter_.name, hash_of(recipe.settings(*DECISIVE), identity))
+    folder = _run_folder(runs, filter_.name, hash_of(recipe.settings(*DECISIVE), identity))
+    run = Run(folder, filters)
     noted = {"recipe": recipe.model_dump(mode="json"), **identity}
     if run.path(RUN_FILE).exists():
         with run.locked():
@@ -81,12 +86,12 @@ def _write(place: StageWorkspace, prepared: _Prepared) -> Mapping[str, Any]:
     return {}
 
 
-def _run_folder(runs: Path, filter_name: str, identity: str) -> Run:
+def _run_folder(runs: Path, filter_name: str, identity: str) -> Path:
     """The folder of an earlier run with the same inputs, else one named after today."""
     short = identity[:SHORT_HASH]
     earlier = sorted(runs.glob(f"{filter_name}-*-{short}"))
     today = dt.datetime.now(dt.UTC).strftime("%Y%m%d")
-    return Run(earlier[-1] if earlier else runs / f"{filter_name}-{today}-{short}")
+    return earlier[-1] if earlier else runs / f"{filter_name}-{today}-{short}"
 
 
 def _earlier(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from newsieve.bootstrap.common import cluster
+from newsieve.bootstrap.common import cluster, filter_registry
 from newsieve.errors import WrongUsage
-from newsieve.filters.registry import load
 from newsieve.settings.loader import Settings
 from newsieve.terminal import echo_err
 from newsieve_training.data.kafka_labels import SNAPSHOT, Snapshot, read_topics, records_in
@@ -23,25 +22,28 @@ def prepared(
     labels: Sequence[Path],
     runs: Path,
     extends: Path | None,
-    settings: Settings | None,
+    settings: Settings,
+    *,
+    from_kafka: bool,
 ) -> tuple[Run, bool]:
-    """The run, and whether its data had to be made. `settings`: read the oracle's topics, too;
+    """The run, and whether its data had to be made. `from_kafka`: read the oracle's topics, too;
     what they held is kept in the run's labels.jsonl, a label file for the next time."""
-    if not labels and settings is None:
+    if not labels and not from_kafka:
         raise WrongUsage("name files of labels, or give --from-kafka")
     recipe = read_recipe(recipe_file)
-    filter_ = load(recipe.filter)
+    filters = filter_registry(settings)
+    filter_ = filters.load(recipe.filter)
     sources, records = records_in([read_source(path) for path in labels], filter_)
     if records is not None:
         _note(records, "in newsieve's records")
         sources.append(records.source)
     snapshot = None
-    if settings is not None:
+    if from_kafka:
         kafka, prefix = cluster(settings), settings.kafka.topic_prefix
         snapshot = read_topics(kafka, prefix, filter_)
         _note(snapshot, "on the topics")
         sources.append(snapshot.source)
-    run, made = prepare(recipe, sources, runs, Run(extends) if extends else None)
+    run, made = prepare(recipe, sources, runs, filters, Run(extends, filters) if extends else None)
     if snapshot is not None:
         write_text(run.path(SNAPSHOT), snapshot.source.content.decode())
         echo_err(f"the topics go on; to go on with these labels, name {run.path(SNAPSHOT)}")

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from newsieve.filters.calibration import Calibration, Confidence, Residuals
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve_training.data.label_aggregation import is_scored
 from newsieve_training.evaluation.calibration_fit import (
@@ -50,7 +50,7 @@ class Published:
 
 
 def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
-    filter_, seed = load(run.recipe.filter), run.recipe.split.seed
+    filter_, seed = run.filter, run.recipe.split.seed
     subject = chosen = evaluated(run, selection_split(run), filter_)
     found = refine(filter_, chosen, seed)
     if test_split(run) == selection_split(run):

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve.inference.scorer import Tokens
 from newsieve_training.data.label_aggregation import decided, label_scores
@@ -110,7 +110,7 @@ class _Evaluation:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._recipe = run.recipe
-        self._filter = load(self._recipe.filter)
+        self._filter = run.filter
         self._parameters = require_up_to_date(run, FIT)["trainable_parameters"]
         self._articles: dict[str, list[Row]] = {}
         self._tokens: dict[str, list[Tokens]] = {}
@@ -140,7 +140,7 @@ class _Evaluation:
     ) -> Scores:
         """What one student, and baselines that saw the same training articles, make of others."""
         folder = checkpoint(self._run, adapter)
-        forward = load_forward(self._recipe, folder, self._parameters)
+        forward = load_forward(self._recipe, self._filter, folder, self._parameters)
         trained_on = [self._rows(TRAIN)[at] for at in seen]
         labels = label_scores(trained_on, self._filter)
         texts = [row["text"] for row in trained_on]

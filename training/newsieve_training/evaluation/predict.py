@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from newsieve.filters.registry import load
+from newsieve.filters.registry import Filter
 from newsieve.inference import adapter
 from newsieve.inference.base_files import find_base
 from newsieve.inference.batching import OutOfMemory, buckets
@@ -31,10 +31,12 @@ BUDGET_TOKENS: Final = 2_048
 Floats = npt.NDArray[np.float64]
 
 
-def load_forward(recipe: Recipe, folder: Path, trainable_parameters: int) -> PaddedForward:
+def load_forward(
+    recipe: Recipe, filter_: Filter, folder: Path, trainable_parameters: int
+) -> PaddedForward:
     """The checkpoint in this folder, merged, in fp32."""
     base = recipe.base
-    outputs = len(load(recipe.filter).definition.dimensions)
+    outputs = len(filter_.definition.dimensions)
     backbone = load_backbone(find_base(base.name, base.revision))
     model = StudentModel(backbone, base.pooling, outputs, bias=base.head_bias)
     adapter.merge(model, folder, trainable_parameters)

@@ -25,7 +25,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
-from newsieve.filters.registry import load
+from newsieve.filters.registry import Filter
 from newsieve.inference.manifest import MODEL_CARD
 from newsieve.stream.logs import get_logger
 from newsieve_training.data.label_aggregation import label_scores
@@ -64,6 +64,7 @@ class AdapterTrainer:
     def __init__(
         self,
         recipe: Recipe,
+        filter_: Filter,
         place: StageWorkspace,
         machine: Machine,
         start: Path | None,
@@ -75,7 +76,7 @@ class AdapterTrainer:
         self._machine = machine
         self._start = start
         self._curves = curves
-        self._filter = load(recipe.filter)
+        self._filter = filter_
         self._tokeniser = tokeniser_of(recipe.base, recipe.base.max_tokens)
         self._chooses_best = recipe.split.kind == HOLDOUT
         logging.set_verbosity_error()

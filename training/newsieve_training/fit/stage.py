@@ -13,7 +13,6 @@ from typing import Any, Final
 import torch
 from accelerate import PartialState
 
-from newsieve.filters.registry import load
 from newsieve.inference.manifest import ADAPTER
 from newsieve.stream.logs import get_logger
 from newsieve_training.data.split import TRAIN, VALIDATION
@@ -76,7 +75,7 @@ def _make(
 ) -> Mapping[str, Any]:
     """Train what an interrupted fit has not finished; write history and metadata."""
     start = run.path(START, ADAPTER) if start_of(run) else None
-    fitting = AdapterTrainer(run.recipe, place, machine, start, curves)
+    fitting = AdapterTrainer(run.recipe, run.filter, place, machine, start, curves)
     found = {adapter.name: fitting.trained(adapter) for adapter in _adapters(run)}
     facts = {**found[FINAL]["parameters"], **machine_facts(machine), "start": start_of(run)}
     history = {name: item["epochs"] for name, item in found.items()}
@@ -112,7 +111,7 @@ def _metadata(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
         "articles": sum(manifest["rows"].values()),
         "splits": manifest["rows"],
         "split_kind": recipe.split.kind,
-        "dimensions": len(load(recipe.filter).definition.dimensions),
+        "dimensions": len(run.filter.definition.dimensions),
         "epochs": recipe.fit.epochs,
         "batch_size": recipe.fit.batch_size,
         "optimizer": "AdamW",

@@ -12,7 +12,6 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from newsieve.files import whole_file
-from newsieve.filters.registry import load
 from newsieve.inference.manifest import ADAPTER, Manifest, read_manifest
 from newsieve_training.data.split import TRAIN
 from newsieve_training.errors import FitFailed
@@ -35,7 +34,7 @@ def import_warm_start(run: Run, student: Path) -> None:
     if differing:
         raise FitFailed(f"the student to continue from has {', '.join(differing)}")
     tensors = read_adapter(student / ADAPTER)
-    if manifest.label_hash != load(run.recipe.filter).label_hash:
+    if manifest.label_hash != run.filter.label_hash:
         tensors = {name: tensor for name, tensor in tensors.items() if not is_head(name)}
     # With cross-validation only students that start from the base are judged.
     may_have_seen = run.recipe.split.kind == HOLDOUT and not never_saw_test_articles(run, manifest)

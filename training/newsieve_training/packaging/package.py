@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from newsieve.files import partial_folder
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.inference.base_files import base_hashes, find_base
 from newsieve.inference.manifest import (
     ADAPTER,
@@ -71,7 +71,7 @@ def package(run: Run, failed_gate_reason: str | None = None) -> bool:
     Raises GateFailed, unless a reason is given, which then stands in the model card; RunInvalid
     when the student was not judged, or not as it and its filter now are.
     """
-    filter_ = load(run.recipe.filter)
+    filter_ = run.filter
     if run.facts["label_hash"] != filter_.label_hash:
         raise RunInvalid(
             f"the labels of {filter_.reference} mean something else than when they were prepared "
@@ -234,7 +234,7 @@ def _metrics(run: Run) -> dict[str, Any]:
 def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
     """Texts written for the purpose, with this machine's raw scores."""
     parameters = require_up_to_date(run, FIT)["trainable_parameters"]
-    forward = load_forward(run.recipe, checkpoint(run, FINAL), parameters)
+    forward = load_forward(run.recipe, run.filter, checkpoint(run, FINAL), parameters)
     base = run.recipe.base
     tokeniser = tokeniser_of(base, base.max_tokens)
     yield from canary_rows(forward, tokeniser, filter_.definition.dimension_names)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import newsieve_training
-from newsieve.filters.registry import load
 from newsieve.inference.manifest import ADAPTER
 from newsieve_training.pipeline.files import file_hash
 from newsieve_training.pipeline.run_folder import Run
@@ -35,7 +34,7 @@ def start_of(run: Run) -> str | None:
 
 def _filter_now(run: Run) -> str:
     """A filter's thresholds and rules may change after `prepare`."""
-    return load(run.recipe.filter).filter_hash
+    return run.filter.filter_hash
 
 
 def _prepare(run: Run) -> Any:

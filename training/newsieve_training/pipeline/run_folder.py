@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from newsieve.filters.registry import validation_message
+from newsieve.filters.registry import Filter, FilterRegistry, validation_message
 from newsieve_training.errors import RunInvalid
 from newsieve_training.pipeline.files import Row, read_jsonl, write_json
 from newsieve_training.pipeline.recipe import Recipe, recipe_from
@@ -25,9 +25,10 @@ SUMMARY: Final = "training_summary.txt"  # of the reports, the one on a page
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder."""
+    """A run folder, and where the filter of its recipe is looked for."""
 
     folder: Path
+    filters: FilterRegistry
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -59,6 +60,11 @@ class Run:
             raise self._damaged("it has no recipe") from None
         except ValidationError as error:  # another version of ours knew other settings
             raise self._damaged(validation_message(error)) from None
+
+    @property
+    def filter(self) -> Filter:
+        """The recipe's filter as it is now. Raises RunInvalid, UnknownFilter or FilterInvalid."""
+        return self.filters.load(self.recipe.filter)
 
     def path(self, *parts: str) -> Path:
         return self.folder.joinpath(*parts)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED
 from newsieve.filters.tiering import round_scores
 from newsieve.inference.base_files import PACKAGE_PREFIX, TRUSTED_PACKAGES
@@ -60,7 +60,7 @@ def promotion(run: Run, old_folder: Path) -> str:
         )
     for stage in (EVALUATE, CALIBRATE):
         require_up_to_date(run, stage)
-    filter_ = load(run.recipe.filter)
+    filter_ = run.filter
     own = run.recipe.base.name.removeprefix(PACKAGE_PREFIX)
     trusted = (*TRUSTED_PACKAGES, own)  # whoever wrote the recipe trusts its base
     old = load_student(filter_, old_folder, trusted_packages=trusted, dtype="fp32")

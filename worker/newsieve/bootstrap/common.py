@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import newsieve
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter, FilterRegistry
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.config import (
     Cluster,
@@ -41,7 +41,17 @@ def secret_key(settings: Settings) -> SecretKey | None:
 
 def load_filters(settings: Settings) -> list[Filter]:
     """The filters at work. Raises UnknownFilter or FilterInvalid."""
-    return [load(reference) for reference in settings.worker.filters]
+    filters = filter_registry(settings)
+    return [filters.load(reference) for reference in settings.worker.filters]
+
+
+def filter_registry(settings: Settings) -> FilterRegistry:
+    """Finds filters where the settings say; logs those that others hide."""
+    for item in settings.filters.registry.shadowed:
+        _log.warning(
+            "filter.ignored", filter=item.reference, used=str(item.used), ignored=str(item.ignored)
+        )
+    return settings.filters.registry
 
 
 def all_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:

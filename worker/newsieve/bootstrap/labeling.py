@@ -18,13 +18,13 @@ from newsieve.bootstrap.common import (
     Slot,
     all_topics,
     cluster,
+    filter_registry,
     outbox_of,
     secret_key,
     slot_of,
     utc_now,
 )
 from newsieve.errors import SettingsInvalid
-from newsieve.filters.registry import available, load
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.config import APP
 from newsieve.kafka.group_consumer import GroupConsumer
@@ -87,9 +87,10 @@ def oracle_config(settings: Settings) -> OracleConfig:
 
 def oracle_of(settings: Settings) -> OracleSpec:
     """The oracle, with the prompts of all filters there are. Raises SettingsInvalid."""
-    oracle = settings.oracle
+    oracle, filters = settings.oracle, filter_registry(settings)
     prompts = {
-        reference: Prompt(load(reference), oracle.article_characters) for reference in available()
+        reference: Prompt(filters.load(reference), oracle.article_characters)
+        for reference in filters.references
     }
     prices = Prices(
         oracle.input_usd_per_million, oracle.output_usd_per_million, oracle.max_output_tokens

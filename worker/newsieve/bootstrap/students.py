@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from newsieve.filters.calibration import NO_REFINEMENT, ScoreCalibration
-from newsieve.filters.registry import Filter, available
+from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED, SUSPECT, EpochDraw, SamplingPolicy
 from newsieve.inference.scorer import Scorer
 from newsieve.kafka.config import APP
@@ -165,7 +165,7 @@ def replay_headers(settings: Settings, filters: Sequence[str]) -> ReplayHeaders:
     key = secret_key(settings)
     trusted = settings.worker.dlq_headers or ("any" if key is None else "signed")
     topic = topic_name(settings.kafka.topic_prefix, RAW)
-    catalogue = frozenset(reference.partition("/")[0] for reference in available())
+    catalogue = frozenset(settings.filters.registry.names)
     return ReplayHeaders(trusted, key, topic, frozenset(filters), catalogue)
 
 

@@ -22,7 +22,7 @@ from newsieve.demo.processes import DemoFailed, Stage, stage
 from newsieve.demo.run import DemoRun
 from newsieve.demo.summary import further_commands, summary, what_drifted, what_is_staged
 from newsieve.devbroker.broker import find_or_start
-from newsieve.filters.registry import Filter, available, load
+from newsieve.filters.registry import Filter
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.producer import PlainProducer
 from newsieve.settings.loader import Settings
@@ -174,10 +174,10 @@ def _judge(run: DemoRun, incidents: Incidents | None) -> None:
 
 def _filters_with_a_student(settings: Settings) -> list[Filter]:
     """The highest version of each filter that has a student."""
-    names = dict.fromkeys(reference.partition("/")[0] for reference in available())
+    filters = settings.filters.registry
     found = [
         filter_
-        for filter_ in map(load, names)
+        for filter_ in map(filters.load, filters.names)
         if (student_folder(settings, filter_) / "student.json").is_file()
     ]
     if not found:

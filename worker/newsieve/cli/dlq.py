@@ -9,7 +9,6 @@ import typer
 
 from newsieve.bootstrap.common import cluster, secret_key, utc_now
 from newsieve.cli.common import ConfigOption, JsonOption, moment_of, read_settings
-from newsieve.filters.registry import load
 from newsieve.kafka.dead_letter_topic import DeadLetters, Selection
 from newsieve.printable import printable
 from newsieve.settings.loader import Settings
@@ -43,7 +42,7 @@ def list_(
     Example: newsieve dlq list --stage decode
     """
     settings = read_settings(config)
-    selection = _selection(stage, error, filter_, since, until)
+    selection = _selection(settings, stage, error, filter_, since, until)
     letters = _dead_letters(settings).letters(selection)  # not held: each has its whole record
     if records:
         rows = [
@@ -92,7 +91,7 @@ def replay(
     Example: newsieve dlq replay --stage score --filter uplifting --rate 50
     """
     settings = read_settings(config)
-    selection = _selection(stage, error, filter_, since, until)
+    selection = _selection(settings, stage, error, filter_, since, until)
     letters = _dead_letters(settings)
     replayed = letters.replay(selection, rate, utc_now)
     echo(f"replayed {replayed.total()} dead letters")
@@ -132,6 +131,7 @@ def _dead_letters(settings: Settings) -> DeadLetters:
 
 
 def _selection(
+    settings: Settings,
     stage: Stage | None,
     error: str | None,
     filter_: str | None,
@@ -139,7 +139,7 @@ def _selection(
     until: str | None,
 ) -> Selection:
     """Raises UnknownFilter or WrongUsage."""
-    name = load(filter_).name if filter_ is not None else None
+    name = settings.filters.registry.load(filter_).name if filter_ is not None else None
     return Selection(stage, error, name, _utc("--since", since), _utc("--until", until))
 
 

@@ -24,7 +24,6 @@ from newsieve.drift.input_records import LONGEST_NAME
 from newsieve.drift.monitor_state import INCIDENT, SUSPENDED
 from newsieve.drift.stratum_monitor import StratumMonitor
 from newsieve.errors import NothingToDecide, WrongUsage
-from newsieve.filters.registry import load
 from newsieve.kafka.producer import PlainProducer
 from newsieve.records.control import decision_record
 from newsieve.settings.loader import Settings
@@ -181,7 +180,7 @@ class _DecisionContext:
         self, settings: Settings, filter_: str, stratum: str | None, by: str | None
     ) -> None:
         """Raises UnknownFilter, WrongUsage, BrokerUnavailable or TopicsWrong."""
-        self.filter = load(filter_)
+        self.filter = settings.filters.registry.load(filter_)
         self._settings = settings
         self._stratum = stratum
         self._by = _sayable("--by", by if by is not None else _user())

@@ -10,7 +10,7 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from newsieve.cli.common import lines_of, open_input
+from newsieve.cli.common import ConfigOption, lines_of, open_input, read_settings
 from newsieve.drift.alerts import error_line, replay_line
 from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.error_streams import ErrorStreams
@@ -18,7 +18,6 @@ from newsieve.drift.label_reader import AnchorLabel, BadLine, Label, LabelReader
 from newsieve.drift.monitor_registry import ANY_STUDENT, MonitorRegistry
 from newsieve.drift.monitor_state import MonitorConfig
 from newsieve.errors import InputFileInvalid
-from newsieve.filters.registry import load
 from newsieve.settings.observability import RUNBOOK_URL
 from newsieve.terminal import echo_err, write_line
 
@@ -40,6 +39,7 @@ def replay(
             help="Reference rows for monitors that have none: a student's baseline.jsonl.",
         ),
     ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Run the drift monitor over labels: OracleScore records, or their short form, one a line.
 
@@ -50,7 +50,7 @@ def replay(
 
     Example: newsieve drift replay labels.jsonl --filter uplifting
     """
-    chosen = load(filter_)
+    chosen = read_settings(config).filters.registry.load(filter_)
     streams = ErrorStreams(chosen)
     monitors = MonitorRegistry(
         chosen.name, streams, MonitorConfig(), LabelDeduplicator(remembered=None)

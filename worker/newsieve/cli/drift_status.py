@@ -23,7 +23,6 @@ from newsieve.drift.monitor_state import CALM, INCIDENT, StreamPart
 from newsieve.drift.monitor_status import MonitorStatus
 from newsieve.errors import InputFileInvalid
 from newsieve.files import whole_file
-from newsieve.filters.registry import load
 from newsieve.filters.sampling import SUSPECT
 from newsieve.records.encode import timestamp
 from newsieve.terminal import echo, echo_err, show_json, show_table
@@ -63,7 +62,7 @@ def status(
     Example: newsieve drift status
     """
     settings = read_settings(config)
-    wanted = load(filter_).name if filter_ is not None else None
+    wanted = settings.filters.registry.load(filter_).name if filter_ is not None else None
     grounds = [
         item
         for item in assembled.load_filter_inputs(settings)

@@ -16,7 +16,6 @@ from newsieve.cli.common import ConfigOption, lines_of, open_input, read_setting
 from newsieve.cli.first_line import require_json_lines
 from newsieve.cli.lifecycle import EXIT_SECOND_SIGNAL, require_topics, stop_on_signals
 from newsieve.errors import BudgetUsedUp, WrongUsage
-from newsieve.filters.registry import load
 from newsieve.oracle.batch_labeler import BatchLabeler, CostEstimate, Lines, Summary
 from newsieve.oracle.budget import UNLIMITED_USD, Caps
 from newsieve.oracle.label_file_writer import DEAD_LETTER, LabelFileWriter
@@ -120,7 +119,7 @@ def _end(summary: Summary, *, is_interrupted: bool) -> None:
 def _batch_labeler(
     settings: Settings, provider: Provider, filter_: str, writer: LabelFileWriter, caps: Caps
 ) -> BatchLabeler:
-    chosen = load(filter_)
+    chosen = settings.filters.registry.load(filter_)
     oracle = assembled.oracle_of(settings)
     pool = assembled.make_call_pool(settings, provider, _Watcher())
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)

@@ -18,7 +18,6 @@ from newsieve.cli.common import (
     open_input,
     read_settings,
 )
-from newsieve.filters.registry import load
 from newsieve.programs.scoring.path import MicroBatch, ScoringPath
 from newsieve.records.dead_letter import dead_letter_line
 from newsieve.records.decode import RawRecord
@@ -41,7 +40,7 @@ def score(
     Example: newsieve score articles.jsonl --filter uplifting
     """
     settings = read_settings(config)
-    chosen = load(filter_)
+    chosen = settings.filters.registry.load(filter_)
     students = load_students(settings, [chosen])
     engine = make_engine(settings, students)
     path = scoring_path(settings, identities_of(students), engine)

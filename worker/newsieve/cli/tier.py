@@ -11,9 +11,15 @@ import numpy as np
 import orjson
 import typer
 
-from newsieve.cli.common import exit_for_dead_letters, lines_of, open_input
+from newsieve.cli.common import (
+    ConfigOption,
+    exit_for_dead_letters,
+    lines_of,
+    open_input,
+    read_settings,
+)
 from newsieve.errors import RecordError
-from newsieve.filters.registry import Filter, load
+from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve.records.dead_letter import dead_letter_line
 from newsieve.records.score_object import ScoreObject, parse_score_object
@@ -28,6 +34,7 @@ def tier(
     filter_: Annotated[
         str, typer.Option("--filter", metavar="F", help="A name, or name/vN.")
     ] = "uplifting",
+    config: ConfigOption = None,
 ) -> None:
     """Decide tiers from scores: `{"agency": 6.1, …}` or `{"scores": {…}, "content_rules": […]}`.
 
@@ -37,7 +44,7 @@ def tier(
 
     Example: newsieve tier --filter uplifting scores.jsonl
     """
-    chosen = load(filter_)
+    chosen = read_settings(config).filters.registry.load(filter_)
     dead_letters = 0
     with open_input(file) as stream:
         lines = lines_of(stream)

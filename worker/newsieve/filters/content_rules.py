@@ -29,7 +29,11 @@ PROGRAM_BYTES: Final = 4 * 1024 * 1024
 
 
 class PatternError(FilterInvalid):
-    """Patterns or domains that cannot be met."""
+    """Patterns or domains that cannot be met; `rule` names theirs, unless all together cannot."""
+
+    def __init__(self, message: str, rule: str | None = None) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,14 @@ class ContentRules:
         self._title = _PatternSet(enumerate(rule for _, rule in self._rules), "title")
         self._domains = _rules_by_domain(enumerate(rule for _, rule in self._rules))
 
-    def met(self, text: str, title: str | None, url: str | None) -> tuple[RulesMet, ...]:
+    def match(self, text: str, title: str | None, url: str | None) -> tuple[RulesMet, ...]:
         """For each filter, the rules that this article meets, in the filter's order.
 
         `text` is the rendered article. Without a url no domain rule fires.
         """
-        hits = self._text.met(text)
+        hits = self._text.match(text)
         if title and self._title.size:
-            hits |= self._title.met(title)
+            hits |= self._title.match(title)
         if url:
             hits |= self._met_by_domain(url)
         known = self._by_hits.get(hits)
@@ -136,7 +140,7 @@ class _PatternSet:
             self._set.Add(f"(?-i:{TO_FOLD})")
             self._compile(field)
 
-    def met(self, text: str) -> frozenset[int]:
+    def match(self, text: str) -> frozenset[int]:
         matches = self._set.Match(partly_folded(text).encode()) if self.size else None
         if not matches:
             return NO_HITS
@@ -162,12 +166,15 @@ class _PatternSet:
             raise PatternError(
                 f"rule {rule.name}: pattern {pattern!r} would not match what it says, because "
                 "rules read text with plain quotes, hyphens and single blanks, in Unicode's NFKC "
-                f"form. Write {fold(pattern)!r} if that is what you mean"
+                f"form. Write {fold(pattern)!r} if that is what you mean",
+                rule.name,
             )
         try:
             self._set.Add(pattern)
         except re2.error as error:
-            raise PatternError(f"rule {rule.name}: pattern {pattern!r}: {error}") from None
+            raise PatternError(
+                f"rule {rule.name}: pattern {pattern!r}: {error}", rule.name
+            ) from None
         if pattern == HIDDEN_TEXT:
             self._before_folding.add(len(self._meaning))
         self._meaning.append((index, excuses))
@@ -180,7 +187,9 @@ def _rules_by_domain(rules: Iterable[tuple[int, Rule]]) -> dict[str, frozenset[i
         for domain in rule.domains:
             host = host_of(domain)
             if not host:
-                raise PatternError(f"rule {rule.name}: {domain!r} is no domain as example.org is")
+                raise PatternError(
+                    f"rule {rule.name}: {domain!r} is no domain as example.org is", rule.name
+                )
             listed.setdefault(host, set()).add(index)
     return {
         domain: frozenset().union(

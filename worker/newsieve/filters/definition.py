@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -48,7 +49,25 @@ def _not_reserved(name: str) -> str:
 
 
 # Serialised in one canonical form, so that the hash sees what it says and not how it is spaced.
-When = Annotated[Condition, BeforeValidator(_parse), PlainSerializer(str)]
+When = Annotated[
+    Condition,
+    BeforeValidator(_parse),
+    PlainSerializer(str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "A condition, such as: reach < 5 and not (substance >= 7 or score > 4)",
+        }
+    ),
+]
+
+
+class Inconsistent(ValueError):
+    """A part of a filter that contradicts another, with the key at which to mend it."""
+
+    def __init__(self, message: str, key: tuple[int | str, ...]) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class Part(BaseModel):
@@ -150,37 +169,58 @@ class FilterDefinition(Part):
         _require_unique("rule", self.rule_names)
         _require_unique("cap", [cap.rule for cap in self.caps])
         _require_unique("gate", [gate.name for gate in self.gates])
-        _require_unique(
-            "tier", [name for name, *_ in {(t.name, t.published, t.zero) for t in self.tiers}]
-        )
+        self._check_tiers_are_alike()
         total = sum(dimension.weight for dimension in self.dimensions)
         if abs(total - 1) > WEIGHT_SUM_TOLERANCE:
-            raise ValueError(f"the weights sum to {total:.6g}, not 1")
+            raise Inconsistent(f"the weights sum to {total:.6g}, not 1", ("dimensions",))
         self._check_rules_are_used()
         self._check_conditions()
         return self
 
+    def _check_tiers_are_alike(self) -> None:
+        """A tier may stand under several conditions, but is published, or zero, in all or none."""
+        first: dict[str, Tier] = {}
+        for at, tier in enumerate(self.tiers):
+            other = first.setdefault(tier.name, tier)
+            if (other.published, other.zero) != (tier.published, tier.zero):
+                raise Inconsistent(
+                    f"tier {tier.name} is defined twice, with another published or zero",
+                    ("tiers", at),
+                )
+
     def _check_rules_are_used(self) -> None:
         capped = {cap.rule for cap in self.caps}
-        for missing in sorted(capped - set(self.rule_names)):
-            raise ValueError(f"a cap names the rule {missing}, which there is not")
-        for rule in self.rules:
+        for at, cap in enumerate(self.caps):
+            if cap.rule not in self.rule_names:
+                raise Inconsistent(
+                    f"a cap names the rule {cap.rule}, which there is not", ("caps", at, "rule")
+                )
+        for at, rule in enumerate(self.rules):
             if rule.blocks == (rule.name in capped):
-                raise ValueError(f"rule {rule.name} must either block or be named by a cap")
+                raise Inconsistent(
+                    f"rule {rule.name} must either block or be named by a cap", ("rules", at)
+                )
 
     def _check_conditions(self) -> None:
         before = {*self.dimension_names, "average"}
-        for gate in self.gates:
-            _require_names(f"gate {gate.name}", gate.when, before)
-        for cap in self.caps:
-            _require_names(f"cap {cap.rule}", cap.when, before)
+        for at, gate in enumerate(self.gates):
+            _require_names(f"gate {gate.name}", gate.when, before, ("gates", at, "when"))
+        for at, cap in enumerate(self.caps):
+            _require_names(f"cap {cap.rule}", cap.when, before, ("caps", at, "when"))
         *conditional, last = self.tiers
-        for tier in conditional:
+        for at, tier in enumerate(conditional):
+            key = ("tiers", at, "when")
             if tier.when is None:
-                raise ValueError(f"tier {tier.name} has no condition, but is not the last")
-            _require_names(f"tier {tier.name}", tier.when, {*before, "score"})
+                raise Inconsistent(f"tier {tier.name} has no condition, but is not the last", key)
+            _require_names(f"tier {tier.name}", tier.when, {*before, "score"}, key)
         if last.when is not None:
-            raise ValueError(f"the last tier, {last.name}, is for all the rest: no condition")
+            raise Inconsistent(
+                f"the last tier, {last.name}, is for all the rest: no condition",
+                ("tiers", len(conditional), "when"),
+            )
+
+
+PARTS: Final = (FilterDefinition, Dimension, Rule, Gate, Cap, Tier)
 
 
 def filter_hash(definition: FilterDefinition) -> str:
@@ -211,15 +251,18 @@ def _hash(facts: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _require_unique(what: str, names: list[str] | tuple[str, ...]) -> None:
-    for name, times in Counter(names).items():
-        if times > 1:
-            raise ValueError(f"{what} {name} is defined twice")
+def _require_unique(what: str, names: Sequence[str]) -> None:
+    """Raises Inconsistent at the second part of the same name."""
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            raise Inconsistent(f"{what} {name} is defined twice", (f"{what}s", at))
 
 
-def _require_names(where: str, condition: Condition | None, known: set[str]) -> None:
+def _require_names(
+    where: str, condition: Condition | None, known: set[str], key: tuple[int | str, ...]
+) -> None:
     if condition is None:
         return
     for name in condition.names():
         if name not in known:
-            raise ValueError(f"{where} names {name}; known are {', '.join(sorted(known))}")
+            raise Inconsistent(f"{where} names {name}; known are {', '.join(sorted(known))}", key)

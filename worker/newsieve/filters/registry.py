@@ -1,30 +1,43 @@
-"""The filters on disk: `filters/<name>/v<N>/` with filter.toml and prompt.md.
+"""Finds and loads filters: folders `<name>/v<N>/` with filter.toml and prompt.md.
 
-`uplifting` means its highest version, `uplifting/v4` that one. Reads files and nothing else.
+Filters are looked for in a search path, whose first folder wins. `uplifting` means the highest
+version of that name, `uplifting/v4` exactly that one. Reads files and nothing else; knows no
+settings.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
 from newsieve.errors import FilterInvalid, UnknownFilter
 from newsieve.filters.content_rules import ContentRules, PatternError
-from newsieve.filters.definition import FilterDefinition, filter_hash, label_hash
+from newsieve.filters.definition import (
+    PARTS,
+    FilterDefinition,
+    Inconsistent,
+    filter_hash,
+    label_hash,
+)
 from newsieve.filters.shown import one_line
 from newsieve.filters.tiering import Tiering
+from newsieve.filters.toml_lines import Key, KeyLines
 
-SHIPPED: Final = Path(__file__).with_name("builtin")
+BUILTIN_FOLDER: Final = Path(str(files("newsieve.filters") / "builtin"))  # of this installation
 STUDENT_FOLDER: Final = "student"
 DEFINITION_BYTES: Final = 256 * 1024  # ours have 11 KB at most
 PROMPT_BYTES: Final = 1024 * 1024  # ours have 4 KB; a request carries it each time
+MOST_KEY_CHARACTERS: Final = 60  # compared with the keys there are
 MOST_KEY_PARTS: Final = 20  # between dots; ours have one
 _LONG_KEY: Final = re.compile(
     rf"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_KEY_PARTS}}}"""
@@ -72,38 +85,83 @@ class Filter:
         return Tiering(self.definition)
 
 
-def available(root: Path = SHIPPED) -> list[str]:
-    """References of all filters, oldest version first."""
-    found = [
-        (folder.parent.name, int(match[1]))
-        for folder in root.glob("*/*")
-        if (match := _VERSION_FOLDER.fullmatch(folder.name)) and (folder / "filter.toml").is_file()
-    ]
-    return [f"{name}/v{version}" for name, version in sorted(found)]
+class Shadowed(NamedTuple):
+    """A filter that is never loaded, because an earlier folder has one of its name and version."""
+
+    reference: str
+    used: Path
+    ignored: Path
 
 
-def load(reference: str, root: Path = SHIPPED) -> Filter:
-    """The filter of a name or `name/vN`. Raises UnknownFilter or FilterInvalid."""
-    known = available(root)
-    candidates = [item for item in known if reference in (item, item.partition("/")[0])]
-    if not candidates:
-        raise UnknownFilter(
-            f"there is no filter {reference!r}; there are: {', '.join(known) or 'none'}"
-        )
-    return load_folder(root / candidates[-1])
+@dataclass(frozen=True)
+class FilterRegistry:
+    """Finds filters in the folders of a search path, anew each time that it is asked."""
+
+    search_path: tuple[Path, ...]
+
+    @property
+    def references(self) -> list[str]:
+        """Returns each filter there is as `name/vN`, by name, the oldest version first."""
+        return [f"{name}/v{version}" for name, version in sorted(self._folders())]
+
+    @property
+    def names(self) -> list[str]:
+        """Returns the names of the filters there are, each once."""
+        return list(dict.fromkeys(name for name, _ in sorted(self._folders())))
+
+    @property
+    def shadowed(self) -> list[Shadowed]:
+        """Returns the filters that an earlier folder of the search path hides."""
+        used = self._folders()
+        return [
+            Shadowed(f"{key[0]}/v{key[1]}", used[key], folder)
+            for key, folder in self._found()
+            if folder != used[key]
+        ]
+
+    def load(self, reference: str) -> Filter:
+        """Returns the filter of a name or `name/vN`. Raises UnknownFilter or FilterInvalid."""
+        folders = self._folders()
+        fitting = [key for key in sorted(folders) if reference in (key[0], f"{key[0]}/v{key[1]}")]
+        if not fitting:
+            raise UnknownFilter(
+                f"there is no filter {reference!r}; there are: "
+                f"{', '.join(self.references) or 'none'}. They are looked for in "
+                f"{', '.join(map(str, self.search_path)) or 'no folder'}"
+            )
+        return load_folder(folders[fitting[-1]])
+
+    def _folders(self) -> dict[tuple[str, int], Path]:
+        """The folder of each name and version: the first of the search path."""
+        folders: dict[tuple[str, int], Path] = {}
+        for key, folder in self._found():
+            folders.setdefault(key, folder)
+        return folders
+
+    def _found(self) -> Iterator[tuple[tuple[str, int], Path]]:
+        for root in dict.fromkeys(self.search_path):
+            for folder in root.glob("*/*"):
+                match = _VERSION_FOLDER.fullmatch(folder.name)
+                if match and (folder / "filter.toml").is_file():
+                    yield (folder.parent.name, int(match[1])), folder
 
 
 def load_folder(folder: Path) -> Filter:
     """The filter in this folder. Raises FilterInvalid."""
     path = folder / "filter.toml"
+    text = ""
     try:
-        facts = tomllib.loads(_without_long_keys(_read(path, DEFINITION_BYTES)))
-        definition = FilterDefinition.model_validate(facts)
+        text = _without_long_keys(_read(path, DEFINITION_BYTES))
+        definition = FilterDefinition.model_validate(tomllib.loads(text))
         ContentRules([definition])
     except ValidationError as error:
-        raise FilterInvalid(f"{path}: {validation_message(error)}") from None
-    except (OSError, PatternError, RecursionError, ValueError) as error:
-        raise FilterInvalid(f"{path}: {one_line(str(error), DESCRIBED_CHARACTERS)}") from None
+        raise FilterInvalid(f"{path}: {'; '.join(_described(error, KeyLines(text)))}") from None
+    except PatternError as error:
+        rules = definition.rule_names
+        key = ("rules", rules.index(error.rule)) if error.rule is not None else ()
+        raise FilterInvalid(f"{path}: {_placed(KeyLines(text), key)}{_short(error)}") from None
+    except (OSError, RecursionError, ValueError) as error:
+        raise FilterInvalid(f"{path}: {_short(error)}") from None
     prompt = _prompt(folder / "prompt.md")
     if (definition.name, f"v{definition.version}") != (folder.parent.name, folder.name):
         raise FilterInvalid(
@@ -148,13 +206,37 @@ def _read(path: Path, limit_bytes: int) -> str:
 
 
 def validation_message(error: ValidationError) -> str:
-    """A validation error in one line for people: the first things that are wrong."""
-    parts = []
+    """Returns the first things that are wrong in one line for people."""
+    return "; ".join(_described(error, None))
+
+
+def _described(error: ValidationError, lines: KeyLines | None) -> Iterator[str]:
+    """Each of the first errors, with its line where it is about a TOML text."""
     found = error.errors()
     for item in found[:DESCRIBED_ERRORS]:
-        where = one_line(".".join(str(step) for step in item["loc"]))
-        message = one_line(item["msg"].removeprefix("Value error, "), DESCRIBED_CHARACTERS)
-        parts.append(f"{where}: {message}" if where else message)
+        cause = item.get("ctx", {}).get("error")
+        key = cause.key if isinstance(cause, Inconsistent) else item["loc"]
+        where = one_line(".".join(str(step) for step in key))
+        is_unknown = lines is not None and item["type"] == "extra_forbidden"
+        said = _unknown_key(str(item["loc"][-1])) if is_unknown else item["msg"]
+        message = one_line(said.removeprefix("Value error, "), DESCRIBED_CHARACTERS)
+        line = "" if lines is None else _placed(lines, key)
+        yield f"{line}{where}: {message}" if where else f"{line}{message}"
     if len(found) > DESCRIBED_ERRORS:
-        parts.append(f"and {len(found) - DESCRIBED_ERRORS:,} more")
-    return "; ".join(parts)
+        yield f"and {len(found) - DESCRIBED_ERRORS:,} more"
+
+
+def _unknown_key(name: str) -> str:
+    known = {key for part in PARTS for key in part.model_fields}
+    close = difflib.get_close_matches(name[:MOST_KEY_CHARACTERS], known, n=1)
+    return f"there is no such key{f'; did you mean {close[0]}?' if close else ''}"
+
+
+def _placed(lines: KeyLines, key: Key) -> str:
+    """The line of a key, as the beginning of a message; nothing where it is not known."""
+    line = lines.line_of(key)
+    return "" if line is None else f"line {line}: "
+
+
+def _short(error: Exception) -> str:
+    return one_line(str(error), DESCRIBED_CHARACTERS)

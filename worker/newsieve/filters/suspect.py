@@ -51,7 +51,7 @@ class Detector:
 
     def kinds(self, text: str) -> list[str]:
         """Of a rendered article, in the order of KINDS; empty for most."""
-        return list(self._rules.met(text, None, None)[0].names)
+        return list(self._rules.match(text, None, None)[0].names)
 
 
 def _scores(dimensions: Iterable[str]) -> tuple[str, ...]:

@@ -33,7 +33,15 @@ def _from_json(value: Any) -> Any:
         raise ValueError("not a JSON object: a number too long, or nested too deep") from None
 
 
+def _from_commas(value: Any) -> Any:
+    """A list comes with commas from the environment."""
+    if not isinstance(value, str):
+        return value
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
 FromJson = BeforeValidator(_from_json)
+FromCommas = BeforeValidator(_from_commas)
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -177,7 +177,7 @@ class ScoringPath:
             article = decode(record, self._policy)
         except RecordError as error:
             return RecordOutcomes(record, None, (), [Outcome(None, DEAD_LETTER, None, [], error)])
-        *met, suspect = self._rules.met(article.text, article.title, article.url)
+        *met, suspect = self._rules.match(article.text, article.title, article.url)
         return RecordOutcomes(record, encode_article(record, article, suspect.names), met, [])
 
     def _decide(self, name: str, work: FilterBatch, scored: FilterScores, now: str) -> None:
