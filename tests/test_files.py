@@ -13,7 +13,7 @@ import pytest
 from newsieve.cli import drift_status
 from newsieve.files import STALE_SECONDS, partial_folder, whole_file
 from newsieve.oracle.budget import Ledger
-from newsieve.oracle.label_file_writer import CLAIMS, WHOLE, LabelFileWriter
+from newsieve.oracle.label_file_writer import CLAIMS, NO_DAY, LabelFileWriter
 from newsieve_training.pipeline.files import copy_file, write_json, write_jsonl, write_text
 from newsieve_training.reports.document import Heading, Paragraph, as_markdown
 from tests.support.full_disk import full_disk
@@ -54,11 +54,11 @@ def test_a_full_disk_leaves_what_was_claimed(tmp_path: Path) -> None:
     """Calls that may have been paid for are not forgotten."""
     out = tmp_path / "labels.jsonl"
     sheet = LabelFileWriter(out)
-    sheet.claim(Ledger(WHOLE, 1, 0.5, {0: 1}))
+    sheet.claim(Ledger(NO_DAY, 1, 0.5, {0: 1}))
     before = (tmp_path / f"labels.jsonl{CLAIMS}").read_bytes()
 
     with full_disk(), pytest.raises(OSError, match="too large"):
-        sheet.claim(Ledger(WHOLE, 9, 0.5, dict.fromkeys(range(10_000), 1)))
+        sheet.claim(Ledger(NO_DAY, 9, 0.5, dict.fromkeys(range(10_000), 1)))
 
     assert [item.name for item in tmp_path.iterdir()] == [f"labels.jsonl{CLAIMS}"]
     assert (tmp_path / f"labels.jsonl{CLAIMS}").read_bytes() == before

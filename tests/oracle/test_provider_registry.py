@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from newsieve.errors import SettingsInvalid
-from newsieve.filters.registry import load
+from tests.support.filters import load
 from newsieve.oracle.providers.registry import provider_kind, provider_names
 from newsieve.settings.loader import load_settings
 from tests.support.cli import newsieve
