@@ -206,13 +206,13 @@ def hoard() -> None:
     """What was taken is kept."""
     from newsieve.kafka.group_consumer import GroupConsumer
 
-    take, kept = GroupConsumer.take, []
+    take, kept = GroupConsumer.poll, []
 
     def hoarding(self: GroupConsumer, count: int, seconds: float) -> Any:
         kept.append(take(self, count, seconds))
         return kept[-1]
 
-    GroupConsumer.take = hoarding  # type: ignore[method-assign]
+    GroupConsumer.poll = hoarding  # type: ignore[method-assign]
 
 
 def ignore_the_second_signal() -> None:

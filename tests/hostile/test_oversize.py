@@ -198,7 +198,7 @@ class Joining:
         deadline = time.monotonic() + WAIT_SECONDS
         try:
             while time.monotonic() < deadline and not self.is_enough.is_set():
-                intake.take(100, 0.2)
+                intake.poll(100, 0.2)
         except GroupOccupied as failure:
             self.failure = failure
         finally:

@@ -93,7 +93,7 @@ class Topic:
         try:
             while len(taken) < count:
                 assert time.monotonic() < deadline, f"only {len(taken)} of {count}"
-                taken += intake.take(500, 0.1)
+                taken += intake.poll(500, 0.1)
         finally:
             intake.close()
         return {p: [t.offset for t in taken if t.partition[1] == p] for p in range(PARTITIONS)}
@@ -149,7 +149,7 @@ def test_a_broker_that_does_not_say_where_to_begin_is_asked_again(
     while taken < PARTITIONS * RECORDS:
         assert time.monotonic() < deadline
         try:
-            taken += len(intake.take(500, 0.1))
+            taken += len(intake.poll(500, 0.1))
         except BrokerUnavailable:
             silences += 1
             intake.rewind()
@@ -181,14 +181,14 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(topic: Topic) -> N
 def test_a_topic_that_is_gone_is_noticed(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
     """librdkafka says nothing: a worker would be alive and idle for ever."""
     intake = topic.intake()
-    while not intake.take(500, 0.1):
+    while not intake.poll(500, 0.1):
         pass
     monkeypatch.setattr(intake_module, "SILENCE_SECONDS", 0.2)
     topic.admin.delete_topics([topic.name])[topic.name].result(20)
 
     def go_on() -> None:
         for _ in range(200):
-            intake.take(500, 0.1)
+            intake.poll(500, 0.1)
 
     with pytest.raises(TopicsWrong, match=f"no longer there: {topic.name}"):
         go_on()
@@ -206,11 +206,11 @@ def test_a_member_without_partitions_is_one_too(topic: Topic, options: dict[str,
     while not all(member.is_member for member in members):
         assert time.monotonic() < deadline
         for member in members:
-            member.take(500, 0.05)
+            member.poll(500, 0.05)
     while sum(len(member.offsets) for member in members) != PARTITIONS:
         assert time.monotonic() < deadline
         for member in members:
-            member.take(500, 0.05)
+            member.poll(500, 0.05)
     for member in members:
         member.close()
 
@@ -220,7 +220,7 @@ def test_a_consumer_that_is_out_of_its_group_for_long_joins_again(
 ) -> None:
     """After a broker's fault some never do so by themselves: alive, and idle."""
     intake = topic.intake()
-    while not intake.take(500, 0.1):
+    while not intake.poll(500, 0.1):
         pass
     former = intake._consumer
     monkeypatch.setattr(intake_module, "OUTSIDE_SECONDS", 0.2)
@@ -232,7 +232,7 @@ def test_a_consumer_that_is_out_of_its_group_for_long_joins_again(
     )
 
     deadline = time.monotonic() + TAKE_SECONDS
-    while not intake.take(500, 0.1):
+    while not intake.poll(500, 0.1):
         assert time.monotonic() < deadline
     assert intake._consumer is not former
     intake.close()
@@ -242,7 +242,7 @@ def test_a_member_that_was_fenced_for_nothing_joins_again(topic: Topic) -> None:
     """As static members are after a broker's kill -9. What it had in flight is void."""
     static = {"group.instance.id": "a"}
     intake = topic.intake(static)
-    while not intake.take(500, 0.1):
+    while not intake.poll(500, 0.1):
         pass
     double = Consumer(Cluster(topic.servers, {}).consumer(topic.name, static))
     double.subscribe([topic.name])
@@ -250,9 +250,9 @@ def test_a_member_that_was_fenced_for_nothing_joins_again(topic: Topic) -> None:
         double.poll(0.1)
 
     while not topic.listener.losses:
-        intake.take(500, 0.1)
+        intake.poll(500, 0.1)
     double.close()
-    while not (taken := intake.take(500, 0.1)):
+    while not (taken := intake.poll(500, 0.1)):
         pass
 
     assert intake.is_member and taken[0].offset == 0
@@ -272,7 +272,7 @@ def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
     def go_on() -> None:
         while True:
             intake._consumer = SimpleNamespace(consume=fail, close=lambda: None)
-            intake.take(500, 0.1)
+            intake.poll(500, 0.1)
 
     with pytest.raises(ConsumerFailed, match="scripted"):
         go_on()
@@ -282,7 +282,7 @@ def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
 def test_offsets_of_a_former_member_are_refused(topic: Topic) -> None:
     """A worker that was away does not know yet that it is none: the broker does."""
     intake = topic.intake()
-    while not intake.take(500, 0.1):
+    while not intake.poll(500, 0.1):
         pass
     config = Cluster(topic.servers, {}).producer({"transactional.id": topic.name})
     publisher = TransactionalProducer(

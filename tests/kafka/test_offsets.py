@@ -31,21 +31,21 @@ def test_all_is_reached_at_the_end_of_what_is_committed() -> None:
     """What ends a transaction has an offset behind the last record: nothing is left there."""
     offsets = Offsets()
     offsets.assign([A])
-    assert offsets.reached(A) is None
+    assert offsets.lag_position(A) is None
     for offset in range(5):
         offsets.take(A, offset)
     offsets.at_end(A, 6)
     offsets.produce(A, 3)
     offsets.committed()
-    assert offsets.reached(A) == 4
+    assert offsets.lag_position(A) == 4
     offsets.produce(A, 4)
     offsets.committed()
 
-    assert offsets.reached(A) == 6
+    assert offsets.lag_position(A) == 6
     offsets.take(A, 6)
-    assert offsets.reached(A) == 5
+    assert offsets.lag_position(A) == 5
     offsets.rewind()
-    assert offsets.reached(A) == 5
+    assert offsets.lag_position(A) == 5
 
 
 def test_a_rewind_before_any_commit_goes_to_the_first_record_taken() -> None:

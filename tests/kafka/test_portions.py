@@ -49,7 +49,7 @@ def test_of_large_records_few_are_taken_at_a_time(monkeypatch: pytest.MonkeyPatc
     """None is passed over. Only the first step does not know yet how large they are."""
     intake = intake_of(Unfolded(BOMB), monkeypatch)
 
-    taken = [intake.take(128, 0) for _ in range(5)]
+    taken = [intake.poll(128, 0) for _ in range(5)]
 
     assert total_bytes(taken[0]) <= STEP_RECORDS * len(BOMB) * 1.01
     assert all(0 < total_bytes(more) <= MOST_BYTES + len(BOMB) for more in taken[1:])
@@ -60,7 +60,7 @@ def test_of_usual_records_as_many_are_taken_as_are_wanted(monkeypatch: pytest.Mo
     """Batches are as full as they were."""
     intake = intake_of(Unfolded(USUAL), monkeypatch)
 
-    assert [len(intake.take(count, 0)) for count in (1, 128, 1_000)] == [1, 128, 1_000]
+    assert [len(intake.poll(count, 0)) for count in (1, 128, 1_000)] == [1, 128, 1_000]
 
 
 def test_steps_grow_over_usual_records_and_are_small_again_after_a_large_one(
@@ -70,15 +70,15 @@ def test_steps_grow_over_usual_records_and_are_small_again_after_a_large_one(
     consumer = Unfolded(USUAL)
     intake = intake_of(consumer, monkeypatch)
     for _ in range(4):
-        intake.take(128, 0)
+        intake.poll(128, 0)
     assert consumer.asked[-1] == 128
 
     consumer.value = BOMB
-    taken = [total_bytes(intake.take(128, 0)) for _ in range(3)]
+    taken = [total_bytes(intake.poll(128, 0)) for _ in range(3)]
 
     assert taken[0] <= 128 * len(BOMB) * 1.01 and max(taken[1:]) <= MOST_BYTES + len(BOMB)
     consumer.value, consumer.asked = USUAL, []
-    intake.take(128, 0)
+    intake.poll(128, 0)
     assert max(consumer.asked[:2]) <= STEP_RECORDS
 
 

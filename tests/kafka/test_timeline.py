@@ -88,16 +88,16 @@ def test_a_partition_that_may_have_something_earlier_is_waited_for() -> None:
     line = timeline()
     line.put(TimedRecord(A, 0, 10, "a"), 0)
     line.at_end(B)
-    assert taken(line) == [] and line.quiet_until(LATER) is None
+    assert taken(line) == [] and line.watermark(LATER) is None
 
     line.put(TimedRecord(C, 0, 5, "c"), 0)
     assert taken(line) == ["c"]  # and nothing of A, until C has said more
     assert line.at_hand() == {A}
     line.at_end(C)
     assert taken(line) == ["a"]
-    assert line.quiet_until(LATER) is None  # A may have more
+    assert line.watermark(LATER) is None  # A may have more
     line.at_end(A)
-    assert line.quiet_until(LATER) == LATER - SETTLE
+    assert line.watermark(LATER) == LATER - SETTLE
 
 
 def test_at_the_end_of_all_a_record_settles_first() -> None:

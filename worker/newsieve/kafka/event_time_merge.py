@@ -82,7 +82,7 @@ class EventTimeMerger(Generic[Item]):
                 self._awaited.add(partition)
             yield record
 
-    def quiet_until(self, now: int) -> int | None:
+    def watermark(self, now: int) -> int | None:
         """The moment up to which, `due` having been exhausted, nothing can come in turn any more.
 
         None while a partition is awaited: then anything can.

@@ -98,7 +98,7 @@ class GroupConsumer:
             on_lost=self._on_lost,
         )
 
-    def take(self, count: int, seconds: float) -> list[ConsumedRecord]:
+    def poll(self, count: int, seconds: float) -> list[ConsumedRecord]:
         """Up to `count` records, fewer of large ones, waiting at most so long for all of them.
 
         Serves rebalances. Raises ConsumerFailed, GroupOccupied, TopicsWrong or OffsetsWrong;
@@ -228,7 +228,7 @@ class GroupConsumer:
         """Records behind the end of each owned partition, as far as the client knows."""
         found = {}
         for partition in self.offsets.owned():
-            at = self.offsets.reached(partition)
+            at = self.offsets.lag_position(partition)
             _, high = self._consumer.get_watermark_offsets(
                 topic_partition(partition, OFFSET_INVALID), cached=True
             )

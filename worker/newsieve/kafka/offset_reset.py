@@ -34,7 +34,7 @@ class OffsetReset:
         beginning again would score its records a second time. Raises OffsetsWrong.
         """
         for partition, extent in self._inquiry.extents(partitions).items():
-            at = self._offsets.resume_of(partition)
+            at = self._offsets.next_uncommitted(partition)
             at = extent.committed if at is None else at
             if at is not None and at > extent.high and extent.committed is not None:
                 raise OffsetsWrong(
@@ -67,7 +67,7 @@ class OffsetReset:
             consumer.incremental_unassign([place])
             consumer.incremental_assign([place])
         except KafkaException:  # a user's eager assignor takes all or nothing
-            resumes = {item: self._offsets.resume_of(item) for item in self._offsets.owned()}
+            resumes = {item: self._offsets.next_uncommitted(item) for item in self._offsets.owned()}
             consumer.assign(
                 [
                     topic_partition(item, OFFSET_STORED if at is None else at)

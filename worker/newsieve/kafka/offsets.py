@@ -17,10 +17,10 @@ Partition = tuple[str, int]
 class _Progress:
     assignment: int  # the epoch it was assigned in
     epoch: int
-    resume: int | None = None  # the first offset whose outcome is not committed
-    taken: int | None = None  # one more than the last offset taken
+    next_uncommitted: int | None = None  # the first offset whose outcome is not committed
+    position: int | None = None  # one more than the last offset taken
     end: int | None = None  # the partition's, when all that is there had been taken
-    produced: int | None = None  # one more than the last offset in the open transaction
+    pending_commit: int | None = None  # one more than the last offset in the open transaction
 
 
 class Offsets:
@@ -49,9 +49,9 @@ class Offsets:
         progress = self._partitions.get(partition)
         if progress is None:
             return None
-        if progress.resume is None:
-            progress.resume = offset
-        progress.taken = offset + 1
+        if progress.next_uncommitted is None:
+            progress.next_uncommitted = offset
+        progress.position = offset + 1
         return progress.epoch
 
     def at_end(self, partition: Partition, offset: int) -> None:
@@ -67,52 +67,52 @@ class Offsets:
 
     def produce(self, partition: Partition, offset: int) -> None:
         """All outcomes of this record are in the open transaction."""
-        self._partitions[partition].produced = offset + 1
+        self._partitions[partition].pending_commit = offset + 1
 
     def to_commit(self) -> dict[Partition, int]:
         """For each partition with progress, the offset to commit."""
         return {
-            partition: progress.produced
+            partition: progress.pending_commit
             for partition, progress in self._partitions.items()
-            if progress.produced is not None
+            if progress.pending_commit is not None
         }
 
     def committed(self) -> None:
         """The transaction with `to_commit` is committed."""
         for progress in self._partitions.values():
-            if progress.produced is not None:
-                progress.resume, progress.produced = progress.produced, None
+            if progress.pending_commit is not None:
+                progress.next_uncommitted, progress.pending_commit = progress.pending_commit, None
 
     def rewind(self) -> dict[Partition, int]:
         """Nothing since the last commit counts. Returns where to seek; what was taken is void."""
         for progress in self._partitions.values():
-            progress.epoch, progress.produced, progress.end = self._next_epoch(), None, None
+            progress.epoch, progress.pending_commit, progress.end = self._next_epoch(), None, None
         return {
-            partition: progress.resume
+            partition: progress.next_uncommitted
             for partition, progress in self._partitions.items()
-            if progress.resume is not None
+            if progress.next_uncommitted is not None
         }
 
     def resume_at(self, offsets: dict[Partition, int]) -> None:
         """What the broker says is committed, after a commit of unknown outcome."""
         for partition, offset in offsets.items():
             if partition in self._partitions:
-                self._partitions[partition].resume = offset
+                self._partitions[partition].next_uncommitted = offset
 
-    def resume_of(self, partition: Partition) -> int | None:
+    def next_uncommitted(self, partition: Partition) -> int | None:
         """The first offset whose outcome is not committed, once a record has come."""
         progress = self._partitions.get(partition)
-        return progress.resume if progress is not None else None
+        return progress.next_uncommitted if progress is not None else None
 
-    def reached(self, partition: Partition) -> int | None:
+    def lag_position(self, partition: Partition) -> int | None:
         """The first offset whose outcome is not committed, or the end, if all are; once a record
         or the end has come."""
         progress = self._partitions.get(partition)
         if progress is None:
             return None
-        if progress.end is not None and progress.resume in (None, progress.taken):
-            return max(progress.end, progress.resume or 0)
-        return progress.resume
+        if progress.end is not None and progress.next_uncommitted in (None, progress.position):
+            return max(progress.end, progress.next_uncommitted or 0)
+        return progress.next_uncommitted
 
     def assignment_of(self, partition: Partition) -> int | None:
         """Which time it was assigned: another one when it has left and come back."""

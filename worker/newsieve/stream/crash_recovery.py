@@ -66,8 +66,8 @@ class CrashRecovery:
     ) -> None:
         """`most_in_flight` is how many records of a partition can be without a committed outcome
         while a worker has no reason to be careful; `left` asks for committed offsets and what was
-        noted with them; `lag` gives the offsets from `Offsets.reached` to a partition's end; nobody
-        takes anything from `ends` on."""
+        noted with them; `lag` gives the offsets from `Offsets.lag_position` to a partition's end;
+        nobody takes anything from `ends` on."""
         self._offsets = offsets
         self._most = most_in_flight
         self._usual = Note(in_flight=most_in_flight).text()
@@ -85,7 +85,7 @@ class CrashRecovery:
             return False
         for partition in list(self._suspected):
             standing = self._current(partition)
-            reached = self._offsets.reached(partition)
+            reached = self._offsets.lag_position(partition)
             if standing is None:
                 self._suspected.discard(partition)
             elif not standing.note.suspects or (reached is not None and reached >= standing.end):
@@ -112,7 +112,7 @@ class CrashRecovery:
             return
         left, lag = self._left(wanted), self._lag()
         for item in wanted:
-            assignment, at = self._offsets.assignment_of(item), self._offsets.reached(item)
+            assignment, at = self._offsets.assignment_of(item), self._offsets.lag_position(item)
             if assignment is None or at is None:
                 continue
             text = left.get(item, (0, ""))[1]
@@ -238,7 +238,7 @@ class CrashRecovery:
         found = {}
         for partition in partitions:
             standing = self._current(partition)
-            at = self._offsets.resume_of(partition)
+            at = self._offsets.next_uncommitted(partition)
             if standing is not None and at is not None and self._text(standing) != standing.said:
                 found[partition] = at
         return found

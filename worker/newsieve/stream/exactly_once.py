@@ -134,9 +134,9 @@ class ExactlyOnceRunner:
             self.publisher.leave()
             self.intake.close()
 
-    def take(self, count: int, seconds: float) -> list[ConsumedRecord]:
+    def poll(self, count: int, seconds: float) -> list[ConsumedRecord]:
         """Up to so many records. Raises what went wrong in a rebalance that came with them."""
-        taken = self.intake.take(count, seconds)
+        taken = self.intake.poll(count, seconds)
         if self._failure is not None:
             raise self._failure
         if self._must_rewind is not None:
@@ -264,7 +264,7 @@ class ExactlyOnceRunner:
 
     def _standing(self, alone: Partition | None) -> dict[Partition, int]:
         """Where the partitions stand that what failed is about, as far as is known."""
-        resumes = {item: self.intake.offsets.resume_of(item) for item in self._ends(alone)}
+        resumes = {item: self.intake.offsets.next_uncommitted(item) for item in self._ends(alone)}
         return {
             item: self._committed.get(item, 0) if at is None else at for item, at in resumes.items()
         }

@@ -110,7 +110,7 @@ class DriftLoop:
 
     def step(self) -> None:
         """Raises Unavailable or Fatal, as all below do."""
-        self._delivery.take(REBALANCE_RECORDS, IDLE_SECONDS if self._course is None else 0.0)
+        self._delivery.poll(REBALANCE_RECORDS, IDLE_SECONDS if self._course is None else 0.0)
         self.is_ready = self._delivery.intake.group_metadata() is not None
         course = self._at_work()
         if course is not None:

@@ -125,9 +125,9 @@ class DriftSession:
             self._tick(record.at)
             self._handle(record)
             handled += 1
-        quiet_until = self.timeline.quiet_until(now)
-        if handled < EVENTS_AT_ONCE and quiet_until is not None and self._ticked_at is not None:
-            self._tick(quiet_until)
+        watermark = self.timeline.watermark(now)
+        if handled < EVENTS_AT_ONCE and watermark is not None and self._ticked_at is not None:
+            self._tick(watermark)
 
     def take_changes(self) -> Iterator[OutRecord]:
         """Snapshots of all that is not on record as it is."""

@@ -98,7 +98,7 @@ class LabelingLoop:
                 self._budget_store.ledger_record(partition, ledger, self._now())
             )
         for item in self._backlog.items:  # a claim is fenced by where its partition stands
-            at = self._delivery.intake.offsets.resume_of(item.taken.partition)
+            at = self._delivery.intake.offsets.next_uncommitted(item.taken.partition)
             offsets.setdefault(item.taken.partition, item.taken.offset if at is None else at)
         if not offsets:
             return
@@ -151,7 +151,7 @@ class LabelingLoop:
         """Take what there is, as long as there is room for it."""
         room = self._backlog.make_room()
         seconds = 0.0 if self._queue.pool.pending else IDLE_SECONDS
-        taken = self._delivery.take(max(room, 1), seconds)
+        taken = self._delivery.poll(max(room, 1), seconds)
         if taken and room <= 1:
             self._backlog.pause()
         for item in taken:

@@ -83,7 +83,7 @@ class ScoringLoop:
         self._observer = observer
         self._canaries = canaries
         self._in_flight: deque[InFlight] = deque()
-        self._waiting: list[ConsumedRecord] = []  # taken while the scorer was busy
+        self._buffered: list[ConsumedRecord] = []  # taken while the scorer was busy
         self._uncommitted = TransactionCounts()
         self._first_uncommitted_at: float | None = None
         self._polled_at = 0.0
@@ -97,20 +97,20 @@ class ScoringLoop:
         """Raises Unavailable or Fatal, as all below do."""
         most = 1 if self._recovery.is_careful() else self._policy.batches_in_flight
         if len(self._in_flight) < most:
-            self._take_in()
+            self._poll_and_submit()
         else:
             self._wait_for_scores(WAIT_SECONDS)
             self._keep_membership_alive()
         self._publish_finished()
         self._commit_if_due()
 
-    def _take_in(self) -> None:
+    def _poll_and_submit(self) -> None:
         """Send one micro-batch of whatever has come to the scorer."""
         is_open = self._first_uncommitted_at is not None
-        is_idle = not (self._in_flight or self._waiting or is_open)
-        room = self._policy.batch_articles - len(self._waiting)
-        taken = self._waiting
-        self._waiting = []
+        is_idle = not (self._in_flight or self._buffered or is_open)
+        room = self._policy.batch_articles - len(self._buffered)
+        taken = self._buffered
+        self._buffered = []
         if room > 0:
             taken += self._take(
                 room if not is_idle else 1, IDLE_SECONDS if is_idle else LINGER_SECONDS
@@ -127,13 +127,13 @@ class ScoringLoop:
         taken = [item for item in taken if self._offsets.is_current(item.partition, item.epoch)]
         self._recovery.learn({item.partition for item in taken})
         if self._recovery.is_careful() and self._in_flight:
-            self._waiting = taken
+            self._buffered = taken
             return []
         begun, waiting = self._recovery.pick(taken)
         is_scored = self._recovery.blame(begun) is None
         if noted := self._recovery.cover(begun, is_scored=is_scored):
             self._commit(noted)
-        self._waiting = waiting
+        self._buffered = waiting
         return begun
 
     def _begin(self, taken: list[ConsumedRecord]) -> MicroBatch:
@@ -145,12 +145,12 @@ class ScoringLoop:
 
     def _take(self, count: int, seconds: float) -> list[ConsumedRecord]:
         self._polled_at = time.monotonic()
-        return self._delivery.take(count, seconds)
+        return self._delivery.poll(count, seconds)
 
     def _keep_membership_alive(self) -> None:
         """Serve rebalances while the scorer is busy. A record that comes with it waits."""
         if time.monotonic() - self._polled_at > KEEP_ALIVE_SECONDS:
-            self._waiting += self._take(1, 0)
+            self._buffered += self._take(1, 0)
 
     def _wait_for_scores(self, seconds: float) -> None:
         if self._in_flight and self._in_flight[0].batch.scores is not None:
@@ -239,7 +239,7 @@ class ScoringLoop:
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
         """Finish what is in flight, commit it, leave. What does not finish in time comes again."""
         deadline = time.monotonic() + self._policy.drain_seconds
-        self._waiting = []
+        self._buffered = []
         while self._in_flight and time.monotonic() < deadline:
             self._observer.heartbeat()
             self._wait_for_scores(WAIT_SECONDS)
@@ -265,7 +265,7 @@ class ScoringLoop:
 
     def forget(self) -> None:
         """Nothing uncommitted counts. It may have been too much at a time for a slow broker."""
-        self._drop_in_flight()
+        self._cancel_in_flight()
         self._outbox.rolled_back()
         self._recovery.rolled_back()
         self._uncommitted = TransactionCounts()
@@ -275,11 +275,11 @@ class ScoringLoop:
     def release(self, partitions: Sequence[Partition] | None) -> None:
         """What is in flight of them is void by its epoch; of all, it need not even be finished."""
         if partitions is None:
-            self._drop_in_flight()
+            self._cancel_in_flight()
 
-    def _drop_in_flight(self) -> None:
+    def _cancel_in_flight(self) -> None:
         for item in self._in_flight:
             if item.batch.scores is not None:
                 item.batch.scores.cancel()
         self._in_flight.clear()
-        self._waiting = []
+        self._buffered = []
