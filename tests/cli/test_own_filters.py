@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
-from newsieve.bootstrap.common import load_filters
+from newsieve.bootstrap import common
 from newsieve.filters.registry import BUILTIN_FOLDER
 from newsieve.filters.scaffold import filter_schema
 from newsieve.settings.loader import load_settings
@@ -165,7 +166,7 @@ def test_the_schema_agrees_with_every_filter_there_is(edit: Edit) -> None:
 
 
 def test_of_two_filters_of_one_name_and_version_the_first_wins_and_it_is_said(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the command line as a note, in programs as a log line."""
     for name in ("first", "second"):
@@ -180,7 +181,9 @@ def test_of_two_filters_of_one_name_and_version_the_first_wins_and_it_is_said(
     )
     assert f"{BUILTIN_FOLDER}/uplifting/v4 is ignored" in done.err
     with capture_logs() as lines:
-        (loaded,) = load_filters(load_settings(None, environment))
+        # A command that ran before may have made the logger keep its old configuration.
+        monkeypatch.setattr(common, "_log", structlog.get_logger())
+        (loaded,) = common.load_filters(load_settings(None, environment))
     assert loaded.folder == Path("first/uplifting/v4")
     assert [line["event"] for line in lines] == ["filter.ignored"] * 2
 
