@@ -182,7 +182,7 @@ def test_what_commands_say(text: str) -> None:
         note_rows({"rows": {"train": 1}, **counts, "remarks": [text], "bad_rows_listed": [bad]})
         echo_err(verdict_text({"verdict": "usable", "reasons": [text]}))
         echo(oracle._summary(Path("out.jsonl"), summary, Settings()))
-        oracle._Watcher().gate_moved(is_broken=True, failures=1, seconds=1.0, reason=text)
+        oracle._Watcher().breaker_changed(is_open=True, failures=1, seconds=1.0, reason=text)
         out.flush()
 
     shown = out.buffer.getvalue().decode() + err.getvalue()  # type: ignore[attr-defined]

@@ -107,7 +107,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: ((f / "canaries.jsonl").unlink(), (f / "canaries.jsonl").mkdir()),
         "no regular file",
     ),
-    "name": (lambda f: (f / "a\nb\x1b[2J").write_text(""), r"a b\\x1b\[2J has a name"),
+    "name": (lambda f: (f / "a\nb\x1b[2J").write_text(""), r"a b\\u001b\[2J has a name"),
     "many files": (
         lambda f: [(f / f"n{number}").touch() for number in range(1_001)],
         "more than 1,000 files",
@@ -133,7 +133,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "escape": (
         lambda f: edit_json(f / "student.json", **{"\x1b]0;x\x07": 1}),
-        r"\\x1b\]0;x\\x07: Extra",
+        r"\\u001b\]0;x\\u0007: Extra",
     ),
     "many keys": (
         lambda f: edit_json(f / "student.json", **{f"k{n}" * 500: 1 for n in range(999)}),

@@ -1,5 +1,4 @@
-"""What others wrote, as it is shown wherever a terminal may read it. Errors about students and
-filters, which are also logged, come escaped already: `newsieve.filters.shown`. Pure.
+"""Escapes text that others wrote, for terminals, logs and error messages. Pure.
 
 Control characters drive terminals, and invisible ones (directions, tags, marks) make text look like
 another: each is shown as JSON writes it. Spaces of every width and letters of every script stay as
@@ -11,20 +10,27 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+SHOWN_CHARACTERS: Final = 300  # of a path or another program's error; more is no sentence
 _JOINERS: Final = "\u200c\u200d"
 _REPLACEMENT: Final = "?"  # of a lone surrogate, which has no UTF-8 form
 
 
 def printable(text: str) -> str:
-    """One line: what would end it is shown, too."""
+    """Returns the text with every character escaped that is not visible, line ends included."""
     if text.isprintable():
         return text
     return text.translate({ord(c): _shown(c) for c in set(text) if not c.isprintable()})
 
 
 def printable_lines(text: str) -> str:
-    """The same, of several lines that are ours."""
+    """Returns the text with each of its lines escaped, and the line ends kept."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def one_line(text: str, characters: int = SHOWN_CHARACTERS) -> str:
+    """Returns the text for an error message: escaped, white space as single blanks, cut to size."""
+    shown = printable(" ".join(text[:characters].split()))
+    return shown[:characters] + ("…" if len(text) > characters or len(shown) > characters else "")
 
 
 def _shown(character: str) -> str:

@@ -29,9 +29,9 @@ from newsieve.filters.definition import (
     filter_hash,
     label_hash,
 )
-from newsieve.filters.shown import one_line
 from newsieve.filters.tiering import Tiering
 from newsieve.filters.toml_lines import Key, KeyLines
+from newsieve.printable import one_line
 
 BUILTIN_FOLDER: Final = Path(str(files("newsieve.filters") / "builtin"))  # of this installation
 STUDENT_FOLDER: Final = "student"

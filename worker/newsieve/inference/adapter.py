@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.shown import one_line
 from newsieve.inference.manifest import ADAPTER, ADAPTER_CONFIG, LIMITS_BYTES, compile_targets
 from newsieve.inference.model import StudentModel
 from newsieve.inference.student_files import read_json, require_file
+from newsieve.printable import one_line
 
 PREFIX: Final = "base_model.model."
 HEAD: Final = "score"

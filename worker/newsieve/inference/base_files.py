@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.shown import one_line
 from newsieve.inference.student_files import GIB, MIB, file_hash, read_json, require_file
+from newsieve.printable import one_line
 
 PACKAGE_PREFIX: Final = "package:"
 PACKAGE_FOLDER: Final = "model"

@@ -20,10 +20,10 @@ from pydantic import (
 from newsieve.errors import StudentInvalid
 from newsieve.filters.calibration import Calibration, Confidence, Curve, Residuals, ScoreCalibration
 from newsieve.filters.registry import Filter, validation_message
-from newsieve.filters.shown import one_line
 from newsieve.filters.tiering import Tiering
 from newsieve.inference.base_files import MOST_FILES
 from newsieve.inference.student_files import GIB, MIB, file_hash, files_of, read_json
+from newsieve.printable import one_line
 
 MANIFEST: Final = "student.json"
 ADAPTER: Final = "adapter_model.safetensors"

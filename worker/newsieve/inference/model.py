@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.shown import one_line
 from newsieve.inference.base_files import require_loadable
 from newsieve.inference.manifest import Pooling
+from newsieve.printable import one_line
 
 
 class StudentModel(nn.Module):

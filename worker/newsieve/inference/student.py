@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from newsieve.errors import CanaryMismatch, StudentInvalid
 from newsieve.filters.registry import Filter, validation_message
-from newsieve.filters.shown import one_line
 from newsieve.inference import adapter
 from newsieve.inference.base_files import (
     TRUSTED_PACKAGES,
@@ -39,6 +38,7 @@ from newsieve.inference.padded_forward import PaddedForward
 from newsieve.inference.student_files import read_bytes
 from newsieve.inference.tokenize import Tokeniser
 from newsieve.inference.tokenizer_check import highest_id
+from newsieve.printable import one_line
 
 MOST_CANARIES: Final = 1_000  # all are scored at the start, and again every hour
 LONGEST_ID: Final = 200  # characters

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.shown import one_line
+from newsieve.printable import one_line
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

@@ -15,10 +15,10 @@ from typing import Final
 from tokenizers import Tokenizer
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.shown import one_line
 from newsieve.inference.manifest import LIMITS_BYTES, TOKENIZER
 from newsieve.inference.scorer import Tokens
 from newsieve.inference.student_files import read_bytes
+from newsieve.printable import one_line
 
 CHARACTERS_PER_TOKEN: Final = 10  # more than natural text needs; a shorter cut is tried again
 GROWTH: Final = 4  # of a cut that gave too few tokens: it costs a third more than going far at once

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from newsieve.errors import StudentInvalid
-from newsieve.filters.shown import one_line
+from newsieve.printable import one_line
 
 SCRIPT: Final = Path(__file__).with_name("tokenizer_check_process.py")
 CPU_SECONDS: Final = 20  # the largest tokenizers of published models take 3
