@@ -34,11 +34,12 @@ from newsieve.oracle.call_pool import CallObserver, CallPool
 from newsieve.oracle.draw_order import DrawPositions
 from newsieve.oracle.label_cache import LabelCache
 from newsieve.oracle.ledger_record import LedgerCodec
+from newsieve.oracle.oracle_spec import OracleSpec
 from newsieve.oracle.prompt import OracleConfig, Prompt
 from newsieve.oracle.providers.base import Prices, Provider
 from newsieve.oracle.providers.registry import ProviderSetup, provider_kind
 from newsieve.oracle.records import ScoreEncoder
-from newsieve.oracle.request_queue import OracleSpec, RequestQueue
+from newsieve.oracle.request_queue import RequestQueue
 from newsieve.programs.labeling.budget_store import KafkaBudgetStore
 from newsieve.programs.labeling.loop import LabelingLoop
 from newsieve.programs.labeling.observer import OracleObserver

@@ -20,10 +20,10 @@ from newsieve.oracle.call_pool import CallPool
 from newsieve.oracle.label_cache import CacheKey, config_key
 from newsieve.oracle.label_file_writer import DEAD_LETTER, NO_DAY, LabelFileWriter, label_row
 from newsieve.oracle.labeling_task import LabelingTask, LabelResult
+from newsieve.oracle.oracle_spec import NO_FURTHER_CALL, OracleSpec, window
 from newsieve.oracle.pending_article import PendingArticle
 from newsieve.oracle.prompt import LabelPrompt, Prompt
 from newsieve.oracle.providers.base import Tokens
-from newsieve.oracle.request_queue import NO_FURTHER_CALL, OracleSpec, window
 from newsieve.records.dead_letter import dead_letter_facts
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.records.own_record import article_line

@@ -7,43 +7,18 @@ again. Knows nothing of Kafka but partitions and offsets, and when to commit is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection
 
 from newsieve.filters.rendering import render
 from newsieve.oracle.budget import Budget, Ledger
 from newsieve.oracle.call_pool import CallPool
 from newsieve.oracle.draw_order import DrawPositions
-from newsieve.oracle.failure_streak import ANY_FAILURES
 from newsieve.oracle.label_cache import CacheKey, LabelCache, config_key
 from newsieve.oracle.label_request import LabelRequest, PendingClaim, Promised
-from newsieve.oracle.labeling_task import FAILED_CALLS, LabelingTask, LabelResult
+from newsieve.oracle.labeling_task import LabelingTask, LabelResult
+from newsieve.oracle.oracle_spec import NO_FURTHER_CALL, OracleSpec, window
 from newsieve.oracle.priority_sampling import select_within_budget
-from newsieve.oracle.prompt import OracleConfig, Prompt
-from newsieve.oracle.providers.base import Prices
 from newsieve.oracle.records import ParsedRequest
-
-# Cases that are claimed and not settled, per call at a time: how many a slow one holds up.
-WINDOW: Final = 2
-NO_FURTHER_CALL: Final = "the budget has no further call for it"
-
-
-@dataclass(frozen=True, slots=True)
-class OracleSpec:
-    """Who is asked, with which prompts (by name/vN), and at what price."""
-
-    config: OracleConfig
-    prompts: Mapping[str, Prompt]
-    prices: Prices
-    concurrency: int
-
-
-def window(concurrency: int, *, is_waited: bool) -> int:
-    """How many are begun at a time. Where one waits for how others fare, there are as many more as
-    that can take: some in each of its calls."""
-    more = max(ANY_FAILURES, FAILED_CALLS * concurrency) if is_waited else 0
-    return WINDOW * concurrency + more
 
 
 class RequestQueue:

@@ -1,11 +1,8 @@
-"""One POST to a provider: time and size limited, never redirected, the key in none of what is said.
+"""Sends one POST to a provider: limited in time and size, never redirected, the key never shown.
 
-Its time is that of the whole call, however the other side divides it. The key goes to the address
-that is set and no other: by no proxy unless that is wished, and no other credentials in its place.
-
-What the client library says of a failure is never passed on, since it quotes what was sent: what
-went wrong is told from the kind of its errors, in our words. Knows no provider's JSON but for where
-errors stand.
+The time limit holds for the whole call. The key goes to the address that is set and no other: by a
+proxy only where that is wished. What the client library says of a failure quotes what was sent, so
+it is never passed on. Knows no provider's JSON but for where errors stand.
 """
 
 from __future__ import annotations
