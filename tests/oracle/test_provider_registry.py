@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from newsieve.errors import SettingsInvalid
-from tests.support.filters import load
 from newsieve.oracle.providers.registry import provider_kind, provider_names
 from newsieve.settings.loader import load_settings
 from tests.support.cli import newsieve
+from tests.support.filters import load
 from tests.support.oracle_calls import Shape, ask_at
 from tests.support.oracle_server import serving
 

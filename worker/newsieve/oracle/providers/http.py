@@ -102,8 +102,7 @@ class Endpoint:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """`key_header` is the header's name and what stands before the key in it; `uses_proxies`:
-        those that the environment names. Raises SettingsInvalid.
-        """
+        those that the environment names. Raises SettingsInvalid."""
         self.url = url
         secret = key.get_secret_value() if key is not None else ""
         if secret and not _HEADER_VALUE.fullmatch(secret):
