@@ -241,14 +241,19 @@ def test_states_of_other_labels_are_left_alone(scene: DriftScene, student: Path)
     scene.run()
     assert states(scene.topics).count("ok") == 2
 
-    scene.topics.written = [(t, k, changed(v, format=2)) for t, k, v in before if "state" in t]
-    with pytest.raises(TopicsWrong, match="its format is 2"):
+    scene.topics.written = [(t, k, changed(v, format=3)) for t, k, v in before if "state" in t]
+    with pytest.raises(TopicsWrong, match="its format is 3"):
         scene.run()
 
-    for broken in ({}, {"standing": 5}, []):
-        snapshot = base64.b85encode(zlib.compress(json.dumps(broken).encode())).decode()
+    broken: tuple[Any, ...] = ({}, {"standing": 5}, {"state": 5, "streams": []}, [])
+    squeezed = [
+        base64.b85encode(zlib.compress(json.dumps(item).encode())).decode() for item in broken
+    ]
+    for number, snapshot in [*((1, item) for item in squeezed), *((2, item) for item in broken)]:
         scene.topics.written = [
-            (t, k, changed(v, snapshot=snapshot)) for t, k, v in before if "state" in t
+            (t, k, changed(v, format=number, snapshot=snapshot))
+            for t, k, v in before
+            if "state" in t
         ]
         with pytest.raises(TopicsWrong, match="cannot be read: "):
             scene.run()
