@@ -211,7 +211,7 @@ def decided_on_record(stream: DriftStream) -> dict[str, int]:
     for value in stream.states().values():
         kept = read_state(b"", json.dumps(value).encode())
         if kept.saved.identity.stratum == FILTER_STATE and kept.saved.detector is not None:
-            return dict(kept.saved.detector["decided"]["latest"])
+            return dict(kept.saved.detector["decisions"]["latest"])
     return {}
 
 

@@ -1,8 +1,8 @@
 """A file of anchors: frozen articles with two or more labels each by the accepted oracle.
 
 Lines are those of `newsieve oracle label`, of several runs one after another: each line of an
-article is a replicate. Read whole and strictly: a hole in the reference would be an error of
-nobody's.
+article is a replicate. Read whole and strictly: a missing value would shift the reference
+without any oracle having changed.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class CanaryResult:
 
 @dataclass(frozen=True, slots=True)
 class ConditionKind:
-    """What a yes is."""
+    """State, severity and cause that an active condition is reported with."""
 
     stratum: str
     why: Why
@@ -53,7 +53,7 @@ ARTICLES: Final = ConditionKind("articles", "articles", WARNING, OK, "info", "be
 
 
 class ConditionAlert:
-    """See above. Methods return the step they led to, or None."""
+    """One condition's alert. Methods return the transition they led to, or None."""
 
     def __init__(self, filter_name: str, meaning: ConditionKind, reminder: int | None) -> None:
         self.state: State = OK

@@ -1,4 +1,4 @@
-"""The way in: one filter's monitors with all that helps to say why they alarm.
+"""Facade of one filter's drift monitoring, with all that helps to attribute an alarm to a cause.
 
     label      a production label, or reference row      → its monitor, perhaps an alarm
     anchor     an anchor's label                         → the oracle's own monitor
@@ -61,7 +61,8 @@ class Snapshot:
 
 
 class FilterMonitor:
-    """See above."""
+    """Drift monitoring of one filter: monitors per stratum, anchors, canaries, data drift and
+    operators' decisions."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """All monitors of a filter: labels find theirs, and count once.
 
-The same for a file and for a live stream; what differs is where monitors are kept and how labels
-are remembered, and both are given.
+It is the same for a file and for a live stream; how many labels are remembered differs, so that
+the deduplicator is given.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ANY_STUDENT: Final = None  # whose baseline is every student's that has none of 
 
 
 class MonitorRegistry:
-    """See above."""
+    """The monitors of one filter by identity. A label goes to its monitor, and counts once."""
 
     def __init__(
         self,

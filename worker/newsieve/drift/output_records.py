@@ -1,7 +1,7 @@
-"""What a live monitor writes: alerts, its state, requests for anchors. And its state, read back.
+"""Records that a live monitor writes: alerts, its state, requests for anchors; and reads its state.
 
-All times in them are the stream's, so that the same stream makes the same records. A snapshot is
-compressed as a whole: ids and names in it repeat.
+All times in them are the stream's, so that the same stream makes the same records. Formats of
+snapshots are those of `snapshot_formats`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RestoredMonitor(NamedTuple):
 
 
 class Records:
-    """Of one filter. `student` stands for its student where nothing else is known."""
+    """Makes one filter's records. `student` stands for its student where none is known."""
 
     def __init__(
         self,

@@ -43,7 +43,8 @@ from newsieve_schemas.drift import Cause, State
 
 
 class StratumMonitor:
-    """See above. Methods return the step they led to, or None."""
+    """The monitor of one student in one stratum. Methods return the transition they led to, or
+    None."""
 
     def __init__(self, identity: Identity, streams: ErrorStreams, rules: MonitorConfig) -> None:
         self.identity = identity

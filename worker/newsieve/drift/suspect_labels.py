@@ -23,8 +23,8 @@ REMEMBERED: Final = 512  # labels, so that none counts twice
 
 
 class SuspectReading(NamedTuple):
-    """Of one student under one oracle. The error is a mean over all labels, weighted by 1/pi; its
-    interval is of 95 %, None where there are too few."""
+    """Suspect labels of one student under one oracle. The error is a mean over all labels, weighted
+    by 1/pi; its interval is of 95 %, None where there are too few labels."""
 
     student_version: str
     oracle_key: str
@@ -36,7 +36,7 @@ class SuspectReading(NamedTuple):
 
 
 class SuspectLabels:
-    """See above. `labels` counts all that were ever added here."""
+    """Mean errors of suspect labels by student and oracle. `labels` counts all that were added."""
 
     def __init__(self) -> None:
         self.labels = 0

@@ -6,7 +6,7 @@ One process of a group is at work, the one that is given partition 0 of the cont
 it reads all partitions of all its topics itself, since evidence that is split over processes is
 none. What it knows is on record: whoever takes over, and who had to take back what was not
 committed, begins with that and reads on. Time is the stream's own, so the same stream leads to the
-same alerts, whatever was killed in between: `course` has the steps, `drift.watch` what is drift.
+same alerts, whatever was killed in between. `session` has the steps.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ REMIND_SECONDS: Final = 24 * 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class DriftLoopConfig:
-    """`now` gives the time in milliseconds, `prefix` is the topics'. A commit that nobody waits for
-    comes every so many seconds."""
+    """`now` gives the time in milliseconds; `prefix` is the topics' prefix; `commit_seconds` is the
+    longest time between commits when no alert is pending."""
 
     now: Callable[[], int]
     prefix: str
@@ -76,7 +76,7 @@ class Inputs(Protocol):
         ...
 
     def close(self) -> None:
-        """Until `start`."""
+        """Stops consuming. `start` may be called again."""
         ...
 
 

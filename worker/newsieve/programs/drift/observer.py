@@ -1,4 +1,4 @@
-"""What is made of the drift monitor's news: metrics, log lines, a heartbeat."""
+"""Turns the drift loop's events into metrics, log lines and heartbeats."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a drift monitor knows and does between a takeover and its next commit.
+"""State of the drift program from the start of an assignment to its end.
 
-Records come in as they arrive and are handled in one order of time; steps of the watches become
-alerts, questions to the oracle become requests, and all of it waits to be published. No Kafka
-here but for where records stood, and no clock: `now` is the caller's, all other times the stream's.
+Orders input records by event time, applies them to the filter monitors, and collects alerts and
+requests for anchor labels until the next commit. Makes no Kafka calls and has no clock: `now` is
+the caller's, all other times are the stream's.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ KINDS: Final[dict[type, str]] = {
 
 
 class Unreadable(NamedTuple):
-    """A record that says nothing, and why."""
+    """A record that cannot be read, and the error that says why."""
 
     record: RawRecord
     error: RecordError
@@ -79,7 +79,7 @@ class Pending:
 
 
 class DriftSession:
-    """Of one takeover."""
+    """Drift processing state of one partition assignment, from restore to revoke."""
 
     def __init__(
         self,

@@ -13,14 +13,14 @@ from newsieve_schemas.topics import SCORED
 
 
 class RestoredState(NamedTuple):
-    """What is on record: where to read on, in the partitions' order, and states by key."""
+    """The offsets to continue from, in the order of partitions, and the latest states by key."""
 
     offsets: Mapping[Partition, int]
     states: Mapping[bytes, bytes]
 
 
 class KafkaStateStore:
-    """Of one group."""
+    """Restores a consumer group's offsets and drift state."""
 
     def __init__(
         self,
