@@ -18,8 +18,8 @@ from newsieve.drift.error_streams import Floats
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.label_reader import MONITOR, REFERENCE, AnchorLabel, Label
 from newsieve.drift.monitor_state import ALERT, MonitorConfig, Transition
-from tests.support.filters import load
 from tests.support.drift_field import Field
+from tests.support.filters import load
 
 HOUR = 60 * 60 * 1_000
 LABELS_AN_HOUR = 20
