@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from newsieve.drift.label_reader import SMALLEST_PI
+from newsieve.drift.label_fields import SMALLEST_PI
 from newsieve.oracle.priority_sampling import Candidate, select_within_budget
 
 

@@ -3,6 +3,7 @@
 The folder in which the commands run has packages `schemas`, `training`, `worker` and `filters` of
 its own, as a user's project may have; importing one of them would be an error.
 """
+# over 300 lines because the wheels and environments are made once, for all tests of them
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ Each returns the transitions it led to, in order. `anchors_wanted` is to be aske
 All state is in snapshots, one for each monitor and one for the rest; a watch made of them goes on
 as if nothing had happened. Knows no topics; the program around it reads, publishes and commits.
 """
+# over 300 lines because one class holds all that the monitoring of a filter remembers
 
 from __future__ import annotations
 

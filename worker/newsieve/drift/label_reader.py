@@ -18,9 +18,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from newsieve.drift.error_streams import ErrorStreams, Floats
+from newsieve.drift.label_fields import id_of, object_of, pi_of, rules_of, shown, text_of
 from newsieve.errors import (
-    InvalidContentRules,
-    InvalidId,
     InvalidLabel,
     InvalidScore,
     MissingDimension,
@@ -38,9 +37,7 @@ LABELLED: Final = "labelled"
 FAILURES: Final = frozenset({"refused", "invalid"})
 NOT_ASKED: Final = "over_budget"
 DEAD_LETTER: Final = "dead_letter"
-SMALLEST_PI: Final = 1e-9  # no sample is thinner; its weight squared would leave a double
 LARGEST_SCORE: Final = 1e300  # before clamping; what is beyond it is no number
-SHOWN_CHARACTERS: Final = 60
 
 
 class Label(NamedTuple):
@@ -158,17 +155,17 @@ class LabelReader:
             return None
         if "oracle_scores" in facts:
             facts = _short_form(facts) if "article" in facts else self._label_row(facts)
-        status = _text(facts, "status", LABELLED)
-        purpose = _text(facts, "purpose", MONITOR)
+        status = text_of(facts, "status", LABELLED)
+        purpose = text_of(facts, "purpose", MONITOR)
         if status == NOT_ASKED or purpose not in (MONITOR, REFERENCE, ANCHOR):
             return None
         if status != LABELLED and status not in FAILURES:
             raise InvalidLabel(f"status is {status!r:.60}, which no label has")
         is_failure = status in FAILURES
         oracle = None if is_failure else self._scores(facts, "oracle", SCORE_MIN, SCORE_MAX)
-        oracle_key = _text(facts, "oracle_key", "")
+        oracle_key = text_of(facts, "oracle_key", "")
         if purpose == ANCHOR:
-            return AnchorLabel(at, _id(facts) or "", oracle_key, oracle)
+            return AnchorLabel(at, id_of(facts) or "", oracle_key, oracle)
         student = (
             None if is_failure else self._scores(facts, "student", -LARGEST_SCORE, LARGEST_SCORE)
         )
@@ -177,16 +174,16 @@ class LabelReader:
             raise InvalidLabel("stratum is missing: without scores it cannot be told")
         return _Row(
             at,
-            _id(facts),
-            _text(facts, "student_version", ""),
-            None if stratum is None else _text(facts, "stratum", ""),
+            id_of(facts),
+            text_of(facts, "student_version", ""),
+            None if stratum is None else text_of(facts, "stratum", ""),
             purpose,
-            _pi(facts),
+            pi_of(facts),
             oracle_key,
-            _text(facts, "policy", ""),
+            text_of(facts, "policy", ""),
             student,
             oracle,
-            _rules(facts),
+            rules_of(facts),
         )
 
     def _label_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,16 +218,18 @@ class LabelReader:
             raise MissingDimension(f"{name}: {missing.args[0]} is missing") from None
         for dimension, value in zip(self._streams.dimensions, values, strict=True):
             if type(value) not in (int, float):  # a boolean is an int to isinstance
-                raise InvalidScore(f"{name}: {dimension} is {_shown(value)}, not a number")
+                raise InvalidScore(f"{name}: {dimension} is {shown(value)}, not a number")
             if not lowest <= value <= highest:  # nor is a NaN
                 bounds = "0-10" if highest == SCORE_MAX else "what a number can be"
-                raise InvalidScore(f"{name}: {dimension} is {_shown(value)}, outside {bounds}")
+                raise InvalidScore(f"{name}: {dimension} is {shown(value)}, outside {bounds}")
         return values
 
 
 def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
     """An OracleScore in the words of the short form."""
-    article, oracle, sampling = (_object(facts, name) for name in ("article", "oracle", "sampling"))
+    article, oracle, sampling = (
+        object_of(facts, name) for name in ("article", "oracle", "sampling")
+    )
     return {
         "id": article.get("id"),
         "status": facts.get("status"),
@@ -251,55 +250,3 @@ def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _filter_name(facts: Mapping[str, Any]) -> str:
     """Of `name` and of `name/vN`."""
     return str(facts["filter"]).partition("/")[0]
-
-
-def _object(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = facts.get(name)
-    if type(value) is not dict:
-        raise InvalidLabel(f"{name} is {_shown(value)}, not an object")
-    return value
-
-
-def _text(facts: Mapping[str, Any], name: str, default: str) -> str:
-    value = facts.get(name)
-    if value is None:
-        return default
-    if type(value) is not str:
-        raise InvalidLabel(f"{name} is {_shown(value)}, not a string")
-    return value
-
-
-def _id(facts: Mapping[str, Any]) -> str | None:
-    """As text; blank and null count as none."""
-    value = facts.get("id")
-    if type(value) is str:
-        return value if value and not value.isspace() else None
-    if value is None:
-        return None
-    if type(value) is int:
-        return str(value)
-    raise InvalidId(f"id is {_shown(value)}; it must be a string or an integer")
-
-
-def _pi(facts: Mapping[str, Any]) -> float:
-    value = facts.get("pi")
-    if value is None:
-        return 1.0
-    if type(value) not in (int, float) or not SMALLEST_PI <= value <= 1:
-        raise InvalidLabel(f"pi is {_shown(value)}, not a probability from {SMALLEST_PI:g} to 1")
-    return float(value)
-
-
-def _rules(facts: Mapping[str, Any]) -> list[str]:
-    """Content rules that the text met; those of another version of the filter do no harm."""
-    names = facts.get("content_rules")
-    if names is None:
-        return []
-    if type(names) is not list or not all(type(name) is str for name in names):
-        raise InvalidContentRules("content_rules is not a list of rule names")
-    return names
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)  # integers of 4,000 digits at most: json_text
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
