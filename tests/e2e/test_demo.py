@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from newsieve.cli.demo import how_to_keep
 from newsieve.devbroker.broker import Broker
 from newsieve.devbroker.java_broker import ENVIRONMENT
@@ -82,6 +84,23 @@ def test_the_demo_sums_up_and_stays_until_interrupted(broker: Broker, prefix: st
     assert "articles/s" in shown and "median" in shown
     assert "The oracle is staged" in shown and "are for demonstration" in shown
     assert "Traceback" not in complaints
+
+
+def test_a_demo_that_is_terminated_leaves_no_program_behind(broker: Broker, prefix: str) -> None:
+    """SIGTERM while its programs start ends them all, as Ctrl-C does."""
+    demo = start_demo(broker, prefix)
+    assert demo.stderr is not None
+    while "starting 2 workers" not in demo.stderr.readline():
+        assert demo.poll() is None
+    children: list[psutil.Process] = []
+    while not children:
+        children = psutil.Process(demo.pid).children(recursive=True)
+    demo.terminate()
+    demo.communicate(timeout=60)
+
+    assert demo.returncode not in (0, -signal.SIGTERM)
+    gone, left = psutil.wait_procs(children, timeout=30)
+    assert [process.cmdline() for process in left] == [] != gone
 
 
 def paste(shown: str, command: str) -> str:

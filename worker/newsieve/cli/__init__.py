@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Final, TextIO, cast
+from typing import TextIO, cast
 
 import typer
 
@@ -30,13 +30,9 @@ from newsieve.cli import (
     topics,
     worker,
 )
-from newsieve.cli.common import VersionOption
+from newsieve.cli.common import VersionOption, missing_package
 from newsieve.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
 from newsieve.printable import printable_lines
-
-# What a program imports late is in this extra: `pip install newsieve` alone has no models.
-NEEDED: Final = {"newsieve": "'newsieve[worker]'", "newsieve-train": "newsieve-training"}
-OURS: Final = ("newsieve", "newsieve_schemas", "newsieve_training")
 
 app = typer.Typer(
     help="Scores a stream of news articles with distilled language models, exactly once.",
@@ -90,12 +86,11 @@ def run(application: typer.Typer, name: str) -> None:
         _complain(_indented(f"{name}: {error}"))
         sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)
     except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if not module or module in OURS:
+        missing = missing_package(error, name)
+        if missing is None:
             _complain(traceback.format_exc().rstrip())
             sys.exit(EXIT_PERSON)
-        mend = f"pip install {NEEDED[name]}"
-        _complain(f"{name}: {module} is not installed: {mend}")
+        _complain(f"{name}: {missing.package} is not installed: {missing.command}")
         sys.exit(EXIT_USAGE)
     except typer.Abort:
         _complain("Aborted!")

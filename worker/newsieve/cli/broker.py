@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from types import FrameType
 from typing import Final
 
 from newsieve.bootstrap.common import cluster
 from newsieve.cli.common import ConfigOption, read_settings, this_program
+from newsieve.cli.lifecycle import interrupt_on_signals
 from newsieve.devbroker.broker import find_or_start
 from newsieve.devbroker.java_broker import ENVIRONMENT
 from newsieve.errors import BrokerMissing
@@ -36,8 +35,7 @@ def broker(config: ConfigOption = None) -> None:
             "newsieve.toml"
         )
         return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         _run()
     except KeyboardInterrupt:
@@ -56,10 +54,3 @@ def _run() -> None:
         while found.is_alive():
             time.sleep(LOOK_SECONDS)
     raise BrokerMissing(f"the broker at {found.bootstrap_servers} has ended by itself")
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Once: a second signal would interrupt the cleaning up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt

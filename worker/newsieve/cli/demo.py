@@ -17,6 +17,7 @@ from newsieve.bootstrap.common import all_topics
 from newsieve.bootstrap.students import student_folder
 from newsieve.cli.common import ConfigOption, lines_of, open_input, read_settings, this_program
 from newsieve.cli.first_line import require_json_lines
+from newsieve.cli.lifecycle import interrupt_on_signals
 from newsieve.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
 from newsieve.demo.processes import DemoFailed, Stage, stage
 from newsieve.demo.run import DemoRun
@@ -57,6 +58,7 @@ def demo(
     Example: newsieve demo --articles articles.jsonl
     """
     settings = read_settings(config)
+    interrupt_on_signals()  # its programs have sessions of their own: nobody else ends them
     filters = _filters_with_a_student(settings)
     lines = _lines(str(articles or SAMPLE))
     with (

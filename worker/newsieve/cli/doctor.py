@@ -14,7 +14,7 @@ from newsieve.bootstrap import labeling as assembled
 from newsieve.bootstrap.common import all_topics, cluster, load_filters
 from newsieve.bootstrap.scoring import worker_topics
 from newsieve.bootstrap.students import load_candidates, load_students
-from newsieve.cli.common import ConfigOption, JsonOption, read_settings
+from newsieve.cli.common import ConfigOption, JsonOption, missing_package, read_settings
 from newsieve.cli.sampling_key import examine_key
 from newsieve.drift.power_analysis import days_until_found, labels_a_day, rise_found_within
 from newsieve.errors import AccessDenied, NewsieveError
@@ -83,6 +83,12 @@ def _guarded(check: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[F
         yield from examine()
     except NewsieveError as error:
         yield Finding(check, "wrong", str(error))
+    except ModuleNotFoundError as error:
+        missing = missing_package(error, "newsieve")
+        if missing is None:
+            raise
+        what = f"{missing.package} is not installed: no worker and no `score` here, all else works"
+        yield Finding(check, "note", what, missing.command)
 
 
 def _filters(settings: Settings, found: list[Filter]) -> Iterator[Finding]:

@@ -35,6 +35,21 @@ def stop_on_signals(program: str) -> threading.Event:
     return stop
 
 
+def interrupt_on_signals() -> None:
+    """Raise KeyboardInterrupt in the main thread at the first SIGINT or SIGTERM.
+
+    Later ones are ignored, since they would interrupt the cleaning up.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+
+
 def require_topics(settings: Settings, wanted: Sequence[Topic]) -> None:
     """Fail at the start rather than at the first record. Raises TopicsWrong or BrokerLost."""
     try:

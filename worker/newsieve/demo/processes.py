@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from newsieve.devbroker.java_broker import die_with_parent
 from newsieve.errors import NeedsPerson
 
 READY_TEXTS: Final = {
@@ -88,6 +89,7 @@ class Stage:
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call, no locks
             )
         self.programs.append(Program(command, process, log))
         return self.programs[-1]

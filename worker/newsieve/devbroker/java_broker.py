@@ -139,7 +139,7 @@ class JavaBroker:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call, no locks
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call, no locks
             )
         process = self._process
         require_answer(
@@ -255,7 +255,7 @@ def _require_jars(folder: Path) -> None:
         )
 
 
-def _die_with_parent() -> None:
-    """So that a demo that is killed leaves no broker behind (Linux)."""
+def die_with_parent() -> None:
+    """Have the kernel end this child with its parent, however that ends (Linux)."""
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
