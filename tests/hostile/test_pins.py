@@ -24,6 +24,7 @@ from tests.hostile.metered import metered
 from tests.support.workers import ROOT
 
 CPU_SECONDS = 30
+PROJECTS = (ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml"))
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 
@@ -84,8 +85,9 @@ def impostor(registry: Path, name: str) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make venv` reads, and what it leaves that is interrupted at once: no pip yet."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder)
+    for name in ("Makefile", *(str(path.relative_to(ROOT)) for path in PROJECTS)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
     return folder
 
