@@ -25,7 +25,7 @@ from newsieve.inference.manifest import TOKENIZER, read_manifest
 from newsieve.inference.tokenize import Tokeniser
 from newsieve.devbroker.broker import find_or_start
 from newsieve.kafka.config import Cluster
-from benchmarks.filters import load
+from tests.support.filters import load
 
 FILTER = "sustainability"
 CHUNK = 128

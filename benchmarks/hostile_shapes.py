@@ -26,7 +26,7 @@ from newsieve.records.encode import OutRecord
 from newsieve.inference.scorer import FilterScores, Tokens
 from newsieve.programs.scoring.path import ScoringPath
 from newsieve.settings.loader import load_settings
-from benchmarks.filters import load
+from tests.support.filters import load
 
 FILTERS: Final = ("uplifting", "sustainability", "investment_risk")
 STUDENT: Final = "sha256:" + "0" * 64

@@ -12,7 +12,7 @@ from newsieve.cli.common import lines_of
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.producer import PlainProducer
-from benchmarks.filters import load
+from tests.support.filters import load
 
 SAMPLE = Path(__file__).resolve().parents[1] / "worker" / "newsieve" / "demo" / "articles.jsonl"
 

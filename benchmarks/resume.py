@@ -25,7 +25,7 @@ from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve.inference.manifest import ADAPTER
-from benchmarks.filters import BUILTIN
+from tests.support.filters import BUILTIN
 
 RECIPE = (
     Path(__file__).parents[1]

@@ -27,7 +27,7 @@ from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.reports.formatting import JUDGED_ON, number
-from benchmarks.filters import BUILTIN
+from tests.support.filters import BUILTIN
 
 Facts = Mapping[str, Any]  # calibration.json
 

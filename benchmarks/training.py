@@ -35,7 +35,7 @@ from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import Fit, Recipe, read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve.inference.manifest import TOKENIZER
-from benchmarks.filters import BUILTIN, load
+from tests.support.filters import BUILTIN, load
 
 PLAIN = "transformers.Trainer, padded to the maximum"
 

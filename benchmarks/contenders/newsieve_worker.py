@@ -19,7 +19,7 @@ from newsieve.bootstrap.scoring import RunningWorker, make_worker, take_slot
 from newsieve.inference.scorer import FilterScores, Tokens
 from newsieve.stream.metrics import Metrics
 from newsieve.settings.loader import Settings, load_settings
-from benchmarks.filters import load
+from tests.support.filters import load
 
 FILTERS = ("uplifting", "sustainability", "investment_risk")
 STUDENT = "sha256:" + "0" * 64

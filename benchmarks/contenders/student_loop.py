@@ -15,7 +15,7 @@ from newsieve.inference import adapter
 from newsieve.inference.base_files import find_base
 from newsieve.inference.manifest import read_manifest
 from newsieve.inference.model import StudentModel, load_backbone
-from benchmarks.filters import load
+from tests.support.filters import load
 
 BATCH = 16
 

@@ -12,10 +12,11 @@ import pytest
 from newsieve.drift.alerts import drift_alert, fingerprint, incident_id
 from newsieve.drift.decision_log import Decision
 from newsieve.drift.dedup import LabelDeduplicator
-from newsieve.drift.filter_monitor import FilterMonitor, Snapshot
+from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.label_reader import Label
 from newsieve.drift.monitor_state import MonitorConfig, Transition
 from newsieve.drift.monitor_status import read
+from newsieve.drift.snapshot import Snapshot
 from newsieve_schemas.drift import DriftAlert
 from tests.support.drift import DAY, UPLIFTING, as_it_is, history, labels, more
 from tests.support.drift_incidents import HOUR

@@ -12,9 +12,10 @@ import pytest
 from newsieve.drift.alerts import fingerprint
 from newsieve.drift.anchor_file import AnchorArticle
 from newsieve.drift.data_drift import ScoreSample
-from newsieve.drift.filter_monitor import DISTRIBUTIONS, FILTER_STATE, FilterMonitor
+from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.monitor_state import MonitorConfig, Transition
 from newsieve.drift.output_records import Records, read_state
+from newsieve.drift.snapshot import DISTRIBUTIONS, FILTER_STATE
 from newsieve.errors import TopicsWrong
 from newsieve_schemas.drift import DriftAlert, DriftState
 from newsieve_schemas.oracle import OracleRequest

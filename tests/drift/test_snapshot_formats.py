@@ -12,10 +12,11 @@ from prometheus_client import generate_latest
 
 from newsieve.bootstrap.drift_state import CurrentState, MonitorGroup
 from newsieve.drift.error_streams import Comparison, ErrorStreams, Floats, Stream, streams_of
-from newsieve.drift.filter_monitor import FilterMonitor, Snapshot
+from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.label_reader import Label, LabelReader
 from newsieve.drift.monitor_state import MonitorConfig
 from newsieve.drift.output_records import read_state
+from newsieve.drift.snapshot import Snapshot
 from newsieve.drift.snapshot_formats import FORMAT
 from newsieve.programs.drift.observer import MonitorObserver
 from newsieve.programs.drift.session import Watched, resume

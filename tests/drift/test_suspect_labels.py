@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from newsieve.drift.decision_log import Decision, DecisionKind
-from newsieve.drift.filter_monitor import FilterMonitor, Snapshot
+from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.input_records import EventReader
 from newsieve.drift.label_reader import Label
 from newsieve.drift.monitor_state import MonitorConfig
+from newsieve.drift.snapshot import Snapshot
 from newsieve.drift.suspect_labels import KEPT, SuspectLabels
 from tests.support.drift import (
     DIMENSIONS,

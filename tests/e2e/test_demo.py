@@ -15,18 +15,10 @@ from newsieve.cli.demo import how_to_keep
 from newsieve.devbroker.broker import Broker
 from newsieve.devbroker.java_broker import ENVIRONMENT
 
-# A shell that runs the tests in the background has them, and so the demo, ignore Ctrl-C.
-PROGRAM = """
-import signal
-from newsieve.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-main()
-"""
-
 
 def start_demo(broker: Broker, prefix: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "demo", *arguments],
+        [sys.executable, "-m", "newsieve", "demo", *arguments],
         env={
             **os.environ,
             "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers,

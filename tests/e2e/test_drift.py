@@ -16,8 +16,8 @@ import pytest
 
 from newsieve.cli import drift_tail
 from newsieve.devbroker.broker import Broker
-from newsieve.drift.filter_monitor import FILTER_STATE
 from newsieve.drift.output_records import read_state
+from newsieve.drift.snapshot import FILTER_STATE
 from tests.support.articles import raw_records
 from tests.support.cli import Result, newsieve
 from tests.support.drift import PAIRS, errors_times

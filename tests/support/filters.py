@@ -1,4 +1,4 @@
-"""The filters that newsieve brings along, for tests that need any real one.
+"""The filters that newsieve brings along, for tests and benchmarks that need any real one.
 
 Knows no settings: a filter of the working directory is never among them.
 """

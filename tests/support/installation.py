@@ -128,3 +128,9 @@ def _top_level(one: Distribution) -> Iterator[Path]:
     names = {PurePosixPath(item).parts[0] for item in one.files or []}
     for name in names - {"..", "__pycache__", "/"}:
         yield Path(str(one.locate_file(name)))
+
+
+def succeeded(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the standard output of a command that must have ended with 0."""
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()

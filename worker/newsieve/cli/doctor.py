@@ -87,7 +87,7 @@ def _guarded(check: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[F
         missing = missing_package(error, "newsieve")
         if missing is None:
             raise
-        what = f"{missing.package} is not installed: no worker and no `score` here, all else works"
+        what = f"{missing.package} is not installed: worker, score and demo need it"
         yield Finding(check, "note", what, missing.command)
 
 

@@ -7,16 +7,14 @@
     decide     an operator's decision
     tick       the time; nothing here has a clock
 
-Each returns the transitions it led to, in order. `anchors_wanted` is to be asked of the oracle.
-All state is in snapshots, one for each monitor and one for the rest; a watch made of them goes on
-as if nothing had happened. Knows no topics; the program around it reads, publishes and commits.
+Each returns the transitions it led to, in order. `anchors_wanted` is to be asked of the oracle. A
+monitor restored from its snapshots goes on as if nothing had happened. Knows no topics.
 """
-# over 300 lines because one class holds all that the monitoring of a filter remembers
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Final
 
@@ -38,27 +36,13 @@ from newsieve.drift.monitor_state import (
     Transition,
 )
 from newsieve.drift.score_distribution import ScoreDistributionMonitor
+from newsieve.drift.snapshot import DISTRIBUTIONS, FILTER_STATE, Snapshot
 from newsieve.drift.stratum_monitor import StratumMonitor
 from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED, SUSPECT
 from newsieve_schemas.drift import State
 
-# Strata of what is not one monitor's: of what changes with labels, and with articles.
-FILTER_STATE: Final = "watch"
-DISTRIBUTIONS: Final = "sketches"
 MOVED_MILLISECONDS: Final = 2 * 60 * 60 * 1_000  # canaries are reported hourly, by every worker
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One snapshot: a monitor's, or, of the strata `watch` and `sketches`, the rest's. Without a
-    detector the monitor has gone."""
-
-    identity: Identity
-    state: State
-    episode: int
-    oracle_key: str
-    detector: dict[str, Any] | None
 
 
 class FilterMonitor:

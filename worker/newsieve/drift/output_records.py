@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from newsieve.drift.alerts import EVERYTHING, AlertSubject, drift_alert, fingerprint, incident_id
 from newsieve.drift.anchor_file import AnchorArticle
-from newsieve.drift.filter_monitor import Snapshot
 from newsieve.drift.label_reader import ANCHOR
 from newsieve.drift.monitor_state import CALM, Identity, Transition
+from newsieve.drift.snapshot import Snapshot
 from newsieve.drift.snapshot_formats import FORMAT, read_detector
 from newsieve.errors import TopicsWrong
 from newsieve.filters.registry import Filter, validation_message

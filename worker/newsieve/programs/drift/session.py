@@ -17,11 +17,12 @@ from newsieve.drift.anchor_file import AnchorArticle
 from newsieve.drift.condition_alert import CanaryResult
 from newsieve.drift.data_drift import ScoreSample
 from newsieve.drift.decision_log import Decision
-from newsieve.drift.filter_monitor import DISTRIBUTIONS, FilterMonitor, Snapshot
+from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.input_records import Event, EventReader
 from newsieve.drift.label_reader import AnchorLabel, Label
 from newsieve.drift.monitor_state import Identity, Transition
 from newsieve.drift.output_records import Records, RestoredMonitor, read_state, unreadable
+from newsieve.drift.snapshot import DISTRIBUTIONS, Snapshot
 from newsieve.drift.snapshot_formats import migrate
 from newsieve.errors import RecordError
 from newsieve.filters.registry import Filter
