@@ -50,8 +50,8 @@ def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
     """Each command's path and its click command."""
 
     def walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
-        for name, inner in getattr(command, "commands", {}).items():
-            yield from walk(f"{path} {name}".strip(), inner)
+        for name in getattr(command, "commands", ()):
+            yield from walk(f"{path} {name}".strip(), command.get_command(None, name))
         if not getattr(command, "commands", None):
             yield path, command
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import newsieve
-from newsieve.stream import logs
 
 PROGRAMS: Final = ("worker", "oracle", "drift")
 FLAGS: Final = ("--again",)  # of programs: options without a value
@@ -44,7 +43,9 @@ def is_program(arguments: Sequence[str]) -> bool:
 
 
 def _announce(program: str, environment: Mapping[str, str]) -> None:
-    """The level that a file sets comes too late for this line."""
+    """Log that a program starts. The level that a file sets comes too late for this line."""
+    from newsieve.stream import logs  # noqa: PLC0415 - no other command's start waits for it
+
     logs.configure()
     level = environment.get(LEVEL)
     if level in logs.LEVELS:  # any other is complained of when settings are read

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from newsieve.cli import run as run_application
-from newsieve.cli.common import ConfigOption, JsonOption, VersionOption, read_settings
+from newsieve.cli.application import VersionOption
+from newsieve.cli.application import run as run_application
+from newsieve.cli.common import ConfigOption, JsonOption, read_settings
 from newsieve.errors import WrongUsage
 from newsieve.stream import logs
 from newsieve.terminal import echo, echo_err, show_json, show_table

@@ -1,40 +1,75 @@
 """The `newsieve` command: one module a command, results on stdout, logs on stderr.
 
-Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 restart me. A user's mistake gets a
-sentence, never a traceback.
+A command is loaded when somebody asks for it: all of them together take a second, `--help`
+needs only their names.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import sys
-import traceback
-from pathlib import Path
-from typing import TextIO, cast
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from newsieve.cli import (
-    broker,
-    demo,
-    dlq,
-    doctor,
-    drift,
-    filters,
-    oracle,
-    produce,
-    score,
-    tail,
-    tier,
-    topics,
-    worker,
-)
-from newsieve.cli.common import VersionOption, missing_package
-from newsieve.errors import EXIT_PERSON, EXIT_USAGE, Fatal, NewsieveError
-from newsieve.printable import printable_lines
+from newsieve.cli.application import VersionOption, run
+
+
+class CommandPlace(NamedTuple):
+    """Where a command is: a `typer.Typer`, or a function, of a module of this package."""
+
+    module: str
+    attribute: str
+    summary: str  # in `newsieve --help`: one line
+
+
+COMMANDS: Final = {
+    "demo": CommandPlace("demo", "demo", "Start a broker and score sample articles, to look at."),
+    "broker": CommandPlace("broker", "broker", "Start a Kafka broker on this machine."),
+    "produce": CommandPlace("produce", "produce", "Put articles on the raw topic, one per line."),
+    "worker": CommandPlace("worker", "work", "Score raw articles and publish the outcomes."),
+    "score": CommandPlace("score", "score", "Score articles: one JSON line for each line in."),
+    "tier": CommandPlace("tier", "tier", "Decide tiers from scores that are there already."),
+    "tail": CommandPlace("tail", "tail", "Show a topic's committed records."),
+    "doctor": CommandPlace("doctor", "doctor", "Check settings, filters, students and the broker."),
+    "topics": CommandPlace("topics", "app", "Create the topics, or check them."),
+    "oracle": CommandPlace("oracle", "app", "Ask the oracle for the label of each request."),
+    "dlq": CommandPlace("dlq", "app", "List dead letters, and replay them."),
+    "filters": CommandPlace("filters", "app", "List, show, check and begin filters."),
+    "drift": CommandPlace("drift", "app", "Watch for drift of students and of the oracle."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported one at a time, when they are asked for."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """Take typer's attributes; the names are there for its suggestions."""
+        super().__init__(**attributes)
+        for name, place in COMMANDS.items():
+            self.add_command(TyperCommand(name, short_help=place.summary))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as called
+        """Import a command; None where there is none of this name."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        target = getattr(import_module(f"newsieve.cli.{place.module}"), place.attribute)
+        holder = typer.Typer(rich_markup_mode=None)
+        if isinstance(target, typer.Typer):
+            holder.add_typer(target, name=cmd_name)
+        else:
+            holder.command(cmd_name)(target)
+        return typer.main.get_group(holder).commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as called
+        """Write the names and summaries, without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.summary) for name, place in COMMANDS.items()])
+
 
 app = typer.Typer(
+    cls=LazyGroup,
     help="Scores a stream of news articles with distilled language models, exactly once.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -48,94 +83,6 @@ def _options(version: VersionOption = False) -> None:
     """What stands before a command."""
 
 
-app.command()(demo.demo)
-app.command()(broker.broker)
-app.add_typer(topics.app, name="topics")
-app.command()(produce.produce)
-app.command("worker")(worker.work)
-app.add_typer(oracle.app, name="oracle")
-app.command()(score.score)
-app.command()(tier.tier)
-app.command()(tail.tail)
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(filters.app, name="filters")
-app.add_typer(drift.app, name="drift")
-app.command()(doctor.doctor)
-
-
 def main() -> None:
     """Run the command line and exit."""
     run(app, "newsieve")
-
-
-def run(application: typer.Typer, name: str) -> None:
-    """Run an application by its name; errors become a sentence and an exit code."""
-    _replace_closed_streams()
-    try:
-        try:
-            code = application(prog_name=name, standalone_mode=False)
-        finally:
-            sys.stdout.flush()  # what fails here would fail when nobody can say so any more
-    except OSError as error:
-        if error.filename is None:  # it is standard output's: no other attempt at the end
-            sys.stdout = _null("w")
-        if not isinstance(error, BrokenPipeError):
-            _complain(_indented(f"{name}: {_reason(error)}"))
-        sys.exit(EXIT_PERSON)
-    except NewsieveError as error:
-        _complain(_indented(f"{name}: {error}"))
-        sys.exit(error.exit_code if isinstance(error, Fatal) else EXIT_PERSON)
-    except ModuleNotFoundError as error:
-        missing = missing_package(error, name)
-        if missing is None:
-            _complain(traceback.format_exc().rstrip())
-            sys.exit(EXIT_PERSON)
-        _complain(f"{name}: {missing.package} is not installed: {missing.command}")
-        sys.exit(EXIT_USAGE)
-    except typer.Abort:
-        _complain("Aborted!")
-        sys.exit(EXIT_PERSON)
-    except Exception as error:  # noqa: BLE001 - it may quote others: not as the interpreter shows it
-        said = _wrong_usage(error)
-        _complain(said or traceback.format_exc().rstrip())
-        sys.exit(EXIT_USAGE if said else EXIT_PERSON)
-    sys.exit(code or 0)
-
-
-def _wrong_usage(error: Exception) -> str | None:
-    """What the command line's parser has to say. Its errors have no public class in common."""
-    show = getattr(error, "show", None)
-    if show is None:
-        return None
-    said = io.StringIO()
-    show(file=said)
-    return said.getvalue().rstrip()
-
-
-def _indented(sentence: str) -> str:
-    """Where a name in it ends its line, what follows does not look like a line of ours."""
-    return sentence.replace("\n", "\n  ")
-
-
-def _complain(text: str) -> None:
-    """On stderr. File names and what others answer are in it: they drive no terminal."""
-    print(printable_lines(text), file=sys.stderr)  # noqa: T201 - this is the command line
-
-
-def _replace_closed_streams() -> None:
-    """Where the shell closed one (`<&-`), Python has None: let its use be an OSError."""
-    if sys.stdin is None:
-        sys.stdin = _null("w")
-    if sys.stdout is None:
-        sys.stdout = _null("r")
-
-
-def _null(mode: str) -> TextIO:
-    return cast(TextIO, Path(os.devnull).open(mode, encoding="utf-8"))
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, io.UnsupportedOperation):
-        return "standard input or standard output is closed"
-    reason = error.strerror or str(error)
-    return f"{error.filename}: {reason}" if error.filename else reason

@@ -9,22 +9,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Final, NamedTuple
+from typing import IO, Annotated
 
 import typer
 
-import newsieve
 from newsieve.errors import InputFileInvalid, WrongUsage
 from newsieve.settings.loader import Settings, ignored_variables, load_settings
 from newsieve.stream import logs
-from newsieve.terminal import echo, echo_err
-
-
-def _show_version(context: typer.Context, is_wanted: bool) -> None:  # noqa: FBT001 - as called
-    if is_wanted:
-        echo(f"{context.find_root().info_name} {newsieve.__version__}")
-        raise typer.Exit
-
+from newsieve.terminal import echo_err
 
 ConfigOption = Annotated[
     Path | None,
@@ -32,17 +24,7 @@ ConfigOption = Annotated[
         "--config", metavar="FILE", help="Settings; default newsieve.toml if there is one."
     ),
 ]
-VersionOption = Annotated[
-    bool,
-    typer.Option(
-        "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
-
-# What a program imports late is in this extra: `pip install newsieve` alone has no models.
-NEEDED: Final = {"newsieve": "'newsieve[worker]'", "newsieve-train": "newsieve-training"}
-OURS: Final = ("newsieve", "newsieve_schemas", "newsieve_training")
 
 _log = logs.get_logger("settings")
 
@@ -54,21 +36,6 @@ def moment_of(option: str, text: str) -> dt.datetime:
         return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
     except (ValueError, OverflowError):  # in UTC the year may be 0 or 10,000
         raise WrongUsage(f"{option} {text!r} is not a time such as 2026-11-22T16:00") from None
-
-
-class MissingPackage(NamedTuple):
-    """A package that is not installed, and the command that installs it."""
-
-    package: str
-    command: str
-
-
-def missing_package(error: ModuleNotFoundError, program: str) -> MissingPackage | None:
-    """Return what to install for a program; None where a module of newsieve is missing."""
-    package = (error.name or "").partition(".")[0]
-    if not package or package in OURS:
-        return None
-    return MissingPackage(package, f"pip install {NEEDED[program]}")
 
 
 def read_settings(config: Path | None) -> Settings:

@@ -14,7 +14,8 @@ from newsieve.bootstrap import labeling as assembled
 from newsieve.bootstrap.common import all_topics, cluster, load_filters
 from newsieve.bootstrap.scoring import worker_topics
 from newsieve.bootstrap.students import load_candidates, load_students
-from newsieve.cli.common import ConfigOption, JsonOption, missing_package, read_settings
+from newsieve.cli.application import missing_package
+from newsieve.cli.common import ConfigOption, JsonOption, read_settings
 from newsieve.cli.sampling_key import examine_key
 from newsieve.drift.power_analysis import days_until_found, labels_a_day, rise_found_within
 from newsieve.errors import AccessDenied, NewsieveError
