@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.config import ExtraValues
 
 
 def _every_field_is_present(schema: dict[str, Any]) -> None:
@@ -13,7 +14,10 @@ def _every_field_is_present(schema: dict[str, Any]) -> None:
 
 
 class Written(BaseModel):
-    """A record newsieve writes: frozen, no unknown field, every field always present."""
+    """A record newsieve writes: frozen, no unknown field, every field always present.
+
+    Who reads one as JSON is not stopped by a field that a later version added.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -22,6 +26,30 @@ class Written(BaseModel):
         allow_inf_nan=False,
         json_schema_extra=_every_field_is_present,
     )
+
+    @classmethod
+    def model_validate_json(
+        cls,
+        json_data: str | bytes | bytearray,
+        *,
+        strict: bool | None = None,
+        extra: ExtraValues | None = "ignore",
+        context: Any | None = None,
+        by_alias: bool | None = None,
+        by_name: bool | None = None,
+    ) -> Self:
+        """Read a record's value; raises pydantic.ValidationError.
+
+        With `extra="forbid"` an unknown field is an error, too.
+        """
+        return super().model_validate_json(
+            json_data,
+            strict=strict,
+            extra=extra,
+            context=context,
+            by_alias=by_alias,
+            by_name=by_name,
+        )
 
 
 def _as_on_the_wire(schema: dict[str, Any]) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import yaml
 from pydantic import BaseModel
 
 from newsieve_schemas import events
@@ -142,7 +141,9 @@ def incompatibilities(
 
 
 def files() -> dict[Path, str]:
-    """The generated files and what they should hold."""
+    """The generated files and what they should hold. Needs the extra `export`."""
+    import yaml  # noqa: PLC0415 - subscribers, who never write these files, need not install it
+
     found = {
         FOLDER / "json" / f"{model.__name__}.schema.json": _json(json_schema(model))
         for model in MODELS
@@ -154,8 +155,14 @@ def files() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the generated files."""
-    for path, text in files().items():
+    """Write the generated files; exit 2 where the extra `export` is not installed."""
+    try:
+        texts = files()
+    except ModuleNotFoundError as error:
+        extra = "pip install 'newsieve-schemas[export]'"
+        print(f"{error.name} is not installed: {extra}", file=sys.stderr)  # noqa: T201 - a command
+        sys.exit(2)
+    for path, text in texts.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     if "--release" in sys.argv:

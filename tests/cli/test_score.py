@@ -48,7 +48,7 @@ def test_every_line_has_its_record_in_its_place(env: Env, tmp_path: Path) -> Non
             DeadLetterLine.model_validate(row)
             assert row["line"] == number
         else:
-            ScoredArticle.model_validate_json(json.dumps(row), strict=True)
+            ScoredArticle.model_validate_json(json.dumps(row), strict=True, extra="forbid")
             assert row["input"] == {"file": str(file), "line": number}
             assert row["dtype"] == ("fp32" if row["outcome"] == "scored" else None)
 

@@ -9,11 +9,14 @@ from typing import Any, Literal
 import jsonschema
 import pytest
 import yaml
-from pydantic import create_model
+from pydantic import ValidationError, create_model
 
 from newsieve_schemas import export
 from newsieve_schemas.base import Written
+from newsieve_schemas.oracle import OracleScore
 from newsieve_schemas.topics import KINDS, tier_topic_name, topics
+from tests.support import drift_records
+from tests.support.drift import PAIRS
 
 
 def test_generated_files_are_fresh() -> None:
@@ -189,3 +192,16 @@ def test_a_prefix_keeps_its_underscores() -> None:
         tier_topic_name("my_news", "investment_risk", "not_x")
         == "my_news.tier.investment-risk.not-x"
     )
+
+
+def test_a_subscriber_reads_records_of_a_later_version() -> None:
+    """A field that was added does not stop it, at whatever depth; a test may forbid it."""
+    known = json.loads(drift_records.label("a", PAIRS[0], at=0).value)
+    record = known | {"later": 1, "sampling": known["sampling"] | {"later": 1}}
+    value = json.dumps(record)
+
+    assert OracleScore.model_validate_json(value) == OracleScore.model_validate_json(
+        json.dumps(known)
+    )
+    with pytest.raises(ValidationError, match=r"sampling\.later"):
+        OracleScore.model_validate_json(value, extra="forbid")

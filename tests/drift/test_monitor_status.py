@@ -33,7 +33,7 @@ HOUR = DAY // 24
 def alert_of(step: Transition) -> dict[str, object]:
     """As a record, which the contract allows."""
     facts = drift_alert(step, SUBJECT, "newsieve drift replay", "https://r.example/book")
-    DriftAlert.model_validate_json(json.dumps(facts))
+    DriftAlert.model_validate_json(json.dumps(facts), extra="forbid")
     return facts
 
 

@@ -49,7 +49,7 @@ def test_an_alert_is_the_same_fact_with_the_same_id() -> None:
     later = RECORDS.alert(replace(step, at=step.at + 1))
 
     assert first == again
-    alert = DriftAlert.model_validate_json(first.value or b"")
+    alert = DriftAlert.model_validate_json(first.value or b"", extra="forbid")
     headers = {name: (value or b"").decode() for name, value in first.headers}
     assert first.key == alert.fingerprint.encode() == fingerprint(step.identity).encode()
     assert (headers["filter"], headers["state"]) == ("uplifting", "alert")
@@ -87,7 +87,7 @@ def test_a_request_for_an_anchor_is_one_that_an_oracle_reads() -> None:
     }
     first, later = (RECORDS.anchor_request(AnchorArticle("a", article), at) for at in (1, 2))
 
-    request = OracleRequest.model_validate_json(first.value or b"")
+    request = OracleRequest.model_validate_json(first.value or b"", extra="forbid")
     assert (request.sampling.purpose, request.sampling.pi, request.scores) == ("anchor", 1.0, None)
     assert request.article.content == "C" and first.topic == "articles.oracle.requests"
     assert dict(first.headers)["ce_id"] != dict(later.headers)["ce_id"]
@@ -99,7 +99,7 @@ def test_a_state_is_read_back_as_it_was() -> None:
     alarmed(watch)
     for saved in watch.take_changes():
         record = RECORDS.state(saved, 5)
-        state = DriftState.model_validate_json(record.value or b"")
+        state = DriftState.model_validate_json(record.value or b"", extra="forbid")
         kept = read_state(record.key or b"", record.value or b"")
         assert kept.saved == replace(saved, detector=json.loads(json.dumps(saved.detector)))
         assert (kept.filter, kept.label_hash) == ("uplifting", UPLIFTING.label_hash)

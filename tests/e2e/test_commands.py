@@ -264,7 +264,7 @@ def test_a_replay_killed_in_the_middle_doubles_nothing(stream: Stream) -> None:
         "tail", f"{stream.prefix}.control", "--from-beginning", "--until-end", "--json", env=env
     )
     for row in control.rows():
-        ControlDecision.model_validate_json(json.dumps(row), strict=True)
+        ControlDecision.model_validate_json(json.dumps(row), strict=True, extra="forbid")
     reader.close()
 
 

@@ -132,3 +132,21 @@ def test_without_extras_score_says_what_to_install(slim: Environment) -> None:
 
     assert done.returncode == 2
     assert done.stderr.decode().splitlines()[-1].endswith("pip install 'newsieve[worker]'")
+
+
+def test_without_extras_doctor_reports_what_it_can(slim: Environment) -> None:
+    """It says that torch is missing and what to install, and gives the rest of its report."""
+    done = slim.run("newsieve", "doctor", "--json")
+
+    rows = {row["check"]: row for row in json.loads(done.stdout)}
+    assert "is not installed: worker, score and demo need it" in rows["students"]["finding"]
+    assert rows["students"]["mend"] == "pip install 'newsieve[worker]'"
+    assert {"settings", "filters", "broker", "sampling key", "label rate"} <= set(rows)
+
+
+def test_without_extras_the_contract_is_not_written(slim: Environment) -> None:
+    """Exit 2 and one line that says what to install."""
+    done = slim.run("python", "-m", "newsieve_schemas.export")
+
+    assert done.returncode == 2
+    assert done.stderr.decode() == "yaml is not installed: pip install 'newsieve-schemas[export]'\n"

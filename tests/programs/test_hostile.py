@@ -51,7 +51,7 @@ def test_what_others_put_on_the_topics_does_no_harm_to_a_takeover(
     assert len(scene.topics.of("dead-letter")) == len(changes)
     assert sum(item.labels for item in scene.readings()) == 80
     for alert in scene.topics.alerts():
-        DriftAlert.model_validate_json(json.dumps(alert))
+        DriftAlert.model_validate_json(json.dumps(alert), extra="forbid")
     assert sum(len(value) for value in scene.topics.states().values()) < 64_000
 
 

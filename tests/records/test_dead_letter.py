@@ -150,6 +150,6 @@ def test_the_line_of_a_bad_line_is_valid() -> None:
     """For `newsieve score` and `tier`."""
     line = dead_letter_line(7, InvalidJson("w" * 5_000))
 
-    parsed = DeadLetterLine.model_validate_json(line)
+    parsed = DeadLetterLine.model_validate_json(line, extra="forbid")
     assert (parsed.line, parsed.stage, parsed.error) == (7, "decode", "InvalidJson")
     assert len(parsed.message) == 1_000

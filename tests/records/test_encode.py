@@ -105,7 +105,7 @@ def test_every_byte_is_valid_against_the_models(
     }
     for record in records(uplifting, raw(value), score):
         model = models.get(record.topic, TieredArticle)
-        parsed = model.model_validate_json(record.value or b"", strict=True)
+        parsed = model.model_validate_json(record.value or b"", strict=True, extra="forbid")
         assert parsed.model_dump(mode="json") == json.loads(record.value or b"")
         assert list(json.loads(record.value or b"")) == list(model.model_fields)
         headers = {name: (text or b"").decode() for name, text in record.headers}
@@ -121,7 +121,7 @@ def test_a_blocked_article_is_a_record_without_scores(uplifting: Filter) -> None
 
     out = encoder(uplifting).blocked(subject(raw()), met, NOW)
 
-    parsed = ScoredArticle.model_validate_json(out.value or b"", strict=True)
+    parsed = ScoredArticle.model_validate_json(out.value or b"", strict=True, extra="forbid")
     assert (parsed.outcome, parsed.blocked_by) == ("blocked", "academic_domains")
     assert (parsed.student, parsed.dtype) == (STUDENT, None)
     assert parsed.content_rules == ["academic_domains", "corporate_finance"]
@@ -206,7 +206,7 @@ def test_a_selected_article_is_requested_from_the_oracle_and_says_why(uplifting:
     """With the text, the student's scores and the draw."""
     request = records(uplifting, raw(), 8.0, pi=1.0)[-1]
 
-    parsed = OracleRequest.model_validate_json(request.value or b"", strict=True)
+    parsed = OracleRequest.model_validate_json(request.value or b"", strict=True, extra="forbid")
     assert request.topic == "articles.oracle.requests"
     assert parsed.article.content == "C"
     assert parsed.sampling.selected and parsed.sampling.stratum == "surfaced"

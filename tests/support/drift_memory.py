@@ -61,7 +61,7 @@ class Topics:
     def alerts(self) -> list[dict[str, Any]]:
         found = [json.loads(value) for value in self.of("drift.alerts")]
         for alert in found:
-            DriftAlert.model_validate_json(json.dumps(alert))
+            DriftAlert.model_validate_json(json.dumps(alert), extra="forbid")
         return found
 
     def states(self) -> dict[bytes, bytes]:

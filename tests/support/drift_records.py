@@ -168,7 +168,7 @@ def decision(kind: str, at: int, **arguments: Any) -> Given:
 
 def _valid(model: Any, record: dict[str, Any]) -> bytes:
     value = json.dumps(record).encode()
-    model.model_validate_json(value)
+    model.model_validate_json(value, extra="forbid")
     return value
 
 

@@ -68,7 +68,7 @@ class DriftStream(Stream):
             found = [json.loads(value) for _, value in self.read("drift.alerts")]
             if len(found) >= count:
                 for alert in found:
-                    DriftAlert.model_validate_json(json.dumps(alert))
+                    DriftAlert.model_validate_json(json.dumps(alert), extra="forbid")
                 return found
             assert time.monotonic() < deadline, [alert["headline"] for alert in found]
             time.sleep(0.2)
