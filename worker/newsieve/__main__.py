@@ -1,7 +1,8 @@
-"""`newsieve`, and `python -m newsieve`.
+"""Entry point of `newsieve` and `python -m newsieve`.
 
-A program says that it starts before anything else is loaded: that takes a second, a student
-a minute, and meanwhile whoever watches must see life. Knows of commands only which are programs.
+A program logs that it starts before it loads anything else: loading takes a second, a student a
+minute, and whoever watches must see that it is alive. Of the commands, this module knows only which
+are such programs.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def main() -> None:
 
 
 def is_program(arguments: Sequence[str]) -> bool:
-    """Whether these run until they are told to stop: a program's name, and options alone."""
+    """Return whether the arguments start a program that runs until it is stopped.
+
+    That is a program's name, followed by options alone.
+    """
     if not arguments or arguments[0] not in PROGRAMS or "--help" in arguments:
         return False
     options = [
@@ -43,7 +47,7 @@ def is_program(arguments: Sequence[str]) -> bool:
 
 
 def _announce(program: str, environment: Mapping[str, str]) -> None:
-    """Log that a program starts. The level that a file sets comes too late for this line."""
+    """Log that a program starts, at the environment's level: settings are read later."""
     from newsieve.stream import logs  # noqa: PLC0415 - no other command's start waits for it
 
     logs.configure()

@@ -18,7 +18,8 @@
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed BrokerLost
 
-Messages say what to do. Knows nothing of Kafka, torch or any caller.
+Messages say what to do. This file is over 300 lines because the whole tree stands in one place; it
+knows nothing of Kafka, torch or any caller.
 """
 
 from __future__ import annotations
@@ -32,130 +33,133 @@ EXIT_RESTART = 3
 
 
 class NewsieveError(Exception):
-    """The root. `str(error)` is written for people."""
+    """The root of the tree. `str(error)` is a sentence for people."""
 
 
 class RecordError(NewsieveError):
-    """This record cannot get its outcome: it becomes a dead letter."""
+    """A record cannot get its outcome: it becomes a dead letter, and the stream goes on."""
 
     stage: ClassVar[Literal["decode", "validate", "score", "publish"]]
 
     @property
     def name(self) -> str:
-        """The stable name in `dlq.error`."""
+        """The error's stable name, which stands in `dlq.error`."""
         return type(self).__name__
 
 
 class DecodeError(RecordError):
-    """The bytes are not what we read."""
+    """The bytes of a record are no JSON object that newsieve reads."""
 
     stage = "decode"
 
 
 class TooLarge(DecodeError):
-    """Over the size limit."""
+    """The record is larger than the limit for records."""
 
 
 class NotUtf8(DecodeError):
-    """Bytes that are not UTF-8."""
+    """The bytes of the record are not UTF-8."""
 
 
 class InvalidJson(DecodeError):
-    """Not JSON."""
+    """The bytes of the record are not JSON."""
 
 
 class NonFiniteNumber(DecodeError):
-    """A NaN or Infinity literal."""
+    """The record has a NaN or Infinity literal, which is not JSON."""
 
 
 class NestedTooDeep(DecodeError):
-    """Arrays and objects nested beyond the limit."""
+    """Arrays and objects of the record are nested beyond the limit."""
 
 
 class NotAnObject(DecodeError):
-    """JSON, but not an object."""
+    """The record is JSON, but not an object."""
 
 
 class InvalidRecord(RecordError):
-    """What was read is not what we take."""
+    """The record is a JSON object, but one of its fields is not what it has to be."""
 
     stage = "validate"
 
 
 class InvalidId(InvalidRecord):
-    """An id that is neither string nor integer, or too long."""
+    """The id is neither a string nor an integer, or it is too long."""
 
 
 class InvalidTitle(InvalidRecord):
-    """A title that is not a string, or too long."""
+    """The title is not a string, or it is too long."""
 
 
 class InvalidContent(InvalidRecord):
-    """A content that is not a string; where our records are articles, one without a content."""
+    """The content is not a string; or a record of newsieve's own, used as an article, has none."""
 
 
 class NoText(InvalidRecord):
-    """Neither title nor content with anything to read in it."""
+    """Neither the title nor the content has anything to read in it."""
 
 
 class MissingDimension(InvalidRecord):
-    """A score object without one of the filter's dimensions."""
+    """A score object lacks one of the filter's dimensions."""
 
 
 class InvalidScore(InvalidRecord):
-    """A score that is not a finite number from 0 to 10."""
+    """A score is not a finite number from 0 to 10."""
 
 
 class InvalidContentRules(InvalidRecord):
-    """Content rules that the filter does not have."""
+    """A score object names content rules that the filter does not have."""
 
 
 class OtherFilter(InvalidRecord):
-    """A record of another filter than the one that decides."""
+    """The record is about another filter than the one that decides."""
 
 
 class InvalidRequest(InvalidRecord):
-    """No request to the oracle."""
+    """A record on the oracle's topic is not a request for a label."""
 
 
 class InvalidLabel(InvalidRecord):
-    """A label's stratum, purpose, inclusion probability or oracle key is none."""
+    """A label has a stratum, purpose, inclusion probability or oracle key that is not valid."""
 
 
 class InvalidEvent(InvalidRecord):
-    """No scored article, canary report or decision, where a drift monitor expects one."""
+    """A drift monitor read a record that is no scored article, canary report or decision."""
 
 
 class ScoreError(RecordError):
-    """The model has no score for it."""
+    """The model could not give the record a score."""
 
     stage = "score"
 
 
 class ModelFailed(ScoreError):
-    """The model, or its tokeniser, raised on this text, and not on a harmless one."""
+    """The model or its tokenizer raised an error on this text, but not on a harmless one."""
 
 
 class ScoreNotFinite(ScoreError):
-    """The model gave NaN or infinity."""
+    """The model's score for this text is NaN or infinite."""
 
 
 class KilledWorker(ScoreError):
-    """Processes ended while they had it alone in hand; it was not scored again."""
+    """Worker processes died while this record alone was in hand: it is not scored again."""
 
 
 class PublishError(RecordError):
-    """Its output cannot be written."""
+    """The record was scored, but its output cannot be written."""
 
     stage = "publish"
 
 
 class OutputTooLarge(PublishError):
-    """The record's output is larger than the broker takes."""
+    """The record's output is larger than the broker accepts."""
 
 
 class Unavailable(NewsieveError):
-    """Retry with backoff; not for ever, unless it `passes`. `partition` cannot be read."""
+    """Something outside newsieve does not answer: retry with backoff, for ever only if it `passes`.
+
+    `partition` names the partition that cannot be read, where it is one.
+    """
 
     def __init__(
         self, message: str, *, passes: bool = True, partition: tuple[str, int] | None = None
@@ -166,15 +170,15 @@ class Unavailable(NewsieveError):
 
 
 class Transient(Unavailable):
-    """The transaction was aborted and nothing is lost: the same records come again."""
+    """The transaction was aborted and nothing is lost: the same records are delivered again."""
 
 
 class OutcomeUnknown(Unavailable):
-    """Nobody knows whether the transaction was committed: the broker must be asked."""
+    """It is not known whether the transaction was committed: the broker must be asked."""
 
 
 class BrokerUnavailable(Unavailable):
-    """No broker answers."""
+    """No broker answered the request in time."""
 
 
 class FilterNotLoaded(Unavailable):
@@ -182,23 +186,23 @@ class FilterNotLoaded(Unavailable):
 
 
 class Fatal(NewsieveError):
-    """The process has to end."""
+    """The process has to end. `exit_code` tells its supervisor what to do."""
 
     exit_code: ClassVar[int]
 
 
 class NeedsPerson(Fatal):
-    """Restarting would not help."""
+    """Restarting the process would not help: a person has to act."""
 
     exit_code = EXIT_PERSON
 
 
 class DeadLetterLimit(NeedsPerson):
-    """Too many dead letters: stopped before dropping anything."""
+    """Too many records became dead letters: the worker stopped before dropping any."""
 
 
 class StudentInvalid(NeedsPerson):
-    """A student folder that is incomplete, or made for other labels."""
+    """A student folder is incomplete, or was made for labels of another definition."""
 
 
 class CanaryMismatch(NeedsPerson):
@@ -210,72 +214,72 @@ class BrokerMissing(NeedsPerson):
 
 
 class TopicsWrong(NeedsPerson):
-    """A topic is missing or refuses us."""
+    """A topic is missing, has the wrong settings, or refuses what newsieve sends."""
 
 
 class TimestampRefused(NeedsPerson):
-    """A topic refuses times too far from the broker's: these, or of each batch at least one."""
+    """A topic refuses records whose timestamps are too far from the broker's clock."""
 
     refused_ms: Collection[int] = ()
     suspected_ms: Collection[Collection[int]] = ()
 
 
 class NoProgress(NeedsPerson):
-    """The same failure, which nobody has listed, again and again: nothing is committed."""
+    """The same unexpected failure came again and again, and nothing was committed in between."""
 
 
 class AccessDenied(NeedsPerson):
-    """The broker refuses who we say we are, or we refuse the broker's certificate."""
+    """The broker refuses our credentials, or we refuse the broker's certificate."""
 
 
 class OffsetsWrong(NeedsPerson):
-    """The group's offsets are not the topic's: it was truncated, or made anew."""
+    """The group's offsets do not fit the topic: it was truncated, or deleted and created again."""
 
 
 class GroupOccupied(NeedsPerson):
-    """Clients that are none of ours are in our consumer group, or it is no group of ours."""
+    """Clients other than newsieve's are in the consumer group, or it is not a consumer group."""
 
 
 class OracleRejects(NeedsPerson):
-    """The oracle gives no labels, asked as it is: the key, the account, the model, the schema."""
+    """The oracle refuses every request: its key, account, model or schema is wrong."""
 
 
 class BudgetUsedUp(NeedsPerson):
-    """A file is not labelled to its end, because that would cost more than was allowed."""
+    """A file is not labelled to its end, because that would cost more than is allowed."""
 
 
 class NothingToDecide(NeedsPerson):
-    """A decision about what nobody waits for."""
+    """An operator's decision is about something that is not waiting for one."""
 
 
 class CommandFailed(NeedsPerson):
-    """A user's command failed again and again on an alert, which waits where it is."""
+    """A user's command failed repeatedly on an alert; the alert waits where it is."""
 
 
 class WrongUsage(Fatal):
-    """The user can mend it: wrong settings, names or files."""
+    """The user can correct it: wrong settings, names or files."""
 
     exit_code = EXIT_USAGE
 
 
 class SettingsInvalid(WrongUsage):
-    """A setting that is unknown or of a wrong type."""
+    """A setting is unknown, or its value is not valid."""
 
 
 class FilterInvalid(WrongUsage):
-    """A filter definition that contradicts itself."""
+    """The definition of a filter is not valid, or contradicts itself."""
 
 
 class UnknownFilter(WrongUsage):
-    """No filter of that name."""
+    """There is no filter of this name in the search path."""
 
 
 class InputFileInvalid(WrongUsage):
-    """A file named on the command line that cannot be read."""
+    """A file named on the command line cannot be read, or is not of the expected format."""
 
 
 class NeedsRestart(Fatal):
-    """A fresh process will do better."""
+    """A new process is likely to succeed where this one failed."""
 
     exit_code = EXIT_RESTART
 
@@ -289,12 +293,12 @@ class TooManyRecreations(NeedsRestart):
 
 
 class DeviceFailed(NeedsRestart):
-    """The device fails on texts known to be good."""
+    """The device fails on texts that are known to be good."""
 
 
 class ConsumerFailed(NeedsRestart):
-    """The consumer reports a fatal error."""
+    """The Kafka consumer reported a fatal error."""
 
 
 class BrokerLost(NeedsRestart):
-    """No broker answers a worker for long: its supervisor's turn to wait and try again."""
+    """No broker has answered for long: the supervisor should restart the process after a while."""

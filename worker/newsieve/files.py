@@ -1,7 +1,7 @@
-"""Files that people and programs read, written whole or not at all.
+"""Writes files and folders whole or not at all, and reads nothing.
 
-Nobody ever reads half of one: not while it is written, not after a full disk, a kill or a failure
-of the power. Knows nothing of what is in them.
+A reader never finds half of one: not while it is written, and not after a full disk, a kill or a
+power failure. This module does not know what the files contain.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ STALE_SECONDS: Final = 3_600.0
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """What is written becomes the file, or takes its place, when all of it is on disk. Otherwise
-    what was there stays, and nothing beside it. Raises OSError, which names the file."""
+    """Yield a stream whose bytes replace the file when the block ends without an error.
+
+    Otherwise the old file stays, and nothing is left beside it. Raises OSError, which names the
+    file.
+    """
     target = path.resolve()  # a link stays one
     try:
         if target.exists() and not target.is_file():  # a pipe or a terminal
@@ -47,8 +50,11 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def partial_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside this one, for what is to take its place: gone at the end, and with it
-    what killed processes left. Raises OSError."""
+    """Yield an empty folder beside this one, in which its replacement is prepared.
+
+    It is deleted at the end of the block, together with those that killed processes left behind.
+    Raises OSError.
+    """
     partial = _partial(target, str(os.getpid()))
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -64,7 +70,7 @@ def _partial(target: Path, whose: str) -> Path:
 
 
 def _sweep(target: Path) -> None:
-    """Take away what killed processes left of this file or folder."""
+    """Delete what killed processes left beside this file or folder."""
     for partial in target.parent.glob(f".*{PARTIAL}"):
         if partial.name.startswith(f".{target.name}."):
             with suppress(OSError):  # another process may be taking it away, too

@@ -34,12 +34,12 @@ _err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wra
 
 
 def echo(text: str, *, is_line: bool = False) -> None:
-    """A result, on stdout, as it may be shown; of one line, what would end it, too."""
+    """Print a result on stdout, escaped; with `is_line`, line ends within it are escaped, too."""
     _out.print(printable(text) if is_line else printable_lines(text))
 
 
 def echo_err(text: str) -> None:
-    """What is going on, on stderr."""
+    """Print a remark on stderr, escaped."""
     _err.print(printable_lines(text))
 
 
@@ -49,16 +49,16 @@ def show_json(value: Any) -> None:
 
 
 def show_value(value: bytes) -> None:
-    """A record's value on a line of its own. If it is JSON, the line means the same."""
+    """Print a record's value on one line. If the value is JSON, the line means the same."""
     text = value.decode("utf-8", "replace").translate(_BLANKS)
     write_line(printable(text).encode())
     sys.stdout.flush()
 
 
 def write_line(line: bytes) -> None:
-    """A line of JSON on stdout: as it is, or, on a terminal, escaped to JSON that means the same.
+    """Write a line of JSON to stdout; on a terminal it is escaped to JSON that means the same.
 
-    Not flushed: whoever writes one at a time, as they come, does that.
+    The line is not flushed: a caller that writes single lines as they come does that.
     """
     if sys.stdout.isatty():
         line = printable(line.decode("utf-8", "replace")).encode()
@@ -76,7 +76,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, only on a terminal. Yields what moves it on."""
+    """Show a progress bar on stderr if that is a terminal. Yields a function that advances it."""
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

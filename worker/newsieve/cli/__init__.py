@@ -1,7 +1,7 @@
 """The `newsieve` command: one module a command, results on stdout, logs on stderr.
 
-A command is loaded when somebody asks for it: all of them together take a second, `--help`
-needs only their names.
+A command is imported when it is called: all of them together take a second, and `--help` needs only
+their names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from newsieve.cli.application import VersionOption, run
 
 
 class CommandPlace(NamedTuple):
-    """Where a command is: a `typer.Typer`, or a function, of a module of this package."""
+    """Names a `typer.Typer` or a function in a module of this package."""
 
     module: str
     attribute: str
@@ -41,16 +41,16 @@ COMMANDS: Final = {
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are imported one at a time, when they are asked for."""
+    """A group of commands that imports each one when it is called."""
 
     def __init__(self, **attributes: Any) -> None:
-        """Take typer's attributes; the names are there for its suggestions."""
+        """Take typer's attributes, and register the names, which typer's suggestions need."""
         super().__init__(**attributes)
         for name, place in COMMANDS.items():
             self.add_command(TyperCommand(name, short_help=place.summary))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as called
-        """Import a command; None where there is none of this name."""
+        """Import a command and return it, or None if there is none of this name."""
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None
@@ -80,7 +80,7 @@ app = typer.Typer(
 
 @app.callback()
 def _options(version: VersionOption = False) -> None:
-    """What stands before a command."""
+    """Take the options that stand before a command."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How a command line of newsieve runs and ends: `newsieve` and `newsieve-train` share it.
+"""Runs a command line of newsieve and ends it: `newsieve` and `newsieve-train` share this.
 
 Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 restart me. A user's mistake gets a
 sentence, never a traceback. This module knows no command, so that `--help` need not load one.
@@ -40,7 +40,7 @@ VersionOption = Annotated[
 
 
 def run(application: typer.Typer, name: str) -> None:
-    """Run an application by its name; errors become a sentence and an exit code."""
+    """Run an application under its name; an error becomes a sentence and an exit code."""
     _replace_closed_streams()
     try:
         try:
@@ -74,7 +74,10 @@ def run(application: typer.Typer, name: str) -> None:
 
 
 def _wrong_usage(error: Exception) -> str | None:
-    """What the command line's parser has to say. Its errors have no public class in common."""
+    """Return what the command line's parser says of an error; None if it is not the parser's.
+
+    The parser's errors have no public class in common.
+    """
     show = getattr(error, "show", None)
     if show is None:
         return None
@@ -84,17 +87,17 @@ def _wrong_usage(error: Exception) -> str | None:
 
 
 def _indented(sentence: str) -> str:
-    """Where a name in it ends its line, what follows does not look like a line of ours."""
+    """Indent what follows a line end, so that no name in it looks like a line of our own."""
     return sentence.replace("\n", "\n  ")
 
 
 def _complain(text: str) -> None:
-    """On stderr. File names and what others answer are in it: they drive no terminal."""
+    """Print an error on stderr, escaped, since it may quote file names and answers of others."""
     print(printable_lines(text), file=sys.stderr)  # noqa: T201 - this is the command line
 
 
 def _replace_closed_streams() -> None:
-    """Where the shell closed one (`<&-`), Python has None: let its use be an OSError."""
+    """Replace a stream that the shell closed (`<&-`) by one whose use raises OSError."""
     if sys.stdin is None:
         sys.stdin = _null("w")
     if sys.stdout is None:
@@ -120,7 +123,7 @@ class MissingPackage(NamedTuple):
 
 
 def missing_package(error: ModuleNotFoundError, program: str) -> MissingPackage | None:
-    """Return what to install for a program; None where a module of newsieve is missing."""
+    """Return what to install for a program, or None if a module of newsieve itself is missing."""
     package = (error.name or "").partition(".")[0]
     if not package or package in OURS:
         return None

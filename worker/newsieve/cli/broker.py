@@ -1,4 +1,7 @@
-"""`newsieve broker`: the demo's Kafka broker alone, to try the other commands on."""
+"""`newsieve broker`: starts the demo's Kafka broker alone, to try other commands on.
+
+It knows no topic and no article.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def broker(config: ConfigOption = None) -> None:
 
 
 def _run() -> None:
-    """Raises BrokerMissing where there is no way to a broker, or when it has ended."""
+    """Run a broker until a signal. Raises BrokerMissing if it cannot start, or ends itself."""
     with find_or_start({}, echo_err) as found:
         echo(
             f"A Kafka broker is at {found.bootstrap_servers} ({found.how}) until Ctrl-C.\n"

@@ -1,4 +1,7 @@
-"""What commands share: their common options, reading settings, printing rows."""
+"""What commands share: common options, the reading of settings, files and times.
+
+It knows no single command.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _log = logs.get_logger("settings")
 
 
 def moment_of(option: str, text: str) -> dt.datetime:
-    """An ISO 8601 time, in UTC unless it says otherwise. Raises WrongUsage."""
+    """Parse an ISO 8601 time, in UTC unless it says otherwise. Raises WrongUsage."""
     try:
         moment = dt.datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
@@ -39,7 +42,7 @@ def moment_of(option: str, text: str) -> dt.datetime:
 
 
 def read_settings(config: Path | None) -> Settings:
-    """Settings from file and environment, with logging set up. Raises SettingsInvalid."""
+    """Read the settings of file and environment, and set logging up. Raises SettingsInvalid."""
     logs.configure()
     settings = load_settings(config, os.environ)
     logs.set_level(settings.observe.log_level)
@@ -53,7 +56,7 @@ def read_settings(config: Path | None) -> Settings:
 
 
 def exit_for_dead_letters(count: int) -> None:
-    """End with 1 where lines in the output are dead letters, and say where to look."""
+    """Exit with 1 if lines of the output are dead letters, and say where to find them."""
     if count:
         echo_err(
             f"dead letters among the lines: {count:,}. Each says why, in its place in the output: "
@@ -63,7 +66,7 @@ def exit_for_dead_letters(count: int) -> None:
 
 
 def this_program() -> str:
-    """How a shell in this directory starts this very newsieve, whatever its PATH is."""
+    """Return the command that starts this very newsieve from a shell here, whatever its PATH is."""
     beside = Path(sys.executable).with_name("newsieve")
     for path in (Path(sys.argv[0]), beside):
         if path.name == beside.name and path.is_file():
@@ -72,7 +75,10 @@ def this_program() -> str:
 
 
 def _from_here(path: Path) -> str:
-    """Relative below the working directory; never a bare name, which a shell looks up in PATH."""
+    """Return the path, relative below the working directory, but never a bare name.
+
+    A shell would look a bare name up in PATH.
+    """
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - a link of a virtual environment stays
     if not absolute.is_relative_to(Path.cwd()):
         return str(absolute)
@@ -82,7 +88,7 @@ def _from_here(path: Path) -> str:
 
 @contextmanager
 def open_input(file: str) -> Iterator[IO[bytes]]:
-    """A file's bytes, or standard input's for `-`. Raises InputFileInvalid."""
+    """Open a file, or standard input for `-`, to read bytes. Raises InputFileInvalid."""
     if file == "-":
         yield sys.stdin.buffer
         return
@@ -95,7 +101,9 @@ def open_input(file: str) -> Iterator[IO[bytes]]:
 
 
 def lines_of(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines, 0-based, ended by \\n only. Blank ones are skipped but counted."""
+    """Yield lines with their numbers from 0, ended by \\n only. Blank lines are skipped but
+    counted.
+    """
     for number, line in enumerate(stream):
         if line.strip():
             yield number, line.removesuffix(b"\n")

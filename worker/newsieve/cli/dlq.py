@@ -1,4 +1,7 @@
-"""`newsieve dlq`: look at dead letters, and drive them again once what failed is mended."""
+"""`newsieve dlq`: lists dead letters, and replays them once the cause is repaired.
+
+It does not know why a record failed.
+"""
 
 from __future__ import annotations
 
@@ -138,13 +141,13 @@ def _selection(
     since: str | None,
     until: str | None,
 ) -> Selection:
-    """Raises UnknownFilter or WrongUsage."""
+    """Return which letters the options select. Raises UnknownFilter or WrongUsage."""
     name = settings.filters.registry.load(filter_).name if filter_ is not None else None
     return Selection(stage, error, name, _utc("--since", since), _utc("--until", until))
 
 
 def _utc(option: str, text: str | None) -> str | None:
-    """An ISO 8601 time, normalised so that it compares as text."""
+    """Normalise an ISO 8601 time, so that times can be compared as text."""
     if text is None:
         return None
     return moment_of(option, text).isoformat(timespec="milliseconds").replace("+00:00", "Z")

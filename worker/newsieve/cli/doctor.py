@@ -1,4 +1,7 @@
-"""`newsieve doctor`: what is wrong, and which command mends it."""
+"""`newsieve doctor`: reports what is wrong, and which command repairs it.
+
+It changes nothing, neither on the broker nor on disk.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ Verdict = Literal["ok", "wrong", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report."""
+    """One row of the report: what was checked, the verdict, and a command that repairs it."""
 
     check: str
     verdict: Verdict
@@ -79,7 +82,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _guarded(check: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """An error's message says what to do; the other checks go on."""
+    """Yield the findings of a check; an error becomes a finding, and the other checks go on."""
     try:
         yield from examine()
     except NewsieveError as error:
@@ -123,7 +126,7 @@ def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
 
 
 def _groups(settings: Settings) -> Iterator[Finding]:
-    """Who else is in them."""
+    """Yield which other clients are in the consumer groups."""
     kafka = cluster(settings)
     is_named = APP in str(kafka.consumer("")["client.id"])
     for group in dict.fromkeys(
@@ -143,7 +146,7 @@ def _groups(settings: Settings) -> Iterator[Finding]:
 
 
 def _rights(settings: Settings, topics: list[Topic], there: set[str]) -> Iterator[Finding]:
-    """A worker's, and, since others may run them, those of oracle and monitor as notes."""
+    """Yield rights that are missing: a worker's as errors, those of oracle and monitor as notes."""
     raw = topic_name(settings.kafka.topic_prefix, RAW)
     needed = {(topic.name, "READ" if topic.name == raw else "WRITE") for topic in topics}
     yield from _missing(settings, "rights", needed, settings.worker.group, "wrong")
@@ -168,7 +171,7 @@ def _missing(
 
 
 def _oracle(settings: Settings) -> Iterator[Finding]:
-    """How it would ask; nothing is asked."""
+    """Yield how the oracle would be asked, without asking it."""
     oracle = settings.oracle
     if oracle.model is None and oracle.label_file is None:
         mend = "NEWSIEVE_ORACLE__MODEL and NEWSIEVE_ORACLE__API_KEY"
@@ -184,7 +187,7 @@ def _oracle(settings: Settings) -> Iterator[Finding]:
 
 
 def _drift(settings: Settings) -> Iterator[Finding]:
-    """What a monitor would hold labels against."""
+    """Yield what a drift monitor would compare labels with."""
     for ground in drift.load_filter_inputs(settings):
         name = ground.filter.name
         rows = len(ground.students[0].rows) if ground.students else 0
@@ -199,7 +202,7 @@ def _drift(settings: Settings) -> Iterator[Finding]:
 
 
 def _label_rate(settings: Settings, filters: int) -> Finding:
-    """What the oracle's budget can find, by arithmetic."""
+    """Return how small a drift the oracle's budget can detect, by calculation."""
     per_day = labels_a_day(settings.oracle.calls_per_day, filters)
     if per_day == 0:
         return Finding("label rate", "note", "oracle.calls_per_day is 0: drift cannot be found")

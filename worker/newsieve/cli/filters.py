@@ -1,6 +1,6 @@
-"""`newsieve filters`: lists, shows, checks and begins filters.
+"""`newsieve filters`: lists, shows and checks filters, and begins new ones.
 
-Knows neither students nor the broker.
+It knows neither students nor the broker.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def schema() -> None:
 
 
 def _registry(config: Path | None) -> FilterRegistry:
-    """Finds filters where the settings say; says which of them others hide."""
+    """Return the registry that the settings describe, and say which filters others hide."""
     filters = read_settings(config).filters.registry
     for item in filters.shadowed:
         echo_err(f"{item.reference} is taken from {item.used}; {item.ignored} is ignored")

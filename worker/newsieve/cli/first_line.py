@@ -1,7 +1,7 @@
-"""What a file is that is no JSON Lines, told from its first line, and what makes JSON Lines of it.
+"""Recognises files that are not JSON Lines by their first line, and says how to convert them.
 
-Only the first line with anything in it is looked at: a bad one further on is that record's fault.
-Knows nothing of articles, nor where lines go.
+Only the first line with anything in it is looked at: a bad line further on is that record's fault.
+This module knows nothing of articles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST_CHARACTER_BYTES: Final = 4  # in UTF-8: one that the end of a head may 
 
 
 class _Kind(NamedTuple):
-    """What it looks like, and a filter that makes JSON Lines of it; "" where none is at hand."""
+    """A kind of file, and the jq filter that makes JSON Lines of it (empty if there is none)."""
 
     name: str
     command: str = ""
@@ -67,9 +67,9 @@ _GOES_ON: Final = ("{", "[", ",", ":")  # an object on the next line
 
 
 def require_json_lines(file: str, stream: IO[bytes], unless: str = "") -> Iterable[bytes]:
-    """All of the stream's lines, once the first of them has been found to be a JSON object.
+    """Return all lines of the stream if the first one is a JSON object.
 
-    Raises InputFileInvalid, which says what the file looks like, and at its end `unless`.
+    Raises InputFileInvalid, which says what the file looks like and ends with `unless`.
     """
     before: list[bytes] = []
     try:
@@ -102,7 +102,7 @@ def _begins_an_object(line: bytes) -> bool:
 
 
 def _kind_of(line: bytes) -> _Kind | None:
-    """None for a JSON object."""
+    """Return what a file is that begins with this line; None if the line is a JSON object."""
     content = line.removeprefix(_BYTE_ORDER_MARK).lstrip(b" \t\r\n")
     for first_bytes, kind in _BY_FIRST_BYTES.items():
         if content.startswith(first_bytes):
@@ -119,7 +119,10 @@ def _kind_of(line: bytes) -> _Kind | None:
 
 
 def _kind_of_object(text: str) -> _Kind | None:
-    """Of what begins as one. What is odd in an object is for the worker to say: NaN, depth."""
+    """Return what a file is whose first line begins as an object.
+
+    What is odd within an object, such as NaN or its depth, is left to the worker.
+    """
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
@@ -132,7 +135,7 @@ def _kind_of_object(text: str) -> _Kind | None:
 
 
 def _kind_by_rest(rest: str, end: int) -> _Kind:
-    """Of an object with something behind it on its line."""
+    """Return what a file is whose first line has something behind an object."""
     if rest.startswith("\r"):
         return _CARRIAGE_RETURNS
     if rest.lstrip().startswith("{"):
@@ -158,7 +161,7 @@ def _kind_of_text(text: str) -> _Kind:
 
 
 def _json_value(text: str) -> Any:
-    """None for what is no JSON, too."""
+    """Parse a line; None stands for null and for what is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,7 @@
-"""What commands share that run until they are told to stop: signals, topics at the start."""
+"""What commands share that run until they are stopped: signals, and the topics at their start.
+
+It does not know what such a program does.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ EXIT_SECOND_SIGNAL: Final = 130
 
 
 def stop_on_signals(program: str) -> threading.Event:
-    """Set by the first SIGTERM or SIGINT; a second one exits at once."""
+    """Return an event that the first SIGTERM or SIGINT sets; a second one exits at once."""
     stop = threading.Event()
     log = get_logger(program)
 
@@ -51,7 +54,7 @@ def interrupt_on_signals() -> None:
 
 
 def require_topics(settings: Settings, wanted: Sequence[Topic]) -> None:
-    """Fail at the start rather than at the first record. Raises TopicsWrong or BrokerLost."""
+    """Check at the start that the topics exist. Raises TopicsWrong or BrokerLost."""
     try:
         known = TopicAdmin(cluster(settings)).partitions()
     except BrokerUnavailable as error:

@@ -1,4 +1,7 @@
-"""`newsieve produce`: JSON Lines to the raw topic."""
+"""`newsieve produce`: puts JSON Lines on the raw topic.
+
+It does not check the articles: that is the worker's task.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +50,14 @@ def produce(
 
 
 class _Feeding:
-    """Files into a feeder. Whatever stops it, what was sent is delivered, and it says how far."""
+    """Sends files to a producer; however it ends, what was sent is delivered and reported."""
 
     def __init__(self, feeder: PlainProducer) -> None:
         self._feeder = feeder
         self._file, self._line = "", 0
 
     def run(self, inputs: Sequence[tuple[str, Iterable[bytes]]]) -> None:
-        """Raises TopicsWrong, BrokerUnavailable or InputFileInvalid."""
+        """Send the files. Raises TopicsWrong, BrokerUnavailable or InputFileInvalid."""
         try:
             with self._feeder:
                 for self._file, stream in inputs:

@@ -1,6 +1,6 @@
-"""What `newsieve doctor` finds about the sampling key: this machine's, and that of the workers.
+"""Compares this machine's sampling key with the one that the workers use, for `newsieve doctor`.
 
-The workers' is read from what they have scored last; the rest of the doctor does not need it.
+The workers' is read from the articles that they scored last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEND: Final = "NEWSIEVE_SAMPLING__KEY, the same for all workers and oracles"
 
 
 class KeyFinding(NamedTuple):
-    """As the doctor's own."""
+    """Verdict, finding and remedy, as in a row of the doctor's report."""
 
     verdict: Literal["ok", "wrong", "note"]
     finding: str
@@ -33,8 +33,7 @@ class KeyFinding(NamedTuple):
 
 
 def examine_key(settings: Settings, *, is_broker_there: bool) -> KeyFinding:
-    """Whether there is one, and whether it is the one that the last scored records were drawn
-    with."""
+    """Check whether there is a key, and whether the last scored articles were drawn with it."""
     key = secret_key(settings)
     own = key.fingerprint if key is not None else None
     if not is_broker_there:
@@ -46,7 +45,7 @@ def examine_key(settings: Settings, *, is_broker_there: bool) -> KeyFinding:
 
 
 def compared(own: str | None, latest: list[str | None]) -> KeyFinding:
-    """`latest` has the fingerprints of keys on record, the last one first; None: without a key."""
+    """Compare a key with `latest`: fingerprints in use, newest first (None: without a key)."""
     if latest and latest[0] != own:
         said = f"{_named(own)} here; what was scored last was drawn with {_named(latest[0])}"
         return KeyFinding("wrong", said, MEND)
@@ -75,7 +74,7 @@ def _values(settings: Settings) -> Iterator[bytes]:
 
 
 def _latest(values: Iterable[bytes]) -> list[str | None]:
-    """The fingerprints in some ScoredArticles, by when they were last seen."""
+    """Return the fingerprints in some ScoredArticles, those seen last first."""
     seen: dict[str | None, str] = {}
     for value in values:
         try:

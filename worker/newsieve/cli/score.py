@@ -1,4 +1,7 @@
-"""`newsieve score`: JSON Lines in, outcomes out, without Kafka, by the worker's own path."""
+"""`newsieve score`: scores JSON Lines without Kafka, by the same code as the worker.
+
+It knows neither topics nor offsets.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def _record(file: str, number: int, line: bytes) -> RawRecord:
 def _outcomes(
     path: ScoringPath, records: Iterator[RawRecord], batch_articles: int, batches_in_flight: int
 ) -> Iterator[tuple[int, Outcome]]:
-    """Each record's line and outcome, in order, with batches in flight as in the worker."""
+    """Yield each record's line and outcome in order, with batches in flight as in the worker."""
     in_flight: deque[MicroBatch] = deque()
     while True:
         batch = list(islice(records, batch_articles))

@@ -1,4 +1,7 @@
-"""`newsieve tail`: records as they come, readable."""
+"""`newsieve tail`: shows a topic's records as they come.
+
+It knows none of the records' fields.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`newsieve tier`: score objects in, tier decisions out. No model: for when thresholds change."""
+"""`newsieve tier`: decides tiers from scores, without a model, for when thresholds change.
+
+It knows neither topics nor offsets.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`newsieve topics`: create what is missing, say what differs."""
+"""`newsieve topics`: creates topics that are missing, and reports how topics differ.
+
+Which topics there are is in the table of `newsieve_schemas.topics`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`newsieve worker`: score the raw topic until told to stop, or a stretch of it."""
+"""`newsieve worker`: scores the raw topic until it is stopped, or a span of its past.
+
+The loop itself is in `newsieve.programs.scoring`.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def work(
     ] = None,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Publish to tier topics also what is on record there."),
+        typer.Option("--again", help="Publish to tier topics even what they have already."),
     ] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -98,7 +101,7 @@ def _run(
     *,
     again: bool,
 ) -> None:
-    """Until told to stop, or to the end of the span. Raises Fatal."""
+    """Score until the worker is stopped, or to the end of the span. Raises Fatal."""
 
     def heartbeat() -> None:
         health.watchdog.beat()
@@ -128,7 +131,7 @@ def _run(
 
 
 def _span(since: str | None, until: str | None, *, again: bool) -> Span | None:
-    """The times of a backfill. Raises WrongUsage."""
+    """Return the times of a backfill. Raises WrongUsage."""
     if since is None:
         if until is not None or again:
             option = "--again" if until is None else "--until"
@@ -144,7 +147,7 @@ def _span(since: str | None, until: str | None, *, again: bool) -> Span | None:
 def _in_a_group_of_its_own(
     settings: Settings, since: str | None, until: str | None, *, again: bool
 ) -> Settings:
-    """Named after what was asked for, so that the same command finds its group again."""
+    """Name the group after what was asked for, so that the same command resumes it."""
     stretch = "-".join(
         f"{moment_of('', time):%Y%m%dT%H%M%S}" for time in (since, until) if time is not None
     )
@@ -162,9 +165,10 @@ def _begun(
     *,
     again: bool,
 ) -> tuple[Backfill, Published | None]:
-    """A backfill, and what it need not publish to tier topics. Says what it will do.
+    """Begin or resume a backfill, and say what it will do.
 
-    Raises BrokerLost or TopicsWrong.
+    Also returns the facts that it need not publish to tier topics again. Raises BrokerLost or
+    TopicsWrong.
     """
     try:
         backfill = make_backfill(settings, *span)
@@ -187,7 +191,7 @@ def _plan(backfill: Backfill, published: Published | None) -> str:
     if backfill.is_done():
         return "nothing to do: this command has scored its stretch to the end before"
     if published is None:
-        return "all facts are published to tier topics, whether or not they are on record there"
+        return "all facts are published to tier topics, even those that are there already"
     return (
         f"{len(published):,} records are on the tier topics: a fact that is among them is not "
         "published there again (--again does)"

@@ -1,1 +1,1 @@
-"""A real Kafka broker for the demo and the tests, on this machine."""
+"""A real Kafka broker on this machine, for the demo and the tests."""

@@ -4,7 +4,7 @@
     2. Docker, image apache/kafka, through testcontainers
     3. Java 17 and Maven: Apache Kafka's published artifacts in KRaft mode, no root needed
 
-A production cluster is somebody else's; nothing here belongs into one.
+A production cluster is somebody else's; nothing here is meant for one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
 
 @dataclass(frozen=True)
 class Broker:
-    """A broker that answers. One that was started here ends with us; whether a container has ended
-    before that is not known."""
+    """The address of a broker that answers.
+
+    A broker that was started here ends with this process. For a container,
+    `is_alive` does not tell whether it ended earlier.
+    """
 
     bootstrap_servers: str
     how: str
@@ -44,9 +47,9 @@ class Broker:
 
 @contextlib.contextmanager
 def find_or_start(environment: Mapping[str, str], say: Say) -> Iterator[Broker]:
-    """The first broker of the list above; what was started ends with the block.
+    """Yield the first broker of the module's list that there is; end it with the block if started.
 
-    Raises BrokerMissing, saying which of the three to provide.
+    Raises BrokerMissing, which says which of the three to provide.
     """
     configured = environment.get(ENVIRONMENT)
     if configured:
@@ -68,9 +71,9 @@ def find_or_start(environment: Mapping[str, str], say: Say) -> Iterator[Broker]:
 
 
 def _start_container(stack: contextlib.ExitStack, say: Say) -> str | None:
-    """The address of a broker in a container that ends with the stack, or None without one.
+    """Return the address of a broker in a container that ends with the stack; None without Docker.
 
-    Not testcontainers' KafkaContainer, which starts another vendor's image.
+    testcontainers' own KafkaContainer is not used, since it starts another vendor's image.
     """
     if "DOCKER_HOST" not in os.environ and not DOCKER_SOCKET.exists():
         return None  # docker's client would find out the same and leave a socket open

@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine's Java, from its published artifacts: KRaft mode, no root needed."""
+"""Runs Apache Kafka on this machine's Java, from its published artifacts: KRaft mode, no root."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Say = Callable[[str], None]
 
 
 def require_java() -> None:
-    """Raise BrokerMissing unless Java is there and new enough, and Maven and the pom are there."""
+    """Raise BrokerMissing unless a Java that is new enough, Maven and the pom are there."""
     missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
     if missing or not POM.is_file():
         lacking = f"not found: {', '.join(missing) or POM}"
@@ -68,10 +68,10 @@ def require_java() -> None:
 
 
 class JavaBroker:
-    """Apache Kafka in a process and a folder of its own, both gone at the end.
+    """Apache Kafka in a process and a folder of its own, which both end with the block.
 
-    `settings` come over ours; `listeners` are further ones, with their ports. Who kills the process
-    may `start()` it again, on the same data.
+    `settings` override the default ones; `listeners` are further listeners with their ports. A
+    caller that kills the process may `start()` it again on the same data.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class JavaBroker:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The one started last, for signals. Raises BrokerMissing."""
+        """The process started last, for sending it signals. Raises BrokerMissing."""
         if self._process is None:
             raise BrokerMissing("the broker was not started")
         return self._process
@@ -132,7 +132,7 @@ class JavaBroker:
             )
 
     def start(self) -> None:
-        """Start and wait for an answer. Raises BrokerMissing."""
+        """Start the broker and wait until it answers. Raises BrokerMissing."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._java("kafka.Kafka", str(self._config)),
@@ -155,7 +155,7 @@ class JavaBroker:
             self._process.wait(STOP_SECONDS)
 
     def configure(self, *arguments: str) -> None:
-        """What kafka-configs does. Raises BrokerMissing."""
+        """Change settings of the running broker, as kafka-configs does. Raises BrokerMissing."""
         servers = ["--bootstrap-server", self.bootstrap_servers]
         command = self._java("kafka.admin.ConfigCommand", *servers, *arguments)
         done = subprocess.run(command, capture_output=True, check=False)
@@ -182,7 +182,7 @@ def require_answer(
     is_alive: Callable[[], bool] = lambda: True,
     why: Callable[[], str] = lambda: "",
 ) -> None:
-    """Wait until the broker answers. Raises BrokerMissing."""
+    """Wait until the broker answers. Raises BrokerMissing if it does not in time."""
     deadline = time.monotonic() + seconds
     admin = make_admin(Cluster(bootstrap_servers, {"socket.timeout.ms": 2_000}).admin())
     while time.monotonic() < deadline and is_alive():
@@ -201,7 +201,7 @@ def free_port() -> int:
 
 
 def _libraries(say: Say) -> Path:
-    """The folder with Kafka's jars, fetched by Maven once per version."""
+    """Return the folder with Kafka's jars, which Maven fetches once per version."""
     require_java()
     namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
     version = ET.parse(POM).findtext("m:properties/m:kafka.version", "", namespace)  # noqa: S314
@@ -219,7 +219,7 @@ def _libraries(say: Say) -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    """All of it or nothing. Raises BrokerMissing."""
+    """Fetch all jars into the folder, or leave no folder. Raises BrokerMissing."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     fetch = [
@@ -237,9 +237,9 @@ def _fetch(folder: Path) -> None:
 
 
 def _require_jars(folder: Path) -> None:
-    """All that newsieve was tested with, and no others. Raises BrokerMissing.
+    """Raise BrokerMissing unless the jars are exactly those that newsieve was tested with.
 
-    Maven holds a file against the checksum beside it, which whoever changes the file changes, too.
+    Maven checks a file against the checksum beside it, which an attacker would change, too.
     """
     lines = (line.split() for line in JARS.read_text(encoding="utf-8").splitlines())
     wanted = {name: digest for digest, name in lines}
@@ -256,6 +256,6 @@ def _require_jars(folder: Path) -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this child with its parent, however that ends (Linux)."""
+    """Make the kernel end this child process when its parent ends, however it ends (Linux)."""
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the sections of the settings are made of: their base, and types that several share."""
+"""The base class of all sections of the settings, and the types that several of them share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ MOST: Final = 1_000_000_000  # of anything counted: more is a slip, and fits no 
 
 
 class Section(BaseModel):
-    """A closed part of the tree."""
+    """A section of the settings: an unknown name in it is an error."""
 
     # A value may be a secret in the wrong place: no error quotes one.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _from_json(value: Any) -> Any:
-    """A mapping comes as a JSON object from the environment.
+    """Read a mapping from the environment, where it is a JSON object.
 
-    Not strict: a secret that an orchestrator puts into the text may bring its line end along.
+    Control characters in strings are let through: a secret that an orchestrator puts into the text
+    may bring its line end along.
     """
     if not isinstance(value, str):
         return value
@@ -34,7 +35,7 @@ def _from_json(value: Any) -> Any:
 
 
 def _from_commas(value: Any) -> Any:
-    """A list comes with commas from the environment."""
+    """Read a list from the environment, where its items are separated by commas."""
     if not isinstance(value, str):
         return value
     return [name.strip() for name in value.split(",") if name.strip()]

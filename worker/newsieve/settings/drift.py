@@ -1,4 +1,7 @@
-"""The drift monitor's section of the settings."""
+"""The section `drift` of the settings: how the drift monitor tests, and when it reports.
+
+It knows nothing of the statistics behind the values.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ GROUP_PATTERN: Final = r"^[A-Za-z0-9._-]{1,200}$"
 
 
 class DriftSettings(Section):
-    """What the monitor holds labels against, and when it speaks."""
+    """What the drift monitor compares labels with, and when it reports."""
 
     anchors: Path | None = Field(
         default=None,

@@ -1,6 +1,6 @@
-"""The section of the settings for filters: where they are looked for.
+"""The section `filters` of the settings: the folders in which filters are looked for.
 
-Knows neither what a filter says nor which of them are at work.
+It knows neither what a filter says nor which filters a program uses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from newsieve.settings.base import FromCommas, Section
 
 
 class FilterSettings(Section):
-    """Where filters are looked for."""
+    """The search path of filters."""
 
     path: Annotated[tuple[Path, ...], FromCommas] = Field(
         default=(Path("filters"),),
@@ -26,5 +26,5 @@ class FilterSettings(Section):
 
     @cached_property
     def registry(self) -> FilterRegistry:
-        """Finds filters in these folders, then among the built-in ones."""
+        """The registry that finds filters in these folders, then among the built-in ones."""
         return FilterRegistry((*self.path, BUILTIN_FOLDER))

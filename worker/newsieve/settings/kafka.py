@@ -1,4 +1,7 @@
-"""The broker's section of the settings."""
+"""The section `kafka` of the settings: the broker, its options and the topics' prefix.
+
+It does not import the Kafka client.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class KafkaSettings(Section):
 
 
 def _checked(name: str, option: Any) -> Any:
-    """The option, a secret one as SecretStr. Raises ValueError without quoting it."""
+    """Return the option, a secret one as SecretStr. Raises ValueError without quoting it."""
     if not isinstance(option, str | int | float):
         raise ValueError(f"{name}: not a string, a number, true or false")
     if not is_secret(name):

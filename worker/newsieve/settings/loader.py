@@ -1,8 +1,9 @@
 """Reads all settings into one tree: defaults, newsieve.toml, then NEWSIEVE_<SECTION>__<FIELD>.
 
-An unknown name is an error that suggests the right one; an empty variable counts as unset. Each
-section is in a module of its own and says each field's unit. Only `bootstrap` and the command line
-read settings; everything else is handed values.
+An unknown name is an error that suggests the right one, and an empty variable counts as unset. That
+is why this module reads the sources itself: pydantic-settings lets a variable of an unknown section
+pass, and does not name the variable in its errors. Only `bootstrap` and the command line read
+settings; everything else is handed values.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _INJECTED: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Settings(Section):
-    """The whole tree."""
+    """All sections of the settings."""
 
     kafka: KafkaSettings = KafkaSettings()
     filters: FilterSettings = FilterSettings()
@@ -49,9 +50,9 @@ class Settings(Section):
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
-    """The settings of a file (None: newsieve.toml where there is one) and an environment.
+    """Read the settings of a file (None: newsieve.toml if it exists) and of an environment.
 
-    Raises SettingsInvalid, naming the setting and the one that was probably meant.
+    Raises SettingsInvalid, which names the setting and the one that was probably meant.
     """
     tree = _read_file(file)
     require_no_secret(tree, file or DEFAULT_FILE)
@@ -82,9 +83,9 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
 
 
 def ignored_variables(environment: Mapping[str, str]) -> dict[str, list[str]]:
-    """Variables that name a setting without its section, with the names that would have counted.
+    """Return variables that name a setting without its section, with the names that would count.
 
-    Others without a double underscore are left alone: orchestrators inject some.
+    Other variables without a double underscore are ignored silently: orchestrators inject some.
     """
     found: dict[str, list[str]] = {}
     for name, value in environment.items():
@@ -103,7 +104,7 @@ def ignored_variables(environment: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _fields_of(section: str) -> Mapping[str, Any]:
-    """The fields of a section; none where there is no such section."""
+    """Return the fields of a section, or none if there is no such section."""
     info = Settings.model_fields.get(section)
     return info.annotation.model_fields if info is not None else {}  # type: ignore[union-attr]  # all are Sections
 
@@ -123,7 +124,7 @@ def _read_file(file: Path | None) -> dict[str, Any]:
 def _unknown_filters(
     settings: Settings, variables: Mapping[tuple[str, ...], str], file: Path
 ) -> Iterator[str]:
-    """Says of each setting that belongs to a filter which there is not, and which one is near."""
+    """Yield a sentence for each setting that is about a filter which does not exist."""
     by_filter: dict[tuple[str, str], Mapping[str, Any]] = {
         ("student", "folders"): settings.student.folders,
         ("student", "candidates"): settings.student.candidates,
@@ -151,7 +152,7 @@ def _explain(
 
 
 def _shown(path: Sequence[str], variables: Mapping[tuple[str, ...], str], file: Path) -> str:
-    """A setting as its user wrote it: the variable, or the key with the file."""
+    """Return a setting as its user wrote it: the variable, or the key with the file."""
     variable = variables.get(tuple(path[:2]))
     return ".".join([variable, *path[2:]]) if variable else f"{'.'.join(path)} ({file})"
 

@@ -1,6 +1,6 @@
-"""The settings of metrics, health and logs.
+"""The section `observe` of the settings: metrics, health and logs.
 
-Knows neither what is observed nor by whom.
+It does not know which program is observed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RUNBOOK_URL: Final = "https://newsieve.example/deploy/runbook.md"  # nobody's: i
 
 
 class ObserveSettings(Section):
-    """Metrics, health and logs."""
+    """Where metrics and health are served, and what is logged."""
 
     port: int = Field(default=0, ge=0, le=65535, description="0: a free one, logged.")
     host: str = "0.0.0.0"  # noqa: S104 - a scraper is on another machine

@@ -1,4 +1,7 @@
-"""The oracle's section of the settings."""
+"""The section `oracle` of the settings: who labels the sample, how, and at what price.
+
+It does not know how a provider is called.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ ENDPOINT_PATTERN: Final = rf"^https?://{_HOST}(:[0-9]{{1,5}})?(/[^\s?#@\\]*)?$"
 
 
 class OracleSettings(Section):
-    """Who labels the sample, how it is asked, and what that may cost."""
+    """The provider of labels, how it is asked, and what its calls may cost."""
 
     provider: Annotated[str, AfterValidator(require_provider)] = Field(
         default="gemini",
@@ -124,7 +127,7 @@ class OracleSettings(Section):
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Whether it is on this very machine."""
+    """Return whether an endpoint is on this machine."""
     host = urlsplit(endpoint).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -1,6 +1,6 @@
-"""The section of the settings for the draw: which articles go to the oracle.
+"""The section `sampling` of the settings: which articles are drawn for the oracle.
 
-Knows neither how an article is drawn nor who labels it.
+It knows neither how an article is drawn nor who labels it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BLAKE2B_KEY_BYTES: Final = 64
 
 
 class SamplingSettings(Section):
-    """Which articles go to the oracle."""
+    """The share of articles in each stratum that is sent to the oracle."""
 
     policy: str = Field(default="p1", min_length=1)
     epoch: str = Field(default="2026-11", min_length=1, description="A new one draws anew.")

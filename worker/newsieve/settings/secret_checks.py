@@ -1,7 +1,7 @@
-"""What a secret may consist of, said without showing it: where the trouble is, and of which kind.
+"""Checks secrets, with errors that say where the fault is and of which kind, but never quote one.
 
 Secrets come from files, forms and documents, which add line ends, marks and typographic quotes.
-Knows no names of settings.
+This module knows no names of settings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _NOT_IN_PEM: Final = re.compile(r"[^\t\r\n -~]")
 
 
 def checked_key(value: SecretStr) -> SecretStr:
-    """A key without the white space around it. Raises ValueError for what no HTTP header takes."""
+    """Return the key without the white space around it.
+
+    Raises ValueError if no HTTP header can carry it.
+    """
     key = value.get_secret_value().strip(_WHITE_SPACE)
     if not key:
         raise ValueError("nothing but white space")
@@ -42,7 +45,11 @@ def checked_key(value: SecretStr) -> SecretStr:
 
 
 def checked_sampling_key(value: SecretStr) -> SecretStr:
-    """As above, and too long to be guessed from what is drawn with it. Raises ValueError."""
+    """Return the key without the white space around it.
+
+    Raises ValueError if no HTTP header can carry it, or if it is so short that it could be guessed
+    from the articles that were drawn with it.
+    """
     key = checked_key(value)
     if len(key.get_secret_value()) < MIN_SAMPLING_KEY_CHARACTERS:
         raise ValueError(
@@ -53,9 +60,10 @@ def checked_sampling_key(value: SecretStr) -> SecretStr:
 
 
 def checked_kafka_secret(name: str, value: str) -> SecretStr:
-    """An option's value without line ends after it. Raises ValueError for what is a slip.
+    """Return an option's value without the line ends behind it.
 
-    A blank at its end stays: passwords may have one.
+    Raises ValueError for what can only be a slip. A blank at the end stays, since passwords may
+    have one.
     """
     secret = value.rstrip(_LINE_END)
     pattern = _NOT_IN_PEM if name.endswith(".pem") else _NOT_IN_A_PASSWORD
@@ -70,7 +78,7 @@ def _require_none_of(pattern: re.Pattern[str], secret: str, advice: str) -> None
 
 
 def _kind(character: str) -> str:
-    """What it is, without naming a letter of the secret."""
+    """Name the kind of a character without showing a letter of the secret."""
     for characters, kind in _KINDS.items():
         if character in characters:
             return kind

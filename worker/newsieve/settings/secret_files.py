@@ -1,7 +1,7 @@
-"""Secrets from files that hold nothing else: NEWSIEVE_<SECTION>__<FIELD>_FILE names one.
+"""Reads secrets from files that hold nothing else: NEWSIEVE_<SECTION>__<FIELD>_FILE names one.
 
-As orchestrators mount them. newsieve.toml, which people share, holds none. No error shows a secret,
-nor what a variable says: that may be the secret itself, put into the wrong one.
+Orchestrators mount secrets that way. newsieve.toml, which people share, may hold none. No error
+quotes a secret, nor the value of the variable, which may be the secret itself by mistake.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _LINE_END: Final = "\r\n"
 
 
 def file_of_secret(section: str, field: str) -> str | None:
-    """The secret setting whose file a variable of this section and field names."""
+    """Return the secret setting that a variable of this section and field names a file for."""
     secret = field.removesuffix(SUFFIX)
     return secret if secret != field and (section, secret) in SECRETS else None
 
 
 def read_secret(variable: str, path: str) -> str:
-    """What the file holds, without line ends after it. Raises SettingsInvalid."""
+    """Return a file's text without the line ends behind it. Raises SettingsInvalid."""
     try:
         with Path(path).open("rb") as stream:
             found = stream.read(MAX_BYTES + 1)
@@ -44,12 +44,12 @@ def read_secret(variable: str, path: str) -> str:
 
 
 def require_no_secret(tree: Mapping[str, Any], file: Path) -> None:
-    """Raises SettingsInvalid for one in newsieve.toml."""
+    """Raise SettingsInvalid if newsieve.toml holds a secret."""
     for section, field in sorted(SECRETS - {MIXED}):
         there = tree.get(section)
         if isinstance(there, dict) and field in there:
             variable = f"NEWSIEVE_{section}__{field}".upper()
             raise SettingsInvalid(
-                f"{section}.{field} ({file}): a secret belongs into no file that others read: set "
+                f"{section}.{field} ({file}): a secret must not be in a file that others read: set "
                 f"{variable}, or {variable}_FILE to the path of a file of its own"
             )

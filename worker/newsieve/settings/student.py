@@ -1,6 +1,6 @@
-"""The section of the settings for the models and what they run on.
+"""The section `student` of the settings: the models, and the device that they run on.
 
-Knows neither whether the folders exist nor what a model is.
+It knows neither whether the folders exist nor what a model is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from newsieve.settings.base import MOST, FromCommas, FromJson, Probability, Sect
 
 
 class StudentSettings(Section):
-    """The models and what they run on."""
+    """The models, and the device that they run on."""
 
     folders: Annotated[dict[str, Path], FromJson] = Field(
         default={}, description="Filter to folder; default: filters/<name>/v<N>/student."

@@ -1,6 +1,6 @@
-"""The scoring worker's section of the settings.
+"""The section `worker` of the settings: what the scoring worker reads, batches and commits.
 
-Knows neither whether the filters exist nor how the worker uses these values.
+It knows neither whether the filters exist nor how the worker uses these values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from newsieve.settings.base import MOST, FromCommas, Positive, Probability, Sect
 
 
 class WorkerSettings(Section):
-    """The scoring worker."""
+    """What the scoring worker reads, how it batches, and when it commits."""
 
     filters: Annotated[list[str], FromCommas] = Field(default=["uplifting"])
     slot: str | None = Field(
