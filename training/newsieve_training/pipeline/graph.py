@@ -8,10 +8,10 @@ made again.
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-import newsieve_training
 from newsieve.inference.manifest import ADAPTER
 from newsieve_training.pipeline.files import file_hash
 from newsieve_training.pipeline.run_folder import Run
@@ -23,7 +23,7 @@ DECISIVE: Final = ("filter", "base", "labels", "split", "lora", "fit")
 IDENTITY: Final = ("filter", "filter_hash", "label_hash", "labels", "extends")
 START: Final = "start"
 REASON: Final = "failed_gate_reason"
-CANARY_TEXTS: Final = Path(newsieve_training.__file__).with_name("canaries.jsonl")
+CANARY_TEXTS: Final = Path(str(files("newsieve_training") / "canaries.jsonl"))
 
 
 def start_of(run: Run) -> str | None:

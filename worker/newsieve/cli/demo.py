@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -30,7 +31,7 @@ from newsieve.settings.loader import Settings
 from newsieve.terminal import echo, echo_err, progress
 from newsieve_schemas.topics import DRIFT_STATE
 
-SAMPLE: Final = Path(__file__).resolve().parents[1] / "demo" / "articles.jsonl"
+SAMPLE: Final = Path(str(files("newsieve.demo") / "articles.jsonl"))
 
 
 def demo(

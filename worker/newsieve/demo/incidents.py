@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.settings.loader import Settings
 from newsieve_schemas.topics import DRIFT_STATE, topic_name
 
-LABELS: Final = Path(__file__).parent / "labels.jsonl"
+LABELS: Final = Path(str(files("newsieve.demo") / "labels.jsonl"))
 DRIFTING, SWAPPED = "uplifting", "sustainability"
 DIMENSIONS: Final = ("justice", "wonder")
 RISE: Final = 5  # score points: found within some forty labels

@@ -17,6 +17,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
@@ -26,7 +27,7 @@ from confluent_kafka import KafkaException
 from newsieve.errors import BrokerMissing
 from newsieve.kafka.config import Cluster, make_admin
 
-POM: Final = Path(__file__).with_name("pom.xml")
+POM: Final = Path(str(files("newsieve.devbroker") / "pom.xml"))
 JARS: Final = POM.with_name("jars.sha256")
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 30

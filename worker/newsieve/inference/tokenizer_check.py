@@ -13,13 +13,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from newsieve.errors import StudentInvalid
 from newsieve.printable import one_line
 
-SCRIPT: Final = Path(__file__).with_name("tokenizer_check_process.py")
+SCRIPT: Final = Path(str(files("newsieve.inference") / "tokenizer_check_process.py"))
 CPU_SECONDS: Final = 20  # the largest tokenizers of published models take 3
 MEMORY_BYTES: Final = 4 * 1024**3  # of address space; they take 1 GB
 PATIENCE_SECONDS: Final = 120.0  # on the clock, where others use the processors
