@@ -1,4 +1,7 @@
-"""The kinds of model: what we write is closed, what we read is open, headers are strings."""
+"""The kinds of model: what we write is closed, what we read is open, headers are strings.
+
+And how values are read that other programs write: ids as numbers, whole numbers as 6.0.
+"""
 
 from __future__ import annotations
 
@@ -75,3 +78,15 @@ class Read(BaseModel):
     """A record newsieve reads from others: unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+def id_text(value: object) -> str | None:
+    """Return an id as newsieve's records have it, integers in decimal; None for what is no id."""
+    if type(value) is str:
+        return value
+    return str(value) if type(value) is int else None
+
+
+def whole(value: Any) -> Any:
+    """Return 6.0 as 6, and anything else as it is."""
+    return int(value) if type(value) is float and value.is_integer() else value

@@ -31,6 +31,7 @@ from newsieve_schemas.drift import (
     DriftState,
 )
 from newsieve_schemas.events import ArticleEventHeaders, EventHeaders
+from newsieve_schemas.label_row import LabelRow
 from newsieve_schemas.oracle import OracleRequest, OracleScore
 from newsieve_schemas.scored import ScoredArticle, TieredArticle
 from newsieve_schemas.topics import DEAD_LETTER, DEFAULT_PREFIX, KINDS, RAW, TIER, TopicKind
@@ -42,6 +43,7 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     TieredArticle,
     OracleRequest,
     OracleScore,
+    LabelRow,
     DeadLetterHeaders,
     DeadLetterLine,
     CanaryReport,

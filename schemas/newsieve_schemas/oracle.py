@@ -23,6 +23,12 @@ from newsieve_schemas.scored import (
 KEY_DIGITS: Final = 12  # of the hash in an oracle key's name: enough to tell prompts apart
 
 OracleInteger = Annotated[int, Field(ge=0, le=10)]
+# What became of an article that the oracle was, or would have been, asked about.
+LabelStatus = Literal["labelled", "refused", "invalid", "over_budget"]
+LABELLED: Final = "labelled"
+REFUSED: Final = "refused"
+INVALID: Final = "invalid"
+OVER_BUDGET: Final = "over_budget"
 
 
 class OracleRequest(Written):
@@ -102,7 +108,7 @@ class OracleScore(Written):
     filter_hash: Hash
     label_hash: Hash
     student: Hash
-    status: Literal["labelled", "refused", "invalid", "over_budget"]
+    status: LabelStatus
     oracle: OracleKey
     oracle_scores: dict[str, OracleInteger] | None
     oracle_tier: str | None

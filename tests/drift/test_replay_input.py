@@ -161,9 +161,8 @@ def label_line(row: Row, at: int, status: str = "labelled") -> Row:
                      DecodePolicy(1_000, id_from_key=False))  # fmt: skip
     prompt = Prompt(UPLIFTING, 1_000)
     key = OracleConfig("vendor", "m", None, 0.0).key(prompt, "m-1")
-    return label_row(
-        article, prompt, LabelResult(status, "m-1", answer), key, 0, "2026-11-25T00:00:00Z"
-    )
+    result = LabelResult(status, "m-1", answer)
+    return label_row(article, prompt, result, key, 0, "2026-11-25T00:00:00Z").model_dump()
 
 
 def test_lines_of_oracle_label_with_the_students_scores_beside_them_are_labels() -> None:

@@ -22,14 +22,14 @@ from newsieve.kafka.config import Cluster
 from newsieve.kafka.topic_reader import read
 from newsieve.records.json_lines import numbered
 from newsieve.records.own_record import has_text, own_record
-from newsieve_schemas.oracle import OracleScore
+from newsieve_schemas.label_row import OracleLabel
+from newsieve_schemas.oracle import LABELLED, OracleScore
 from newsieve_schemas.topics import ORACLE_REQUESTS, ORACLE_SCORES, topic_name
 from newsieve_training.data.label_aggregation import Source
 from newsieve_training.pipeline.files import Row
 
 SNAPSHOT: Final = "labels.jsonl"
 PURPOSES: Final = ("training", "monitor")  # an anchor is asked again and again: it measures
-LABELLED: Final = "labelled"
 GONE: Final = "text no longer on the requests topic"
 NOT_NAMED: Final = "no text: name a file of articles.oracle.requests, too, or give --from-kafka"
 NO_LABEL: Final = "neither label nor text: records of articles.scored"
@@ -184,4 +184,7 @@ def _is_text(value: Any) -> bool:
 
 def _label_rows(by_oracle: Mapping[str, OracleScore]) -> Iterator[Row]:
     for name, score in sorted(by_oracle.items()):
-        yield {"oracle": name, "scored_at": score.labelled_at, "scores": score.oracle_scores}
+        label = OracleLabel(
+            oracle=name, scored_at=score.labelled_at, scores=score.oracle_scores or {}
+        )
+        yield label.model_dump()

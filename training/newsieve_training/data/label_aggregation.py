@@ -23,7 +23,7 @@ from newsieve.filters.registry import Filter
 from newsieve.filters.rendering import render
 from newsieve.filters.suspect import suspect_rules
 from newsieve.records.json_lines import numbered
-from newsieve_training.data.label_formats import BadLabel, Label, has_no_label, labels_of, parse_row
+from newsieve_training.data.label_formats import BadLabel, Label, labels_of, parse_row
 from newsieve_training.errors import LabelsRefused
 from newsieve_training.pipeline.files import Row
 from newsieve_training.pipeline.recipe import Labels
@@ -131,30 +131,31 @@ def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64
 def _rows(
     sources: Sequence[Source], filter_: Filter, bad: list[dict[str, Any]]
 ) -> Iterator[tuple[Row, list[Label]]]:
-    """Good rows, without labels those that say they have none; the others are put into `bad`."""
+    """Yield articles with their labels, a row that says it has none as nothing with none; put the
+    bad ones into `bad`."""
     for source in sources:
-        for line, raw in numbered(source.content.split(b"\n")):
+        for number, raw in numbered(source.content.split(b"\n")):
             try:
-                row = parse_row(raw)
-                if has_no_label(row):
-                    yield row, []
+                line = parse_row(raw)
+                if line.has_no_label:
+                    yield {}, []
                     continue
-                labels = _labels(row, filter_)
-                article = _article(row)
+                labels = _labels(line.fields, filter_)
+                article = _article(line.fields)
             except BadLabel as error:
-                where = {"file": source.name, "line": line}
+                where = {"file": source.name, "line": number}
                 bad.append({**where, "field": error.field, "reason": error.reason})
                 continue
             yield article, labels
 
 
-def _labels(row: Row, filter_: Filter) -> list[Label]:
+def _labels(row: Mapping[str, Any], filter_: Filter) -> list[Label]:
     if row.get("label_hash", filter_.label_hash) != filter_.label_hash:
         raise BadLabel("label_hash", f"the label means something else than {filter_.reference}'s")
     return labels_of(row, filter_.name, filter_.definition.dimension_names)
 
 
-def _article(row: Row) -> Row:
+def _article(row: Mapping[str, Any]) -> Row:
     """What training needs of an article."""
     for field in ("title", "content"):
         if not isinstance(row.get(field), str | None):
@@ -173,7 +174,7 @@ def _article(row: Row) -> Row:
     }
 
 
-def _identity(row: Row, text: str) -> str:
+def _identity(row: Mapping[str, Any], text: str) -> str:
     value = row.get("id")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -182,7 +183,7 @@ def _identity(row: Row, text: str) -> str:
     return value or hashlib.sha256(text.encode()).hexdigest()
 
 
-def _text(row: Row, field: str) -> str | None:
+def _text(row: Mapping[str, Any], field: str) -> str | None:
     value = row.get(field)
     return value if isinstance(value, str) else None
 

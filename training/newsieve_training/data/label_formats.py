@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from newsieve.errors import DecodeError
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
-from newsieve.records.json_lines import read_object, whole
+from newsieve.records.json_lines import read_object
+from newsieve_schemas.base import whole
+from newsieve_schemas.label_row import LabelLine
 
 UNKNOWN_ORACLE: Final = ""
 ORACLE_FIELDS: Final = ("oracle", "oracle_key")
 TIME_FIELDS: Final = ("scored_at", "labelled_at")
-UNANSWERED: Final = ("refused", "invalid", "over_budget")  # an oracle's status for no label
 
 
 class BadLabel(Exception):
@@ -30,10 +31,10 @@ class BadLabel(Exception):
         self.reason = reason
 
 
-def parse_row(raw: bytes) -> dict[str, Any]:
-    """One line of a labels file, as the worker reads articles. Raises BadLabel."""
+def parse_row(raw: bytes) -> LabelLine:
+    """Return a line of a labels file, read as the worker reads articles. Raises BadLabel."""
     try:
-        return read_object(raw)
+        return LabelLine(read_object(raw))
     except DecodeError as error:
         raise BadLabel("line", str(error)) from None
 
@@ -45,13 +46,6 @@ class Label:
     oracle: str
     scores: tuple[int, ...]
     scored_at: str | None = None
-
-
-def has_no_label(row: Mapping[str, Any]) -> bool:
-    """Whether the row itself says so, as `newsieve oracle label` writes of an article that the
-    oracle refused, and of a line that was none."""
-    is_unanswered = row.get("status") in UNANSWERED and row.get("oracle_scores") is None
-    return is_unanswered or row.get("outcome") == "dead_letter"
 
 
 def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str]) -> list[Label]:

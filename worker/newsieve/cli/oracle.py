@@ -18,13 +18,14 @@ from newsieve.cli.lifecycle import EXIT_SECOND_SIGNAL, require_topics, stop_on_s
 from newsieve.errors import BudgetUsedUp, WrongUsage
 from newsieve.oracle.batch_labeler import BatchLabeler, CostEstimate, Lines, Summary
 from newsieve.oracle.budget import UNLIMITED_USD, Caps
-from newsieve.oracle.label_file_writer import DEAD_LETTER, LabelFileWriter
+from newsieve.oracle.label_file_writer import LabelFileWriter
 from newsieve.oracle.providers.base import Provider
 from newsieve.printable import printable
 from newsieve.records.decode import DecodePolicy
 from newsieve.settings.loader import Settings
 from newsieve.stream.metrics import OracleMetrics
 from newsieve.terminal import echo, echo_err, progress
+from newsieve_schemas.label_row import DEAD_LETTER
 
 DEFAULT_FILTER: Final = "uplifting"
 NO_LIMIT: Final = 10**9

@@ -28,7 +28,9 @@ from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.prompt import OracleConfig, Prompt
 from newsieve.oracle.providers.label_file import LABEL_FILE
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
+from newsieve.records.json_lines import numbered, read_object
 from newsieve.settings.loader import Settings
+from newsieve_schemas.label_row import LabelLine
 from newsieve_schemas.topics import DRIFT_STATE, topic_name
 
 LABELS: Final = Path(str(files("newsieve.demo") / "labels.jsonl"))
@@ -61,7 +63,8 @@ class Incidents:
 
     def write(self, settings: Settings) -> None:
         """The oracle's two files, and the anchors."""
-        labels = [orjson.loads(line) for line in LABELS.read_bytes().splitlines() if line.strip()]
+        lines = numbered(LABELS.read_bytes().splitlines())
+        labels = [dict(LabelLine(read_object(line)).fields) for _, line in lines]
         first = {article.id for article in articles(self.acts[0])}
         for act in (0, 1):
             rows = [_label(row, is_late=act == 1, is_new=row["id"] not in first) for row in labels]
@@ -128,7 +131,7 @@ class Incidents:
                 answer = Answer(known[article.id, filter_.name], None, None, None)
                 verdict = LabelResult("labelled", model_version=OLD, answer=answer)
                 row = label_row(article, prompt, verdict, asked.key(prompt, OLD), 0, "")
-                yield from [orjson.dumps(row) + b"\n"] * REPLICATES
+                yield from [orjson.dumps(row.model_dump()) + b"\n"] * REPLICATES
 
 
 def articles(lines: Iterable[bytes]) -> list[Article]:

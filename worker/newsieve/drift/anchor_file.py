@@ -9,37 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from newsieve.drift.anchors import FEWEST_REPLICATES, AnchorSet
 from newsieve.errors import DecodeError, InputFileInvalid
 from newsieve.filters.registry import Filter, validation_message
-from newsieve.records.json_lines import id_text, numbered, read_object, whole
+from newsieve.records.json_lines import numbered, read_object
 from newsieve_schemas.article import ArticleWithContent
-from newsieve_schemas.oracle import OracleInteger, OracleKey
-
-LABELLED: Final = "labelled"
-DEAD_LETTER: Final = "dead_letter"
-
-
-class _Answer(BaseModel):
-    scores: dict[str, Annotated[OracleInteger, BeforeValidator(whole)]]
-
-
-class _Line(ArticleWithContent):
-    """What we read of a line."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-    id: Annotated[str, BeforeValidator(lambda value: id_text(value) or value)]
-    filter: str
-    label_hash: str
-    status: str
-    oracle_scores: _Answer | None
-    oracle_key: OracleKey = Field(description="Of all lines of a filter the same.")
+from newsieve_schemas.label_row import LabelLine, LabelRow
+from newsieve_schemas.oracle import LABELLED
 
 
 class AnchorArticle(NamedTuple):
@@ -82,27 +63,35 @@ def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFi
     return AnchorFile(_reference(f"{name}, {filter_.name}", labels, keys), articles)
 
 
-def _row(where: str, line: bytes, filter_: Filter) -> _Line | None:
-    """None for a line about another filter, one that the oracle did not label, or one that was no
-    article."""
+def _row(where: str, line: bytes, filter_: Filter) -> LabelRow | None:
+    """Return a line's label, or None for a line about another filter, one that the oracle did not
+    label, or one that was no article. Raises InputFileInvalid."""
     try:
-        facts = read_object(line)
-        if facts.get("outcome") == DEAD_LETTER:
+        found = LabelLine(read_object(line))
+        if found.is_dead_letter or _is_other(found, filter_):
             return None
-        row = _Line.model_validate(facts)
+        label_hash = found.fields.get("label_hash")
+        if type(label_hash) is str and label_hash != filter_.label_hash:
+            raise InputFileInvalid(f"{where}: labelled for another version of {filter_.name}")
+        row = found.label_of_article()
     except DecodeError as error:
         raise InputFileInvalid(f"{where}: {error}") from None
     except ValidationError as error:
         raise InputFileInvalid(
             f"{where}: no line of `newsieve oracle label`: {validation_message(error)}"
         ) from None
-    if row.filter != filter_.name or row.status != LABELLED or row.oracle_scores is None:
+    if row.oracle_scores is None:
         return None
-    if row.label_hash != filter_.label_hash:
-        raise InputFileInvalid(f"{where}: labelled for another version of {filter_.name}")
     if set(row.oracle_scores.scores) != set(filter_.definition.dimension_names):
         raise InputFileInvalid(f"{where}: scores of other dimensions")
     return row
+
+
+def _is_other(line: LabelLine, filter_: Filter) -> bool:
+    """Whether the line says that it is of another filter, or that it has no label."""
+    name, status = line.fields.get("filter"), line.status
+    is_other_filter = type(name) is str and name != filter_.name
+    return is_other_filter or (type(status) is str and status != LABELLED)
 
 
 def _reference(where: str, labels: dict[str, list[list[int]]], keys: set[str]) -> AnchorSet:

@@ -28,15 +28,13 @@ from newsieve.errors import (
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
 from newsieve.filters.sampling import LOW, PURPOSE, SURFACED, SUSPECT
 from newsieve.records.json_lines import read_object
-from newsieve_schemas.oracle import oracle_key_name
+from newsieve_schemas.label_row import LabelLine
+from newsieve_schemas.oracle import INVALID, LABELLED, OVER_BUDGET, REFUSED, oracle_key_name
 
 MONITOR: Final = PURPOSE
 REFERENCE: Final = "reference"
 ANCHOR: Final = "anchor"
-LABELLED: Final = "labelled"
-FAILURES: Final = frozenset({"refused", "invalid"})
-NOT_ASKED: Final = "over_budget"
-DEAD_LETTER: Final = "dead_letter"
+FAILURES: Final = frozenset({REFUSED, INVALID})
 LARGEST_SCORE: Final = 1e300  # before clamping; what is beyond it is no number
 
 
@@ -149,15 +147,14 @@ class LabelReader:
 
     def _row(self, at: int, line: bytes) -> _Row | AnchorLabel | None:
         facts = read_object(line)
-        if facts.get("filter") is not None and _filter_name(facts) != self._filter:
-            return None
-        if facts.get("outcome") == DEAD_LETTER:  # `newsieve oracle label`, of what was no article
+        row = LabelLine(facts)
+        if row.filter_name not in (None, self._filter) or row.is_dead_letter:
             return None
         if "oracle_scores" in facts:
-            facts = _short_form(facts) if "article" in facts else self._label_row(facts)
+            facts = _short_form(facts) if "article" in facts else self._label_row(row)
         status = text_of(facts, "status", LABELLED)
         purpose = text_of(facts, "purpose", MONITOR)
-        if status == NOT_ASKED or purpose not in (MONITOR, REFERENCE, ANCHOR):
+        if status == OVER_BUDGET or purpose not in (MONITOR, REFERENCE, ANCHOR):
             return None
         if status != LABELLED and status not in FAILURES:
             raise InvalidLabel(f"status is {status!r:.60}, which no label has")
@@ -186,22 +183,22 @@ class LabelReader:
             rules_of(facts),
         )
 
-    def _label_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _label_row(self, row: LabelLine) -> dict[str, Any]:
         """A line of `newsieve oracle label` in the words of the short form."""
-        label, key = row["oracle_scores"], row.get("oracle_key")
-        if label is not None and row.get("student") is None:
+        fields = row.fields
+        if fields["oracle_scores"] is not None and fields.get("student") is None:
             raise InvalidScore(
                 "student is missing: a line of `newsieve oracle label` has the oracle's scores "
                 f"alone. `newsieve score ARTICLES --filter {self._filter}` makes the student's: "
                 "put the `scores` of the same article's record beside the label, as `student`. An "
                 "article that content rules block has none: leave its line out"
             )
-        stratum = row.get("stratum") or (SUSPECT if row.get("suspect") else None)
+        stratum = fields.get("stratum") or (SUSPECT if fields.get("suspect") else None)
         return {
-            **row,
+            **fields,
             "stratum": stratum,
-            "oracle": label.get("scores") if type(label) is dict else label,
-            "oracle_key": oracle_key_name(key) if type(key) is dict else key,
+            "oracle": row.scores,
+            "oracle_key": row.oracle_name,
         }
 
     def _scores(
@@ -245,8 +242,3 @@ def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
         "oracle": facts.get("oracle_scores"),
         "content_rules": facts.get("content_rules"),
     }
-
-
-def _filter_name(facts: Mapping[str, Any]) -> str:
-    """Of `name` and of `name/vN`."""
-    return str(facts["filter"]).partition("/")[0]

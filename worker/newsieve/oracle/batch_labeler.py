@@ -18,7 +18,7 @@ from newsieve.errors import OracleRejects, RecordError
 from newsieve.oracle.budget import Budget, Caps
 from newsieve.oracle.call_pool import CallPool
 from newsieve.oracle.label_cache import CacheKey, config_key
-from newsieve.oracle.label_file_writer import DEAD_LETTER, NO_DAY, LabelFileWriter, label_row
+from newsieve.oracle.label_file_writer import NO_DAY, LabelFileWriter, label_row
 from newsieve.oracle.labeling_task import LabelingTask, LabelResult
 from newsieve.oracle.oracle_spec import NO_FURTHER_CALL, OracleSpec, window
 from newsieve.oracle.pending_article import PendingArticle
@@ -27,6 +27,7 @@ from newsieve.oracle.providers.base import Tokens
 from newsieve.records.dead_letter import dead_letter_facts
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.records.own_record import article_line
+from newsieve_schemas.label_row import DEAD_LETTER
 
 COLLECT_SECONDS: Final = 0.05
 PARTITION: Final = 0  # the budget's only one
@@ -288,8 +289,8 @@ class BatchLabeler:
         self._count(task.result)
         key = self._oracle.config.key(self._prompt, task.result.model_version)
         row = label_row(article, self._prompt, task.result, key, lost, self._now())
-        self.summary.suspect += bool(row["suspect"])
-        return row
+        self.summary.suspect += bool(row.suspect)
+        return row.model_dump()
 
     def _count(self, result: LabelResult) -> None:
         self.summary.statuses[result.status] += 1

@@ -28,12 +28,12 @@ from newsieve.oracle.providers.base import (
     Provider,
     ProviderResponse,
 )
+from newsieve_schemas.oracle import LABELLED
 
 # How long a first rejection waits for others to be compared with. Half of the minute within which a
 # lasting fault has to be named.
 WITHHELD_SECONDS: Final = 30.0
 FINISH_SECONDS: Final = 0.05  # between two heartbeats
-LABELLED: Final = "labelled"
 
 
 class CallObserver(Protocol):

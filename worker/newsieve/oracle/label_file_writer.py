@@ -26,14 +26,11 @@ from newsieve.oracle.failure_streak import SAME_FAILURES
 from newsieve.oracle.label_cache import CacheKey, config_key
 from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.prompt import Prompt
-from newsieve_schemas.oracle import OracleKey
+from newsieve_schemas.label_row import LabelLine, LabelRow, OracleLabel
+from newsieve_schemas.oracle import INVALID, LABELLED, OVER_BUDGET, OracleKey
 
 CLAIMS: Final = ".claims"
-DEAD_LETTER: Final = "dead_letter"
 NO_DAY: Final = "whole"  # a bulk labelling's budget is not by the day
-LABELLED: Final = "labelled"
-INVALID: Final = "invalid"
-OVER_BUDGET: Final = "over_budget"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STARTS: Final = (b'{"id":"', b'{"outcome":"dead_letter"')  # of our lines, as they are written
 
@@ -144,14 +141,12 @@ class LabelFileWriter:
 
     def _read(self, number: int, line: bytes, start: int) -> None:
         try:
-            row = orjson.loads(line)
-            if row.get("outcome") == DEAD_LETTER:
-                self.bad_lines.add(int(row["line"]))
+            row = LabelLine(orjson.loads(line))
+            if row.is_dead_letter:
+                self.bad_lines.add(int(row.fields["line"]))
                 return
-            usage = row.get("usage") or {}
-            calls = usage.get("attempts", 0) + row.get("calls_without_record", 0)
-            status = row.get("status", LABELLED)
-            self._lines.append(_Line(_text_of(row), start, start + len(line), status, calls))
+            text = _text_of(row)
+            self._lines.append(_Line(text, start, start + len(line), row.status, row.calls))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise self._not_ours(number) from None
 
@@ -201,10 +196,10 @@ class LabelFileWriter:
         """What is claimed, and the lines that are kept."""
         try:
             noted = _Noted.model_validate_json(self._claims.read_bytes())
-            rows = {_text_of(row): row for row in noted.rows}
+            rows = {_text_of(LabelLine(row)): row for row in noted.rows}
         except FileNotFoundError:
             return Ledger(NO_DAY), {}
-        except (OSError, KeyError, ValidationError):
+        except (OSError, KeyError, TypeError, ValidationError):
             raise InputFileInvalid(
                 f"{self._claims} should say which calls were begun and what was spent, and cannot "
                 "be read; without it that is forgotten"
@@ -212,9 +207,12 @@ class LabelFileWriter:
         return Ledger(NO_DAY, noted.calls, noted.usd, dict(noted.claims)), rows
 
 
-def _text_of(row: Mapping[str, Any]) -> CacheKey:
-    key = OracleKey.model_validate(row["oracle_key"], extra="ignore")
-    return CacheKey(row["id"], row["content_hash"], config_key(key))
+def _text_of(row: LabelLine) -> CacheKey:
+    """Return what the row labels. Raises KeyError, TypeError or ValidationError."""
+    fields = row.fields
+    text = CacheKey(fields["id"], fields["content_hash"], config_key(row.oracle_key))
+    hash(text)  # an id that is a list has none
+    return text
 
 
 def _failed(latest: Mapping[CacheKey, _Line], *, retry_failed: bool) -> set[CacheKey]:
@@ -235,35 +233,36 @@ def _failed(latest: Mapping[CacheKey, _Line], *, retry_failed: bool) -> set[Cach
 
 def label_row(
     article: Article, prompt: Prompt, result: LabelResult, key: OracleKey, lost: int, now: str
-) -> dict[str, Any]:
-    """What `newsieve-train prepare` reads, and all that is known of the label beside it."""
+) -> LabelRow:
+    """Return an article's row. `lost` counts the calls whose answers nobody has; `now` is ISO
+    8601."""
     answer = result.answer
     label = (
-        {"oracle": key.name, "scored_at": now, "scores": answer.scores}
+        OracleLabel(oracle=key.name, scored_at=now, scores=answer.scores)
         if answer is not None
         else None
     )
-    return {
-        "id": article.id,
-        "title": article.title,
-        "content": article.content,
-        "url": article.url,
-        "source": article.source,
-        "language": article.language,
-        "published_at": article.published_at,
-        "content_hash": article.content_hash,
-        "filter": prompt.filter.name,
-        "filter_version": prompt.filter.version,
-        "label_hash": prompt.filter.label_hash,
-        "status": result.status,
-        "suspect": prompt.detector.kinds(article.text),
-        "oracle_scores": label,
-        "content_type": answer.content_type if answer is not None else None,
-        "reasoning": answer.reasoning if answer is not None else None,
-        "key_markers": answer.key_markers if answer is not None else None,
-        "failure": result.failure,
-        "oracle_key": key.model_dump(),
-        "usage": result.usage.model_dump() if result.usage is not None else None,
-        "calls_without_record": lost,
-        "answer_hash": result.answer_hash,
-    }
+    return LabelRow(
+        id=article.id,
+        title=article.title,
+        content=article.content,
+        url=article.url,
+        source=article.source,
+        language=article.language,
+        published_at=article.published_at,
+        content_hash=article.content_hash,
+        filter=prompt.filter.name,
+        filter_version=prompt.filter.version,
+        label_hash=prompt.filter.label_hash,
+        status=result.status,
+        suspect=prompt.detector.kinds(article.text),
+        oracle_scores=label,
+        content_type=answer.content_type if answer is not None else None,
+        reasoning=answer.reasoning if answer is not None else None,
+        key_markers=answer.key_markers if answer is not None else None,
+        failure=result.failure,
+        oracle_key=key,
+        usage=result.usage,
+        calls_without_record=lost,
+        answer_hash=result.answer_hash,
+    )

@@ -25,7 +25,7 @@ from newsieve.oracle.providers.base import (
     ProviderResponse,
     Tokens,
 )
-from newsieve_schemas.oracle import OracleUsage
+from newsieve_schemas.oracle import LabelStatus, OracleUsage
 
 INVALID_ANSWERS: Final = 2  # the first, and one more
 UNANSWERED_CALLS: Final = 3  # while others are answered: the article itself is at fault
@@ -37,14 +37,12 @@ CUT_OFF: Final = (
 
 NO_TOKENS: Final = Tokens(0, 0)
 
-Status = Literal["labelled", "refused", "invalid", "over_budget"]
-
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
     """What becomes of a question: a label, or why there is none."""
 
-    status: Status
+    status: LabelStatus
     model_version: str = ""
     answer: Answer | None = None
     failure: str | None = None
@@ -185,10 +183,12 @@ class LabelingTask:
         else:
             self.needs_call = True
 
-    def _failed(self, status: Status, failure: str) -> LabelResult:
+    def _failed(self, status: LabelStatus, failure: str) -> LabelResult:
         return self._result(status, None, failure)
 
-    def _result(self, status: Status, answer: Answer | None, failure: str | None) -> LabelResult:
+    def _result(
+        self, status: LabelStatus, answer: Answer | None, failure: str | None
+    ) -> LabelResult:
         last = self._last
         return LabelResult(
             status=status,

@@ -1,7 +1,7 @@
-"""Label rows as files have them, whoever made the file: with a byte order mark, with CRLF, with ids
-that are numbers, with whole numbers that are written 6.0.
+"""JSON Lines as files have them, whoever made the file: with a byte order mark, with CRLF, with ids
+beyond 64 bits.
 
-Lines are counted from 1, as editors do. What a row means it does not know.
+Lines are counted from 1, as editors do. What an object means this module does not know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BYTE_ORDER_MARK = "\ufeff".encode()
 
 
 def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers. Blank ones are skipped but counted."""
+    """Yield the lines with their numbers. Blank ones are skipped but counted."""
     for number, line in enumerate(lines, 1):
         text = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
         if text.strip():
@@ -24,22 +24,10 @@ def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def read_object(line: bytes) -> dict[str, Any]:
-    """The line's object, its id exact whatever its size. Raises DecodeError."""
+    """Return the line's object, its id exact whatever its size. Raises DecodeError."""
     facts = parse(line, MAX_RECORD_BYTES)
     if type(facts) is not dict:
         raise NotAnObject("not a JSON object")
     if type(facts.get("id")) is float:  # perhaps an integer beyond 64 bits
         facts["id"] = parse_exactly(line).get("id")
     return facts
-
-
-def id_text(value: object) -> str | None:
-    """An id as newsieve's records have it: integers in decimal. None for what is no id."""
-    if type(value) is str:
-        return value
-    return str(value) if type(value) is int else None
-
-
-def whole(value: Any) -> Any:
-    """6.0 as 6; anything else as it is."""
-    return int(value) if type(value) is float and value.is_integer() else value

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from newsieve.errors import InvalidContentRules, InvalidScore, MissingDimension, OtherFilter
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
-from newsieve.records.json_lines import id_text, read_object
+from newsieve.records.json_lines import read_object
+from newsieve_schemas.base import id_text
 
 RULE_FIELDS: Final = ("content_rules", "caps")
 

@@ -25,7 +25,9 @@ from newsieve.oracle.prompt import (
 )
 from newsieve.oracle.providers.base import ANSWERED, REFUSED, ProviderResponse, Tokens, hash_of
 from newsieve.oracle.providers.registry import ProviderKind, ProviderSetup
-from newsieve.records.json_lines import id_text, numbered, read_object, whole
+from newsieve.records.json_lines import numbered, read_object
+from newsieve_schemas.base import whole
+from newsieve_schemas.label_row import LabelLine
 
 LABEL_FILE: Final = "label_file"  # as oracle.provider names it
 DEFAULT_MODEL: Final = "label-file"  # where the settings name none
@@ -35,9 +37,7 @@ NOTHING_USED: Final = Tokens(0, 0)
 class LabelFile:
     """Labels by article and filter."""
 
-    def __init__(
-        self, labels: Mapping[tuple[str, str], dict[str, Any]], config: OracleConfig
-    ) -> None:
+    def __init__(self, labels: Mapping[tuple[str, str], LabelLine], config: OracleConfig) -> None:
         self._labels = labels
         self._config = config
 
@@ -52,16 +52,17 @@ class LabelFile:
             return ProviderResponse(
                 REFUSED, reason=reason, model_version=self._config.model, tokens=NOTHING_USED
             )
-        facts = {key: found.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
+        row = found.fields
+        facts = {key: row.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
         text = _json({**facts, SCORES: _scores(found)})
-        version = found.get("model_version")
+        version = row.get("model_version")
         common: dict[str, Any] = {
             "model_version": version if isinstance(version, str) else self._config.model,
             "tokens": NOTHING_USED,
             "answer_hash": hash_of(text.encode()),
         }
-        if isinstance(found.get("refusal"), str):
-            return ProviderResponse(REFUSED, reason=found["refusal"], **common)
+        if isinstance(row.get("refusal"), str):
+            return ProviderResponse(REFUSED, reason=row["refusal"], **common)
         return ProviderResponse(ANSWERED, text=text, **common)
 
     def close(self) -> None:
@@ -74,10 +75,8 @@ def _json(facts: Mapping[str, Any]) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _scores(row: Mapping[str, Any]) -> Any:
-    label = row.get("oracle_scores")
-    nested = label.get(SCORES) if isinstance(label, dict) else None
-    scores = row.get(SCORES, nested)
+def _scores(line: LabelLine) -> Any:
+    scores = line.fields.get(SCORES, line.scores)
     if not isinstance(scores, dict):
         return scores
     return {name: whole(value) for name, value in scores.items()}
@@ -85,17 +84,17 @@ def _scores(row: Mapping[str, Any]) -> Any:
 
 def read_label_file(path: Path, config: OracleConfig) -> LabelFile:
     """Raises InputFileInvalid, with the line that is no label."""
-    labels: dict[tuple[str, str], dict[str, Any]] = {}
+    labels: dict[tuple[str, str], LabelLine] = {}
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise InputFileInvalid(f"cannot read {path}: {error.strerror}") from None
     for number, line in numbered(lines):
         try:
-            row = read_object(line)
+            row = LabelLine(read_object(line))
         except DecodeError as error:
             raise InputFileInvalid(f"{path}, line {number}: {error}") from None
-        article_id, filter_ = id_text(row.get("id")), row.get("filter")
+        article_id, filter_ = row.id, row.fields.get("filter")
         if article_id is None or not isinstance(filter_, str):
             raise InputFileInvalid(
                 f"{path}, line {number}: a label needs `id`, a string or an integer, and `filter`, "
