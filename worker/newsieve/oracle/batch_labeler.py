@@ -17,12 +17,13 @@ from typing import Any, Final, NamedTuple
 from newsieve.errors import OracleRejects, RecordError
 from newsieve.oracle.budget import Budget, Caps
 from newsieve.oracle.call_pool import CallPool
+from newsieve.oracle.claiming_queue import Admission, ClaimingQueue, are_withheld, window
 from newsieve.oracle.label_cache import CacheKey, config_key
 from newsieve.oracle.label_file_writer import NO_DAY, LabelFileWriter, label_row
-from newsieve.oracle.labeling_task import LabelingTask, LabelResult
-from newsieve.oracle.oracle_spec import NO_FURTHER_CALL, OracleSpec, window
-from newsieve.oracle.pending_article import PendingArticle
-from newsieve.oracle.prompt import LabelPrompt, Prompt
+from newsieve.oracle.labeling_task import LabelResult
+from newsieve.oracle.oracle_spec import OracleSpec
+from newsieve.oracle.pending_article import PARTITION, PendingArticle
+from newsieve.oracle.prompt import Prompt
 from newsieve.oracle.providers.base import Tokens
 from newsieve.records.dead_letter import dead_letter_facts
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
@@ -30,7 +31,6 @@ from newsieve.records.own_record import article_line
 from newsieve_schemas.label_row import DEAD_LETTER
 
 COLLECT_SECONDS: Final = 0.05
-PARTITION: Final = 0  # the budget's only one
 
 Lines = Iterable[tuple[int, bytes]]
 
@@ -95,7 +95,8 @@ class BatchLabeler:
         self._policy = policy
         self._now = now
         self._config_key = config_key(oracle.config.key(prompt, ""))
-        self._budget = self._saved = Budget(caps, 1, {PARTITION: writer.ledger})
+        self._claims = ClaimingQueue(oracle, pool)
+        self._claims.resume(Budget(caps, 1, {PARTITION: writer.ledger}))
         self._entries: deque[PendingArticle] = deque()
         self._may_more_come = True
         self.summary = Summary()
@@ -117,7 +118,7 @@ class BatchLabeler:
                 again += entry.text in self._writer.failed
                 expected = self._oracle.prices.expected_tokens(entry.label_prompt)
                 sent, received = sent + expected.input, received + expected.output
-                max_usd += self._max_usd(entry.label_prompt)
+                max_usd += self._oracle.max_usd(entry.label_prompt)
         usd = self._oracle.prices.cost_usd(Tokens(sent, received))
         return CostEstimate(articles, again, done, bad, sent, received, usd, max_usd)
 
@@ -149,8 +150,7 @@ class BatchLabeler:
 
     def _take_in(self, coming: Iterator[PendingArticle]) -> bool:
         """Have as many entries at hand as the window holds. False when there are none left."""
-        is_waited = any(entry.waits_for_others for entry in self._entries)
-        room = window(self._oracle.concurrency, is_waited=is_waited) - len(self._entries)
+        room = window(self._oracle.concurrency, self._entries) - len(self._entries)
         taken = list(islice(coming, max(room, 0)))
         self._may_more_come = 0 < room == len(taken)
         self._entries.extend(taken)
@@ -158,10 +158,8 @@ class BatchLabeler:
 
     def _is_all_withheld(self) -> bool:
         """Nobody is left who could be compared with."""
-        if self._may_more_come or self._pool.pending:
-            return False
         open_ = [entry for entry in self._entries if not entry.is_finished]
-        return bool(open_) and all(entry.is_withheld for entry in open_)
+        return not self._may_more_come and are_withheld(self._pool, open_)
 
     def _new_entries(self, lines: Lines) -> Iterator[PendingArticle]:
         """Those that have no line yet, each text once."""
@@ -186,35 +184,24 @@ class BatchLabeler:
 
     def _start(self, *, only_begun: bool) -> None:
         """Claim calls, in order, put the claims on disk, and then make them."""
-        claimed: list[tuple[LabelingTask, float]] = []
-        for entry in sorted(self._entries, key=self._can_wait):
-            task = entry.task
-            if entry.is_finished or (task is not None and not task.needs_call):
-                continue
-            if entry.label_prompt is None or (task is None and only_begun):
-                continue
-            if self._pool.free_slots() <= len(claimed):
-                break
-            if task is not None and task.has_claim:
-                self._pool.start(task)
-                continue
-            usd = self._max_usd(entry.label_prompt)
-            if self._budget.can_afford(usd, NO_DAY):
-                self._budget = self._budget.claim(PARTITION, entry.claim_key, usd, NO_DAY)
-                entry.task = task or LabelingTask(entry.label_prompt, self._oracle.prices)
-                claimed.append((entry.task, usd))
-            elif task is not None:
-                self._pool.fail(task, NO_FURTHER_CALL)
-            else:  # what calls under way do not use of their claims may still do for it
-                self.summary.is_used_up = not claimed and not self._is_under_way()
-                break
-        self._save()
-        for task, usd in claimed:
-            task.claimed(usd, NO_DAY)
-            self._pool.start(task)
+        may_begin = 0 if only_begun else len(self._entries)
+        self._claims.draft(self._entries, self._decide, NO_DAY, may_begin=may_begin)
+        if self._claims.changes():
+            self._writer.claim(self._claims.budget.ledgers[PARTITION])
+        self._claims.recorded()
 
-    def _can_wait(self, entry: PendingArticle) -> bool:
-        return entry.task is not None and self._pool.can_wait(entry.task)
+    def _decide(self, entry: PendingArticle) -> Admission:
+        """Whether the budget has a call for it, at the most it can cost."""
+        if entry.label_prompt is None:
+            return Admission.SKIP
+        if self._claims.budget.can_afford(self._oracle.max_usd(entry.label_prompt), NO_DAY):
+            return Admission.CLAIM
+        if entry.task is not None:
+            self._claims.fail(entry.task)
+            return Admission.SKIP
+        # What calls under way do not use of their claims may still do for it.
+        self.summary.is_used_up = not self._claims.with_claims(self._entries)
+        return Admission.STOP
 
     def _write_finished(self, advance: Callable[[int], None]) -> None:
         finished = []
@@ -222,7 +209,7 @@ class BatchLabeler:
             finished.append(self._entries.popleft())
         self._writer.append([self._row(entry) for entry in finished])
         for entry in finished:
-            self._budget = self._budget.settle(PARTITION, entry.claim_key)
+            self._claims.settle(entry)
             if entry.text is not None:
                 self._writer.kept.pop(entry.text, None)
         advance(len(finished))
@@ -232,7 +219,7 @@ class BatchLabeler:
         for entry in self._entries:
             if entry.is_finished and entry.text is not None and entry.kept is None:
                 self._writer.kept[entry.text] = self._row(entry)
-                self._budget = self._budget.settle(PARTITION, entry.claim_key)
+                self._claims.settle(entry)
 
     def _drain(self, seconds: float, advance: Callable[[int], None]) -> None:
         """Hear what is under way; what was claimed for nothing is free again."""
@@ -247,31 +234,10 @@ class BatchLabeler:
         self._write_finished(advance)
         self._keep_finished()
         for entry in self._entries:
-            task = entry.task
-            if task is None or entry.is_finished:
-                continue
-            self.summary.count(task.calls, task.tokens, task.cost_usd)
-            if not self._pool.cancel(task):
-                self._give_back(entry, task)
-        self._writer.claim(self._budget.ledgers[PARTITION])
-
-    def _is_under_way(self) -> bool:
-        return any(entry.is_under_way for entry in self._entries)
-
-    def _save(self) -> None:
-        if self._budget != self._saved:
-            self._writer.claim(self._budget.ledgers[PARTITION])
-            self._saved = self._budget
-
-    def _give_back(self, entry: PendingArticle, task: LabelingTask) -> None:
-        unspent = max(task.claimed_usd - task.cost_usd, 0.0)
-        self._budget = self._budget.give_back(
-            PARTITION, entry.claim_key, task.claims - task.calls, unspent, NO_DAY
-        )
-
-    def _max_usd(self, label_prompt: LabelPrompt) -> float:
-        prices = self._oracle.prices
-        return prices.cost_usd(prices.max_tokens(label_prompt))
+            if entry.task is not None and entry.is_begun:
+                self.summary.count(entry.task.calls, entry.task.tokens, entry.task.cost_usd)
+        self._claims.release_unused(self._entries)
+        self._writer.claim(self._claims.budget.ledgers[PARTITION])
 
     def _row(self, entry: PendingArticle) -> dict[str, Any]:
         """A finished entry's line; what it has cost is counted."""
@@ -283,9 +249,9 @@ class BatchLabeler:
             return dead_letter_facts(entry.line, entry.error)
         if task is None or task.result is None or article is None:
             raise RuntimeError("not finished")
-        lost = self._budget.claims_of(PARTITION, entry.claim_key) - task.claims
+        lost = self._claims.lost_calls(entry)
         lost += self._writer.failed.get(entry.text, 0) if entry.text is not None else 0
-        self._give_back(entry, task)
+        self._claims.give_back(entry)
         self._count(task.result)
         key = self._oracle.config.key(self._prompt, task.result.model_version)
         row = label_row(article, self._prompt, task.result, key, lost, self._now())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from newsieve.errors import InputFileInvalid
 from newsieve.files import whole_file
@@ -25,6 +25,7 @@ from newsieve.oracle.budget import Ledger
 from newsieve.oracle.failure_streak import SAME_FAILURES
 from newsieve.oracle.label_cache import CacheKey, config_key
 from newsieve.oracle.labeling_task import LabelResult
+from newsieve.oracle.ledger_record import StoredLedger
 from newsieve.oracle.prompt import Prompt
 from newsieve_schemas.label_row import LabelLine, LabelRow, OracleLabel
 from newsieve_schemas.oracle import INVALID, LABELLED, OVER_BUDGET, OracleKey
@@ -35,12 +36,7 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STARTS: Final = (b'{"id":"', b'{"outcome":"dead_letter"')  # of our lines, as they are written
 
 
-class _Noted(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    calls: int = Field(ge=0)
-    usd: float = Field(ge=0, allow_inf_nan=False)
-    claims: list[tuple[int, int]]
+class _Claims(StoredLedger):
     rows: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -107,14 +103,9 @@ class LabelFileWriter:
 
     def claim(self, ledger: Ledger) -> None:
         """Replace what is claimed, and the lines that are kept, on disk when this returns."""
-        facts = {
-            "calls": ledger.calls,
-            "usd": ledger.usd,
-            "claims": sorted(ledger.claims.items()),
-            "rows": list(self.kept.values()),
-        }
+        fields = {**StoredLedger.fields_of(ledger), "rows": list(self.kept.values())}
         with whole_file(self._claims) as stream:
-            stream.write(orjson.dumps(facts))
+            stream.write(orjson.dumps(fields))
 
     def complete(self) -> None:
         """Every line is there: nothing is claimed any more, and the budget begins anew."""
@@ -195,8 +186,8 @@ class LabelFileWriter:
     def _read_claims(self) -> tuple[Ledger, dict[CacheKey, dict[str, Any]]]:
         """What is claimed, and the lines that are kept."""
         try:
-            noted = _Noted.model_validate_json(self._claims.read_bytes())
-            rows = {_text_of(LabelLine(row)): row for row in noted.rows}
+            stored = _Claims.model_validate_json(self._claims.read_bytes())
+            rows = {_text_of(LabelLine(row)): row for row in stored.rows}
         except FileNotFoundError:
             return Ledger(NO_DAY), {}
         except (OSError, KeyError, TypeError, ValidationError):
@@ -204,7 +195,7 @@ class LabelFileWriter:
                 f"{self._claims} should say which calls were begun and what was spent, and cannot "
                 "be read; without it that is forgotten"
             ) from None
-        return Ledger(NO_DAY, noted.calls, noted.usd, dict(noted.claims)), rows
+        return stored.ledger(NO_DAY), rows
 
 
 def _text_of(row: LabelLine) -> CacheKey:

@@ -1,23 +1,22 @@
-"""A request on its way, from its record to its verdict. Knows neither budget nor calls."""
+"""A request of the stream on its way, from its record to its label. Knows no budget, no calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from newsieve.oracle.draw_order import DrawPosition
 from newsieve.oracle.label_cache import CacheKey
 from newsieve.oracle.labeling_task import LabelingTask, LabelResult
+from newsieve.oracle.pending_label import PendingLabel
 from newsieve.oracle.priority_sampling import Candidate
 from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.records import ANCHOR, ParsedRequest
 
 
 @dataclass(slots=True, eq=False)
-class LabelRequest:
-    """A request on its way. Until `effective_pi` is known nobody has decided whether the budget
-    has a call for it."""
+class LabelRequest(PendingLabel):
+    """A request on its way. Until `effective_pi` is known it is not decided whether the budget has
+    a call for it."""
 
     partition: int
     offset: int
@@ -26,7 +25,6 @@ class LabelRequest:
     text: CacheKey
     label_prompt: LabelPrompt
     expected_usd: float  # of a call; by it is decided how many fit
-    max_usd: float  # by it is claimed
     effective_pi: float | None = None
     task: LabelingTask | None = None
     is_published: bool = False  # before its turn, by whoever had to leave then
@@ -34,86 +32,50 @@ class LabelRequest:
 
     @property
     def is_finished(self) -> bool:
+        """Whether it has a result, or its record is published already."""
         return self.is_published or self.result is not None
 
     @property
     def result(self) -> LabelResult | None:
+        """Its own result, or the one that it was finished with."""
         return self._result or (self.task.result if self.task is not None else None)
 
     @property
     def is_anchor(self) -> bool:
+        """Whether it measures the oracle: it is asked anew each time."""
         return self.parsed.request.sampling.purpose == ANCHOR
 
     @property
     def candidate(self) -> Candidate:
-        sampling, draw_position = self.parsed.request.sampling, self.draw_position
-        return Candidate(
-            sampling.purpose,
-            sampling.pi,
-            draw_position.rank,
-            self.expected_usd,
-            draw_position.source,
-        )
+        """What is decided by whether it stays within the budget."""
+        sampling, rank = self.parsed.request.sampling, self.draw_position.rank
+        return Candidate(sampling.purpose, sampling.pi, rank, self.expected_usd, self.source)
 
     @property
     def is_undecided(self) -> bool:
-        return not self.is_finished and self.effective_pi is None
+        """Whether nobody has decided yet if the budget has a call for it."""
+        return not self.is_finished and not self.is_admitted
 
     @property
-    def needs_call(self) -> bool:
-        if self.is_finished or self.effective_pi is None:
-            return False
-        return self.task is None or self.task.needs_call
+    def claim_place(self) -> tuple[int, int]:
+        """The partition and the offset of the request."""
+        return self.partition, self.offset
 
     @property
-    def is_begun(self) -> bool:
-        return self.task is not None and self.result is None
+    def source(self) -> str | None:
+        """Whose share of the budget its calls count for; None for an anchor."""
+        return self.draw_position.source
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether it is decided that the budget has a call for it."""
+        return self.effective_pi is not None
 
     @property
     def is_paid_for(self) -> bool:
-        """It has a verdict of its own, and whoever asks for it again pays again."""
+        """Whether it has a result of its own: whoever asks for it again pays again."""
         return self.task is not None and self.task.result is not None
 
-    @property
-    def is_under_way(self) -> bool:
-        """Claimed, and not come back."""
-        return self.is_begun and not self.needs_call and not self.is_withheld
-
-    @property
-    def is_withheld(self) -> bool:
-        """There is no label, and it is not known whose fault that is."""
-        return self.task is not None and self.task.withheld is not None
-
-    @property
-    def waits_for_others(self) -> bool:
-        is_waiting = self.task is not None and self.task.waits_for_others
-        return is_waiting and not self.is_finished
-
     def finish(self, result: LabelResult, effective_pi: float) -> None:
+        """Give it a result that no call of its own brought."""
         self._result, self.effective_pi = result, effective_pi
-
-
-class Promised:
-    """Calls, and what they usually cost, of cases that are decided and not claimed yet."""
-
-    def __init__(self, requests: Iterable[LabelRequest]) -> None:
-        self.calls = 0
-        self.usd = 0.0
-        self._of: dict[str | None, tuple[int, float]] = {}
-        for request in requests:
-            if request.needs_call and request.task is None:
-                calls, usd = self.of(request.draw_position.source)
-                self._of[request.draw_position.source] = calls + 1, usd + request.expected_usd
-                self.calls += 1
-                self.usd += request.expected_usd
-
-    def of(self, source: str | None) -> tuple[int, float]:
-        return self._of.get(source, (0, 0.0))
-
-
-class PendingClaim(NamedTuple):
-    """A claim that is not committed. The call follows its commit."""
-
-    request: LabelRequest
-    task: LabelingTask
-    usd: float

@@ -1,14 +1,15 @@
-"""The budget's ledgers on the control topic: one compacted record per partition of the requests.
+"""How the budget's ledgers are written down: on the control topic, and in a file of claims.
 
-They stand there, and not in a file, so that an oracle needs no disk of its own and whoever takes a
-partition over finds them; and not among the scores, whose readers expect labels. They are written
-in the transaction that claims a call, and in the one that publishes its label.
+On the topic there is one compacted record per partition of the requests, so that an oracle needs no
+disk of its own and a new owner of a partition finds its ledger. It is written in the transaction
+that claims a call, and in the one that publishes its label. When that is this module does not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,31 +22,46 @@ from newsieve.records.encode import OutRecord
 DECISION: Final = "oracle_calls_claimed"
 
 
+class StoredLedger(BaseModel):
+    """A ledger as it is written down, but for what only the stream has: day, sources, published."""
+
+    model_config = ConfigDict(strict=True)
+
+    calls: int = Field(ge=0)
+    usd: float = Field(ge=0, allow_inf_nan=False)
+    claims: list[tuple[int, int]]
+
+    @staticmethod
+    def fields_of(ledger: Ledger) -> dict[str, Any]:
+        """Return the fields as JSON has them."""
+        claims = sorted(ledger.claims.items())
+        return {"calls": ledger.calls, "usd": ledger.usd, "claims": claims}
+
+    def ledger(self, day: str) -> Ledger:
+        """Return the ledger of this day."""
+        return Ledger(day, self.calls, self.usd, dict(self.claims))
+
+
 class _Source(NamedTuple):
-    """`name` is a hash."""
+    """What a source had on the ledger's day. `name` is a hash."""
 
     name: str
     calls: int
     usd: float
 
 
-class _Arguments(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class _Arguments(StoredLedger):
     day: str
-    calls: int = Field(ge=0)
-    usd: float = Field(ge=0, allow_inf_nan=False)
-    claims: list[tuple[int, int]]
-    published: list[int] = Field(default_factory=list)  # notes of earlier versions have none
+    published: list[int] = Field(default_factory=list)  # records of earlier versions have none
     sources: list[_Source] = Field(default_factory=list)  # nor these
 
 
-class _Claimed(BaseModel):
+class _Decision(BaseModel):
     arguments: _Arguments
 
 
 class LedgerCodec:
-    """Of one group of oracles."""
+    """Turns the ledgers of one group of oracles into records of the control topic, and back."""
 
     def __init__(self, topic: str, group: str, source: str) -> None:
         """`topic` is the control topic, `source` the ce_source."""
@@ -60,9 +76,7 @@ class LedgerCodec:
         """`now` is ISO 8601."""
         arguments = {
             "day": ledger.day,
-            "calls": ledger.calls,
-            "usd": ledger.usd,
-            "claims": sorted(ledger.claims.items()),
+            **StoredLedger.fields_of(ledger),
             "published": sorted(ledger.published),
             "sources": [(name, *spent) for name, spent in sorted(ledger.sources.items())],
         }
@@ -81,13 +95,13 @@ class LedgerCodec:
         if value is None:
             return Ledger()
         try:
-            noted = _Claimed.model_validate_json(value).arguments
+            stored = _Decision.model_validate_json(value).arguments
         except ValidationError as error:
             raise TopicsWrong(
                 f"{self.topic}: the record with key {self.key(partition)!r} should say which "
                 f"oracle calls were made, but: {validation_message(error)}. A null value with that "
                 "key forgets them, and what was spent today"
             ) from None
-        published = frozenset(noted.published)
-        sources = {item.name: Spent(item.calls, item.usd) for item in noted.sources}
-        return Ledger(noted.day, noted.calls, noted.usd, dict(noted.claims), published, sources)
+        sources = {item.name: Spent(item.calls, item.usd) for item in stored.sources}
+        published = frozenset(stored.published)
+        return replace(stored.ledger(stored.day), published=published, sources=sources)

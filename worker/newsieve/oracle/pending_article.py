@@ -1,4 +1,4 @@
-"""One line of a file on its way, from its article to its label. Knows neither files nor calls."""
+"""A line of a file on its way, from its article to its label. Knows neither files nor calls."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from newsieve.errors import RecordError
 from newsieve.filters.article import Article
 from newsieve.oracle.label_cache import CacheKey
 from newsieve.oracle.labeling_task import LabelingTask
+from newsieve.oracle.pending_label import PendingLabel
 from newsieve.oracle.prompt import LabelPrompt
 
+PARTITION: Final = 0  # a file's ledger has only one
 CLAIM_KEY_BYTES: Final = 7  # as an integer it fits JSON's
 # As it is hashed, in files of claims that earlier versions wrote, too.
 _CLAIM_KEY: Final = "Text(article_id={!r}, content_hash={!r}, way={!r})"
 
 
 @dataclass(slots=True, eq=False)
-class PendingArticle:
-    """One line on its way: an article's question, or the reason why it is no article."""
+class PendingArticle(PendingLabel):
+    """A line on its way: an article with its prompt, or the reason why it is no article."""
 
     line: int
     article: Article | None = None
@@ -31,29 +33,15 @@ class PendingArticle:
 
     @property
     def is_finished(self) -> bool:
+        """Whether its line can be written."""
         if self.error is not None or self.kept is not None:
             return True
         return self.task is not None and self.task.result is not None
 
     @property
-    def is_under_way(self) -> bool:
-        task = self.task
-        is_begun = task is not None and task.result is None
-        return is_begun and not self.is_withheld and not self.needs_call
-
-    @property
-    def needs_call(self) -> bool:
-        return self.task is not None and self.task.needs_call
-
-    @property
-    def is_withheld(self) -> bool:
-        """There is no label, and it is not known whose fault that is."""
-        return self.task is not None and self.task.withheld is not None
-
-    @property
-    def waits_for_others(self) -> bool:
-        is_waiting = self.task is not None and self.task.waits_for_others
-        return is_waiting and not self.is_finished
+    def claim_place(self) -> tuple[int, int]:
+        """The one partition of a file's ledger, and the article's claim key."""
+        return PARTITION, self.claim_key
 
     @property
     def claim_key(self) -> int:

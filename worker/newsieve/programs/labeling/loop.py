@@ -90,7 +90,7 @@ class LabelingLoop:
     def commit(self) -> None:
         """What was published, and the claims drafted, with the offsets; then the calls begin."""
         offsets = self._delivery.intake.offsets.to_commit()
-        changes = self._queue.changes()
+        changes = self._queue.claims.changes()
         if not offsets and not changes:
             return
         for partition, ledger in changes.items():
@@ -190,7 +190,7 @@ class LabelingLoop:
         """Whether we own partitions and know their ledgers. Raises BrokerUnavailable."""
         owned = frozenset(self._delivery.intake.offsets.owned())
         if owned and owned != self._known:
-            self._queue.resume(self._budget_store.budget(sorted(owned)))
+            self._queue.claims.resume(self._budget_store.budget(sorted(owned)))
             for label in self._budget_store.labels():
                 self._queue.cache.load_record(label)
             self._known = owned
@@ -259,7 +259,7 @@ class LabelingLoop:
     def _outcome(self, request: LabelRequest, result: LabelResult) -> Outcome:
         now, asked_for = self._now(), request.parsed.request
         pi = request.effective_pi if request.effective_pi is not None else asked_for.sampling.pi
-        metadata = LabelMetadata(pi, self._queue.lost_calls(request), now)
+        metadata = LabelMetadata(pi, self._queue.claims.lost_calls(request), now)
         record, tier = self._encoder.encode(request.parsed, result, metadata)
         if not result.is_reused:
             self._open.labelled.append((request.text, result, now))
