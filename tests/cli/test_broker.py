@@ -20,6 +20,7 @@ from newsieve.devbroker.broker import Broker
 from newsieve.devbroker.java_broker import ENVIRONMENT, require_java
 from newsieve.errors import BrokerMissing
 from tests.support.cli import newsieve
+from tests.support.impatience import hurry
 
 
 @pytest.fixture
@@ -105,8 +106,7 @@ def test_a_broker_that_is_configured_in_the_file_and_does_not_answer_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is started beside it: the other commands would not find that one."""
-    monkeypatch.setattr("newsieve.kafka.config.PATIENCE_SECONDS", 0)
-    monkeypatch.setattr("newsieve.kafka.admin.CALL_SECONDS", 0.1)
+    hurry(monkeypatch, patience_seconds=0, call_seconds=0.1)
     (tmp_path / "newsieve.toml").write_text('[kafka]\nbootstrap_servers = "127.0.0.1:1"\n')
 
     done = newsieve("broker")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from newsieve.kafka.dead_letter_topic import DeadLetters, Letter, Selection
-from newsieve.kafka.topic_reader import Found
+from newsieve.kafka.messages import StoredRecord
 from newsieve.records.decode import RawRecord
 from tests.support.cli import newsieve
 
@@ -32,7 +32,9 @@ def selections(monkeypatch: pytest.MonkeyPatch) -> list[Selection]:
         why = {"stage": "decode", "error": "InvalidJson", "filter": "uplifting", "message": "no"}
         for offset in range(LETTERS):
             record = RawRecord(bytes(LETTER_BYTES), None, None, None, {})
-            yield Letter(Found(record, "articles.dead-letter", 0, offset), {**why}, offset == 0)
+            yield Letter(
+                StoredRecord(record, ("articles.dead-letter", 0), offset), {**why}, offset == 0
+            )
 
     monkeypatch.setattr(DeadLetters, "letters", letters)
     return seen

@@ -8,7 +8,7 @@ import pytest
 
 from newsieve.cli import tail
 from newsieve.kafka.dead_letter_topic import DeadLetters, Letter
-from newsieve.kafka.topic_reader import Found
+from newsieve.kafka.messages import StoredRecord
 from newsieve.records.decode import Headers, RawRecord
 from newsieve.terminal import show_table
 from tests.support.cli import newsieve
@@ -18,7 +18,7 @@ def tailed(
     monkeypatch: pytest.MonkeyPatch, value: bytes, headers: Headers | None = None, *options: str
 ) -> str:
     """What `newsieve tail` shows of a record."""
-    found = Found(RawRecord(value, None, headers, None, {}), "articles.raw", 0, 7)
+    found = StoredRecord(RawRecord(value, None, headers, None, {}), ("articles.raw", 0), 7)
     monkeypatch.setattr(tail, "read", lambda *_, **__: iter([found]))
     done = newsieve("tail", "articles.raw", *options)
     assert done.code == 0
@@ -98,7 +98,7 @@ def test_values_printed_as_they_are_keep_to_their_line(monkeypatch: pytest.Monke
 
 def test_dead_letters_in_a_table_drive_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their headers say what anybody wrote."""
-    found = Found(RawRecord(b"{", None, None, None, {}), "articles.dead-letter", 0, 7)
+    found = StoredRecord(RawRecord(b"{", None, None, None, {}), ("articles.dead-letter", 0), 7)
     letter = Letter(found, {"stage": "score", "message": HOSTILE}, is_replayed=False)
     monkeypatch.setattr(DeadLetters, "letters", lambda *_: iter([letter]))
 

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from newsieve.errors import AccessDenied, SettingsInvalid
 from newsieve.kafka.config import (
     Cluster,
-    last_client_error,
     make_admin,
     make_consumer,
     make_producer,
 )
+from newsieve.kafka.retry import last_client_error
 from newsieve.settings.loader import load_settings
 from newsieve.settings.oracle import OracleSettings
 from newsieve.stream import logs

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from newsieve.cli import drift_tail, oracle, tail
 from newsieve.kafka.dead_letter_topic import DeadLetters, Letter
-from newsieve.kafka.topic_reader import Found
+from newsieve.kafka.messages import StoredRecord
 from newsieve.oracle.batch_labeler import Summary
 from newsieve.printable import printable
 from newsieve.records.decode import Headers, RawRecord
@@ -77,8 +77,8 @@ def test_what_people_write_stays_as_it_is(text: str) -> None:
     assert printable(text) == text
 
 
-def found_record(value: bytes, headers: Headers | None = None) -> Found:
-    return Found(RawRecord(value, None, headers, None, {}), "articles.raw", 0, 7)
+def found_record(value: bytes, headers: Headers | None = None) -> StoredRecord:
+    return StoredRecord(RawRecord(value, None, headers, None, {}), ("articles.raw", 0), 7)
 
 
 def json_of(text: str) -> bytes:

@@ -23,7 +23,8 @@ from confluent_kafka import Producer
 from newsieve import cli
 from newsieve.devbroker.broker import Broker
 from newsieve.kafka.config import Cluster
-from newsieve.kafka.topic_reader import Found, read
+from newsieve.kafka.messages import StoredRecord
+from newsieve.kafka.topic_reader import read
 from newsieve.records.decode import header
 from newsieve_schemas.drift import State
 from newsieve_training.cli import main as newsieve_train
@@ -210,7 +211,7 @@ def test_a_pages_subscriber_reads_what_it_is_for_once(name: str, playground: Str
 def publish_the_last_again(servers: str, topic: str, end: str) -> tuple[str, int]:
     """The same fact, then another one that says `end`; return its text, and how many facts have it.
     Examples that ran before have published some facts twice already."""
-    records: list[Found] = []
+    records: list[StoredRecord] = []
     while not records:
         found = read(Cluster(servers, {}), topic, from_beginning=True, until_end=True)
         records = [item for item in found if END.encode() not in (item.record.value or b"")]
@@ -227,6 +228,6 @@ def publish_the_last_again(servers: str, topic: str, end: str) -> tuple[str, int
         (again, last.record.headers),
         (json.dumps(facts).encode(), [*other, ("ce_id", end.encode())]),
     ):
-        producer.produce(topic, value, last.record.key, last.partition, headers=headers)
+        producer.produce(topic, value, last.record.key, last.partition[1], headers=headers)
     assert producer.flush(20) == 0
     return text, len(facts_of_it)

@@ -19,6 +19,7 @@ from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
 from newsieve_schemas.drift import ControlDecision
 from tests.support.cli import newsieve
+from tests.support.impatience import hurry
 from tests.support.stream import Stream
 from tests.support.workers import ROOT, environment
 
@@ -290,7 +291,7 @@ def test_without_a_broker_a_command_says_so(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a sentence, within seconds."""
-    monkeypatch.setattr("newsieve.kafka.config.PATIENCE_SECONDS", 1)
+    hurry(monkeypatch, patience_seconds=1)
     env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
     done = newsieve(*arguments, stdin=b"{}", env=env)

@@ -17,6 +17,7 @@ from tests.support.drift import PAIRS
 from tests.support.drift_records import START, Given, anchor_file, canaries, label
 from tests.support.drift_stream import DriftProcess, DriftStream
 from tests.support.echoes import ECHOES, KEY, echo, key_of
+from tests.support.impatience import hurry
 from tests.support.oracle_server import OracleServer, fails, serving
 from tests.support.reader import records_of
 from tests.support.requests import request_record
@@ -82,7 +83,7 @@ def test_a_command_needs_what_the_table_says_and_no_less(
     user: User, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each right that is taken away is missed, in a sentence."""
-    monkeypatch.setattr("newsieve.kafka.admin.ADMIN_SECONDS", 2)
+    hurry(monkeypatch, admin_seconds=2)
     prefix = user.stream.prefix
     arguments = command.replace("articles.", f"{prefix}.").split()[1:]
     if command == "newsieve produce":

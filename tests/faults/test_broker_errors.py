@@ -16,10 +16,11 @@ from newsieve.errors import (
     TopicsWrong,
     Transient,
 )
-from newsieve.kafka import transactional_producer
 from newsieve.kafka.config import Cluster, make_producer
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.records.encode import OutRecord
+from tests.support.impatience import limits
 from tests.support.mock_cluster import Api, MockCluster, mock_cluster
 from tests.support.topics import unique_prefix
 
@@ -43,11 +44,13 @@ def cluster(brokers: MockCluster) -> Iterator[MockCluster]:
 class Publishing:
     """The product's publisher, connected to a mock cluster."""
 
-    def __init__(self, cluster: MockCluster) -> None:
+    def __init__(self, cluster: MockCluster, timeouts: Timeouts = TIMEOUTS) -> None:
         self.slot = unique_prefix()
         config = Cluster(cluster.bootstrap_servers, {}).producer({"transactional.id": self.slot})
         self.publisher = TransactionalProducer(
-            lambda on_delivery: make_producer(config | {"on_delivery": on_delivery}), lambda: None
+            lambda on_delivery: make_producer(config | {"on_delivery": on_delivery}),
+            lambda: None,
+            timeouts=timeouts,
         )
         member = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": "g"})
         self._metadata = member.consumer_group_metadata()
@@ -161,13 +164,12 @@ def test_a_coordinator_that_moves_is_followed(cluster: MockCluster) -> None:
 
 
 def test_a_commit_of_unknown_outcome_is_never_tried_again(
-    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: MockCluster,
 ) -> None:
     """Arriving late, the first try could commit half of the next transaction."""
-    publishing = Publishing(cluster)
+    publishing = Publishing(cluster, limits(operation_seconds=0.8))
     publishing.publisher.connect()
     publishing.transact()
-    monkeypatch.setattr(transactional_producer, "OPERATION_SECONDS", 0.8)
     cluster.track()
     cluster.delay(Api.END_TXN, 1_200)
 

@@ -17,12 +17,12 @@ from confluent_kafka import Producer
 
 from newsieve.devbroker.broker import Broker
 from newsieve.errors import GroupOccupied
-from newsieve.kafka import group_membership
 from newsieve.kafka.config import Cluster, Partition
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
 from tests.hostile.metered import Metered, Watched, metered, usage_of
 from tests.hostile.squatter import BOMB_RECORDS, STRANGER, Squatter, join_as, unfolding
+from tests.support.impatience import limits
 from tests.support.stream import Stream
 from tests.support.topics import unique_prefix
 from tests.support.workers import WorkerProcess
@@ -192,8 +192,9 @@ class Joining:
 
     def run(self, servers: str, topic: str) -> None:
         config = Cluster(servers, self.options).consumer(self.group)
-        inquiry = OffsetQuery(config, [topic], lambda: None)
-        intake = GroupConsumer(config, topic, inquiry, lambda _: None)
+        query = OffsetQuery(config, [topic], lambda: None)
+        timeouts = limits(occupied_seconds=1.0, settling_seconds=1.0, look_again_seconds=1.0)
+        intake = GroupConsumer(config, topic, query, lambda _: None, timeouts=timeouts)
         intake.subscribe(Idle())
         deadline = time.monotonic() + WAIT_SECONDS
         try:
@@ -214,13 +215,10 @@ class Idle:
 
 
 def test_every_way_into_a_group_is_seen_and_one_that_leads_nowhere_hurts_nobody(
-    stream: Stream, monkeypatch: pytest.MonkeyPatch
+    stream: Stream,
 ) -> None:
     """Classic and KIP-848, whoever comes first; a group that is none of consumers. Who comes with
     another assignor while ours is at work is refused by the broker, and ours goes on."""
-    monkeypatch.setattr(group_membership, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(group_membership, "SETTLING_SECONDS", 1.0)
-    monkeypatch.setattr(group_membership, "AGAIN_SECONDS", 1.0)
     servers, topic = stream.servers, stream.raw_topic
     kip_848 = {"group.protocol": "consumer"}
     sticky = {"partition.assignment.strategy": "cooperative-sticky"}

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from newsieve.errors import OutcomeUnknown
-from newsieve.kafka import call_timeout, transactional_producer
 from newsieve.kafka.call_timeout import CallTimedOut, TimedCaller
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.records.encode import OutRecord
+from tests.support.impatience import limits
 from tests.support.ledger import Ledger, LedgerProducer
 
 
@@ -23,15 +23,9 @@ def never() -> Iterator[threading.Event]:
     event.set()
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_timeout, "GRACE_SECONDS", 0.1)
-    monkeypatch.setattr(transactional_producer, "OPERATION_SECONDS", 0.1)
-
-
 def test_a_call_returns_and_raises_as_it_is() -> None:
     """And is told how long it may take."""
-    caller = TimedCaller()
+    caller = TimedCaller(grace_seconds=0.1)
 
     assert caller.call(lambda seconds: seconds * 2, 3) == 6
     with pytest.raises(ZeroDivisionError):
@@ -40,7 +34,7 @@ def test_a_call_returns_and_raises_as_it_is() -> None:
 
 def test_a_call_that_hangs_is_left_behind_and_the_next_one_is_made(never: threading.Event) -> None:
     """Its thread is a daemon, so that the process can end."""
-    caller = TimedCaller()
+    caller = TimedCaller(grace_seconds=0.1)
 
     with pytest.raises(CallTimedOut):
         caller.call(lambda _: never.wait(), 0.1)
@@ -56,7 +50,8 @@ def test_a_producer_that_hangs_is_replaced_and_the_outcome_unknown(never: thread
         made.append(LedgerProducer(ledger))
         return made[-1]
 
-    publisher = TransactionalProducer(make, lambda: None)  # type: ignore[arg-type]
+    timeouts = limits(grace_seconds=0.1, operation_seconds=0.1)
+    publisher = TransactionalProducer(make, lambda: None, timeouts=timeouts)  # type: ignore[arg-type]
     publisher.connect()
     made[0].send_offsets_to_transaction = lambda *_: never.wait()  # type: ignore[assignment]
     publisher.produce(OutRecord("t", None, b"{}", []))

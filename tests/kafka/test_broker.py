@@ -176,8 +176,7 @@ def test_a_broker_that_does_not_start_leaves_nothing(
 ) -> None:
     """No folder and no process, whether its storage or its start went wrong."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("newsieve.devbroker.java_broker.START_SECONDS", 0)
-    broker = JavaBroker(settings)
+    broker = JavaBroker(settings, start_seconds=0)
 
     with pytest.raises(BrokerMissing, match=complaint), broker:
         pass

@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from newsieve.errors import GroupOccupied
-from newsieve.kafka import group_membership
 from newsieve.kafka.group_membership import EMPTY, Group, GroupMembershipCheck, Member, occupation
+from newsieve.kafka.timeouts import TIMEOUTS
 
 OURS = Member("newsieve", "/10.0.0.1", 3)
 RENAMED = Member("eu-newsieve-7", "/10.0.0.3", 3)
@@ -87,22 +87,22 @@ def test_strangers_that_stay_end_the_program_and_those_that_leave_do_not(
         return answered(next(seen))
 
     company = GroupMembershipCheck(look, CONFIG)
-    company.mind()
+    company.check()
     assert asked == []
     company.joined()
     for clock[0] in range(40):
-        company.mind()
+        company.check()
     assert asked == [5, 15, 25]
 
     company.joined()
 
     def wait() -> None:
         for clock[0] in range(40, 200):
-            company.mind()
+            company.check()
 
     with pytest.raises(GroupOccupied, match=r"'billing' from /10\.0\.0\.2 .* for 60 s\. Stop them"):
         wait()
-    assert clock[0] == 44 + group_membership.PATIENCE_SECONDS
+    assert clock[0] == 44 + TIMEOUTS.occupied_seconds
 
 
 def test_nobody_waits_for_an_answer(clock: list[float]) -> None:
@@ -117,12 +117,12 @@ def test_nobody_waits_for_an_answer(clock: list[float]) -> None:
     company = GroupMembershipCheck(look, CONFIG)
     company.outside()
     for clock[0] in range(30):
-        company.mind()
+        company.check()
     assert len(asked) == 1
 
     asked[0].set_result(None)
     for clock[0] in range(30, 45):
-        company.mind()
+        company.check()
     assert len(asked) == 2
 
 
@@ -140,7 +140,7 @@ def test_a_rollout_that_changes_the_assignor_is_waited_for(clock: list[float]) -
             company.refused(REFUSED)
         if clock[0] == 53:
             company.joined()
-        company.mind()
+        company.check()
     assert asked == [0, 10, 20, 30, 40, 50, 58]
 
 

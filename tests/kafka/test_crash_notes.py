@@ -30,17 +30,19 @@ def test_a_note_travels_with_the_offset_and_not_without_it(broker: Broker, prefi
     unfenced = member.consumer_group_metadata()
 
     publisher.commit({place: 2}, unfenced, {place: Note(in_flight=7).text()})
-    assert inquiry.notes([place, (place[0], 1)]) == {place: (2, Note(in_flight=7).text())}
+    assert inquiry.committed_with_metadata([place, (place[0], 1)]) == {
+        place: (2, Note(in_flight=7).text())
+    }
 
     producer = make_producer(producing)  # what follows is left open, and aborted by its successor
     producer.init_transactions(20)
     producer.begin_transaction()
     producer.send_offsets_to_transaction([TopicPartition(*place, 3, "lost")], unfenced, 20)
     make_producer(producing).init_transactions(20)
-    assert inquiry.notes([place]) == {place: (2, Note(in_flight=7).text())}
+    assert inquiry.committed_with_metadata([place]) == {place: (2, Note(in_flight=7).text())}
 
     member.commit(offsets=[TopicPartition(*place, 1)], asynchronous=False)
-    assert inquiry.notes([place]) == {place: (1, "")}
+    assert inquiry.committed_with_metadata([place]) == {place: (1, "")}
     member.close()
 
 

@@ -16,12 +16,12 @@ from newsieve.inference.scorer import FilterScores
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.records.decode import Headers, RawRecord
 from newsieve.settings.loader import load_settings
-from newsieve.stream import exactly_once
 from newsieve.stream.crash_note import BLAMED_AFTER_DEATHS, NOTHING, Note, parse
 from newsieve.stream.crash_recovery import KILLED_IN_A_ROW
 from newsieve.stream.outcome import DEAD_LETTER
 from tests.support.filters import load
 from tests.support.fives import FivesScorer
+from tests.support.impatience import limits
 from tests.support.ledger import Always, Ledger
 from tests.support.lineage import Lineage, LogConsumer, Place, log_of
 from tests.support.scripted import (
@@ -186,13 +186,13 @@ def test_no_record_is_blamed_while_its_outcomes_cannot_be_written(
 ) -> None:
     """Offsets can, so that each worker takes note of the last one's end: it was no record's."""
     ledger, log = Ledger(), log_of([5], set())
-    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr(GroupConsumer, "rewind_to_committed", GroupConsumer.rewind)
     for _ in range(DEATHS_OF_ONE + 2):
         scene = Scene([], ledger=ledger, commit_seconds=0)
         scene.consumer = LogConsumer(log, ledger, lambda _: None)
         timed_out = KafkaError(KafkaError._TIMED_OUT, "scripted")
         scene.producer.failing = Always(scene.producer, commit=timed_out)
+        scene.timeouts = limits(backoff_seconds=0)
         with pytest.raises(TooManyRecreations):
             scene.run(monkeypatch)
 

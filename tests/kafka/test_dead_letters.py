@@ -15,8 +15,8 @@ from newsieve.errors import TimestampRefused, TooLarge, TopicsWrong
 from newsieve.kafka import dead_letter_topic, original_records
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.dead_letter_topic import DeadLetters, Letter, Selection
+from newsieve.kafka.messages import StoredRecord
 from newsieve.kafka.offset_ranges import OffsetRanges
-from newsieve.kafka.topic_reader import Found
 from newsieve.records.dead_letter import RecordPosition, Writer, dead_letter, explanation
 from newsieve.records.decode import RawRecord
 from newsieve.records.encode import OutRecord
@@ -41,7 +41,9 @@ def test_a_long_search_for_more_letters_does_not_keep_a_transaction_open(
         nonlocal searched_with_one_open
         for offset in range(1_000):
             why = {"stage": "decode" if offset == 3 else "score", "filter": "uplifting"}
-            found = Found(RawRecord(b"{", None, [], None, {}), "articles.dead-letter", 0, offset)
+            found = StoredRecord(
+                RawRecord(b"{", None, [], None, {}), ("articles.dead-letter", 0), offset
+            )
             searched_with_one_open += producer.is_open
             if selection.takes(why):
                 yield Letter(found, why, is_replayed=False)
@@ -78,9 +80,11 @@ def test_only_raw_records_are_put_back_and_never_elsewhere_than_on_the_raw_topic
 
     def letters(_: DeadLetters, __: Selection) -> Iterator[Letter]:
         for offset, topic in enumerate(said):
-            found = Found(RawRecord(b"{", None, [], None, {}), "articles.dead-letter", 0, offset)
+            found = StoredRecord(
+                RawRecord(b"{", None, [], None, {}), ("articles.dead-letter", 0), offset
+            )
             yield Letter(found, {"topic": topic}, is_replayed=False)
-        found = Found(RawRecord(b"{", None, [], None, {}), "articles.dead-letter", 0, 99)
+        found = StoredRecord(RawRecord(b"{", None, [], None, {}), ("articles.dead-letter", 0), 99)
         yield Letter(found, {}, is_replayed=False)
 
     monkeypatch.setattr(producer, "produce", lambda topic, *_, **__: topics.append(topic))
@@ -108,14 +112,14 @@ def replayed_offsets(
 ) -> list[int]:
     """Of five letters, those that a control topic of these keys and values says were replayed."""
 
-    def read(_: Cluster, topic: str, **__: bool) -> Iterator[Found]:
+    def read(_: Cluster, topic: str, **__: bool) -> Iterator[StoredRecord]:
         letters: list[tuple[bytes, bytes | None]] = [(b"k", b"{")] * 5
         for offset, (key, value) in enumerate(control if topic.endswith("control") else letters):
-            yield Found(RawRecord(value or b"", key, None, None, {}), topic, 0, offset)
+            yield StoredRecord(RawRecord(value or b"", key, None, None, {}), (topic, 0), offset)
 
     monkeypatch.setattr(dead_letter_topic, "read", read)
     letters = DeadLetters(Cluster("nowhere", {}), "articles").letters(Selection())
-    return [letter.found.offset for letter in letters if letter.is_replayed]
+    return [letter.stored.offset for letter in letters if letter.is_replayed]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +223,7 @@ def test_a_replay_whose_present_time_is_refused_too_ends(monkeypatch: pytest.Mon
             raise KafkaException(error)
 
     def letters(_: DeadLetters, __: Selection) -> Iterator[Letter]:
-        found = Found(RawRecord(b"{", None, [], NOW, {}), "articles.dead-letter", 0, 0)
+        found = StoredRecord(RawRecord(b"{", None, [], NOW, {}), ("articles.dead-letter", 0), 0)
         yield Letter(found, {}, is_replayed=False)
 
     monkeypatch.setattr(DeadLetters, "letters", letters)
@@ -259,7 +263,7 @@ def test_a_letter_that_has_a_part_is_replayed_from_where_the_whole_stands(
         return stands
 
     def letters(_: DeadLetters, __: Selection) -> Iterator[Letter]:
-        found = Found(record, "articles.dead-letter", 0, 0)
+        found = StoredRecord(record, ("articles.dead-letter", 0), 0)
         yield Letter(found, dict(explanation(record.headers)), is_replayed=False)
 
     produced: list[tuple[object, ...]] = []

@@ -22,7 +22,7 @@ from newsieve.kafka.config import Partition
 from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.records.encode import OutRecord
-from newsieve.stream import exactly_once
+from tests.support.impatience import limits
 from tests.support.ledger import Always, Ledger, LedgerProducer
 from tests.support.scripted import (
     Message,
@@ -164,13 +164,12 @@ def test_the_same_unlisted_failure_ends_the_worker_with_where_it_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It might pass; but not for ever. Told each time, and nothing is dropped."""
-    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
-    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     tries: list[int] = []
     scene = Scene([assigned(0), *[refusing(lambda: scene, KafkaError.UNKNOWN, tries)] * 40])
     scene.commit_seconds = 0
 
+    scene.timeouts = limits(same_failure_seconds=0, backoff_seconds=0)
     with pytest.raises(NoProgress, match=r"articles\.raw/0 from offset 0 to 3"):
         scene.run(monkeypatch)
 
@@ -181,8 +180,6 @@ def test_the_same_unlisted_failure_ends_the_worker_with_where_it_stands(
 
 def test_what_passes_is_waited_for_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker's restart, an election: never a person's turn."""
-    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
-    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     tries: list[int] = []
     away = KafkaError.COORDINATOR_NOT_AVAILABLE
@@ -193,6 +190,7 @@ def test_what_passes_is_waited_for_however_often_it_comes(monkeypatch: pytest.Mo
 
     scene = Scene([assigned(0), *[refusing(lambda: scene, away, tries)] * 40, recover, nothing])
     scene.commit_seconds = 0
+    scene.timeouts = limits(same_failure_seconds=0, backoff_seconds=0)
     scene.run(monkeypatch)
 
     assert set(scene.observer.faults) == {"passing"}
@@ -207,8 +205,6 @@ def test_a_broker_that_is_silent_after_a_commit_of_unknown_outcome_is_asked_unti
 ) -> None:
     """Until then nothing is published, not even on the way out: it could be for the second time.
     Its silence is no new failure of the kind that nobody has listed."""
-    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
-    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     asked, silences = 0, 2 * message_errors.SAME_TIMES
 
@@ -235,6 +231,7 @@ def test_a_broker_that_is_silent_after_a_commit_of_unknown_outcome_is_asked_unti
         ]
     )
     scene.commit_seconds = 0
+    scene.timeouts = limits(same_failure_seconds=0, backoff_seconds=0)
     scene.run(monkeypatch)
 
     assert asked == silences + 1
@@ -246,7 +243,6 @@ def test_a_worker_that_is_told_to_stop_while_the_broker_is_silent_commits_nothin
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Offsets of a transaction that is gone, without its records, would lose them."""
-    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
 
     def silent(*_: object) -> None:
@@ -258,6 +254,7 @@ def test_a_worker_that_is_told_to_stop_while_the_broker_is_silent_commits_nothin
         [assigned(0), records((0, 0), (0, 1)), failing(lambda: scene, commit=unknown), nothing]
     )
     scene.commit_seconds = 0
+    scene.timeouts = limits(backoff_seconds=0)
     scene.run(monkeypatch)
 
     assert scene.ledger.offsets == {}
@@ -268,7 +265,6 @@ def test_an_unknown_outcome_stays_unknown_whatever_else_happens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another partition is lost meanwhile: what was committed of this one is asked all the same."""
-    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     silences = iter((True, True))
 
@@ -289,6 +285,7 @@ def test_an_unknown_outcome_stays_unknown_whatever_else_happens(
         ]
     )
     scene.commit_seconds = 0
+    scene.timeouts = limits(backoff_seconds=0)
     scene.run(monkeypatch)
 
     assert scene.consumer.sought == {0: 2}

@@ -11,14 +11,14 @@ from newsieve.errors import AccessDenied, BrokerUnavailable, NoProgress, TopicsW
 from newsieve.kafka import message_errors, offset_query
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.message_errors import (
-    SAME_SECONDS,
     SAME_TIMES,
     MessageError,
     SameAgain,
     message_error_of,
 )
 from newsieve.kafka.offset_query import OffsetQuery, Watermarks
-from newsieve.stream import exactly_once
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
+from tests.support.impatience import limits
 from tests.support.mock_cluster import Api, MockCluster, mock_cluster
 from tests.support.scripted import Failure, Scene, assigned, nothing, records
 
@@ -80,7 +80,7 @@ def test_the_same_failure_is_stuck_after_so_many_times_and_so_long() -> None:
         same.failed(f"request {number} failed", {PLACE: 7})
     assert not same.is_stuck() and same.is_stuck(is_last=True)
 
-    clock.now += SAME_SECONDS
+    clock.now += TIMEOUTS.same_failure_seconds
     assert same.is_stuck()
 
 
@@ -92,7 +92,7 @@ def test_what_moves_on_or_is_something_else_begins_to_count_again(event: str) ->
     places = {} if event == "commits" else {PLACE: 7}
     for _ in range(SAME_TIMES):
         same.failed("why", places)
-    clock.now += SAME_SECONDS if event != "is long past" else 3_600
+    clock.now += TIMEOUTS.same_failure_seconds if event != "is long past" else 3_600
     if event == "passes":
         same.passed()
     if event == "commits":
@@ -113,7 +113,7 @@ def test_a_partition_that_is_stuck_counts_though_others_move_on() -> None:
         same.failed("another", {PLACE: 7})
         same.failed("why", {PLACE: 7, ("raw", 1): number})
         same.committed()
-        clock.now += SAME_SECONDS / (SAME_TIMES - 1)
+        clock.now += TIMEOUTS.same_failure_seconds / (SAME_TIMES - 1)
 
     assert same.is_stuck()
 
@@ -122,8 +122,6 @@ def test_a_partition_that_cannot_be_read_ends_the_worker_though_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would wait for ever. It is named, and what was committed of the others holds."""
-    monkeypatch.setattr(message_errors, "SAME_SECONDS", 0)
-    monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
     steps = [
         step
@@ -133,6 +131,7 @@ def test_a_partition_that_cannot_be_read_ends_the_worker_though_others_go_on(
     scene = Scene([assigned(0, 1), *steps])
     scene.commit_seconds = 0
 
+    scene.timeouts = limits(same_failure_seconds=0, backoff_seconds=0)
     with pytest.raises(NoProgress, match=r"articles\.raw/1 from offset 0") as raised:
         scene.run(monkeypatch)
 
@@ -142,9 +141,9 @@ def test_a_partition_that_cannot_be_read_ends_the_worker_though_others_go_on(
     scene.ledger.assert_exactly_once()
 
 
-def inquiry_of(cluster: MockCluster) -> OffsetQuery:
+def query_of(cluster: MockCluster, timeouts: Timeouts = TIMEOUTS) -> OffsetQuery:
     config = Cluster(cluster.bootstrap_servers, {}).consumer("g")
-    return OffsetQuery(config, [PLACE[0]], lambda: None)
+    return OffsetQuery(config, [PLACE[0]], lambda: None, timeouts)
 
 
 @pytest.mark.parametrize(
@@ -160,21 +159,18 @@ def test_a_broker_that_refuses_for_a_moment_is_asked_again(api: Api, code: int) 
         cluster.create(PLACE[0])
         cluster.fail(api, [code] * 12)
 
-        assert inquiry_of(cluster).extents([PLACE]) == {PLACE: Watermarks(0, 0, None)}
+        assert query_of(cluster).watermarks([PLACE]) == {PLACE: Watermarks(0, 0, None)}
 
 
-def test_a_broker_that_goes_on_refusing_is_for_the_loop_to_wait_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_broker_that_goes_on_refusing_is_for_the_loop_to_wait_for() -> None:
     """It looks around, whether it was told to stop, and asks again; an error that nobody has listed
     is no passing one."""
-    monkeypatch.setattr(offset_query, "PATIENCE_SECONDS", 0.1)
     with mock_cluster() as cluster:
         cluster.create(PLACE[0])
         for code, passes in ((KafkaError.NOT_COORDINATOR, True), (KafkaError.UNKNOWN, False)):
             cluster.fail(Api.OFFSET_FETCH, [code] * 100)
             with pytest.raises(BrokerUnavailable, match="does not say what is committed") as raised:
-                inquiry_of(cluster).committed([PLACE])
+                query_of(cluster, limits(query_patience_seconds=0.1)).committed([PLACE])
             assert raised.value.passes is passes
             cluster.clear()
 
@@ -205,7 +201,7 @@ def test_a_broker_that_does_not_trust_us_once_is_asked_again(
     asking = OffsetQuery({}, [], lambda: None)
 
     assert [asking.committed([PLACE]) for _ in range(2)] == [{PLACE: 7}] * 2
-    with pytest.raises(AccessDenied, match="do not trust each other"):
+    with pytest.raises(AccessDenied, match="TLS or SASL"):
         asking.committed([PLACE])
 
 
@@ -216,4 +212,4 @@ def test_a_right_that_is_missing_is_said_at_once() -> None:
         cluster.fail(Api.OFFSET_FETCH, [KafkaError.GROUP_AUTHORIZATION_FAILED])
 
         with pytest.raises(TopicsWrong, match="newsieve doctor"):
-            inquiry_of(cluster).committed([PLACE])
+            query_of(cluster).committed([PLACE])

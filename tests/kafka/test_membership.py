@@ -20,11 +20,13 @@ from newsieve.errors import (
     TopicsWrong,
     Transient,
 )
-from newsieve.kafka import group_consumer as intake_module
 from newsieve.kafka.config import Cluster, Partition, make_producer
-from newsieve.kafka.group_consumer import ConsumedRecord, GroupConsumer
+from newsieve.kafka.group_consumer import RENEWALS_PER_MINUTE, GroupConsumer
+from newsieve.kafka.messages import GroupRecord
 from newsieve.kafka.offset_query import OffsetQuery, Watermarks
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.kafka.transactional_producer import TransactionalProducer
+from tests.support.impatience import limits
 
 PARTITIONS = 2
 RECORDS = 100  # in each partition
@@ -78,10 +80,12 @@ class Topic:
         for done in self.admin.delete_records(places).values():
             done.result(20)
 
-    def intake(self, ours: dict[str, Any] | None = None) -> GroupConsumer:
+    def intake(
+        self, ours: dict[str, Any] | None = None, timeouts: Timeouts = TIMEOUTS
+    ) -> GroupConsumer:
         config = Cluster(self.servers, self.options).consumer(self.name, ours)
-        inquiry = OffsetQuery(config, [self.name], lambda: None)
-        intake = GroupConsumer(config, self.name, inquiry, self.expired.append)
+        query = OffsetQuery(config, [self.name], lambda: None, timeouts)
+        intake = GroupConsumer(config, self.name, query, self.expired.append, timeouts=timeouts)
         intake.subscribe(self.listener)
         return intake
 
@@ -89,7 +93,7 @@ class Topic:
         """The offsets of the next records, by partition."""
         intake = self.intake()
         deadline = time.monotonic() + TAKE_SECONDS
-        taken: list[ConsumedRecord] = []
+        taken: list[GroupRecord] = []
         try:
             while len(taken) < count:
                 assert time.monotonic() < deadline, f"only {len(taken)} of {count}"
@@ -133,16 +137,16 @@ def test_a_broker_that_does_not_say_where_to_begin_is_asked_again(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """librdkafka says once that there is no offset; forgotten, the partition would stand still."""
-    extents, silent = OffsetQuery.extents, iter((True, True, False))
+    watermarks, silent = OffsetQuery.watermarks, iter((True, True, False))
 
     def once_silent(
         inquiry: OffsetQuery, partitions: Sequence[Partition]
     ) -> dict[Partition, Watermarks]:
         if next(silent, False):
             raise BrokerUnavailable("scripted")
-        return extents(inquiry, partitions)
+        return watermarks(inquiry, partitions)
 
-    monkeypatch.setattr(OffsetQuery, "extents", once_silent)
+    monkeypatch.setattr(OffsetQuery, "watermarks", once_silent)
     intake = topic.intake()
     taken, silences = 0, 0
     deadline = time.monotonic() + TAKE_SECONDS
@@ -178,12 +182,11 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(topic: Topic) -> N
     assert topic.take(2 * RECORDS) == {0: list(range(RECORDS)), 1: list(range(RECORDS))}
 
 
-def test_a_topic_that_is_gone_is_noticed(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_that_is_gone_is_noticed(topic: Topic) -> None:
     """librdkafka says nothing: a worker would be alive and idle for ever."""
-    intake = topic.intake()
+    intake = topic.intake(timeouts=limits(silence_seconds=0.2))
     while not intake.poll(500, 0.1):
         pass
-    monkeypatch.setattr(intake_module, "SILENCE_SECONDS", 0.2)
     topic.admin.delete_topics([topic.name])[topic.name].result(20)
 
     def go_on() -> None:
@@ -223,7 +226,7 @@ def test_a_consumer_that_is_out_of_its_group_for_long_joins_again(
     while not intake.poll(500, 0.1):
         pass
     former = intake._consumer
-    monkeypatch.setattr(intake_module, "OUTSIDE_SECONDS", 0.2)
+    intake._timeouts = limits(outside_seconds=0.2)
     intake._lose(intake.offsets.owned())
     monkeypatch.setattr(former, "consume", lambda *_: [], raising=False)
     real = intake.group_metadata
@@ -276,7 +279,7 @@ def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
 
     with pytest.raises(ConsumerFailed, match="scripted"):
         go_on()
-    assert failing == intake_module.RENEWALS_PER_MINUTE + 1
+    assert failing == RENEWALS_PER_MINUTE + 1
 
 
 def test_offsets_of_a_former_member_are_refused(topic: Topic) -> None:

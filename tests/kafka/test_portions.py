@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from newsieve.kafka import group_consumer as intake_module
-from newsieve.kafka.group_consumer import ConsumedRecord, GroupConsumer
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.messages import GroupRecord
 from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.kafka.poll_size import MOST_BYTES, STEP_RECORDS, size_of
 from newsieve.records.decode import RawRecord
@@ -41,7 +42,7 @@ def intake_of(consumer: ScriptedConsumer, monkeypatch: pytest.MonkeyPatch) -> Gr
     return intake
 
 
-def total_bytes(taken: list[ConsumedRecord]) -> int:
+def total_bytes(taken: list[GroupRecord]) -> int:
     return sum(size_of(item.record) for item in taken if item.record is not None)
 
 

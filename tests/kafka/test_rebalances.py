@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 from newsieve.errors import BrokerLost, BrokerUnavailable, DeadLetterLimit, TopicsWrong
 from newsieve.kafka.config import Partition
 from newsieve.kafka.offset_query import OffsetQuery, Watermarks
+from tests.support.impatience import limits
 from tests.support.scripted import (
     TOPIC,
     Failure,
@@ -67,7 +68,6 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its records come again, perhaps after another member has handled some."""
-    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.05)
 
     def release(_: ScriptedConsumer) -> list[Message]:
         scene.scorer.release()
@@ -86,6 +86,7 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
         ],
         is_held=True,
     )
+    scene.timeouts = limits(revoke_seconds=0.05)
     scene.run(monkeypatch)
 
     assert scene.ledger.offsets == {0: 1}
@@ -94,8 +95,8 @@ def test_work_of_before_a_partition_left_is_void_when_it_comes_back(
 
 def test_what_is_still_being_scored_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A partition leaves with it: its next owner has to find it."""
-    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.05)
     scene = Scene([assigned(0), records((0, 0), (0, 1)), revoked(0)], is_held=True)
+    scene.timeouts = limits(revoke_seconds=0.05)
     scene.run(monkeypatch)
 
     assert scene.ledger.offsets == {}
@@ -220,11 +221,11 @@ def test_a_broker_that_stays_away_ends_the_process_to_be_restarted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not for ever in one call: SIGTERM has to work in an outage, too."""
-    monkeypatch.setattr("newsieve.kafka.transactional_producer.CONNECT_SECONDS", 0.2)
     scene = Scene([nothing])
     away = KafkaError(KafkaError._TIMED_OUT, "scripted", retriable=True)
     scene.producer.init_error = away
 
+    scene.timeouts = limits(connect_seconds=0.2)
     with pytest.raises(BrokerLost):
         scene.run(monkeypatch)
 
@@ -255,7 +256,7 @@ def test_a_failure_to_read_takes_back_what_is_in_the_open_transaction(
             raise BrokerUnavailable("silent")
         return extents
 
-    monkeypatch.setattr(OffsetQuery, "extents", once_silent)
+    monkeypatch.setattr(OffsetQuery, "watermarks", once_silent)
     scene = Scene(
         [
             assigned(0, 1, 2),

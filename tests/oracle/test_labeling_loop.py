@@ -8,6 +8,7 @@ import pytest
 
 from newsieve.errors import OracleRejects
 from newsieve.oracle.providers.base import ProviderResponse
+from tests.support.impatience import limits
 from tests.support.oracle_fakes import LABEL, Scripted
 from tests.support.oracle_scene import (
     LETTERS,
@@ -197,7 +198,6 @@ def test_what_is_answered_before_a_partition_leaves_is_published_and_the_rest_is
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The call under way stays on record as one whose answer nobody will hear of."""
-    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.1)
     provider = Scripted(LABEL, is_held=True)
 
     def release(_: ScriptedConsumer) -> list[Message]:
@@ -214,6 +214,7 @@ def test_what_is_answered_before_a_partition_leaves_is_published_and_the_rest_is
         revoked(0, 1),
         lambda _: [],
     )
+    made.timeouts = limits(revoke_seconds=0.1)
     made.run(monkeypatch)
 
     (label,) = made.topics.labels()

@@ -12,6 +12,7 @@ from newsieve.oracle.labeling_task import FAILED_CALLS, UNANSWERED_CALLS
 from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.providers.base import ProviderResponse
 from newsieve.programs.labeling.loop import IDLE_SECONDS
+from tests.support.impatience import limits
 from tests.support.oracle_fakes import LABEL, Clock, Scripted
 from tests.support.oracle_scene import (
     OracleScene,
@@ -153,7 +154,6 @@ def test_answers_are_kept_when_a_partition_leaves_before_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first request is still waiting for its answer: its new owner asks for it alone."""
-    monkeypatch.setattr("newsieve.stream.exactly_once.REVOKE_SECONDS", 0.1)
     topics = Topics()
     first = scene(
         Stuck(LABEL),
@@ -165,6 +165,7 @@ def test_answers_are_kept_when_a_partition_leaves_before_their_turn(
         topics=topics,
         concurrency=3,
     )
+    first.timeouts = limits(revoke_seconds=0.1)
     first.run(monkeypatch)
     assert {label.article.id for label in topics.labels()} == {"a0.1", "a0.2"}
     assert topics.claims() == {0: 1}

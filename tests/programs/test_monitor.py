@@ -13,7 +13,6 @@ import pytest
 from confluent_kafka import KafkaException
 
 from newsieve.errors import DeadLetterLimit, TopicsWrong
-from newsieve.programs.drift import loop as monitor_module
 from tests.support.drift import PAIRS, errors_times
 from tests.support.drift_memory import PARTITIONS, Topics
 from tests.support.drift_records import (
@@ -202,11 +201,9 @@ def test_alerts_are_committed_at_once_and_the_rest_when_it_is_due(
     assert len(scene.topics.states()) >= 3
 
 
-def test_partitions_that_are_added_are_read(
-    scene: DriftScene, student: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_partitions_that_are_added_are_read(scene: DriftScene, student: Path) -> None:
     """Within minutes, without a restart."""
-    monkeypatch.setattr(monitor_module, "LOOK_FOR_PARTITIONS_SECONDS", -1.0)
+    scene.look_for_partitions_seconds = -1.0
     late = ("articles.oracle.scores", PARTITIONS)
     scene.topics.give(labels(student, 20))
     scene.topics.records[late] = labels(student, 5, first=20)

@@ -147,9 +147,13 @@ def test_a_taken_port_is_a_settings_error() -> None:
 
 
 @contextmanager
-def observed(host: str = "127.0.0.1") -> Iterator[int]:
+def observed(
+    host: str = "127.0.0.1", connection_seconds: float = observe_http.CONNECTION_SECONDS
+) -> Iterator[int]:
     """A server that is alive and ready, by its port."""
-    server = ObserveServer(host, 0, CollectorRegistry(), lambda: True, lambda: True)
+    server = ObserveServer(
+        host, 0, CollectorRegistry(), lambda: True, lambda: True, connection_seconds
+    )
     try:
         yield server.port
     finally:
@@ -183,10 +187,12 @@ def test_idle_connections_change_nothing_for_others(monkeypatch: pytest.MonkeyPa
         assert threading.active_count() == threads
 
 
-def test_a_request_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_drips_is_cut_off() -> None:
     """However many bytes come: its time counts from the opening of the connection."""
-    monkeypatch.setattr(observe_http, "CONNECTION_SECONDS", 0.3)
-    with observed() as port, socket.create_connection(("127.0.0.1", port)) as probe:
+    with (
+        observed(connection_seconds=0.3) as port,
+        socket.create_connection(("127.0.0.1", port)) as probe,
+    ):
         probe.sendall(b"GET /livez HTTP/1.1\r\n")
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):

@@ -16,8 +16,8 @@ from typing import Any
 from confluent_kafka import TopicPartition
 
 from newsieve.bootstrap.drift import INPUTS
-from newsieve.kafka.assigned_consumer import Arrival
 from newsieve.kafka.config import Partition
+from newsieve.kafka.messages import ConsumedRecord, GroupRecord
 from newsieve.programs.drift.state_store import RestoredState
 from newsieve.records.decode import RawRecord
 from newsieve_schemas.drift import DriftAlert
@@ -107,7 +107,7 @@ class MemoryInputs:
     def start(self, offsets: Mapping[Partition, int]) -> None:
         self._at, self._said_end = dict(offsets), set()
 
-    def poll(self, _: float) -> list[Arrival]:
+    def poll(self, _: float) -> list[GroupRecord]:
         self._death.moment()
         self.polls += 1
         found = []
@@ -118,11 +118,11 @@ class MemoryInputs:
                 place = {"topic": partition[0], "partition": partition[1], "offset": offset}
                 value = given.value or None
                 record = RawRecord(value, given.key.encode(), None, given.at, place)  # type: ignore[arg-type]
-                found.append(Arrival(partition, offset, record))
+                found.append(ConsumedRecord(record, partition, offset))
                 self._at[partition] = offset + 1
             if self._at[partition] == len(records) and partition not in self._said_end:
                 self._said_end.add(partition)
-                found.append(Arrival(partition, len(records), None))
+                found.append(ConsumedRecord(None, partition, len(records)))
         return found
 
     def hold(self, partitions: Collection[Partition]) -> None:

@@ -75,6 +75,7 @@ class DriftScene:
         self.topics = Topics()
         self.now = LATER
         self.commit_seconds = 0.0
+        self.look_for_partitions_seconds = 600.0
         self.is_chosen = True  # whether the process is given a partition of the control topic
         self.partition = 0
         self.observer = Quiet()
@@ -113,7 +114,12 @@ class DriftScene:
             EventReader([ground.filter for ground in self._grounds]),
             outbox_of(self._settings, publisher, "g"),
             self.observer,
-            DriftLoopConfig(lambda: self.now, "articles", self.commit_seconds),
+            DriftLoopConfig(
+                lambda: self.now,
+                "articles",
+                self.commit_seconds,
+                self.look_for_partitions_seconds,
+            ),
         )
         self.monitor, self.inputs = monitor, inputs
         steps_at_end = 0

@@ -16,8 +16,8 @@ import pytest
 from newsieve.errors import DeadLetterLimit
 from newsieve.inference.scorer import FilterScores
 from newsieve.kafka.offset_query import OffsetQuery
-from newsieve.stream import exactly_once
 from tests.support.fives import FivesScorer
+from tests.support.impatience import limits
 from tests.support.ledger import Ledger
 from tests.support.scripted import Message, Scene, ScriptedConsumer, abortable
 
@@ -112,13 +112,13 @@ class Lineage:
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Until one has worked to the end."""
-        monkeypatch.setattr(exactly_once, "BACKOFF_SECONDS", 0)
         monkeypatch.setattr(OffsetQuery, "require_topics", lambda _: None)
         chance = random.Random(self.seed)
         for _ in range(MOST_LIVES):
             scene = Scene([], ledger=self.ledger, commit_seconds=0)
             scene.consumer = LogConsumer(self.log, self.ledger, self._unrest(scene, chance))
             scene.scorer = KillingScorer(chance, self.mortality)
+            scene.timeouts = limits(backoff_seconds=0)
             try:
                 scene.run(monkeypatch)
                 return

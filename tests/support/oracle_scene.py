@@ -21,6 +21,7 @@ from newsieve.kafka import offset_query as inquiry_module
 from newsieve.kafka.config import Partition
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.oracle import budget as budgets
 from newsieve.oracle.call_pool import CallPool
@@ -199,6 +200,7 @@ class OracleScene:
     source_share: float = 1.0
     key: SecretKey | None = None
     filters: Sequence[str] = field(default_factory=lambda: BUILTIN.references)
+    timeouts: Timeouts = TIMEOUTS
 
     def __post_init__(self) -> None:
         self.consumer = PausingConsumer(self.steps)
@@ -210,10 +212,15 @@ class OracleScene:
         monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.consumer)
         asking = AskingConsumer(self.topics)
         monkeypatch.setattr(inquiry_module, "make_consumer", lambda _: asking)
-        publisher = TransactionalProducer(lambda _: self.producer, lambda: None)  # type: ignore[arg-type,return-value]
+        publisher = TransactionalProducer(
+            lambda _: self.producer,  # type: ignore[arg-type,return-value]
+            lambda: None,
+            timeouts=self.timeouts,
+        )
         publisher.connect()
-        intake = GroupConsumer({}, TOPIC, OffsetQuery({}, [], lambda: None), lambda _: None)
-        delivery = ExactlyOnceRunner(intake, publisher, self.observer)
+        offset_query = OffsetQuery({}, [], lambda: None, self.timeouts)
+        intake = GroupConsumer({}, TOPIC, offset_query, lambda _: None, timeouts=self.timeouts)
+        delivery = ExactlyOnceRunner(intake, publisher, self.observer, timeouts=self.timeouts)
         asked = OracleConfig("gemini", "oracle", None, None)
         prompts = {name: Prompt(load(name), 1_000) for name in self.filters}
         oracle = OracleSpec(asked, prompts, self.prices, self.concurrency)

@@ -20,6 +20,7 @@ from newsieve.kafka import group_consumer as intake_module
 from newsieve.kafka.config import Partition
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.programs.scoring.loop import BatchingConfig, ScoringLoop
 from newsieve.records.dead_letter import Writer
@@ -157,6 +158,7 @@ class Scene:
     drain_seconds: float = 5
     commit_seconds: float = 3_600
     ledger: Ledger = field(default_factory=Ledger)
+    timeouts: Timeouts = TIMEOUTS
 
     def __post_init__(self) -> None:
         self.consumer = ScriptedConsumer(self.steps)
@@ -170,18 +172,20 @@ class Scene:
         settings = load_settings(None, {})
         identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64, "fp32")
         path = scoring_path(settings, [identity], self.scorer)
-        publisher = TransactionalProducer(lambda _: self.producer, lambda: None)
+        publisher = TransactionalProducer(
+            lambda _: self.producer, lambda: None, timeouts=self.timeouts
+        )
         publisher.connect()
         limits = DeadLetterLimiter(1, 1_000, self.dead_letter_run)
         outbox = OutcomePublisher(publisher, limits, Writer(LETTERS, "g", "0"), utc_now)
         # Commits only when told to leave something, unless the test wants it sooner.
         policy = BatchingConfig(128, 2, self.commit_seconds, 1_000_000, self.drain_seconds)
-        inquiry = OffsetQuery({}, [TOPIC], lambda: None)
-        intake = GroupConsumer({}, TOPIC, inquiry, lambda _: None)
+        inquiry = OffsetQuery({}, [TOPIC], lambda: None, self.timeouts)
+        intake = GroupConsumer({}, TOPIC, inquiry, lambda _: None, timeouts=self.timeouts)
         recovery = CrashRecovery(
             intake.offsets, policy.most_in_flight, self._left, self._lag, self.observer, {}
         )
-        delivery = ExactlyOnceRunner(intake, publisher, self.observer, recovery)
+        delivery = ExactlyOnceRunner(intake, publisher, self.observer, recovery, self.timeouts)
         worker = ScoringLoop(path, delivery, outbox, policy, self.observer, recovery)
         worker.run(lambda: self.consumer.is_over)
 

@@ -122,7 +122,12 @@ def make_worker(
     )
     outbox = outbox_of(settings, slot.publisher, settings.worker.group, published)
     recovery = CrashRecovery(
-        intake.offsets, policy.most_in_flight, inquiry.notes, intake.lag, observer, ends
+        intake.offsets,
+        policy.most_in_flight,
+        inquiry.committed_with_metadata,
+        intake.lag,
+        observer,
+        ends,
     )
     delivery = ExactlyOnceRunner(intake, slot.publisher, observer, recovery)
     built = ScoringLoop(path, delivery, outbox, policy, observer, recovery, canaries)

@@ -50,7 +50,7 @@ def list_(
     if records:
         rows = [
             {
-                "letter": f"{item.found.partition}/{item.found.offset}",
+                "letter": f"{item.stored.partition[1]}/{item.stored.offset}",
                 **item.why,
                 "replayed": item.is_replayed,
             }

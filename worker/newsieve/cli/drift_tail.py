@@ -19,7 +19,8 @@ from newsieve.cli.common import ConfigOption, JsonOption, read_settings
 from newsieve.cli.lifecycle import stop_on_signals
 from newsieve.errors import CommandFailed, WrongUsage
 from newsieve.kafka.at_least_once_consumer import AtLeastOnceConsumer
-from newsieve.kafka.topic_reader import Found, read
+from newsieve.kafka.messages import StoredRecord
+from newsieve.kafka.topic_reader import read
 from newsieve.printable import printable
 from newsieve.settings.drift import GROUP_PATTERN
 from newsieve.settings.loader import PREFIX, Settings
@@ -81,18 +82,18 @@ def _bridge(settings: Settings, command: list[str], group: str, *, from_beginnin
     follower = AtLeastOnceConsumer(cluster(settings), group, topic, from_beginning=from_beginning)
     with closing(follower):
         while not stop.is_set():
-            found = follower.next(POLL_SECONDS)
+            found = follower.poll(POLL_SECONDS)
             if found is not None and _deal_with(found, command, stop):
-                follower.move_on(found)
+                follower.commit(found)
 
 
-def _deal_with(found: Found, command: list[str], stop: Event) -> bool:
+def _deal_with(found: StoredRecord, command: list[str], stop: Event) -> bool:
     """Whether the command did; not if we are to stop meanwhile. Raises CommandFailed."""
     for pause in (*PAUSES_SECONDS, None):
         reason = _run(command, found.record.value)
         if reason is None:
             return True
-        where = f"alert at {found.partition}/{found.offset}"
+        where = f"alert at {found.partition[1]}/{found.offset}"
         if pause is None:
             raise CommandFailed(
                 f"{command[0]} {reason} {len(PAUSES_SECONDS) + 1} times on the {where}, which "
@@ -133,7 +134,7 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _show(found: Found, *, as_json: bool) -> None:
+def _show(found: StoredRecord, *, as_json: bool) -> None:
     value = found.record.value or b""
     if as_json:
         show_value(value)

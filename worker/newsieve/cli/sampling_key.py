@@ -5,11 +5,11 @@ The workers' is read from the articles that they scored last.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from newsieve.bootstrap.common import cluster, secret_key
+from newsieve.deadline import Deadline
 from newsieve.errors import BrokerUnavailable, NewsieveError, RecordError
 from newsieve.filters.sampling import fingerprint_in
 from newsieve.kafka.state_topic import last_records
@@ -64,10 +64,10 @@ def _named(fingerprint: str | None) -> str:
 
 def _values(settings: Settings) -> Iterator[bytes]:
     topic = topic_name(settings.kafka.topic_prefix, SCORED)
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = Deadline(MOST_SECONDS)
 
     def heartbeat() -> None:
-        if time.monotonic() > deadline:
+        if deadline.is_over:
             raise BrokerUnavailable(f"{topic} could not be read within {MOST_SECONDS:g} s")
 
     return last_records(cluster(settings), topic, RECORDS, heartbeat)

@@ -14,7 +14,8 @@ import typer
 
 from newsieve.bootstrap.common import cluster
 from newsieve.cli.common import ConfigOption, JsonOption, read_settings
-from newsieve.kafka.topic_reader import Found, read
+from newsieve.kafka.messages import StoredRecord
+from newsieve.kafka.topic_reader import read
 from newsieve.records.dead_letter import explanation
 from newsieve.records.decode import header
 from newsieve.terminal import echo, show_value
@@ -44,12 +45,12 @@ def tail(
         _show(record, as_json=json)
 
 
-def _show(found: Found, *, as_json: bool) -> None:
+def _show(found: StoredRecord, *, as_json: bool) -> None:
     if as_json:
         show_value(found.record.value or b"")
         return
     why = explanation(found.record.headers)
-    place = f"{found.partition}/{found.offset}"
+    place = f"{found.partition[1]}/{found.offset}"
     if "stage" in why:  # a replayed record has its attempts, and no stage
         text = f"dead letter  {why['stage']}: {why.get('error')}: {why.get('message')}"
     else:
@@ -57,7 +58,7 @@ def _show(found: Found, *, as_json: bool) -> None:
     echo(f"{place}  {text}", is_line=True)
 
 
-def _line(found: Found) -> str:
+def _line(found: StoredRecord) -> str:
     value = found.record.value or b""
     try:
         return _summary(json_.loads(value), found)
@@ -65,7 +66,7 @@ def _line(found: Found) -> str:
         return repr(value[:120])
 
 
-def _summary(facts: Any, found: Found) -> str:
+def _summary(facts: Any, found: StoredRecord) -> str:
     article = facts.get("article") if isinstance(facts, dict) else None
     if not isinstance(article, dict):
         return json_.dumps(facts, ensure_ascii=False)[:200]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from newsieve.deadline import Deadline
 from newsieve.devbroker.java_broker import die_with_parent
 from newsieve.errors import NeedsPerson
 
@@ -115,9 +116,9 @@ class Stage:
 
     def wait_until_ready(self) -> None:
         """Raises DemoFailed."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = Deadline(READY_SECONDS)
         while not_ready := [item for item in self.programs if not item.is_ready()]:
-            if time.monotonic() > deadline:
+            if deadline.is_over:
                 late = not_ready[0]
                 raise DemoFailed(f"newsieve {late.command} is not ready:\n{late.last_lines()}")
             time.sleep(0.1)

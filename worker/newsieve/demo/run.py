@@ -17,8 +17,9 @@ from newsieve.devbroker.java_broker import ENVIRONMENT
 from newsieve.filters.registry import Filter
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
+from newsieve.kafka.messages import StoredRecord
 from newsieve.kafka.producer import PlainProducer
-from newsieve.kafka.topic_reader import Found, Reader, start_group_at_end
+from newsieve.kafka.topic_reader import Reader, start_group_at_end
 from newsieve.records.dead_letter import explanation
 from newsieve.records.decode import record_key
 from newsieve_schemas.topics import (
@@ -119,7 +120,7 @@ class DemoRun:
             found = self._read()
             if found:
                 heard_at = time.monotonic()
-                advance(sum(item.topic in self._outcomes for item in found))
+                advance(sum(item.partition[0] in self._outcomes for item in found))
             elif time.monotonic() - heard_at > SILENCE_SECONDS:
                 raise DemoFailed(f"{complaint} for {SILENCE_SECONDS} s")
 
@@ -139,25 +140,26 @@ class DemoRun:
     def _outcomes(self) -> tuple[str, str]:
         return self.topic(SCORED), self.topic(DEAD_LETTER)
 
-    def _read(self, seconds: float = 0.2) -> list[Found]:
+    def _read(self, seconds: float = 0.2) -> list[StoredRecord]:
         found = self._reader.poll(seconds) if self._reader is not None else []
         now = time.time()
         for item in found:
             self._account(item, now)
         return found
 
-    def _account(self, item: Found, now: float) -> None:
-        if item.topic == self.topic(RAW):
-            self.ledger.raw.add((item.partition, item.offset))
+    def _account(self, item: StoredRecord, now: float) -> None:
+        topic, partition = item.partition
+        if topic == self.topic(RAW):
+            self.ledger.raw.add((partition, item.offset))
             return
-        if item.topic == self.topic(DEAD_LETTER):
+        if topic == self.topic(DEAD_LETTER):
             self.ledger.add_letter(dict(explanation(item.record.headers)))
             return
         facts: dict[str, Any] = json.loads(item.record.value)
-        if item.topic == self.topic(SCORED):
+        if topic == self.topic(SCORED):
             came = dt.datetime.fromisoformat(facts["input"]["timestamp"])
             self.ledger.add_scored(facts, now - came.timestamp())
-        elif item.topic == self.topic(DRIFT_ALERTS):
+        elif topic == self.topic(DRIFT_ALERTS):
             self.alerts.append(facts)
         elif facts["sampling"]["purpose"] == MONITOR:
             self.labels += 1

@@ -24,6 +24,7 @@ from xml.etree import ElementTree as ET
 
 from confluent_kafka import KafkaException
 
+from newsieve.deadline import Deadline
 from newsieve.errors import BrokerMissing
 from newsieve.kafka.config import Cluster, make_admin
 
@@ -80,7 +81,9 @@ class JavaBroker:
         settings: Mapping[str, str] | None = None,
         say: Say = lambda _: None,
         listeners: Mapping[str, int] | None = None,
+        start_seconds: float = START_SECONDS,
     ) -> None:
+        self._start_seconds = start_seconds
         self._libraries = _libraries(say)
         self._folder = Path(tempfile.mkdtemp(prefix="newsieve-kafka-"))
         self._port, controller_port = free_port(), free_port()
@@ -145,7 +148,7 @@ class JavaBroker:
         process = self._process
         require_answer(
             self.bootstrap_servers,
-            START_SECONDS,
+            self._start_seconds,
             is_alive=lambda: process.poll() is None,
             why=lambda: self.log.read_text(errors="replace")[-1_000:],
         )
@@ -184,9 +187,9 @@ def require_answer(
     why: Callable[[], str] = lambda: "",
 ) -> None:
     """Wait until the broker answers. Raises BrokerMissing if it does not in time."""
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     admin = make_admin(Cluster(bootstrap_servers, {"socket.timeout.ms": 2_000}).admin())
-    while time.monotonic() < deadline and is_alive():
+    while not deadline.is_over and is_alive():
         try:
             if admin.list_topics(timeout=2).brokers:
                 return

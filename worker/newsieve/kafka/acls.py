@@ -9,8 +9,9 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation
 
 from newsieve.errors import AccessDenied, BrokerUnavailable
-from newsieve.kafka.admin import ADMIN_SECONDS, describe_group
+from newsieve.kafka.admin import describe_group
 from newsieve.kafka.config import Cluster, make_admin, make_producer, transactional_id
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 
 
 def missing_rights(
@@ -26,11 +27,11 @@ def missing_rights(
     asked = admin.describe_topics(
         TopicCollection(sorted({topic for topic, _ in needed})),
         include_authorized_operations=True,
-        request_timeout=ADMIN_SECONDS,
+        request_timeout=cluster.timeouts.admin_seconds,
     )
     for topic, future in asked.items():
         try:
-            allowed = future.result(ADMIN_SECONDS).authorized_operations or []
+            allowed = future.result(cluster.timeouts.admin_seconds).authorized_operations or []
         except KafkaException as failure:
             found.append((f"{topic}: {failure.args[0].str()}", f"{allow} --topic {topic}"))
             continue
@@ -39,7 +40,7 @@ def missing_rights(
             for wanted in sorted(right for name, right in needed if name == topic)
             if AclOperation[wanted] not in allowed and AclOperation.ALL not in allowed
         ]
-    if not _may_read_group(admin, group):
+    if not _may_read_group(admin, group, cluster.timeouts):
         found.append((f"may not READ group {group}", f"{allow} --operation READ --group {group}"))
     refused = _transactions_refused(cluster, group)
     if refused is not None:
@@ -48,9 +49,9 @@ def missing_rights(
     return found
 
 
-def _may_read_group(admin: Any, group: str) -> bool:
+def _may_read_group(admin: Any, group: str, timeouts: Timeouts = TIMEOUTS) -> bool:
     try:
-        found = describe_group(admin, group, with_rights=True)
+        found = describe_group(admin, group, timeouts, with_rights=True)
     except AccessDenied:
         return False
     allowed = (found.authorized_operations if found is not None else None) or []
@@ -62,7 +63,7 @@ def _transactions_refused(cluster: Cluster, group: str) -> str | None:
     identity = transactional_id(group, ":doctor")  # no slot begins with a colon
     try:
         producer = make_producer(cluster.producer({"transactional.id": identity}))
-        producer.init_transactions(ADMIN_SECONDS)
+        producer.init_transactions(cluster.timeouts.admin_seconds)
     except KafkaException as failure:
         error = failure.args[0]
         if error.retriable():

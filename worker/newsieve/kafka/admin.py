@@ -19,18 +19,13 @@ from confluent_kafka.admin import (
     TopicMetadata,
 )
 
+from newsieve.deadline import Deadline
 from newsieve.errors import AccessDenied, TopicsWrong
-from newsieve.kafka.config import (
-    CALL_SECONDS,
-    Cluster,
-    Partition,
-    largest_message_bytes,
-    make_admin,
-    retry_until_available,
-)
+from newsieve.kafka.config import Cluster, Partition, largest_message_bytes, make_admin
+from newsieve.kafka.retry import retry_until_available
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve_schemas.topics import Topic
 
-ADMIN_SECONDS: Final = 15
 BROKER_DEFAULT: Final = -1
 COMPACT: Final = "compact"
 APPEND_TIME: Final = "LogAppendTime"  # the broker's own clock: no time is refused
@@ -58,6 +53,7 @@ class TopicAdmin:
     def __init__(self, cluster: Cluster) -> None:
         self._admin = make_admin(cluster.admin())
         self._cluster = cluster
+        self._timeouts = cluster.timeouts
 
     @cached_property
     def _largest(self) -> int:
@@ -70,7 +66,9 @@ class TopicAdmin:
 
     def _topics(self) -> dict[str, TopicMetadata]:
         metadata = retry_until_available(
-            self._admin, lambda: self._admin.list_topics(timeout=CALL_SECONDS)
+            self._admin,
+            lambda: self._admin.list_topics(timeout=self._timeouts.call_seconds),
+            self._timeouts,
         )
         return dict(metadata.topics)
 
@@ -83,7 +81,7 @@ class TopicAdmin:
         created = []
         for name, future in self._admin.create_topics(wanted).items():
             try:
-                future.result(ADMIN_SECONDS)
+                future.result(self._timeouts.admin_seconds)
                 created.append(name)
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]
@@ -94,9 +92,9 @@ class TopicAdmin:
 
     def _wait_for(self, names: Sequence[str]) -> None:
         """Until brokers know them: the controller answers before that. Raises TopicsWrong."""
-        deadline = time.monotonic() + ADMIN_SECONDS
+        deadline = Deadline(self._timeouts.admin_seconds)
         while unseen := sorted(set(names) - self.partitions().keys()):
-            if time.monotonic() > deadline:
+            if deadline.is_over:
                 raise TopicsWrong(
                     f"created {', '.join(unseen)}, but no broker shows it: may we DESCRIBE it?"
                 )
@@ -135,7 +133,8 @@ class TopicAdmin:
                     )
                 )
             try:
-                actual = {key: entry.value for key, entry in future.result(ADMIN_SECONDS).items()}
+                entries = future.result(self._timeouts.admin_seconds).items()
+                actual = {key: entry.value for key, entry in entries}
             except KafkaException as failure:
                 raise TopicsWrong(
                     f"cannot read {topic.name}'s settings: {failure.args[0]}"
@@ -151,23 +150,27 @@ def group_members(cluster: Cluster, group: str) -> list[frozenset[Partition]]:
 
     Raises AccessDenied without DESCRIBE on the group, or BrokerUnavailable.
     """
-    found = describe_group(make_admin(cluster.admin()), group)
+    found = describe_group(make_admin(cluster.admin()), group, cluster.timeouts)
     return [
         frozenset((item.topic, item.partition) for item in member.assignment.topic_partitions)
         for member in (found.members if found is not None else ())
     ]
 
 
-def describe_group(admin: AdminClient, group: str, *, with_rights: bool = False) -> Any | None:
+def describe_group(
+    admin: AdminClient, group: str, timeouts: Timeouts = TIMEOUTS, *, with_rights: bool = False
+) -> Any | None:
     """A consumer group as the broker sees it, None where it sees none. Asked again for a while: a
     new cluster takes seconds to make room for its first group. Raises as `group_members`."""
 
     def describe() -> Any | None:
         asked = admin.describe_consumer_groups(
-            [group], include_authorized_operations=with_rights, request_timeout=CALL_SECONDS
+            [group],
+            include_authorized_operations=with_rights,
+            request_timeout=timeouts.call_seconds,
         )
         try:
-            return asked[group].result(2 * CALL_SECONDS)
+            return asked[group].result(2 * timeouts.call_seconds)
         except KafkaException as failure:
             code = failure.args[0].code()
             if code == KafkaError.GROUP_ID_NOT_FOUND:
@@ -176,7 +179,7 @@ def describe_group(admin: AdminClient, group: str, *, with_rights: bool = False)
                 raise AccessDenied(f"no right to DESCRIBE group {group}") from None
             raise
 
-    return retry_until_available(admin, describe)
+    return retry_until_available(admin, describe, timeouts)
 
 
 def _compare(

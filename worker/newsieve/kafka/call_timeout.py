@@ -1,8 +1,8 @@
-"""How long to wait and how often to try again: calls that never return, clients made anew.
+"""Limits on calls that never return, and on how often something is done again.
 
 librdkafka's send_offsets_to_transaction can hang for ever after a broker's restart. Who waits for
 it in a thread of its own can leave it behind, with its producer, and go on with another one.
-Knows nothing of Kafka.
+It does not know what is called.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
-GRACE_SECONDS: Final = 1.0  # beyond a call's own time-out, which most calls keep
+from newsieve.kafka.timeouts import TIMEOUTS
+
 A_MINUTE: Final = 60.0
 
 Answer = TypeVar("Answer")
@@ -28,7 +29,9 @@ class CallTimedOut(Exception):
 class TimedCaller:
     """Makes one call at a time, for one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_seconds: float = TIMEOUTS.grace_seconds) -> None:
+        """`grace_seconds` is how much longer than its own limit a call may take."""
+        self._grace_seconds = grace_seconds
         self._asked: SimpleQueue[_Asked] | None = None
 
     def call(self, function: Callable[[float], Answer], seconds: float) -> Answer:
@@ -40,7 +43,7 @@ class TimedCaller:
         answer: Future[Answer] = Future()
         self._asked.put((function, seconds, answer))
         try:
-            return answer.result(seconds + GRACE_SECONDS)
+            return answer.result(seconds + self._grace_seconds)
         except TimeoutError:
             self._asked = None  # its thread hangs: leave it
             raise CallTimedOut(f"a call has not returned after {seconds:.0f} s") from None
@@ -57,13 +60,13 @@ def _serve(asked: SimpleQueue[_Asked]) -> None:
 
 
 class RateLimit:
-    """Something that may be done so often a minute; more often, it does not help."""
+    """Limits how often something is done within a minute."""
 
     def __init__(self, times: int) -> None:
         self.times = times
         self._done_at: list[float] = []
 
-    def may(self) -> bool:
+    def try_acquire(self) -> bool:
         """Whether it may be done now; it then counts as done."""
         now = time.monotonic()
         self._done_at = [at for at in self._done_at if now - at < A_MINUTE]

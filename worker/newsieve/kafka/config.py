@@ -6,37 +6,27 @@ The user's librdkafka options come over ours in every client, except what exactl
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from newsieve.errors import AccessDenied, BrokerUnavailable, SettingsInvalid, TopicsWrong
+from newsieve.errors import SettingsInvalid
 from newsieve.kafka.client_log import MaskingLog
-from newsieve.kafka.message_errors import MessageError, advice_on, message_error_of
 from newsieve.kafka.secret_options import SecretMask, plain
+from newsieve.kafka.timeouts import TIMEOUTS, TRANSACTION_TIMEOUT_SECONDS, Timeouts
 from newsieve_schemas.topics import MAX_MESSAGE_BYTES
 
 APP: Final = "newsieve"
 Config = dict[str, Any]
 Partition = tuple[str, int]
 
-TRANSACTION_TIMEOUT_SECONDS: Final = 30
-"""At 10 s a broker that stalls for 18 s fences healthy workers."""
-OPERATION_SECONDS: Final = 10
-"""For one call of the transaction API."""
-PATIENCE_SECONDS: Final = 15
-CALL_SECONDS: Final = 3
-RETRY_SECONDS: Final = 0.1
 # A fourth of it is room for what a dead letter says of the worst record: 1,000 characters of a
 # message, the names of topic, group and filter, and the framing.
 LEAST_MESSAGE_BYTES: Final = 32_768
-
-Answer = TypeVar("Answer")
 
 _COMMON: Final[Config] = {
     "client.id": APP,
@@ -49,8 +39,8 @@ _CONSUMER: Final[Config] = {
     "enable.auto.offset.store": False,
     # Also for plain input: it makes offset fetches wait for transactions that are pending.
     "isolation.level": "read_committed",
-    # Who has no offset, or one that is gone, is told so: see Intake. `earliest` would score a
-    # truncated partition again.
+    # Who has no offset, or one that is gone, is told so: see `offset_reset`. `earliest` would
+    # score a truncated partition again.
     "auto.offset.reset": "error",
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": 6_000,  # a killed worker's partitions move after this
@@ -105,10 +95,11 @@ _NOT_A_PRODUCERS: Final = ("socket.timeout.",)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where the broker is, and the user's librdkafka options."""
+    """Where the broker is, the user's librdkafka options, and how long we wait for it."""
 
     bootstrap_servers: str
     options: Mapping[str, Any]
+    timeouts: Timeouts = TIMEOUTS
 
     def consumer(self, group: str, ours: Mapping[str, Any] | None = None) -> Config:
         """A consumer of a group. Over our defaults come `ours`, over those the user's options."""
@@ -198,50 +189,6 @@ def make_producer(config: Config) -> Producer:
 def make_admin(config: Config) -> AdminClient:
     """For commands. A worker holds none: after a broker's fault it can stall for minutes."""
     return _make(_Admin, config)
-
-
-def last_client_error(client: Any) -> str:
-    """What a client that gets no answer says of the reason; "" for nothing.
-
-    Not for a consumer that reads: a record may be lost. Raises AccessDenied when the reason is
-    that one of the two does not trust the other.
-    """
-    client.poll(0)
-    if not client.complaints:
-        return ""
-    error = client.complaints[-1]
-    if message_error_of(error) is MessageError.IDENTITY:
-        raise AccessDenied(
-            f"the broker and we do not trust each other: {error.str()}. See the sasl.* and ssl.* "
-            "options in NEWSIEVE_KAFKA__OPTIONS"
-        )
-    return str(error.str())
-
-
-def require_access(error: KafkaError) -> None:
-    """Raise TopicsWrong for a right that is missing: asking again would not help."""
-    if message_error_of(error) is MessageError.ACCESS:
-        raise TopicsWrong(f"the broker refuses: {error}. {advice_on(error)}")
-
-
-def retry_until_available(client: Any, call: Callable[[], Answer]) -> Answer:
-    """Ask until there is an answer: a topic that was just created has no leader yet.
-
-    Raises AccessDenied, TopicsWrong where a right is missing, or BrokerUnavailable after
-    PATIENCE_SECONDS.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return call()
-        except KafkaException as failure:
-            require_access(failure.args[0])
-            reason = last_client_error(client) or failure.args[0].str()
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(
-                    f"no broker answers: {reason}. Set NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS"
-                ) from None
-            time.sleep(RETRY_SECONDS)
 
 
 def _make(client: type[Any], config: Config) -> Any:

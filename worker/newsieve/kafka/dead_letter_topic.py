@@ -26,9 +26,10 @@ from newsieve.filters.registry import validation_message
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster, largest_message_bytes, make_producer
+from newsieve.kafka.messages import StoredRecord
 from newsieve.kafka.offset_ranges import OffsetRanges
 from newsieve.kafka.original_records import Originals
-from newsieve.kafka.topic_reader import Found, read
+from newsieve.kafka.topic_reader import read
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.records.control import decision_record
 from newsieve.records.dead_letter import LATEST_MILLISECONDS, explanation, replay
@@ -72,7 +73,7 @@ class Selection:
 class Letter:
     """A dead letter, what its headers say, and whether it was replayed."""
 
-    found: Found
+    stored: StoredRecord
     why: dict[str, str]
     is_replayed: bool
 
@@ -138,11 +139,11 @@ class DeadLetters:
     def letters(self, selection: Selection) -> Iterator[Letter]:
         """All selected letters that are there now."""
         replayed = self._replayed()
-        for found in read(self._cluster, self.topic, from_beginning=True, until_end=True):
-            why = dict(explanation(found.record.headers))
+        for stored in read(self._cluster, self.topic, from_beginning=True, until_end=True):
+            why = dict(explanation(stored.record.headers))
             if selection.takes(why):
-                known = replayed.get(found.partition)
-                yield Letter(found, why, known is not None and found.offset in known)
+                known = replayed.get(stored.partition[1])
+                yield Letter(stored, why, known is not None and stored.offset in known)
 
     def replay(
         self, selection: Selection, per_second: float | None, now: Callable[[], str]
@@ -217,8 +218,10 @@ class DeadLetters:
             fitting = self._times.fitting(record)
             retimed += fitting is not record
             publisher.produce(fitting)
-            replayed.setdefault(letter.found.partition, OffsetRanges()).add(letter.found.offset)
-            touched.add(letter.found.partition)
+            replayed.setdefault(letter.stored.partition[1], OffsetRanges()).add(
+                letter.stored.offset
+            )
+            touched.add(letter.stored.partition[1])
             opened_at = opened_at if pending else time.monotonic()
             pending[letter.why.get("filter", "")] += 1
         if pending:
@@ -226,9 +229,9 @@ class DeadLetters:
 
     def _back(self, letter: Letter, publisher: TransactionalProducer) -> OutRecord | None:
         """What to put back, where that can be."""
-        record: RawRecord | None = letter.found.record
+        record: RawRecord | None = letter.stored.record
         if TRUNCATED in letter.why:
-            record = self.originals.restored(letter.found.record, letter.why, self._raw)
+            record = self.originals.restored(letter.stored.record, letter.why, self._raw)
         if record is None:
             return None
         back = signed(replay(record, self._raw), self._key)
@@ -237,13 +240,13 @@ class DeadLetters:
 
     def _replayed(self) -> dict[int, OffsetRanges]:
         """The offsets replayed so far, by partition of the dead-letter topic."""
-        latest: dict[bytes | None, Found] = {}
-        for found in read(self._cluster, self._control, from_beginning=True, until_end=True):
-            if not found.record.value:
-                latest.pop(found.record.key, None)
-            elif self._is_ours(found.record.value):
-                latest[found.record.key] = found
-        decided = [_arguments_of(found) for found in latest.values()]
+        latest: dict[bytes | None, StoredRecord] = {}
+        for stored in read(self._cluster, self._control, from_beginning=True, until_end=True):
+            if not stored.record.value:
+                latest.pop(stored.record.key, None)
+            elif self._is_ours(stored.record.value):
+                latest[stored.record.key] = stored
+        decided = [_arguments_of(stored) for stored in latest.values()]
         return {item.partition: OffsetRanges(item.ranges) for item in decided}
 
     def _is_ours(self, value: bytes) -> bool:
@@ -269,13 +272,14 @@ class DeadLetters:
         )
 
 
-def _arguments_of(found: Found) -> _Arguments:
+def _arguments_of(stored: StoredRecord) -> _Arguments:
     """Raises TopicsWrong: without them letters would be replayed twice."""
+    topic, partition = stored.partition
     try:
-        return _Replayed.model_validate_json(found.record.value).arguments
+        return _Replayed.model_validate_json(stored.record.value).arguments
     except ValidationError as error:
         raise TopicsWrong(
-            f"{found.topic}: partition {found.partition}, offset {found.offset} should say which "
+            f"{topic}: partition {partition}, offset {stored.offset} should say which "
             f"dead letters were replayed, but: {validation_message(error)}. Write a right one with "
-            f"its key {found.record.key!r:.80}; a null value forgets what was replayed"
+            f"its key {stored.record.key!r:.80}; a null value forgets what was replayed"
         ) from None

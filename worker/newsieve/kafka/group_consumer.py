@@ -1,7 +1,7 @@
-"""The consuming side: records in, with the epoch they were taken in; rebalances; going back.
+"""The member of a consumer group: polls records with their epoch, serves rebalances, and rewinds.
 
-Owner thread only. A rebalance is served inside `take`: before partitions are given up, the listener
-may publish and commit what is finished.
+Owner thread only. A rebalance is served inside `poll`: before partitions are given up, the listener
+may publish and commit what is finished. It does not know what is done with the records.
 """
 
 from __future__ import annotations
@@ -10,48 +10,35 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from newsieve.errors import ConsumerFailed, Transient
 from newsieve.kafka import group_process
+from newsieve.kafka.assignment import PausedPartitions, records_behind
 from newsieve.kafka.call_timeout import CallTimedOut, RateLimit, TimedCaller
-from newsieve.kafka.config import Config, Partition, make_consumer, require_access, topic_partition
+from newsieve.kafka.config import Config, Partition, make_consumer
+from newsieve.kafka.end_offsets import EndOffsets
 from newsieve.kafka.group_membership import GroupMembershipCheck, generation_and_member
-from newsieve.kafka.message_errors import MessageError, message_error_of, unreadable_advice
-from newsieve.kafka.messages import raw_record
+from newsieve.kafka.message_errors import MessageError, fault_of_message, unlisted_failure
+from newsieve.kafka.messages import ConsumedRecord, GroupRecord, raw_record
 from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.kafka.offset_reset import OffsetReset
 from newsieve.kafka.offsets import Offsets
 from newsieve.kafka.poll_size import PollSize
-from newsieve.records.decode import RawRecord
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 
 RENEWALS_PER_MINUTE: Final = 3
-CLOSE_SECONDS: Final = 5
-# A consumer that has lost its coordinator may never join again. A rebalance takes less, as long as
-# no member is in the middle of a commit.
-OUTSIDE_SECONDS: Final = 30.0
-SILENCE_SECONDS: Final = 20.0  # a topic that is gone says nothing: ask
 
 _log = logging.getLogger("newsieve.kafka")
 
 
-class ConsumedRecord(NamedTuple):
-    """A raw record, where it stood, and the epoch it was taken in. `record` is None for a
-    tombstone and for the end of a backfill, which have no outcome but move the offset on."""
-
-    record: RawRecord | None
-    partition: Partition
-    offset: int
-    epoch: int
-
-
 class RebalanceListener(Protocol):
-    """Who has work in flight."""
+    """Who is called in a rebalance, inside `GroupConsumer.poll`."""
 
     def before_revoke(self, partitions: Sequence[Partition]) -> None:
-        """Publish and commit what is finished; must not raise."""
+        """Publish and commit what is finished of the partitions; must not raise."""
         ...
 
     def after_loss(self) -> None:
@@ -62,26 +49,30 @@ class RebalanceListener(Protocol):
 class GroupConsumer:
     """A member of the consumer group. With `ends` it takes nothing from those offsets on."""
 
+    # More than 15 methods: polling, seeking and the callbacks of a rebalance share the one client,
+    # which `_renew` replaces.
+
     def __init__(
         self,
         config: Config,
         topic: str,
-        inquiry: OffsetQuery,
-        expired: Callable[[int], None],
+        offset_query: OffsetQuery,
+        on_expired: Callable[[int], None],
         ends: Mapping[Partition, int] | None = None,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
-        """`expired` hears of records that retention took before we could."""
+        """`on_expired` is called with how many records retention took before they were read."""
         self.offsets = Offsets()
-        self._ends = ends or {}
-        self._ended: dict[Partition, int] = {}  # in which epoch the end was reached
+        self._ends = EndOffsets(ends, self.offsets) if ends else None
         self.is_member = False  # read by other threads
-        self._inquiry = inquiry
-        self._position = OffsetReset(self.offsets, inquiry, expired)
-        self._company = GroupMembershipCheck(lambda: group_process.ask(config), config)
-        self._portions = PollSize()
+        self._offset_query = offset_query
+        self._offset_reset = OffsetReset(self.offsets, offset_query, on_expired)
+        self._timeouts = timeouts
+        self._membership = GroupMembershipCheck(lambda: group_process.ask(config), config, timeouts)
+        self._poll_size = PollSize()
         self._heard_at = self._member_at = time.monotonic()
-        self._astray: set[Partition] = set()  # no record where we are, or nowhere yet
-        self._held: set[Partition] = set()
+        self._needing_reset: set[Partition] = set()  # no record at the position, or none yet
+        self._paused = PausedPartitions()
         self._topic = topic
         self._config = {**config, "enable.partition.eof": True}  # for `lag` and for `ends`
         self._consumer: Consumer = make_consumer(self._config)
@@ -98,57 +89,58 @@ class GroupConsumer:
             on_lost=self._on_lost,
         )
 
-    def poll(self, count: int, seconds: float) -> list[ConsumedRecord]:
+    def poll(self, count: int, seconds: float) -> list[GroupRecord]:
         """Up to `count` records, fewer of large ones, waiting at most so long for all of them.
 
         Serves rebalances. Raises ConsumerFailed, GroupOccupied, TopicsWrong or OffsetsWrong;
         BrokerUnavailable and Transient, which a rewind has to follow.
         """
-        self._company.mind()
+        self._membership.check()
         try:
-            return self._portions.gather(self._take, count, seconds)
+            return self._poll_size.gather(self._take, count, seconds)
         except ConsumerFailed as failure:
             self._renew(failure)
             return []
 
-    def _take(self, count: int, seconds: float) -> list[ConsumedRecord]:
+    def _take(self, count: int, seconds: float) -> list[GroupRecord]:
         try:
             messages = self._consumer.consume(count, seconds)
         except KafkaException as failure:
             raise ConsumerFailed(f"consume: {failure.args[0]}") from None
         self._mind_silence(is_heard=bool(messages))
-        taken: list[ConsumedRecord] = []
+        taken: list[GroupRecord] = []
         unlisted: Transient | None = None
         for message in messages:
             error = message.error()
             partition = (message.topic(), message.partition())
-            if self._ends and self._is_beyond(partition, message.offset()):
-                taken += self._end(partition)
+            if self._ends is not None and self._ends.is_beyond(partition, message.offset()):
+                taken += self._ends.reach(partition)
                 continue
             if error is not None:
                 if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
-                    self._astray.add(partition)
+                    self._needing_reset.add(partition)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                     self.offsets.at_end(partition, message.offset())
                 else:
-                    unlisted = self._judge(error, partition) or unlisted
+                    unlisted = self._failure(error, partition) or unlisted
                 continue
             epoch = self.offsets.take(partition, message.offset())
-            if self._astray:
-                self._astray.discard(partition)  # moved on since
+            if self._needing_reset:
+                self._needing_reset.discard(partition)  # moved on since
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
                 taken.append(ConsumedRecord(record, partition, message.offset(), epoch))
         if unlisted is not None:  # only now: a rewind goes back to no record it has not heard of
             raise unlisted
-        self._find_the_way()
+        self._reset_offsets()
         return taken
 
-    def _find_the_way(self) -> None:
-        """Of partitions that are astray, which librdkafka says once. Raises as `take`."""
-        if astray := [item for item in self._astray if self.offsets.is_owned(item)]:
-            self._position.find(self._consumer, astray)
-        self._astray.clear()
+    def _reset_offsets(self) -> None:
+        """Seek partitions that have no record where they are read, which librdkafka says once.
+        Raises what `OffsetReset.resolve` raises."""
+        if lost := [item for item in self._needing_reset if self.offsets.is_owned(item)]:
+            self._offset_reset.resolve(self._consumer, lost)
+        self._needing_reset.clear()
 
     def _is_standing_by(self) -> bool:
         """KIP-848 tells a member without partitions nothing; other groups assign it none."""
@@ -162,14 +154,16 @@ class GroupConsumer:
         transactional id, too, and our next transaction fails. Raises the failure when that does
         not help, or GroupOccupied.
         """
-        if not self._renewals.may():
-            self._company.require_ours()
+        if not self._renewals.try_acquire():
+            self._membership.require_ours()
             raise failure
         _log.warning("consumer.renewed %s", failure)
         former, self._consumer = self._consumer, make_consumer(self._config)
         self._lose(self.offsets.owned())
         with contextlib.suppress(CallTimedOut):
-            TimedCaller().call(lambda _: former.close(), CLOSE_SECONDS)
+            TimedCaller(self._timeouts.grace_seconds).call(
+                lambda _: former.close(), self._timeouts.close_seconds
+            )
         if self._listener is not None:
             self.subscribe(self._listener)
 
@@ -178,45 +172,33 @@ class GroupConsumer:
         now = time.monotonic()
         if is_heard:
             self._heard_at = now
-        elif now - self._heard_at > SILENCE_SECONDS:
+        elif now - self._heard_at > self._timeouts.silence_seconds:
             self._heard_at = now
             self.require_topics()
         if self.is_member or self._is_standing_by():
             self.is_member, self._member_at = True, now
-        elif now - self._member_at > OUTSIDE_SECONDS:
+        elif now - self._member_at > self._timeouts.outside_seconds:
             self._member_at = now
-            self._company.outside()
-            raise ConsumerFailed(f"not a member of the group for {OUTSIDE_SECONDS:.0f} s")
-
-    def _is_beyond(self, partition: Partition, offset: int | None) -> bool:
-        return offset is not None and partition in self._ends and offset >= self._ends[partition]
-
-    def _end(self, partition: Partition) -> list[ConsumedRecord]:
-        """What moves the offset up to the end of a backfill, behind all that was taken before:
-        there may be no record just below it."""
-        end = self._ends[partition]
-        epoch = self.offsets.take(partition, end)
-        if epoch is None or self._ended.get(partition) == epoch:
-            return []
-        self._ended[partition] = epoch
-        return [ConsumedRecord(None, partition, end - 1, epoch)]
+            self._membership.outside()
+            seconds = self._timeouts.outside_seconds
+            raise ConsumerFailed(f"not a member of the group for {seconds:.0f} s")
 
     def rewind(self) -> None:
         """Go back to the first record whose outcome is not committed. Raises ConsumerFailed."""
         for partition, offset in self.offsets.rewind().items():
-            self._position.go_to(self._consumer, partition, offset)
+            self._offset_reset.seek(self._consumer, partition, offset)
 
     def rewind_to_committed(self) -> None:
         """Go back to what the broker has committed. Raises BrokerUnavailable when it does not say,
         TopicsWrong when a topic is no longer there, ConsumerFailed."""
         self.require_topics()
         if owned := self.offsets.owned():
-            self.offsets.resume_at(self._inquiry.committed(owned))
+            self.offsets.resume_at(self._offset_query.committed(owned))
         self.rewind()
 
     def require_topics(self) -> None:
         """Raise TopicsWrong when a topic is no longer there."""
-        self._inquiry.require_topics()
+        self._offset_query.require_topics()
 
     def group_metadata(self) -> bytes | None:
         """What fences a commit. None while we are no member: Kafka would accept that, unfenced."""
@@ -226,24 +208,15 @@ class GroupConsumer:
 
     def lag(self) -> dict[Partition, int]:
         """Records behind the end of each owned partition, as far as the client knows."""
-        found = {}
-        for partition in self.offsets.owned():
-            at = self.offsets.lag_position(partition)
-            _, high = self._consumer.get_watermark_offsets(
-                topic_partition(partition, OFFSET_INVALID), cached=True
-            )
-            if at is not None and high >= 0:
-                found[partition] = max(high - at, 0)
-        return found
+        positions = {item: self.offsets.lag_position(item) for item in self.offsets.owned()}
+        return records_behind(self._consumer, positions)
 
     def hold(self, partitions: Iterable[Partition], *, is_held: bool) -> None:
         """Take nothing from these of the partitions owned now, or take again. Rebalances are served
         all the same; what comes to be owned meanwhile, perhaps again, is not held."""
         ours = {item for item in partitions if self.offsets.is_owned(item)}
-        self._held = self._held | ours if is_held else self._held - ours
-        if ours:
-            change = self._consumer.pause if is_held else self._consumer.resume
-            change([topic_partition(item, OFFSET_INVALID) for item in ours])
+        held = self._paused.partitions
+        self._paused.replace(self._consumer, held | ours if is_held else held - ours)
 
     def close(self) -> None:
         """Leave the group."""
@@ -253,10 +226,10 @@ class GroupConsumer:
         if member is not self._consumer:  # a former one
             return
         self.is_member = True
-        self._company.joined()
+        self._membership.joined()
         self.offsets.assign(_names(partitions))
         # librdkafka remembers a pause when a partition leaves and comes back.
-        self.hold(self._held & set(_names(partitions)), is_held=False)
+        self.hold(_names(partitions), is_held=False)
         _log.info("partitions.assigned %s", [item.partition for item in partitions])
 
     def _on_revoke(self, member: Consumer, partitions: list[TopicPartition]) -> None:
@@ -278,21 +251,16 @@ class GroupConsumer:
         self.offsets.revoke(partitions)
         _log.warning("partitions.lost %s", [number for _, number in partitions])
 
-    def _judge(self, error: KafkaError, partition: Partition) -> Transient | None:
-        """What to raise for it, after the records that came with it. Raises what ends us."""
-        # .fatal() is False for the bare _FATAL that later calls give; testing only the first
-        # leaves a process that lives, polls and does nothing for ever.
-        fault = message_error_of(error)
-        if error.fatal() or fault is MessageError.FATAL:
-            raise ConsumerFailed(f"the consumer failed: {error}")
-        require_access(error)
+    def _failure(self, error: KafkaError, partition: Partition) -> Transient | None:
+        """What to raise for an error after the records that came with it, or None for one that
+        passes. Raises ConsumerFailed or TopicsWrong at once."""
+        fault = fault_of_message(error)
         if fault is MessageError.GROUP:
-            self._company.refused(error)
-            return None
-        if fault is MessageError.UNKNOWN:
-            reason = f"reading {partition[0]}: {error}{unreadable_advice(error)}"
-            return Transient(reason, passes=False, partition=partition)
-        _log.warning("consumer.error %s", error)
+            self._membership.refused(error)
+        elif fault is MessageError.UNKNOWN:
+            return unlisted_failure(error, partition)
+        else:
+            _log.warning("consumer.error %s", error)
         return None
 
 

@@ -19,21 +19,11 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from newsieve.errors import AccessDenied, GroupOccupied
-from newsieve.kafka.config import (
-    APP,
-    CALL_SECONDS,
-    Cluster,
-    Config,
-    make_admin,
-    retry_until_available,
-)
+from newsieve.kafka.config import APP, Cluster, Config, make_admin
+from newsieve.kafka.retry import retry_until_available
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 
 CONSUMERS: Final = "consumer"  # the protocol type of groups that share partitions
-# A member that was killed stays in the group for its session time-out (45 s, if nobody sets one),
-# and a rollout that changes the assignor replaces one worker after another.
-PATIENCE_SECONDS: Final = 60.0
-SETTLING_SECONDS: Final = 5.0  # after a rebalance
-AGAIN_SECONDS: Final = 10.0
 MOST_NAMED: Final = 5
 ADVICE: Final = (
     "Stop them, or give them a group of their own; if they are an older or newer newsieve with "
@@ -74,13 +64,13 @@ def group_of(cluster: Cluster, group: str) -> Group:
 
     def look() -> Group:
         try:
-            return look_at(admin, group, CALL_SECONDS)
+            return look_at(admin, group, cluster.timeouts.call_seconds)
         except KafkaException as failure:
             if failure.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 raise AccessDenied(f"no right to DESCRIBE group {group}") from None
             raise
 
-    return retry_until_available(admin, look)
+    return retry_until_available(admin, look, cluster.timeouts)
 
 
 def look_at(admin: AdminClient, group: str, seconds: float) -> Group:
@@ -134,11 +124,17 @@ def occupation(name: str, found: Group, *, is_refused: bool, is_named: bool) -> 
 
 
 class GroupMembershipCheck:
-    """Minds who shares a group with us. Owner thread only."""
+    """Finds out whether others occupy our group. Owner thread only."""
 
-    def __init__(self, look: Callable[[], Future[Group | None]], config: Config) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Future[Group | None]],
+        config: Config,
+        timeouts: Timeouts = TIMEOUTS,
+    ) -> None:
         """`look` asks the broker; None when it does not say. `config` is our consumer's."""
         self._look = look
+        self._timeouts = timeouts
         self._asked: Future[Group | None] | None = None
         self._name = str(config.get("group.id"))
         self._is_named = APP in str(config.get("client.id"))
@@ -156,14 +152,15 @@ class GroupMembershipCheck:
     def joined(self) -> None:
         """We were given partitions, or none; somebody may have come."""
         self._is_refused = False
-        self._look_in(SETTLING_SECONDS)
+        self._look_in(self._timeouts.settling_seconds)
 
     def outside(self) -> None:
         """We are no member, and nobody says why."""
         self._look_in(0)
 
-    def mind(self) -> None:
-        """Raises GroupOccupied once it has been so for PATIENCE_SECONDS."""
+    def check(self) -> None:
+        """Look at the group when that is due. Raises GroupOccupied once others have kept it from us
+        for `occupied_seconds`."""
         now = time.monotonic()
         if self._asked is None and self._due is not None and now >= self._due:
             self._due = None
@@ -175,12 +172,12 @@ class GroupMembershipCheck:
         if what is not None:
             since = self._since = now if self._since is None else self._since
             _log.warning("group.occupied %s", what)
-            if now - since >= PATIENCE_SECONDS:
+            if now - since >= self._timeouts.occupied_seconds:
                 raise GroupOccupied(f"{what}, for {now - since:.0f} s. {ADVICE}")
         elif found is not None:
             self._since = None
         if what is not None or found is None or self._is_refused:
-            self._look_in(AGAIN_SECONDS)
+            self._look_in(self._timeouts.look_again_seconds)
 
     def require_ours(self) -> None:
         """Joining has failed again and again. Raises GroupOccupied when others are why."""

@@ -15,7 +15,9 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
+from newsieve.errors import ConsumerFailed, TopicsWrong, Transient
 from newsieve.kafka.offsets import Partition
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 
 
 class MessageError(Enum):
@@ -77,13 +79,7 @@ _FAULTS: Final[Mapping[int, MessageError]] = {
     getattr(KafkaError, name): fault for fault, names in _CODES.items() for name in names.split()
 }
 
-# A broker that is ill for a while says the same, too: only after both is it a person's turn. With
-# the longest pause between two tries that is within a minute of the first time.
-SAME_TIMES: Final = 4
-SAME_SECONDS: Final = 40.0
-# Without it in between, the next one is another: a stream may be idle for hours. Two tries that a
-# silent broker delays are half a minute apart.
-PASSED_SECONDS: Final = 120.0
+SAME_TIMES: Final = 4  # that a failure comes before it can be a person's turn
 _NUMBERS: Final = re.compile(r"\d+")
 
 
@@ -112,7 +108,38 @@ def advice_on(error: KafkaError) -> str:
     return "`newsieve topics check` and `newsieve doctor` say what is missing or not allowed"
 
 
-def unreadable_advice(error: KafkaError) -> str:
+def require_access(error: KafkaError) -> None:
+    """Raise TopicsWrong for a right that is missing: asking again would not help."""
+    if message_error_of(error) is MessageError.ACCESS:
+        raise TopicsWrong(f"the broker refuses: {error}. {advice_on(error)}")
+
+
+def fault_of_message(error: KafkaError, *, is_member: bool = True) -> MessageError | None:
+    """Whose fault the error is that a consumer was given in place of a record.
+
+    None where it means nothing: without a group, `is_member` being False, no right on one is
+    needed. Raises ConsumerFailed for the end of the client, or TopicsWrong where a right is
+    missing.
+    """
+    fault = message_error_of(error)
+    # .fatal() is False for the bare _FATAL that later calls give; testing only the first leaves a
+    # process that lives, polls and does nothing for ever.
+    if error.fatal() or fault is MessageError.FATAL:
+        raise ConsumerFailed(f"the consumer failed: {error}")
+    if not is_member and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return None
+    require_access(error)
+    return fault
+
+
+def unlisted_failure(error: KafkaError, partition: Partition) -> Transient:
+    """What to raise for an error of a partition that is in no row of the table."""
+    where = f"{partition[0]}, partition {partition[1]}"
+    reason = f"reading {where}: {error}{_unreadable_advice(error)}"
+    return Transient(reason, passes=False, partition=partition)
+
+
+def _unreadable_advice(error: KafkaError) -> str:
     """What to do where a batch cannot be unfolded."""
     if error.code() != KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - its public name
         return ""
@@ -133,8 +160,11 @@ class _Repeated:
 class SameAgain:
     """Counts failures for one reason while the partitions concerned stay where they are."""
 
-    def __init__(self, clock: Callable[[], float] | None = None) -> None:
-        self._clock = clock or time.monotonic
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, timeouts: Timeouts = TIMEOUTS
+    ) -> None:
+        self._clock = clock
+        self._timeouts = timeouts
         self._known: dict[tuple[str, Partition | None], _Repeated] = {}
         self._latest: list[_Repeated] = []
 
@@ -145,7 +175,7 @@ class SameAgain:
         self._latest = []
         for partition, at in concerned:
             item = self._known.get((kind, partition))
-            if item is None or item.at != at or now - item.latest > PASSED_SECONDS:
+            if item is None or item.at != at or self._is_over(item, now):
                 item = self._known[kind, partition] = _Repeated(at, now, now)
             item.times, item.latest = item.times + 1, now
             self._latest.append(item)
@@ -162,8 +192,10 @@ class SameAgain:
     def is_stuck(self, *, is_last: bool = False) -> bool:
         """Whether the latest failure has come often enough, and, unless there is no other try, for
         long enough."""
-        now = self._clock()
+        since = self._clock() - self._timeouts.same_failure_seconds
         return any(
-            item.times >= SAME_TIMES and (is_last or now - item.since >= SAME_SECONDS)
-            for item in self._latest
+            item.times >= SAME_TIMES and (is_last or item.since <= since) for item in self._latest
         )
+
+    def _is_over(self, item: _Repeated, now: float) -> bool:
+        return now - item.latest > self._timeouts.passed_failure_seconds

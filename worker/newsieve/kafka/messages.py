@@ -1,11 +1,38 @@
-"""A consumed message as a raw record."""
+"""What a consumer gives: a record, and the position that it was read from.
+
+Every consumer of newsieve gives this one shape. It does not know who reads, nor what for.
+"""
 
 from __future__ import annotations
 
+from typing import Final, Generic, NamedTuple, TypeVar
+
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
+from newsieve.kafka.offsets import Partition
 from newsieve.records.decode import Headers, RawRecord
 from newsieve.records.encode import timestamp
+
+NO_EPOCH: Final = 0  # of a consumer outside a group: nobody takes its partitions away
+
+Record = TypeVar("Record", bound=RawRecord | None)
+
+
+class ConsumedRecord(NamedTuple, Generic[Record]):
+    """A record, its position, and the epoch of the assignment that it was read in.
+
+    `record` is None where only the offset moves on: for a member of a group at a tombstone or at
+    the end of a backfill, for an assigned consumer at its partition's present end.
+    """
+
+    record: Record
+    partition: Partition
+    offset: int
+    epoch: int = NO_EPOCH
+
+
+GroupRecord = ConsumedRecord[RawRecord | None]
+StoredRecord = ConsumedRecord[RawRecord]
 
 
 def raw_record(message: Message) -> RawRecord:

@@ -7,14 +7,12 @@ so the next ones are asked for only while there is room.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from newsieve.deadline import Deadline
+from newsieve.kafka.messages import GroupRecord
 from newsieve.records.decode import RawRecord
-
-if TYPE_CHECKING:
-    from newsieve.kafka.group_consumer import ConsumedRecord
 
 # Of a micro-batch: thousands of usual articles, four of the largest. Decoded, folded and tokenised,
 # with two in flight and one on its way, they take some 300 MB.
@@ -26,18 +24,18 @@ USUAL_BYTES: Final = 64 * 1024
 
 
 class PollSize:
-    """Of one consumer."""
+    """Sizes the polls of one consumer by the records that it took last."""
 
     def __init__(self) -> None:
         self._largest_bytes = 1  # of the records taken last
         self._step = STEP_RECORDS
 
     def gather(
-        self, take: Callable[[int, float], list[ConsumedRecord]], count: int, seconds: float
-    ) -> list[ConsumedRecord]:
+        self, take: Callable[[int, float], list[GroupRecord]], count: int, seconds: float
+    ) -> list[GroupRecord]:
         """Up to `count` of what `take` gives, and about MOST_BYTES; raises what it raises."""
-        deadline = time.monotonic() + seconds
-        gathered: list[ConsumedRecord] = []
+        deadline = Deadline(seconds)
+        gathered: list[GroupRecord] = []
         room, wait = MOST_BYTES, seconds
         while room > 0 and (left := count - len(gathered)) > 0:
             asked = min(left, self._step, max(room // self._largest_bytes, 1))
@@ -52,12 +50,12 @@ class PollSize:
                 self._step *= 2
             if len(found) < asked:
                 break
-            wait = max(deadline - time.monotonic(), 0)
+            wait = deadline.seconds_left
         return gathered
 
 
 def size_of(record: RawRecord) -> int:
-    """Of what its producer gave it."""
+    """How many bytes of value, key and headers its producer gave it."""
     size = len(record.value) + len(record.key or b"")
     for name, value in record.headers or ():
         size += len(name) + len(value or b"")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from typing import Final
-
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from newsieve.deadline import Deadline
 from newsieve.errors import BrokerUnavailable, TopicsWrong
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster, make_producer
 from newsieve.kafka.transactional_producer import PRODUCERS_CLOCK
 from newsieve.records.decode import Headers
-
-DELIVERY_SECONDS: Final = 60
 
 
 class PlainProducer:
@@ -37,8 +33,8 @@ class PlainProducer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        deadline = time.monotonic() + DELIVERY_SECONDS
-        while self._producer.flush(1) and time.monotonic() < deadline:
+        deadline = Deadline(self._cluster.timeouts.delivery_seconds)
+        while self._producer.flush(1) and not deadline.is_over:
             pass
         if kind is not None:
             return

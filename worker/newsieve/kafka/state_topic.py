@@ -12,7 +12,8 @@ from typing import Final
 from confluent_kafka import Consumer
 
 from newsieve.kafka.config import Cluster, Partition, make_consumer
-from newsieve.kafka.topic_reader import GROUP, Found, Reader, bounds_of, partitions_of
+from newsieve.kafka.messages import StoredRecord
+from newsieve.kafka.topic_reader import GROUP, Reader, bounds_of, partitions_of
 from newsieve.records.decode import Headers, RawRecord
 
 WAIT_MILLISECONDS: Final = 20  # somebody waits: that the end is reached, only a fetch can say
@@ -24,7 +25,7 @@ def partition_count(cluster: Cluster, topic: str) -> int:
     """Raises BrokerUnavailable or TopicsWrong."""
     consumer = make_consumer(cluster.consumer(GROUP))
     try:
-        return len(partitions_of(consumer, topic))
+        return len(partitions_of(consumer, topic, cluster.timeouts))
     finally:
         consumer.close()
 
@@ -81,7 +82,7 @@ def headers(
 
 def _decided(
     cluster: Cluster, topics: Sequence[str], records: int | None, heartbeat: Callable[[], None]
-) -> Iterator[Found]:
+) -> Iterator[StoredRecord]:
     """All committed records below the present end, once everything there is decided."""
     bounds = _bounds_with_what_is_open(cluster, topics)
     ends = {item: high for item, (_, high) in bounds.items()}
@@ -107,9 +108,9 @@ def _bounds_with_what_is_open(
     )
     try:
         return {
-            (topic, partition): bounds_of(uncommitted, topic, partition)
+            (topic, partition): bounds_of(uncommitted, topic, partition, cluster.timeouts)
             for topic in topics
-            for partition in partitions_of(uncommitted, topic)
+            for partition in partitions_of(uncommitted, topic, cluster.timeouts)
         }
     finally:
         uncommitted.close()

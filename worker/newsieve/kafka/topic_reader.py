@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from newsieve.errors import BrokerUnavailable, TopicsWrong
-from newsieve.kafka.config import (
-    CALL_SECONDS,
-    Cluster,
-    Partition,
-    make_consumer,
-    require_access,
-    retry_until_available,
-)
-from newsieve.kafka.message_errors import MessageError, message_error_of
-from newsieve.kafka.messages import raw_record
+from newsieve.kafka.config import Cluster, Partition, make_consumer
+from newsieve.kafka.message_errors import MessageError, fault_of_message, message_error_of
+from newsieve.kafka.messages import ConsumedRecord, StoredRecord, raw_record
+from newsieve.kafka.retry import retry_until_available
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.records.decode import RawRecord
 
 GROUP: Final = "newsieve-reader"  # librdkafka wants a name; the group is never joined
@@ -28,17 +23,8 @@ WAIT_MILLISECONDS: Final = 500  # librdkafka's default
 _TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")  # what Kafka takes for a name
 
 
-class Found(NamedTuple):
-    """A record and where it stood. A tombstone's value is None."""
-
-    record: RawRecord
-    topic: str
-    partition: int
-    offset: int
-
-
 class Reader:
-    """Follows topics from given offsets on. Close it."""
+    """Reads topics from given offsets on, without a group. Close it."""
 
     def __init__(
         self,
@@ -54,6 +40,7 @@ class Reader:
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": wait_milliseconds,
         }
+        self._timeouts = cluster.timeouts
         self._consumer = make_consumer(cluster.consumer(GROUP, ours))
         self.ends = (
             {item: end for topic in topics for item, end in self._ends(topic).items()}
@@ -67,41 +54,37 @@ class Reader:
         wanted = dict.fromkeys(self.ends, OFFSET_BEGINNING) if offsets is None else offsets
         self._consumer.assign([TopicPartition(*item, at) for item, at in wanted.items()])
 
-    def poll(self, seconds: float = POLL_SECONDS) -> list[Found]:
-        """What has come. Partitions read up to what was their end leave `unread`.
+    def poll(self, seconds: float = POLL_SECONDS) -> list[StoredRecord]:
+        """The records that have come. Partitions read up to what was their end leave `unread`.
 
-        Raises BrokerUnavailable or TopicsWrong.
+        Raises BrokerUnavailable, TopicsWrong or ConsumerFailed.
         """
-        found = []
+        records: list[StoredRecord] = []
         for message in self._consumer.consume(POLL_RECORDS, seconds):
             error, partition = message.error(), (message.topic(), message.partition())
-            if error is not None:
-                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                    if message.offset() >= self.ends[partition]:  # else a transaction is undecided
-                        self.unread.discard(partition)
-                elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                    raise TopicsWrong(f"{error.str()}: {partition[0]}. Allow us to READ it")
-                elif error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:  # we need no group
-                    require_access(error)
-                    is_known = message_error_of(error) is not MessageError.UNKNOWN
-                    raise BrokerUnavailable(f"{partition[0]}: {error.str()}", passes=is_known)
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                _raise_failure(error, partition[0])
                 continue
-            if message.offset() >= self.ends[partition]:
+            if message.offset() >= self.ends[partition]:  # else a transaction is undecided
                 self.unread.discard(partition)
-            found.append(Found(raw_record(message), *partition, message.offset()))
-        return found
+            if error is None:
+                records.append(ConsumedRecord(raw_record(message), partition, message.offset()))
+        return records
 
     def close(self) -> None:
+        """Close the client."""
         self._consumer.close()
 
     def _ends(self, topic: str) -> dict[Partition, int]:
         return {
-            (topic, partition): end_of(self._consumer, topic, partition)
-            for partition in partitions_of(self._consumer, topic)
+            (topic, partition): end_of(self._consumer, topic, partition, self._timeouts)
+            for partition in partitions_of(self._consumer, topic, self._timeouts)
         }
 
 
-def read(cluster: Cluster, topic: str, *, from_beginning: bool, until_end: bool) -> Iterator[Found]:
+def read(
+    cluster: Cluster, topic: str, *, from_beginning: bool, until_end: bool
+) -> Iterator[StoredRecord]:
     """Records of all partitions; `until_end` stops at what was the end when it began.
 
     Raises BrokerUnavailable or TopicsWrong.
@@ -110,9 +93,9 @@ def read(cluster: Cluster, topic: str, *, from_beginning: bool, until_end: bool)
     try:
         reader.start(None if from_beginning else reader.ends)
         while reader.unread or not until_end:
-            for found in reader.poll():
-                if not until_end or found.offset < reader.ends[found.topic, found.partition]:
-                    yield found
+            for item in reader.poll():
+                if not until_end or item.offset < reader.ends[item.partition]:
+                    yield item
     finally:
         reader.close()
 
@@ -125,8 +108,8 @@ def record_at(cluster: Cluster, partition: Partition, offset: int) -> RawRecord 
             return None
         reader.start({partition: offset})
         while partition in reader.unread:
-            for found in reader.poll():
-                return found.record if found.offset == offset else None
+            for item in reader.poll():
+                return item.record if item.offset == offset else None
         return None
     finally:
         reader.close()
@@ -134,43 +117,62 @@ def record_at(cluster: Cluster, partition: Partition, offset: int) -> RawRecord 
 
 def start_group_at_end(cluster: Cluster, group: str, topic: str) -> None:
     """Let a new group begin with what comes from now on. Raises BrokerUnavailable."""
+    timeouts = cluster.timeouts
     consumer = make_consumer(cluster.consumer(group))
     try:
         ends = [
-            TopicPartition(topic, partition, end_of(consumer, topic, partition))
-            for partition in partitions_of(consumer, topic)
+            TopicPartition(topic, partition, end_of(consumer, topic, partition, timeouts))
+            for partition in partitions_of(consumer, topic, timeouts)
         ]
-        retry_until_available(consumer, lambda: consumer.commit(offsets=ends, asynchronous=False))
+        retry_until_available(
+            consumer, lambda: consumer.commit(offsets=ends, asynchronous=False), timeouts
+        )
     finally:
         consumer.close()
 
 
-def partitions_of(consumer: Consumer, topic: str) -> list[int]:
-    """A topic's partitions. Raises TopicsWrong or BrokerUnavailable."""
+def partitions_of(consumer: Consumer, topic: str, timeouts: Timeouts = TIMEOUTS) -> list[int]:
+    """The numbers of a topic's partitions. Raises TopicsWrong or BrokerUnavailable."""
     if not _TOPIC.fullmatch(topic):
         raise TopicsWrong(f"{topic!r:.80} is not a topic's name")
 
     def ask() -> Any:
-        found = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
-        if found.error is not None and message_error_of(found.error) is MessageError.PASSING:
-            raise KafkaException(found.error)
-        return found
+        metadata = consumer.list_topics(topic, timeout=timeouts.call_seconds).topics[topic]
+        error = metadata.error
+        if error is not None and message_error_of(error) is MessageError.PASSING:
+            raise KafkaException(error)
+        return metadata
 
-    found = retry_until_available(consumer, ask)
-    if found.error is not None:
-        raise TopicsWrong(f"{topic}: {found.error.str()}. `newsieve topics check` lists them")
-    return sorted(found.partitions)
-
-
-def end_of(consumer: Consumer, topic: str, partition: int) -> int:
-    """One past the last record that may be read. Raises BrokerUnavailable."""
-    return bounds_of(consumer, topic, partition)[1]
+    metadata = retry_until_available(consumer, ask, timeouts)
+    if metadata.error is not None:
+        raise TopicsWrong(f"{topic}: {metadata.error.str()}. `newsieve topics check` lists them")
+    return sorted(metadata.partitions)
 
 
-def bounds_of(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """The first offset, and one past the last that may be read. Raises BrokerUnavailable."""
+def end_of(consumer: Consumer, topic: str, partition: int, timeouts: Timeouts = TIMEOUTS) -> int:
+    """The offset behind the last record that may be read. Raises BrokerUnavailable."""
+    return bounds_of(consumer, topic, partition, timeouts)[1]
+
+
+def bounds_of(
+    consumer: Consumer, topic: str, partition: int, timeouts: Timeouts = TIMEOUTS
+) -> tuple[int, int]:
+    """The first offset, and the one behind the last record that may be read. Raises
+    BrokerUnavailable."""
     asked = TopicPartition(topic, partition)
     low, high = retry_until_available(
-        consumer, lambda: consumer.get_watermark_offsets(asked, timeout=CALL_SECONDS)
+        consumer,
+        lambda: consumer.get_watermark_offsets(asked, timeout=timeouts.call_seconds),
+        timeouts,
     )
     return int(low), int(high)
+
+
+def _raise_failure(error: KafkaError, topic: str) -> None:
+    """Raise what the error of a topic means for a reader, who needs no right on a group."""
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise TopicsWrong(f"{error.str()}: {topic}. Allow us to READ it")
+    fault = fault_of_message(error, is_member=False)
+    if fault is not None:
+        is_known = fault is not MessageError.UNKNOWN
+        raise BrokerUnavailable(f"{topic}: {error.str()}", passes=is_known)

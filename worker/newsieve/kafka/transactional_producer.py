@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from newsieve.deadline import Deadline
 from newsieve.errors import (
     BrokerLost,
     Fenced,
@@ -27,19 +28,15 @@ from newsieve.errors import (
     Transient,
 )
 from newsieve.kafka.call_timeout import CallTimedOut, RateLimit, TimedCaller
-from newsieve.kafka.config import OPERATION_SECONDS, Partition, last_client_error
+from newsieve.kafka.config import Partition
 from newsieve.kafka.message_errors import PERMANENT, MessageError, message_error_of
 from newsieve.kafka.refusals import Refusals
+from newsieve.kafka.retry import last_client_error
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.records.encode import OutRecord
 from newsieve_schemas.topics import MAX_MESSAGE_BYTES
 
-CONNECT_SECONDS: Final = 60
-LEAVE_SECONDS: Final = 2
 RECREATIONS_PER_MINUTE: Final = 5
-# For a slow broker to take what is produced, before the end of the transaction is sent: together
-# with the calls around it less than transaction.timeout.ms.
-FLUSH_SECONDS: Final = 18
-FLUSH_STEP_SECONDS: Final = 1.0
 RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
 HEADER_OVERHEAD_BYTES: Final = 10  # of its two lengths, at most
 NO_NOTES: Final[Mapping[Partition, str]] = MappingProxyType({})
@@ -54,14 +51,16 @@ class TransactionalProducer:
         make_producer: Callable[[Callable[[KafkaError | None, Message], None]], Producer],
         heartbeat: Callable[[], None],
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         """`make_producer` takes the delivery callback; `heartbeat` says the loop is alive;
         `max_message_bytes` is what the producer takes."""
         self._make_producer = make_producer
         self.max_message_bytes = max_message_bytes
         self._heartbeat = heartbeat
+        self._timeouts = timeouts
         self._producer: Producer | None = None
-        self._calls = TimedCaller()
+        self._calls = TimedCaller(timeouts.grace_seconds)
         self._is_open = False
         self._recreations = RateLimit(RECREATIONS_PER_MINUTE)
         self._refusals = Refusals()
@@ -70,13 +69,13 @@ class TransactionalProducer:
         """Become the transactional id's one producer; what an earlier one left open is aborted.
 
         Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost, at the latest after
-        CONNECT_SECONDS.
+        `connect_seconds`.
         """
         self._producer = self._make_producer(self._refusals.on_delivery)
-        deadline = time.monotonic() + CONNECT_SECONDS
+        deadline = Deadline(self._timeouts.connect_seconds)
         while True:
             try:
-                self._calls.call(self._producer.init_transactions, OPERATION_SECONDS)
+                self._calls.call(self._producer.init_transactions, self._timeouts.operation_seconds)
                 return
             except CallTimedOut as hung:
                 raise BrokerLost(f"the transaction coordinator: {hung}") from None
@@ -84,8 +83,9 @@ class TransactionalProducer:
                 error = _error(failure)
                 _require_patience(error)
                 reason = last_client_error(self._producer) or error
-                if time.monotonic() > deadline:
-                    raise BrokerLost(f"no broker for {CONNECT_SECONDS} s: {reason}") from None
+                if deadline.is_over:
+                    seconds = self._timeouts.connect_seconds
+                    raise BrokerLost(f"no broker for {seconds:.0f} s: {reason}") from None
                 self._heartbeat()
 
     def require_fit(self, records: list[OutRecord]) -> None:
@@ -167,6 +167,7 @@ class TransactionalProducer:
     def _flush(self, producer: Producer) -> None:
         """Wait until the broker has all records, as long as it takes some. A commit waits, too, but
         less patiently, and what becomes of it is then unknown."""
+        limits = self._timeouts
         started_at = moved_at = time.monotonic()
         least = len(producer)
         while left := len(producer):
@@ -174,9 +175,9 @@ class TransactionalProducer:
             now = time.monotonic()
             if left < least:
                 least, moved_at = left, now
-            if now - started_at > FLUSH_SECONDS or now - moved_at > OPERATION_SECONDS:
+            if now - started_at > limits.flush_seconds or now - moved_at > limits.operation_seconds:
                 self._replace(f"{left} records are not taken in {now - started_at:.0f} s")
-            self._call(lambda _: producer.flush(FLUSH_STEP_SECONDS))
+            self._call(lambda _: producer.flush(limits.flush_step_seconds))
 
     def abort(self) -> None:
         """Abort the open transaction, if any. Raises OutcomeUnknown or Fenced."""
@@ -198,7 +199,7 @@ class TransactionalProducer:
         """On the way out: end what is open, so that readers need not wait for its time-out."""
         if self._is_open and self._producer is not None:
             with contextlib.suppress(KafkaException, SystemError, CallTimedOut):
-                self._calls.call(self._producer.abort_transaction, LEAVE_SECONDS)
+                self._calls.call(self._producer.abort_transaction, self._timeouts.leave_seconds)
             self._is_open = False
 
     def _open(self) -> Producer:
@@ -220,10 +221,10 @@ class TransactionalProducer:
 
         Raises Fenced.
         """
-        deadline = time.monotonic() + OPERATION_SECONDS
+        deadline = Deadline(self._timeouts.operation_seconds)
         while True:
             try:
-                self._calls.call(operation, max(deadline - time.monotonic(), 0.1))
+                self._calls.call(operation, max(deadline.seconds_left, 0.1))
                 return None
             except CallTimedOut as hung:
                 self._replace(str(hung))
@@ -236,7 +237,7 @@ class TransactionalProducer:
                     ) from None
                 self._refusals.note(error)
                 passing = error.retriable() and not error.txn_requires_abort()
-                if not passing or time.monotonic() >= deadline:
+                if not passing or deadline.is_over:
                     return error
                 self._heartbeat()
 
@@ -254,14 +255,14 @@ class TransactionalProducer:
 
     def _replace(self, reason: str, *, passes: bool = True) -> NoReturn:
         """A late answer to the old producer's call must not reach a later transaction."""
-        if not self._recreations.may():
+        if not self._recreations.try_acquire():
             raise TooManyRecreations(
                 f"the producer was replaced {self._recreations.times} times within a minute; "
                 f"last: {reason}"
             )
         if self._producer is not None:
             with contextlib.suppress(CallTimedOut):
-                self._calls.call(self._purge, LEAVE_SECONDS)
+                self._calls.call(self._purge, self._timeouts.leave_seconds)
         self._producer, self._is_open = None, False
         self.connect()
         self._refusals.raise_if_any()

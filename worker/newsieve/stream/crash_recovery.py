@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from newsieve.errors import DeadLetterLimit, KilledWorker
-from newsieve.kafka.group_consumer import ConsumedRecord
+from newsieve.kafka.messages import GroupRecord
 from newsieve.kafka.offsets import Offsets, Partition
 from newsieve.stream.crash_note import NOTHING, Note, parse
 
@@ -95,7 +95,7 @@ class CrashRecovery:
         self._count()
         return bool(self._suspected)
 
-    def allows(self, taken: Iterable[ConsumedRecord]) -> bool:
+    def allows(self, taken: Iterable[GroupRecord]) -> bool:
         """Whether these may be begun as they are, whatever is in flight already."""
         if self._suspected:
             return False
@@ -130,9 +130,7 @@ class CrashRecovery:
                 self._observer.crash_inherited(item, at, note)
         self._count()
 
-    def pick(
-        self, taken: Sequence[ConsumedRecord]
-    ) -> tuple[list[ConsumedRecord], list[ConsumedRecord]]:
+    def pick(self, taken: Sequence[GroupRecord]) -> tuple[list[GroupRecord], list[GroupRecord]]:
         """What may be begun now, and what has to wait until that is committed."""
         alone = {item for item in self._suspected if self._standings[item].note.is_alone}
         if not alone:
@@ -142,7 +140,7 @@ class CrashRecovery:
         begun = [item for item in taken if item.partition not in alone]
         return begun, [item for item in taken if item.partition in alone]
 
-    def blame(self, taken: Sequence[ConsumedRecord]) -> KilledWorker | None:
+    def blame(self, taken: Sequence[GroupRecord]) -> KilledWorker | None:
         """The reason to give a record up instead of scoring it.
 
         Raises DeadLetterLimit where too many were given up in a row.
@@ -165,7 +163,7 @@ class CrashRecovery:
             "`newsieve dlq replay --error KilledWorker` has it scored"
         )
 
-    def cover(self, begun: Sequence[ConsumedRecord], *, is_scored: bool) -> dict[Partition, int]:
+    def cover(self, begun: Sequence[GroupRecord], *, is_scored: bool) -> dict[Partition, int]:
         """These are about to be begun. Returns where to commit what must be on record before."""
         counts = Counter(item.partition for item in begun)
         if not self._suspected:

@@ -27,18 +27,15 @@ from newsieve.errors import (
     Unavailable,
 )
 from newsieve.kafka.config import Partition
-from newsieve.kafka.group_consumer import ConsumedRecord, GroupConsumer
+from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.message_errors import SameAgain
+from newsieve.kafka.messages import GroupRecord
+from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.stream.crash_recovery import CrashRecovery
 from newsieve.stream.events import AbortFault
 
-BACKOFF_SECONDS: Final = 0.1  # after the second failure in a row; doubled from then on
-MAX_BACKOFF_SECONDS: Final = 5.0
 SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics are still there
-# To finish what nearly is, before partitions are given up. The commit after it has its own limits,
-# which all together stay below max.poll.interval.ms.
-REVOKE_SECONDS: Final = 2.0
 # A broker's or a group's, which no record is to blame for.
 PERMANENT: Final = (TopicsWrong, TimestampRefused, AccessDenied, GroupOccupied, NoProgress)
 Ends = Mapping[Partition, int | None]  # up to where records are, as far as is known
@@ -93,17 +90,19 @@ class ExactlyOnceRunner:
         publisher: TransactionalProducer,
         observer: FailureObserver,
         recovery: CrashRecovery | None = None,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         """`recovery` says what to note with offsets, for a successor."""
         self.intake = intake
         self.publisher = publisher
         self._observer = observer
         self._recovery = recovery
+        self._timeouts = timeouts
         self._must_rewind: Unavailable | None = None
         self._failure: Fatal | None = None
         self._is_leaving = False
         self._failures_in_a_row = 0
-        self._same = SameAgain()
+        self._same = SameAgain(timeouts=timeouts)
         self._committed: dict[Partition, int] = {}
         self._attempted: Ends = {}  # of the commit that is under way
         self._work: Processor
@@ -134,7 +133,7 @@ class ExactlyOnceRunner:
             self.publisher.leave()
             self.intake.close()
 
-    def poll(self, count: int, seconds: float) -> list[ConsumedRecord]:
+    def poll(self, count: int, seconds: float) -> list[GroupRecord]:
         """Up to so many records. Raises what went wrong in a rebalance that came with them."""
         taken = self.intake.poll(count, seconds)
         if self._failure is not None:
@@ -189,7 +188,7 @@ class ExactlyOnceRunner:
         """
         if not self._is_leaving and self._must_rewind is None and self._failure is None:
             try:
-                self._work.settle(partitions, REVOKE_SECONDS)
+                self._work.settle(partitions, self._timeouts.revoke_seconds)
             except Unavailable as failure:
                 self._rewind_later(failure)
             except Fatal as failure:
@@ -284,7 +283,8 @@ class ExactlyOnceRunner:
     def _back_off(self) -> None:
         """The first time at once, then longer and longer: the world needs time."""
         if self._failures_in_a_row:
-            time.sleep(min(BACKOFF_SECONDS * 2**self._failures_in_a_row, MAX_BACKOFF_SECONDS))
+            seconds = self._timeouts.backoff_seconds * 2**self._failures_in_a_row
+            time.sleep(min(seconds, self._timeouts.max_backoff_seconds))
         self._failures_in_a_row += 1
 
     def _abort(self) -> None:

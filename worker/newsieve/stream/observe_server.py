@@ -39,9 +39,16 @@ class ObserveServer:
     """An HTTP server on a thread of its own."""
 
     def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, is_live: Check, is_ready: Check
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        is_live: Check,
+        is_ready: Check,
+        connection_seconds: float = CONNECTION_SECONDS,
     ) -> None:
-        """Raises SettingsInvalid when it cannot listen there."""
+        """`connection_seconds` is how long a connection may last. Raises SettingsInvalid when it
+        cannot listen there."""
         pages: dict[str, Page] = {
             "/metrics": lambda: (200, generate_latest(registry), CONTENT_TYPE_LATEST),
             "/livez": lambda: _answer(is_live()),
@@ -49,13 +56,14 @@ class ObserveServer:
         }
         listener = _listener(host, port)
         self.port = int(listener.getsockname()[1])
-        self._server = uvicorn.Server(_config(pages))
+        self._server = uvicorn.Server(_config(pages, connection_seconds))
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="observe", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
+        """Stop listening, and end the thread."""
         self._server.should_exit = True
         self._thread.join(CLOSE_SECONDS)
 
@@ -77,7 +85,10 @@ def _listener(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _config(pages: dict[str, Page]) -> uvicorn.Config:
+def _config(pages: dict[str, Page], connection_seconds: float) -> uvicorn.Config:
+    class Limited(_Connection):
+        limit_seconds = connection_seconds
+
     async def app(scope: dict[str, Any], _receive: object, send: Send) -> None:
         status, body, kind = _page(pages, scope)
         headers = {
@@ -92,7 +103,7 @@ def _config(pages: dict[str, Page]) -> uvicorn.Config:
 
     return uvicorn.Config(
         app,
-        http=_Connection,
+        http=Limited,
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -127,6 +138,7 @@ class _Connection(H11Protocol):
     The server alone bounds the time between requests, but not that of a request's arrival.
     """
 
+    limit_seconds = CONNECTION_SECONDS
     _timer: asyncio.TimerHandle | None = None
     _received_bytes = 0
     opened_at = 0.0
@@ -134,7 +146,7 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.opened_at = self.loop.time()
-        self._timer = self.loop.call_later(CONNECTION_SECONDS, transport.abort)
+        self._timer = self.loop.call_later(self.limit_seconds, transport.abort)
         if len(self.connections) > MOST_CONNECTIONS:
             others = (item for item in self.connections if isinstance(item, _Connection))
             oldest = min(others, key=lambda item: item.opened_at)

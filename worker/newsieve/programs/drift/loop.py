@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 from newsieve.drift.input_records import EventReader
 from newsieve.errors import Transient
-from newsieve.kafka.assigned_consumer import Arrival
 from newsieve.kafka.config import Partition
+from newsieve.kafka.messages import GroupRecord
 from newsieve.programs.drift.session import DriftSession, Pending, Watched
 from newsieve.programs.drift.state_store import RestoredState
 from newsieve.stream.events import DriftObserver
@@ -31,7 +31,6 @@ POLL_SECONDS: Final = 0.2  # for records, before looking around again
 REBALANCE_RECORDS: Final = 500  # of the control topic: they come with all other inputs, too
 MOST_AT_HAND: Final = 50_000  # records whose turn has not come; 30 MB
 REPORT_SECONDS: Final = 5.0
-LOOK_FOR_PARTITIONS_SECONDS: Final = 600.0
 # Kafka forgets offsets that nobody has committed for a week.
 REMIND_SECONDS: Final = 24 * 3_600.0
 
@@ -39,11 +38,13 @@ REMIND_SECONDS: Final = 24 * 3_600.0
 @dataclass(frozen=True, slots=True)
 class DriftLoopConfig:
     """`now` gives the time in milliseconds; `prefix` is the topics' prefix; `commit_seconds` is the
-    longest time between commits when no alert is pending."""
+    longest time between commits when no alert is pending; `look_for_partitions_seconds` is the time
+    between looks for partitions that were added."""
 
     now: Callable[[], int]
     prefix: str
     commit_seconds: float
+    look_for_partitions_seconds: float = 600.0
 
 
 class StateStore(Protocol):
@@ -61,13 +62,16 @@ class StateStore(Protocol):
 class Inputs(Protocol):
     """Partitions, read from offsets on."""
 
-    held: frozenset[Partition]
+    @property
+    def held(self) -> frozenset[Partition]:
+        """The partitions that nothing is taken from for now."""
+        ...
 
     def start(self, offsets: Mapping[Partition, int]) -> None:
         """Read from these on."""
         ...
 
-    def poll(self, seconds: float) -> list[Arrival]:
+    def poll(self, seconds: float) -> list[GroupRecord]:
         """What has come. Raises Unavailable or Fatal."""
         ...
 
@@ -190,7 +194,7 @@ class DriftLoop:
 
     def _look_for_partitions(self, course: DriftSession) -> None:
         """Partitions may have been added. Raises Transient: read them, too."""
-        if time.monotonic() - self._looked_at > LOOK_FOR_PARTITIONS_SECONDS:
+        if time.monotonic() - self._looked_at > self._policy.look_for_partitions_seconds:
             self._looked_at = time.monotonic()
             if set(self._archive.partitions()) - course.next.keys():
                 raise Transient("partitions were added")

@@ -26,9 +26,9 @@ from newsieve.drift.snapshot import DISTRIBUTIONS, Snapshot
 from newsieve.drift.snapshot_formats import migrate
 from newsieve.errors import RecordError
 from newsieve.filters.registry import Filter
-from newsieve.kafka.assigned_consumer import Arrival
 from newsieve.kafka.config import Partition
 from newsieve.kafka.event_time_merge import EventTimeMerger, TimedRecord, clamp_timestamp
+from newsieve.kafka.messages import GroupRecord
 from newsieve.records.dead_letter import RecordPosition
 from newsieve.records.decode import RawRecord
 from newsieve.records.encode import OutRecord
@@ -104,9 +104,9 @@ class DriftSession:
         ticks = [item.watch.ticked_at for item in watched.values()]
         self._ticked_at = max((at for at in ticks if at is not None), default=None)
 
-    def take(self, arrivals: Iterable[Arrival], prefix: str, now: int) -> None:
+    def take(self, arrivals: Iterable[GroupRecord], prefix: str, now: int) -> None:
         """What has come, as what it says. `prefix` is the topics'."""
-        for (topic, number), offset, record in arrivals:
+        for record, (topic, number), offset, _ in arrivals:
             if record is None:
                 self.timeline.at_end((topic, number))
                 continue

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from newsieve.kafka.assigned_consumer import AssignedConsumer, starting_offsets
+from newsieve.kafka.assigned_consumer import AssignedConsumer
 from newsieve.kafka.config import Cluster, Partition
 from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.kafka.offset_reset import starting_offset
 from newsieve.kafka.state_topic import latest_by_key
 from newsieve_schemas.topics import SCORED
 
@@ -43,8 +44,17 @@ class KafkaStateStore:
         """A predecessor's transaction is decided before its offsets are known, so its states are
         there by the time that they are read. Raises BrokerUnavailable, TopicsWrong or
         OffsetsWrong."""
-        extents = self._inquiry.extents(self._inlets.partitions())
-        offsets = starting_offsets(extents, _begins_at_end, self._expired)
+        watermarks = self._inquiry.watermarks(self._inlets.partitions())
+        offsets = {
+            partition: starting_offset(
+                partition,
+                marks,
+                marks.committed,
+                self._expired,
+                begins_at_end=_begins_at_end(partition),
+            )
+            for partition, marks in watermarks.items()
+        }
         return RestoredState(
             offsets, latest_by_key(self._cluster, self._state_topic, None, self._heartbeat)
         )

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from newsieve.errors import RecordError
 from newsieve.kafka.config import Partition
-from newsieve.kafka.group_consumer import ConsumedRecord
+from newsieve.kafka.messages import GroupRecord
 from newsieve.oracle.label_request import LabelRequest
 from newsieve.stream.events import Waiting
 
@@ -24,7 +24,7 @@ BACKLOG_BYTES: Final = 64_000_000
 class PendingRequest(NamedTuple):
     """What was taken: a request's case, a record that is none, or a tombstone."""
 
-    taken: ConsumedRecord
+    taken: GroupRecord
     request: LabelRequest | None
     error: RecordError | None
 
@@ -79,7 +79,7 @@ class Backlog:
     def is_waiting(self, partition: Partition) -> bool:
         return partition in self._waiting
 
-    def wait(self, taken: ConsumedRecord, reason: str) -> None:
+    def wait(self, taken: GroupRecord, reason: str) -> None:
         """Stay in front of this request for as long as the partition is ours."""
         timestamp_ms = taken.record.timestamp_ms if taken.record is not None else None
         found = Waiting(taken.partition, taken.offset, timestamp_ms, reason)

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from newsieve.deadline import Deadline
 from newsieve.errors import FilterNotLoaded, OracleRejects, RecordError
 from newsieve.kafka.config import Partition
-from newsieve.kafka.group_consumer import ConsumedRecord
+from newsieve.kafka.messages import GroupRecord
 from newsieve.oracle.label_cache import CacheKey
 from newsieve.oracle.label_request import LabelRequest
 from newsieve.oracle.labeling_task import LabelResult
@@ -112,7 +113,7 @@ class LabelingLoop:
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
         """Hear what is under way, ask nothing new, commit, leave."""
-        deadline = time.monotonic() + self._drain_seconds
+        deadline = Deadline(self._drain_seconds)
 
         def step() -> None:
             self._collect_responses(COLLECT_SECONDS)
@@ -120,7 +121,7 @@ class LabelingLoop:
             self._queue.draft_claims(only_begun=True)
             self.commit()
 
-        while self._queue.is_active() and time.monotonic() < deadline:
+        while self._queue.is_active() and not deadline.is_over:
             self._observer.heartbeat()
             guarded(step)
         guarded(lambda: self._flush_finished(None))
@@ -128,9 +129,9 @@ class LabelingLoop:
 
     def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
         """Before a revoke. Raises as `commit`."""
-        deadline = time.monotonic() + seconds
-        while self._is_under_way(partitions) and (left := deadline - time.monotonic()) > 0:
-            self._collect_responses(min(left, COLLECT_SECONDS))
+        deadline = Deadline(seconds)
+        while self._is_under_way(partitions) and not deadline.is_over:
+            self._collect_responses(min(deadline.seconds_left, COLLECT_SECONDS))
         self._flush_finished(partitions)
 
     def forget(self) -> None:
@@ -168,7 +169,7 @@ class LabelingLoop:
         elif now - self._gathering_since > GATHER_SECONDS:
             self._gathering_since = None
 
-    def _admit(self, taken: ConsumedRecord) -> None:
+    def _admit(self, taken: GroupRecord) -> None:
         """Into the backlog, unless its partition waits: it comes again with the one before it."""
         if self._backlog.is_waiting(taken.partition):
             return

@@ -19,9 +19,10 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from newsieve.deadline import Deadline
 from newsieve.errors import KilledWorker
 from newsieve.kafka.config import Partition
-from newsieve.kafka.group_consumer import ConsumedRecord
+from newsieve.kafka.messages import GroupRecord
 from newsieve.programs.scoring.canaries import Canaries, Report
 from newsieve.programs.scoring.path import MicroBatch, RecordOutcomes, ScoringPath
 from newsieve.records.dead_letter import RecordPosition
@@ -58,7 +59,7 @@ class InFlight(NamedTuple):
     """A micro-batch being scored, and where its rows came from. Tombstones have no row."""
 
     batch: MicroBatch
-    taken: list[ConsumedRecord]
+    taken: list[GroupRecord]
 
 
 class ScoringLoop:
@@ -83,7 +84,7 @@ class ScoringLoop:
         self._observer = observer
         self._canaries = canaries
         self._in_flight: deque[InFlight] = deque()
-        self._buffered: list[ConsumedRecord] = []  # taken while the scorer was busy
+        self._buffered: list[GroupRecord] = []  # taken while the scorer was busy
         self._uncommitted = TransactionCounts()
         self._first_uncommitted_at: float | None = None
         self._polled_at = 0.0
@@ -122,7 +123,7 @@ class ScoringLoop:
         if taken:
             self._in_flight.append(InFlight(self._begin(taken), taken))
 
-    def _admit(self, taken: list[ConsumedRecord]) -> list[ConsumedRecord]:
+    def _admit(self, taken: list[GroupRecord]) -> list[GroupRecord]:
         """What of it may be begun now, on record as being in flight; the rest waits."""
         taken = [item for item in taken if self._offsets.is_current(item.partition, item.epoch)]
         self._recovery.learn({item.partition for item in taken})
@@ -136,14 +137,14 @@ class ScoringLoop:
         self._buffered = waiting
         return begun
 
-    def _begin(self, taken: list[ConsumedRecord]) -> MicroBatch:
+    def _begin(self, taken: list[GroupRecord]) -> MicroBatch:
         records = [item.record for item in taken if item.record is not None]
         error = self._recovery.blame(taken)
         if error is not None and records:
             return self._path.refuse(records[0], error)
         return self._path.start(records)
 
-    def _take(self, count: int, seconds: float) -> list[ConsumedRecord]:
+    def _take(self, count: int, seconds: float) -> list[GroupRecord]:
         self._polled_at = time.monotonic()
         return self._delivery.poll(count, seconds)
 
@@ -175,7 +176,7 @@ class ScoringLoop:
         if noted := self._recovery.put_down():
             self._commit(noted)
 
-    def _publish(self, item: ConsumedRecord, row: RecordOutcomes | None) -> None:
+    def _publish(self, item: GroupRecord, row: RecordOutcomes | None) -> None:
         """All outcomes of one raw record into the open transaction."""
         if self._first_uncommitted_at is None:
             self._first_uncommitted_at = time.monotonic()
@@ -238,9 +239,9 @@ class ScoringLoop:
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
         """Finish what is in flight, commit it, leave. What does not finish in time comes again."""
-        deadline = time.monotonic() + self._policy.drain_seconds
+        deadline = Deadline(self._policy.drain_seconds)
         self._buffered = []
-        while self._in_flight and time.monotonic() < deadline:
+        while self._in_flight and not deadline.is_over:
             self._observer.heartbeat()
             self._wait_for_scores(WAIT_SECONDS)
             guarded(self._publish_finished)
@@ -255,9 +256,9 @@ class ScoringLoop:
         concerned = leaving & self._offsets.to_commit().keys() or any(
             taken.partition in leaving for item in self._in_flight for taken in item.taken
         )
-        deadline = time.monotonic() + seconds
-        while concerned and self._in_flight and (left := deadline - time.monotonic()) > 0:
-            self._wait_for_scores(left)
+        deadline = Deadline(seconds)
+        while concerned and self._in_flight and not deadline.is_over:
+            self._wait_for_scores(deadline.seconds_left)
             self._publish_finished()
         noted = self._recovery.put_down(leaving)
         if concerned or noted:
