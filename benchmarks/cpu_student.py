@@ -19,8 +19,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 from tokenizers import Tokenizer
 
 from benchmarks.contest import Report, run_contender
-from benchmarks.raw_topic import SAMPLE, fill, readable
-from benchmarks.report import publish, spread
+from tests.support.raw_topic import SAMPLE, fill, readable
+from tests.support.results import publish, spread
 from newsieve.inference.manifest import TOKENIZER, read_manifest
 from newsieve.inference.tokenize import Tokeniser
 from newsieve.devbroker.broker import find_or_start

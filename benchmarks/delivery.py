@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contest import Report, run_contender
-from benchmarks.raw_topic import SAMPLE, fill
-from benchmarks.report import publish, spread
+from tests.support.raw_topic import SAMPLE, fill
+from tests.support.results import publish, spread
 from newsieve.devbroker.broker import find_or_start
 from newsieve.kafka.config import Cluster
 

@@ -27,7 +27,7 @@ from tests.support.drift_field import (
     shifted,
 )
 from tests.support.drift_runs import Design, Draw, draw, run_bank
-from benchmarks.report import publish
+from tests.support.results import publish
 from newsieve.drift.error_streams import Floats
 
 RUNS = 300

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.delivery import CONTENDING, OURS, run
-from benchmarks.raw_topic import SAMPLE, fill
-from benchmarks.report import publish
+from tests.support.raw_topic import SAMPLE, fill
+from tests.support.results import publish
 from newsieve.devbroker.broker import find_or_start
 from newsieve.kafka.config import Cluster
 

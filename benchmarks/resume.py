@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.report import publish
+from tests.support.results import publish
 from newsieve_training.pipeline.files import file_hash
 from newsieve_training.fit.stage import FINAL, checkpoint
 from newsieve_training.data.label_aggregation import read_source

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.report import publish
+from tests.support.results import publish
 from newsieve_training.evaluation.calibrate import calibrate
 from newsieve_training.evaluation.evaluate import evaluate
 from newsieve_training.fit.stage import fit

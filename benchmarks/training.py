@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 
-from benchmarks.report import publish, spread
+from tests.support.results import publish, spread
 from newsieve_training.fit.base_model import base_file
 from newsieve_training.fit.stage import fit
 from newsieve_training.data.label_aggregation import label_scores, read_source

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.hostile_shapes import cpu_seconds, hostile_path, size_of
-from benchmarks.shapes import SHAPES
 from newsieve.programs.scoring.path import ScoringPath
+from tests.support.hostile_path import cpu_seconds, hostile_path, size_of
+from tests.support.hostile_shapes import SHAPES
 
 SMALL_BYTES, LARGE_BYTES = 40_000, 160_000
 # Three times what is promised, on a machine that has other work; and what any record costs.

@@ -10,7 +10,7 @@ import torch
 from meter import Meter, read_task
 from transformers import AutoTokenizer
 
-from benchmarks.raw_topic import readable
+from tests.support.raw_topic import readable
 from newsieve.inference import adapter
 from newsieve.inference.base_files import find_base
 from newsieve.inference.manifest import read_manifest

@@ -293,7 +293,6 @@ def test_without_a_broker_a_command_says_so(
     """In a sentence, within seconds."""
     hurry(monkeypatch, patience_seconds=1)
     env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
-
     done = newsieve(*arguments, stdin=b"{}", env=env)
 
     assert done.code == (3 if arguments == ["worker"] else 1)

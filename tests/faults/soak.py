@@ -21,10 +21,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.report import publish
 from tests.faults.report import Report
 from tests.faults.storm import FAULTS
 from tests.faults.stormy import PROTOCOLS, storm
+from tests.support.results import publish
 
 LOADS = ("busy", "backlog", "idle")
 

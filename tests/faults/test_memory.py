@@ -8,12 +8,12 @@ import secrets
 import subprocess
 import sys
 
-from benchmarks.contest import CONTENDERS
-from benchmarks.raw_topic import SAMPLE, fill
 from newsieve.devbroker.broker import Broker
 from newsieve.kafka.config import Cluster
+from tests.support.raw_topic import SAMPLE, fill
 from tests.support.workers import ROOT, WorkerProcess
 
+MEASURED = ROOT / "benchmarks" / "contenders" / "newsieve_worker.py"
 SMALL, LARGE = 40_000, 120_000
 GROWTH_MIB = 80.0  # the fetch queue fills and levels; what was taken, if kept, is 200 more
 
@@ -28,10 +28,10 @@ def peak_mib(cluster: Cluster, records: int) -> float:
         "group": f"memory-{secrets.token_hex(3)}",
         "records": str(records),
     }
-    start = [sys.executable, str(CONTENDERS / "newsieve_worker.py")]
+    start = [sys.executable, str(MEASURED)]
     if WorkerProcess.sabotage is not None:
         start = [sys.executable, "-m", "tests.faults.breakable", "--sabotage"]
-        start += [WorkerProcess.sabotage, "--script", str(CONTENDERS / "newsieve_worker.py")]
+        start += [WorkerProcess.sabotage, "--script", str(MEASURED)]
     done = subprocess.run(
         start + [word for name, value in task.items() for word in (f"--{name}", value)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

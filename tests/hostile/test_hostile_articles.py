@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.shapes import NESTING_DEPTH, SHAPES
 from newsieve.devbroker.broker import Broker
 from tests.hostile.metered import metered, usage_of
+from tests.support.hostile_shapes import NESTING_DEPTH, SHAPES
 from tests.support.stream import Stream
 
 MEGABYTES = (0.25, 1, 3.9)

@@ -13,13 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from newsieve.devbroker.broker import Broker
-from newsieve.errors import (
-    BrokerUnavailable,
-    ConsumerFailed,
-    OffsetsWrong,
-    TopicsWrong,
-    Transient,
-)
+from newsieve.errors import BrokerUnavailable, ConsumerFailed, OffsetsWrong, TopicsWrong, Transient
 from newsieve.kafka.config import Cluster, Partition, make_producer
 from newsieve.kafka.group_consumer import RENEWALS_PER_MINUTE, GroupConsumer
 from newsieve.kafka.messages import GroupRecord

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.hostile_shapes import PLACE, STUDENT, WRITER, hostile_path, size_of
 from newsieve.errors import InvalidId, InvalidTitle, OutputTooLarge, RecordError
 from newsieve.filters.article import Article
 from newsieve.programs.scoring.path import ScoringPath
@@ -27,6 +26,7 @@ from newsieve_schemas.article import (
     MAX_URL_CHARACTERS,
 )
 from newsieve_schemas.export import FOLDER
+from tests.support.hostile_path import PLACE, STUDENT, WRITER, hostile_path, size_of
 
 POLICY = DecodePolicy(max_bytes=4_000_000, id_from_key=True)
 OPTIONAL = {

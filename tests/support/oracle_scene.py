@@ -16,8 +16,6 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from newsieve.filters.secret_key import SecretKey
-from newsieve.kafka import group_consumer as intake_module
-from newsieve.kafka import offset_query as inquiry_module
 from newsieve.kafka.config import Partition
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
@@ -45,13 +43,7 @@ from tests.support.filters import BUILTIN, load
 from tests.support.ledger import Ledger, LedgerProducer
 from tests.support.oracle_fakes import CallNotes, Clock, Scripted
 from tests.support.requests import request_record
-from tests.support.scripted import (
-    TOPIC,
-    Message,
-    ScriptedConsumer,
-    Step,
-    abortable,
-)
+from tests.support.scripted import TOPIC, Message, ScriptedConsumer, Step, abortable
 
 NOW = "2026-11-22T12:00:00.000Z"
 PATIENCE_SECONDS = 10
@@ -209,9 +201,9 @@ class OracleScene:
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Play all steps, then stop. Raises what the labeller raises."""
-        monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.consumer)
+        monkeypatch.setattr("newsieve.kafka.group_consumer.make_consumer", lambda _: self.consumer)
         asking = AskingConsumer(self.topics)
-        monkeypatch.setattr(inquiry_module, "make_consumer", lambda _: asking)
+        monkeypatch.setattr("newsieve.kafka.offset_query.make_consumer", lambda _: asking)
         publisher = TransactionalProducer(
             lambda _: self.producer,  # type: ignore[arg-type,return-value]
             lambda: None,

@@ -72,7 +72,7 @@ class Reader:
         return records
 
     def close(self) -> None:
-        """Close the client."""
+        """Close the client and its connections."""
         self._consumer.close()
 
     def _ends(self, topic: str) -> dict[Partition, int]:

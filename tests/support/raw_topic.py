@@ -1,4 +1,4 @@
-"""A raw topic with as many records as a benchmark needs, from a file of articles."""
+"""Fills a raw topic with as many records as a measurement needs, from a file of articles."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from newsieve_schemas.topics import topics
 from newsieve.cli.common import lines_of
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.producer import PlainProducer
+from newsieve_schemas.topics import topics
 from tests.support.filters import load
 
-SAMPLE = Path(__file__).resolve().parents[1] / "worker" / "newsieve" / "demo" / "articles.jsonl"
+SAMPLE = Path(__file__).resolve().parents[2] / "worker" / "newsieve" / "demo" / "articles.jsonl"
 
 
 def fill(cluster: Cluster, articles: Path, records: int, filters: Sequence[str]) -> str:

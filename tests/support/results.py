@@ -1,4 +1,4 @@
-"""What machine this is, and results as a table with date and command."""
+"""Prints measurements with date, command and machine, and writes them to benchmarks/results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
 
 def machine() -> str:
