@@ -24,10 +24,10 @@ from newsieve.terminal import echo_err
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="Settings; default newsieve.toml if there is one."
+        "--config", metavar="FILE", help="The settings file; default: newsieve.toml, if it exists."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 _log = logs.get_logger("settings")
 

@@ -20,13 +20,25 @@ from newsieve_schemas.dead_letter import Stage
 
 app = typer.Typer(help="List dead letters, and replay them.", no_args_is_help=True)
 
-StageOption = Annotated[Stage | None, typer.Option("--stage", help="Where it failed.")]
-ErrorOption = Annotated[str | None, typer.Option("--error", help="An error's name: InvalidJson.")]
-FilterOption = Annotated[
-    str | None, typer.Option("--filter", metavar="F", help="A name; of name/vN, the name.")
+StageOption = Annotated[
+    Stage | None, typer.Option("--stage", help="Only letters that failed at this stage.")
 ]
-SinceOption = Annotated[str | None, typer.Option("--since", help="Failed at or after, ISO 8601.")]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Failed before, ISO 8601.")]
+ErrorOption = Annotated[
+    str | None, typer.Option("--error", help="Only letters of this error, such as InvalidJson.")
+]
+FilterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", metavar="F", help="Only letters of this filter (of name/vN, the name counts)."
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", help="Only letters that failed at or after this time, ISO 8601."),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="Only letters that failed before this time, ISO 8601.")
+]
 
 
 @app.command("list")
@@ -36,7 +48,9 @@ def list_(
     filter_: FilterOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    records: Annotated[bool, typer.Option("--records", help="Each one, not counts.")] = False,
+    records: Annotated[
+        bool, typer.Option("--records", help="List each letter instead of counts.")
+    ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -82,14 +96,14 @@ def replay(
     until: UntilOption = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=0.001, metavar="N", help="Letters a second at most."),
+        typer.Option("--rate", min=0.001, metavar="N", help="Replay at most N letters a second."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Put raw records that are dead letters back, each at most once, for the filter that failed.
 
-    Killed at any moment, it can be run again: nothing is doubled. Signed with sampling.key, which
-    workers that have one insist on. Letters of other topics than the raw one stay where they are.
+    If it is killed, run it again: nothing is doubled. Records are signed with sampling.key, which
+    workers that have a key require. Letters of other topics than the raw one stay where they are.
 
     Example: newsieve dlq replay --stage score --filter uplifting --rate 50
     """

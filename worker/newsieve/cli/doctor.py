@@ -47,7 +47,7 @@ class Finding:
 def doctor(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check settings, filters, students, device, broker, topics, rights and label rate.
 
-    Exit 1 when something is wrong; each line says which command mends it.
+    Exits with 1 if something is wrong. Each row says which command repairs it.
 
     Example: newsieve doctor
     """

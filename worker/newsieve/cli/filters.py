@@ -123,10 +123,11 @@ def check(
 ) -> None:
     """Validate a filter, and report how often each rule fires on a file of articles.
 
-    What is wrong is said with file, line and key; exit 2.
+    If the filter is not valid, each fault is named with file, line and key, and the exit code is 2.
 
-    A text rule that fires on fewer than 0.2 % or more than 15 % is pointed out. One that fires on
-    none or all of 1,500 articles or more is a defect: exit 1. Rules with domains are only reported.
+    A text rule that fires on fewer than 0.2 % or more than 15 % of the articles is pointed out. One
+    that fires on none or all of 1,500 articles or more is a defect: exit code 1. Rules with domains
+    are only reported.
 
     Example: newsieve filters check uplifting --articles articles.jsonl
     """

@@ -33,8 +33,8 @@ def produce(
 ) -> None:
     """Put articles on the raw topic, one per line, as they are: bad lines too.
 
-    A file whose first line is no JSON object is no JSON Lines: then nothing is sent, exit 2. A
-    record's key is its article's id, so that one article's versions stay in order.
+    If the first line of a file is not a JSON object, nothing is sent and the exit code is 2. A
+    record's key is the id of its article, so that the versions of one article stay in order.
 
     Example: newsieve produce articles.jsonl
     """

@@ -24,13 +24,14 @@ from newsieve.terminal import echo, show_value
 def tail(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic's full name.")],
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="What is there already, too.")
+        bool,
+        typer.Option("--from-beginning", help="Begin with the records that are there already."),
     ] = False,
     count: Annotated[
         int | None, typer.Option("--count", min=1, metavar="N", help="Stop after N records.")
     ] = None,
     until_end: Annotated[
-        bool, typer.Option("--until-end", help="Stop at what is the end now.")
+        bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")
     ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,

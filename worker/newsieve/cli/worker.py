@@ -52,12 +52,14 @@ def work(
         typer.Option(
             "--from-timestamp",
             metavar="TIME",
-            help="Score again what came at or after this, ISO 8601, then end.",
+            help="Score again what came at or after this time, ISO 8601, and end.",
         ),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="TIME", help="Only what came before this; default: now."),
+        typer.Option(
+            "--until", metavar="TIME", help="Only what came before this time; default: now."
+        ),
     ] = None,
     again: Annotated[
         bool,
@@ -67,18 +69,18 @@ def work(
 ) -> None:
     """Score raw articles and publish the outcomes, exactly once, until SIGTERM.
 
-    SIGTERM finishes what is in flight; a second one exits at once. Exit codes: 0 drained,
+    SIGTERM finishes what is in flight; a second signal exits at once. Exit codes: 0 drained,
     1 a person is needed, 2 settings, 3 restart me.
 
-    --from-timestamp makes a backfill: in a group of its own, named after the times, so that the
-    live group's offsets stay where they are, and the same command goes on where it was killed.
-    It publishes every outcome again but those that subscribers have: a fact that is on a tier topic
-    when it begins, by its ce_id, is not put there again. Another version of the filter or another
-    student makes other facts. Sampled articles are requested of the oracle again, who pays for
-    none whose label it remembers. Choose a stretch that the live workers have passed: what they
-    publish of it meanwhile is not seen.
+    --from-timestamp makes a backfill. It runs in a consumer group of its own, named after the
+    times, so that the live group's offsets stay where they are and the same command resumes it.
+    Every outcome is published again, except on tier topics: a fact that is there when the backfill
+    begins (the same ce_id) is not put there again. Another version of the filter, or another
+    student, makes other facts. Sampled articles are requested of the oracle again, which pays for
+    none whose label it remembers. Choose a span that the live workers have passed: what they
+    publish of it in the meantime is not seen.
 
-    --again publishes all facts to tier topics, in another group of its own.
+    --again publishes all facts to tier topics, in yet another group.
 
     Example: newsieve worker
 
