@@ -13,11 +13,11 @@ from newsieve.records.decode import Headers, RawRecord
 from newsieve.records.encode import OutRecord
 from newsieve.stream import published
 from newsieve.stream.dead_letter_limit import DeadLetterLimiter
-from newsieve.stream.events import TransactionCounts
 from newsieve.stream.metrics import Metrics
 from newsieve.stream.outcome import SCORED, Outcome
 from newsieve.stream.outcome_publisher import OutcomePublisher
 from newsieve.stream.published import Published
+from newsieve.stream.transaction_counts import TransactionCounts
 
 TIER = "articles.tier.uplifting.impact"
 # Bytes that end in zeros are where fixed-width arrays of bytes go wrong.

@@ -135,7 +135,7 @@ def test_a_stream_of_ones_own_is_seen_wherever_streams_are() -> None:
 
     metrics = DriftMetrics()
     observer = MonitorObserver(metrics, Watchdog(60, lambda: None), dict)
-    observer.standing([monitor], 0)
+    observer.measured([monitor], 0)
     sample = 'newsieve_drift_state{filter="uplifting",state="alert",stratum="low"} 1.0'
     assert sample in generate_latest(metrics.registry).decode()
 

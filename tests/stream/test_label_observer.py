@@ -8,9 +8,10 @@ from collections import Counter
 import pytest
 from structlog.testing import capture_logs
 
+from newsieve.programs.labeling.events import Waiting
 from newsieve.programs.labeling.observer import OracleObserver
-from newsieve.stream.events import TransactionCounts, Waiting
 from newsieve.stream.metrics import OracleMetrics
+from newsieve.stream.transaction_counts import TransactionCounts
 from newsieve.stream.watchdog import Watchdog
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from newsieve.stream.bulk_histogram import BulkHistogram
-from newsieve.stream.events import TransactionCounts
 from newsieve.stream.metrics import LATENCY_SECONDS, Metrics
+from newsieve.stream.transaction_counts import TransactionCounts
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:

@@ -27,8 +27,8 @@ from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.programs.drift.loop import DriftLoop, DriftLoopConfig
 from newsieve.programs.drift.session import resume
 from newsieve.settings.loader import load_settings
-from newsieve.stream.events import TransactionCounts
 from newsieve.stream.exactly_once import ExactlyOnceRunner
+from newsieve.stream.transaction_counts import TransactionCounts
 from tests.support.drift_memory import (
     CONTROL,
     LATER,
@@ -54,7 +54,7 @@ class Quiet:
 
     def resumed(self, states: int, partitions: int) -> None: ...
 
-    def told(self, step: Transition) -> None: ...
+    def alert_published(self, step: Transition) -> None: ...
 
     def committed(self, tally: TransactionCounts, _: float) -> None:
         self.commits.append(tally)
@@ -62,8 +62,8 @@ class Quiet:
     def aborted(self, reason: str, _: str) -> None:
         self.aborts.append(reason)
 
-    def standing(self, _: Sequence[FilterMonitor], at_hand: int | None) -> None:
-        self.at_hand = at_hand
+    def measured(self, _: Sequence[FilterMonitor], buffered: int | None) -> None:
+        self.at_hand = buffered
 
     def drained(self, left: int) -> None: ...
 

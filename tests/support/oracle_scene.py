@@ -1,7 +1,6 @@
 """A real labeller on scripted Kafka clients and a scripted provider, step by step.
 
-The loop, its queue, call pool, consumer and producer are the product's own. The books read what
-the scripted producer has committed, as a successor would.
+All but clients and provider is the product's own; a successor restores what was committed.
 """
 
 from __future__ import annotations
@@ -31,13 +30,14 @@ from newsieve.oracle.prompt import OracleConfig, Prompt
 from newsieve.oracle.providers.base import Prices
 from newsieve.oracle.records import ScoreEncoder
 from newsieve.oracle.request_queue import RequestQueue
+from newsieve.programs.labeling.events import Waiting
 from newsieve.programs.labeling.loop import LabelingLoop
 from newsieve.records.dead_letter import Writer
 from newsieve.records.encode import OutRecord
 from newsieve.stream.dead_letter_limit import DeadLetterLimiter
-from newsieve.stream.events import TransactionCounts, Waiting
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome_publisher import OutcomePublisher
+from newsieve.stream.transaction_counts import TransactionCounts
 from newsieve_schemas.oracle import OracleScore
 from tests.support.filters import BUILTIN, load
 from tests.support.ledger import Ledger, LedgerProducer

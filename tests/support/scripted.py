@@ -28,9 +28,9 @@ from newsieve.settings.loader import load_settings
 from newsieve.stream.crash_note import Note
 from newsieve.stream.crash_recovery import CrashRecovery
 from newsieve.stream.dead_letter_limit import DeadLetterLimiter
-from newsieve.stream.events import TransactionCounts
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome_publisher import OutcomePublisher
+from newsieve.stream.transaction_counts import TransactionCounts
 from tests.support.filters import load
 from tests.support.fives import FivesScorer
 from tests.support.ledger import LETTERS, Ledger, LedgerProducer

@@ -33,7 +33,7 @@ from newsieve.kafka.messages import GroupRecord
 from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.stream.crash_recovery import CrashRecovery
-from newsieve.stream.events import AbortFault
+from newsieve.stream.transaction_counts import AbortFault
 
 SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics are still there
 # A broker's or a group's, which no record is to blame for.

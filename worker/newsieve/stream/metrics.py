@@ -21,15 +21,11 @@ from prometheus_client import (
 )
 
 import newsieve
-from newsieve.drift.monitor_state import Transition
-from newsieve.drift.monitor_status import MonitorStatus
-from newsieve.drift.suspect_labels import SuspectReading
-from newsieve.filters.sampling import SUSPECT
 from newsieve.filters.suspect import KINDS
 from newsieve.stream.bulk_histogram import BulkHistogram
-from newsieve.stream.events import AbortFault, TransactionCounts
 from newsieve.stream.latency import latencies_seconds
 from newsieve.stream.outcome import DEAD_LETTER
+from newsieve.stream.transaction_counts import AbortFault, TransactionCounts
 from newsieve_schemas.drift import State
 
 LATENCY_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
@@ -230,9 +226,9 @@ class OracleMetrics(Metrics):
 
 
 class DriftMetrics(Metrics):
-    """The drift monitor's: those above, where a record is one of its inputs and an outcome what it
-    was, and where each monitor stands, low and surfaced. Anchors, canaries, articles have states,
-    suspect articles an error. Of several students the one that was labelled last is meant."""
+    """The drift monitor's metrics: the worker's, in which each input is a record and what it was is
+    its outcome, and the state of each monitor by filter and stratum. Anchors, canaries and articles
+    have states only, suspect articles an error only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -250,17 +246,18 @@ class DriftMetrics(Metrics):
         self._labelled_at = self._gauge(
             "drift_last_label_timestamp_seconds", "When the last label came.", *where
         )
-        self._told = self._counter("drift_alerts", "Alerts published.", "filter", "state")
+        self._alerts = self._counter("drift_alerts", "Alerts published.", "filter", "state")
         self._at_work = self._gauge("drift_at_work", "1: this process of the group is at work.")
-        self._at_hand = self._gauge("drift_records_at_hand", "Records whose turn has not come.")
+        self._buffered = self._gauge("drift_records_at_hand", "Records whose turn has not come.")
 
-    def told(self, step: Transition) -> None:
-        self._told.labels(step.identity.filter, step.state).inc()
+    def alert_published(self, filter_name: str, state: State) -> None:
+        self._alerts.labels(filter_name, state).inc()
 
-    def standing(self, at_hand: int | None) -> None:
-        """None: another process is at work, whose metrics say how monitors stand."""
-        self._at_work.set(at_hand is not None)
-        self._at_hand.set(at_hand or 0)
+    def at_work(self, buffered: int | None) -> None:
+        """Sets the number of buffered records, and forgets all monitors until they are set again.
+        None: another process is at work, whose metrics have the monitors."""
+        self._at_work.set(buffered is not None)
+        self._buffered.set(buffered or 0)
         for gauge in (self._state, self._severity, self._evidence, self._error, self._labels):
             gauge.clear()
         self._labelled_at.clear()
@@ -269,21 +266,21 @@ class DriftMetrics(Metrics):
         for name in STATES:
             self._state.labels(filter_name, stratum, name).set(name == state)
 
-    def suspects(self, filter_name: str, reading: SuspectReading) -> None:
-        self._labels.labels(filter_name, SUSPECT).set(reading.labels)
-        if reading.error is not None:
-            self._error.labels(filter_name, SUSPECT, "estimate").set(reading.error)
+    def severity(self, filter_name: str, stratum: str, *, is_critical: bool) -> None:
+        self._severity.labels(filter_name, stratum).set(is_critical)
 
-    def reading(self, reading: MonitorStatus) -> None:
-        """A monitor of labels, its state apart."""
-        where = (reading.identity.filter, reading.identity.stratum)
-        self._severity.labels(*where).set(reading.severity == "critical")
-        self._evidence.labels(*where).set(reading.value)
-        self._labels.labels(*where).set(reading.labels)
-        if reading.standing.last_label_at is not None:
-            self._labelled_at.labels(*where).set(reading.standing.last_label_at / 1_000)
-        error = reading.error
-        if error is not None:
-            values = (error.estimate, error.low, error.high, error.baseline)
-            for name, value in zip(("estimate", "low", "high", "usual"), values, strict=True):
-                self._error.labels(*where, name).set(value)
+    def evidence(self, filter_name: str, stratum: str, value: float) -> None:
+        self._evidence.labels(filter_name, stratum).set(value)
+
+    def labels(
+        self, filter_name: str, stratum: str, count: int, last_label_ms: int | None = None
+    ) -> None:
+        self._labels.labels(filter_name, stratum).set(count)
+        if last_label_ms is not None:
+            self._labelled_at.labels(filter_name, stratum).set(last_label_ms / 1_000)
+
+    def error(self, filter_name: str, stratum: str, **values: float) -> None:
+        """Sets the mean absolute error: `estimate`, and where they are known `low`, `high` (the
+        ends of its 95 % interval) and `usual` (the baseline)."""
+        for name, value in values.items():
+            self._error.labels(filter_name, stratum, name).set(value)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from newsieve.stream.crash_note import Note
-from newsieve.stream.events import AbortFault, TransactionCounts
 from newsieve.stream.logs import get_logger
 from newsieve.stream.metrics import Metrics
+from newsieve.stream.transaction_counts import AbortFault, TransactionCounts
 from newsieve.stream.watchdog import Watchdog
 
 LAG_SECONDS: Final = 5.0

@@ -20,9 +20,9 @@ from newsieve.drift.input_records import EventReader
 from newsieve.errors import Transient
 from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
+from newsieve.programs.drift.events import DriftObserver
 from newsieve.programs.drift.session import DriftSession, Pending, Watched
 from newsieve.programs.drift.state_store import RestoredState
-from newsieve.stream.events import DriftObserver
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome_publisher import OutcomePublisher
 
@@ -138,7 +138,7 @@ class DriftLoop:
         self._outbox.committed()
         self._observer.committed(course.pending.tally, seconds)
         for step in course.pending.told:
-            self._observer.told(step)
+            self._observer.alert_published(step)
         course.pending, self._committed_at = Pending(), time.monotonic()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
@@ -204,4 +204,4 @@ class DriftLoop:
             self._reported_at = time.monotonic()
             watched = course.watched.values() if course is not None else ()
             left = course.timeline.size if course is not None else None
-            self._observer.standing([item.watch for item in watched], left)
+            self._observer.measured([item.watch for item in watched], left)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.monitor_state import Transition
 from newsieve.drift.monitor_status import MonitorStatus, read
+from newsieve.drift.suspect_labels import SuspectReading
+from newsieve.filters.sampling import SUSPECT
 from newsieve.stream.logs import get_logger
 from newsieve.stream.metrics import DriftMetrics
 from newsieve.stream.observer import WorkerObserver
@@ -16,7 +18,7 @@ _log = get_logger("drift")
 
 
 class MonitorObserver(WorkerObserver):
-    """Watches one drift monitor."""
+    """Observes one drift loop."""
 
     def __init__(
         self,
@@ -30,8 +32,8 @@ class MonitorObserver(WorkerObserver):
     def resumed(self, states: int, partitions: int) -> None:
         _log.info("monitor.resumed", states=states, partitions=partitions)
 
-    def told(self, step: Transition) -> None:
-        self._drift_metrics.told(step)
+    def alert_published(self, step: Transition) -> None:
+        self._drift_metrics.alert_published(step.identity.filter, step.state)
         _log.warning(
             "state.changed",
             filter=step.identity.filter,
@@ -43,21 +45,46 @@ class MonitorObserver(WorkerObserver):
             cause=step.cause,
         )
 
-    def standing(self, watches: Sequence[FilterMonitor], at_hand: int | None) -> None:
-        found = [(watch, _latest(watch)) for watch in watches]  # takes longer than a scrape may see
-        self._drift_metrics.standing(at_hand)
-        for watch, readings in found:
-            for stratum, state in watch.signals().items():
-                self._drift_metrics.state(watch.filter.name, stratum, state)
-            for reading in readings:
-                identity = reading.identity
-                self._drift_metrics.state(identity.filter, identity.stratum, reading.standing.state)
-                self._drift_metrics.reading(reading)
-            for suspects in watch.monitors.suspects.readings()[-1:]:
-                self._drift_metrics.suspects(watch.filter.name, suspects)
+    def measured(self, monitors: Sequence[FilterMonitor], buffered: int | None) -> None:
+        """Sets the metrics of all monitors at once: computing them first takes longer than a scrape
+        should see half of them."""
+        statuses = [(monitor, _latest(monitor)) for monitor in monitors]
+        self._drift_metrics.at_work(buffered)
+        for monitor, latest in statuses:
+            for stratum, state in monitor.signals().items():
+                self._drift_metrics.state(monitor.filter.name, stratum, state)
+            for status in latest:
+                set_status(self._drift_metrics, status)
+            for suspects in monitor.monitors.suspects.readings()[-1:]:
+                set_suspects(self._drift_metrics, monitor.filter.name, suspects)
 
-    def drained(self, left: int) -> None:
-        _log.info("monitor.drained", records_committed=self._committed, records_left=left)
+    def drained(self, buffered: int) -> None:
+        _log.info("monitor.drained", records_committed=self._committed, records_left=buffered)
+
+
+def set_status(metrics: DriftMetrics, status: MonitorStatus) -> None:
+    """Set the metrics of one stratum's monitor."""
+    where, state = (status.identity.filter, status.identity.stratum), status.standing
+    metrics.state(*where, state.state)
+    metrics.severity(*where, is_critical=status.severity == "critical")
+    metrics.evidence(*where, status.value)
+    metrics.labels(*where, status.labels, state.last_label_at)
+    error = status.error
+    if error is not None:
+        metrics.error(
+            *where,
+            estimate=error.estimate,
+            low=error.low,
+            high=error.high,
+            usual=error.baseline,
+        )
+
+
+def set_suspects(metrics: DriftMetrics, filter_name: str, suspects: SuspectReading) -> None:
+    """Set the metrics of one filter's suspect articles."""
+    metrics.labels(filter_name, SUSPECT, suspects.labels)
+    if suspects.error is not None:
+        metrics.error(filter_name, SUSPECT, estimate=suspects.error)
 
 
 def _latest(watch: FilterMonitor) -> list[MonitorStatus]:

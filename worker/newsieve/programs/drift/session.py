@@ -32,9 +32,9 @@ from newsieve.kafka.messages import GroupRecord
 from newsieve.records.dead_letter import RecordPosition
 from newsieve.records.decode import RawRecord
 from newsieve.records.encode import OutRecord
-from newsieve.stream.events import TransactionCounts
 from newsieve.stream.outcome import DEAD_LETTER, Outcome
 from newsieve.stream.outcome_publisher import OutcomePublisher
+from newsieve.stream.transaction_counts import TransactionCounts
 
 EVENTS_AT_ONCE: Final = 5_000  # before the loop looks around again: a tenth of a second
 TICK_MILLISECONDS: Final = 60_000

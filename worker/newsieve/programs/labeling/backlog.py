@@ -15,7 +15,7 @@ from newsieve.errors import RecordError
 from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
 from newsieve.oracle.label_request import LabelRequest
-from newsieve.stream.events import Waiting
+from newsieve.programs.labeling.events import Waiting
 
 BACKLOG_REQUESTS: Final = 500  # in memory; the rest waits on the topic
 BACKLOG_BYTES: Final = 64_000_000

@@ -26,11 +26,12 @@ from newsieve.oracle.records import LabelMetadata, ScoreEncoder, read_request
 from newsieve.oracle.request_queue import RequestQueue
 from newsieve.programs.labeling.backlog import Backlog, PendingRequest
 from newsieve.programs.labeling.budget_store import BudgetStore
+from newsieve.programs.labeling.events import LabelObserver
 from newsieve.records.dead_letter import RecordPosition
-from newsieve.stream.events import LabelObserver, TransactionCounts
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome import DEAD_LETTER, Outcome
 from newsieve.stream.outcome_publisher import OutcomePublisher
+from newsieve.stream.transaction_counts import TransactionCounts
 
 IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
 COLLECT_SECONDS: Final = 0.05  # for an answer, before looking around again

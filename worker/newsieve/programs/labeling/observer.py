@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from newsieve.stream.events import TransactionCounts, Waiting
+from newsieve.programs.labeling.events import Waiting
 from newsieve.stream.latency import latencies_seconds
 from newsieve.stream.logs import get_logger
 from newsieve.stream.metrics import OracleMetrics
 from newsieve.stream.observer import WorkerObserver
+from newsieve.stream.transaction_counts import TransactionCounts
 from newsieve.stream.watchdog import Watchdog
 
 SECONDS_DIGITS: Final = 3

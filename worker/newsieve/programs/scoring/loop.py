@@ -24,13 +24,14 @@ from newsieve.errors import KilledWorker
 from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
 from newsieve.programs.scoring.canaries import Canaries, Report
+from newsieve.programs.scoring.events import ScoringObserver
 from newsieve.programs.scoring.path import MicroBatch, RecordOutcomes, ScoringPath
 from newsieve.records.dead_letter import RecordPosition
 from newsieve.stream.crash_recovery import CrashRecovery
-from newsieve.stream.events import Observer, TransactionCounts
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome import Outcome
 from newsieve.stream.outcome_publisher import OutcomePublisher
+from newsieve.stream.transaction_counts import TransactionCounts
 
 IDLE_SECONDS: Final = 0.25  # how long an idle worker waits for a record
 LINGER_SECONDS: Final = 0.01  # how long a busy one does, to fill a micro-batch
@@ -71,7 +72,7 @@ class ScoringLoop:
         delivery: ExactlyOnceRunner,
         outbox: OutcomePublisher,
         policy: BatchingConfig,
-        observer: Observer,
+        observer: ScoringObserver,
         recovery: CrashRecovery,
         canaries: Canaries | None = None,
     ) -> None:
