@@ -27,7 +27,7 @@ def table(field: Field, seed: int, runs: int = RUNS) -> list[str]:
     ]
     for cause, world in worlds(field).items():
         alerts = [Stage(field, seed + run).run(world) for run in range(runs)]
-        hours = [alert.at / HOUR - HEALTHY_HOURS for alert in alerts if alert is not None]
+        hours = [alert.position / HOUR - HEALTHY_HOURS for alert in alerts if alert is not None]
         named = Counter(alert.cause if alert is not None else "no alert" for alert in alerts)
         right = named.pop(cause, 0) / runs
         others = ", ".join(f"{name} {count}" for name, count in named.most_common()) or "–"
@@ -40,19 +40,19 @@ def costs(field: Field, seed: int) -> list[str]:
     stage = Stage(field, seed)
     picks = np.random.default_rng(seed).integers(0, len(field.oracle), COST_LABELS)
     labels = [
-        label._replace(at=at, id=f"{seed:08x}-4a1b-4c2d-8e3f-{at:012x}")
+        label._replace(position=at, id=f"{seed:08x}-4a1b-4c2d-8e3f-{at:012x}")
         for at, label in enumerate(stage.labels(picks, World(), MONITOR, 0))
     ]
     started = time.perf_counter()
     for label in labels:
-        stage.watch.label(label)
+        stage.monitor.label(label)
     spent = (time.perf_counter() - started) / len(labels) * 1e6
-    stage.watch.anchors_wanted.clear()
+    stage.monitor.attribution.wanted.clear()
     for hour in range(3):
         stage.hour(hour * HOUR, World())
     sizes = {
         saved.identity.stratum: len(json.dumps(saved.detector))
-        for saved in stage.watch.take_changes()
+        for saved in stage.monitor.take_changes()
     }
     each = ", ".join(f"{name} {size / 1e3:.1f}" for name, size in sizes.items())
     return [

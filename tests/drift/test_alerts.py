@@ -11,7 +11,7 @@ import pytest
 
 from newsieve.drift.alerts import headline, incident_id, replay_line
 from newsieve.drift.error_streams import FAIL
-from newsieve.drift.monitor_state import Identity, StreamPart, Transition, Why
+from newsieve.drift.monitor_state import Identity, StreamPart, Transition, TransitionReason
 from newsieve_schemas.drift import Cause, State
 from tests.support.drift import STREAMS
 
@@ -31,10 +31,10 @@ STEP = Transition(
     episode=7,
     state="alert",
     previous_state="warning",
-    why="evidence",
+    reason="evidence",
     severity="warning",
     cause="unknown",
-    at=9,
+    position=9,
     value=11_842.0,
     threshold=10_000,
     parts=(MAE, BENEFIT),
@@ -102,14 +102,16 @@ def test_an_incident_that_ends_says_what_is_now_and_what_was_usual() -> None:
     assert "is coming back" in said(MAE, error=MAE, state="recovering")
 
 
-@pytest.mark.parametrize("why", get_args(Why))
+@pytest.mark.parametrize("why", get_args(TransitionReason))
 @pytest.mark.parametrize("state", get_args(State))
-def test_every_step_has_a_sentence_and_a_place_in_the_runbook(why: Why, state: State) -> None:
+def test_every_step_has_a_sentence_and_a_place_in_the_runbook(
+    why: TransitionReason, state: State
+) -> None:
     """Whatever led to it; and every cause has a section."""
     runbook = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
     sections = {title.lower().replace(" ", "-") for title in re.findall(r"(?m)^## (.+)$", runbook)}
     for cause in get_args(Cause):
-        step = replace(STEP, why=why, state=state, cause=cause, other_oracle_key="b")
+        step = replace(STEP, reason=why, state=state, cause=cause, other_oracle_key="b")
 
         line = replay_line(step, "newsieve drift replay f", "https://r.example/book").decode()
 

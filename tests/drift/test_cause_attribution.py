@@ -10,7 +10,7 @@ from newsieve.drift.monitor_state import Transition
 from tests.support.drift import DAY
 from tests.support.drift_field import load_field
 from tests.support.drift_incidents import HOUR, Stage, World, worlds
-from tests.support.watch import SUBJECT, a_watch, alarmed, answer, canary
+from tests.support.drift_monitor import SUBJECT, a_filter_monitor, alarmed, answer, canary
 
 FIELD = load_field()
 
@@ -48,37 +48,39 @@ def test_an_incidents_cause_is_named(cause: str) -> None:
 
 def test_without_anchors_an_alert_comes_at_once() -> None:
     """And says that its cause is not known."""
-    watch = a_watch(with_anchors=False)
+    filter_monitor = a_filter_monitor(with_anchors=False)
 
-    steps = alarmed(watch)
+    steps = alarmed(filter_monitor)
 
     assert (steps[-1].state, steps[-1].cause) == ("alert", "unknown")
-    assert watch.anchors_wanted == []
+    assert filter_monitor.attribution.wanted == []
 
 
 def test_an_alarm_asks_for_anchors_and_waits_for_forty() -> None:
     """Beside the one that every third label asks for."""
-    watch = a_watch()
-    steps = alarmed(watch)
+    filter_monitor = a_filter_monitor()
+    steps = alarmed(filter_monitor)
     assert steps[-1].state == "warning"
-    wanted = watch.anchors_wanted[-40:]
+    wanted = filter_monitor.attribution.wanted[-40:]
     assert len(set(wanted)) == 40
 
-    watch.anchors_wanted = wanted[:39]
-    assert [step.identity.stratum for step in answer(watch, 7)] == ["anchors"]  # they are watched
-    watch.anchors_wanted = wanted[39:]
-    steps = answer(watch, 8)
+    filter_monitor.attribution.wanted = wanted[:39]
+    assert [step.identity.stratum for step in answer(filter_monitor, 7)] == [
+        "anchors"
+    ]  # they are watched
+    filter_monitor.attribution.wanted = wanted[39:]
+    steps = answer(filter_monitor, 8)
 
     assert [(step.state, step.cause) for step in steps] == [("alert", "concept_drift")]
 
 
 def test_a_day_is_enough_when_no_anchor_comes() -> None:
     """A silent oracle does not keep an alert back for ever."""
-    watch = a_watch()
-    at = alarmed(watch)[-1].at
+    filter_monitor = a_filter_monitor()
+    at = alarmed(filter_monitor)[-1].position
 
-    assert [step for step in watch.tick(at + DAY - 1_000) if step.state == "alert"] == []
-    steps = watch.tick(at + DAY + 1_000)
+    assert [step for step in filter_monitor.tick(at + DAY - 1_000) if step.state == "alert"] == []
+    steps = filter_monitor.tick(at + DAY + 1_000)
 
     assert [(step.state, step.cause) for step in steps] == [("alert", "concept_drift")]
 
@@ -86,20 +88,20 @@ def test_a_day_is_enough_when_no_anchor_comes() -> None:
 def test_moved_canaries_are_a_serving_defect_at_once() -> None:
     """One worker of several is enough; it is over when none has said so for two hours. An alarm
     that waits for its cause has it."""
-    watch = a_watch()
-    alarmed(watch)
+    filter_monitor = a_filter_monitor()
+    alarmed(filter_monitor)
 
-    steps = watch.canaries(canary(0, passed=False))
+    steps = filter_monitor.canaries(canary(0, passed=False))
 
     assert [(step.state, step.cause, step.severity) for step in steps] == [
         ("alert", "serving_defect", "critical"),
         ("alert", "serving_defect", "warning"),
     ]
     assert "0.700" in drift_alert(steps[0], SUBJECT, "c", "https://r.example/book")["headline"]
-    assert watch.canaries(canary(1, passed=True)) == []
-    assert watch.canaries(canary(HOUR, passed=False)) == []
-    assert watch.canaries(canary(2 * HOUR, passed=True)) == []
-    over = watch.canaries(canary(3 * HOUR, passed=True))
+    assert filter_monitor.canaries(canary(1, passed=True)) == []
+    assert filter_monitor.canaries(canary(HOUR, passed=False)) == []
+    assert filter_monitor.canaries(canary(2 * HOUR, passed=True)) == []
+    over = filter_monitor.canaries(canary(3 * HOUR, passed=True))
     assert [(step.state, step.previous_state) for step in over] == [("resolved", "alert")]
 
 

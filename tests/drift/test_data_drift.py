@@ -47,7 +47,7 @@ def hours(
     for hour in range(first, first + count):
         for n in range(per_hour):
             at = hour * WINDOW_MILLISECONDS + n * WINDOW_MILLISECONDS // per_hour
-            yield draw(rng)._replace(at=at)
+            yield draw(rng)._replace(timestamp_ms=at)
 
 
 @pytest.fixture(scope="module")

@@ -15,129 +15,140 @@ from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.label_reader import Label
 from newsieve.drift.monitor_state import MonitorConfig, Transition
-from newsieve.drift.monitor_status import read
+from newsieve.drift.monitor_status import monitor_status
 from newsieve.drift.snapshot import Snapshot
 from newsieve_schemas.drift import DriftAlert
 from tests.support.drift import DAY, UPLIFTING, as_it_is, history, labels, more
 from tests.support.drift_incidents import HOUR
-from tests.support.watch import ANCHORS, SUBJECT, WORSE, a_watch, alarmed, answer, canary
+from tests.support.drift_monitor import (
+    ANCHORS,
+    SUBJECT,
+    WORSE,
+    a_filter_monitor,
+    alarmed,
+    answer,
+    canary,
+)
 
 
 def test_a_third_of_the_labels_ask_for_an_anchor_in_turn() -> None:
     """Every anchor comes round."""
-    watch = a_watch()
+    filter_monitor = a_filter_monitor()
     for label in more(3, 360, stratum="x", oracle_key="a"):
-        watch.label(label)
+        filter_monitor.label(label)
 
-    assert watch.anchors_wanted == [f"anchor-{n % 60}" for n in range(120)]
+    assert filter_monitor.attribution.wanted == [f"anchor-{n % 60}" for n in range(120)]
 
 
 def test_an_oracle_that_labels_its_anchors_otherwise_is_found_early() -> None:
     """Before production alarms; then an alarm needs no guard window."""
-    watch = a_watch()
+    filter_monitor = a_filter_monitor()
     steps = []
     for at in range(40):
-        watch.anchors_wanted = [f"anchor-{at}"]
-        steps += answer(watch, at, moved=2)
+        filter_monitor.attribution.wanted = [f"anchor-{at}"]
+        steps += answer(filter_monitor, at, moved=2)
 
     assert ("alert", "oracle_drift") in [(step.state, step.cause) for step in steps]
     assert {step.identity.stratum for step in steps} == {"anchors"}
-    assert alarmed(watch)[-1].cause == "oracle_drift"
+    assert alarmed(filter_monitor)[-1].cause == "oracle_drift"
 
 
 def test_a_changed_oracle_is_compared_on_all_anchors() -> None:
     """While it waits for an operator, who accepts it: new baselines, and the old anchors' word
     counts no more."""
-    watch = a_watch()
+    filter_monitor = a_filter_monitor()
     for label in more(4, 30, stratum="x", oracle_key="a"):
-        watch.label(label)
-    watch.anchors_wanted.clear()
+        filter_monitor.label(label)
+    filter_monitor.attribution.wanted.clear()
 
-    steps = watch.label(more(5, 1, stratum="x", oracle_key="b")[0])
-    assert [step.why for step in steps] == ["oracle_changed"]
-    assert sorted(set(watch.anchors_wanted)) == sorted(ANCHORS.ids)
-    assert answer(watch, 9, moved=2, key="b") == []
-    difference = watch.difference()
+    steps = filter_monitor.label(more(5, 1, stratum="x", oracle_key="b")[0])
+    assert [step.reason for step in steps] == ["oracle_changed"]
+    assert sorted(set(filter_monitor.attribution.wanted)) == sorted(ANCHORS.ids)
+    assert answer(filter_monitor, 9, moved=2, key="b") == []
+    difference = filter_monitor.attribution.anchor_difference()
     assert difference is not None and difference.anchors == 60
     assert difference.error > difference.usual + 0.3
 
-    steps = watch.decide(Decision("accept_oracle", 10, oracle_key="b"))
+    steps = filter_monitor.decide(Decision("accept_oracle", 10, oracle_key="b"))
     assert [step.state for step in steps] == ["warming"]
-    assert watch.decide(Decision("accept_oracle", 11, oracle_key="b")) == []
+    assert filter_monitor.decide(Decision("accept_oracle", 11, oracle_key="b")) == []
     for label in more(6, 220, stratum="x", oracle_key="b"):
-        steps += watch.label(label)
+        steps += filter_monitor.label(label)
     assert [step.state for step in steps][:2] == ["warming", "ok"]
     found = []
     for label in more(7, 300, WORSE, stratum="x", oracle_key="b"):
-        found += watch.label(label)
+        found += filter_monitor.label(label)
     assert ("alert", "unknown") in [(step.state, step.cause) for step in found]
 
 
 def test_all_anchors_are_asked_for_once_and_for_their_own_oracle_only() -> None:
     """Two strata meet another oracle; once it is accepted, the old one's anchors say nothing."""
-    watch = a_watch()
+    filter_monitor = a_filter_monitor()
     for row in labels(history(2, reference=400, stratum="y", oracle_key="a")):
-        watch.label(row)
+        filter_monitor.label(row)
     for at, stratum in enumerate("xy"):
         for label in more(4 + at, 5, stratum=stratum, oracle_key="a"):
-            watch.label(label)
-    watch.anchors_wanted.clear()
+            filter_monitor.label(label)
+    filter_monitor.attribution.wanted.clear()
 
     for at, stratum in enumerate("xy"):
-        steps = watch.label(more(6 + at, 1, stratum=stratum, oracle_key="b")[0])
-        assert [step.why for step in steps] == ["oracle_changed"]
-    assert len(watch.anchors_wanted) in (60, 61)  # and one that was due
+        steps = filter_monitor.label(more(6 + at, 1, stratum=stratum, oracle_key="b")[0])
+        assert [step.reason for step in steps] == ["oracle_changed"]
+    assert len(filter_monitor.attribution.wanted) in (60, 61)  # and one that was due
 
-    watch.decide(Decision("accept_oracle", 10_000, oracle_key="b", scope="s"))
-    watch.anchors_wanted.clear()
+    filter_monitor.decide(Decision("accept_oracle", 10_000, oracle_key="b", scope="s"))
+    filter_monitor.attribution.wanted.clear()
     for label in more(8, 30, stratum="x", oracle_key="b"):
-        watch.label(label)
-    assert watch.anchors_wanted == []
+        filter_monitor.label(label)
+    assert filter_monitor.attribution.wanted == []
 
 
 def test_decisions_are_about_what_they_name() -> None:
     """A stratum, a student, or all of the filter."""
-    watch = a_watch()
+    filter_monitor = a_filter_monitor()
     for row in labels(history(2, (5, as_it_is), stratum="y", reference=100, oracle_key="a")):
-        watch.label(row)
+        filter_monitor.label(row)
     for label in more(3, 5, stratum="x", oracle_key="a"):
-        watch.label(label)
+        filter_monitor.label(label)
 
-    one = watch.decide(Decision("rebaseline", 7, stratum="y"))
-    none = watch.decide(Decision("rebaseline", 8, student_version="another"))
-    both = watch.decide(Decision("reject_oracle", 9, oracle_key="b"))
+    one = filter_monitor.decide(Decision("rebaseline", 7, stratum="y"))
+    none = filter_monitor.decide(Decision("rebaseline", 8, student_version="another"))
+    both = filter_monitor.decide(Decision("reject_oracle", 9, oracle_key="b"))
 
     assert [step.identity.stratum for step in one] == ["y"]
     assert none == both == []
-    assert watch.label(more(4, 1, stratum="x", oracle_key="b")[0]) == []
+    assert filter_monitor.label(more(4, 1, stratum="x", oracle_key="b")[0]) == []
 
 
 def test_a_student_that_was_replaced_is_forgotten() -> None:
     """After a silence; its state's last record has no detector, its incident is resolved."""
-    watch = a_watch(with_anchors=False, rules=MonitorConfig(silence=DAY))
-    alert = alarmed(watch)[-1]
+    filter_monitor = a_filter_monitor(with_anchors=False, config=MonitorConfig(silence=DAY))
+    alert = alarmed(filter_monitor)[-1]
     new = labels(history(5, (3, as_it_is), reference=100, student_version="2", oracle_key="a"))
     for row in new:
-        watch.label(row._replace(at=alert.at + 2 * DAY))
-    watch.take_changes()
+        filter_monitor.label(row._replace(position=alert.position + 2 * DAY))
+    filter_monitor.take_changes()
 
-    steps = watch.tick(alert.at + 2 * DAY + 1)
+    steps = filter_monitor.tick(alert.position + 2 * DAY + 1)
 
-    assert [(step.why, step.state) for step in steps] == [("replaced", "resolved")]
-    gone = [saved for saved in watch.take_changes() if saved.detector is None]
+    assert [(step.reason, step.state) for step in steps] == [("replaced", "resolved")]
+    gone = [saved for saved in filter_monitor.take_changes() if saved.detector is None]
     assert [saved.identity for saved in gone] == [alert.identity]
-    assert len(watch.all_monitors) == 1
+    assert len(filter_monitor.monitors.by_identity) == 1
 
 
 def test_every_transition_is_a_drift_alert() -> None:
     """As its schema has it, strictly; the fingerprint is a monitor's, the incident id an
     episode's."""
-    watch = a_watch(rules=MonitorConfig(reminder=DAY, silence=30 * DAY))
-    steps = [*watch.label(more(2, 1, stratum="x", oracle_key="a")[0]), *alarmed(watch)]
-    steps += answer(watch, 500_000) + watch.tick(3 * DAY)
-    steps += watch.canaries(canary(1, passed=False))
+    filter_monitor = a_filter_monitor(config=MonitorConfig(reminder=DAY, silence=30 * DAY))
+    steps = [
+        *filter_monitor.label(more(2, 1, stratum="x", oracle_key="a")[0]),
+        *alarmed(filter_monitor),
+    ]
+    steps += answer(filter_monitor, 500_000) + filter_monitor.tick(3 * DAY)
+    steps += filter_monitor.canaries(canary(1, passed=False))
     for label in more(9, 700, stratum="x", oracle_key="a"):
-        steps += watch.label(label)
+        steps += filter_monitor.label(label)
 
     assert {"ok", "warning", "alert", "resolved"} <= {step.state for step in steps}
     for step in steps:
@@ -179,12 +190,12 @@ def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
             broken = FilterMonitor(UPLIFTING, rules, ANCHORS)
             for saved in kept.values():
                 broken.resume(through_json(saved))
-        for name, watch in (("unbroken", unbroken), ("broken", broken)):
-            found[name] += watch.label(row)
-            found[name] += answer(watch, at, moved=0.0)
+        for name, filter_monitor in (("unbroken", unbroken), ("broken", broken)):
+            found[name] += filter_monitor.label(row)
+            found[name] += answer(filter_monitor, at, moved=0.0)
             if at % 100 == 0:
-                found[name] += watch.canaries(canary(at, passed=at != 200))
-                found[name] += watch.tick(at * HOUR)
+                found[name] += filter_monitor.canaries(canary(at, passed=at != 200))
+                found[name] += filter_monitor.tick(at * HOUR)
 
     assert found["unbroken"] == found["broken"]
     assert {"alert", "resolved", "suspended"} <= {step.state for step in found["unbroken"]}
@@ -209,35 +220,39 @@ def test_a_live_memory_of_labels_is_small_and_forgets_the_oldest() -> None:
 def test_a_decision_read_twice_is_taken_once() -> None:
     """Where a group begins anew, it reads old decisions again: the latest one of a scope counts,
     and a new baseline in the making is not thrown away."""
-    watch = a_watch(with_anchors=False)
+    filter_monitor = a_filter_monitor(with_anchors=False)
     for label in more(3, 5, stratum="x", oracle_key="a"):
-        watch.label(label)
+        filter_monitor.label(label)
     first = Decision("rebaseline", 100, scope="s")
 
-    assert [step.state for step in watch.decide(first)] == ["warming"]
+    assert [step.state for step in filter_monitor.decide(first)] == ["warming"]
     for label in more(4, 90, stratum="x", oracle_key="a"):
-        watch.label(label)
+        filter_monitor.label(label)
     again = FilterMonitor(UPLIFTING, MonitorConfig(), None)
-    for saved in watch.take_changes():
+    for saved in filter_monitor.take_changes():
         again.resume(through_json(saved))
-    for taken in (watch, again):
-        assert taken.decide(first) == taken.decide(replace(first, at=99)) == []
-        assert [monitor.tally.labels for monitor in taken.all_monitors.values()] == [90]
-        assert taken.decided_at("s") == 100 and taken.decided_at("other") == -1
-    watch.decide(replace(first, at=101))
-    assert [monitor.tally.labels for monitor in watch.all_monitors.values()] == [0]
+    for taken in (filter_monitor, again):
+        assert taken.decide(first) == taken.decide(replace(first, timestamp_ms=99)) == []
+        assert [monitor.accumulator.labels for monitor in taken.monitors.by_identity.values()] == [
+            90
+        ]
+        assert taken.decisions.latest("s") == 100 and taken.decisions.latest("other") == -1
+    filter_monitor.decide(replace(first, timestamp_ms=101))
+    assert [
+        monitor.accumulator.labels for monitor in filter_monitor.monitors.by_identity.values()
+    ] == [0]
 
 
 def test_a_baseline_can_be_wanted_before_the_first_label() -> None:
     """Of a student whose packaged baseline is of another oracle: its first labels make one, in
     each stratum, once; another student's monitors begin as ever."""
-    watch = FilterMonitor(UPLIFTING, MonitorConfig(rebaseline_labels=50), None)
+    filter_monitor = FilterMonitor(UPLIFTING, MonitorConfig(rebaseline_labels=50), None)
     rows = labels(history(1, reference=100, stratum="low"))
-    watch.monitors.expect("2", rows)
-    watch.decide(Decision("rebaseline", 0, student_version="2"))
+    filter_monitor.monitors.expect("2", rows)
+    filter_monitor.decide(Decision("rebaseline", 0, student_version="2"))
     resumed = FilterMonitor(UPLIFTING, MonitorConfig(rebaseline_labels=50), None)
     resumed.monitors.expect("2", rows)
-    for saved in watch.take_changes():
+    for saved in filter_monitor.take_changes():
         resumed.resume(through_json(saved))
 
     for version, expected in (("2", [("warming", 49), ("ok", 0)]), ("3", [("warming", 0)] * 2)):
@@ -246,27 +261,29 @@ def test_a_baseline_can_be_wanted_before_the_first_label() -> None:
         for label in fresh[:49]:
             steps += resumed.label(label)
         (monitor,) = (
-            item for at, item in resumed.all_monitors.items() if at.student_version == version
+            item
+            for at, item in resumed.monitors.by_identity.items()
+            if at.student_version == version
         )
-        assert (monitor.standing.state, monitor.tally.labels) == expected[0]
+        assert (monitor.state.state, monitor.accumulator.labels) == expected[0]
         resumed.label(fresh[49])
-        assert (monitor.standing.state, monitor.tally.labels) == expected[1]
+        assert (monitor.state.state, monitor.accumulator.labels) == expected[1]
 
 
 def test_a_reading_says_where_a_monitor_stands() -> None:
     """Its evidence and error, whose it is, its course, and how fast labels come."""
-    watch = a_watch(with_anchors=False)
-    start = alarmed(watch)[-1].at
+    filter_monitor = a_filter_monitor(with_anchors=False)
+    start = alarmed(filter_monitor)[-1].position
     for label in more(8, 100, WORSE, stratum="x", oracle_key="a"):
-        watch.label(label._replace(at=start + label.at % 100_000 * HOUR))
-    (monitor,) = watch.all_monitors.values()
+        filter_monitor.label(label._replace(position=start + label.position % 100_000 * HOUR))
+    (monitor,) = filter_monitor.monitors.by_identity.values()
 
-    reading = read(monitor)
+    reading = monitor_status(monitor)
 
-    assert reading.value >= 10_000 and reading.standing.state == "alert"
+    assert reading.value >= 10_000 and reading.state.state == "alert"
     assert reading.error is not None and reading.error.low > reading.error.baseline
     assert sum(reading.shares.values()) == pytest.approx(1)
-    past = reading.past
+    past = reading.history
     assert past is not None and len(past.positions) == min(reading.labels, 200)
     assert past.positions == sorted(past.positions)
     assert past.evidence[-1] == pytest.approx(reading.value, rel=0.02)
@@ -274,5 +291,7 @@ def test_a_reading_says_where_a_monitor_stands() -> None:
         reading.error.estimate, abs=0.001
     )
     assert reading.labels_a_day == pytest.approx(24, rel=1)
-    empty = read(FilterMonitor(UPLIFTING, MonitorConfig(), None).monitors.new(monitor.identity))
-    assert empty.past is None and empty.labels_a_day is None
+    empty = monitor_status(
+        FilterMonitor(UPLIFTING, MonitorConfig(), None).monitors.new(monitor.identity)
+    )
+    assert empty.history is None and empty.labels_a_day is None

@@ -45,7 +45,7 @@ def test_each_topics_records_say_what_they_say() -> None:
     ]
 
     assert all(event is not None and event.filter == "uplifting" for event in found)
-    said = [event.said for event in found if event is not None]
+    said = [event.payload for event in found if event is not None]
     assert [type(item) for item in said] == [
         Label,
         AnchorLabel,
@@ -53,7 +53,8 @@ def test_each_topics_records_say_what_they_say() -> None:
         CanaryResult,
         Decision,
     ]
-    assert [item.at for item in said] == [7] * 5
+    assert [item.position for item in said[:2]] == [7] * 2
+    assert [item.timestamp_ms for item in said[2:]] == [7] * 3
     assert isinstance(said[0], Label) and said[0].oracle_key == oracle_key()
     article, report = said[2], said[3]
     assert isinstance(article, ScoreSample) and isinstance(report, CanaryResult)
@@ -72,7 +73,7 @@ def test_an_article_of_an_older_worker_is_read() -> None:
 
     event = READER.read("scored", json.dumps(facts).encode(), 7)
 
-    assert event is not None and isinstance(event.said, ScoreSample)
+    assert event is not None and isinstance(event.payload, ScoreSample)
 
 
 def test_a_blocked_article_has_no_scores() -> None:
@@ -80,8 +81,8 @@ def test_a_blocked_article_has_no_scores() -> None:
     nothing = dict.fromkeys(("scores", "tier", "tokens", "truncated"))
     event = read(scored("c", SCORES, 0), outcome="blocked", blocked_by="x", **nothing)
 
-    assert event is not None and isinstance(event.said, ScoreSample)
-    assert (event.said.scores, event.said.tokens) == (None, 0)
+    assert event is not None and isinstance(event.payload, ScoreSample)
+    assert (event.payload.scores, event.payload.tokens) == (None, 0)
 
 
 @pytest.mark.parametrize(

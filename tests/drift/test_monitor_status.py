@@ -7,8 +7,8 @@ import json
 import pytest
 
 from newsieve.drift.alerts import drift_alert
-from newsieve.drift.monitor_state import MonitorConfig, Transition, Why
-from newsieve.drift.monitor_status import read
+from newsieve.drift.monitor_state import MonitorConfig, Transition, TransitionReason
+from newsieve.drift.monitor_status import monitor_status
 from newsieve.drift.stratum_monitor import StratumMonitor
 from newsieve_schemas.drift import DriftAlert, State
 from tests.support.drift import (
@@ -19,11 +19,11 @@ from tests.support.drift import (
     as_it_is,
     errors_times,
     feed,
+    monitor_after,
     more,
     moved,
-    watch,
 )
-from tests.support.watch import SUBJECT, a_watch, canary
+from tests.support.drift_monitor import SUBJECT, a_filter_monitor, canary
 
 REMINDING = MonitorConfig(reminder=DAY, silence=2 * DAY)
 WORSE = errors_times(1.8)
@@ -40,13 +40,13 @@ def alert_of(step: Transition) -> dict[str, object]:
 @pytest.mark.parametrize("is_suspended", [False, True])
 def test_what_a_monitor_says_now_is_what_its_reminder_says(*, is_suspended: bool) -> None:
     """The same record, word by word; asking changes nothing."""
-    monitor, _ = watch(12, (20, as_it_is), (100, WORSE), rules=REMINDING, oracle_key="a")
+    monitor, _ = monitor_after(12, (20, as_it_is), (100, WORSE), config=REMINDING, oracle_key="a")
     if is_suspended:
         feed(monitor, more(1, 5, moved(1), oracle_key="b"))
     before = monitor.snapshot()
-    at = monitor.standing.published_at + DAY
+    at = monitor.state.published_at + DAY
 
-    now = monitor.now(at)
+    now = monitor.as_reminder(at)
 
     assert monitor.snapshot() == before
     reminder = monitor.tick(at)
@@ -65,18 +65,18 @@ def test_what_a_monitor_says_now_is_what_its_reminder_says(*, is_suspended: bool
     ],
 )
 def test_there_is_something_to_say_in_each_state(
-    parts: list[tuple[int, Change]], state: State, why: Why
+    parts: list[tuple[int, Change]], state: State, why: TransitionReason
 ) -> None:
     """A headline, an action, a command."""
     reached = []
-    monitor, _ = watch(12, *parts[:1], rules=REMINDING)
+    monitor, _ = monitor_after(12, *parts[:1], config=REMINDING)
     for seed, (count, change) in enumerate(parts[1:], start=2):
         for label in more(seed, count, change):
             monitor.label(label)
-            now = monitor.now(label.at)
-            reached.append((now.state, now.why))
+            now = monitor.as_reminder(label.position)
+            reached.append((now.state, now.reason))
             alert_of(now)
-    reached.append((monitor.now(1).state, monitor.now(1).why))
+    reached.append((monitor.as_reminder(1).state, monitor.as_reminder(1).reason))
 
     assert (state, why) in reached
 
@@ -86,9 +86,9 @@ def test_a_monitor_without_a_baseline_says_what_it_waits_for() -> None:
     monitor = StratumMonitor(IDENTITY, STREAMS, REMINDING)
     feed(monitor, more(1, 3))
 
-    without = alert_of(monitor.now(1))
+    without = alert_of(monitor.as_reminder(1))
     monitor.rebaseline(2)
-    asked = alert_of(monitor.now(3))
+    asked = alert_of(monitor.as_reminder(3))
 
     assert "no baseline" in str(without["headline"]) and "baseline" in str(without["action"])
     assert "#no-baseline" in str(without["action"])
@@ -97,10 +97,10 @@ def test_a_monitor_without_a_baseline_says_what_it_waits_for() -> None:
 
 def test_a_watch_says_where_its_signals_stand() -> None:
     """Beside its monitors; that of canaries that moved is the alert that was raised."""
-    watch = a_watch()
-    (raised,) = watch.canaries(canary(5, passed=False))
+    filter_monitor = a_filter_monitor()
+    (raised,) = filter_monitor.canaries(canary(5, passed=False))
 
-    found = {step.identity.stratum: step for step in watch.now(9)}
+    found = {step.identity.stratum: step for step in filter_monitor.as_reminders(9)}
 
     assert set(found) == {"x", "canaries", "articles", "anchors"}
     assert found["canaries"].state == "alert" and found["articles"].state == "ok"
@@ -114,12 +114,12 @@ def test_a_watch_says_where_its_signals_stand() -> None:
 )
 def test_labels_a_day_are_not_made_of_less_than_half_a_day(step: int, rate: int | None) -> None:
     """A hundred within minutes say nothing of a day."""
-    watch = a_watch(with_anchors=False)
+    filter_monitor = a_filter_monitor(with_anchors=False)
     for n, label in enumerate(more(3, 100, stratum="x", oracle_key="a")):
-        watch.label(label._replace(at=n * step))
-    (monitor,) = watch.all_monitors.values()
+        filter_monitor.label(label._replace(position=n * step))
+    (monitor,) = filter_monitor.monitors.by_identity.values()
 
-    reading = read(monitor)
+    reading = monitor_status(monitor)
 
     assert reading.labels_a_day == (None if rate is None else pytest.approx(rate))
     assert reading.labels_kept == 100 and reading.span_milliseconds == 99 * step

@@ -19,13 +19,13 @@ from newsieve.drift.output_records import read_state
 from newsieve.drift.snapshot import Snapshot
 from newsieve.drift.snapshot_formats import FORMAT
 from newsieve.programs.drift.observer import MonitorObserver
-from newsieve.programs.drift.session import Watched, resume
+from newsieve.programs.drift.session import MonitoredFilter, resume
 from newsieve.stream.metrics import DriftMetrics
 from newsieve.stream.watchdog import Watchdog
-from newsieve.web.drift_overview import items
+from newsieve.web.drift_overview import overview_items
 from newsieve.web.drift_page import page
 from tests.support.drift import PAIRS, UPLIFTING, draws, lines
-from tests.support.drift_lives import LIVES, RECORDED, RECORDS, Outcome, fresh
+from tests.support.drift_lives import ENCODER, LIVES, RECORDED, Outcome, fresh
 
 FINER = {"low", "high", "estimate", "interval"}  # estimates, which format 1 rounded
 POINTS = 2e-3  # by as much
@@ -34,7 +34,7 @@ POINTS = 2e-3  # by as much
 def taken_up(name: str) -> FilterMonitor:
     monitor = fresh(name)
     states = {key.encode(): value.encode() for key, value in RECORDED[name]["states"]}
-    resume({"uplifting": Watched(monitor, RECORDS, {})}, states)
+    resume({"uplifting": MonitoredFilter(monitor, ENCODER, {})}, states)
     return monitor
 
 
@@ -54,7 +54,7 @@ def test_a_snapshot_of_the_first_format_goes_on_as_before(name: str) -> None:
 
     recorded = RECORDED[name]
     assert outcome.evidence == recorded["evidence"]
-    alerts = [json.loads(json.dumps(RECORDS.facts(step))) for step in outcome.steps]
+    alerts = [json.loads(json.dumps(ENCODER.alert_fields(step))) for step in outcome.steps]
     assert [*map(without_estimates, alerts)] == [*map(without_estimates, recorded["alerts"])]
     for ours, theirs in zip(alerts, recorded["alerts"], strict=True):
         for now, then in zip(ours["streams"], theirs["streams"], strict=True):
@@ -69,7 +69,7 @@ def test_a_life_that_was_not_cut_leads_to_the_recorded_alerts(name: str) -> None
     monitor = life.monitor()
 
     life.before(monitor, before)
-    monitor.anchors_wanted.clear()
+    monitor.attribution.wanted.clear()
     life.after(monitor, after)
 
     assert after.evidence == RECORDED[name]["evidence"]
@@ -80,7 +80,7 @@ def test_a_life_that_was_not_cut_leads_to_the_recorded_alerts(name: str) -> None
 
 def test_a_snapshot_says_its_format() -> None:
     """And one of the first format is written in today's with the next change."""
-    written = [RECORDS.state(saved, 5) for saved in taken_up("incident").take_changes()]
+    written = [ENCODER.state(saved, 5) for saved in taken_up("incident").take_changes()]
 
     kept = [read_state(item.key or b"", item.value or b"") for item in written]
     assert {item.format for item in kept} == {FORMAT}
@@ -124,13 +124,13 @@ def test_a_stream_of_ones_own_is_seen_wherever_streams_are() -> None:
         steps += monitor.label(label._replace(student_version="s"))
     assert WITH_MINE.weights.sum() == pytest.approx(1, abs=1e-12)
 
-    alert = RECORDS.facts(next(step for step in steps if step.state == "alert"))
+    alert = ENCODER.alert_fields(next(step for step in steps if step.state == "alert"))
     assert alert["streams"][0]["name"] == "surprise"
     assert alert["headline"].startswith("The share of surprises on low articles rose from ")
 
-    watched = {"uplifting": Watched(monitor, RECORDS, {})}
-    record, group = CurrentState(watched, {}), MonitorGroup("g", at_work=True, standing_by=0)
-    shown = page(items(record, 1_000), record, group, 1_000)
+    monitored = {"uplifting": MonitoredFilter(monitor, ENCODER, {})}
+    record, group = CurrentState(monitored, {}), MonitorGroup("g", at_work=True, standing_by=0)
+    shown = page(overview_items(record, 1_000), record, group, 1_000)
     assert ">mine<" in shown and "The share of surprises" in shown
 
     metrics = DriftMetrics()
@@ -158,20 +158,20 @@ def test_a_snapshot_without_a_new_stream_is_taken_up() -> None:
     ):
         grown.label(ours)
         plain.label(theirs)
-    (old,), (new,) = plain.all_monitors.values(), grown.all_monitors.values()
-    assert old.trial is not None and new.trial is not None
-    then, now = old.trial._bank.evidence(), new.trial._bank.evidence()
+    (old,), (new,) = plain.monitors.by_identity.values(), grown.monitors.by_identity.values()
+    assert old.test is not None and new.test is not None
+    then, now = old.test._bank.evidence(), new.test._bank.evidence()
     assert now[0] == 0 and (now[1:] == then).all() and then.any()
 
     for label in labels_of(WITH_MINE, draws(4, 200, startled, stratum="low"), 550):
         grown.label(label)
-    assert new.trial.shares()["surprise"] == 0
+    assert new.test.shares()["surprise"] == 0
     new.rebaseline(800)
     for label in labels_of(WITH_MINE, draws(5, 200, stratum="low"), 801):
         grown.label(label)
     for label in labels_of(WITH_MINE, draws(6, 60, startled, stratum="low"), 1_100):
         grown.label(label)
-    assert new.trial is not None and new.trial.shares()["surprise"] > 0
+    assert new.test is not None and new.test.shares()["surprise"] > 0
 
 
 def test_a_snapshot_with_a_stream_that_is_gone_is_taken_up() -> None:
@@ -186,5 +186,5 @@ def test_a_snapshot_with_a_stream_that_is_gone_is_taken_up() -> None:
 
     for label in labels_of(ErrorStreams(UPLIFTING), draws(7, 400, stratum="low"), 600):
         again.label(label._replace(student_version="s"))
-    (restored,) = again.all_monitors.values()
-    assert restored.standing.state in ("resolved", "ok") and len(PAIRS) > 0
+    (restored,) = again.monitors.by_identity.values()
+    assert restored.state.state in ("resolved", "ok") and len(PAIRS) > 0

@@ -20,12 +20,12 @@ from tests.support.drift import (
     feed,
     history,
     labels,
+    monitor_after,
     monitor_of,
     more,
     moved,
     refused,
     states,
-    watch,
 )
 
 WORSE = errors_times(1.6)
@@ -47,7 +47,7 @@ def life() -> list[Event]:
     events.append(lambda monitor: monitor.accept("b", 99))
     after = more(5, 260, moved(1), oracle_key="b") + more(6, 300, moved(3), oracle_key="b")
     events += [lambda monitor, row=row: monitor.label(row) for row in after]  # type: ignore[misc]
-    events.append(lambda monitor: monitor.settle("data_drift", 5))
+    events.append(lambda monitor: monitor.set_cause("data_drift", 5))
     events.append(lambda monitor: monitor.tick(40 * DAY))
     return events
 
@@ -82,7 +82,7 @@ def test_a_snapshot_is_small() -> None:
     for row in rows:
         row["pi"] = rng.random() * 0.9 + 0.1
         row["id"] = f"{rng.getrandbits(900):0115x}"[:115]
-    everything = [row._replace(at=rng.getrandbits(41)) for row in labels(rows)]
+    everything = [row._replace(position=rng.getrandbits(41)) for row in labels(rows)]
     monitor = monitor_of(everything[:300])
 
     steps = feed(monitor, everything[300:])
@@ -93,6 +93,6 @@ def test_a_snapshot_is_small() -> None:
 
 def test_steps_are_values() -> None:
     """A transition can be kept, compared and told again."""
-    _, steps = watch(22, (10, as_it_is))
+    _, steps = monitor_after(22, (10, as_it_is))
 
     assert replace(steps[0], is_reminder=True) != steps[0] == replace(steps[0])

@@ -17,11 +17,11 @@ from tests.support.drift import (
     feed,
     history,
     labels,
+    monitor_after,
     monitor_of,
     more,
     refused,
     states,
-    watch,
 )
 
 WORSE = errors_times(1.6)
@@ -63,11 +63,11 @@ def test_the_first_label_begins_the_test() -> None:
     """Warming until then, also with a whole reference."""
     rows = labels(history(1, (3, as_it_is)))
     monitor = monitor_of(rows[:500])
-    assert monitor.standing.state == "warming"
+    assert monitor.state.state == "warming"
 
     steps = feed(monitor, rows[500:])
 
-    assert [(step.previous_state, step.state, step.why) for step in steps] == [
+    assert [(step.previous_state, step.state, step.reason) for step in steps] == [
         ("warming", "ok", "baseline")
     ]
     assert not monitor.reference(rows[0])
@@ -81,7 +81,7 @@ def test_a_bias_does_not_resolve_while_it_lasts() -> None:
             k: pair["oracle"][k] + abs(v - pair["oracle"][k]) for k, v in pair["student"].items()
         },
     }
-    monitor, steps = watch(2, (50, as_it_is), (1_500, turned))
+    monitor, steps = monitor_after(2, (50, as_it_is), (1_500, turned))
     assert states(steps)[-1] == "alert"
     assert steps[-1].parts[0].name.startswith(("bias+", "b+:"))
 
@@ -92,19 +92,19 @@ def test_a_bias_does_not_resolve_while_it_lasts() -> None:
 
 def test_resolved_is_followed_by_ok_and_a_fresh_test() -> None:
     """What had been seen before the incident counts no more."""
-    _, steps = watch(3, (50, as_it_is), (200, WORSE), (800, as_it_is))
+    _, steps = monitor_after(3, (50, as_it_is), (200, WORSE), (800, as_it_is))
 
     found = states(steps)
 
     at = found.index("resolved")
     assert found[at - 2 : at + 2] == ["alert", "recovering", "resolved", "ok"]
-    assert steps[at + 1].at == steps[at].at + 1
+    assert steps[at + 1].position == steps[at].position + 1
     assert steps[at + 1].value < 10
 
 
 def test_refusals_alarm_and_end() -> None:
     """Named `fail`; resolved when answers come again."""
-    monitor, _ = watch(4, (100, as_it_is))
+    monitor, _ = monitor_after(4, (100, as_it_is))
     failing = [refused(1_000 + n) if n % 6 == 0 else label for n, label in enumerate(more(5, 120))]
 
     steps = feed(monitor, failing)
@@ -117,7 +117,7 @@ def test_refusals_alarm_and_end() -> None:
 
 def test_when_everything_is_refused_there_is_an_alert_with_a_stream() -> None:
     """No label is needed for it."""
-    monitor, steps = watch(5)
+    monitor, steps = monitor_after(5)
     steps = feed(monitor, [refused(n) for n in range(300)])
 
     alert = next(step for step in steps if step.state == "alert")
@@ -127,17 +127,17 @@ def test_when_everything_is_refused_there_is_an_alert_with_a_stream() -> None:
 
 def test_a_refusal_is_of_no_oracle() -> None:
     """It does not suspend, nor make its key the accepted one."""
-    monitor, _ = watch(6, (20, as_it_is), oracle_key="a")
+    monitor, _ = monitor_after(6, (20, as_it_is), oracle_key="a")
 
     steps = feed(monitor, [refused(1_000, key="?")])
 
-    assert steps == [] and monitor.standing.oracle_key == "a"
+    assert steps == [] and monitor.state.oracle_key == "a"
 
 
 def test_the_service_level_raises_severity_and_no_alert() -> None:
     """MAE ≤ 1.2: broken, an alert is critical; alone it says nothing."""
-    _, mild = watch(7, (50, as_it_is), (600, errors_times(1.25)))
-    _, severe = watch(7, (50, as_it_is), (600, errors_times(1.9)))
+    _, mild = monitor_after(7, (50, as_it_is), (600, errors_times(1.25)))
+    _, severe = monitor_after(7, (50, as_it_is), (600, errors_times(1.9)))
     bad = labels(history(8, (1_000, errors_times(2)), reference=0))
     reference = labels(draws(9, 300, errors_times(2), purpose=REFERENCE, stratum="x"))
     always_bad = feed(monitor_of(reference), bad)
@@ -152,27 +152,27 @@ def test_the_service_level_raises_severity_and_no_alert() -> None:
 
 def test_an_alarm_waits_for_its_verdict() -> None:
     """Warning until then; nothing is tested; the cause makes it an alert, once."""
-    rules = MonitorConfig(awaits_causes=True)
-    monitor, steps = watch(17, (20, as_it_is), (400, WORSE), rules=rules)
-    assert states(steps)[-1] == "warning" and monitor.standing.awaits_cause
+    config = MonitorConfig(awaits_causes=True)
+    monitor, steps = monitor_after(17, (20, as_it_is), (400, WORSE), config=config)
+    assert states(steps)[-1] == "warning" and monitor.state.awaits_cause
 
-    step = monitor.settle("concept_drift", 999)
+    step = monitor.set_cause("concept_drift", 999)
 
     assert step is not None and (step.state, step.cause) == ("alert", "concept_drift")
     assert step.value >= 10_000 and step.parts
-    assert monitor.settle("data_drift", 1_000) is None
+    assert monitor.set_cause("data_drift", 1_000) is None
     steps = feed(monitor, more(1, 800))
     assert [step.cause for step in steps if step.state == "resolved"] == ["concept_drift"]
 
 
 def test_a_replaced_students_incident_is_over() -> None:
     """Nobody will recover it."""
-    alarmed, _ = watch(18, (20, as_it_is), (150, WORSE))
-    calm, _ = watch(19, (20, as_it_is))
+    alarmed, _ = monitor_after(18, (20, as_it_is), (150, WORSE))
+    calm, _ = monitor_after(19, (20, as_it_is))
 
     step = alarmed.retire(9)
 
-    assert step is not None and (step.state, step.why) == ("resolved", "replaced")
+    assert step is not None and (step.state, step.reason) == ("resolved", "replaced")
     assert calm.retire(9) is None
 
 

@@ -25,9 +25,9 @@ from tests.support.drift import (
     more,
     replay,
 )
+from tests.support.drift_monitor import a_filter_monitor
 from tests.support.drift_records import label as record_of
 from tests.support.drift_records import sampling
-from tests.support.watch import a_watch
 
 TERRIBLE = errors_times(4)
 
@@ -35,13 +35,13 @@ TERRIBLE = errors_times(4)
 def suspects(count: int, at: int = 0, **facts: str) -> list[Label]:
     """That err more than anything, each with a name."""
     found = more(9, count, TERRIBLE, stratum="suspect", **{"oracle_key": "a", **facts})
-    return [row._replace(id=f"suspect-{at + n}", at=at + n) for n, row in enumerate(found)]
+    return [row._replace(id=f"suspect-{at + n}", position=at + n) for n, row in enumerate(found)]
 
 
 def test_they_lead_to_nothing_and_change_nothing() -> None:
     """A thousand that err four times as much: no step, no monitor, no anchor asked for, and the
     monitors' snapshots are those of a watch that never saw them."""
-    plain, attacked = a_watch(), a_watch()
+    plain, attacked = a_filter_monitor(), a_filter_monitor()
     healthy = more(3, 200, stratum="x", oracle_key="a")
 
     for at, row in enumerate(healthy):
@@ -50,11 +50,11 @@ def test_they_lead_to_nothing_and_change_nothing() -> None:
         for suspect in suspects(5, at * 5):
             assert attacked.label(suspect) == []
 
-    assert set(attacked.all_monitors) == set(plain.all_monitors)
-    for identity, monitor in plain.all_monitors.items():
-        assert attacked.all_monitors[identity].snapshot() == monitor.snapshot()
-    assert attacked.anchors_wanted == plain.anchors_wanted
-    (reading,) = attacked.monitors.suspects.readings()
+    assert set(attacked.monitors.by_identity) == set(plain.monitors.by_identity)
+    for identity, monitor in plain.monitors.by_identity.items():
+        assert attacked.monitors.by_identity[identity].snapshot() == monitor.snapshot()
+    assert attacked.attribution.wanted == plain.attribution.wanted
+    (reading,) = attacked.monitors.suspects.statuses()
     assert (reading.labels, reading.failures, reading.oracle_key) == (1_000, 0, "a")
 
 
@@ -66,7 +66,7 @@ def test_their_mean_error_is_weighed_by_their_probability() -> None:
     for n, row in enumerate(rows):
         found.add(row._replace(pi=0.1 if n % 2 else 1.0))
 
-    (reading,) = found.readings()
+    (reading,) = found.statuses()
 
     weights = [10.0 if n % 2 else 1.0 for n in range(60)]
     mean = sum(w * x for w, x in zip(weights, errors, strict=True)) / sum(weights)
@@ -82,7 +82,7 @@ def test_one_counts_once_and_a_failure_is_one_of_the_last_oracle() -> None:
         found.add(row)
     found.add(row._replace(id="other", values=None, differences=None, oracle_key=""))
 
-    (reading,) = found.readings()
+    (reading,) = found.statuses()
 
     assert (reading.labels, reading.failures, reading.interval) == (1, 1, None)
 
@@ -93,30 +93,30 @@ def test_labels_of_different_oracles_never_mix() -> None:
     for n in range(KEPT + 3):
         found.add(suspects(1, n, oracle_key=f"oracle-{n}")[0])
 
-    assert [reading.oracle_key for reading in found.readings()] == [
+    assert [reading.oracle_key for reading in found.statuses()] == [
         f"oracle-{n}" for n in range(3, KEPT + 3)
     ]
-    assert all(reading.labels == 1 for reading in found.readings())
+    assert all(reading.labels == 1 for reading in found.statuses())
 
 
 def test_no_decision_makes_a_baseline_of_them() -> None:
     """Whoever writes them would say what is healthy."""
-    watch = a_watch(rules=MonitorConfig(rebaseline_labels=5))
+    filter_monitor = a_filter_monitor(config=MonitorConfig(rebaseline_labels=5))
     kinds: tuple[DecisionKind, ...] = ("rebaseline", "accept_oracle")
     for kind in kinds:
-        watch.decide(Decision(kind, 500, "b", scope=kind))
+        filter_monitor.decide(Decision(kind, 500, "b", scope=kind))
         for row in suspects(20, 600, oracle_key="b"):
-            assert watch.label(row) == []
+            assert filter_monitor.label(row) == []
 
-    assert "suspect" not in {identity.stratum for identity in watch.all_monitors}
+    assert "suspect" not in {identity.stratum for identity in filter_monitor.monitors.by_identity}
 
 
 def test_a_watch_made_of_snapshots_goes_on_with_them() -> None:
     """And one of an older version's snapshots begins with none."""
-    watch = a_watch(with_anchors=False)
+    filter_monitor = a_filter_monitor(with_anchors=False)
     for row in suspects(40):
-        watch.label(row)
-    saved = watch.take_changes()
+        filter_monitor.label(row)
+    saved = filter_monitor.take_changes()
     again, older = (FilterMonitor(UPLIFTING, MonitorConfig(), None) for _ in range(2))
     for item in saved:
         again.resume(json_again(item))
@@ -124,8 +124,8 @@ def test_a_watch_made_of_snapshots_goes_on_with_them() -> None:
     for row in suspects(60):  # forty of them known
         again.label(row)
 
-    assert [reading.labels for reading in again.monitors.suspects.readings()] == [60]
-    assert older.monitors.suspects.readings() == []
+    assert [reading.labels for reading in again.monitors.suspects.statuses()] == [60]
+    assert older.monitors.suspects.statuses() == []
 
 
 def test_an_oracle_score_of_the_stratum_is_read() -> None:
@@ -134,8 +134,8 @@ def test_an_oracle_score_of_the_stratum_is_read() -> None:
 
     event = EventReader([UPLIFTING]).read(given.topic, given.value, given.at)
 
-    assert event is not None and isinstance(event.said, Label)
-    assert event.said.stratum == "suspect"
+    assert event is not None and isinstance(event.payload, Label)
+    assert event.payload.stratum == "suspect"
 
 
 def test_replay_leaves_them_aside_and_says_so() -> None:

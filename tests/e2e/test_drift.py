@@ -210,8 +210,8 @@ def decided_on_record(stream: DriftStream) -> dict[str, int]:
     """The decisions that a monitor has taken up, by scope."""
     for value in stream.states().values():
         kept = read_state(b"", json.dumps(value).encode())
-        if kept.saved.identity.stratum == FILTER_STATE and kept.saved.detector is not None:
-            return dict(kept.saved.detector["decisions"]["latest"])
+        if kept.snapshot.identity.stratum == FILTER_STATE and kept.saved.detector is not None:
+            return dict(kept.snapshot.detector["decisions"]["latest"])
     return {}
 
 

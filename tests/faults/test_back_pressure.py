@@ -23,7 +23,7 @@ from tests.support.stream import Stream
 
 BACKLOG = 8_000
 SLOW_BYTES_PER_SECOND = 250_000  # of outputs: a worker makes two megabytes a second here
-QUEUE_RECORDS = 300  # of the producer: less than a transaction, so that it is full
+QUEUE_ENCODER = 300  # of the producer: less than a transaction, so that it is full
 OBSERVED_SECONDS = 14  # more than two sessions
 STALLED_SECONDS = 5
 LONG_STALL_SECONDS = 11  # more than a call's patience, a session, and the broker's own session
@@ -64,7 +64,7 @@ def test_a_worker_waits_for_a_slow_broker_and_loses_nothing(
     try:
         throttle(broker, SLOW_BYTES_PER_SECOND)
         stream.produce(raw_records(BACKLOG, keys=300))
-        options = {"queue.buffering.max.messages": QUEUE_RECORDS, "compression.type": "none"}
+        options = {"queue.buffering.max.messages": QUEUE_ENCODER, "compression.type": "none"}
         worker = stream.start_worker("a", kafka__options=json.dumps(options))
         worker.wait_until("transaction.committed")
         process = psutil.Process(worker.process.pid)

@@ -157,19 +157,19 @@ def plain_evidence(reference: Sequence[Row], monitored: Iterable[Row]) -> Iterat
         yield sum(weights[name] * sum(bets) / 8 for name, bets in capital.items())
 
 
-def monitor_of(reference: Sequence[Label], rules: MonitorConfig | None = None) -> StratumMonitor:
-    monitor = StratumMonitor(IDENTITY, STREAMS, rules or MonitorConfig())
+def monitor_of(reference: Sequence[Label], config: MonitorConfig | None = None) -> StratumMonitor:
+    monitor = StratumMonitor(IDENTITY, STREAMS, config or MonitorConfig())
     for row in reference:
         assert monitor.reference(row)
     return monitor
 
 
-def watch(
-    seed: int, *parts: tuple[int, Change], rules: MonitorConfig | None = None, **facts: str
+def monitor_after(
+    seed: int, *parts: tuple[int, Change], config: MonitorConfig | None = None, **facts: str
 ) -> tuple[StratumMonitor, list[Transition]]:
     """A monitor after a reference of 300 and these labels, and its steps."""
     rows = labels(history(seed, *parts, reference=300, **facts))
-    monitor = monitor_of(rows[:300], rules)
+    monitor = monitor_of(rows[:300], config)
     return monitor, feed(monitor, rows[300:])
 
 
@@ -180,7 +180,7 @@ def feed(monitor: StratumMonitor, rows: Iterable[Label]) -> list[Transition]:
 
 def more(seed: int, count: int, change: Change = as_it_is, **facts: str) -> list[Label]:
     return [
-        row._replace(at=100_000 * seed + row.at)
+        row._replace(position=100_000 * seed + row.position)
         for row in labels(draws(seed, count, change, **facts))
     ]
 

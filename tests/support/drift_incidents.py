@@ -67,11 +67,11 @@ class Stage:
             tuple(f"anchor-{n}" for n in range(ANCHORS)),
             np.stack([self._ask(self._means, 0.0) for _ in range(REPLICATES)], axis=1),
         )
-        self.watch = FilterMonitor(self._filter, MonitorConfig(), anchors)
+        self.monitor = FilterMonitor(self._filter, MonitorConfig(), anchors)
         for stratum in (False, True):
             picks = self._pick(np.flatnonzero(field.surfaced == stratum), BASELINE_ROWS)
             for label in self.labels(picks, World(), REFERENCE, 0):
-                self.watch.label(label)
+                self.monitor.label(label)
 
     def run(self, world: World) -> Transition | None:
         """The first alert after the incident."""
@@ -84,7 +84,7 @@ class Stage:
 
     def hour(self, start: int, world: World) -> list[Transition]:
         """An hour of articles and labels, from `start`."""
-        found = self.watch.canaries(
+        found = self.monitor.canaries(
             CanaryResult(start, "s", world.student_moved == 0, abs(world.student_moved), 0.02)
         )
         share = ARTICLES_AN_HOUR // LABELS_AN_HOUR
@@ -95,19 +95,19 @@ class Stage:
         for at, row in enumerate(scores.tolist()):
             when = start + at * HOUR // ARTICLES_AN_HOUR
             article = ScoreSample(when, row, tiers[at], 300, False, "en", "source")  # noqa: FBT003
-            found += self.watch.scored(article, "s")
+            found += self.monitor.scored(article, "s")
             if at % share == 0:
-                found += self.watch.label(labels[at // share]._replace(at=when))
+                found += self.monitor.label(labels[at // share]._replace(position=when))
                 found += self._answer_anchors(when, world)
         return found
 
     def _answer_anchors(self, at: int, world: World) -> list[Transition]:
         found: list[Transition] = []
-        wanted, self.watch.anchors_wanted = self.watch.anchors_wanted, []
+        wanted, self.monitor.attribution.wanted = self.monitor.attribution.wanted, []
         for name in wanted:
             truth = self._means[[int(name.partition("-")[2])]]
             answer = self._ask(truth, world.oracle_moved)[0].tolist()
-            found += self.watch.anchor(AnchorLabel(at, name, KEY, answer))
+            found += self.monitor.anchor(AnchorLabel(at, name, KEY, answer))
         return found
 
     def _ask(self, truth: Floats, moved: float) -> Floats:

@@ -17,14 +17,14 @@ from newsieve.drift.decision_log import Decision
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.label_reader import Label
 from newsieve.drift.monitor_state import MonitorConfig, Transition
-from newsieve.drift.output_records import Records
+from newsieve.drift.output_records import DriftRecordEncoder
 from tests.support.drift import DAY, UPLIFTING, errors_times, more
-from tests.support.watch import ANCHORS, WORSE, a_watch, answer, canary
+from tests.support.drift_monitor import ANCHORS, WORSE, a_filter_monitor, answer, canary
 
 RECORDED: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "drift" / "recorded" / "format_1.json").read_text("utf-8")
 )
-RECORDS: Final = Records(
+ENCODER: Final = DriftRecordEncoder(
     UPLIFTING,
     "articles",
     "newsieve/drift/g",
@@ -60,11 +60,11 @@ def feed(monitor: FilterMonitor, labels: Iterable[Label], outcome: Outcome) -> N
 
 
 def _in_order(monitor: FilterMonitor) -> list[Any]:
-    return [item for _, item in sorted(monitor.all_monitors.items())]
+    return [item for _, item in sorted(monitor.monitors.by_identity.items())]
 
 
 def _evidence(monitor: Any) -> list[str]:
-    test = monitor.trial
+    test = monitor.test
     found = (0.0, 0.0) if test is None else (test.evidence().value, test.recovery())
     return [value.hex() for value in found]
 
@@ -72,7 +72,7 @@ def _evidence(monitor: Any) -> list[str]:
 def labels(seed: int, count: int, *change: Any, oracle: str = "a", **facts: Any) -> list[Label]:
     """Labels with ids of their own."""
     drawn = more(seed, count, *change, **{"stratum": "x", **facts}, oracle_key=oracle)
-    return [label._replace(id=f"article-{label.at}") for label in drawn]
+    return [label._replace(id=f"article-{label.position}") for label in drawn]
 
 
 def articles(seed: int, count: int, start: int = 0) -> Iterator[ScoreSample]:
@@ -101,7 +101,7 @@ def _incident(monitor: FilterMonitor, outcome: Outcome) -> None:
     outcome.steps.extend(monitor.canaries(canary(1, passed=True)))
     for label in labels(7, 200, WORSE):
         outcome.steps.extend(monitor.label(label))
-        outcome.steps.extend(answer(monitor, label.at))
+        outcome.steps.extend(answer(monitor, label.position))
         if outcome.steps and outcome.steps[-1].state == "alert":
             break
     for label in labels(8, 20, stratum="suspect"):
@@ -129,11 +129,11 @@ def _after_suspended(monitor: FilterMonitor, outcome: Outcome) -> None:
 
 
 LIVES: Final = {
-    "warning": Life(lambda: a_watch(with_anchors=False), _warning, _after_warning),
+    "warning": Life(lambda: a_filter_monitor(with_anchors=False), _warning, _after_warning),
     "incident": Life(
-        lambda: a_watch(rules=MonitorConfig(reminder=DAY)), _incident, _after_incident
+        lambda: a_filter_monitor(config=MonitorConfig(reminder=DAY)), _incident, _after_incident
     ),
-    "suspended": Life(a_watch, _suspended, _after_suspended),
+    "suspended": Life(a_filter_monitor, _suspended, _after_suspended),
 }
 
 

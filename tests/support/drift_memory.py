@@ -136,7 +136,7 @@ class MemoryArchive:
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
 
-    def recall(self) -> RestoredState:
+    def restore(self) -> RestoredState:
         offsets = {item: self._topics.offsets.get(item, 0) for item in self._topics.partitions()}
         return RestoredState(offsets, self._topics.states())
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from newsieve.bootstrap.common import outbox_of
-from newsieve.bootstrap.drift import load_filter_inputs, watches
+from newsieve.bootstrap.drift import load_filter_inputs, monitored_filters
 from newsieve.bootstrap.drift_state import CurrentState
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.input_records import EventReader
 from newsieve.drift.monitor_state import Transition
-from newsieve.drift.monitor_status import MonitorStatus, read
+from newsieve.drift.monitor_status import MonitorStatus, monitor_status
 from newsieve.kafka import group_consumer as intake_module
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
@@ -84,7 +84,7 @@ class DriftScene:
         folders = {"NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(student)})}
         self._settings = load_settings(None, environment | folders)
         self._grounds = load_filter_inputs(self._settings)
-        self._begin = watches(self._settings, self._grounds)
+        self._begin = monitored_filters(self._settings, self._grounds)
 
     def run(
         self,
@@ -111,7 +111,7 @@ class DriftScene:
             inputs,
             MemoryArchive(self.topics),
             self._begin,
-            EventReader([ground.filter for ground in self._grounds]),
+            EventReader([inputs.filter for inputs in self._grounds]),
             outbox_of(self._settings, publisher, "g"),
             self.observer,
             DriftLoopConfig(
@@ -131,17 +131,20 @@ class DriftScene:
 
         delivery.run(monitor, is_over)
 
-    def readings(self) -> list[MonitorStatus]:
+    def statuses(self) -> list[MonitorStatus]:
         """As they stand on record."""
-        watched = self._begin()
-        resume(watched, self.topics.states())
-        return [read(monitor) for monitor in watched["uplifting"].watch.all_monitors.values()]
+        monitored = self._begin()
+        resume(monitored, self.topics.states())
+        return [
+            monitor_status(monitor)
+            for monitor in monitored["uplifting"].monitor.monitors.by_identity.values()
+        ]
 
     def on_record(self, written_at: int) -> CurrentState:
         """All of it, written at once."""
-        watched = self._begin()
-        taken_up = resume(watched, self.topics.states())
-        return CurrentState(watched, dict.fromkeys(taken_up, written_at))
+        monitored = self._begin()
+        taken_up = resume(monitored, self.topics.states())
+        return CurrentState(monitored, dict.fromkeys(taken_up, written_at))
 
     def run_broken(self, seed: int, kills: int, longest: int) -> list[int]:
         """Kill it so many times, at moments drawn at random, then let it finish. Returns how many

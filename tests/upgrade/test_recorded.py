@@ -45,10 +45,10 @@ def readings(scene: DriftScene) -> list[list[Any]]:
     """Stratum, state, evidence and counts of labels of each monitor."""
     return sorted(
         [
-            *(item.identity.stratum, item.standing.state, round(item.value, 6)),
+            *(item.identity.stratum, item.state.state, round(item.value, 6)),
             *(item.labels, item.baseline_labels),
         ]
-        for item in scene.readings()
+        for item in scene.statuses()
     )
 
 

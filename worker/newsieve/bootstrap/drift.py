@@ -25,7 +25,7 @@ from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.input_records import EventReader
 from newsieve.drift.label_reader import BadLine, Label, LabelReader
 from newsieve.drift.monitor_state import MonitorConfig
-from newsieve.drift.output_records import Records
+from newsieve.drift.output_records import DriftRecordEncoder
 from newsieve.errors import InputFileInvalid
 from newsieve.filters.registry import Filter
 from newsieve.inference.manifest import BASELINE, MANIFEST, read_manifest, student_hash
@@ -35,7 +35,7 @@ from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.programs.drift.loop import DriftLoop, DriftLoopConfig
 from newsieve.programs.drift.observer import MonitorObserver
-from newsieve.programs.drift.session import Watched
+from newsieve.programs.drift.session import MonitoredFilter
 from newsieve.programs.drift.state_store import KafkaStateStore
 from newsieve.settings.loader import Settings
 from newsieve.stream.exactly_once import ExactlyOnceRunner
@@ -65,7 +65,7 @@ RIGHTS: Final = (
 )
 HOUR_MILLISECONDS: Final = 60 * 60 * 1_000
 REMINDER_MILLISECONDS: Final = 24 * HOUR_MILLISECONDS
-NOBODY: Final = "sha256:" + "0" * 64  # stands for a student where none is known
+UNKNOWN_STUDENT: Final = "sha256:" + "0" * 64  # stands for a student where none is known
 
 _log = get_logger(COMPONENT)
 
@@ -107,18 +107,20 @@ def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
 def load_filter_inputs(settings: Settings) -> list[FilterInputs]:
     """Of all filters at work. Raises InputFileInvalid, StudentInvalid or UnknownFilter."""
     lines = _anchor_lines(settings)
-    found = []
+    inputs = []
     for filter_ in load_filters(settings):
         folders = [student_folder(settings, filter_)]
         if filter_.name in settings.student.candidates:
             folders.append(settings.student.candidates[filter_.name])
-        students = [_known(folder, filter_) for folder in folders if (folder / MANIFEST).is_file()]
+        students = [
+            _load_student(folder, filter_) for folder in folders if (folder / MANIFEST).is_file()
+        ]
         anchors = read_anchors(str(settings.drift.anchors), lines, filter_) if lines else None
-        found.append(FilterInputs(filter_, students, anchors))
-    return found
+        inputs.append(FilterInputs(filter_, students, anchors))
+    return inputs
 
 
-def rules(settings: Settings) -> MonitorConfig:
+def monitor_config(settings: Settings) -> MonitorConfig:
     """When a live monitor speaks."""
     return MonitorConfig(
         silence=int(settings.drift.silence_hours * HOUR_MILLISECONDS),
@@ -127,55 +129,57 @@ def rules(settings: Settings) -> MonitorConfig:
     )
 
 
-def make_watch(settings: Settings, ground: FilterInputs) -> FilterMonitor:
+def make_filter_monitor(settings: Settings, inputs: FilterInputs) -> FilterMonitor:
     """One that has seen nothing yet."""
-    anchors = ground.anchors.reference if ground.anchors is not None else None
-    watch = FilterMonitor(ground.filter, rules(settings), anchors)
-    for student in ground.students:
-        watch.monitors.expect(student.hash, student.rows)
-    return watch
+    anchors = inputs.anchors.reference if inputs.anchors is not None else None
+    monitor = FilterMonitor(inputs.filter, monitor_config(settings), anchors)
+    for student in inputs.students:
+        monitor.monitors.expect(student.hash, student.rows)
+    return monitor
 
 
-def watches(
-    settings: Settings, found: Sequence[FilterInputs]
-) -> Callable[[], Mapping[str, Watched]]:
+def monitored_filters(
+    settings: Settings, filters: Sequence[FilterInputs]
+) -> Callable[[], Mapping[str, MonitoredFilter]]:
     """Makes the watches of a monitor that knows nothing."""
     prefix = settings.kafka.topic_prefix
     source = f"{APP}/{COMPONENT}/{settings.drift.group}"
     records = {
-        ground.filter.name: Records(
-            ground.filter,
+        item.filter.name: DriftRecordEncoder(
+            item.filter,
             prefix,
             source,
-            ground.students[0].hash if ground.students else NOBODY,
-            reproducing(settings, ground),
+            item.students[0].hash if item.students else UNKNOWN_STUDENT,
+            replay_command(settings, item),
             settings.observe.runbook_url,
         )
-        for ground in found
+        for item in filters
     }
 
-    def begin() -> Mapping[str, Watched]:
+    def begin() -> Mapping[str, MonitoredFilter]:
         return {
-            ground.filter.name: Watched(
-                make_watch(settings, ground),
-                records[ground.filter.name],
-                ground.anchors.articles if ground.anchors is not None else {},
+            item.filter.name: MonitoredFilter(
+                make_filter_monitor(settings, item),
+                records[item.filter.name],
+                item.anchors.articles if item.anchors is not None else {},
             )
-            for ground in found
+            for item in filters
         }
 
     return begin
 
 
-def reproducing(settings: Settings, ground: FilterInputs) -> str:
+def replay_command(settings: Settings, inputs: FilterInputs) -> str:
     """The command that shows an alert again, from the oracle's records."""
     scores = shlex.quote(topic_name(settings.kafka.topic_prefix, ORACLE_SCORES))
     command = (
         f"newsieve tail {scores} --from-beginning --until-end --json | "
-        f"newsieve drift replay --filter {ground.filter.reference}"
+        f"newsieve drift replay --filter {inputs.filter.reference}"
     )
-    if ground.students and ground.students[0].rows:
-        command += f" --reference {shlex.quote(str(_short(ground.students[0].folder / BASELINE)))}"
+    if inputs.students and inputs.students[0].rows:
+        command += (
+            f" --reference {shlex.quote(str(_relative(inputs.students[0].folder / BASELINE)))}"
+        )
     return command
 
 
@@ -183,12 +187,12 @@ def reproducing(settings: Settings, ground: FilterInputs) -> str:
 class RunningMonitor:
     """A drift monitor with what surrounds it."""
 
-    monitor: DriftLoop
-    delivery: ExactlyOnceRunner
+    loop: DriftLoop
+    runner: ExactlyOnceRunner
 
 
 def make_monitor(
-    settings: Settings, found: Sequence[FilterInputs], slot: Slot, health: Health[DriftMetrics]
+    settings: Settings, filters: Sequence[FilterInputs], slot: Slot, health: Health[DriftMetrics]
 ) -> RunningMonitor:
     """A monitor ready to run, which is ready when it has joined."""
     group, prefix = settings.drift.group, settings.kafka.topic_prefix
@@ -196,37 +200,41 @@ def make_monitor(
     ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
     config = kafka.consumer(group, ours)
     needed = [topic.name for topic in drift_topics(settings)]
-    inquiry = OffsetQuery(config, needed, watchdog.beat)
-    intake = GroupConsumer(config, topic_name(prefix, CONTROL), inquiry, metrics.expired)
-    inlets = AssignedConsumer(kafka, [topic_name(prefix, suffix) for suffix in INPUTS])
-    observer = MonitorObserver(metrics, watchdog, inlets.lag)
+    offset_query = OffsetQuery(config, needed, watchdog.beat)
+    group_consumer = GroupConsumer(
+        config, topic_name(prefix, CONTROL), offset_query, metrics.expired
+    )
+    consumer = AssignedConsumer(kafka, [topic_name(prefix, suffix) for suffix in INPUTS])
+    observer = MonitorObserver(metrics, watchdog, consumer.lag)
     state_topic = topic_name(prefix, DRIFT_STATE)
-    archive = KafkaStateStore(kafka, inquiry, inlets, state_topic, watchdog.beat, metrics.expired)
-    delivery = ExactlyOnceRunner(intake, slot.publisher, observer)
-    monitor = DriftLoop(
-        delivery,
-        inlets,
-        archive,
-        watches(settings, found),
-        EventReader([ground.filter for ground in found]),
+    state_store = KafkaStateStore(
+        kafka, offset_query, consumer, state_topic, watchdog.beat, metrics.expired
+    )
+    runner = ExactlyOnceRunner(group_consumer, slot.publisher, observer)
+    loop = DriftLoop(
+        runner,
+        consumer,
+        state_store,
+        monitored_filters(settings, filters),
+        EventReader([item.filter for item in filters]),
         outbox_of(settings, slot.publisher, group),
         observer,
         DriftLoopConfig(lambda: time.time_ns() // 1_000_000, prefix, settings.drift.commit_seconds),
     )
-    health.ready_when(lambda: monitor.is_ready)
+    health.ready_when(lambda: loop.is_ready)
     _log.info(
         "monitor.assembled",
-        filters=[ground.filter.reference for ground in found],
-        baselines=sum(bool(student.rows) for ground in found for student in ground.students),
-        anchors=sum(len(ground.anchors.articles) for ground in found if ground.anchors),
+        filters=[item.filter.reference for item in filters],
+        baselines=sum(bool(student.rows) for item in filters for student in item.students),
+        anchors=sum(len(item.anchors.articles) for item in filters if item.anchors),
         slot=slot.name,
         observe_port=health.port,
         pid=os.getpid(),
     )
-    return RunningMonitor(monitor, delivery)
+    return RunningMonitor(loop, runner)
 
 
-def _known(folder: Path, filter_: Filter) -> KnownStudent:
+def _load_student(folder: Path, filter_: Filter) -> KnownStudent:
     """Raises InputFileInvalid or StudentInvalid."""
     known = student_hash(folder, read_manifest(folder).base)
     baseline = folder / BASELINE
@@ -234,9 +242,9 @@ def _known(folder: Path, filter_: Filter) -> KnownStudent:
     if baseline.is_file():
         lines = enumerate(baseline.read_bytes().split(b"\n"))
         reader = LabelReader(filter_.name, ErrorStreams(filter_))
-        for item in reader.read((at, line) for at, line in lines if line.strip()):
+        for item in reader.read((number, line) for number, line in lines if line.strip()):
             if isinstance(item, BadLine):
-                raise InputFileInvalid(f"{baseline}, line {item.at + 1}: {item.error}")
+                raise InputFileInvalid(f"{baseline}, line {item.position + 1}: {item.error}")
             if isinstance(item, Label):
                 rows.append(item)
     return KnownStudent(folder, known, rows)
@@ -253,6 +261,6 @@ def _anchor_lines(settings: Settings) -> list[bytes]:
         raise InputFileInvalid(f"cannot read drift.anchors, {path}: {error.strerror}") from None
 
 
-def _short(path: Path) -> Path:
+def _relative(path: Path) -> Path:
     """Below the folder we are in, so that a record names no more of this machine than needed."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

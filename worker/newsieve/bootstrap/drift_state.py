@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from newsieve.bootstrap.common import cluster
-from newsieve.bootstrap.drift import FilterInputs, watches
+from newsieve.bootstrap.drift import FilterInputs, monitored_filters
 from newsieve.drift.alerts import fingerprint
 from newsieve.drift.monitor_state import Identity
 from newsieve.errors import AccessDenied, BrokerUnavailable
 from newsieve.kafka.admin import group_members
 from newsieve.kafka.state_topic import latest_records
-from newsieve.programs.drift.session import Watched, resume
+from newsieve.programs.drift.session import MonitoredFilter, resume
 from newsieve.settings.loader import Settings
 from newsieve_schemas.topics import CONTROL, DRIFT_STATE, topic_name
 
@@ -24,24 +24,26 @@ class CurrentState(NamedTuple):
     """What the state topic says, by filter, and when each snapshot was written, in milliseconds by
     the clock of its writer or broker."""
 
-    watched: Mapping[str, Watched]
+    monitored: Mapping[str, MonitoredFilter]
     written_at: Mapping[Identity, int | None]
 
     def last_written_at(self, filter_name: str) -> int | None:
         """The latest snapshot of a filter. None: there is none."""
-        mine = (at for item, at in self.written_at.items() if item.filter == filter_name)
-        return max((at for at in mine if at is not None), default=None)
+        mine = (
+            written_ms for item, written_ms in self.written_at.items() if item.filter == filter_name
+        )
+        return max((written_ms for written_ms in mine if written_ms is not None), default=None)
 
 
-def load_current_state(settings: Settings, found: Sequence[FilterInputs]) -> CurrentState:
+def load_current_state(settings: Settings, filters: Sequence[FilterInputs]) -> CurrentState:
     """Raises BrokerUnavailable or TopicsWrong."""
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_STATE)
-    states = latest_records(cluster(settings), topic, None, _nobody_waits)
-    watched = watches(settings, found)()
-    taken_up = resume(watched, {key: record.value or b"" for key, record in states.items()})
+    states = latest_records(cluster(settings), topic, None, _no_heartbeat)
+    monitored = monitored_filters(settings, filters)()
+    taken_up = resume(monitored, {key: record.value or b"" for key, record in states.items()})
     keys = {identity: fingerprint(identity).encode() for identity in taken_up}
     written = {item: states[key].timestamp_ms for item, key in keys.items() if key in states}
-    return CurrentState(watched, written)
+    return CurrentState(monitored, written)
 
 
 class MonitorGroup(NamedTuple):
@@ -66,5 +68,5 @@ def monitor_group(settings: Settings) -> MonitorGroup:
     return MonitorGroup(name, at_work, len(ours) - at_work)
 
 
-def _nobody_waits() -> None:
+def _no_heartbeat() -> None:
     """A command has no watchdog."""

@@ -31,12 +31,12 @@ def drift(context: typer.Context, config: ConfigOption = None) -> None:
     settings = read_settings(config)
     stop = stop_on_signals("drift")
     health = context.with_resource(open_health(settings, DriftMetrics()))
-    grounds = assembled.load_filter_inputs(settings)
+    inputs = assembled.load_filter_inputs(settings)
     require_topics(settings, assembled.drift_topics(settings))
     slot = assembled.take_slot(settings, health.watchdog.beat)
-    running = assembled.make_monitor(settings, grounds, slot, health)
+    running = assembled.make_monitor(settings, inputs, slot, health)
     health.watchdog.start()
-    running.delivery.run(running.monitor, stop.is_set)
+    running.runner.run(running.loop, stop.is_set)
 
 
 app.command()(status)

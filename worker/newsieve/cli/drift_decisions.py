@@ -61,20 +61,20 @@ def accept_oracle(
 
     Example: newsieve drift accept-oracle --filter uplifting --yes
     """
-    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
-    key = desk.oracle(oracle)
-    concerned = [item for item in desk.monitors if item.standing.oracle_key != key]
+    context = _DecisionContext(read_settings(config), filter_, stratum, by)
+    key = context.oracle(oracle)
+    concerned = [item for item in context.monitors if item.state.oracle_key != key]
     if not concerned:
         echo(f"{key} is accepted already: nothing to do", is_line=True)
         return
-    desk.decide(
+    context.decide(
         "accept_oracle",
         "oracle",
         {"oracle_key": key},
         f"{_named(concerned)} will take labels of {key} instead of "
         f"{_keys(concerned)}, whose are left aside from now on. The next "
-        f"{desk.rebaseline_labels} of each make a new baseline; until then nothing is tested, and "
-        f"open incidents end. {desk.compared(key)} Anchors that the "
+        f"{context.rebaseline_labels} of each make a new baseline; until then nothing is tested, "
+        f"and open incidents end. {context.compared(key)} Anchors that the "
         "old oracle labelled say nothing about the new one: label them again.",
         ask=not yes,
     )
@@ -92,22 +92,22 @@ def reject_oracle(
 
     Example: newsieve drift reject-oracle --filter uplifting --yes
     """
-    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
-    key = desk.oracle(oracle)
-    others = [item for item in desk.monitors if item.standing.oracle_key != key]
+    context = _DecisionContext(read_settings(config), filter_, stratum, by)
+    key = context.oracle(oracle)
+    others = [item for item in context.monitors if item.state.oracle_key != key]
     if not others:
         raise NothingToDecide(f"{key} is the accepted one: accept another, then it is no longer")
-    concerned = [item for item in others if key not in item.standing.rejected]
+    concerned = [item for item in others if key not in item.state.rejected]
     if not concerned:
         echo(f"{key} is rejected already: nothing to do", is_line=True)
         return
-    desk.decide(
+    context.decide(
         "reject_oracle",
         "oracle",
         {"oracle_key": key},
         f"{_named(concerned)} will not look at labels of {key}, and go on with "
         f"{_keys(concerned)}: pin that one in the oracle's settings, or no label counts. "
-        f"{desk.compared(key)}",
+        f"{context.compared(key)}",
         ask=not yes,
     )
 
@@ -123,20 +123,22 @@ def rebaseline(
 
     Example: newsieve drift rebaseline --filter uplifting --yes
     """
-    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
-    student = desk.student
-    concerned = [item for item in desk.monitors if student in (None, item.identity.student_version)]
+    context = _DecisionContext(read_settings(config), filter_, stratum, by)
+    student = context.student
+    concerned = [
+        item for item in context.monitors if student in (None, item.identity.student_version)
+    ]
     if not concerned and student is None:
         raise NothingToDecide(
-            f"no label of {desk.filter.name} has come yet, and there is no folder of a student of "
-            "it here: there is no monitor to make a baseline for"
+            f"no label of {context.filter.name} has come yet, and there is no folder of a student "
+            "of it here: there is no monitor to make a baseline for"
         )
-    who = _named(concerned) if concerned else f"{desk.filter.name}'s monitors, once labels come,"
-    desk.decide(
+    who = _named(concerned) if concerned else f"{context.filter.name}'s monitors, once labels come,"
+    context.decide(
         "rebaseline",
         "baseline",
         {"student": student},
-        f"{who} will make a new baseline of the next {desk.rebaseline_labels} labels of each. "
+        f"{who} will make a new baseline of the next {context.rebaseline_labels} labels of each. "
         "Until then nothing is tested, open incidents end, and what those labels are will count "
         "as healthy: decide it when you know that it is.",
         ask=not yes,
@@ -154,16 +156,16 @@ def acknowledge(
 
     Example: newsieve drift acknowledge --filter uplifting --yes
     """
-    desk = _DecisionContext(read_settings(config), filter_, stratum, by)
-    opened = [item for item in desk.monitors if item.standing.state in (*INCIDENT, SUSPENDED)]
-    unknown = [item for item in opened if not item.standing.is_acknowledged]
-    signals = [name for name, state in desk.watch.signals().items() if state in INCIDENT]
+    context = _DecisionContext(read_settings(config), filter_, stratum, by)
+    opened = [item for item in context.monitors if item.state.state in (*INCIDENT, SUSPENDED)]
+    unknown = [item for item in opened if not item.state.is_acknowledged]
+    shared = [name for name, state in context.monitor.shared_states().items() if state in INCIDENT]
     names = [_named(unknown)] if unknown else []
-    names += signals if stratum is None else []
+    names += shared if stratum is None else []
     if not names:
         echo("nothing is open that nobody knows of: nothing to do")
         return
-    desk.decide(
+    context.decide(
         "acknowledge",
         "incident",
         {},
@@ -184,19 +186,19 @@ class _DecisionContext:
         self._settings = settings
         self._stratum = stratum
         self._by = _sayable("--by", by if by is not None else _user())
-        grounds = {item.filter.name: item for item in assembled.load_filter_inputs(settings)}
-        if self.filter.name not in grounds:
+        known = {item.filter.name: item for item in assembled.load_filter_inputs(settings)}
+        if self.filter.name not in known:
             raise WrongUsage(
-                f"{self.filter.name} is not watched; worker.filters: {', '.join(grounds)}"
+                f"{self.filter.name} is not watched; worker.filters: {', '.join(known)}"
             )
-        ground = grounds[self.filter.name]
-        self.student = ground.students[0].hash if ground.students else None
-        self.watch: FilterMonitor = (
-            load_current_state(settings, [ground]).watched[self.filter.name].watch
+        inputs = known[self.filter.name]
+        self.student = inputs.students[0].hash if inputs.students else None
+        self.monitor: FilterMonitor = (
+            load_current_state(settings, [inputs]).monitored[self.filter.name].monitor
         )
         self.monitors = [
             monitor
-            for identity, monitor in sorted(self.watch.all_monitors.items())
+            for identity, monitor in sorted(self.monitor.monitors.by_identity.items())
             if stratum in (None, identity.stratum)
         ]
         self.rebaseline_labels = settings.drift.rebaseline_labels
@@ -205,7 +207,7 @@ class _DecisionContext:
         """Which oracle is meant. Raises NothingToDecide or WrongUsage."""
         if not self.monitors:
             raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
-        waiting = sorted({item.standing.other_oracle_key or "" for item in self.monitors} - {""})
+        waiting = sorted({item.state.other_oracle_key or "" for item in self.monitors} - {""})
         if named is not None:
             return _sayable("--oracle", named)
         if len(waiting) == 1:
@@ -219,17 +221,16 @@ class _DecisionContext:
 
     def compared(self, key: str) -> str:
         """What the anchors say of it."""
-        found = self.watch.difference()
-        if found is None or found.oracle_key != key:
+        difference = self.monitor.attribution.anchor_difference()
+        if difference is None or difference.oracle_key != key:
             is_known = any(
-                key in (item.standing.other_oracle_key, *item.standing.rejected)
-                for item in self.monitors
+                key in (item.state.other_oracle_key, *item.state.rejected) for item in self.monitors
             )
             unknown = "" if is_known else f"No label of {key} has come yet: is it spelt so? "
             return unknown + "No anchor was labelled by it: nothing says how its labels differ."
         return (
-            f"On {found.anchors} labels of anchors it differs from the accepted one by "
-            f"{found.error:.2f} (MAE), where {found.usual:.2f} is usual."
+            f"On {difference.anchors} labels of anchors it differs from the accepted one by "
+            f"{difference.error:.2f} (MAE), where {difference.usual:.2f} is usual."
         )
 
     def decide(
@@ -247,10 +248,10 @@ class _DecisionContext:
         parts = [COMPONENT, self.filter.name, self._stratum, about]
         scope = "/".join(part for part in parts if part is not None)
         topic = topic_name(self._settings.kafka.topic_prefix, CONTROL)
-        facts = {"filter": self.filter.name, "stratum": self._stratum, **arguments}
-        record = decision_record(topic, scope, decision, facts, SOURCE, utc_now(), self._by)
+        arguments = {"filter": self.filter.name, "stratum": self._stratum, **arguments}
+        record = decision_record(topic, scope, decision, arguments, SOURCE, utc_now(), self._by)
         # Later than the last one of this scope, whatever our clock says: the latest counts.
-        at = max(time.time_ns() // 1_000_000, self.watch.decided_at(scope) + 1)
+        at = max(time.time_ns() // 1_000_000, self.monitor.decisions.latest(scope) + 1)
         with PlainProducer(cluster(self._settings), topic) as feeder:
             feeder.send(record.key, record.value or b"", record.headers, at)
         taken_up = "It waits for the next monitor at work. " if group.at_work is False else ""
@@ -281,5 +282,5 @@ def _named(monitors: Sequence[StratumMonitor]) -> str:
 
 
 def _keys(monitors: Sequence[StratumMonitor]) -> str:
-    keys = {item.standing.oracle_key or "no oracle" for item in monitors}
+    keys = {item.state.oracle_key or "no oracle" for item in monitors}
     return ", ".join(sorted(keys)) or "the accepted one"

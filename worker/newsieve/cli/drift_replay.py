@@ -96,7 +96,7 @@ def _reference_rows(file: str, reader: LabelReader) -> Iterator[Label]:
         for batch in _batches(stream):
             for item in reader.read(batch):
                 if isinstance(item, BadLine):
-                    raise InputFileInvalid(f"{file}, line {item.at + 1}: {item.error}")
+                    raise InputFileInvalid(f"{file}, line {item.position + 1}: {item.error}")
                 if isinstance(item, Label):
                     yield item
 

@@ -28,10 +28,10 @@ from newsieve.records.encode import timestamp
 from newsieve.terminal import echo, echo_err, show_json, show_table
 from newsieve.web.drift_overview import (
     NOT_TESTED,
-    Item,
-    items,
+    OverviewItem,
+    freshness,
     nothing_yet,
-    standing,
+    overview_items,
     suspect_items,
 )
 from newsieve.web.drift_page import page
@@ -63,23 +63,23 @@ def status(
     """
     settings = read_settings(config)
     wanted = settings.filters.registry.load(filter_).name if filter_ is not None else None
-    grounds = [
+    inputs = [
         item
         for item in assembled.load_filter_inputs(settings)
         if wanted in (None, item.filter.name)
     ]
-    record, group = load_current_state(settings, grounds), monitor_group(settings)
+    current, group = load_current_state(settings, inputs), monitor_group(settings)
     now = time.time_ns() // 1_000_000
-    found = items(record, now)
+    entries = overview_items(current, now)
     if html is not None:
-        _write(html, page(found, record, group, now))
-    rows = [*map(_row, found), *_suspects(record), *_without_monitors(record, group)]
+        _write(html, page(entries, current, group, now))
+    rows = [*map(_row, entries), *_suspects(current), *_without_monitors(current, group)]
     if json:
         show_json([row | {"monitor": _who(group)} for row in rows])
         return
-    echo(standing(record, group, now))
+    echo(freshness(current, group, now))
     show_table("", COLUMNS, [_cells(row) for row in rows])
-    for item in found:
+    for item in entries:
         if item.state not in CALM or item.commands:
             echo("")
             _show(item)
@@ -94,7 +94,7 @@ def _who(group: MonitorGroup) -> Row:
     }
 
 
-def _row(item: Item) -> Row:
+def _row(item: OverviewItem) -> Row:
     action = item.alert["action"]
     return {
         "filter": item.filter.name,
@@ -103,7 +103,7 @@ def _row(item: Item) -> Row:
         "state": item.state,
         "severity": item.alert["severity"],
         "cause": item.alert["cause"],
-        **(_facts(item.reading) if item.reading is not None else {}),
+        **(_facts(item.status) if item.status is not None else {}),
         "advice": item.advice,
         "headline": item.alert["headline"],
         "incident_id": item.alert["incident_id"] if item.state not in CALM else None,
@@ -113,24 +113,24 @@ def _row(item: Item) -> Row:
     }
 
 
-def _facts(reading: MonitorStatus) -> Row:
-    here, error = reading.standing, reading.error
+def _facts(status: MonitorStatus) -> Row:
+    state, error = status.state, status.error
     return {
-        "student": reading.identity.student_version,
-        "cause": here.cause if here.state in INCIDENT else None,
-        "since": timestamp(here.episode) if here.state not in CALM else None,
-        "acknowledged": here.is_acknowledged,
-        "evidence": reading.value,
-        "recovery": reading.recovery,
+        "student": status.identity.student_version,
+        "cause": state.cause if state.state in INCIDENT else None,
+        "since": timestamp(state.episode) if state.state not in CALM else None,
+        "acknowledged": state.is_acknowledged,
+        "evidence": status.value,
+        "recovery": status.recovery,
         "error": None if error is None else _estimate(error),
-        "labels": reading.labels,
-        "labels_a_day": reading.labels_a_day,
-        "baseline_labels": reading.baseline_labels,
-        "collected": reading.collected,
-        "last_label_at": timestamp(here.last_label_at),
-        "oracle_key": here.oracle_key,
-        "other_oracle_key": here.other_oracle_key,
-        "shares": {name: share for name, share in reading.shares.items() if share > 0},
+        "labels": status.labels,
+        "labels_a_day": status.labels_a_day,
+        "baseline_labels": status.baseline_labels,
+        "collected": status.collected,
+        "last_label_at": timestamp(state.last_label_at),
+        "oracle_key": state.oracle_key,
+        "other_oracle_key": state.other_oracle_key,
+        "shares": {name: share for name, share in status.shares.items() if share > 0},
     }
 
 
@@ -145,31 +145,31 @@ def _estimate(part: StreamPart) -> Row:
     }
 
 
-def _suspects(record: CurrentState) -> Iterator[Row]:
+def _suspects(current: CurrentState) -> Iterator[Row]:
     """A row for each filter, student and oracle with labels of suspect articles."""
-    for name, reading, written_at in suspect_items(record):
-        low, high = reading.interval or (None, None)
-        error = {"estimate": reading.error, "low": low, "high": high}
+    for name, status, written_at in suspect_items(current):
+        low, high = status.interval or (None, None)
+        error = {"estimate": status.error, "low": low, "high": high}
         yield {
             "filter": name,
             "stratum": SUSPECT,
-            "student": reading.student_version,
+            "student": status.student_version,
             "state": None,
-            "error": error if reading.error is not None else None,
-            "labels": reading.labels,
-            "failures": reading.failures,
-            "last_label_at": timestamp(reading.last_label_at),
-            "oracle_key": reading.oracle_key,
+            "error": error if status.error is not None else None,
+            "labels": status.labels,
+            "failures": status.failures,
+            "last_label_at": timestamp(status.last_label_at),
+            "oracle_key": status.oracle_key,
             "advice": NOT_TESTED,
             "written_at": timestamp(written_at),
         }
 
 
-def _without_monitors(record: CurrentState, group: MonitorGroup) -> Iterator[Row]:
+def _without_monitors(current: CurrentState, group: MonitorGroup) -> Iterator[Row]:
     """A row for each filter of which nothing else is said."""
-    for name, watched in record.watched.items():
-        if not watched.watch.all_monitors:
-            at = record.last_written_at(name)
+    for name, monitored in current.monitored.items():
+        if not monitored.monitor.monitors.by_identity:
+            at = current.last_written_at(name)
             advice = nothing_yet(at, group)
             empty = {"stratum": None, "state": None, "advice": advice}
             yield {"filter": name, **empty, "written_at": timestamp(at)}
@@ -210,7 +210,7 @@ def _last(row: Row) -> tuple[str, str]:
     return (row["last_label_at"] or "")[:MINUTES_DIGITS].replace("T", " "), row["advice"]
 
 
-def _show(item: Item) -> None:
+def _show(item: OverviewItem) -> None:
     """What an alert of it says now."""
     action = item.alert["action"]
     lines = [

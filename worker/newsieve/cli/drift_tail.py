@@ -68,23 +68,25 @@ def tail(
             raise WrongUsage("--until-end: with --exec there is no end")
         if re.fullmatch(GROUP_PATTERN, group) is None:
             raise WrongUsage(f"--group {group!r} does not match {GROUP_PATTERN}")
-        _bridge(settings, _words(exec_), group, from_beginning=from_beginning)
+        _run_for_each(settings, _words(exec_), group, from_beginning=from_beginning)
         return
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
     for found in read(cluster(settings), topic, from_beginning=from_beginning, until_end=until_end):
         _show(found, as_json=json)
 
 
-def _bridge(settings: Settings, command: list[str], group: str, *, from_beginning: bool) -> None:
+def _run_for_each(
+    settings: Settings, command: list[str], group: str, *, from_beginning: bool
+) -> None:
     """Raises CommandFailed, BrokerUnavailable, TopicsWrong or ConsumerFailed."""
     stop = stop_on_signals("drift tail")
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
-    follower = AtLeastOnceConsumer(cluster(settings), group, topic, from_beginning=from_beginning)
-    with closing(follower):
+    consumer = AtLeastOnceConsumer(cluster(settings), group, topic, from_beginning=from_beginning)
+    with closing(consumer):
         while not stop.is_set():
-            found = follower.poll(POLL_SECONDS)
+            found = consumer.poll(POLL_SECONDS)
             if found is not None and _deal_with(found, command, stop):
-                follower.commit(found)
+                consumer.commit(found)
 
 
 def _deal_with(found: StoredRecord, command: list[str], stop: Event) -> bool:

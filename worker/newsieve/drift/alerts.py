@@ -21,7 +21,7 @@ from newsieve.drift.monitor_state import (
     Identity,
     StreamPart,
     Transition,
-    Why,
+    TransitionReason,
 )
 from newsieve.filters.sampling import LOW, SURFACED
 from newsieve.records.encode import timestamp
@@ -53,7 +53,7 @@ ACTIONS: Final[dict[Cause, str]] = {
     "unknown": "Find the cause: without anchors it is not known whether the student or the oracle "
     "has changed. Label a few frozen articles again, and look at the examples.",
 }
-ADVICE: Final[dict[Why, str]] = {
+ADVICE: Final[dict[TransitionReason, str]] = {
     "oracle_changed": "Compare the oracles on the anchors, then accept the new one, which makes a "
     "new baseline, or reject it and pin the old one.",
     "no_labels": "See whether the oracle runs, has budget left and is sent requests.",
@@ -90,21 +90,21 @@ def incident_id(identity: Identity, episode: int) -> str:
 
 def replay_line(step: Transition, command: str, runbook_url: str) -> bytes:
     """The DriftReplayLine of a transition. `command` reproduces it."""
-    facts = {
-        "line": step.at,
+    record = {
+        "line": step.position,
         "filter": step.identity.filter,
         "student_version": step.identity.student_version,
         "stratum": step.identity.stratum,
-        **_facts(step, command, runbook_url),
+        **_common_fields(step, command, runbook_url),
         "onset": step.onset,
     }
-    return orjson.dumps(facts)
+    return orjson.dumps(record)
 
 
 def error_line(bad: BadLine) -> bytes:
     """The DriftReplayError of a line that is no label."""
     message = str(bad.error)[:MAX_MESSAGE_CHARACTERS]
-    return orjson.dumps({"line": bad.at, "error": bad.error.name, "message": message})
+    return orjson.dumps({"line": bad.position, "error": bad.error.name, "message": message})
 
 
 def drift_alert(
@@ -120,16 +120,16 @@ def drift_alert(
         "label_hash": subject.label_hash,
         "student": subject.student,
         "scope": stratum if stratum in (LOW, SURFACED) else EVERYTHING,
-        **_facts(step, command, runbook_url),
+        **_common_fields(step, command, runbook_url),
         "previous_state": step.last_published,
-        "onset": [timestamp(at) for at in step.onset] if step.onset else None,
+        "onset": [timestamp(moment) for moment in step.onset] if step.onset else None,
         "sampling_policy": step.policy,
-        "raised_at": timestamp(step.at),
+        "raised_at": timestamp(step.position),
         "repeated": step.is_reminder,
     }
 
 
-def _facts(step: Transition, command: str, runbook_url: str) -> dict[str, Any]:
+def _common_fields(step: Transition, command: str, runbook_url: str) -> dict[str, Any]:
     """What both kinds of record say. `runbook_url` is the runbook's, without a section."""
     return {
         "incident_id": incident_id(step.identity, step.episode),
@@ -167,7 +167,7 @@ def _facts(step: Transition, command: str, runbook_url: str) -> dict[str, Any]:
 def headline(step: Transition) -> str:
     """One sentence, with the numbers."""
     where = f"on {step.identity.stratum} articles"
-    sentences: dict[Why, str] = {
+    sentences: dict[TransitionReason, str] = {
         "oracle_changed": f"Labels {where} come from another oracle, {step.other_oracle_key} "
         f"instead of {step.oracle_key}: nothing is tested until it is accepted or rejected",
         "no_labels": f"No labels {where} for long: nothing is tested",
@@ -177,15 +177,15 @@ def headline(step: Transition) -> str:
         "rebaseline": f"The next labels {where} make a new baseline: nothing is tested until then",
         "replaced": f"Another student has taken over {where}: this one is no longer watched",
     }
-    if step.why == "canaries":
+    if step.reason == "canaries":
         return _canaries(step)
-    if step.why == "articles":
+    if step.reason == "articles":
         return _articles(step)
-    if step.why in sentences:
-        return sentences[step.why]
-    if step.why == "baseline" or (step.state == OK and not step.parts):
+    if step.reason in sentences:
+        return sentences[step.reason]
+    if step.reason == "baseline" or (step.state == OK and not step.parts):
         usual = f": MAE {step.mean_error.baseline:.2f} is usual" if step.mean_error else ""
-        begins = "Watching" if step.why == "baseline" else "Nothing unusual"
+        begins = "Watching" if step.reason == "baseline" else "Nothing unusual"
         return f"{begins} {where}{usual}"
     return _change(step, where)
 
@@ -210,16 +210,18 @@ def _change(step: Transition, where: str) -> str:
     parts = [part for part in step.parts if isinstance(part, StreamPart)]
     first, error = parts[0], step.mean_error
     has_grown = error is not None and error.low > error.baseline
-    told = error if error is not None and (has_grown or first.name == MAE) else first
-    usual, now = _number(told, told.baseline), _number(told, told.estimate)
-    sample = f"(last {step.recent_labels} labels, 95 % {_range(told)})"
+    shown = error if error is not None and (has_grown or first.name == MAE) else first
+    usual, now = _number(shown, shown.baseline), _number(shown, shown.estimate)
+    sample = f"(last {step.recent_labels} labels, 95 % {_range(shown)})"
     if step.state in (RECOVERING, RESOLVED):
         verb = "is coming back" if step.state == RECOVERING else "is back"
-        return f"{told.stream.title} {where} {verb}: now {now}, {usual} was usual {sample}"
-    verb = "moved" if told.stream.is_signed else "rose" if told.estimate > told.baseline else "went"
-    sentence = f"{told.stream.title} {where} {verb} from {usual} to {now} {sample}"
+        return f"{shown.stream.title} {where} {verb}: now {now}, {usual} was usual {sample}"
+    verb = (
+        "moved" if shown.stream.is_signed else "rose" if shown.estimate > shown.baseline else "went"
+    )
+    sentence = f"{shown.stream.title} {where} {verb} from {usual} to {now} {sample}"
     most = next((part for part in parts if _rise(part) > 0), None)
-    if told.name != MAE or most is None:
+    if shown.name != MAE or most is None:
         return sentence
     return f"{sentence}; mostly {most.stream.dimension} ({_rise(most):+.2f})"
 
@@ -247,25 +249,25 @@ def _range(part: StreamPart) -> str:
 
 
 def _guarantee(step: Transition) -> str:
-    if step.why == "canaries":
+    if step.reason == "canaries":
         return "fixed texts: either their scores are reproduced or they are not"
-    if step.why == "articles":
+    if step.reason == "articles":
         return "an effect's size, in two windows running; no claim about chance"
     return RECOVERY_GUARANTEE if step.state in (RECOVERING, RESOLVED) else GUARANTEE
 
 
 def _advice(step: Transition) -> str:
-    if step.why in ADVICE:
-        return ADVICE[step.why]
-    if step.state in (ALERT, RECOVERING) or (step.why == "articles" and step.state != OK):
+    if step.reason in ADVICE:
+        return ADVICE[step.reason]
+    if step.state in (ALERT, RECOVERING) or (step.reason == "articles" and step.state != OK):
         return ACTIONS[step.cause]
     return GROWING if step.state == WARNING else "Nothing: this is for your information."
 
 
 def _section(step: Transition) -> str:
-    section = "no-baseline" if step.why == "no_baseline" else "drift"
+    section = "no-baseline" if step.reason == "no_baseline" else "drift"
     if step.state == SUSPENDED:
-        section = "oracle-changed" if step.why == "oracle_changed" else "no-labels"
-    elif step.state in (ALERT, RECOVERING) or step.why == "articles":
+        section = "oracle-changed" if step.reason == "oracle_changed" else "no-labels"
+    elif step.state in (ALERT, RECOVERING) or step.reason == "articles":
         section = step.cause.replace("_", "-")
     return section

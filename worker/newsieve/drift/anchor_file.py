@@ -51,8 +51,8 @@ def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFi
         row = _row(f"{name}, line {number}", line, filter_)
         if row is None or row.oracle_scores is None:
             continue
-        facts = ArticleWithContent(**row.model_dump(include=set(ArticleWithContent.model_fields)))
-        known = articles.setdefault(row.id, AnchorArticle(row.id, facts.model_dump()))
+        fields = ArticleWithContent(**row.model_dump(include=set(ArticleWithContent.model_fields)))
+        known = articles.setdefault(row.id, AnchorArticle(row.id, fields.model_dump()))
         if known.article["content_hash"] != row.content_hash:
             raise InputFileInvalid(f"{name}: {row.id!r:.80} has two texts: anchors are frozen")
         scores = row.oracle_scores.scores
@@ -67,13 +67,13 @@ def _row(where: str, line: bytes, filter_: Filter) -> LabelRow | None:
     """Return a line's label, or None for a line about another filter, one that the oracle did not
     label, or one that was no article. Raises InputFileInvalid."""
     try:
-        found = LabelLine(read_object(line))
-        if found.is_dead_letter or _is_other(found, filter_):
+        label = LabelLine(read_object(line))
+        if label.is_dead_letter or _is_other(label, filter_):
             return None
-        label_hash = found.fields.get("label_hash")
+        label_hash = label.fields.get("label_hash")
         if type(label_hash) is str and label_hash != filter_.label_hash:
             raise InputFileInvalid(f"{where}: labelled for another version of {filter_.name}")
-        row = found.label_of_article()
+        row = label.label_of_article()
     except DecodeError as error:
         raise InputFileInvalid(f"{where}: {error}") from None
     except ValidationError as error:
@@ -97,7 +97,7 @@ def _is_other(line: LabelLine, filter_: Filter) -> bool:
 def _reference(where: str, labels: dict[str, list[list[int]]], keys: set[str]) -> AnchorSet:
     if len(keys) > 1:
         raise InputFileInvalid(f"{where}: labels of several oracles: {', '.join(sorted(keys))}")
-    counts = {len(found) for found in labels.values()}
+    counts = {len(scores) for scores in labels.values()}
     if len(counts) > 1 or min(counts) < FEWEST_REPLICATES:
         raise InputFileInvalid(
             f"{where}: each article needs the same number of labels, {FEWEST_REPLICATES} at least; "

@@ -58,11 +58,11 @@ class Anchors:
         self._streams = streams
         self._identity = Identity(filter_name, "", STRATUM)
         self._ids = reference.ids
-        self._index = {name: at for at, name in enumerate(reference.ids)}
+        self._index = {name: index for index, name in enumerate(reference.ids)}
         self._means: Floats = reference.replicates.mean(axis=1)
         self._digest = _digest(reference)
-        self._rules = MonitorConfig(reminder=reminder, cause="oracle_drift")
-        self._monitor = StratumMonitor(self._identity, streams, self._rules)
+        self._config = MonitorConfig(reminder=reminder, cause="oracle_drift")
+        self._monitor = StratumMonitor(self._identity, streams, self._config)
         self._usual = self._learn(reference.replicates)
         self._labels_until_next = LABELS_PER_ANCHOR
         self._cursor = 0
@@ -70,12 +70,12 @@ class Anchors:
 
     @property
     def state(self) -> State:
-        return self._monitor.standing.state
+        return self._monitor.state.state
 
     @property
     def is_alarmed(self) -> bool:
         """The accepted oracle no longer labels them as it did."""
-        return self._monitor.standing.state in (WARNING, *INCIDENT)
+        return self._monitor.state.state in (WARNING, *INCIDENT)
 
     def production_label(self) -> list[str]:
         """One more production label: the anchors to ask for now."""
@@ -87,9 +87,9 @@ class Anchors:
 
     def next(self, count: int) -> list[str]:
         """Ids of the next anchors, round and round."""
-        found = [self._ids[(self._cursor + step) % self.size] for step in range(count)]
+        ids = [self._ids[(self._cursor + step) % self.size] for step in range(count)]
         self._cursor = (self._cursor + count) % self.size
-        return found
+        return ids
 
     def label(self, label: AnchorLabel) -> Transition | None:
         """Test an anchor's label. Those of other oracles are compared, not tested."""
@@ -104,17 +104,17 @@ class Anchors:
         self._other[1].add(None if compared is None else compared.values[0], 1.0)
         return None
 
-    def difference(self) -> AnchorDifference | None:
+    def anchor_difference(self) -> AnchorDifference | None:
         """How the latest other oracle differs from the accepted one."""
         if self._other is None or not self._other[1].labels:
             return None
-        key, tally = self._other
-        error = tally.baseline(self._streams).means[self._streams.mae]
-        return AnchorDifference(key, tally.labels, float(error), self._usual)
+        key, accumulator = self._other
+        error = accumulator.baseline(self._streams).means[self._streams.mae]
+        return AnchorDifference(key, accumulator.labels, float(error), self._usual)
 
-    def now(self, at: int) -> Transition:
+    def as_reminder(self, position: int) -> Transition:
         """Where the oracle stands, as a reminder would tell it."""
-        return self._monitor.now(at)
+        return self._monitor.as_reminder(position)
 
     def acknowledge(self) -> None:
         self._monitor.acknowledge()
@@ -125,16 +125,16 @@ class Anchors:
     def _learn(self, replicates: Floats) -> float:
         """Each anchor's replicates against the mean of its others: the baseline, and its MAE."""
         count = replicates.shape[1]
-        nobody = [()] * len(replicates)
-        found = []
+        no_rules_met = [()] * len(replicates)
+        compared = []
         for held_out in range(count):
             others = np.delete(replicates, held_out, axis=1).mean(axis=1)
-            found.append(self._streams.compare(others, replicates[:, held_out], nobody))
-        values = np.mean([item.values for item in found], axis=0)
+            compared.append(self._streams.compare(others, replicates[:, held_out], no_rules_met))
+        values = np.mean([item.values for item in compared], axis=0)
         for name, value in zip(self._ids, values, strict=True):
             self._monitor.reference(
                 Label(
-                    at=0,
+                    position=0,
                     id=name,
                     student_version="",
                     stratum=STRATUM,
@@ -163,19 +163,19 @@ class Anchors:
             "other": None if other is None else [other[0], other[1].snapshot()],
         }
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken, unless the reference is another one by now."""
-        if facts["reference"] != self._digest:
+        if snapshot["reference"] != self._digest:
             return
         self._monitor = StratumMonitor.restore(
-            self._identity, self._streams, self._rules, facts["monitor"]
+            self._identity, self._streams, self._config, snapshot["monitor"]
         )
-        self._labels_until_next, self._cursor = facts["labels_until_next"], facts["cursor"]
-        if facts["other"] is not None:
+        self._labels_until_next, self._cursor = snapshot["labels_until_next"], snapshot["cursor"]
+        if snapshot["other"] is not None:
             self._other = (
-                facts["other"][0],
+                snapshot["other"][0],
                 BaselineAccumulator.restore(
-                    facts["other"][1], facts["monitor"]["streams"], self._streams.names
+                    snapshot["other"][1], snapshot["monitor"]["streams"], self._streams.names
                 ),
             )
 
@@ -183,7 +183,7 @@ class Anchors:
 def _label(label: AnchorLabel, purpose: str, compared: ComparedBatch | None) -> Label:
     """An anchor's label as the monitor tests it; `compared` is None where the oracle failed."""
     return Label(
-        at=label.at,
+        position=label.position,
         id=label.id,
         student_version="",
         stratum=STRATUM,

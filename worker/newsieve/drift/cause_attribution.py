@@ -55,11 +55,11 @@ class AttributionWindow:
     def is_open(self) -> bool:
         return self._opened_at is not None
 
-    def open(self, at: int) -> int:
+    def open(self, timestamp_ms: int) -> int:
         """Begin, unless begun. The number of anchors to ask for now."""
         if self.is_open:
             return 0
-        self._opened_at, self._seen = at, 0
+        self._opened_at, self._seen = timestamp_ms, 0
         return self._needed
 
     def count(self) -> None:
@@ -77,6 +77,6 @@ class AttributionWindow:
     def snapshot(self) -> dict[str, Any]:
         return {"opened_at": self._opened_at, "seen": self._seen}
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
-        self._opened_at, self._seen = facts["opened_at"], facts["seen"]
+        self._opened_at, self._seen = snapshot["opened_at"], snapshot["seen"]

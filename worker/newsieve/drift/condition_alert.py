@@ -18,7 +18,7 @@ from newsieve.drift.monitor_state import (
     ConditionPart,
     Identity,
     Transition,
-    Why,
+    TransitionReason,
 )
 from newsieve_schemas.drift import Cause, Severity, State
 
@@ -27,7 +27,7 @@ from newsieve_schemas.drift import Cause, Severity, State
 class CanaryResult:
     """What a CanaryReport comes to. `difference` is its largest."""
 
-    at: int
+    timestamp_ms: int
     student_version: str
     passed: bool
     difference: float
@@ -39,9 +39,9 @@ class ConditionKind:
     """State, severity and cause that an active condition is reported with."""
 
     stratum: str
-    why: Why
+    reason: TransitionReason
     state: State
-    over: State  # once it is a no again
+    cleared_state: State  # once it is a no again
     severity: Severity
     cause: Cause
 
@@ -55,11 +55,11 @@ ARTICLES: Final = ConditionKind("articles", "articles", WARNING, OK, "info", "be
 class ConditionAlert:
     """One condition's alert. Methods return the transition they led to, or None."""
 
-    def __init__(self, filter_name: str, meaning: ConditionKind, reminder: int | None) -> None:
+    def __init__(self, filter_name: str, kind: ConditionKind, reminder: int | None) -> None:
         self.state: State = OK
         self.student_version = ""
         self._filter = filter_name
-        self._meaning = meaning
+        self._kind = kind
         self._reminder = reminder
         self._episode = self._published_at = 0
         self._is_acknowledged = False
@@ -67,21 +67,25 @@ class ConditionAlert:
         self._threshold = 0.0
 
     @property
-    def is_on(self) -> bool:
-        return self.state == self._meaning.state
+    def is_active(self) -> bool:
+        return self.state == self._kind.state
 
     def set(
-        self, student_version: str, parts: tuple[ConditionPart, ...], threshold: float, at: int
+        self,
+        student_version: str,
+        parts: tuple[ConditionPart, ...],
+        threshold: float,
+        timestamp_ms: int,
     ) -> Transition | None:
         """What is the case now: some parts, the largest first, or none. A step on a change."""
-        is_on = bool(parts)
-        if is_on == self.is_on:
+        is_active = bool(parts)
+        if is_active == self.is_active:
             return None
         self.student_version = student_version
-        if is_on:
-            self._episode, self._is_acknowledged = at, False
+        if is_active:
+            self._episode, self._is_acknowledged = timestamp_ms, False
             self._parts, self._threshold = parts, threshold
-        return self._step(self._meaning.state if is_on else self._meaning.over, at)
+        return self._step(self._kind.state if is_active else self._kind.cleared_state, timestamp_ms)
 
     def acknowledge(self) -> None:
         self._is_acknowledged = True
@@ -93,25 +97,25 @@ class ConditionAlert:
             return None
         return self._step(self.state, now, is_reminder=True)
 
-    def now(self, at: int) -> Transition:
+    def as_reminder(self, timestamp_ms: int) -> Transition:
         """What is the case, as a reminder would tell it. Nothing changes."""
-        return self._transition(self.state, at, is_reminder=True)
+        return self._transition(self.state, timestamp_ms, is_reminder=True)
 
-    def _step(self, state: State, at: int, *, is_reminder: bool = False) -> Transition:
-        found = self._transition(state, at, is_reminder=is_reminder)
-        self.state, self._published_at = state, at
-        return found
+    def _step(self, state: State, timestamp_ms: int, *, is_reminder: bool = False) -> Transition:
+        step = self._transition(state, timestamp_ms, is_reminder=is_reminder)
+        self.state, self._published_at = state, timestamp_ms
+        return step
 
-    def _transition(self, state: State, at: int, *, is_reminder: bool) -> Transition:
+    def _transition(self, state: State, timestamp_ms: int, *, is_reminder: bool) -> Transition:
         return Transition(
-            identity=Identity(self._filter, self.student_version, self._meaning.stratum),
+            identity=Identity(self._filter, self.student_version, self._kind.stratum),
             episode=self._episode,
             state=state,
             previous_state=self.state,
-            why=self._meaning.why,
-            severity=self._meaning.severity if state == self._meaning.state else "info",
-            cause=self._meaning.cause,
-            at=at,
+            reason=self._kind.reason,
+            severity=self._kind.severity if state == self._kind.state else "info",
+            cause=self._kind.cause,
+            position=timestamp_ms,
             value=self._parts[0].size if self._parts else 0.0,
             threshold=self._threshold,
             parts=self._parts,
@@ -138,9 +142,9 @@ class ConditionAlert:
             "parts": [[part.name, part.share, part.size] for part in self._parts],
         }
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
-        self.state, self.student_version = facts["state"], facts["student_version"]
-        self._episode, self._published_at = facts["episode"], facts["published_at"]
-        self._is_acknowledged, self._threshold = facts["acknowledged"], facts["threshold"]
-        self._parts = tuple(ConditionPart(*part) for part in facts["parts"])
+        self.state, self.student_version = snapshot["state"], snapshot["student_version"]
+        self._episode, self._published_at = snapshot["episode"], snapshot["published_at"]
+        self._is_acknowledged, self._threshold = snapshot["acknowledged"], snapshot["threshold"]
+        self._parts = tuple(ConditionPart(*part) for part in snapshot["parts"])

@@ -38,7 +38,7 @@ HALF_AN_ARTICLE: Final = 0.5  # added to every bin, so that an empty one has a l
 class ScoreSample(NamedTuple):
     """What a sketch takes of a record. `scores` is None when the article was blocked."""
 
-    at: int  # milliseconds
+    timestamp_ms: int
     scores: Sequence[float] | None
     tier: str | None
     tokens: int
@@ -69,7 +69,7 @@ class DistributionSketch:
 
     def __init__(self, dimensions: Sequence[str], tiers: Sequence[str]) -> None:
         self._dimensions = dimensions
-        self._tiers = {name: at for at, name in enumerate(tiers)}
+        self._tiers = {name: index for index, name in enumerate(tiers)}
         self.articles = 0
         self._blocked = self._truncated = 0
         self._scores: Counts = np.zeros((len(dimensions), SCORE_BINS), dtype=np.int64)
@@ -101,27 +101,27 @@ class DistributionSketch:
     def shares(self) -> dict[str, float]:
         """Of each tier."""
         counts = self._tier.tolist()
-        return {name: counts[at] / max(self.scored, 1) for name, at in self._tiers.items()}
+        return {name: counts[index] / max(self.scored, 1) for name, index in self._tiers.items()}
 
     def effects(self, reference: DistributionSketch) -> list[EffectSize]:
         """What has changed since the reference, everything that is measured."""
-        found = []
-        for at, name in enumerate(self._dimensions):
-            now, then = self._scores[at], reference._scores[at]
-            found.append(EffectSize(f"wasserstein:{name}", _wasserstein(now, then), WASSERSTEIN))
+        effects = []
+        for index, name in enumerate(self._dimensions):
+            now, then = self._scores[index], reference._scores[index]
+            effects.append(EffectSize(f"wasserstein:{name}", _wasserstein(now, then), WASSERSTEIN))
             merged = _by_quantiles(now, then)
-            found.append(EffectSize(f"psi:{name}", _stability(*merged), STABILITY))
+            effects.append(EffectSize(f"psi:{name}", _stability(*merged), STABILITY))
         scored = [max(sketch.scored, 1) for sketch in (self, reference)]
-        for name, at in self._tiers.items():
-            share = self._tier[at] / scored[0] - reference._tier[at] / scored[1]
-            found.append(EffectSize(f"tier:{name}", abs(float(share)), SHARE))
+        for name, index in self._tiers.items():
+            share = self._tier[index] / scored[0] - reference._tier[index] / scored[1]
+            effects.append(EffectSize(f"tier:{name}", abs(float(share)), SHARE))
         truncated = self._truncated / scored[0] - reference._truncated / scored[1]
         blocked = self._blocked / self.articles - reference._blocked / reference.articles
-        found.append(EffectSize("truncated", abs(truncated), SHARE))
-        found.append(EffectSize("blocked", abs(blocked), SHARE))
+        effects.append(EffectSize("truncated", abs(truncated), SHARE))
+        effects.append(EffectSize("blocked", abs(blocked), SHARE))
         for name, counts in self._names.items():
-            found.append(EffectSize(name, _stability(counts, reference._names[name]), STABILITY))
-        return found
+            effects.append(EffectSize(name, _stability(counts, reference._names[name]), STABILITY))
+        return effects
 
     def _counts(self) -> list[Counts]:
         rates = np.array([self.articles, self._blocked, self._truncated])
@@ -175,15 +175,15 @@ class DataDriftDetector:
     def add(self, article: ScoreSample) -> bool:
         """Count an article. True when it opened a new window, so that `shifts` is new."""
         if self._started_at is None:
-            self._started_at = self._opened_at = article.at
-        is_over = article.at - self._opened_at >= WINDOW_MILLISECONDS
+            self._started_at = self._opened_at = article.timestamp_ms
+        is_over = article.timestamp_ms - self._opened_at >= WINDOW_MILLISECONDS
         closes = is_over and self._window.articles >= FEWEST
         if closes:
-            self._close(article.at)
+            self._close(article.timestamp_ms)
         self._window.add(article)
         return closes
 
-    def _close(self, at: int) -> None:
+    def _close(self, now: int) -> None:
         if self._is_learning():
             self._reference.merge(self._window)
         else:
@@ -193,7 +193,7 @@ class DataDriftDetector:
             self.shifts = tuple(sorted(again, key=lambda item: -item.size / item.limit))
             self._large = [item.name for item in large]
         self._window = DistributionSketch(*self._shape)
-        self._opened_at = at
+        self._opened_at = now
 
     def _is_learning(self) -> bool:
         started = self._started_at if self._started_at is not None else self._opened_at
@@ -209,13 +209,13 @@ class DataDriftDetector:
             "shifts": [list(effect) for effect in self.shifts],
         }
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
-        self._reference.resume(facts["reference"])
-        self._window.resume(facts["window"])
-        self._started_at, self._opened_at = facts["started_at"], facts["opened_at"]
-        self._large = list(facts["large"])
-        self.shifts = tuple(EffectSize(*effect) for effect in facts["shifts"])
+        self._reference.resume(snapshot["reference"])
+        self._window.resume(snapshot["window"])
+        self._started_at, self._opened_at = snapshot["started_at"], snapshot["opened_at"]
+        self._large = list(snapshot["large"])
+        self.shifts = tuple(EffectSize(*effect) for effect in snapshot["shifts"])
 
 
 def _bin(name: str | None) -> int:

@@ -23,7 +23,7 @@ class Decision:
     """An operator's. Without a student or a stratum it is about all of the filter's."""
 
     kind: DecisionKind
-    at: int
+    timestamp_ms: int
     oracle_key: str = ""
     student_version: str | None = None
     stratum: str | None = None
@@ -49,10 +49,10 @@ class DecisionLog:
 
     def is_new(self, decision: Decision) -> bool:
         """Whether it was not taken before; from now on it was."""
-        if decision.at <= self.latest(decision.scope):
+        if decision.timestamp_ms <= self.latest(decision.scope):
             return False
         self._latest.pop(decision.scope, None)
-        self._latest[decision.scope] = decision.at
+        self._latest[decision.scope] = decision.timestamp_ms
         if len(self._latest) > REMEMBERED:
             del self._latest[next(iter(self._latest))]
         return True
@@ -74,20 +74,20 @@ class DecisionLog:
     def snapshot(self) -> dict[str, Any]:
         return {"latest": self._latest, "ahead": self._ahead}
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
-        self._latest = dict(facts["latest"])
-        self._ahead = [(student, stratum) for student, stratum in facts["ahead"]]
+        self._latest = dict(snapshot["latest"])
+        self._ahead = [(student, stratum) for student, stratum in snapshot["ahead"]]
 
 
 def decide(monitor: StratumMonitor, decision: Decision) -> Transition | None:
     """What a decision does to one monitor."""
     if decision.kind == "accept_oracle":
-        return monitor.accept(decision.oracle_key, decision.at)
+        return monitor.accept(decision.oracle_key, decision.timestamp_ms)
     if decision.kind == "reject_oracle":
-        return monitor.reject(decision.oracle_key, decision.at)
+        return monitor.reject(decision.oracle_key, decision.timestamp_ms)
     if decision.kind == "rebaseline":
-        return monitor.rebaseline(decision.at)
+        return monitor.rebaseline(decision.timestamp_ms)
     monitor.acknowledge()
     return None
 

@@ -60,24 +60,24 @@ class EDetectorBank:
         self._excursion = np.zeros(self._stakes.shape, dtype=np.float32)
         self._since: Positions = np.zeros(self._stakes.shape, dtype=np.int64)
 
-    def step(self, x: Floats, u: float | Floats, at: int) -> None:
+    def step(self, x: Floats, u: float | Floats, position: int) -> None:
         """One label: (…, R) values, NaN where a row has none and stays as it is.
 
         `u` (…, 1) scales its bets, `at` is its position.
         """
         growth = self._stakes * (u * (x - self._limits))[..., None]
         growth += 1
-        seen = ~np.isnan(x - self._limits)
-        growth[~seen] = 1
-        self._capital += seen[..., None]
+        tested = ~np.isnan(x - self._limits)
+        growth[~tested] = 1
+        self._capital += tested[..., None]
         self._capital *= growth
         np.minimum(self._capital, self._ceilings, out=self._capital)
-        self._follow(growth, seen, at)
+        self._track_onset(growth, tested, position)
 
     def evidence(self) -> Floats:
         """e per row, (…, R): the mean of its bets' capital."""
-        found: Floats = self._capital.sum(axis=-1) / self._capital.shape[-1]
-        return found
+        evidence: Floats = self._capital.sum(axis=-1) / self._capital.shape[-1]
+        return evidence
 
     def reset(self, which: slice | npt.NDArray[np.bool_]) -> None:
         """Start again: the rows, or whole banks, that this index of (…, R) selects."""
@@ -94,9 +94,9 @@ class EDetectorBank:
         since = self._since[row][excursion >= excursion.max() - LIKELY]
         return int(since.min()), int(since.max())
 
-    def _follow(self, growth: Floats, seen: npt.NDArray[np.bool_], at: int) -> None:
-        begins = (self._excursion <= 0) & seen[..., None]
-        self._since[begins] = at
+    def _track_onset(self, growth: Floats, tested: npt.NDArray[np.bool_], position: int) -> None:
+        begins = (self._excursion <= 0) & tested[..., None]
+        self._since[begins] = position
         np.maximum(self._excursion, 0, out=self._excursion)
         self._excursion += np.log(growth)
 
@@ -138,10 +138,10 @@ class RecoveryTest:
 
     def step(self, x: Floats, u: float) -> None:
         """One label's (R,) values of the blamed rows; NaN: the row stays as it is."""
-        seen = ~np.isnan(x)
+        tested = ~np.isnan(x)
         payoff = u * (self._bounds - np.minimum(x, self._clip))
-        growth = np.where(seen[:, None], self._stakes * payoff[:, None] + 1, 1)
-        self._capital += seen[:, None]
+        growth = np.where(tested[:, None], self._stakes * payoff[:, None] + 1, 1)
+        self._capital += tested[:, None]
         self._capital *= growth
         np.minimum(self._capital, RECOVERY_CEILING, out=self._capital)
 

@@ -83,18 +83,18 @@ def streams_of(filter_: Filter) -> tuple[Stream, ...]:
     each, each_bias = DIMENSIONS_WEIGHT / count, DIMENSION_BIASES_WEIGHT / (2 * count)
     mean_bias = "The mean of student minus oracle"
 
-    def absolute(at: int, name: str) -> Stream:
+    def absolute(index: int, name: str) -> Stream:
         def compute(articles: Comparison) -> Floats:
-            return np.abs(articles.differences[:, at])
+            return np.abs(articles.differences[:, index])
 
         title = f"The error of {name}"
         return Stream(
             f"abs:{name}", "error", ERROR_BOUNDS, each, compute, title, "points", name, name
         )
 
-    def bias(at: int, name: str, kind: Kind) -> Stream:
+    def bias(index: int, name: str, kind: Kind) -> Stream:
         def compute(articles: Comparison) -> Floats:
-            return _directed(np.clip(articles.differences[:, at], *BIAS_BOUNDS), kind)
+            return _directed(np.clip(articles.differences[:, index], *BIAS_BOUNDS), kind)
 
         prefix, title = PREFIXES[kind], f"Student minus oracle in {name}"
         return Stream(
@@ -103,7 +103,7 @@ def streams_of(filter_: Filter) -> tuple[Stream, ...]:
 
     return (
         Stream(MAE, "error", ERROR_BOUNDS, MAE_WEIGHT, _mae, "MAE", "points", "mean error"),
-        *(absolute(at, name) for at, name in enumerate(dimensions)),
+        *(absolute(index, name) for index, name in enumerate(dimensions)),
         Stream(
             "bias+", "bias_up", BIAS_BOUNDS, BIAS_WEIGHT / 2, _mean, mean_bias, "points",
             "mean bias, up",
@@ -113,8 +113,8 @@ def streams_of(filter_: Filter) -> tuple[Stream, ...]:
             lambda articles: _directed(_mean(articles), "bias_down"), mean_bias, "points",
             "mean bias, down",
         ),
-        *(bias(at, name, "bias_up") for at, name in enumerate(dimensions)),
-        *(bias(at, name, "bias_down") for at, name in enumerate(dimensions)),
+        *(bias(index, name, "bias_up") for index, name in enumerate(dimensions)),
+        *(bias(index, name, "bias_down") for index, name in enumerate(dimensions)),
         Stream(
             "wabs", "error", ERROR_BOUNDS, AVERAGE_WEIGHT,
             lambda articles: np.abs(_weighted(articles, weights)),
@@ -193,8 +193,8 @@ def _mae(articles: Comparison) -> Floats:
 
 def _mean(articles: Comparison) -> Floats:
     columns = articles.differences.T
-    found: Floats = np.clip(_total(list(columns)) / len(columns), *BIAS_BOUNDS)
-    return found
+    clipped: Floats = np.clip(_total(list(columns)) / len(columns), *BIAS_BOUNDS)
+    return clipped
 
 
 def _weighted(articles: Comparison, weights: Sequence[float]) -> Floats:

@@ -37,7 +37,7 @@ STRATA: Final[frozenset[str]] = frozenset(get_args(Stratum))
 ABOUT_ORACLES: Final = frozenset({"accept_oracle", "reject_oracle"})
 
 Record = TypeVar("Record", CanaryReport, ControlDecision)
-Said = Label | AnchorLabel | ScoreSample | CanaryResult | Decision
+Payload = Label | AnchorLabel | ScoreSample | CanaryResult | Decision
 
 
 class Event(NamedTuple):
@@ -45,7 +45,7 @@ class Event(NamedTuple):
 
     filter: str
     student: str
-    said: Said
+    payload: Payload
 
 
 class EventReader:
@@ -61,84 +61,86 @@ class EventReader:
             CONTROL: self._decision,
         }
 
-    def read(self, topic: str, value: bytes, at: int) -> Event | None:
+    def read(self, topic: str, value: bytes, timestamp_ms: int) -> Event | None:
         """`topic` is a topic's name without its prefix. Raises RecordError."""
-        facts = parse(value, MAX_MESSAGE_BYTES)
-        if type(facts) is not dict:
+        fields = parse(value, MAX_MESSAGE_BYTES)
+        if type(fields) is not dict:
             raise NotAnObject("not a JSON object")
-        return self._by_topic[topic](facts, value, at)
+        return self._by_topic[topic](fields, value, timestamp_ms)
 
-    def _label(self, facts: dict[str, Any], value: bytes, at: int) -> Event | None:
-        filter_ = self._ours(facts)
+    def _label(self, fields: dict[str, Any], value: bytes, timestamp_ms: int) -> Event | None:
+        filter_ = self._filter_of(fields)
         if filter_ is None:
             return None
-        found = self._labels[filter_.name].read([(at, value)])
-        if not found:
+        labels = self._labels[filter_.name].read([(timestamp_ms, value)])
+        if not labels:
             return None
-        said = found[0]
-        if isinstance(said, BadLine):
-            raise said.error
-        _require_short("oracle", said.oracle_key)
-        if isinstance(said, AnchorLabel):
-            return Event(filter_.name, "", said)
-        _require_short("policy", said.policy)
-        if said.stratum not in STRATA or said.purpose != MONITOR:
+        payload = labels[0]
+        if isinstance(payload, BadLine):
+            raise payload.error
+        _require_short("oracle", payload.oracle_key)
+        if isinstance(payload, AnchorLabel):
+            return Event(filter_.name, "", payload)
+        _require_short("policy", payload.policy)
+        if payload.stratum not in STRATA or payload.purpose != MONITOR:
             raise InvalidEvent(
-                f"no OracleScore: stratum {said.stratum!r:.60}, purpose {said.purpose!r}"
+                f"no OracleScore: stratum {payload.stratum!r:.60}, purpose {payload.purpose!r}"
             )
-        return Event(filter_.name, _student(said.student_version), said)
+        return Event(filter_.name, _student(payload.student_version), payload)
 
-    def _article(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
-        filter_ = self._ours(facts)
+    def _article(self, fields: dict[str, Any], _: bytes, timestamp_ms: int) -> Event | None:
+        filter_ = self._filter_of(fields)
         if filter_ is None:
             return None
         try:
-            article, scores = facts["article"], facts["scores"]
+            article, scores = fields["article"], fields["scores"]
             names = filter_.definition.dimension_names
-            said = ScoreSample(
-                at,
+            payload = ScoreSample(
+                timestamp_ms,
                 None if scores is None else [_score(scores[name]) for name in names],
-                _text(facts, "tier"),
-                int(facts["tokens"] or 0),
-                bool(facts["truncated"]),
+                _text(fields, "tier"),
+                int(fields["tokens"] or 0),
+                bool(fields["truncated"]),
                 _text(article, "language"),
                 _text(article, "source"),
             )
-            return Event(filter_.name, _student(facts["student"]), said)
+            return Event(filter_.name, _student(fields["student"]), payload)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidEvent(f"not a ScoredArticle: {type(error).__name__}: {error}") from None
 
-    def _canaries(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
-        report = _checked(CanaryReport, facts)
+    def _canaries(self, fields: dict[str, Any], _: bytes, timestamp_ms: int) -> Event | None:
+        report = _checked(CanaryReport, fields)
         if report.filter not in self._filters:
             return None
         largest = max((item.difference for item in report.canaries), default=0.0)
-        result = CanaryResult(at, report.student, report.passed, largest, report.tolerance)
+        result = CanaryResult(
+            timestamp_ms, report.student, report.passed, largest, report.tolerance
+        )
         return Event(report.filter, report.student, result)
 
-    def _decision(self, facts: dict[str, Any], _: bytes, at: int) -> Event | None:
+    def _decision(self, fields: dict[str, Any], _: bytes, timestamp_ms: int) -> Event | None:
         """Programs' own notes on this topic are not an operator's decisions."""
-        decided = _checked(ControlDecision, facts)
-        if decided.decision not in KINDS:
+        decision = _checked(ControlDecision, fields)
+        if decision.decision not in KINDS:
             return None
         names = ("filter", "student", "stratum", "oracle_key")
-        about = {name: _text(decided.arguments, name) for name in names}
-        for what, value in (*about.items(), ("scope", decided.scope)):
+        about = {name: _text(decision.arguments, name) for name in names}
+        for what, value in (*about.items(), ("scope", decision.scope)):
             _require_short(what, value)
         oracle_key = about["oracle_key"]
-        if about["filter"] is None or (decided.decision in ABOUT_ORACLES and not oracle_key):
+        if about["filter"] is None or (decision.decision in ABOUT_ORACLES and not oracle_key):
             raise InvalidEvent("a decision without a filter, or about no oracle")
         if about["filter"] not in self._filters:
             return None
-        kind: Any = decided.decision  # one of KINDS
-        said = Decision(
-            kind, at, oracle_key or "", about["student"], about["stratum"], decided.scope
+        kind: Any = decision.decision  # one of KINDS
+        payload = Decision(
+            kind, timestamp_ms, oracle_key or "", about["student"], about["stratum"], decision.scope
         )
-        return Event(about["filter"], about["student"] or "", said)
+        return Event(about["filter"], about["student"] or "", payload)
 
-    def _ours(self, facts: Mapping[str, Any]) -> Filter | None:
+    def _filter_of(self, fields: Mapping[str, Any]) -> Filter | None:
         """The filter it is about, if its labels mean what ours do."""
-        name, label_hash = (_text(facts, key) for key in ("filter", "label_hash"))
+        name, label_hash = (_text(fields, key) for key in ("filter", "label_hash"))
         if name is None or label_hash is None:
             raise InvalidEvent(
                 "neither a ScoredArticle nor an OracleScore: no filter, no label hash"
@@ -171,8 +173,8 @@ def _student(value: Any) -> str:
     return value
 
 
-def _checked(model: type[Record], facts: Mapping[str, Any]) -> Record:
+def _checked(model: type[Record], fields: Mapping[str, Any]) -> Record:
     try:
-        return model.model_validate(facts, extra="ignore")
+        return model.model_validate(fields, extra="ignore")
     except ValidationError as error:
         raise InvalidEvent(f"not a {model.__name__}: {validation_message(error)}") from None

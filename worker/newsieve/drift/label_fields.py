@@ -11,17 +11,17 @@ SMALLEST_PI: Final = 1e-9  # no sample is thinner; its weight squared would leav
 SHOWN_CHARACTERS: Final = 60
 
 
-def object_of(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def object_of(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the field, which must be an object. Raises InvalidLabel."""
-    value = facts.get(name)
+    value = fields.get(name)
     if type(value) is not dict:
         raise InvalidLabel(f"{name} is {shown(value)}, not an object")
     return value
 
 
-def text_of(facts: Mapping[str, Any], name: str, default: str) -> str:
+def text_of(fields: Mapping[str, Any], name: str, default: str) -> str:
     """Return the field, which must be a string, or the default for null. Raises InvalidLabel."""
-    value = facts.get(name)
+    value = fields.get(name)
     if value is None:
         return default
     if type(value) is not str:
@@ -29,9 +29,9 @@ def text_of(facts: Mapping[str, Any], name: str, default: str) -> str:
     return value
 
 
-def id_of(facts: Mapping[str, Any]) -> str | None:
+def id_of(fields: Mapping[str, Any]) -> str | None:
     """Return the id as text; a blank one and null count as none. Raises InvalidId."""
-    value = facts.get("id")
+    value = fields.get("id")
     if type(value) is str:
         return value if value and not value.isspace() else None
     if value is None:
@@ -41,9 +41,9 @@ def id_of(facts: Mapping[str, Any]) -> str | None:
     raise InvalidId(f"id is {shown(value)}; it must be a string or an integer")
 
 
-def pi_of(facts: Mapping[str, Any]) -> float:
+def pi_of(fields: Mapping[str, Any]) -> float:
     """Return the inclusion probability, 1 where there is none. Raises InvalidLabel."""
-    value = facts.get("pi")
+    value = fields.get("pi")
     if value is None:
         return 1.0
     if type(value) not in (int, float) or not SMALLEST_PI <= value <= 1:
@@ -51,9 +51,9 @@ def pi_of(facts: Mapping[str, Any]) -> float:
     return float(value)
 
 
-def rules_of(facts: Mapping[str, Any]) -> list[str]:
+def rules_of(fields: Mapping[str, Any]) -> list[str]:
     """Return the content rules that the text met. Raises InvalidContentRules."""
-    names = facts.get("content_rules")
+    names = fields.get("content_rules")
     if names is None:
         return []
     if type(names) is not list or not all(type(name) is str for name in names):

@@ -41,7 +41,7 @@ LARGEST_SCORE: Final = 1e300  # before clamping; what is beyond it is no number
 class Label(NamedTuple):
     """One labelled article, or one that the oracle failed to label: then `values` is None."""
 
-    at: int  # its position: a line, or milliseconds
+    position: int  # a line's number from 0, or milliseconds
     id: str | None
     student_version: str
     stratum: str
@@ -58,7 +58,7 @@ class Label(NamedTuple):
 class AnchorLabel(NamedTuple):
     """An anchor's scores by an oracle, None where it failed."""
 
-    at: int
+    position: int
     id: str
     oracle_key: str
     scores: list[float] | None
@@ -67,14 +67,14 @@ class AnchorLabel(NamedTuple):
 class BadLine(NamedTuple):
     """A line that is no label."""
 
-    at: int
+    position: int
     error: RecordError
 
 
 class _Row(NamedTuple):
     """A label before its streams are computed. A stratum of None is the student's own."""
 
-    at: int
+    position: int
     id: str | None
     student_version: str
     stratum: str | None
@@ -97,16 +97,16 @@ class LabelReader:
     def read(self, lines: Iterable[tuple[int, bytes]]) -> list[Label | AnchorLabel | BadLine]:
         """Of (position, line) pairs, in order. Lines about other filters, of other purposes and
         about articles that the oracle was not asked about are left out."""
-        found: list[_Row | AnchorLabel | BadLine] = []
-        for at, line in lines:
+        rows: list[_Row | AnchorLabel | BadLine] = []
+        for position, line in lines:
             try:
-                row = self._row(at, line)
+                row = self._row(position, line)
             except RecordError as error:
-                found.append(BadLine(at, error))
+                rows.append(BadLine(position, error))
             else:
-                found += [] if row is None else [row]
-        labels = iter(self._labels([row for row in found if isinstance(row, _Row)]))
-        return [next(labels) if isinstance(row, _Row) else row for row in found]
+                rows += [] if row is None else [row]
+        labels = iter(self._labels([row for row in rows if isinstance(row, _Row)]))
+        return [next(labels) if isinstance(row, _Row) else row for row in rows]
 
     def _labels(self, rows: Sequence[_Row]) -> list[Label]:
         scored = [row for row in rows if row.student is not None]
@@ -129,7 +129,7 @@ class LabelReader:
                 index += 1
             labels.append(
                 Label(
-                    row.at,
+                    row.position,
                     row.id,
                     row.student_version,
                     stratum or "",
@@ -145,42 +145,42 @@ class LabelReader:
             )
         return labels
 
-    def _row(self, at: int, line: bytes) -> _Row | AnchorLabel | None:
-        facts = read_object(line)
-        row = LabelLine(facts)
+    def _row(self, position: int, line: bytes) -> _Row | AnchorLabel | None:
+        fields = read_object(line)
+        row = LabelLine(fields)
         if row.filter_name not in (None, self._filter) or row.is_dead_letter:
             return None
-        if "oracle_scores" in facts:
-            facts = _short_form(facts) if "article" in facts else self._label_row(row)
-        status = text_of(facts, "status", LABELLED)
-        purpose = text_of(facts, "purpose", MONITOR)
+        if "oracle_scores" in fields:
+            fields = _short_form(fields) if "article" in fields else self._label_row(row)
+        status = text_of(fields, "status", LABELLED)
+        purpose = text_of(fields, "purpose", MONITOR)
         if status == OVER_BUDGET or purpose not in (MONITOR, REFERENCE, ANCHOR):
             return None
         if status != LABELLED and status not in FAILURES:
             raise InvalidLabel(f"status is {status!r:.60}, which no label has")
         is_failure = status in FAILURES
-        oracle = None if is_failure else self._scores(facts, "oracle", SCORE_MIN, SCORE_MAX)
-        oracle_key = text_of(facts, "oracle_key", "")
+        oracle = None if is_failure else self._scores(fields, "oracle", SCORE_MIN, SCORE_MAX)
+        oracle_key = text_of(fields, "oracle_key", "")
         if purpose == ANCHOR:
-            return AnchorLabel(at, id_of(facts) or "", oracle_key, oracle)
+            return AnchorLabel(position, id_of(fields) or "", oracle_key, oracle)
         student = (
-            None if is_failure else self._scores(facts, "student", -LARGEST_SCORE, LARGEST_SCORE)
+            None if is_failure else self._scores(fields, "student", -LARGEST_SCORE, LARGEST_SCORE)
         )
-        stratum = facts.get("stratum")
+        stratum = fields.get("stratum")
         if is_failure and stratum is None:
             raise InvalidLabel("stratum is missing: without scores it cannot be told")
         return _Row(
-            at,
-            id_of(facts),
-            text_of(facts, "student_version", ""),
-            None if stratum is None else text_of(facts, "stratum", ""),
+            position,
+            id_of(fields),
+            text_of(fields, "student_version", ""),
+            None if stratum is None else text_of(fields, "stratum", ""),
             purpose,
-            pi_of(facts),
+            pi_of(fields),
             oracle_key,
-            text_of(facts, "policy", ""),
+            text_of(fields, "policy", ""),
             student,
             oracle,
-            rules_of(facts),
+            rules_of(fields),
         )
 
     def _label_row(self, row: LabelLine) -> dict[str, Any]:
@@ -202,10 +202,10 @@ class LabelReader:
         }
 
     def _scores(
-        self, facts: Mapping[str, Any], name: str, lowest: float, highest: float
+        self, fields: Mapping[str, Any], name: str, lowest: float, highest: float
     ) -> list[float]:
         """In dimension order. Raises MissingDimension or InvalidScore."""
-        scores = facts.get(name)
+        scores = fields.get(name)
         if type(scores) is not dict:
             problem = "is missing" if scores is None else "is not an object"
             raise InvalidScore(f"{name} {problem}")
@@ -222,23 +222,23 @@ class LabelReader:
         return values
 
 
-def _short_form(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _short_form(fields: Mapping[str, Any]) -> dict[str, Any]:
     """An OracleScore in the words of the short form."""
     article, oracle, sampling = (
-        object_of(facts, name) for name in ("article", "oracle", "sampling")
+        object_of(fields, name) for name in ("article", "oracle", "sampling")
     )
     return {
         "id": article.get("id"),
-        "status": facts.get("status"),
-        "student_version": facts.get("student"),
+        "status": fields.get("status"),
+        "student_version": fields.get("student"),
         "stratum": sampling.get("stratum"),
         "purpose": sampling.get("purpose"),
         "policy": sampling.get("policy"),
-        "pi": facts["effective_pi"]
-        if facts.get("effective_pi") is not None
+        "pi": fields["effective_pi"]
+        if fields.get("effective_pi") is not None
         else sampling.get("pi"),
         "oracle_key": oracle_key_name(oracle),
-        "student": facts.get("student_scores"),
-        "oracle": facts.get("oracle_scores"),
-        "content_rules": facts.get("content_rules"),
+        "student": fields.get("student_scores"),
+        "oracle": fields.get("oracle_scores"),
+        "content_rules": fields.get("content_rules"),
     }

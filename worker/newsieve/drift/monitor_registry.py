@@ -7,6 +7,7 @@ the deduplicator is given.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final
 
 from newsieve.drift.dedup import LabelDeduplicator
@@ -27,8 +28,8 @@ class MonitorRegistry:
         self,
         filter_name: str,
         streams: ErrorStreams,
-        rules: MonitorConfig,
-        seen: LabelDeduplicator,
+        config: MonitorConfig,
+        deduplicator: LabelDeduplicator,
     ) -> None:
         self.by_identity: dict[Identity, StratumMonitor] = {}
         self.unused = 0  # reference rows that came after a label, or from another oracle
@@ -36,8 +37,8 @@ class MonitorRegistry:
         self.suspects = SuspectLabels()
         self._filter = filter_name
         self._streams = streams
-        self._rules = rules
-        self._seen = seen
+        self._config = config
+        self._deduplicator = deduplicator
         self._baselines: dict[tuple[str | None, str], StratumMonitor] = {}
 
     def expect(self, student_version: str | None, rows: Iterable[Label]) -> None:
@@ -56,7 +57,7 @@ class MonitorRegistry:
         if label.stratum == SUSPECT and label.purpose == MONITOR:
             self.suspects.add(label)
             return None
-        if label.id is not None and not self._seen.add(label):
+        if label.id is not None and not self._deduplicator.add(label):
             return None
         identity = Identity(self._filter, label.student_version, label.stratum)
         monitor = self.by_identity.get(identity)
@@ -66,14 +67,34 @@ class MonitorRegistry:
         if label.purpose == REFERENCE:
             self.unused += not monitor.reference(label)
             return None
-        if not monitor.standing.has_begun:
+        if not monitor.state.has_begun:
             self._give_baseline(monitor)
         step = monitor.label(label)
         self.untested += monitor.is_without_baseline
         return step
 
+    def in_order(self) -> list[tuple[Identity, StratumMonitor]]:
+        """All monitors in an order that does not depend on when they were made or restored."""
+        return sorted(self.by_identity.items(), key=itemgetter(0))
+
+    def suspending_oracles(self) -> set[str | None]:
+        """The keys of the oracles that have suspended a monitor and wait for a decision."""
+        return {monitor.state.other_oracle_key for monitor in self.by_identity.values()}
+
+    def is_replaced(self, monitor: StratumMonitor, now: int) -> bool:
+        """Whether another student is labelled in the monitor's stratum, and the last label of the
+        monitor's own student is as old as silence may be."""
+        last, silence = monitor.state.last_label_at, self._config.silence
+        if silence is None or last is None or now - last < silence:
+            return False
+        stratum = monitor.identity.stratum
+        return any(
+            other.identity.stratum == stratum and (other.state.last_label_at or 0) > last
+            for other in self.by_identity.values()
+        )
+
     def new(self, identity: Identity) -> StratumMonitor:
-        return StratumMonitor(identity, self._streams, self._rules)
+        return StratumMonitor(identity, self._streams, self._config)
 
     def _give_baseline(self, monitor: StratumMonitor) -> None:
         version, stratum = monitor.identity.student_version, monitor.identity.stratum

@@ -47,7 +47,7 @@ CALM: Final = frozenset({WARMING, OK, RESOLVED})
 
 UNKNOWN: Final[Cause] = "unknown"
 
-Why = Literal[
+TransitionReason = Literal[
     "evidence",  # of drift, or of recovery
     "baseline",  # there is one now
     "no_baseline",  # and nobody has asked for one
@@ -122,10 +122,10 @@ class Transition:
     episode: int  # the position at which the monitor left calm: with the identity, an incident
     state: State
     previous_state: State
-    why: Why
+    reason: TransitionReason
     severity: Severity
     cause: Cause
-    at: int
+    position: int
     value: float
     threshold: float  # what `value` is held against
     parts: tuple[StreamPart, ...] | tuple[ConditionPart, ...]  # the largest share first

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from newsieve.drift.monitor_state import INCIDENT, WARNING, Identity, MonitorState, StreamPart
-from newsieve.drift.recent_labels import Past
+from newsieve.drift.recent_labels import LabelHistory
 from newsieve.drift.stratum_monitor import StratumMonitor
 from newsieve.drift.transitions import severity
 
@@ -18,7 +18,7 @@ class MonitorStatus(NamedTuple):
     """Of one monitor. Without a baseline there is nothing but its standing."""
 
     identity: Identity
-    standing: MonitorState
+    state: MonitorState
     severity: str
     value: float  # the evidence of drift; of an incident, that which opened it
     recovery: float  # the evidence that it is over
@@ -29,17 +29,17 @@ class MonitorStatus(NamedTuple):
     recent_labels: int
     shares: dict[str, float]  # of the evidence, by stream
     group_shares: dict[str, float]  # of the evidence, by the streams' groups
-    past: Past | None
+    history: LabelHistory | None
 
     @property
     def labels_kept(self) -> int:
         """How many of the last labels there are to look at."""
-        return len(self.past.positions) if self.past is not None else 0
+        return len(self.history.positions) if self.history is not None else 0
 
     @property
     def span_milliseconds(self) -> int:
         """From the first of them to the last."""
-        positions = self.past.positions if self.past is not None else []
+        positions = self.history.positions if self.history is not None else []
         return max(positions) - min(positions) if positions else 0
 
     @property
@@ -52,26 +52,26 @@ class MonitorStatus(NamedTuple):
         return (self.labels_kept - 1) * DAY_MILLISECONDS / span
 
 
-def read(monitor: StratumMonitor) -> MonitorStatus:
+def monitor_status(monitor: StratumMonitor) -> MonitorStatus:
     """What there is to say of it now."""
-    trial, here = monitor.trial, monitor.standing
-    if trial is None:
-        known = (0.0, 0.0, 0, monitor.tally.labels, 0, None, 0)
-        return MonitorStatus(monitor.identity, here, "info", *known, {}, {}, None)
-    is_rising = here.state in (WARNING, *INCIDENT)
-    recent = trial.recent() if is_rising else trial.window.recent(None)
+    test, state = monitor.test, monitor.state
+    if test is None:
+        known = (0.0, 0.0, 0, monitor.accumulator.labels, 0, None, 0)
+        return MonitorStatus(monitor.identity, state, "info", *known, {}, {}, None)
+    is_rising = state.state in (WARNING, *INCIDENT)
+    estimates = test.recent_estimates() if is_rising else test.window.estimates(None)
     return MonitorStatus(
         monitor.identity,
-        here,
-        severity(here.state, trial),
-        trial.evidence().value,
-        trial.recovery(),
-        trial.labels,
+        state,
+        severity(state.state, test),
+        test.evidence().value,
+        test.recovery(),
+        test.labels,
         0,
-        trial.baseline.labels,
-        trial.mean_error(recent),
-        recent.labels if recent is not None else 0,
-        trial.shares(),
-        trial.group_shares(),
-        trial.window.past(),
+        test.baseline.labels,
+        test.mean_error(estimates),
+        estimates.labels if estimates is not None else 0,
+        test.shares(),
+        test.group_shares(),
+        test.window.history(),
     )

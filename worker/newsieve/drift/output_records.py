@@ -38,10 +38,10 @@ class RestoredMonitor(NamedTuple):
     filter_hash: str
     updated_at: str
     format: int
-    saved: Snapshot  # its detector in that format
+    snapshot: Snapshot  # its detector in that format
 
 
-class Records:
+class DriftRecordEncoder:
     """Makes one filter's records. `student` stands for its student where none is known."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Records:
             "label_hash": filter_.label_hash,
         }
 
-    def facts(self, step: Transition) -> dict[str, Any]:
+    def alert_fields(self, step: Transition) -> dict[str, Any]:
         """The DriftAlert of a transition."""
         filter_ = self._filter
         student = step.identity.student_version or self.student
@@ -79,50 +79,50 @@ class Records:
 
     def alert(self, step: Transition) -> OutRecord:
         """It as a record."""
-        facts = self.facts(step)
-        parts = [facts[name] for name in ("fingerprint", "incident_id", "state", "previous_state")]
-        fact = "\n".join([*parts, step.why, str(step.at), events.DRIFT_ALERT])
+        fields = self.alert_fields(step)
+        parts = [fields[name] for name in ("fingerprint", "incident_id", "state", "previous_state")]
+        fact = "\n".join([*parts, step.reason, str(step.position), events.DRIFT_ALERT])
         headers = [
-            *self._headers(events.DRIFT_ALERT, fact, step.at),
+            *self._headers(events.DRIFT_ALERT, fact, step.position),
             ("state", step.state.encode()),
             ("severity", step.severity.encode()),
         ]
-        key = facts["fingerprint"].encode()
-        return OutRecord(self._topics[DRIFT_ALERTS], key, orjson.dumps(facts), headers)
+        key = fields["fingerprint"].encode()
+        return OutRecord(self._topics[DRIFT_ALERTS], key, orjson.dumps(fields), headers)
 
-    def state(self, saved: Snapshot, at: int) -> OutRecord:
+    def state(self, snapshot: Snapshot, timestamp_ms: int) -> OutRecord:
         """The DriftState of a snapshot; a tombstone for a monitor that has gone."""
-        identity, key = saved.identity, fingerprint(saved.identity)
-        if saved.detector is None:
+        identity, key = snapshot.identity, fingerprint(snapshot.identity)
+        if snapshot.detector is None:
             return OutRecord(self._topics[DRIFT_STATE], key.encode(), None, [])
-        is_calm = saved.state in CALM
-        facts = {
+        is_calm = snapshot.state in CALM
+        fields = {
             "fingerprint": key,
-            "state": saved.state,
-            "incident_id": None if is_calm else incident_id(identity, saved.episode),
+            "state": snapshot.state,
+            "incident_id": None if is_calm else incident_id(identity, snapshot.episode),
             "filter": identity.filter,
             "student": identity.student_version or self.student,
             "scope": identity.stratum if identity.stratum in (LOW, SURFACED) else EVERYTHING,
-            "oracle_key": saved.oracle_key,
+            "oracle_key": snapshot.oracle_key,
             "detector": {
                 "format": FORMAT,
                 "filter_hash": self._filter.filter_hash,
                 "label_hash": self._filter.label_hash,
                 "student_version": identity.student_version,
                 "stratum": identity.stratum,
-                "episode": saved.episode,
-                "snapshot": saved.detector,
+                "episode": snapshot.episode,
+                "snapshot": snapshot.detector,
             },
-            "updated_at": timestamp(at),
+            "updated_at": timestamp(timestamp_ms),
         }
-        value = orjson.dumps(facts)
-        headers = self._headers(events.DRIFT_STATE, value.decode(), at)
+        value = orjson.dumps(fields)
+        headers = self._headers(events.DRIFT_STATE, value.decode(), timestamp_ms)
         return OutRecord(self._topics[DRIFT_STATE], key.encode(), value, headers)
 
-    def anchor_request(self, anchor: AnchorArticle, at: int) -> OutRecord:
+    def anchor_request(self, anchor: AnchorArticle, timestamp_ms: int) -> OutRecord:
         """The OracleRequest of an anchor: nothing is said of a student."""
-        requested_at = timestamp(at)
-        facts: dict[str, Any] = {
+        requested_at = timestamp(timestamp_ms)
+        fields: dict[str, Any] = {
             "article": anchor.article,
             **self._identity,
             "student": self.student,
@@ -145,17 +145,17 @@ class Records:
             "requested_at": requested_at,
         }
         fact = "\n".join([anchor.id, anchor.article["content_hash"], ANCHOR, str(requested_at)])
-        headers = self._headers(events.ORACLE_REQUESTED, fact, at)
+        headers = self._headers(events.ORACLE_REQUESTED, fact, timestamp_ms)
         headers.append(("outcome", b"scored"))
         topic = self._topics[ORACLE_REQUESTS]
-        return OutRecord(topic, anchor.id.encode(), orjson.dumps(facts), headers)
+        return OutRecord(topic, anchor.id.encode(), orjson.dumps(fields), headers)
 
-    def _headers(self, event_type: str, fact: str, at: int) -> Headers:
+    def _headers(self, event_type: str, fact: str, timestamp_ms: int) -> Headers:
         return [
             *opening_headers(event_type, self._source),
             *filter_headers(self._filter.name, self._filter.version),
             ("ce_id", event_id(fact)),
-            ("ce_time", (timestamp(at) or "").encode()),
+            ("ce_time", (timestamp(timestamp_ms) or "").encode()),
         ]
 
 
@@ -163,19 +163,19 @@ def read_state(key: bytes, value: bytes) -> RestoredMonitor:
     """A DriftState's snapshot. Raises TopicsWrong."""
     try:
         state = DriftState.model_validate_json(value, extra="ignore")
-        facts = state.detector
-        identity = Identity(state.filter, facts["student_version"], facts["stratum"])
-        detector = read_detector(facts["format"], facts["snapshot"])
-        saved = Snapshot(identity, state.state, facts["episode"], state.oracle_key, detector)
-        if type(saved.episode) is not int or {*map(type, identity)} != {str}:
+        fields = state.detector
+        identity = Identity(state.filter, fields["student_version"], fields["stratum"])
+        detector = read_detector(fields["format"], fields["snapshot"])
+        snapshot = Snapshot(identity, state.state, fields["episode"], state.oracle_key, detector)
+        if type(snapshot.episode) is not int or {*map(type, identity)} != {str}:
             raise ValueError("no snapshot of ours")
         return RestoredMonitor(
             state.filter,
-            facts["label_hash"],
-            facts["filter_hash"],
+            fields["label_hash"],
+            fields["filter_hash"],
             state.updated_at,
-            facts["format"],
-            saved,
+            fields["format"],
+            snapshot,
         )
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         reason = validation_message(error) if isinstance(error, ValidationError) else str(error)

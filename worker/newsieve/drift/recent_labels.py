@@ -29,7 +29,7 @@ FIRST_SLOTS: Final = 16  # a replay may hold thousands of monitors of a few labe
 FIELDS: Final = ("differences", "weights", "marks", "positions", "evidence")
 
 
-class Recent(NamedTuple):
+class RecentEstimates(NamedTuple):
     """Estimates from the latest labels, intervals of 95 %. Arrays have one entry per stream."""
 
     labels: int  # failures apart; without any, the arrays are NaN
@@ -41,7 +41,7 @@ class Recent(NamedTuple):
     fail_high: float
 
 
-class Past(NamedTuple):
+class LabelHistory(NamedTuple):
     """The course of things, by label, oldest first: for a picture."""
 
     positions: list[int]
@@ -73,7 +73,7 @@ class RecentLabels:
             if label.id is not None and len(label.id) <= MAX_ID_CHARACTERS:
                 self._ids = [*self._ids[1 - EXAMPLES :], (self.count, label.id)]
         here["weights"] = 1 / label.pi
-        here["positions"] = label.at
+        here["positions"] = label.position
         self.count += 1
 
     def set_evidence(self, evidence: float) -> None:
@@ -81,19 +81,19 @@ class RecentLabels:
         logarithm = math.log10(min(max(evidence, LEAST_EVIDENCE), MOST_EVIDENCE))
         self._ring["evidence"][(self.count - 1) % LABELS] = logarithm
 
-    def past(self) -> Past:
+    def history(self) -> LabelHistory:
         """The course of evidence and error over the labels that are kept."""
         ring = self._ring[self._latest_first()[::-1]]
         errors = np.abs(ring["differences"].astype(np.float64)).mean(axis=1)
         errors[ring["marks"] == FAILED] = np.nan
-        return Past(
+        return LabelHistory(
             ring["positions"].tolist(),
             (10.0 ** ring["evidence"].astype(np.float64)).tolist(),
             errors.tolist(),
             ring["weights"].tolist(),
         )
 
-    def recent(self, since: int | None) -> Recent | None:
+    def estimates(self, since: int | None) -> RecentEstimates | None:
         """Of the labels from a position on, a few at least, all that are kept at most.
 
         None where there are none.
@@ -109,11 +109,11 @@ class RecentLabels:
         failing = _rate(len(order) - len(labelled), len(order))
         if not len(labelled):
             unknown = np.full(len(self._streams.names), np.nan)
-            return Recent(0, unknown, unknown, unknown, *failing)
-        found = hajek(self._values(labelled), self._ring["weights"][labelled])
-        margin = TWO_SIDED_95 * found.error
-        mean = found.mean
-        return Recent(len(labelled), mean, mean - margin, mean + margin, *failing)
+            return RecentEstimates(0, unknown, unknown, unknown, *failing)
+        estimate = hajek(self._values(labelled), self._ring["weights"][labelled])
+        margin = TWO_SIDED_95 * estimate.error
+        mean = estimate.mean
+        return RecentEstimates(len(labelled), mean, mean - margin, mean + margin, *failing)
 
     def examples(self, stream: int) -> tuple[str, ...]:
         """Ids of the latest articles on which a stream is worst."""
@@ -122,7 +122,7 @@ class RecentLabels:
             return ()
         values = self._values(np.array([n % LABELS for n, _ in kept]))[:, stream]
         worst = np.argsort(-values, kind="stable")[:SHOWN]
-        return tuple(kept[at][1] for at in worst.tolist())
+        return tuple(kept[index][1] for index in worst.tolist())
 
     def _latest_first(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         return np.arange(self.count - 1, max(self.count - LABELS, 0) - 1, -1) % LABELS

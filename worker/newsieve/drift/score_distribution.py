@@ -28,32 +28,32 @@ class ScoreDistributionMonitor:
             definition.dimension_names,
             tuple(dict.fromkeys(tier.name for tier in definition.tiers)),
         )
-        self._signal = ConditionAlert(filter_.name, ARTICLES, reminder)
+        self._condition = ConditionAlert(filter_.name, ARTICLES, reminder)
         self._students: dict[str, DataDriftDetector] = {}  # the latest last
 
     @property
     def state(self) -> State:
-        return self._signal.state
+        return self._condition.state
 
-    def now(self, at: int) -> Transition:
+    def as_reminder(self, timestamp_ms: int) -> Transition:
         """Whether they have shifted, as a reminder would tell it."""
-        return self._signal.now(at)
+        return self._condition.as_reminder(timestamp_ms)
 
     def scored(self, article: ScoreSample, student_version: str) -> Transition | None:
         """A scored or blocked article."""
-        unlabelled = self._students.get(student_version)
-        if unlabelled is None:
-            unlabelled = self._students[student_version] = DataDriftDetector(*self._shape)
+        detector = self._students.get(student_version)
+        if detector is None:
+            detector = self._students[student_version] = DataDriftDetector(*self._shape)
             if len(self._students) > STUDENTS:
                 del self._students[next(iter(self._students))]
-        if not unlabelled.add(article):
+        if not detector.add(article):
             return None
-        limit = unlabelled.shifts[0].limit if unlabelled.shifts else 0.0
-        return self._signal.set(student_version, _parts(unlabelled), limit, article.at)
+        limit = detector.shifts[0].limit if detector.shifts else 0.0
+        return self._condition.set(student_version, _parts(detector), limit, article.timestamp_ms)
 
     def looks_shifted(self, student_version: str) -> bool:
-        unlabelled = self._students.get(student_version)
-        return unlabelled is not None and unlabelled.looks_shifted()
+        detector = self._students.get(student_version)
+        return detector is not None and detector.looks_shifted()
 
     def shares(self) -> dict[str, Shares]:
         """Tiers, by student."""
@@ -61,19 +61,19 @@ class ScoreDistributionMonitor:
 
     def snapshot(self) -> dict[str, Any]:
         students = {name: item.snapshot() for name, item in self._students.items()}
-        return {"condition": self._signal.snapshot(), "students": students}
+        return {"condition": self._condition.snapshot(), "students": students}
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
-        self._signal.resume(facts["condition"])
-        for name, item in facts["students"].items():
+        self._condition.resume(snapshot["condition"])
+        for name, item in snapshot["students"].items():
             self._students[name] = DataDriftDetector(*self._shape)
             self._students[name].resume(item)
 
 
-def _parts(unlabelled: DataDriftDetector) -> tuple[ConditionPart, ...]:
+def _parts(detector: DataDriftDetector) -> tuple[ConditionPart, ...]:
     """Effects as parts of the evidence: shares of how far each is beyond its limit."""
-    total = sum(effect.size / effect.limit for effect in unlabelled.shifts)
+    total = sum(effect.size / effect.limit for effect in detector.shifts)
     return tuple(
-        ConditionPart(name, size / limit / total, size) for name, size, limit in unlabelled.shifts
+        ConditionPart(name, size / limit / total, size) for name, size, limit in detector.shifts
     )

@@ -22,7 +22,7 @@ from newsieve.drift.e_detector import RECOVERY_MARGIN, EDetectorBank, RecoveryTe
 from newsieve.drift.error_streams import FAIL, ErrorStreams, Floats
 from newsieve.drift.label_reader import Label
 from newsieve.drift.monitor_state import ALERT_AT, RECOVERING, RESOLVED, StreamPart
-from newsieve.drift.recent_labels import FEWEST, Recent, RecentLabels
+from newsieve.drift.recent_labels import FEWEST, RecentEstimates, RecentLabels
 from newsieve.drift.stream_alignment import align
 from newsieve_schemas.drift import State
 
@@ -87,7 +87,7 @@ class SequentialTest:
             self._recovery.step(x[self._attributed], u)
         if self._frozen is not None:
             x[self._tested] = np.nan
-        self._bank.step(x, u, label.at)
+        self._bank.step(x, u, label.position)
         self.window.set_evidence(self.evidence().value)
 
     def evidence(self) -> Evidence:
@@ -108,12 +108,12 @@ class SequentialTest:
 
     def group_shares(self) -> dict[str, float]:
         """Shares of the evidence, added up by the streams' groups."""
-        found: dict[str, float] = {}
+        shares: dict[str, float] = {}
         for stream, share in zip(
             self._tested_streams, self.evidence().shares.tolist(), strict=True
         ):
-            found[stream.group] = found.get(stream.group, 0.0) + share
-        return found
+            shares[stream.group] = shares.get(stream.group, 0.0) + share
+        return shares
 
     def breaks_service_level(self) -> bool:
         """Whether the mean absolute error is above the service level for certain."""
@@ -122,11 +122,15 @@ class SequentialTest:
     def is_improvement(self) -> bool:
         """Whether the change is for the better: the error is lower for certain, and most of the
         evidence is of biases that have come nearer to zero."""
-        recent, mae = self.recent(), self._streams.mae
-        if recent is None or recent.labels < FEWEST or recent.high[mae] >= self._means[mae]:
+        estimates, mae = self.recent_estimates(), self._streams.mae
+        if (
+            estimates is None
+            or estimates.labels < FEWEST
+            or estimates.high[mae] >= self._means[mae]
+        ):
             return False
         means = self._means[: self._count]
-        nearer = self._streams.is_signed & (np.abs(recent.mean) < np.abs(means))
+        nearer = self._streams.is_signed & (np.abs(estimates.mean) < np.abs(means))
         return bool(self.evidence().shares[: self._count][nearer].sum() > ATTRIBUTED)
 
     def restart(self) -> None:
@@ -145,9 +149,9 @@ class SequentialTest:
         self._attributed = order[:needed].tolist()
         self._bank.reset(self._tested)
 
-    def begin_recovery(self, at: int) -> None:
+    def begin_recovery(self, position: int) -> None:
         """Tests from now on whether the streams to blame for the incident have recovered."""
-        self._opened_at, self._recovery = at, self._new_recovery()
+        self._opened_at, self._recovery = position, self._new_recovery()
 
     def _new_recovery(self) -> RecoveryTest:
         limits = self._limits[self._attributed]
@@ -172,37 +176,37 @@ class SequentialTest:
             return self._onset
         return self._bank.onset(self.evidence().first) if self.labels else None
 
-    def recent(self) -> Recent | None:
+    def recent_estimates(self) -> RecentEstimates | None:
         """Estimates since the rise began; once recovery is tested, since then."""
         onset = self.onset()
         since = self._opened_at if self._recovery is not None else onset[0] if onset else None
-        return self.window.recent(since)
+        return self.window.estimates(since)
 
-    def parts(self, recent: Recent | None) -> tuple[StreamPart, ...]:
+    def parts(self, estimates: RecentEstimates | None) -> tuple[StreamPart, ...]:
         """The streams that matter, largest share first."""
-        if recent is None:
+        if estimates is None:
             return ()
         shares = self.evidence().shares
         order = np.argsort(-shares, kind="stable")[:MOST_NAMED].tolist()
         return tuple(
-            self._part(index, recent)
+            self._part(index, estimates)
             for index in order
             if shares[index] >= NAMED or index == order[0]
         )
 
-    def mean_error(self, recent: Recent | None) -> StreamPart | None:
+    def mean_error(self, estimates: RecentEstimates | None) -> StreamPart | None:
         """The mean absolute error's part in the evidence, whatever its share."""
-        if recent is None or recent.labels == 0:
+        if estimates is None or estimates.labels == 0:
             return None
-        return self._part(self._streams.mae, recent)
+        return self._part(self._streams.mae, estimates)
 
-    def _part(self, index: int, recent: Recent) -> StreamPart:
+    def _part(self, index: int, estimates: RecentEstimates) -> StreamPart:
         stream, share = self._tested_streams[index], float(self.evidence().shares[index])
         usual = float(self._means[index])
         if index == self._fail:
-            rate = (recent.fail_rate, recent.fail_low, recent.fail_high)
+            rate = (estimates.fail_rate, estimates.fail_low, estimates.fail_high)
             return StreamPart(stream, share, usual, *rate)
-        now = (float(array[index]) for array in (recent.mean, recent.low, recent.high))
+        now = (float(array[index]) for array in (estimates.mean, estimates.low, estimates.high))
         return StreamPart(stream, share, usual, *now)
 
     def examples(self) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def _condition_from_1(signal: Mapping[str, Any]) -> Detector:
 def _fingerprints_from_1(seen: str) -> str:
     known = decode_array(seen, np.uint8).tobytes()
     starts = range(0, len(known), SHORT_BYTES)
-    numbers = [int.from_bytes(known[at : at + SHORT_BYTES], "big") for at in starts]
+    numbers = [int.from_bytes(known[start : start + SHORT_BYTES], "big") for start in starts]
     return encode_array(np.array(numbers, dtype=np.uint64))
 
 

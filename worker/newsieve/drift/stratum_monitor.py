@@ -34,233 +34,249 @@ from newsieve.drift.monitor_state import (
     MonitorConfig,
     MonitorState,
     Transition,
-    Why,
+    TransitionReason,
     level,
 )
 from newsieve.drift.sequential_test import SequentialTest
-from newsieve.drift.transitions import reason, severity, transition
+from newsieve.drift.transitions import current_reason, severity, transition
 from newsieve_schemas.drift import Cause, State
 
 
+# More than fifteen methods: each input of the state machine is one, and each kind of step is one.
 class StratumMonitor:
-    """The monitor of one student in one stratum. Methods return the transition they led to, or
+    """The monitor of one student in one stratum. Its inputs return the transition they led to, or
     None."""
 
-    def __init__(self, identity: Identity, streams: ErrorStreams, rules: MonitorConfig) -> None:
+    def __init__(self, identity: Identity, streams: ErrorStreams, config: MonitorConfig) -> None:
         self.identity = identity
-        self.standing = MonitorState()
+        self.state = MonitorState()
         self._streams = streams
-        self._rules = rules
-        self.tally = BaselineAccumulator(len(streams.names))
-        self.trial: SequentialTest | None = None
+        self._config = config
+        self.accumulator = BaselineAccumulator(len(streams.names))
+        self.test: SequentialTest | None = None
 
     @property
     def is_without_baseline(self) -> bool:
         """Nothing is tested, and nobody has asked for a baseline."""
-        return self.trial is None and not self.standing.collects
+        return self.test is None and not self.state.collects
 
     def reference(self, label: Label) -> bool:
         """A row of the baseline. False when it comes too late or from another oracle: unused."""
-        here = self.standing
-        if here.has_begun:
+        current = self.state
+        if current.has_begun:
             return False
-        if self.tally.labels + self.tally.failures and label.oracle_key != here.oracle_key:
+        if (
+            self.accumulator.labels + self.accumulator.failures
+            and label.oracle_key != current.oracle_key
+        ):
             return False
-        here.oracle_key = label.oracle_key
-        self.tally.add(label.values, label.pi)
+        current.oracle_key = label.oracle_key
+        self.accumulator.add(label.values, label.pi)
         return True
 
     def adopt(self, other: StratumMonitor) -> None:
         """Another's reference rows, where this one has none."""
-        here = self.standing
-        if not here.has_begun and not self.tally.labels:
-            self.tally = BaselineAccumulator.restore(other.tally.snapshot())
-            here.oracle_key = other.standing.oracle_key
+        current = self.state
+        if not current.has_begun and not self.accumulator.labels:
+            self.accumulator = BaselineAccumulator.restore(other.accumulator.snapshot())
+            current.oracle_key = other.state.oracle_key
 
     def label(self, label: Label) -> Transition | None:
         """A label to test, or a failure."""
-        here = self.standing
-        is_first, here.has_begun = not here.has_begun, True
-        if is_first and self.tally.labels:
+        current = self.state
+        is_first, current.has_begun = not current.has_begun, True
+        if is_first and self.accumulator.labels:
             self._begin()
-        if here.state == SUSPENDED and here.other_oracle_key is not None:
+        if current.state == SUSPENDED and current.other_oracle_key is not None:
             return None
         if label.values is not None and not self._is_accepted(label):
             return self._meet_other_oracle(label)
-        here.last_label_at = max(here.last_label_at or label.at, label.at)  # some are set back
-        here.policy = label.policy
-        if self.trial is None:
+        current.last_label_at = max(
+            current.last_label_at or label.position, label.position
+        )  # some are set back
+        current.policy = label.policy
+        if self.test is None:
             return self._warm(label)
-        self.trial.label(label)
-        if here.state == SUSPENDED:
-            return self._resume("labels_again", label.at)
-        return self._judge(self.trial, label.at)
+        self.test.label(label)
+        if current.state == SUSPENDED:
+            return self._resume("labels_again", label.position)
+        return self._judge(self.test, label.position)
 
-    def settle(self, cause: Cause, at: int) -> Transition | None:
+    def set_cause(self, cause: Cause, position: int) -> Transition | None:
         """The cause of an alarm that waits for one: now it is an alert."""
-        here = self.standing
-        if self.trial is None or not here.awaits_cause or here.state == SUSPENDED:
+        current = self.state
+        if self.test is None or not current.awaits_cause or current.state == SUSPENDED:
             return None
-        return self._open(self.trial, cause, at)
+        return self._open(self.test, cause, position)
 
-    def accept(self, oracle_key: str, at: int) -> Transition | None:
+    def accept(self, oracle_key: str, position: int) -> Transition | None:
         """An operator accepts an oracle: its labels make a new baseline first."""
-        here = self.standing
-        if oracle_key == here.oracle_key:
+        current = self.state
+        if oracle_key == current.oracle_key:
             return None
-        here.accept(oracle_key)
-        return self.rebaseline(at)
+        current.accept(oracle_key)
+        return self.rebaseline(position)
 
-    def reject(self, oracle_key: str, at: int) -> Transition | None:
+    def reject(self, oracle_key: str, position: int) -> Transition | None:
         """An operator rejects an oracle: its labels are not looked at."""
-        here = self.standing
-        if oracle_key == here.oracle_key:
+        current = self.state
+        if oracle_key == current.oracle_key:
             return None
-        if oracle_key not in here.rejected:
-            here.rejected.append(oracle_key)
-        if here.state != SUSPENDED or here.other_oracle_key != oracle_key:
+        if oracle_key not in current.rejected:
+            current.rejected.append(oracle_key)
+        if current.state != SUSPENDED or current.other_oracle_key != oracle_key:
             return None
-        here.other_oracle_key = None
-        return self._resume("rejected", at)
+        current.other_oracle_key = None
+        return self._resume("rejected", position)
 
-    def rebaseline(self, at: int) -> Transition | None:
+    def rebaseline(self, position: int) -> Transition | None:
         """An operator wants a new baseline: of the next labels."""
-        here = self.standing
-        self.tally = BaselineAccumulator(len(self._streams.names))
-        here.collects = here.has_begun = True
-        is_warming = here.state == WARMING
-        self.trial = here.other_oracle_key = None
-        here.awaits_cause, here.cause = False, UNKNOWN
-        return None if is_warming else self._step(WARMING, "rebaseline", at)
+        current = self.state
+        self.accumulator = BaselineAccumulator(len(self._streams.names))
+        current.collects = current.has_begun = True
+        is_warming = current.state == WARMING
+        self.test = current.other_oracle_key = None
+        current.awaits_cause, current.cause = False, UNKNOWN
+        return None if is_warming else self._step(WARMING, "rebaseline", position)
 
     def acknowledge(self) -> None:
         """An operator knows of what is open now: no more reminders of it."""
-        self.standing.acknowledge()
+        self.state.acknowledge()
 
-    def retire(self, at: int) -> Transition | None:
+    def retire(self, position: int) -> Transition | None:
         """Another student has taken over: what it was alarmed about is over."""
-        is_calm = self.standing.state in (*CALM, PENDING)
-        return None if is_calm else self._step(RESOLVED, "replaced", at)
+        is_calm = self.state.state in (*CALM, PENDING)
+        return None if is_calm else self._step(RESOLVED, "replaced", position)
 
     def tick(self, now: int) -> Transition | None:
         """Time has passed."""
-        here = self.standing
-        rules, last = self._rules, here.last_label_at
-        is_silent = rules.silence is not None and last is not None and now - last >= rules.silence
-        if is_silent and here.state in SILENCED and not here.awaits_cause:
-            here.before = here.state
+        current = self.state
+        config, last = self._config, current.last_label_at
+        is_silent = config.silence is not None and last is not None and now - last >= config.silence
+        if is_silent and current.state in SILENCED and not current.awaits_cause:
+            current.before = current.state
             return self._step(SUSPENDED, "no_labels", now)
-        if rules.reminder is None or here.state not in REMINDED:
+        if config.reminder is None or current.state not in REMINDED:
             return None
-        is_worse = severity(here.state, self.trial) == "critical" != here.published_severity
-        is_due = now - here.published_at >= rules.reminder and not here.is_acknowledged
+        is_worse = severity(current.state, self.test) == "critical" != current.published_severity
+        is_due = now - current.published_at >= config.reminder and not current.is_acknowledged
         if not is_worse and not is_due:
             return None
-        return replace(self._step(here.state, reason(here, self.trial), now), is_reminder=True)
+        return replace(
+            self._step(current.state, current_reason(current, self.test), now), is_reminder=True
+        )
 
-    def now(self, at: int) -> Transition:
+    def as_reminder(self, position: int) -> Transition:
         """Where it stands, as a reminder would tell it. Nothing changes."""
-        here, trial = self.standing, self.trial
-        told = transition(self.identity, here, trial, here.state, reason(here, trial), at)
-        return replace(told, is_reminder=True)
+        current, test = self.state, self.test
+        step = transition(
+            self.identity, current, test, current.state, current_reason(current, test), position
+        )
+        return replace(step, is_reminder=True)
 
     def _is_accepted(self, label: Label) -> bool:
-        here = self.standing
-        if here.oracle_key is None:
-            here.oracle_key = label.oracle_key
-        return label.oracle_key == here.oracle_key
+        current = self.state
+        if current.oracle_key is None:
+            current.oracle_key = label.oracle_key
+        return label.oracle_key == current.oracle_key
 
     def _meet_other_oracle(self, label: Label) -> Transition | None:
-        here = self.standing
-        if label.oracle_key in here.rejected or (self.trial is None and not here.collects):
+        current = self.state
+        if label.oracle_key in current.rejected or (self.test is None and not current.collects):
             return None
-        if here.state != SUSPENDED:
-            here.before = here.state
-        here.other_oracle_key = label.oracle_key
-        return self._step(SUSPENDED, "oracle_changed", label.at)
+        if current.state != SUSPENDED:
+            current.before = current.state
+        current.other_oracle_key = label.oracle_key
+        return self._step(SUSPENDED, "oracle_changed", label.position)
 
     def _warm(self, label: Label) -> Transition | None:
         """Without a baseline nothing is tested; an operator's is being made."""
-        if not self.standing.collects:
+        if not self.state.collects:
             return None
-        self.tally.add(label.values, label.pi)
-        if self.tally.labels < self._rules.rebaseline_labels:
+        self.accumulator.add(label.values, label.pi)
+        if self.accumulator.labels < self._config.rebaseline_labels:
             return None
         self._begin()
-        return self._step(OK, "baseline", label.at)
+        return self._step(OK, "baseline", label.position)
 
     def _begin(self) -> None:
-        self.trial = SequentialTest(self._streams, self.tally.baseline(self._streams))
-        self.tally = BaselineAccumulator(len(self._streams.names))
-        self.standing.collects = False
+        self.test = SequentialTest(self._streams, self.accumulator.baseline(self._streams))
+        self.accumulator = BaselineAccumulator(len(self._streams.names))
+        self.state.collects = False
 
-    def _judge(self, trial: SequentialTest, at: int) -> Transition | None:
+    def _judge(self, test: SequentialTest, position: int) -> Transition | None:
         """The step that the evidence asks for."""
-        here = self.standing
-        if here.awaits_cause:
+        current = self.state
+        if current.awaits_cause:
             return None
-        if here.state in INCIDENT:
-            return self._judge_recovery(trial, at)
-        reached = level(trial.evidence().value, here.state)
+        if current.state in INCIDENT:
+            return self._judge_recovery(test, position)
+        reached = level(test.evidence().value, current.state)
         if reached == ALERT:
-            if not trial.is_improvement():
-                return self._alarm(trial, at)
-            trial.restart()
+            if not test.is_improvement():
+                return self._alarm(test, position)
+            test.restart()
             reached = OK
-        elif reached == WARNING and here.state != WARNING and trial.is_improvement():
+        elif reached == WARNING and current.state != WARNING and test.is_improvement():
             reached = PENDING
-        why: Why = "baseline" if here.state == WARMING and reached == OK else "evidence"
-        return self._step(reached, why, at) if reached != here.state else None
+        reason: TransitionReason = (
+            "baseline" if current.state == WARMING and reached == OK else "evidence"
+        )
+        return self._step(reached, reason, position) if reached != current.state else None
 
-    def _judge_recovery(self, trial: SequentialTest, at: int) -> Transition | None:
-        here = self.standing
-        value = trial.recovery()
+    def _judge_recovery(self, test: SequentialTest, position: int) -> Transition | None:
+        current = self.state
+        value = test.recovery()
         if value >= RESOLVED_AT:
-            step = self._step(RESOLVED, "evidence", at)
-            trial.restart()
-            here.cause, here.is_acknowledged = UNKNOWN, False
+            step = self._step(RESOLVED, "evidence", position)
+            test.restart()
+            current.cause, current.is_acknowledged = UNKNOWN, False
             return step
-        if value >= RECOVERING_AT and here.state == ALERT:
-            return self._step(RECOVERING, "evidence", at)
+        if value >= RECOVERING_AT and current.state == ALERT:
+            return self._step(RECOVERING, "evidence", position)
         return None
 
-    def _alarm(self, trial: SequentialTest, at: int) -> Transition | None:
-        here = self.standing
-        trial.freeze_evidence()
-        if not self._rules.awaits_causes:
-            return self._open(trial, self._rules.cause, at)
-        here.awaits_cause = True
-        return self._step(WARNING, "evidence", at) if here.state != WARNING else None
+    def _alarm(self, test: SequentialTest, position: int) -> Transition | None:
+        current = self.state
+        test.freeze_evidence()
+        if not self._config.awaits_causes:
+            return self._open(test, self._config.cause, position)
+        current.awaits_cause = True
+        return self._step(WARNING, "evidence", position) if current.state != WARNING else None
 
-    def _open(self, trial: SequentialTest, cause: Cause, at: int) -> Transition:
-        here = self.standing
-        here.awaits_cause = False
-        here.cause = cause
-        step = self._step(ALERT, "evidence", at)
-        trial.begin_recovery(at)
+    def _open(self, test: SequentialTest, cause: Cause, position: int) -> Transition:
+        current = self.state
+        current.awaits_cause = False
+        current.cause = cause
+        step = self._step(ALERT, "evidence", position)
+        test.begin_recovery(position)
         return step
 
-    def _resume(self, why: Why, at: int) -> Transition:
+    def _resume(self, reason: TransitionReason, position: int) -> Transition:
         """After a suspension: where it was. The next label judges."""
-        return self._step(self.standing.after_suspension(), why, at)
+        return self._step(self.state.after_suspension(), reason, position)
 
-    def _step(self, state: State, why: Why, at: int) -> Transition:
+    def _step(self, next_state: State, reason: TransitionReason, position: int) -> Transition:
         """Into a state, perhaps the same, and the record of it."""
-        here = self.standing
-        if here.state in CALM:
-            here.episode, here.is_acknowledged = at, False
-        found = transition(self.identity, here, self.trial, state, why, at)
-        here.state, here.published_at, here.published_severity = state, at, found.severity
-        here.published = here.published if state == PENDING else state
-        return found
+        current = self.state
+        if current.state in CALM:
+            current.episode, current.is_acknowledged = position, False
+        step = transition(self.identity, current, self.test, next_state, reason, position)
+        current.state, current.published_at, current.published_severity = (
+            next_state,
+            position,
+            step.severity,
+        )
+        current.published = current.published if next_state == PENDING else next_state
+        return step
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as JSON."""
         return {
             "streams": list(self._streams.names),
-            "state": asdict(self.standing),
-            "collected": self.tally.snapshot(),
-            "test": None if self.trial is None else self.trial.snapshot(),
+            "state": asdict(self.state),
+            "collected": self.accumulator.snapshot(),
+            "test": None if self.test is None else self.test.snapshot(),
         }
 
     @classmethod
@@ -268,15 +284,15 @@ class StratumMonitor:
         cls,
         identity: Identity,
         streams: ErrorStreams,
-        rules: MonitorConfig,
-        facts: Mapping[str, Any],
+        config: MonitorConfig,
+        snapshot: Mapping[str, Any],
     ) -> StratumMonitor:
         """The monitor of a snapshot, bit by bit."""
-        monitor = cls(identity, streams, rules)
-        monitor.standing = MonitorState(**facts["state"])
-        monitor.tally = BaselineAccumulator.restore(
-            facts["collected"], facts["streams"], streams.names
+        monitor = cls(identity, streams, config)
+        monitor.state = MonitorState(**snapshot["state"])
+        monitor.accumulator = BaselineAccumulator.restore(
+            snapshot["collected"], snapshot["streams"], streams.names
         )
-        if facts["test"] is not None:
-            monitor.trial = SequentialTest.restore(streams, facts["test"], facts["streams"])
+        if snapshot["test"] is not None:
+            monitor.test = SequentialTest.restore(streams, snapshot["test"], snapshot["streams"])
         return monitor

@@ -22,7 +22,7 @@ def align(
     shape = list(values.shape)
     shape[axis] = len(now)
     aligned = np.full(shape, fill, dtype=values.dtype)
-    both = [(now.index(name), at) for at, name in enumerate(then) if name in now]
+    both = [(now.index(name), index) for index, name in enumerate(then) if name in now]
     to, source = (list(column) for column in zip(*both, strict=True)) if both else ([], [])
     np.moveaxis(aligned, axis, 0)[to] = np.moveaxis(values, axis, 0)[source]
     return aligned

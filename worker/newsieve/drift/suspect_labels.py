@@ -22,7 +22,7 @@ KEPT: Final = 4  # students and oracles: one of each is at work, two while anoth
 REMEMBERED: Final = 512  # labels, so that none counts twice
 
 
-class SuspectReading(NamedTuple):
+class SuspectStatus(NamedTuple):
     """Suspect labels of one student under one oracle. The error is a mean over all labels, weighted
     by 1/pi; its interval is of 95 %, None where there are too few labels."""
 
@@ -41,7 +41,7 @@ class SuspectLabels:
     def __init__(self) -> None:
         self.labels = 0
         self._seen = LabelDeduplicator(REMEMBERED)
-        self._tallies: OrderedDict[tuple[str, str], tuple[BaselineAccumulator, int]] = OrderedDict()
+        self._errors: OrderedDict[tuple[str, str], tuple[BaselineAccumulator, int]] = OrderedDict()
 
     def add(self, label: Label) -> None:
         """A label or failure, once."""
@@ -49,46 +49,49 @@ class SuspectLabels:
             return
         self.labels += 1
         key = self._key(label)
-        tally, last_label_at = self._tallies.pop(key, (BaselineAccumulator(1), label.at))
-        tally.add(None if label.values is None else np.array([label.mean_error]), label.pi)
-        self._tallies[key] = tally, max(last_label_at, label.at)
-        if len(self._tallies) > KEPT:
-            self._tallies.popitem(last=False)
+        accumulator, last_label_at = self._errors.pop(key, (BaselineAccumulator(1), label.position))
+        accumulator.add(None if label.values is None else np.array([label.mean_error]), label.pi)
+        self._errors[key] = accumulator, max(last_label_at, label.position)
+        if len(self._errors) > KEPT:
+            self._errors.popitem(last=False)
 
-    def readings(self) -> list[SuspectReading]:
+    def statuses(self) -> list[SuspectStatus]:
         """The one that was labelled last comes last."""
-        return [_reading(key, *found) for key, found in self._tallies.items()]
+        return [_status(key, *error) for key, error in self._errors.items()]
 
     def snapshot(self) -> dict[str, Any]:
         return {
             "seen": self._seen.snapshot(),
-            "errors": [[*key, tally.snapshot(), at] for key, (tally, at) in self._tallies.items()],
+            "errors": [
+                [*key, accumulator.snapshot(), last_label_at]
+                for key, (accumulator, last_label_at) in self._errors.items()
+            ],
         }
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where a snapshot was taken."""
-        self._seen.resume(facts["seen"])
-        self._tallies = OrderedDict(
-            ((student, oracle), (BaselineAccumulator.restore(tally), at))
-            for student, oracle, tally, at in facts["errors"]
+        self._seen.resume(snapshot["seen"])
+        self._errors = OrderedDict(
+            ((student, oracle), (BaselineAccumulator.restore(accumulator), last_label_at))
+            for student, oracle, accumulator, last_label_at in snapshot["errors"]
         )
 
     def _key(self, label: Label) -> tuple[str, str]:
         """An answer that was none may not say whose it is: the last one's then."""
         if label.values is None:
-            for student, oracle in reversed(self._tallies):
+            for student, oracle in reversed(self._errors):
                 if student == label.student_version:
                     return student, oracle
         return label.student_version, label.oracle_key or ""
 
 
-def _reading(
-    key: tuple[str, str], tally: BaselineAccumulator, last_label_at: int
-) -> SuspectReading:
-    counts = (tally.labels, tally.failures)
-    if tally.labels == 0:
-        return SuspectReading(*key, *counts, None, None, last_label_at)
-    mean, error = (float(values[0]) for values in tally.estimate())
+def _status(
+    key: tuple[str, str], accumulator: BaselineAccumulator, last_label_at: int
+) -> SuspectStatus:
+    counts = (accumulator.labels, accumulator.failures)
+    if accumulator.labels == 0:
+        return SuspectStatus(*key, *counts, None, None, last_label_at)
+    mean, error = (float(values[0]) for values in accumulator.estimate())
     around = TWO_SIDED_95 * error
-    interval = (max(mean - around, 0.0), mean + around) if tally.labels >= FEWEST else None
-    return SuspectReading(*key, *counts, mean, interval, last_label_at)
+    interval = (max(mean - around, 0.0), mean + around) if accumulator.labels >= FEWEST else None
+    return SuspectStatus(*key, *counts, mean, interval, last_label_at)

@@ -16,7 +16,7 @@ from newsieve.drift.monitor_state import (
     Identity,
     MonitorState,
     Transition,
-    Why,
+    TransitionReason,
 )
 from newsieve.drift.sequential_test import SequentialTest
 from newsieve_schemas.drift import Severity, State
@@ -24,51 +24,51 @@ from newsieve_schemas.drift import Severity, State
 
 def transition(
     identity: Identity,
-    here: MonitorState,
-    trial: SequentialTest | None,
-    state: State,
-    why: Why,
-    at: int,
+    current: MonitorState,
+    test: SequentialTest | None,
+    next_state: State,
+    reason: TransitionReason,
+    position: int,
 ) -> Transition:
     """From where it stands into a state, perhaps the same."""
-    recent = trial.recent() if trial else None
-    parts = trial.parts(recent) if trial and state not in (OK, WARMING, SUSPENDED) else ()
+    estimates = test.recent_estimates() if test else None
+    parts = test.parts(estimates) if test and next_state not in (OK, WARMING, SUSPENDED) else ()
     return Transition(
         identity=identity,
-        episode=here.episode,
-        state=state,
-        previous_state=here.state,
-        why=why,
-        severity=severity(state, trial),
-        cause=here.cause,
-        at=at,
-        value=trial.value(state) if trial else 0.0,
-        threshold=THRESHOLDS.get(state, ALERT_AT),
+        episode=current.episode,
+        state=next_state,
+        previous_state=current.state,
+        reason=reason,
+        severity=severity(next_state, test),
+        cause=current.cause,
+        position=position,
+        value=test.value(next_state) if test else 0.0,
+        threshold=THRESHOLDS.get(next_state, ALERT_AT),
         parts=parts,
-        mean_error=trial.mean_error(recent) if trial else None,
-        labels=trial.labels if trial else 0,
-        recent_labels=recent.labels if recent else 0,
-        onset=trial.onset() if trial and parts else None,
-        oracle_key=here.oracle_key or "",
-        other_oracle_key=here.other_oracle_key,
-        policy=here.policy,
-        examples=trial.examples() if trial and parts else (),
-        last_published=here.published,
+        mean_error=test.mean_error(estimates) if test else None,
+        labels=test.labels if test else 0,
+        recent_labels=estimates.labels if estimates else 0,
+        onset=test.onset() if test and parts else None,
+        oracle_key=current.oracle_key or "",
+        other_oracle_key=current.other_oracle_key,
+        policy=current.policy,
+        examples=test.examples() if test and parts else (),
+        last_published=current.published,
     )
 
 
-def severity(state: State, trial: SequentialTest | None) -> Severity:
-    if state not in INCIDENT:
-        return "warning" if state in (WARNING, SUSPENDED) else "info"
-    return "critical" if trial and trial.breaks_service_level() else "warning"
+def severity(next_state: State, test: SequentialTest | None) -> Severity:
+    if next_state not in INCIDENT:
+        return "warning" if next_state in (WARNING, SUSPENDED) else "info"
+    return "critical" if test and test.breaks_service_level() else "warning"
 
 
-def reason(here: MonitorState, trial: SequentialTest | None) -> Why:
+def current_reason(current: MonitorState, test: SequentialTest | None) -> TransitionReason:
     """Why it is where it is."""
-    if here.state == SUSPENDED:
-        return "oracle_changed" if here.other_oracle_key is not None else "no_labels"
-    if here.state != WARMING:
+    if current.state == SUSPENDED:
+        return "oracle_changed" if current.other_oracle_key is not None else "no_labels"
+    if current.state != WARMING:
         return "evidence"
-    if trial is not None:
+    if test is not None:
         return "baseline"
-    return "rebaseline" if here.collects else "no_baseline"
+    return "rebaseline" if current.collects else "no_baseline"

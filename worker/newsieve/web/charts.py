@@ -14,7 +14,7 @@ import numpy as np
 
 from newsieve.drift.baseline import TWO_SIDED_95, hajek
 from newsieve.drift.monitor_state import ALERT_AT, PENDING_AT, WARNING_AT
-from newsieve.drift.recent_labels import FEWEST, Past
+from newsieve.drift.recent_labels import FEWEST, LabelHistory
 from newsieve.printable import printable
 from newsieve.records.encode import timestamp
 
@@ -42,29 +42,32 @@ def escape(text: str) -> str:
     return html.escape(printable(text))
 
 
-def evidence_chart(past: Past) -> str:
+def evidence_chart(history: LabelHistory) -> str:
     """Evidence after each label, on a scale of powers of ten."""
-    top = HIGHEST if max(past.evidence) <= HIGHEST else CEILING
+    top = HIGHEST if max(history.evidence) <= HIGHEST else CEILING
     scale = (math.log10(LEAST), math.log10(top))
-    points = [(float(at), math.log10(max(value, LEAST))) for at, value in enumerate(past.evidence)]
+    points = [
+        (float(index), math.log10(max(value, LEAST)))
+        for index, value in enumerate(history.evidence)
+    ]
     parts = [_tick(scale[0], scale, f"{LEAST:.0f}"), _tick(scale[1], scale, f"{top:,.0f}")]
     for value, name in LEVELS:
         parts.append(_level(math.log10(value), scale, f"level {name}", name))
         parts.append(_tick(math.log10(value), scale, f"{value:,.0f}"))
     parts.append(_curve(points, len(points), scale, "course"))
     levels = ", ".join(f"{name} at {value:,.0f}" for value, name in LEVELS)
-    now = past.evidence[-1]
+    now = history.evidence[-1]
     title = f"Evidence of drift, now {now:,.0f}" if now <= CEILING else "Evidence of drift"
-    return _chart(title, f"Lines: {levels}.", "evidence", [*parts, *_times(past)], past)
+    return _chart(title, f"Lines: {levels}.", "evidence", [*parts, *_times(history)], history)
 
 
-def error_chart(past: Past, usual: float | None) -> str:
+def error_chart(history: LabelHistory, usual: float | None) -> str:
     """The mean error of the last few labels after each label, its interval, what is usual."""
-    middle, low, high = _rolling(past)
+    middle, low, high = _rolling(history)
     if not middle:
         return f'<p class="soft">Too few labels for an interval: {FEWEST} are needed.</p>'
     top = _rounded_up(HEADROOM * max(usual or 0.0, *(value for _, value in high)))
-    scale, count = (0.0, top), len(past.errors)
+    scale, count = (0.0, top), len(history.errors)
     band = _path([*high, *reversed(low)], count, scale)
     parts = [f'<path class="band" d="{band}Z"/>', _curve(middle, count, scale, "course")]
     if usual is not None:
@@ -72,14 +75,14 @@ def error_chart(past: Past, usual: float | None) -> str:
     parts += [_tick(0.0, scale, "0"), _tick(top, scale, f"{top:g}")]
     what = f"The mean of {FEWEST} labels, and its interval of 95 %."
     title = f"Mean absolute error, now {middle[-1][1]:.2f}"
-    return _chart(title, what, "MAE, score points", [*parts, *_times(past)], past)
+    return _chart(title, what, "MAE, score points", [*parts, *_times(history)], history)
 
 
 def bars(rows: Sequence[tuple[str, float]]) -> str:
     """Shares, a bar each."""
     parts = []
-    for at, (name, share) in enumerate(rows):
-        parts += _bar(at * BAR_HEIGHT, name, share, "bar", "")
+    for index, (name, share) in enumerate(rows):
+        parts += _bar(index * BAR_HEIGHT, name, share, "bar", "")
     what = ", ".join(f"{name} {_percent(share)}" for name, share in rows)
     return _picture("bars", "Shares of the evidence", what, parts, BAR_HEIGHT * len(rows))
 
@@ -100,21 +103,21 @@ def pairs(rows: Sequence[tuple[str, float | None, float]]) -> str:
     return _picture("bars", "Shares of tiers", what, parts, y)
 
 
-def _rolling(past: Past) -> tuple[list[Point], list[Point], list[Point]]:
+def _rolling(history: LabelHistory) -> tuple[list[Point], list[Point], list[Point]]:
     """Mean, lower and upper end after each label, from FEWEST on; weights are 1/π."""
-    errors, weights = np.array(past.errors), np.array(past.weights)
+    errors, weights = np.array(history.errors), np.array(history.weights)
     middle, low, high = [], [], []
     for end in range(FEWEST, len(errors) + 1):
         seen = ~np.isnan(errors[end - FEWEST : end])
         if not seen.any():
             continue
         values = errors[end - FEWEST : end][seen][:, None]
-        found = hajek(values, weights[end - FEWEST : end][seen])
-        mean, margin = float(found.mean[0]), TWO_SIDED_95 * float(found.error[0])
-        at = float(end - 1)
-        middle.append((at, mean))
-        low.append((at, max(mean - margin, 0.0)))
-        high.append((at, mean + margin))
+        estimate = hajek(values, weights[end - FEWEST : end][seen])
+        mean, margin = float(estimate.mean[0]), TWO_SIDED_95 * float(estimate.error[0])
+        index = float(end - 1)
+        middle.append((index, mean))
+        low.append((index, max(mean - margin, 0.0)))
+        high.append((index, mean + margin))
     return middle, low, high
 
 
@@ -126,9 +129,9 @@ def _rounded_up(value: float) -> float:
     return next(step * power for step in ROUND if step * power >= value or step == ROUND[-1])
 
 
-def _chart(title: str, what: str, name: str, parts: Sequence[str], past: Past) -> str:
+def _chart(title: str, what: str, name: str, parts: Sequence[str], history: LabelHistory) -> str:
     """Within named axes."""
-    count = len(past.positions)
+    count = len(history.positions)
     axis = f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}" fill="none"/>'
     labels = "the only label so far" if count == 1 else f"the last {count} labels, in order"
     x_name = f"{labels}, UTC"
@@ -137,7 +140,7 @@ def _chart(title: str, what: str, name: str, parts: Sequence[str], past: Past) -
         f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 4}" '
         f'text-anchor="middle">{x_name}</text>',
     ]
-    ends = " to ".join(_ends(past))
+    ends = " to ".join(_ends(history))
     about = f"{what} Over {x_name}: {ends}."
     return _picture("chart", title, about, [axis, *names, *parts], HEIGHT)
 
@@ -149,22 +152,24 @@ def _picture(kind: str, title: str, what: str, parts: Sequence[str], height: int
     )
 
 
-def _times(past: Past) -> Iterator[str]:
+def _times(history: LabelHistory) -> Iterator[str]:
     """When the first label came, and the last."""
     places = ((LEFT, "start"), (WIDTH - RIGHT, "end"))
-    for text, (x, anchor) in zip(_ends(past), places, strict=False):
+    for text, (x, anchor) in zip(_ends(history), places, strict=False):
         y = HEIGHT - BOTTOM + LINE_HEIGHT
         yield f'<text class="end" x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _ends(past: Past) -> tuple[str, ...]:
+def _ends(history: LabelHistory) -> tuple[str, ...]:
     """Both ends of the axis, as precise as it takes to tell them apart, the second without its date
     where that is the first's; one for a single label."""
-    first, last = past.positions[0], past.positions[-1]
-    times = [(timestamp(at) or str(at)).removesuffix("Z") for at in (first, last)]
+    first, last = history.positions[0], history.positions[-1]
+    times = [(timestamp(position) or str(position)).removesuffix("Z") for position in (first, last)]
     if first == last:
         shown = times[0].replace("T", " ")
-        return (shown,) if len(past.positions) == 1 else (shown, f"label {len(past.positions)}")
+        return (
+            (shown,) if len(history.positions) == 1 else (shown, f"label {len(history.positions)}")
+        )
     for characters in PRECISIONS:
         start, end = (text[:characters].replace("T", " ") for text in times)
         if start != end:
@@ -174,13 +179,15 @@ def _ends(past: Past) -> tuple[str, ...]:
 
 def _curve(points: Sequence[Point], count: int, scale: Scale, kind: str) -> str:
     if len(points) == 1:
-        (at, value) = points[0]
-        return f'<circle class="dot" cx="{_x(at, count):.1f}" cy="{_y(value, scale):.1f}" r="3"/>'
+        (index, value) = points[0]
+        return (
+            f'<circle class="dot" cx="{_x(index, count):.1f}" cy="{_y(value, scale):.1f}" r="3"/>'
+        )
     return f'<path class="{kind}" d="{_path(points, count, scale)}"/>'
 
 
 def _path(points: Sequence[Point], count: int, scale: Scale) -> str:
-    steps = [f"{_x(at, count):.1f} {_y(value, scale):.1f}" for at, value in points]
+    steps = [f"{_x(index, count):.1f} {_y(value, scale):.1f}" for index, value in points]
     return f"M{'L'.join(steps)}"
 
 
@@ -213,8 +220,8 @@ def _percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def _x(at: float, count: int) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * at / max(count - 1, 1)
+def _x(index: float, count: int) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * index / max(count - 1, 1)
 
 
 def _y(value: float, scale: Scale) -> float:

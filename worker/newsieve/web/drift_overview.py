@@ -23,11 +23,11 @@ from newsieve.drift.monitor_state import (
     WARNING,
     Transition,
 )
-from newsieve.drift.monitor_status import MonitorStatus, read
+from newsieve.drift.monitor_status import MonitorStatus, monitor_status
 from newsieve.drift.power_analysis import days_until_found, rise_found_within
-from newsieve.drift.suspect_labels import SuspectReading
+from newsieve.drift.suspect_labels import SuspectStatus
 from newsieve.filters.registry import Filter
-from newsieve.programs.drift.session import Watched
+from newsieve.programs.drift.session import MonitoredFilter
 from newsieve.records.encode import timestamp
 from newsieve_schemas.drift import State
 
@@ -42,115 +42,122 @@ SECOND_CHARACTERS: Final = len("2026-11-25T13:21:07")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class OverviewItem:
     """A monitor; or a signal that is on, which has no reading."""
 
     filter: Filter
     stratum: str
     state: State
     alert: Mapping[str, Any]  # the DriftAlert that would remind of it now
-    reading: MonitorStatus | None
+    status: MonitorStatus | None
     cause: str  # in words; "" where nothing is wrong
     advice: str  # what else there is to know
     commands: tuple[str, ...]  # that decide about it
     written_at: int | None
 
 
-def items(record: CurrentState, now: int) -> list[Item]:
+def overview_items(current: CurrentState, now: int) -> list[OverviewItem]:
     """All there are, worst first. `now` in milliseconds."""
-    found = [item for watched in record.watched.values() for item in _items(watched, record, now)]
-    return sorted(found, key=_badness)
+    overview = [
+        item
+        for monitored in current.monitored.values()
+        for item in _items_of(monitored, current, now)
+    ]
+    return sorted(overview, key=_badness)
 
 
-def _badness(item: Item) -> tuple[int, int, str, str]:
+def _badness(item: OverviewItem) -> tuple[int, int, str, str]:
     severity = SEVERITIES.index(item.alert["severity"])
     return WORST_FIRST.index(item.state), severity, item.filter.name, item.stratum
 
 
-def _items(watched: Watched, record: CurrentState, now: int) -> Iterator[Item]:
-    watch = watched.watch
-    for step in watch.now(now):
-        monitor = watch.all_monitors.get(step.identity)
+def _items_of(
+    monitored: MonitoredFilter, current: CurrentState, now: int
+) -> Iterator[OverviewItem]:
+    filter_monitor = monitored.monitor
+    name = filter_monitor.filter.name
+    for step in filter_monitor.as_reminders(now):
+        monitor = filter_monitor.monitors.by_identity.get(step.identity)
         if monitor is None and step.state in CALM:
             continue
-        reading = read(monitor) if monitor is not None else None
-        yield Item(
-            filter=watch.filter,
+        status = monitor_status(monitor) if monitor is not None else None
+        yield OverviewItem(
+            filter=filter_monitor.filter,
             stratum=step.identity.stratum,
             state=step.state,
-            alert=watched.records.facts(step),
-            reading=reading,
-            cause=_cause(step, reading),
-            advice=_advice(watch, reading) if reading is not None else "",
-            commands=_commands(watch.filter.name, step, reading),
-            written_at=record.written_at.get(step.identity)
+            alert=monitored.encoder.alert_fields(step),
+            status=status,
+            cause=_cause(step, status),
+            advice=_advice(filter_monitor, status) if status is not None else "",
+            commands=_commands(name, step, status),
+            written_at=current.written_at.get(step.identity)
             if monitor is not None
-            else record.last_written_at(watch.filter.name),
+            else current.last_written_at(name),
         )
 
 
-def suspect_items(record: CurrentState) -> Iterator[tuple[str, SuspectReading, int | None]]:
+def suspect_items(current: CurrentState) -> Iterator[tuple[str, SuspectStatus, int | None]]:
     """By filter, what its suspect articles' labels come to, and when that was written."""
-    for name, watched in record.watched.items():
-        for reading in watched.watch.monitors.suspects.readings():
-            yield name, reading, record.last_written_at(name)
+    for name, monitored in current.monitored.items():
+        for status in monitored.monitor.monitors.suspects.statuses():
+            yield name, status, current.last_written_at(name)
 
 
-def _cause(step: Transition, reading: MonitorStatus | None) -> str:
-    if step.state in INCIDENT or reading is None:
+def _cause(step: Transition, status: MonitorStatus | None) -> str:
+    if step.state in INCIDENT or status is None:
         known = step.cause.replace("_", " ")
         return known if step.cause != "unknown" else "not known"
     if step.state == SUSPENDED:
         return "another oracle" if step.other_oracle_key is not None else "no labels"
     if step.state == WARMING:
-        return "a new baseline is being made" if reading.standing.collects else "no baseline"
+        return "a new baseline is being made" if status.state.collects else "no baseline"
     return "" if step.state in CALM else "not known before it is an alert"
 
 
-def _commands(name: str, step: Transition, reading: MonitorStatus | None) -> tuple[str, ...]:
+def _commands(name: str, step: Transition, status: MonitorStatus | None) -> tuple[str, ...]:
     """What people can decide now."""
-    if step.why == "oracle_changed":
+    if step.reason == "oracle_changed":
         kinds = ("accept-oracle", "reject-oracle")
         return tuple(f"newsieve drift {kind} --filter {name}" for kind in kinds)
-    if step.why == "no_baseline":
+    if step.reason == "no_baseline":
         return (f"newsieve drift rebaseline --filter {name}",)
     is_open = step.state in (*INCIDENT, SUSPENDED)
-    if is_open and (reading is None or not reading.standing.is_acknowledged):
+    if is_open and (status is None or not status.state.is_acknowledged):
         return (f"newsieve drift acknowledge --filter {name}",)
     return ()
 
 
-def _advice(watch: FilterMonitor, reading: MonitorStatus) -> str:
+def _advice(monitor: FilterMonitor, status: MonitorStatus) -> str:
     """What there is to know or do, in one cell of a table."""
-    here, name = reading.standing, watch.filter.name
-    if here.state == SUSPENDED:
-        return _suspended(watch, here.other_oracle_key)
-    if here.awaits_cause:
+    state, name = status.state, monitor.filter.name
+    if state.state == SUSPENDED:
+        return _suspended(monitor, state.other_oracle_key)
+    if state.awaits_cause:
         return "an alarm waits for anchors to tell its cause"
-    if here.collects:
-        return f"labels for a new baseline so far: {reading.collected}"
-    if not reading.baseline_labels:
+    if state.collects:
+        return f"labels for a new baseline so far: {status.collected}"
+    if not status.baseline_labels:
         return f"no baseline: newsieve drift rebaseline --filter {name}"
-    if here.state in INCIDENT:
-        return f"{here.cause}" + (", acknowledged" if here.is_acknowledged else "")
-    return _power(reading)
+    if state.state in INCIDENT:
+        return f"{state.cause}" + (", acknowledged" if state.is_acknowledged else "")
+    return _power(status)
 
 
-def _suspended(watch: FilterMonitor, other: str | None) -> str:
+def _suspended(monitor: FilterMonitor, other: str | None) -> str:
     if other is None:
         return "no labels: does the oracle run?"
-    found = watch.difference()
-    compared = f" (anchors differ by {found.error:.2f})" if found is not None else ""
-    commands = f"newsieve drift accept-oracle or reject-oracle --filter {watch.filter.name}"
+    difference = monitor.attribution.anchor_difference()
+    compared = f" (anchors differ by {difference.error:.2f})" if difference is not None else ""
+    commands = f"newsieve drift accept-oracle or reject-oracle --filter {monitor.filter.name}"
     return f"labels by {other}{compared}: {commands}"
 
 
-def _power(reading: MonitorStatus) -> str:
+def _power(status: MonitorStatus) -> str:
     """What its rate of labels can find."""
-    rate = reading.labels_a_day
+    rate = status.labels_a_day
     if rate is None:
-        span = duration(reading.span_milliseconds)
-        return f"label rate not known yet: {reading.labels_kept} labels within {span}"
+        span = duration(status.span_milliseconds)
+        return f"label rate not known yet: {status.labels_kept} labels within {span}"
     return (
         f"{rate:,.0f} labels a day: within a day {rise_found_within(rate)} is found; "
         f"+0.2 takes {days_until_found(0.2, rate):,.1f} days"
@@ -169,13 +176,13 @@ def nothing_yet(written_at: int | None, group: MonitorGroup) -> str:
     return "no state on record: start `newsieve drift`"
 
 
-def standing(record: CurrentState, group: MonitorGroup, now: int) -> str:
+def freshness(current: CurrentState, group: MonitorGroup, now: int) -> str:
     """When the state was last written, and whether a monitor is at work."""
-    return f"{written(last_written_at(record), now)} {at_work(group)}"
+    return f"{written(last_written_at(current), now)} {at_work(group)}"
 
 
-def last_written_at(record: CurrentState) -> int | None:
-    return max((at for at in record.written_at.values() if at is not None), default=None)
+def last_written_at(current: CurrentState) -> int | None:
+    return max((at for at in current.written_at.values() if at is not None), default=None)
 
 
 def written(at: int | None, now: int) -> str:

@@ -25,7 +25,14 @@ from newsieve.drift.monitor_state import (
 )
 from newsieve.drift.monitor_status import MonitorStatus
 from newsieve.web.charts import bars, error_chart, escape, evidence_chart, pairs
-from newsieve.web.drift_overview import NOT_TESTED, Item, duration, moment, nothing_yet, standing
+from newsieve.web.drift_overview import (
+    NOT_TESTED,
+    OverviewItem,
+    duration,
+    freshness,
+    moment,
+    nothing_yet,
+)
 
 SHORT_HASH: Final = 19  # characters of "sha256:…" that tell students apart
 WORTH_SHOWING: Final = 0.005  # of the evidence; smaller shares would read 0 %
@@ -73,7 +80,9 @@ svg text { fill: var(--soft); font-size: 12px; } svg .word { fill: var(--ink); }
 """
 
 
-def page(items: Sequence[Item], record: CurrentState, group: MonitorGroup, now: int) -> str:
+def page(
+    items: Sequence[OverviewItem], current: CurrentState, group: MonitorGroup, now: int
+) -> str:
     """The whole page. `now` is when the state was read, in milliseconds."""
     tone = {True: "", False: "bad", None: "warn"}[group.at_work]
     parts = [
@@ -82,7 +91,7 @@ def page(items: Sequence[Item], record: CurrentState, group: MonitorGroup, now: 
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>newsieve drift, {moment(now)}</title><style>{STYLE}</style></head><body><main>",
         "<h1>Student and oracle</h1>",
-        f'<p class="notice {tone}">{_prose(standing(record, group, now))}</p>',
+        f'<p class="notice {tone}">{_prose(freshness(current, group, now))}</p>',
         f'<p class="soft">Read at {moment(now)}. Evidence reaches 10,000 once in 10,000 healthy '
         "labels on average, at most.</p>",
     ]
@@ -90,24 +99,24 @@ def page(items: Sequence[Item], record: CurrentState, group: MonitorGroup, now: 
         parts.append("<h2>Monitors, worst first</h2>")
     for item in items:
         parts += _card(item, now)
-    for name, watched in record.watched.items():
-        parts += _filter(watched.watch, record.last_written_at(name), group)
+    for name, monitored in current.monitored.items():
+        parts += _filter(monitored.monitor, current.last_written_at(name), group)
     return "\n".join([*parts, "</main></body></html>\n"])
 
 
-def _card(item: Item, now: int) -> Iterator[str]:
-    reading = item.reading
-    what = f"{item.filter.reference}, {item.stratum}" + (" articles" if reading else "")
+def _card(item: OverviewItem, now: int) -> Iterator[str]:
+    status = item.status
+    what = f"{item.filter.reference}, {item.stratum}" + (" articles" if status else "")
     yield f'<section class="card"><h3>{escape(what)} &nbsp; {_state(item.state)}</h3>'
     yield f'<p class="headline">{escape(item.alert["headline"])}.</p>'
     yield from _advice(item)
-    if reading is not None:
-        yield f'<p class="soft">{escape(_facts(item, reading, now))}</p>'
-        yield from _pictures(reading)
+    if status is not None:
+        yield f'<p class="soft">{escape(_facts(item, status, now))}</p>'
+        yield from _pictures(status)
     yield "</section>"
 
 
-def _advice(item: Item) -> Iterator[str]:
+def _advice(item: OverviewItem) -> Iterator[str]:
     """Cause, action and commands."""
     action = item.alert["action"]
     rows = [("Cause", escape(item.cause))] if item.cause else []
@@ -125,28 +134,28 @@ def _runbook(address: str) -> str:
     return f'See <a href="{shown}">{shown}</a>.'
 
 
-def _facts(item: Item, reading: MonitorStatus, now: int) -> str:
-    here = reading.standing
-    facts = [f"student {reading.identity.student_version[:SHORT_HASH]}…"]
-    if reading.baseline_labels:
-        facts.append(f"{reading.labels:,} labels tested against {reading.baseline_labels:,}")
-        facts.append(f"evidence {reading.value:,.0f}")
-    if reading.error is not None:
-        error = reading.error
+def _facts(item: OverviewItem, status: MonitorStatus, now: int) -> str:
+    state = status.state
+    facts = [f"student {status.identity.student_version[:SHORT_HASH]}…"]
+    if status.baseline_labels:
+        facts.append(f"{status.labels:,} labels tested against {status.baseline_labels:,}")
+        facts.append(f"evidence {status.value:,.0f}")
+    if status.error is not None:
+        error = status.error
         facts.append(
             f"MAE {error.estimate:.2f} (95 % {error.low:.2f}–{error.high:.2f}, last "
-            f"{reading.recent_labels} labels), {error.baseline:.2f} is usual"
+            f"{status.recent_labels} labels), {error.baseline:.2f} is usual"
         )
-    if (item.advice and item.cause == "") or here.collects or here.awaits_cause:
+    if (item.advice and item.cause == "") or state.collects or state.awaits_cause:
         facts.append(item.advice)
-    if here.is_acknowledged and here.state not in CALM:
+    if state.is_acknowledged and state.state not in CALM:
         facts.append("acknowledged")
-    if here.state not in CALM:
-        facts.append(f"since {moment(here.episode)}")
-    if here.last_label_at is not None:
-        facts.append(f"last label {moment(here.last_label_at)}")
-    if here.oracle_key:
-        facts.append(f"oracle {here.oracle_key}")
+    if state.state not in CALM:
+        facts.append(f"since {moment(state.episode)}")
+    if state.last_label_at is not None:
+        facts.append(f"last label {moment(state.last_label_at)}")
+    if state.oracle_key:
+        facts.append(f"oracle {state.oracle_key}")
     if item.written_at is not None:
         facts.append(
             f"state written {moment(item.written_at)}, {duration(now - item.written_at)} ago"
@@ -154,16 +163,16 @@ def _facts(item: Item, reading: MonitorStatus, now: int) -> str:
     return "; ".join(facts)
 
 
-def _pictures(reading: MonitorStatus) -> Iterator[str]:
-    past = reading.past
+def _pictures(status: MonitorStatus) -> Iterator[str]:
+    past = status.history
     if past is not None and past.positions:
-        usual = reading.error.baseline if reading.error is not None else None
-        held = ", held since the alarm" if reading.standing.state in INCIDENT else ""
+        usual = status.error.baseline if status.error is not None else None
+        held = ", held since the alarm" if status.state.state in INCIDENT else ""
         yield '<div class="charts">'
         yield f"<div><h4>Evidence of drift{held}</h4>{evidence_chart(past)}</div>"
         yield f"<div><h4>Error (MAE), 95 %</h4>{error_chart(past, usual)}</div>"
         yield "</div>"
-    blame = _blame(reading.group_shares)
+    blame = _blame(status.group_shares)
     if blame:
         yield f"<h4>Whose the evidence is</h4>{bars(blame)}"
 
@@ -174,29 +183,30 @@ def _blame(shares: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(worth, key=lambda item: -item[1])
 
 
-def _filter(watch: FilterMonitor, written_at: int | None, group: MonitorGroup) -> Iterator[str]:
+def _filter(monitor: FilterMonitor, written_at: int | None, group: MonitorGroup) -> Iterator[str]:
     """What is not one monitor's."""
-    yield f"<h2>{escape(watch.filter.reference)}: what comes in</h2>"
-    if not watch.all_monitors:
+    yield f"<h2>{escape(monitor.filter.reference)}: what comes in</h2>"
+    if not monitor.monitors.by_identity:
         yield f"<p>{_prose(nothing_yet(written_at, group))}</p>"
     if written_at is None:
         return
-    signals = [f"{_state(state)} {escape(name)}" for name, state in watch.signals().items()]
+    signals = [f"{_state(state)} {escape(name)}" for name, state in monitor.shared_states().items()]
     yield f"<p>{' &nbsp; '.join(signals)}</p>"
-    found = watch.difference()
-    if found is not None:
+    difference = monitor.attribution.anchor_difference()
+    if difference is not None:
         yield (
-            f"<p>On {found.anchors} labels of anchors {escape(found.oracle_key)} differs from the "
-            f"accepted oracle by {found.error:.2f} (MAE); {found.usual:.2f} is usual.</p>"
+            f"<p>On {difference.anchors} labels of anchors {escape(difference.oracle_key)} differs "
+            f"from the accepted oracle by {difference.error:.2f} (MAE); {difference.usual:.2f} is "
+            "usual.</p>"
         )
-    for suspects in watch.monitors.suspects.readings():
+    for suspects in monitor.monitors.suspects.statuses():
         error = f", MAE {suspects.error:.2f}" if suspects.error is not None else ""
         student = f"student {suspects.student_version[:SHORT_HASH]}…"
         yield (
             f"<p>{suspects.labels:,} labels of suspect articles{error} ({escape(student)}, oracle "
             f"{escape(suspects.oracle_key)}), which {NOT_TESTED}.</p>"
         )
-    for student, shares in watch.articles.shares().items():
+    for student, shares in monitor.score_distribution.shares().items():
         yield f'<section class="card"><h3>Shares of tiers</h3>{_tiers(student, shares)}</section>'
 
 

@@ -21,7 +21,7 @@ from newsieve.errors import Transient
 from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
 from newsieve.programs.drift.events import DriftObserver
-from newsieve.programs.drift.session import DriftSession, Pending, Watched
+from newsieve.programs.drift.session import DriftSession, MonitoredFilter, Pending
 from newsieve.programs.drift.state_store import RestoredState
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome_publisher import OutcomePublisher
@@ -50,7 +50,7 @@ class DriftLoopConfig:
 class StateStore(Protocol):
     """What a predecessor left behind."""
 
-    def recall(self) -> RestoredState:
+    def restore(self) -> RestoredState:
         """Once nobody else can still be writing. Raises Unavailable or Fatal."""
         ...
 
@@ -91,8 +91,8 @@ class DriftLoop:
         self,
         delivery: ExactlyOnceRunner,
         inputs: Inputs,
-        archive: StateStore,
-        begin: Callable[[], Mapping[str, Watched]],
+        state_store: StateStore,
+        begin: Callable[[], Mapping[str, MonitoredFilter]],
         reader: EventReader,
         outbox: OutcomePublisher,
         observer: DriftObserver,
@@ -102,48 +102,48 @@ class DriftLoop:
         self.is_ready = False  # at work, or ready to take over; read by other threads
         self._delivery = delivery
         self._inputs = inputs
-        self._archive = archive
+        self._state_store = state_store
         self._begin = begin
         self._reader = reader
         self._outbox = outbox
         self._observer = observer
         self._policy = policy
-        self._course: DriftSession | None = None
+        self._session: DriftSession | None = None
         self._changed_at: float | None = None  # since when there is something to commit
         self._reported_at = self._looked_at = self._committed_at = 0.0
 
     def step(self) -> None:
         """Raises Unavailable or Fatal, as all below do."""
-        self._delivery.poll(REBALANCE_RECORDS, IDLE_SECONDS if self._course is None else 0.0)
+        self._delivery.poll(REBALANCE_RECORDS, IDLE_SECONDS if self._session is None else 0.0)
         self.is_ready = self._delivery.intake.group_metadata() is not None
-        course = self._at_work()
-        if course is not None:
-            self._throttle(course)
+        session = self._at_work()
+        if session is not None:
+            self._throttle(session)
             arrivals = self._inputs.poll(POLL_SECONDS)
             now = self._policy.now()
-            course.take(arrivals, self._policy.prefix, now)
-            course.follow(now)
-            self._commit_if_due(course)
-            self._look_for_partitions(course)
-        self._report(course)
+            session.add_records(arrivals, self._policy.prefix, now)
+            session.process_due(now)
+            self._commit_if_due(session)
+            self._look_for_partitions(session)
+        self._report(session)
 
     def commit(self) -> None:
         """Alerts, requests and what has changed of the state, with the offsets."""
-        course, self._changed_at = self._course, None
-        if course is None or not self._has_news(course):
+        session, self._changed_at = self._session, None
+        if session is None or not self._has_news(session):
             return
-        for record in (*course.pending.out, *course.take_changes()):
+        for record in (*session.pending.out, *session.take_changes()):
             self._delivery.publisher.produce(record)
-        seconds = self._delivery.commit(course.next)
+        seconds = self._delivery.commit(session.next)
         self._outbox.committed()
-        self._observer.committed(course.pending.tally, seconds)
-        for step in course.pending.told:
+        self._observer.committed(session.pending.counts, seconds)
+        for step in session.pending.published_alerts:
             self._observer.alert_published(step)
-        course.pending, self._committed_at = Pending(), time.monotonic()
+        session.pending, self._committed_at = Pending(), time.monotonic()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
         """Commit, leave. What is at hand comes again."""
-        left = self._course.timeline.size if self._course is not None else 0
+        left = self._session.timeline.size if self._session is not None else 0
         guarded(self.commit)
         self._observer.drained(left)
 
@@ -157,51 +157,51 @@ class DriftLoop:
         self.release(None)
 
     def release(self, partitions: Sequence[Partition] | None) -> None:  # noqa: ARG002 - Work's
-        self._course = self._changed_at = None
+        self._session = self._changed_at = None
         self._inputs.close()
 
     def _at_work(self) -> DriftSession | None:
         """Raises TopicsWrong, and what `StateStore.recall` raises."""
         owned = self._delivery.intake.offsets.owned()
-        if self._course is None and any(number == 0 for _, number in owned):
-            found = self._archive.recall()
-            self._course = DriftSession(self._begin(), self._reader, self._outbox, *found)
-            self._inputs.start(found.offsets)
-            self._observer.resumed(len(found.states), len(found.offsets))
+        if self._session is None and any(number == 0 for _, number in owned):
+            restored = self._state_store.restore()
+            self._session = DriftSession(self._begin(), self._reader, self._outbox, *restored)
+            self._inputs.start(restored.offsets)
+            self._observer.resumed(len(restored.states), len(restored.offsets))
             self._looked_at = self._committed_at = time.monotonic()
-        return self._course
+        return self._session
 
-    def _throttle(self, course: DriftSession) -> None:
+    def _throttle(self, session: DriftSession) -> None:
         """Where one partition is slow, the others need not be read to their ends meanwhile."""
-        size, at_hand = course.timeline.size, course.timeline.at_hand()
+        size, at_hand = session.timeline.size, session.timeline.at_hand()
         if size > MOST_AT_HAND:
             self._inputs.hold(at_hand)
         elif self._inputs.held:
             self._inputs.hold(self._inputs.held & at_hand if size > MOST_AT_HAND // 2 else ())
 
-    def _has_news(self, course: DriftSession) -> bool:
+    def _has_news(self, session: DriftSession) -> bool:
         """Or it is time to commit the offsets again, as they are."""
-        return bool(course.pending) or time.monotonic() - self._committed_at > REMIND_SECONDS
+        return bool(session.pending) or time.monotonic() - self._committed_at > REMIND_SECONDS
 
-    def _commit_if_due(self, course: DriftSession) -> None:
-        if not self._has_news(course):
+    def _commit_if_due(self, session: DriftSession) -> None:
+        if not self._has_news(session):
             return
         now = time.monotonic()
         self._changed_at = now if self._changed_at is None else self._changed_at
         is_due = now - self._changed_at >= self._policy.commit_seconds
-        if course.pending.is_urgent or is_due:
+        if session.pending.is_urgent or is_due:
             self.commit()
 
-    def _look_for_partitions(self, course: DriftSession) -> None:
+    def _look_for_partitions(self, session: DriftSession) -> None:
         """Partitions may have been added. Raises Transient: read them, too."""
         if time.monotonic() - self._looked_at > self._policy.look_for_partitions_seconds:
             self._looked_at = time.monotonic()
-            if set(self._archive.partitions()) - course.next.keys():
+            if set(self._state_store.partitions()) - session.next.keys():
                 raise Transient("partitions were added")
 
-    def _report(self, course: DriftSession | None) -> None:
+    def _report(self, session: DriftSession | None) -> None:
         if time.monotonic() - self._reported_at > REPORT_SECONDS:
             self._reported_at = time.monotonic()
-            watched = course.watched.values() if course is not None else ()
-            left = course.timeline.size if course is not None else None
-            self._observer.measured([item.watch for item in watched], left)
+            monitored = session.monitored.values() if session is not None else ()
+            left = session.timeline.size if session is not None else None
+            self._observer.measured([item.monitor for item in monitored], left)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.monitor_state import Transition
-from newsieve.drift.monitor_status import MonitorStatus, read
-from newsieve.drift.suspect_labels import SuspectReading
+from newsieve.drift.monitor_status import MonitorStatus, monitor_status
+from newsieve.drift.suspect_labels import SuspectStatus
 from newsieve.filters.sampling import SUSPECT
 from newsieve.stream.logs import get_logger
 from newsieve.stream.metrics import DriftMetrics
@@ -41,7 +41,7 @@ class MonitorObserver(WorkerObserver):
             state=step.state,
             previous_state=step.last_published,
             severity=step.severity,
-            why=step.why,
+            why=step.reason,
             cause=step.cause,
         )
 
@@ -51,11 +51,11 @@ class MonitorObserver(WorkerObserver):
         statuses = [(monitor, _latest(monitor)) for monitor in monitors]
         self._drift_metrics.at_work(buffered)
         for monitor, latest in statuses:
-            for stratum, state in monitor.signals().items():
+            for stratum, state in monitor.shared_states().items():
                 self._drift_metrics.state(monitor.filter.name, stratum, state)
             for status in latest:
                 set_status(self._drift_metrics, status)
-            for suspects in monitor.monitors.suspects.readings()[-1:]:
+            for suspects in monitor.monitors.suspects.statuses()[-1:]:
                 set_suspects(self._drift_metrics, monitor.filter.name, suspects)
 
     def drained(self, buffered: int) -> None:
@@ -64,7 +64,7 @@ class MonitorObserver(WorkerObserver):
 
 def set_status(metrics: DriftMetrics, status: MonitorStatus) -> None:
     """Set the metrics of one stratum's monitor."""
-    where, state = (status.identity.filter, status.identity.stratum), status.standing
+    where, state = (status.identity.filter, status.identity.stratum), status.state
     metrics.state(*where, state.state)
     metrics.severity(*where, is_critical=status.severity == "critical")
     metrics.evidence(*where, status.value)
@@ -80,20 +80,20 @@ def set_status(metrics: DriftMetrics, status: MonitorStatus) -> None:
         )
 
 
-def set_suspects(metrics: DriftMetrics, filter_name: str, suspects: SuspectReading) -> None:
+def set_suspects(metrics: DriftMetrics, filter_name: str, suspects: SuspectStatus) -> None:
     """Set the metrics of one filter's suspect articles."""
     metrics.labels(filter_name, SUSPECT, suspects.labels)
     if suspects.error is not None:
         metrics.error(filter_name, SUSPECT, estimate=suspects.error)
 
 
-def _latest(watch: FilterMonitor) -> list[MonitorStatus]:
+def _latest(filter_monitor: FilterMonitor) -> list[MonitorStatus]:
     """Of each stratum, the student that was labelled last."""
-    found: dict[str, MonitorStatus] = {}
-    for monitor in watch.all_monitors.values():
-        reading = read(monitor)
-        other = found.get(reading.identity.stratum)
-        at = reading.standing.last_label_at or 0
-        if other is None or at >= (other.standing.last_label_at or 0):
-            found[reading.identity.stratum] = reading
-    return list(found.values())
+    latest: dict[str, MonitorStatus] = {}
+    for monitor in filter_monitor.monitors.by_identity.values():
+        status = monitor_status(monitor)
+        other = latest.get(status.identity.stratum)
+        last_label_at = status.state.last_label_at or 0
+        if other is None or last_label_at >= (other.state.last_label_at or 0):
+            latest[status.identity.stratum] = status
+    return list(latest.values())

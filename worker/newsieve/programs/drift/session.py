@@ -21,7 +21,12 @@ from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.input_records import Event, EventReader
 from newsieve.drift.label_reader import AnchorLabel, Label
 from newsieve.drift.monitor_state import Identity, Transition
-from newsieve.drift.output_records import Records, RestoredMonitor, read_state, unreadable
+from newsieve.drift.output_records import (
+    DriftRecordEncoder,
+    RestoredMonitor,
+    read_state,
+    unreadable,
+)
 from newsieve.drift.snapshot import DISTRIBUTIONS, Snapshot
 from newsieve.drift.snapshot_formats import migrate
 from newsieve.errors import RecordError
@@ -58,11 +63,11 @@ class Unreadable(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class MonitoredFilter:
     """One filter's watch, its records, and the articles of its anchors."""
 
-    watch: FilterMonitor
-    records: Records
+    monitor: FilterMonitor
+    encoder: DriftRecordEncoder
     anchors: Mapping[str, AnchorArticle]
 
 
@@ -71,12 +76,13 @@ class Pending:
     """What is not committed yet."""
 
     out: list[OutRecord] = field(default_factory=list)
-    told: list[Transition] = field(default_factory=list)  # those of them that are alerts
-    tally: TransactionCounts = field(default_factory=TransactionCounts)
+    # The transitions whose alerts are in `out`.
+    published_alerts: list[Transition] = field(default_factory=list)
+    counts: TransactionCounts = field(default_factory=TransactionCounts)
     is_urgent: bool = False  # somebody waits for it, or a transaction is open
 
     def __bool__(self) -> bool:
-        return bool(self.out or self.tally.records)
+        return bool(self.out or self.counts.records)
 
 
 class DriftSession:
@@ -84,7 +90,7 @@ class DriftSession:
 
     def __init__(
         self,
-        watched: Mapping[str, Watched],
+        monitored: Mapping[str, MonitoredFilter],
         reader: EventReader,
         outbox: OutcomePublisher,
         offsets: Mapping[Partition, int],
@@ -93,18 +99,19 @@ class DriftSession:
         """Goes on from `states`, by key, and from `offsets`, in the order of partitions that
         decides between records of one moment. Raises TopicsWrong for a state that cannot be read.
         """
-        self.watched = watched
+        self.monitored = monitored
         self.pending = Pending()
         self.next = dict(offsets)  # the first offset that was not handled
         self.timeline: EventTimeMerger[Event | Unreadable | None] = EventTimeMerger(list(offsets))
         self._reader = reader
         self._outbox = outbox
         self._at = 0  # the stream's time
-        self._saved = resume(watched, states)  # as it stands on record, or will with this commit
-        ticks = [item.watch.ticked_at for item in watched.values()]
+        # As it stands on the state topic, or will with the next commit.
+        self._recorded = resume(monitored, states)
+        ticks = [item.monitor.ticked_at for item in monitored.values()]
         self._ticked_at = max((at for at in ticks if at is not None), default=None)
 
-    def take(self, arrivals: Iterable[GroupRecord], prefix: str, now: int) -> None:
+    def add_records(self, arrivals: Iterable[GroupRecord], prefix: str, now: int) -> None:
         """What has come, as what it says. `prefix` is the topics'."""
         for record, (topic, number), offset, _ in arrivals:
             if record is None:
@@ -115,7 +122,7 @@ class DriftSession:
             is_own = at == record.timestamp_ms
             self.timeline.put(TimedRecord((topic, number), offset, at, item, is_own), now)
 
-    def follow(self, now: int) -> None:
+    def process_due(self, now: int) -> None:
         """Handle what may go, in order, with the time's passing in between.
 
         Raises DeadLetterLimit before anything of a record is done, and what
@@ -132,11 +139,11 @@ class DriftSession:
 
     def take_changes(self) -> Iterator[OutRecord]:
         """Snapshots of all that is not on record as it is."""
-        for watched in self.watched.values():
-            for saved in watched.watch.take_changes():
-                if self._saved.get(saved.identity) != saved:
-                    self._saved[saved.identity] = saved
-                    yield watched.records.state(saved, self._at)
+        for monitored in self.monitored.values():
+            for snapshot in monitored.monitor.take_changes():
+                if self._recorded.get(snapshot.identity) != snapshot:
+                    self._recorded[snapshot.identity] = snapshot
+                    yield monitored.encoder.state(snapshot, self._at)
 
     def _read(self, topic: str, record: RawRecord, at: int) -> Event | Unreadable | None:
         if record.value is None:  # a tombstone
@@ -147,23 +154,23 @@ class DriftSession:
             return Unreadable(record, error)
 
     def _handle(self, record: TimedRecord[Event | Unreadable | None]) -> None:
-        item, tally = record.item, self.pending.tally
+        item, counts = record.item, self.pending.counts
         place = RecordPosition(*record.partition, record.offset)
         if isinstance(item, Unreadable):
             letter = Outcome(None, DEAD_LETTER, None, [], item.error)
-            tally.add(item.record, self._outbox.publish(item.record, place, [letter]))
+            counts.add(item.record, self._outbox.publish(item.record, place, [letter]))
             self.pending.is_urgent = True
         else:
             self._outbox.publish(EMPTY, place, [])
-            tally.records += 1
+            counts.records += 1
             if record.has_own_time:
-                tally.timestamps_ms.append(record.at)
+                counts.timestamps_ms.append(record.at)
         self._at = max(self._at, record.at)
         if isinstance(item, Event):
-            tally.outcomes[item.filter, KINDS[type(item.said)], ""] += 1
-            watched = self.watched[item.filter]
-            self._tell(watched, _happens(watched.watch, item))
-            self._ask(watched, record.at)
+            counts.outcomes[item.filter, KINDS[type(item.payload)], ""] += 1
+            monitored = self.monitored[item.filter]
+            self._publish_alerts(monitored, _apply(monitored.monitor, item))
+            self._request_anchor_labels(monitored, record.at)
         self.next[record.partition] = record.offset + 1
 
     def _tick(self, until: int) -> None:
@@ -175,68 +182,70 @@ class DriftSession:
         for at in range(max(first, last_week), until, TICK_MILLISECONDS):
             self._ticked_at = at
             self._at = max(self._at, at)
-            for watched in self.watched.values():
-                self._tell(watched, watched.watch.tick(at))
+            for monitored in self.monitored.values():
+                self._publish_alerts(monitored, monitored.monitor.tick(at))
 
-    def _tell(self, watched: Watched, steps: Sequence[Transition]) -> None:
+    def _publish_alerts(self, monitored: MonitoredFilter, steps: Sequence[Transition]) -> None:
         """Steps become alerts, but for those that nobody is told of."""
         for step in steps:
             if step.is_published:
-                self.pending.out.append(watched.records.alert(step))
-                self.pending.told.append(step)
+                self.pending.out.append(monitored.encoder.alert(step))
+                self.pending.published_alerts.append(step)
                 self.pending.is_urgent = True
 
-    def _ask(self, watched: Watched, at: int) -> None:
+    def _request_anchor_labels(self, monitored: MonitoredFilter, at: int) -> None:
         """Have anchors labelled. A single one can wait for the next commit."""
-        wanted = list(dict.fromkeys(watched.watch.anchors_wanted))
-        watched.watch.anchors_wanted.clear()
+        wanted = list(dict.fromkeys(monitored.monitor.attribution.wanted))
+        monitored.monitor.attribution.wanted.clear()
         for name in wanted:
-            self.pending.out.append(watched.records.anchor_request(watched.anchors[name], at))
+            self.pending.out.append(monitored.encoder.anchor_request(monitored.anchors[name], at))
         self.pending.is_urgent = self.pending.is_urgent or len(wanted) > 1
 
 
 def resume(
-    watched: Mapping[str, Watched], states: Mapping[bytes, bytes]
+    monitored: Mapping[str, MonitoredFilter], states: Mapping[bytes, bytes]
 ) -> dict[Identity, Snapshot]:
     """Let fresh watches go on from these records; return what was taken up.
 
     States of other filters, and of versions whose labels mean something else, are left alone.
     Raises TopicsWrong.
     """
-    found: dict[Identity, Snapshot] = {}
+    resumed: dict[Identity, Snapshot] = {}
     for key, value in states.items():
-        kept = read_state(key, value)
-        ours = watched.get(kept.filter)
-        if ours is None or kept.label_hash != ours.watch.filter.label_hash:
+        restored = read_state(key, value)
+        ours = monitored.get(restored.filter)
+        if ours is None or restored.label_hash != ours.monitor.filter.label_hash:
             continue
-        is_sketch = kept.saved.identity.stratum == DISTRIBUTIONS
-        if is_sketch and kept.filter_hash != ours.watch.filter.filter_hash:
+        is_distribution = restored.snapshot.identity.stratum == DISTRIBUTIONS
+        if is_distribution and restored.filter_hash != ours.monitor.filter.filter_hash:
             continue  # of other tiers
         try:
-            saved = _migrated(kept, ours.watch.filter)
-            ours.watch.resume(saved)
+            snapshot = _migrated(restored, ours.monitor.filter)
+            ours.monitor.resume(snapshot)
         except (AttributeError, LookupError, TypeError, ValueError, zlib.error) as error:
             raise unreadable(key, f"{type(error).__name__}: {error}") from None
-        found[saved.identity] = saved
-    return found
+        resumed[snapshot.identity] = snapshot
+    return resumed
 
 
-def _migrated(kept: RestoredMonitor, filter_: Filter) -> Snapshot:
+def _migrated(restored: RestoredMonitor, filter_: Filter) -> Snapshot:
     """The snapshot in today's format."""
-    if kept.saved.detector is None:
-        return kept.saved
+    if restored.snapshot.detector is None:
+        return restored.snapshot
     names = filter_.definition.dimension_names
-    return replace(kept.saved, detector=migrate(kept.saved.detector, kept.format, names))
+    return replace(
+        restored.snapshot, detector=migrate(restored.snapshot.detector, restored.format, names)
+    )
 
 
-def _happens(watch: FilterMonitor, event: Event) -> list[Transition]:
-    said = event.said
-    if isinstance(said, ScoreSample):
-        return watch.scored(said, event.student)
-    if isinstance(said, Label):
-        return watch.label(said)
-    if isinstance(said, AnchorLabel):
-        return watch.anchor(said)
-    if isinstance(said, Decision):
-        return watch.decide(said)
-    return watch.canaries(said)
+def _apply(monitor: FilterMonitor, event: Event) -> list[Transition]:
+    payload = event.payload
+    if isinstance(payload, ScoreSample):
+        return monitor.scored(payload, event.student)
+    if isinstance(payload, Label):
+        return monitor.label(payload)
+    if isinstance(payload, AnchorLabel):
+        return monitor.anchor(payload)
+    if isinstance(payload, Decision):
+        return monitor.decide(payload)
+    return monitor.canaries(payload)

@@ -26,25 +26,25 @@ class KafkaStateStore:
     def __init__(
         self,
         cluster: Cluster,
-        inquiry: OffsetQuery,
-        inlets: AssignedConsumer,
+        offset_query: OffsetQuery,
+        consumer: AssignedConsumer,
         state_topic: str,
         heartbeat: Callable[[], None],
         expired: Callable[[int], None],
     ) -> None:
         """`expired` hears of records that retention took before they were read."""
         self._cluster = cluster
-        self._inquiry = inquiry
-        self._inlets = inlets
+        self._offset_query = offset_query
+        self._consumer = consumer
         self._state_topic = state_topic
         self._heartbeat = heartbeat
         self._expired = expired
 
-    def recall(self) -> RestoredState:
+    def restore(self) -> RestoredState:
         """A predecessor's transaction is decided before its offsets are known, so its states are
         there by the time that they are read. Raises BrokerUnavailable, TopicsWrong or
         OffsetsWrong."""
-        watermarks = self._inquiry.watermarks(self._inlets.partitions())
+        watermarks = self._offset_query.watermarks(self._consumer.partitions())
         offsets = {
             partition: starting_offset(
                 partition,
@@ -61,7 +61,7 @@ class KafkaStateStore:
 
     def partitions(self) -> list[Partition]:
         """Raises BrokerUnavailable or TopicsWrong."""
-        return self._inlets.partitions()
+        return self._consumer.partitions()
 
 
 def _begins_at_end(partition: Partition) -> bool:

@@ -23,9 +23,10 @@ from tests.support.drift_records import (
     label,
     scored,
     stratum_of,
+    student_folder,
 )
 from tests.support.drift_scene import DriftScene
-from tests.support.page import Element, read_page
+from tests.support.html_page import Element, read_page
 
 AT_WORK = MonitorGroup("watchers", at_work=True, standing_by=0)
 MINUTES_AGO = 4
@@ -52,7 +53,7 @@ class Commands:
     def _record(self) -> Any:
         return self.scene.on_record(time.time_ns() // 1_000_000 - MINUTES_AGO * MINUTE)
 
-    def watch(self, records: Sequence[Given]) -> None:
+    def monitor(self, records: Sequence[Given]) -> None:
         """Let a monitor read these, shortly after the last one."""
         self.scene.topics.give(records)
         self.scene.now = max(record.at for record in records) + 10 * MINUTE
@@ -99,3 +100,9 @@ def articles(commands: Commands, count: int) -> Iterator[Given]:
     for n in range(count):
         scores = {k: min(max(v, 0.0), 10.0) for k, v in PAIRS[n % 50]["student"].items()}
         yield scored(f"s{n}", scores, START + n * MINUTE // 2, name)
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
+    student_folder(tmp_path / "student")
+    return Commands(monkeypatch, tmp_path)

@@ -7,19 +7,21 @@ import math
 
 import pytest
 
-from newsieve.drift.recent_labels import Past
+from newsieve.drift.recent_labels import LabelHistory
 from newsieve.web.charts import HEIGHT, error_chart, evidence_chart, pairs
 from tests.support.drift_records import DAY, MINUTE
-from tests.support.page import Element, read_page
+from tests.support.html_page import Element, read_page
 
 SECOND, HOUR = 1_000, 60 * MINUTE
 START = 1_795_737_600_000  # 2026-11-27
 
 
-def past(count: int = 60, span: int = DAY, evidence: float = 50.0, error: float = 0.9) -> Past:
+def past(
+    count: int = 60, span: int = DAY, evidence: float = 50.0, error: float = 0.9
+) -> LabelHistory:
     """So many labels over so many milliseconds."""
     positions = [START + span * at // max(count - 1, 1) for at in range(count)]
-    return Past(positions, [evidence] * count, [error] * count, [1.0] * count)
+    return LabelHistory(positions, [evidence] * count, [error] * count, [1.0] * count)
 
 
 def texts(picture: Element, kind: str) -> list[str]:

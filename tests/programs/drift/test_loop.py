@@ -179,7 +179,7 @@ def test_an_article_counts_once(scene: DriftScene, student: Path) -> None:
 
     found = [json.loads(v) for v in scene.topics.states().values()]
     assert sum(scene.topics.offsets.values()) == 120
-    tested = sum(item.labels for item in scene.readings())
+    tested = sum(item.labels for item in scene.statuses())
     assert tested == 30 and len(found) == 4
 
 

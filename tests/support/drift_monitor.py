@@ -31,32 +31,40 @@ def anchors(key: str = "a") -> AnchorSet:
 ANCHORS = anchors()
 
 
-def answer(watch: FilterMonitor, at: int, moved: float = 0.0, key: str = "a") -> list[Transition]:
+def answer(
+    filter_monitor: FilterMonitor, at: int, moved: float = 0.0, key: str = "a"
+) -> list[Transition]:
     """All anchors that are wanted, labelled as the oracle does, or moved."""
     found = []
     rng = random.Random(at)
-    wanted, watch.anchors_wanted = watch.anchors_wanted, []
+    wanted, filter_monitor.attribution.wanted = filter_monitor.attribution.wanted, []
     for name in wanted:
         replicate = ANCHORS.replicates[int(name.partition("-")[2]), rng.randrange(3)]
         scores = np.clip(replicate + moved, 0, 10).tolist()
-        found += watch.anchor(AnchorLabel(at, name, key, scores))
+        found += filter_monitor.anchor(AnchorLabel(at, name, key, scores))
     return found
 
 
-def a_watch(*, with_anchors: bool = True, rules: MonitorConfig | None = None) -> FilterMonitor:
+def a_filter_monitor(
+    *, with_anchors: bool = True, config: MonitorConfig | None = None
+) -> FilterMonitor:
     """After a reference of 400 rows by oracle a."""
-    watch = FilterMonitor(UPLIFTING, rules or MonitorConfig(), ANCHORS if with_anchors else None)
+    filter_monitor = FilterMonitor(
+        UPLIFTING, config or MonitorConfig(), ANCHORS if with_anchors else None
+    )
     for row in labels(history(1, reference=400, oracle_key="a")):
-        watch.label(row)
-    return watch
+        filter_monitor.label(row)
+    return filter_monitor
 
 
-def alarmed(watch: FilterMonitor, seed: int = 1) -> list[Transition]:
+def alarmed(filter_monitor: FilterMonitor, seed: int = 1) -> list[Transition]:
     """Labels of a student that errs more, until its monitor alarms."""
     found = []
     for label in more(seed, 400, WORSE, stratum="x", oracle_key="a"):
-        found += watch.label(label)
-        waits = any(item.standing.awaits_cause for item in watch.all_monitors.values())
+        found += filter_monitor.label(label)
+        waits = any(
+            item.state.awaits_cause for item in filter_monitor.monitors.by_identity.values()
+        )
         if waits or (found and found[-1].state == "alert"):
             return found
     raise AssertionError("no alarm")

@@ -49,7 +49,7 @@ def test_what_others_put_on_the_topics_does_no_harm_to_a_takeover(
     scene.run()
 
     assert len(scene.topics.of("dead-letter")) == len(changes)
-    assert sum(item.labels for item in scene.readings()) == 80
+    assert sum(item.labels for item in scene.statuses()) == 80
     for alert in scene.topics.alerts():
         DriftAlert.model_validate_json(json.dumps(alert), extra="forbid")
     assert sum(len(value) for value in scene.topics.states().values()) < 64_000

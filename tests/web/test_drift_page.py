@@ -9,21 +9,21 @@ import threading
 import pytest
 
 from newsieve.web.drift_page import STYLE
-from tests.support.page import Element, pairs_of
-from tests.support.status import Commands, articles, labels
+from tests.support.drift_status import Commands, articles, labels
+from tests.support.html_page import Element, pairs_of
 
 ACCEPTED, OTHER = "<b>001</b>", "<script>alert(1)</script>&"
 
 
 def test_shares_of_tiers_are_compared_once_a_first_day_is_over(commands: Commands) -> None:
     """Before that there is no share that was usual: no bar of it, and no 0 %."""
-    commands.watch(list(articles(commands, 400)))
+    commands.monitor(list(articles(commands, 400)))
     early = _tiers(commands.page())
     assert early.all("rect", "bar") and early.all("rect", "usual") == []
     assert "0 %" not in re.sub(r"\d0 %", "", early.text)
     assert "first day, to compare with, is not over yet" in early.text
 
-    commands.watch(list(articles(commands, 3_600))[400:])
+    commands.monitor(list(articles(commands, 3_600))[400:])
 
     later = _tiers(commands.page())
     assert later.all("rect", "usual") and "on the first day" in later.text
@@ -36,7 +36,7 @@ def _tiers(page: Element) -> Element:
 
 def test_what_an_oracle_calls_itself_is_text_in_the_page(commands: Commands) -> None:
     """Also where it looks like markup; and nothing is loaded or run."""
-    commands.watch([
+    commands.monitor([
         *labels(commands, 30, version=ACCEPTED),
         *(item for n, item in enumerate(labels(commands, 60, version=OTHER)) if n >= 30),
     ])  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_monitor_that_tests_nothing_looks_like_no_healthy_one(commands: Comman
     """It says what is missing and the command that mends it; no evidence of 0 is shown."""
     (commands.folder / "student" / "baseline.jsonl").unlink()
     commands = commands.anew()
-    commands.watch(list(labels(commands, 20)))
+    commands.monitor(list(labels(commands, 20)))
 
     cards = commands.page().all("section", "card")
 

@@ -12,10 +12,10 @@ from tests.support.drift import (
     as_it_is,
     errors_times,
     feed,
+    monitor_after,
     more,
     moved,
     states,
-    watch,
 )
 
 WORSE = errors_times(1.6)
@@ -23,8 +23,8 @@ WORSE = errors_times(1.6)
 
 def test_a_severity_that_rises_is_told_at_once() -> None:
     """Not only with the next day's reminder."""
-    rules = MonitorConfig(reminder=DAY)
-    monitor, steps = watch(10, (20, as_it_is), (300, errors_times(1.25)), rules=rules)
+    config = MonitorConfig(reminder=DAY)
+    monitor, steps = monitor_after(10, (20, as_it_is), (300, errors_times(1.25)), config=config)
     assert (states(steps)[-1], steps[-1].severity) == ("alert", "warning")
     assert monitor.tick(1_000) is None
 
@@ -39,9 +39,9 @@ def test_a_severity_that_rises_is_told_at_once() -> None:
 
 def test_an_incident_is_told_again_once_a_day_until_acknowledged() -> None:
     """The state stays what it is."""
-    rules = MonitorConfig(reminder=DAY)
-    monitor, steps = watch(11, (20, as_it_is), (100, errors_times(1.5)), rules=rules)
-    start = steps[-1].at
+    config = MonitorConfig(reminder=DAY)
+    monitor, steps = monitor_after(11, (20, as_it_is), (100, errors_times(1.5)), config=config)
+    start = steps[-1].position
 
     told = [now for now in range(start, start + 3 * DAY, DAY // 4) if monitor.tick(now) is not None]
     monitor.acknowledge()
@@ -52,24 +52,24 @@ def test_an_incident_is_told_again_once_a_day_until_acknowledged() -> None:
 
 def test_silence_suspends_and_labels_end_it() -> None:
     """An incident is not silenced."""
-    rules = MonitorConfig(silence=DAY)
-    monitor, _ = watch(12, (100, as_it_is), rules=rules)
-    before = monitor.standing.state
+    config = MonitorConfig(silence=DAY)
+    monitor, _ = monitor_after(12, (100, as_it_is), config=config)
+    before = monitor.state.state
     assert monitor.tick(400 + DAY - 2) is None
 
     step = monitor.tick(400 + DAY)
-    assert step is not None and (step.state, step.why) == ("suspended", "no_labels")
+    assert step is not None and (step.state, step.reason) == ("suspended", "no_labels")
     steps = feed(monitor, more(1, 1))
 
-    assert [(step.previous_state, step.state, step.why) for step in steps] == [
+    assert [(step.previous_state, step.state, step.reason) for step in steps] == [
         ("suspended", before, "labels_again")
     ]
-    alarmed, _ = watch(13, (20, as_it_is), (100, WORSE), rules=rules)
-    assert alarmed.tick(10 * DAY) is None and alarmed.standing.state == "alert"
+    alarmed, _ = monitor_after(13, (20, as_it_is), (100, WORSE), config=config)
+    assert alarmed.tick(10 * DAY) is None and alarmed.state.state == "alert"
 
 
 def suspended() -> StratumMonitor:
-    monitor, _ = watch(14, (100, as_it_is), oracle_key="a")
+    monitor, _ = monitor_after(14, (100, as_it_is), oracle_key="a")
     steps = feed(monitor, more(1, 50, moved(4), oracle_key="b"))
     assert states(steps) == ["suspended"]
     assert (steps[0].oracle_key, steps[0].other_oracle_key) == ("a", "b")
@@ -84,9 +84,9 @@ def test_an_accepted_oracle_makes_a_new_baseline_of_its_labels() -> None:
     step = monitor.accept("b", 7)
     steps = feed(monitor, more(2, 400, moved(1), oracle_key="b"))
 
-    assert step is not None and (step.state, step.why) == ("warming", "rebaseline")
+    assert step is not None and (step.state, step.reason) == ("warming", "rebaseline")
     assert monitor.accept("b", 8) is None
-    assert [(s.state, s.at) for s in steps[:1]] == [("ok", 200_199)]
+    assert [(s.state, s.position) for s in steps[:1]] == [("ok", 200_199)]
     assert "alert" not in states(steps)
     assert feed(monitor, more(3, 5, oracle_key="a")) == []
     again = monitor.accept("a", 300_000)
@@ -96,10 +96,10 @@ def test_an_accepted_oracle_makes_a_new_baseline_of_its_labels() -> None:
 
 def test_an_incident_that_opens_later_is_not_acknowledged_yet() -> None:
     """What is not open, nobody can know of; and what gets critical is told, whoever knows."""
-    monitor, _ = watch(14, (100, as_it_is), oracle_key="a")
+    monitor, _ = monitor_after(14, (100, as_it_is), oracle_key="a")
     monitor.acknowledge()
     feed(monitor, more(1, 400, moved(1), oracle_key="a"))
-    here = monitor.standing
+    here = monitor.state
     assert here.state == "alert" and not here.is_acknowledged
 
     monitor.acknowledge()
@@ -107,7 +107,7 @@ def test_an_incident_that_opens_later_is_not_acknowledged_yet() -> None:
     assert here.is_acknowledged
     here.published_severity = "info"
     reminder = monitor.tick(here.published_at + 1)
-    assert (reminder is not None) == (severity("alert", monitor.trial) == "critical")
+    assert (reminder is not None) == (severity("alert", monitor.test) == "critical")
 
 
 def test_a_rejected_oracle_is_not_looked_at() -> None:
@@ -116,7 +116,7 @@ def test_a_rejected_oracle_is_not_looked_at() -> None:
     labels_before = monitor.snapshot()["test"]["labels"]
 
     step = monitor.reject("b", 7)
-    assert step is not None and (step.previous_state, step.why) == ("suspended", "rejected")
+    assert step is not None and (step.previous_state, step.reason) == ("suspended", "rejected")
     assert feed(monitor, more(2, 100, moved(4), oracle_key="b")) == []
     feed(monitor, more(3, 10, oracle_key="a"))
 
@@ -130,12 +130,12 @@ def test_a_decision_about_another_oracle_changes_nothing() -> None:
     monitor = suspended()
 
     assert monitor.reject("c", 7) is None
-    assert monitor.standing.state == "suspended"
+    assert monitor.state.state == "suspended"
 
 
 def test_an_incident_goes_on_after_a_rejected_oracle() -> None:
     """A suspension in its middle ends where it began."""
-    monitor, steps = watch(15, (20, as_it_is), (150, WORSE), oracle_key="a")
+    monitor, steps = monitor_after(15, (20, as_it_is), (150, WORSE), oracle_key="a")
     assert states(steps)[-1] == "alert"
     feed(monitor, more(1, 1, oracle_key="b"))
 
@@ -146,7 +146,7 @@ def test_an_incident_goes_on_after_a_rejected_oracle() -> None:
 
 def test_a_rebaseline_is_an_operators_and_ends_an_incident() -> None:
     """The next labels are the new normal, because somebody said so."""
-    monitor, steps = watch(16, (20, as_it_is), (150, WORSE))
+    monitor, steps = monitor_after(16, (20, as_it_is), (150, WORSE))
     assert states(steps)[-1] == "alert"
 
     step = monitor.rebaseline(9)

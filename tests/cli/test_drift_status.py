@@ -11,14 +11,14 @@ import pytest
 
 from newsieve.bootstrap.drift_state import MonitorGroup
 from tests.support.drift_records import DAY, MINUTE, sampling
-from tests.support.page import pairs_of
-from tests.support.status import AT_WORK, Commands, articles, drifting, labels
+from tests.support.drift_status import AT_WORK, Commands, articles, drifting, labels
+from tests.support.html_page import pairs_of
 
 
 def test_the_worst_comes_first_and_each_card_says_what_its_alert_says(commands: Commands) -> None:
     """Headline, cause, action and command, in the page as in JSON and below the table; quiet ones
     last."""
-    commands.watch(drifting(commands))
+    commands.monitor(drifting(commands))
     alerts = {item["scope"]: item for item in commands.scene.topics.alerts()}
 
     page, rows, table = commands.page(), commands.rows(), commands.status().text
@@ -68,7 +68,7 @@ def test_all_three_say_when_the_state_was_written_and_whether_a_monitor_is_at_wo
     commands: Commands, group: MonitorGroup, sentence: str
 ) -> None:
     """Each monitor's own time, too."""
-    commands.watch(list(labels(commands, 40)))
+    commands.monitor(list(labels(commands, 40)))
     commands.group = group
 
     table, page, rows = commands.status().text, commands.page(), commands.rows()
@@ -115,7 +115,7 @@ def test_without_any_state_all_three_say_so_and_what_to_do(
 
 def test_before_the_first_label_articles_alone_are_shown(commands: Commands) -> None:
     """And what is missing."""
-    commands.watch(list(articles(commands, 40)))
+    commands.monitor(list(articles(commands, 40)))
 
     assert "no label has come yet" in commands.page().text
     assert commands.rows()[None]["written_at"] is not None
@@ -123,7 +123,7 @@ def test_before_the_first_label_articles_alone_are_shown(commands: Commands) -> 
 
 def test_no_rate_of_labels_is_made_of_a_burst(commands: Commands) -> None:
     """How many came within what time is said instead; of a day's labels there is a rate."""
-    commands.watch(list(labels(commands, 60, step=3_000)))
+    commands.monitor(list(labels(commands, 60, step=3_000)))
 
     burst = commands.rows()["low"]
     assert burst["labels_a_day"] is None
@@ -131,7 +131,7 @@ def test_no_rate_of_labels_is_made_of_a_burst(commands: Commands) -> None:
     assert "labels a day" not in commands.status().text + commands.page().text
 
     slow = list(labels(commands, 100, step=20 * MINUTE))
-    commands.watch([item.__class__(item.topic, f"b{item.key}", item.value, item.at + DAY)
+    commands.monitor([item.__class__(item.topic, f"b{item.key}", item.value, item.at + DAY)
                     for item in slow])  # fmt: skip
     steady = commands.rows()["low"]
     assert 20 < steady["labels_a_day"] < 48
@@ -148,7 +148,7 @@ def test_labels_of_suspect_articles_have_a_row_without_a_state(commands: Command
     apart = sampling("suspect")
     given = list(labels(commands, 30, sampling=apart, suspect=["instruction"]))
     renamed = [dataclasses.replace(item, key=f"s-{item.key}") for item in given]
-    commands.watch([*plain, *renamed])
+    commands.monitor([*plain, *renamed])
 
     rows, table, page = commands.rows(), commands.status().text, commands.page()
 

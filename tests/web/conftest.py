@@ -1,0 +1,5 @@
+"""A drift status to look at."""
+
+from __future__ import annotations
+
+from tests.support.drift_status import commands  # noqa: F401 - a fixture
