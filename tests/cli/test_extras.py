@@ -134,8 +134,8 @@ from newsieve.settings.loader import load_settings
 settings = load_settings(None, {{"NEWSIEVE_ORACLE__PROVIDER": "label_file",
                                 "NEWSIEVE_ORACLE__LABEL_FILE": sys.argv[1]}})
 labeling.make_provider(settings).close()
-watched = drift.watches(settings, drift.load_filter_inputs(settings))()
-print(len(watched), time.process_time())
+monitored = drift.monitored_filters(settings, drift.load_filter_inputs(settings))()
+print(len(monitored), time.process_time())
 """
     done = subprocess.run(
         [sys.executable, "-c", code, "/dev/null"],

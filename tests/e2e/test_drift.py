@@ -209,9 +209,9 @@ def test_status_and_decisions_say_whether_a_monitor_is_at_work(
 def decided_on_record(stream: DriftStream) -> dict[str, int]:
     """The decisions that a monitor has taken up, by scope."""
     for value in stream.states().values():
-        kept = read_state(b"", json.dumps(value).encode())
-        if kept.snapshot.identity.stratum == FILTER_STATE and kept.saved.detector is not None:
-            return dict(kept.snapshot.detector["decisions"]["latest"])
+        snapshot = read_state(b"", json.dumps(value).encode()).snapshot
+        if snapshot.identity.stratum == FILTER_STATE and snapshot.detector is not None:
+            return dict(snapshot.detector["decisions"]["latest"])
     return {}
 
 

@@ -41,6 +41,9 @@ DATA = {
         "newsieve/filters/builtin/uplifting/v4/prompt.md",
         "newsieve/filters/builtin/uplifting/v4/student/adapter_model.safetensors",
         "newsieve/filters/builtin/uplifting/v4/student/canaries.jsonl",
+        "newsieve/web/templates/charts.html",
+        "newsieve/web/templates/drift.css",
+        "newsieve/web/templates/drift.html",
     ],
     "newsieve-training": [
         "newsieve_training/canaries.jsonl",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import threading
+from importlib.resources import files
 
 import pytest
 
-from newsieve.web.drift_page import STYLE
+import newsieve.web
 from tests.support.drift_status import Commands, articles, labels
 from tests.support.html_page import Element, pairs_of
 
+STYLE = (files(newsieve.web) / "templates" / "drift.css").read_text(encoding="utf-8")
 ACCEPTED, OTHER = "<b>001</b>", "<script>alert(1)</script>&"
 
 
@@ -90,6 +92,15 @@ def test_a_page_can_go_into_a_pipe(commands: Commands) -> None:
 
     reader.join(10)
     assert "Student and oracle" in found[0] and pipe.is_fifo()
+
+
+def test_a_few_labels_make_a_course_and_no_interval(commands: Commands) -> None:
+    """The card says how many labels an interval needs."""
+    commands.monitor(list(labels(commands, 20)))
+
+    for card in commands.page().all("section", "card"):
+        assert "Too few labels for an interval: 30 are needed." in card.text
+        assert len(card.all("svg", "chart")) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -34,7 +34,6 @@ from newsieve.web.drift_overview import (
     overview_items,
     suspect_items,
 )
-from newsieve.web.drift_page import page
 
 MINUTES_DIGITS = len("2026-11-25T13:21")  # of a time
 COLUMNS = ("filter", "stratum", "state", "evidence", "MAE", "usual", "labels", "last label", "")
@@ -72,6 +71,8 @@ def status(
     now = time.time_ns() // 1_000_000
     entries = overview_items(current, now)
     if html is not None:
+        from newsieve.web.drift_page import page  # only then are templates needed
+
         _write(html, page(entries, current, group, now))
     rows = [*map(_row, entries), *_suspects(current), *_without_monitors(current, group)]
     if json:

@@ -57,11 +57,16 @@ class EffectSize(NamedTuple):
 
 class Shares(NamedTuple):
     """How often each tier was decided, of all scored articles: usually, which is not known before
-    a first day is over, and in the present window."""
+    the student's first day is over, and in the present window."""
 
     usual: dict[str, float] | None
     now: dict[str, float]
     articles: int  # of the window
+
+    def rows(self) -> list[tuple[str, float, float | None]]:
+        """Each tier with its share in the present window and its usual one."""
+        usual = self.usual or {}
+        return [(tier, share, usual.get(tier)) for tier, share in self.now.items()]
 
 
 class DistributionSketch:

@@ -1,28 +1,39 @@
-"""Pictures for a page, as SVG: curves over labels, and bars. Text in, text out.
+"""Geometry of a page's curves over labels, which the template `charts.html` draws.
 
-What a picture shows it says in words, too: its title and its description are read aloud.
+What a picture shows it says in words, too: its title and its description are read aloud. Knows no
+markup.
 """
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from newsieve.drift.baseline import TWO_SIDED_95, hajek
 from newsieve.drift.monitor_state import ALERT_AT, PENDING_AT, WARNING_AT
 from newsieve.drift.recent_labels import FEWEST, LabelHistory
-from newsieve.printable import printable
 from newsieve.records.encode import timestamp
 
-WIDTH, HEIGHT = 400, 230
-LEFT, RIGHT, TOP, BOTTOM = 58, 72, 24, 42  # around the plot
-LINE_HEIGHT = 16
-BAR_HEIGHT, BAR_LEFT, BAR_WIDTH = 20, 150, 120
-NAME_CHARACTERS: Final = 20  # left of a bar
+Point = tuple[float, float]
+Scale = tuple[float, float]
+
+
+class Frame(NamedTuple):
+    """The picture's size and the edges of the plot within it."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+
+FRAME: Final = Frame(width=400, height=230, left=58, right=328, top=24, bottom=188)
 LEAST: Final = 1.0  # evidence at the bottom
 HIGHEST: Final = 100_000.0  # evidence at the top,
 CEILING: Final = 10_000_000.0  # or, where it is higher: lines that mean something stay apart
@@ -33,74 +44,88 @@ _TIME: Final = "2026-11-25T13:51:07.123"
 DATE_CHARACTERS: Final = len("2026-11-25 ")
 PRECISIONS: Final = (len(_TIME[:-7]), len(_TIME[:-4]), len(_TIME))  # minutes, seconds, thousandths
 
-Point = tuple[float, float]
-Scale = tuple[float, float]
+
+class Line(NamedTuple):
+    """A line across the plot with its name at the right end; `kind` is its class."""
+
+    y: float
+    kind: str
+    name: str
 
 
-def escape(text: str) -> str:
-    """What others wrote, in a page: nothing of it is markup, and all of it is seen."""
-    return html.escape(printable(text))
+class Tick(NamedTuple):
+    """A number at the vertical axis."""
+
+    y: float
+    text: str
 
 
-def evidence_chart(history: LabelHistory) -> str:
-    """Evidence after each label, on a scale of powers of ten."""
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A curve over labels. Points are in the picture's coordinates."""
+
+    title: str
+    what: str
+    up: str  # the name of the vertical axis
+    across: str  # and of the horizontal one
+    ends: tuple[str, ...]  # of the horizontal axis: two, or one for a single label
+    lines: tuple[Line, ...]
+    ticks: tuple[Tick, ...]
+    course: tuple[Point, ...]
+    band: tuple[Point, ...] = ()
+
+
+def evidence_chart(history: LabelHistory) -> Chart:
+    """The evidence after each label, on a scale of powers of ten."""
     top = HIGHEST if max(history.evidence) <= HIGHEST else CEILING
     scale = (math.log10(LEAST), math.log10(top))
-    points = [
-        (float(index), math.log10(max(value, LEAST)))
-        for index, value in enumerate(history.evidence)
+    course = [
+        (index, math.log10(max(value, LEAST))) for index, value in enumerate(history.evidence)
     ]
-    parts = [_tick(scale[0], scale, f"{LEAST:.0f}"), _tick(scale[1], scale, f"{top:,.0f}")]
-    for value, name in LEVELS:
-        parts.append(_level(math.log10(value), scale, f"level {name}", name))
-        parts.append(_tick(math.log10(value), scale, f"{value:,.0f}"))
-    parts.append(_curve(points, len(points), scale, "course"))
-    levels = ", ".join(f"{name} at {value:,.0f}" for value, name in LEVELS)
+    levels = [(_y(math.log10(value), scale), value, name) for value, name in LEVELS]
+    levels_said = ", ".join(f"{name} at {value:,.0f}" for value, name in LEVELS)
     now = history.evidence[-1]
-    title = f"Evidence of drift, now {now:,.0f}" if now <= CEILING else "Evidence of drift"
-    return _chart(title, f"Lines: {levels}.", "evidence", [*parts, *_times(history)], history)
+    return Chart(
+        title=f"Evidence of drift, now {now:,.0f}" if now <= CEILING else "Evidence of drift",
+        what=f"Lines: {levels_said}.",
+        up="evidence",
+        across=_across(history),
+        ends=_ends(history),
+        lines=tuple(Line(y, f"level {name}", name) for y, _, name in levels),
+        ticks=(
+            Tick(_y(scale[0], scale), f"{LEAST:.0f}"),
+            Tick(_y(scale[1], scale), f"{top:,.0f}"),
+            *(Tick(y, f"{value:,.0f}") for y, value, _ in levels),
+        ),
+        course=_points(course, len(history.evidence), scale),
+    )
 
 
-def error_chart(history: LabelHistory, usual: float | None) -> str:
-    """The mean error of the last few labels after each label, its interval, what is usual."""
+def error_chart(history: LabelHistory, usual: float | None) -> Chart | None:
+    """The mean error of the last few labels after each label, its interval and the usual error;
+    None where there are too few labels for an interval."""
     middle, low, high = _rolling(history)
     if not middle:
-        return f'<p class="soft">Too few labels for an interval: {FEWEST} are needed.</p>'
+        return None
     top = _rounded_up(HEADROOM * max(usual or 0.0, *(value for _, value in high)))
     scale, count = (0.0, top), len(history.errors)
-    band = _path([*high, *reversed(low)], count, scale)
-    parts = [f'<path class="band" d="{band}Z"/>', _curve(middle, count, scale, "course")]
-    if usual is not None:
-        parts.append(_level(usual, scale, "usual", f"usual {usual:.2f}"))
-    parts += [_tick(0.0, scale, "0"), _tick(top, scale, f"{top:g}")]
-    what = f"The mean of {FEWEST} labels, and its interval of 95 %."
-    title = f"Mean absolute error, now {middle[-1][1]:.2f}"
-    return _chart(title, what, "MAE, score points", [*parts, *_times(history)], history)
-
-
-def bars(rows: Sequence[tuple[str, float]]) -> str:
-    """Shares, a bar each."""
-    parts = []
-    for index, (name, share) in enumerate(rows):
-        parts += _bar(index * BAR_HEIGHT, name, share, "bar", "")
-    what = ", ".join(f"{name} {_percent(share)}" for name, share in rows)
-    return _picture("bars", "Shares of the evidence", what, parts, BAR_HEIGHT * len(rows))
-
-
-def pairs(rows: Sequence[tuple[str, float | None, float]]) -> str:
-    """Shares on the first day, once it is known, and now: a bar each."""
-    parts, y = [], 0
-    for name, then, now in rows:
-        parts += _bar(y, name, now, "bar", " now")
-        if then is not None:
-            y += BAR_HEIGHT - 4
-            parts += _bar(y, "", then, "bar usual", " on the first day")
-        y += BAR_HEIGHT + 4
-    what = ", ".join(
-        f"{name} {_percent(now)} now" + (f", {_percent(then)} then" if then is not None else "")
-        for name, then, now in rows
+    lines = () if usual is None else (Line(_y(usual, scale), "usual", f"usual {usual:.2f}"),)
+    return Chart(
+        title=f"Mean absolute error, now {middle[-1][1]:.2f}",
+        what=f"The mean of {FEWEST} labels, and its interval of 95 %.",
+        up="MAE, score points",
+        across=_across(history),
+        ends=_ends(history),
+        lines=lines,
+        ticks=(Tick(_y(0.0, scale), "0"), Tick(_y(top, scale), f"{top:g}")),
+        course=_points(middle, count, scale),
+        band=_points([*high, *reversed(low)], count, scale),
     )
-    return _picture("bars", "Shares of tiers", what, parts, y)
+
+
+def path(points: Sequence[Point]) -> str:
+    """The points as an SVG path."""
+    return f"M{'L'.join(f'{x:.1f} {y:.1f}' for x, y in points)}"
 
 
 def _rolling(history: LabelHistory) -> tuple[list[Point], list[Point], list[Point]]:
@@ -129,35 +154,11 @@ def _rounded_up(value: float) -> float:
     return next(step * power for step in ROUND if step * power >= value or step == ROUND[-1])
 
 
-def _chart(title: str, what: str, name: str, parts: Sequence[str], history: LabelHistory) -> str:
-    """Within named axes."""
+def _across(history: LabelHistory) -> str:
+    """The name of the horizontal axis."""
     count = len(history.positions)
-    axis = f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}" fill="none"/>'
     labels = "the only label so far" if count == 1 else f"the last {count} labels, in order"
-    x_name = f"{labels}, UTC"
-    names = [
-        f'<text class="name" x="{LEFT - 5}" y="12" text-anchor="start">{escape(name)}</text>',
-        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 4}" '
-        f'text-anchor="middle">{x_name}</text>',
-    ]
-    ends = " to ".join(_ends(history))
-    about = f"{what} Over {x_name}: {ends}."
-    return _picture("chart", title, about, [axis, *names, *parts], HEIGHT)
-
-
-def _picture(kind: str, title: str, what: str, parts: Sequence[str], height: int) -> str:
-    return (
-        f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height}" role="img">'
-        f"<title>{escape(title)}</title><desc>{escape(what)}</desc>{''.join(parts)}</svg>"
-    )
-
-
-def _times(history: LabelHistory) -> Iterator[str]:
-    """When the first label came, and the last."""
-    places = ((LEFT, "start"), (WIDTH - RIGHT, "end"))
-    for text, (x, anchor) in zip(_ends(history), places, strict=False):
-        y = HEIGHT - BOTTOM + LINE_HEIGHT
-        yield f'<text class="end" x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f"{labels}, UTC"
 
 
 def _ends(history: LabelHistory) -> tuple[str, ...]:
@@ -177,54 +178,16 @@ def _ends(history: LabelHistory) -> tuple[str, ...]:
     return times[0], times[1]
 
 
-def _curve(points: Sequence[Point], count: int, scale: Scale, kind: str) -> str:
-    if len(points) == 1:
-        (index, value) = points[0]
-        return (
-            f'<circle class="dot" cx="{_x(index, count):.1f}" cy="{_y(value, scale):.1f}" r="3"/>'
-        )
-    return f'<path class="{kind}" d="{_path(points, count, scale)}"/>'
-
-
-def _path(points: Sequence[Point], count: int, scale: Scale) -> str:
-    steps = [f"{_x(index, count):.1f} {_y(value, scale):.1f}" for index, value in points]
-    return f"M{'L'.join(steps)}"
-
-
-def _level(value: float, scale: Scale, kind: str, name: str) -> str:
-    """A line across, and its name at it."""
-    y = _y(value, scale)
-    return (
-        f'<path class="{kind}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" fill="none"/>'
-        f'<text class="word" x="{WIDTH - RIGHT + 5}" y="{y + 4:.1f}">{escape(name)}</text>'
-    )
-
-
-def _tick(value: float, scale: Scale, text: str) -> str:
-    y = _y(value, scale)
-    return f'<text class="tick" x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
-
-
-def _bar(y: int, name: str, share: float, kind: str, when: str) -> list[str]:
-    width, height = max(share, 0.0) * BAR_WIDTH, BAR_HEIGHT - 6
-    middle = y + height / 2 + 4
-    shown = name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…"
-    return [
-        f'<text x="{BAR_LEFT - 8}" y="{middle:.1f}" text-anchor="end">{escape(shown)}</text>',
-        f'<rect class="{kind}" x="{BAR_LEFT}" y="{y}" width="{width:.1f}" height="{height}"/>',
-        f'<text x="{BAR_LEFT + width + 5:.1f}" y="{middle:.1f}">{_percent(share)}{when}</text>',
-    ]
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
+def _points(points: Sequence[Point], count: int, scale: Scale) -> tuple[Point, ...]:
+    """(index of a label, value) pairs in the picture's coordinates."""
+    return tuple((_x(index, count), _y(value, scale)) for index, value in points)
 
 
 def _x(index: float, count: int) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * index / max(count - 1, 1)
+    return FRAME.left + (FRAME.right - FRAME.left) * index / max(count - 1, 1)
 
 
 def _y(value: float, scale: Scale) -> float:
     low, high = scale
     share = (min(max(value, low), high) - low) / ((high - low) or 1.0)
-    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+    return FRAME.bottom - (FRAME.bottom - FRAME.top) * share

@@ -1,0 +1,54 @@
+"""Templates of pages: package data under `templates/`, filled in by jinja2.
+
+Whatever a template is given is text: it is escaped, and characters that nobody would see are shown,
+unless it is markup that a template itself has made. Knows no page.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from newsieve.printable import printable
+
+COMMAND: Final = re.compile(r"`([^`]+)`")
+
+
+@cache
+def environment() -> Environment:
+    """The environment of all templates."""
+    environment = Environment(
+        loader=PackageLoader("newsieve.web"),
+        autoescape=True,
+        finalize=_seen,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"prose": _prose, "link": _link, "percent": _percent}
+    return environment
+
+
+def _seen(value: Any) -> Any:
+    """Text with its invisible characters shown; markup and numbers as they are."""
+    return printable(value) if type(value) is str else value
+
+
+def _prose(text: str) -> Markup:
+    """Sentences in which commands stand between backticks."""
+    return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(printable(text)))))  # noqa: S704 - escaped
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
+
+
+def _link(address: str) -> Markup | str:
+    """A link to an address on the web; any other address as text."""
+    if not address.startswith(("https://", "http://")):
+        return address
+    return Markup('<a href="{0}">{0}</a>').format(printable(address))
