@@ -11,7 +11,13 @@ import pytest
 
 from newsieve.drift.alerts import headline, incident_id, replay_line
 from newsieve.drift.error_streams import FAIL
-from newsieve.drift.monitor_state import Identity, StreamPart, Transition, TransitionReason
+from newsieve.drift.monitor_state import (
+    Identity,
+    LabelSummary,
+    StreamPart,
+    Transition,
+    TransitionReason,
+)
 from newsieve_schemas.drift import Cause, State
 from tests.support.drift import STREAMS
 
@@ -38,20 +44,22 @@ STEP = Transition(
     value=11_842.0,
     threshold=10_000,
     parts=(MAE, BENEFIT),
-    mean_error=MAE,
-    labels=400,
-    recent_labels=200,
-    onset=(3, 5),
-    oracle_key="a",
-    other_oracle_key=None,
-    policy="p1",
-    examples=("x",),
     last_published="warning",
+    labels=LabelSummary(
+        tested=400,
+        recent=200,
+        mean_error=MAE,
+        onset=(3, 5),
+        oracle_key="a",
+        policy="p1",
+        examples=("x",),
+    ),
 )
 
 
 def said(*parts: StreamPart, error: StreamPart | None = None, **facts: object) -> str:
-    return headline(replace(STEP, parts=parts, mean_error=error, **facts))  # type: ignore[arg-type]
+    labels = replace(STEP.labels, mean_error=error)
+    return headline(replace(STEP, parts=parts, labels=labels, **facts))  # type: ignore[arg-type]
 
 
 def test_a_headline_has_the_numbers() -> None:
@@ -111,7 +119,8 @@ def test_every_step_has_a_sentence_and_a_place_in_the_runbook(
     runbook = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
     sections = {title.lower().replace(" ", "-") for title in re.findall(r"(?m)^## (.+)$", runbook)}
     for cause in get_args(Cause):
-        step = replace(STEP, reason=why, state=state, cause=cause, other_oracle_key="b")
+        labels = replace(STEP.labels, other_oracle_key="b")
+        step = replace(STEP, reason=why, state=state, cause=cause, labels=labels)
 
         line = replay_line(step, "newsieve drift replay f", "https://r.example/book").decode()
 

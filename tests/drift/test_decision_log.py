@@ -72,7 +72,7 @@ def suspended() -> StratumMonitor:
     monitor, _ = monitor_after(14, (100, as_it_is), oracle_key="a")
     steps = feed(monitor, more(1, 50, moved(4), oracle_key="b"))
     assert states(steps) == ["suspended"]
-    assert (steps[0].oracle_key, steps[0].other_oracle_key) == ("a", "b")
+    assert (steps[0].labels.oracle_key, steps[0].labels.other_oracle_key) == ("a", "b")
     return monitor
 
 

@@ -122,7 +122,7 @@ def test_when_everything_is_refused_there_is_an_alert_with_a_stream() -> None:
 
     alert = next(step for step in steps if step.state == "alert")
     assert alert.parts[0].name == "fail" and alert.parts[0].estimate == 1
-    assert alert.mean_error is None
+    assert alert.labels.mean_error is None
 
 
 def test_a_refusal_is_of_no_oracle() -> None:
@@ -187,6 +187,6 @@ def test_example_articles_are_bad_ones_of_late() -> None:
     steps = feed(monitor, everything[300:])
 
     alert = next(step for step in steps if step.state == "alert")
-    assert alert.examples and all(name.startswith("a") for name in alert.examples)
-    worst = [float(np.abs(everything[int(name[1:])].values[8])) for name in alert.examples]
+    assert alert.labels.examples and all(name.startswith("a") for name in alert.labels.examples)
+    worst = [float(np.abs(everything[int(name[1:])].values[8])) for name in alert.labels.examples]
     assert worst == sorted(worst, reverse=True) and worst[0] > 1

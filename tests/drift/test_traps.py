@@ -211,8 +211,8 @@ def test_the_rounding_of_an_oracle_is_no_error() -> None:
     _, steps = monitored(rows)
 
     assert "alert" not in [step.state for step in steps]
-    assert steps[0].mean_error is not None
-    assert steps[0].mean_error.baseline == pytest.approx(0.25, abs=0.02)
+    assert steps[0].labels.mean_error is not None
+    assert steps[0].labels.mean_error.baseline == pytest.approx(0.25, abs=0.02)
 
 
 def test_probabilities_come_with_the_labels() -> None:

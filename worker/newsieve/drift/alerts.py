@@ -18,6 +18,7 @@ from newsieve.drift.monitor_state import (
     RESOLVED,
     SUSPENDED,
     WARNING,
+    ConditionPart,
     Identity,
     StreamPart,
     Transition,
@@ -96,7 +97,7 @@ def replay_line(step: Transition, command: str, runbook_url: str) -> bytes:
         "student_version": step.identity.student_version,
         "stratum": step.identity.stratum,
         **_common_fields(step, command, runbook_url),
-        "onset": step.onset,
+        "onset": step.labels.onset,
     }
     return orjson.dumps(record)
 
@@ -122,8 +123,8 @@ def drift_alert(
         "scope": stratum if stratum in (LOW, SURFACED) else EVERYTHING,
         **_common_fields(step, command, runbook_url),
         "previous_state": step.last_published,
-        "onset": [timestamp(moment) for moment in step.onset] if step.onset else None,
-        "sampling_policy": step.policy,
+        "onset": [timestamp(moment) for moment in step.labels.onset] if step.labels.onset else None,
+        "sampling_policy": step.labels.policy,
         "raised_at": timestamp(step.position),
         "repeated": step.is_reminder,
     }
@@ -136,26 +137,17 @@ def _common_fields(step: Transition, command: str, runbook_url: str) -> dict[str
         "state": step.state,
         "previous_state": step.previous_state,
         "severity": step.severity,
-        "oracle_key": step.oracle_key,
+        "oracle_key": step.labels.oracle_key,
         "headline": headline(step),
         "evidence": {
             "value": step.value,
             "threshold": step.threshold,
             "guarantee": _guarantee(step),
         },
-        "streams": [
-            {
-                "name": part.name,
-                "share": part.share,
-                "baseline": part.baseline,
-                "estimate": part.estimate,
-                "interval": (part.low, part.high),
-            }
-            for part in step.parts
-        ],
-        "labels": step.labels,
+        "streams": [_stream_fields(part) for part in step.parts],
+        "labels": step.labels.tested,
         "cause": step.cause,
-        "example_article_ids": step.examples,
+        "example_article_ids": step.labels.examples,
         "action": {
             "text": _advice(step),
             "runbook": f"{runbook_url}#{_section(step)}",
@@ -164,12 +156,29 @@ def _common_fields(step: Transition, command: str, runbook_url: str) -> dict[str
     }
 
 
+def _stream_fields(part: StreamPart | ConditionPart) -> dict[str, Any]:
+    """One of an alert's streams. A condition's size is no estimate and has no interval: it takes
+    the place of all three numbers that the record must have."""
+    if isinstance(part, ConditionPart):
+        numbers = (0.0, part.size, (part.size, part.size))
+    else:
+        numbers = (part.baseline, part.estimate, (part.low, part.high))
+    baseline, estimate, interval = numbers
+    return {
+        "name": part.name,
+        "share": part.share,
+        "baseline": baseline,
+        "estimate": estimate,
+        "interval": interval,
+    }
+
+
 def headline(step: Transition) -> str:
-    """One sentence, with the numbers."""
-    where = f"on {step.identity.stratum} articles"
+    """Return the alert's one sentence, with the numbers."""
+    where, other = f"on {step.identity.stratum} articles", step.labels.other_oracle_key
     sentences: dict[TransitionReason, str] = {
-        "oracle_changed": f"Labels {where} come from another oracle, {step.other_oracle_key} "
-        f"instead of {step.oracle_key}: nothing is tested until it is accepted or rejected",
+        "oracle_changed": f"Labels {where} come from another oracle, {other} instead of "
+        f"{step.labels.oracle_key}: nothing is tested until it is accepted or rejected",
         "no_labels": f"No labels {where} for long: nothing is tested",
         "labels_again": f"There are labels {where} again: testing goes on",
         "rejected": f"The other oracle was rejected: testing goes on {where}",
@@ -184,7 +193,11 @@ def headline(step: Transition) -> str:
     if step.reason in sentences:
         return sentences[step.reason]
     if step.reason == "baseline" or (step.state == OK and not step.parts):
-        usual = f": MAE {step.mean_error.baseline:.2f} is usual" if step.mean_error else ""
+        usual = (
+            f": MAE {step.labels.mean_error.baseline:.2f} is usual"
+            if step.labels.mean_error
+            else ""
+        )
         begins = "Watching" if step.reason == "baseline" else "Nothing unusual"
         return f"{begins} {where}{usual}"
     return _change(step, where)
@@ -202,17 +215,18 @@ def _canaries(step: Transition) -> str:
 def _articles(step: Transition) -> str:
     if step.state == OK:
         return "Articles are as they were"
-    changes = ", ".join(f"{part.name} {part.estimate:.2f}" for part in step.parts[:MOST_CHANGES])
+    parts = [part for part in step.parts if isinstance(part, ConditionPart)]
+    changes = ", ".join(f"{part.name} {part.size:.2f}" for part in parts[:MOST_CHANGES])
     return f"Articles have shifted for two windows running: {changes}"
 
 
 def _change(step: Transition, where: str) -> str:
     parts = [part for part in step.parts if isinstance(part, StreamPart)]
-    first, error = parts[0], step.mean_error
+    first, error = parts[0], step.labels.mean_error
     has_grown = error is not None and error.low > error.baseline
     shown = error if error is not None and (has_grown or first.name == MAE) else first
     usual, now = _number(shown, shown.baseline), _number(shown, shown.estimate)
-    sample = f"(last {step.recent_labels} labels, 95 % {_range(shown)})"
+    sample = f"(last {step.labels.recent} labels, 95 % {_range(shown)})"
     if step.state in (RECOVERING, RESOLVED):
         verb = "is coming back" if step.state == RECOVERING else "is back"
         return f"{shown.stream.title} {where} {verb}: now {now}, {usual} was usual {sample}"

@@ -91,31 +91,33 @@ class StreamPart:
 
 @dataclass(frozen=True, slots=True)
 class ConditionPart:
-    """One measured size that makes a condition active. It is no estimate, so the interval that a
-    record must have is the size alone."""
+    """One measured size that makes a condition active; no estimate, and measured from nothing."""
 
     name: str
     share: float
     size: float
 
-    @property
-    def baseline(self) -> float:
-        """A condition is measured from nothing."""
-        return 0.0
 
-    @property
-    def estimate(self) -> float:
-        """The size itself."""
-        return self.size
+@dataclass(frozen=True, slots=True)
+class LabelSummary:
+    """What the labels of a stratum's monitor say beside the evidence. The defaults are those of an
+    alert that no labels are behind."""
 
-    low = high = estimate
+    tested: int = 0
+    recent: int = 0  # those that the estimates are from
+    mean_error: StreamPart | None = None  # of the stream `mae`, whatever its share
+    onset: tuple[int, int] | None = None  # the earliest and latest likely position
+    oracle_key: str = ""
+    other_oracle_key: str | None = None  # the oracle that suspended the monitor
+    policy: str = ""  # of sampling
+    examples: tuple[str, ...] = ()  # ids of articles
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """A monitor's step from one state to another, with all that explains it.
 
-    Positions are lines of a file or milliseconds, as the labels'.
+    Positions are lines of a file or milliseconds, as the labels' are.
     """
 
     identity: Identity
@@ -129,21 +131,14 @@ class Transition:
     value: float
     threshold: float  # what `value` is held against
     parts: tuple[StreamPart, ...] | tuple[ConditionPart, ...]  # the largest share first
-    mean_error: StreamPart | None  # of the stream `mae`, whatever its share
-    labels: int
-    recent_labels: int
-    onset: tuple[int, int] | None
-    oracle_key: str
-    other_oracle_key: str | None
-    policy: str
-    examples: tuple[str, ...]
     last_published: State  # what was published before it
+    labels: LabelSummary = LabelSummary()
     is_reminder: bool = False
 
     @property
     def is_published(self) -> bool:
-        """Whether a live monitor publishes it. `pending` is for status and metrics only, and who
-        was not told of it need not be told that it is over."""
+        """Whether a live monitor publishes it: not `pending`, which only status and metrics show,
+        and not the way back from there to the state that was published last."""
         is_back = self.previous_state == PENDING and self.state == self.last_published
         return self.state != PENDING and not is_back
 

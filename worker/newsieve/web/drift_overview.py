@@ -108,7 +108,7 @@ def _cause(step: Transition, status: MonitorStatus | None) -> str:
         known = step.cause.replace("_", " ")
         return known if step.cause != "unknown" else "not known"
     if step.state == SUSPENDED:
-        return "another oracle" if step.other_oracle_key is not None else "no labels"
+        return "another oracle" if step.labels.other_oracle_key is not None else "no labels"
     if step.state == WARMING:
         return "a new baseline is being made" if status.state.collects else "no baseline"
     return "" if step.state in CALM else "not known before it is an alert"
