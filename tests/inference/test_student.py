@@ -259,7 +259,7 @@ def test_the_students_hash_covers_every_file_and_the_base(copied: Path, upliftin
         ),
     ],
 )
-def test_a_refinement_that_cannot_be_is_refused(
+def test_a_calibration_that_cannot_be_is_refused(
     facts: dict[str, Any], complaint: str, copied: Path, uplifting: Filter
 ) -> None:
     """A curve that falls would turn the scale around."""

@@ -40,8 +40,8 @@ def test_the_worker_loads_exactly_what_was_judged(trained: Run, uplifting: Filte
     student = load_student(uplifting, trained.path("student"), dtype="fp32")
     check_canaries(student)
     tokens = student.tokeniser.encode([row["text"] for row in trained.rows("test")])
-    refinement = student.manifest.refinement(uplifting.tiering)
-    scores = round_scores(refinement.scores(score_tokens(student, tokens, 512).scores))
+    calibration = student.manifest.score_calibration(uplifting.tiering)
+    scores = round_scores(calibration.scores(score_tokens(student, tokens, 512).scores))
     judged = list(read_jsonl(trained.path("predictions", "published.jsonl")))
     expected = [[row["student"][name] for name in student.manifest.dimensions] for row in judged]
     assert np.abs(scores - np.array(expected)).max() < 1e-3

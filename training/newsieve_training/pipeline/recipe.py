@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from newsieve.filters.registry import validation_message
+from newsieve.errors import validation_message
 from newsieve.inference.manifest import BaseName, Pooling, compile_targets
 from newsieve_training.errors import RecipeInvalid
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from newsieve.filters.registry import Filter, FilterRegistry, validation_message
+from newsieve.errors import validation_message
+from newsieve.filters.registry import Filter, FilterRegistry
 from newsieve_training.errors import RunInvalid
 from newsieve_training.pipeline.files import Row, read_jsonl, write_json
 from newsieve_training.pipeline.recipe import Recipe, recipe_from

@@ -89,8 +89,8 @@ def _unseen(run: Run) -> npt.NDArray[np.intp]:
 def _old_scores(old: Student, subject: Evaluated) -> Floats:
     """As the worker publishes them."""
     tokens = old.tokeniser.encode([row["text"] for row in subject.rows])
-    refinement = old.manifest.refinement(old.filter.tiering)
-    return round_scores(refinement.scores(predict(old.forward, tokens, "scoring by the old one")))
+    calibration = old.manifest.score_calibration(old.filter.tiering)
+    return round_scores(calibration.scores(predict(old.forward, tokens, "scoring by the old one")))
 
 
 def _facts(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from newsieve.filters.calibration import NO_REFINEMENT, ScoreCalibration
+from newsieve.filters.calibration import NO_CALIBRATION, ScoreCalibration
 from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED, SUSPECT, EpochDraw, SamplingPolicy
 from newsieve.inference.scorer import Scorer
@@ -46,7 +46,7 @@ class StudentIdentity:
     filter: Filter
     hash: str
     dtype: str
-    refinement: ScoreCalibration = NO_REFINEMENT
+    calibration: ScoreCalibration = NO_CALIBRATION
     is_candidate: bool = False
 
 
@@ -97,7 +97,7 @@ def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
             student.filter,
             student.hash,
             student.dtype,
-            student.manifest.refinement(student.filter.tiering),
+            student.manifest.score_calibration(student.filter.tiering),
             is_candidate=name == shadow_name(student.filter.name),
         )
         for name, student in students.items()
@@ -143,7 +143,7 @@ def scoring_path(
     """Decode → rules → score → decide → encode, for these filters."""
     source = f"{APP}/{COMPONENT}/{settings.worker.group}"
     trial = EpochDraw(SHADOW_EPOCH, secret_key(settings))
-    encoders, shadows, refinements = [], [], {}
+    encoders, shadows, calibrations = [], [], {}
     for item in identities:
         sampling = NEVER if item.is_candidate else sampling_policy(settings, item.filter)
         topic = SHADOW if item.is_candidate else SCORED
@@ -151,13 +151,13 @@ def scoring_path(
         encoder = FilterEncoder(item.filter, item.hash, item.dtype, sampling, prefix, source, topic)
         if item.is_candidate:
             share = settings.student.candidate_share
-            shadows.append(Shadow(encoder, item.refinement, share, trial))
+            shadows.append(Shadow(encoder, item.calibration, share, trial))
         else:
             encoders.append(encoder)
-            refinements[item.filter.name] = item.refinement
+            calibrations[item.filter.name] = item.calibration
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     replays = replay_headers(settings, [encoder.filter.name for encoder in encoders])
-    return ScoringPath(encoders, scorer, policy, utc_now, replays, refinements, shadows)
+    return ScoringPath(encoders, scorer, policy, utc_now, replays, calibrations, shadows)
 
 
 def replay_headers(settings: Settings, filters: Sequence[str]) -> ReplayHeaders:

@@ -22,9 +22,9 @@ from newsieve.drift.data_drift import ScoreSample
 from newsieve.drift.decision_log import Decision, DecisionKind
 from newsieve.drift.error_streams import ErrorStreams
 from newsieve.drift.label_reader import MONITOR, AnchorLabel, BadLine, Label, LabelReader
-from newsieve.errors import InvalidEvent, InvalidScore, NotAnObject
+from newsieve.errors import InvalidEvent, InvalidScore, NotAnObject, validation_message
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
-from newsieve.filters.registry import Filter, validation_message
+from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import Stratum
 from newsieve.records.json_parsing import parse
 from newsieve_schemas.drift import CanaryReport, ControlDecision

@@ -125,4 +125,4 @@ class ScoreCalibration:
         return self.confidence.of(scores, rules_met, tiers)
 
 
-NO_REFINEMENT: Final = ScoreCalibration()
+NO_CALIBRATION: Final = ScoreCalibration()

@@ -13,14 +13,21 @@ import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from newsieve.errors import FilterInvalid, UnknownFilter
+from newsieve.errors import (
+    MESSAGE_CHARACTERS,
+    FilterInvalid,
+    UnknownFilter,
+    field_message,
+    validation_message,
+)
 from newsieve.filters.content_rules import ContentRules, PatternError
 from newsieve.filters.definition import (
     PARTS,
@@ -43,8 +50,6 @@ _LONG_KEY: Final = re.compile(
     rf"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_KEY_PARTS}}}"""
 )
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-DESCRIBED_ERRORS: Final = 10  # of one file; a person mends the first ones first
-DESCRIBED_CHARACTERS: Final = 1_000  # of one message, which lists what is known
 _VERSION_FOLDER: Final = re.compile(r"v([1-9][0-9]*)")
 
 
@@ -155,7 +160,8 @@ def load_folder(folder: Path) -> Filter:
         definition = FilterDefinition.model_validate(tomllib.loads(text))
         ContentRules([definition])
     except ValidationError as error:
-        raise FilterInvalid(f"{path}: {'; '.join(_described(error, KeyLines(text)))}") from None
+        describe = partial(_describe, KeyLines(text))
+        raise FilterInvalid(f"{path}: {validation_message(error, describe)}") from None
     except PatternError as error:
         rules = definition.rule_names
         key = ("rules", rules.index(error.rule)) if error.rule is not None else ()
@@ -205,25 +211,14 @@ def _read(path: Path, limit_bytes: int) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def validation_message(error: ValidationError) -> str:
-    """Returns the first things that are wrong in one line for people."""
-    return "; ".join(_described(error, None))
-
-
-def _described(error: ValidationError, lines: KeyLines | None) -> Iterator[str]:
-    """Each of the first errors, with its line where it is about a TOML text."""
-    found = error.errors()
-    for item in found[:DESCRIBED_ERRORS]:
-        cause = item.get("ctx", {}).get("error")
-        key = cause.key if isinstance(cause, Inconsistent) else item["loc"]
-        where = one_line(".".join(str(step) for step in key))
-        is_unknown = lines is not None and item["type"] == "extra_forbidden"
-        said = _unknown_key(str(item["loc"][-1])) if is_unknown else item["msg"]
-        message = one_line(said.removeprefix("Value error, "), DESCRIBED_CHARACTERS)
-        line = "" if lines is None else _placed(lines, key)
-        yield f"{line}{where}: {message}" if where else f"{line}{message}"
-    if len(found) > DESCRIBED_ERRORS:
-        yield f"and {len(found) - DESCRIBED_ERRORS:,} more"
+def _describe(lines: KeyLines, item: ErrorDetails) -> str:
+    """One of a filter.toml's errors with the line and the key that it is about."""
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, Inconsistent):
+        item["loc"] = cause.key
+    if item["type"] == "extra_forbidden":
+        item["msg"] = _unknown_key(str(item["loc"][-1]))
+    return _placed(lines, item["loc"]) + field_message(item)
 
 
 def _unknown_key(name: str) -> str:
@@ -239,4 +234,4 @@ def _placed(lines: KeyLines, key: Key) -> str:
 
 
 def _short(error: Exception) -> str:
-    return one_line(str(error), DESCRIBED_CHARACTERS)
+    return one_line(str(error), MESSAGE_CHARACTERS)

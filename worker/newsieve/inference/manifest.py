@@ -17,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from newsieve.errors import StudentInvalid
+from newsieve.errors import StudentInvalid, validation_message
 from newsieve.filters.calibration import Calibration, Confidence, Curve, Residuals, ScoreCalibration
-from newsieve.filters.registry import Filter, validation_message
+from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import Tiering
 from newsieve.inference.base_files import MOST_FILES
 from newsieve.inference.student_files import GIB, MIB, file_hash, files_of, read_json
@@ -153,7 +153,7 @@ class Manifest(BaseModel):
             raise ValueError("residuals: a row has not one error for each dimension")
         return self
 
-    def refinement(self, tiering: Tiering) -> ScoreCalibration:
+    def score_calibration(self, tiering: Tiering) -> ScoreCalibration:
         """What is done to raw scores, and how probable their tiers are."""
         calibration, confidence = None, None
         if self.calibration:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from newsieve.errors import CanaryMismatch, StudentInvalid
-from newsieve.filters.registry import Filter, validation_message
+from newsieve.errors import CanaryMismatch, StudentInvalid, validation_message
+from newsieve.filters.registry import Filter
 from newsieve.inference import adapter
 from newsieve.inference.base_files import (
     TRUSTED_PACKAGES,

@@ -21,8 +21,13 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from newsieve.errors import OutcomeUnknown, TimestampRefused, TopicsWrong, Transient
-from newsieve.filters.registry import validation_message
+from newsieve.errors import (
+    OutcomeUnknown,
+    TimestampRefused,
+    TopicsWrong,
+    Transient,
+    validation_message,
+)
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster, largest_message_bytes, make_producer

@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from newsieve.errors import TopicsWrong
-from newsieve.filters.registry import validation_message
+from newsieve.errors import TopicsWrong, validation_message
 from newsieve.oracle.budget import Ledger, Spent
 from newsieve.records.control import decision_record
 from newsieve.records.encode import OutRecord

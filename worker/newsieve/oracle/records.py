@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from newsieve.errors import FilterNotLoaded, InvalidRequest, NotAnObject
-from newsieve.filters.registry import validation_message
+from newsieve.errors import FilterNotLoaded, InvalidRequest, NotAnObject, validation_message
 from newsieve.filters.tiering import round_scores
 from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.prompt import OracleConfig, Prompt

@@ -54,7 +54,7 @@ class Shadow:
     ones on every replay. The encoder writes to the shadow topic."""
 
     encoder: FilterEncoder
-    refinement: ScoreCalibration
+    calibration: ScoreCalibration
     share: float
     draw: EpochDraw
 
@@ -96,10 +96,10 @@ class ScoringPath:
         policy: DecodePolicy,
         now: Callable[[], str],
         replays: ReplayHeaders,
-        refinements: Mapping[str, ScoreCalibration],
+        calibrations: Mapping[str, ScoreCalibration],
         shadows: Sequence[Shadow] = (),
     ) -> None:
-        """`now` gives the time in ISO 8601; `refinements` has what each student carries."""
+        """`now` gives the time in ISO 8601; `calibrations` has what each student carries."""
         self._encoders = {encoder.filter.name: encoder for encoder in encoders}
         self._names = tuple(self._encoders)
         definitions = [encoder.filter.definition for encoder in encoders]
@@ -109,7 +109,7 @@ class ScoringPath:
         self._policy = policy
         self._now = now
         self._replays = replays
-        self._refinements = refinements
+        self._refinements = calibrations
         self._shadows = {shadow.encoder.filter.name: shadow for shadow in shadows}
 
     @property
@@ -195,7 +195,7 @@ def _shadow(shadow: Shadow, work: FilterBatch, scored: FilterScores, now: str) -
     """The candidate's records, beside the live student's: they are published together or not at
     all. What the candidate cannot score it has no record of; the outcome is the live student's."""
     encoder = shadow.encoder
-    for at, scoring in _decided(encoder.filter, shadow.refinement, work, scored):
+    for at, scoring in _decided(encoder.filter, shadow.calibration, work, scored):
         row, subject, met = work[at]
         for outcome in row.outcomes:
             if outcome.filter == encoder.filter.name and outcome.outcome == SCORED:
@@ -203,13 +203,13 @@ def _shadow(shadow: Shadow, work: FilterBatch, scored: FilterScores, now: str) -
 
 
 def _decided(
-    filter_: Filter, refinement: ScoreCalibration, work: FilterBatch, scored: FilterScores
+    filter_: Filter, calibration: ScoreCalibration, work: FilterBatch, scored: FilterScores
 ) -> Iterator[tuple[int, Scoring]]:
     """Of each article that could be scored its place in `work`, and what its scores lead to."""
     good = [at for at in range(len(work)) if at not in scored.faults]
     if not good:
         return
-    scores = round_scores(refinement.scores(scored.scores[good]))
+    scores = round_scores(calibration.scores(scored.scores[good]))
     rules_met = [work[at][2].names for at in good]
     decided = filter_.tiering.decide(scores, rules_met)
     columns = zip(
@@ -220,7 +220,7 @@ def _decided(
         decided.gates,
         decided.caps,
         decided.tier,
-        refinement.confidences(scores, rules_met, decided.tier),
+        calibration.confidences(scores, rules_met, decided.tier),
         strict=True,
     )
     for at, row_scores, average, score, gates, caps, tier, confidence in columns:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsieve.filters.calibration import (
-    NO_REFINEMENT,
+    NO_CALIBRATION,
     Calibration,
     Confidence,
     Curve,
@@ -82,29 +82,29 @@ def test_gates_caps_and_the_ends_of_the_scale_count(uplifting: Filter) -> None:
     assert found == [pytest.approx(5 / 6, abs=0.01), pytest.approx(2 / 6, abs=0.01)]
 
 
-def test_without_a_refinement_scores_are_raw_and_nothing_is_claimed() -> None:
+def test_without_a_calibration_scores_are_raw_and_nothing_is_claimed() -> None:
     """As with a student that carries none."""
     raw = np.array([[1.0, 2.0]])
 
-    assert NO_REFINEMENT.scores(raw) is raw
-    assert NO_REFINEMENT.confidences(raw, [[]], ["low"]) == [None]
+    assert NO_CALIBRATION.scores(raw) is raw
+    assert NO_CALIBRATION.confidences(raw, [[]], ["low"]) == [None]
 
 
-def test_a_refinement_does_not_depend_on_the_batch(uplifting: Filter) -> None:
+def test_a_calibration_does_not_depend_on_the_batch(uplifting: Filter) -> None:
     """An article's figures are the same alone and among others."""
     chance = np.random.default_rng(1)
     names = uplifting.definition.dimension_names
     known = Residuals(np.sort(chance.uniform(0, 10, 200)), chance.normal(0, 1, (200, 8)), 50)
-    refinement = ScoreCalibration(
+    calibration = ScoreCalibration(
         Calibration(names, {names[0]: CURVE}), Confidence(uplifting.tiering, known)
     )
     raw = chance.uniform(0, 10, (30, 8))
-    scores = refinement.scores(raw).round(4)
+    scores = calibration.scores(raw).round(4)
     tiers = uplifting.tiering.decide(scores, [[]] * 30).tier
 
-    together = refinement.confidences(scores, [[]] * 30, tiers)
+    together = calibration.confidences(scores, [[]] * 30, tiers)
 
     for at in range(30):
-        alone = refinement.scores(raw[at : at + 1]).round(4)
+        alone = calibration.scores(raw[at : at + 1]).round(4)
         assert (alone == scores[at]).all()
-        assert refinement.confidences(alone, [[]], tiers[at : at + 1]) == [together[at]]
+        assert calibration.confidences(alone, [[]], tiers[at : at + 1]) == [together[at]]
