@@ -24,14 +24,13 @@ knows nothing of Kafka, torch or any caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from newsieve.printable import one_line
 
 if TYPE_CHECKING:  # commands that validate nothing start without pydantic
     from pydantic import ValidationError
-    from pydantic_core import ErrorDetails
 
 EXIT_PERSON = 1
 EXIT_USAGE = 2
@@ -312,7 +311,7 @@ class BrokerLost(NeedsRestart):
     """No broker has answered for long: the supervisor should restart the process after a while."""
 
 
-def field_message(item: ErrorDetails) -> str:
+def field_message(item: Mapping[str, Any]) -> str:
     """Return one of pydantic's errors as `field.name: what is wrong with it`, for people."""
     where = one_line(".".join(str(step) for step in item["loc"]))
     message = one_line(item["msg"].removeprefix("Value error, "), MESSAGE_CHARACTERS)
@@ -320,7 +319,7 @@ def field_message(item: ErrorDetails) -> str:
 
 
 def validation_message(
-    error: ValidationError, describe: Callable[[ErrorDetails], str] = field_message
+    error: ValidationError, describe: Callable[[Mapping[str, Any]], str] = field_message
 ) -> str:
     """Return the first things that are wrong with an object, in one line for people."""
     items = error.errors()

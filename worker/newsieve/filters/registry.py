@@ -11,15 +11,14 @@ import difflib
 import re
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from newsieve.errors import (
     MESSAGE_CHARACTERS,
@@ -211,14 +210,15 @@ def _read(path: Path, limit_bytes: int) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _describe(lines: KeyLines, item: ErrorDetails) -> str:
+def _describe(lines: KeyLines, item: Mapping[str, Any]) -> str:
     """One of a filter.toml's errors with the line and the key that it is about."""
     cause = item.get("ctx", {}).get("error")
+    key, message = item["loc"], item["msg"]
     if isinstance(cause, Inconsistent):
-        item["loc"] = cause.key
+        key = cause.key
     if item["type"] == "extra_forbidden":
-        item["msg"] = _unknown_key(str(item["loc"][-1]))
-    return _placed(lines, item["loc"]) + field_message(item)
+        message = _unknown_key(str(key[-1]))
+    return _placed(lines, key) + field_message({"loc": key, "msg": message})
 
 
 def _unknown_key(name: str) -> str:
