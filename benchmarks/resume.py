@@ -61,7 +61,7 @@ def main() -> None:
             prepare(recipe, sources, Path(folder) / n, BUILTIN)[0] for n in ("whole", "broken")
         )
         unbroken = _fit(whole, None)
-        training = whole.facts["stages"]["fit"]["seconds"]
+        training = whole.state["stages"]["fit"]["seconds"]
         starting = unbroken - training
         chance, moments = random.Random(options.seed), list[str]()
         for _ in range(options.kills):

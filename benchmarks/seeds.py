@@ -15,35 +15,35 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.support.results import publish
 from newsieve_training.evaluation.calibrate import calibrate
 from newsieve_training.evaluation.evaluate import evaluate
+from newsieve_training.evaluation.results import CalibrationReport
 from newsieve_training.fit.stage import fit
 from newsieve_training.data.label_aggregation import read_source
 from newsieve_training.fit.environment import Machine
+from newsieve_training.data.manifest import DataManifest
 from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.reports.formatting import JUDGED_ON, number
 from tests.support.filters import BUILTIN
 
-Facts = Mapping[str, Any]  # calibration.json
+
+def _quality(name: str) -> Callable[[CalibrationReport], float]:
+    return lambda report: float(getattr(report.quality, name))
 
 
-def _quality(name: str) -> Callable[[Facts], float]:
-    return lambda facts: float(facts["quality"][name])
-
-
-MEASURES: Final[Mapping[str, Callable[[Facts], float]]] = {
+MEASURES: Final[Mapping[str, Callable[[CalibrationReport], float]]] = {
     "MAE": _quality("mae"),
     "Spearman": _quality("spearman"),
     "tier agreement": _quality("tier_agreement"),
     "κ": _quality("tier_kappa"),
     "surfaced agreement": _quality("surfaced_agreement"),
-    "calibration error of tier_confidence": lambda facts: (
-        facts["confidence"]["expected_calibration_error"] if facts["confidence"] else math.nan
+    "calibration error of tier_confidence": lambda report: (
+        report.confidence.expected_calibration_error if report.confidence else math.nan
     ),
 }
 
@@ -77,9 +77,9 @@ def main() -> None:
 
 
 def _table(runs: Sequence[Run], seeds: Sequence[int]) -> list[str]:
-    facts = [run.json("calibration.json") for run in runs]
-    rows = runs[0].json("data", "manifest.json")["rows"]
-    judged = JUDGED_ON[facts[0]["judged_on"]]
+    reports = [CalibrationReport.read(run.folder) for run in runs]
+    rows = DataManifest.read(runs[0].folder).rows
+    judged = JUDGED_ON[reports[0].judged_on]
     lines = [
         f"{rows['train']:,} training articles, judged on {judged}, as published (calibrated).",
         "",
@@ -87,7 +87,7 @@ def _table(runs: Sequence[Run], seeds: Sequence[int]) -> list[str]:
         "|---|" + "---|" * (len(seeds) + 2),
     ]
     for name, of in MEASURES.items():
-        values = [of(item) for item in facts]
+        values = [of(report) for report in reports]
         each = " | ".join(number(value) for value in values)
         lines.append(
             f"| {name} | {each} | {number(statistics.mean(values))} | "

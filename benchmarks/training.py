@@ -30,7 +30,9 @@ from newsieve_training.fit.base_model import base_file
 from newsieve_training.fit.stage import fit
 from newsieve_training.data.label_aggregation import label_scores, read_source
 from newsieve_training.fit.environment import Machine
+from newsieve_training.fit.epochs import TrainingHistory
 from newsieve_training.fit.model import build, is_head
+from newsieve_training.data.manifest import DataManifest
 from newsieve_training.data.prepare import prepare
 from newsieve_training.pipeline.recipe import Fit, Recipe, read_recipe
 from newsieve_training.pipeline.run_folder import Run
@@ -71,7 +73,7 @@ def main() -> None:
                 result = _plain(changed, run) if name == PLAIN else _ours(run, options.threads)
                 found.setdefault(name, []).append(result)
                 sys.stderr.write(f"{name}: {result}\n")
-        rows = run.json("data", "manifest.json")["rows"]
+        rows = DataManifest.read(run.folder).rows
     publish("Fitting a student", _table(found, rows, recipe, options), options.save)
 
 
@@ -97,8 +99,8 @@ def _ours(run: Run, threads: int) -> Result:
     start = time.perf_counter()
     fit(run, Machine(threads))
     seconds = time.perf_counter() - start
-    epochs = run.json("training_history.json")["final"]
-    return Result(seconds, min(entry["validation"]["mae"] for entry in epochs))
+    epochs = TrainingHistory.read(run.folder).epochs
+    return Result(seconds, min(item.validation.mae for item in epochs if item.validation))
 
 
 def _plain(recipe: Recipe, run: Run) -> Result:

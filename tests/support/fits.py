@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from newsieve.inference.manifest import ADAPTER
+from newsieve_training.data.manifest import DataManifest
 from newsieve_training.fit.environment import Machine
-from newsieve_training.fit.epochs import without_seconds
+from newsieve_training.fit.epochs import TrainingHistory
 from newsieve_training.fit.stage import checkpoint, fit
 from newsieve_training.fit.trainer import StudentTrainer
 from newsieve_training.pipeline.run_folder import Run
@@ -23,7 +24,7 @@ def weights(run: Run, name: str = "final") -> bytes:
 
 
 def history(run: Run) -> Any:
-    return without_seconds(run.json("training_history.json"))
+    return TrainingHistory.read(run.folder).without_seconds()
 
 
 @contextmanager
@@ -53,5 +54,5 @@ def split_of(run: Run) -> dict[str, str]:
     return {row["id"]: name for name in ("train", "validation", "test") for row in run.rows(name)}
 
 
-def manifest_of(run: Run) -> dict[str, Any]:
-    return run.json("data", "manifest.json")
+def manifest_of(run: Run) -> DataManifest:
+    return DataManifest.read(run.folder)

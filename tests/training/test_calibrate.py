@@ -13,6 +13,7 @@ from newsieve_training.evaluation.calibrate import calibrate, publish
 from newsieve_training.evaluation.calibration_fit import fit_curve, refine
 from newsieve_training.evaluation.evaluate import Evaluated
 from newsieve_training.evaluation.metrics import calibration_error
+from newsieve_training.evaluation.results import CalibrationReport
 from newsieve_training.pipeline.files import file_hash, read_jsonl
 from newsieve_training.pipeline.run_folder import Run
 
@@ -120,18 +121,18 @@ def test_a_curve_never_falls_and_goes_through_the_labels() -> None:
 
 def test_the_split_that_judges_does_not_choose(trained: Run) -> None:
     """Other labels there change its figures, not the curves."""
-    before = trained.json("calibration.json")
+    before = CalibrationReport.read(trained.folder)
     path = trained.path("predictions", "test.jsonl")
     rows = [{**row, "raw": [9.0] * 8} for row in read_jsonl(path)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    facts = trained.facts
-    noted = facts["stages"]["evaluate"]
-    noted["files"]["predictions/test.jsonl"] = noted["result"] = file_hash(path)
-    trained.note(facts)
+    state = json.loads(trained.path("run.json").read_bytes())
+    record = state["stages"]["evaluate"]
+    record["files"]["predictions/test.jsonl"] = record["result"] = file_hash(path)
+    trained.update(state)
 
     assert calibrate(trained)
 
-    after = trained.json("calibration.json")
-    assert after["calibration"] == before["calibration"]
-    assert after["dimensions"] == before["dimensions"]
-    assert after["quality"]["mae"] > before["quality"]["mae"] + 1
+    after = CalibrationReport.read(trained.folder)
+    assert after.calibration == before.calibration
+    assert after.dimensions == before.dimensions
+    assert after.quality.mae > before.quality.mae + 1

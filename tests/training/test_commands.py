@@ -6,20 +6,22 @@ import io
 import json
 import os
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import typer
 
 from newsieve_training.cli.options import confirm_unusable
-from newsieve_training.data.audit import audit, is_usable
+from newsieve_training.data.audit import audit
+from newsieve_training.data.audit_report import AuditReport
 from newsieve_training.pipeline.recipe import Recipe, read_recipe
 from newsieve_training.pipeline.run_folder import Run
 from tests.support.cli import newsieve_train
 from tests.support.filters import BUILTIN
 from tests.support.labels import label_rows, write_rows
 
-RECIPES = Path(__file__).resolve().parents[2] / "training" / "newsieve_training" / "recipes"
+RECIPES = Path(str(files("newsieve_training") / "recipes"))
 RECIPE = str(RECIPES / "uplifting_minilm.toml")
 STAGES = ["prepare", "audit", "fit", "evaluate", "calibrate", "report", "package"]
 FILES = [
@@ -82,7 +84,7 @@ def test_one_command_goes_through_all_stages(
     assert [name for name in FILES if not (run / name).is_file()] == []
     assert (tmp_path / "student" / "student.json").is_file()
     for stage in STAGES:
-        for name in Run(run, BUILTIN).facts["stages"][stage]["files"]:
+        for name in Run(run, BUILTIN).state["stages"][stage]["files"]:
             (run / name).unlink()
         again = newsieve_train(*command, *reason)
         assert again.json()["made"] == {name: name == stage for name in STAGES}, stage
@@ -154,14 +156,15 @@ def test_on_a_terminal_it_asks_whether_to_train_on_them(
     audit(run)
     monkeypatch.setattr("sys.stderr", Terminal())
 
-    assert not is_usable(run)
+    report = AuditReport.read(run.folder)
+    assert not report.is_usable
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     with pytest.raises(typer.Abort):
-        confirm_unusable(run, is_told=False)
+        confirm_unusable(run, report, confirmed=False)
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
-    confirm_unusable(run, is_told=False)
+    confirm_unusable(run, report, confirmed=False)
     monkeypatch.setattr("sys.stdin", Terminal(""))
-    confirm_unusable(run, is_told=True)
+    confirm_unusable(run, report, confirmed=True)
 
 
 @pytest.mark.parametrize("name", [path.name for path in RECIPES.glob("*.toml")])

@@ -35,7 +35,7 @@ def test_a_run_is_extended_by_what_it_does_not_have(
     assert set(after) - set(before) == {row["id"] for row in rows[60:]}
     assert set(map(after.get, (row["id"] for row in rows[60:]))) == {"train", "validation", "test"}
     manifest = manifest_of(second)
-    assert (manifest["kept_from_earlier_run"], manifest["rows_known_to_earlier_run"]) == (60, 11)
+    assert (manifest.kept_from_earlier_run, manifest.rows_known_to_earlier_run) == (60, 11)
     assert sum(row.get(EARLIER, False) for row in second.rows("test")) == len(first.rows("test"))
 
 
@@ -73,4 +73,4 @@ def test_another_oracles_labels_extend_a_run_only_where_both_are_named(
         with pytest.raises(LabelsRefused, match="labels of one, the new labels are of two"):
             prepared_from(recipe(labels__oracles=oracles), later, extends=first)
     both = prepared_from(recipe(labels__oracles=["one", "two"]), later, extends=first)
-    assert set(manifest_of(both)["oracles"]) == {"one", "two"}
+    assert set(manifest_of(both).oracles) == {"one", "two"}

@@ -23,7 +23,10 @@ from newsieve_training.errors import FitFailed
 from newsieve_training.evaluation.calibrate import calibrate
 from newsieve_training.evaluation.evaluate import evaluate
 from newsieve_training.evaluation.predict import load_forward, predict, tokens_of
+from newsieve_training.evaluation.results import Metrics
+from newsieve_training.fit.epochs import TrainingHistory
 from newsieve_training.fit.history import History
+from newsieve_training.fit.metadata import TrainingMetadata
 from newsieve_training.fit.model import adapt, require_trainable, trainable_parameters
 from newsieve_training.fit.stage import checkpoint, fit
 from newsieve_training.fit.trainer import StudentTrainer
@@ -201,7 +204,7 @@ def test_with_cross_validation_only_what_ships_continues_from_a_student(
         ours, theirs = (checkpoint(run, fold) / ADAPTER for run in (continued, fresh))
         assert ours.read_bytes() == theirs.read_bytes()
     assert weights(continued) != weights(fresh)
-    assert continued.json("training_metadata.json")["start"]["run"].startswith("uplifting-")
+    assert TrainingMetadata.read(continued.folder).start.run.startswith("uplifting-")
 
 
 def test_a_student_of_another_filter_lends_its_adapter_alone(
@@ -281,19 +284,20 @@ def test_the_mean_score_on_validation_is_the_labels_mean(made: Run) -> None:
 
 def test_the_history_has_what_the_report_shows(made: Run) -> None:
     """Per epoch, for training and validation, overall and by dimension."""
-    epochs = json.loads(made.path("training_history.json").read_text())["final"]
+    history_ = TrainingHistory.read(made.folder)
+    epochs = history_.epochs
 
-    assert [entry["epoch"] for entry in epochs] == list(range(1, 16))
-    assert epochs[-1]["learning_rate"] < epochs[2]["learning_rate"]
-    for entry in epochs:
-        for kind in ("train", "validation"):
-            found = entry[kind]
-            by_dimension = [item["mae"] for item in found["dimensions"].values()]
-            assert found["mae"] == pytest.approx(np.mean(by_dimension), abs=1e-5)
-            assert found["rmse"] >= found["mae"] > 0 and found["loss"] > 0
-    judged = made.json("metrics.json")["quality"]["validation"]["student"]
-    best = min(epochs, key=lambda entry: entry["validation"]["mae"])
-    assert best["centred"]["mae"] == pytest.approx(judged["mae"], abs=1e-3)
-    assert set(best["head_moved_by"]) == set(load("uplifting").definition.dimension_names)
-    metadata = made.json("training_metadata.json")
-    assert (metadata["trainable_parameters"], metadata["all_parameters"]) == (3_848, 43_632)
+    assert [item.epoch for item in epochs] == list(range(1, 16))
+    assert epochs[-1].learning_rate < epochs[2].learning_rate
+    for item in epochs:
+        for errors in (item.train, item.validation):
+            by_dimension = [dimension.mae for dimension in errors.dimensions.values()]
+            assert errors.mae == pytest.approx(np.mean(by_dimension), abs=1e-5)
+            assert errors.rmse >= errors.mae > 0 and errors.loss > 0
+    evaluated = Metrics.read(made.folder).quality["validation"]["student"]
+    best = min(epochs, key=lambda item: item.validation.mae)
+    assert best.centred.mae == pytest.approx(evaluated.mae, abs=1e-3)
+    assert history_.shipped.validation == best.centred
+    assert set(best.head_moved_by) == set(load("uplifting").definition.dimension_names)
+    metadata = TrainingMetadata.read(made.folder)
+    assert (metadata.trainable_parameters, metadata.all_parameters) == (3_848, 43_632)

@@ -34,12 +34,12 @@ def test_splits_are_disjoint_complete_and_have_their_share_of_each_tier(
 
     assert len(split_of(run)) == 120
     manifest = manifest_of(run)
-    assert sum(manifest["rows"].values()) == 120
-    assert all(12 <= manifest["rows"][name] <= 24 for name in ("validation", "test"))
+    assert sum(manifest.rows.values()) == 120
+    assert all(12 <= manifest.rows[name] <= 24 for name in ("validation", "test"))
     for name in ("train", "validation", "test"):
-        assert manifest["tiers"][name] == Counter(row["tier"] for row in run.rows(name))
-        assert set(manifest["tiers"][name]) == set(manifest["tiers"]["train"])
-        assert manifest["hashes"][name] == hash_of(run.rows(name))
+        assert manifest.tiers[name] == Counter(row["tier"] for row in run.rows(name))
+        assert set(manifest.tiers[name]) == set(manifest.tiers["train"])
+        assert manifest.hashes[name] == hash_of(run.rows(name))
 
 
 def test_the_same_inputs_are_the_same_run_and_other_ones_another(
@@ -84,8 +84,8 @@ def test_another_threshold_or_rule_is_another_run(
     other = prepared_from(recipe(), labels)
 
     assert other.folder != first.folder
-    assert manifest_of(other)["tiers"] != manifest_of(first)["tiers"]
-    assert other.facts["filter_hash"] == other.filter.filter_hash
+    assert manifest_of(other).tiers != manifest_of(first).tiers
+    assert other.state["filter_hash"] == other.filter.filter_hash
 
 
 def test_duplicates_of_any_kind_stay_on_one_side(
@@ -118,7 +118,7 @@ def test_duplicates_of_any_kind_stay_on_one_side(
     split = split_of(run)
     apart = [row["id"] for row in originals if split[row["id"]] != split[f"copy-{row['id']}"]]
     assert apart == []
-    assert manifest_of(run)["duplicate_groups"] == 60
+    assert manifest_of(run).duplicate_groups == 60
 
 
 def test_parameters_that_name_an_article_tell_articles_apart(
@@ -136,7 +136,7 @@ def test_parameters_that_name_an_article_tell_articles_apart(
     run = prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", rows))
 
     split = split_of(run)
-    assert manifest_of(run)["duplicate_groups"] == 30
+    assert manifest_of(run).duplicate_groups == 30
     pairs = zip(rows[:60:2], rows[1:60:2], strict=True)
     assert all(split[a["id"]] == split[b["id"]] for a, b in pairs)
 
@@ -182,11 +182,11 @@ def test_an_id_or_address_of_many_texts_is_named_and_makes_no_group(
     run = prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", rows))
 
     manifest = manifest_of(run)
-    assert manifest["duplicate_groups"] == 0
-    assert all(12 <= manifest["rows"][name] <= 24 for name in ("validation", "test"))
+    assert manifest.duplicate_groups == 0
+    assert all(12 <= manifest.rows[name] <= 24 for name in ("validation", "test"))
     for field, value in same.items():
         kind = "address" if field == "url" else "id"
-        said = [remark for remark in manifest["remarks"] if remark.startswith(f"the {kind} ")]
+        said = [remark for remark in manifest.remarks if remark.startswith(f"the {kind} ")]
         assert len(said) == 1
         assert value.removeprefix("https://") in said[0]
         assert "60 different texts" in said[0]
@@ -205,7 +205,7 @@ def test_versions_of_an_article_stay_one_article(
 
     split = split_of(run)
     assert len({split[row["id"]] for row in rows[:9]}) == 1
-    assert manifest_of(run)["remarks"] == []
+    assert manifest_of(run).remarks == []
 
 
 def test_a_large_group_is_named_and_takes_no_side_over(
@@ -221,8 +221,8 @@ def test_a_large_group_is_named_and_takes_no_side_over(
 
     split, manifest = split_of(run), manifest_of(run)
     assert {split[row["id"]] for row in rows[:50]} == {"train"}
-    assert all(8 <= manifest["rows"][name] <= 24 for name in ("validation", "test"))
-    assert [r for r in manifest["remarks"] if r.startswith("50 of 120 articles")] != []
+    assert all(8 <= manifest.rows[name] <= 24 for name in ("validation", "test"))
+    assert [r for r in manifest.remarks if r.startswith("50 of 120 articles")] != []
 
 
 def test_folds_have_as_many_articles_each_as_groups_allow(

@@ -17,7 +17,7 @@ from newsieve_training.fit.stage import fit
 from newsieve_training.packaging.package import package
 from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
-from newsieve_training.reports.promotion import promotion, verdict_of
+from newsieve_training.reports.promotion import PromotionReport, promotion, verdict_of
 from tests.support.filters import BUILTIN
 from tests.support.fits import ONE_THREAD
 from tests.support.labels import label_rows, write_rows
@@ -56,12 +56,12 @@ def test_the_better_student_is_said_to_be_better(
 
     assert promotion(worse, old) == "worse"
 
-    facts = worse.json("training_reports", "promotion_report.json")
+    report = PromotionReport.read(worse.folder)
     text = worse.path("training_reports", "promotion_report.md").read_text()
-    assert facts["is_fair"] and "do not promote it" in text
-    assert facts["articles"] == len(worse.rows("test")) > len(trained.rows("test"))
-    low, high = facts["mae"]["interval"]
-    assert 0 < low < facts["mae"]["difference"] < high
+    assert report.is_fair and "do not promote it" in text
+    assert report.articles == len(worse.rows("test")) > len(trained.rows("test"))
+    low, high = report.mae.interval
+    assert 0 < low < report.mae.difference < high
     package(worse, "a test")
     shutil.copytree(worse.path("student"), tmp_path / "bad")
     better = judged(recipe(), more, trained, tmp_path / "better")
@@ -107,7 +107,7 @@ def test_the_verdict_looks_at_errors_and_tiers(
 def test_a_student_is_not_shown_to_differ_from_itself(trained: Run, old: Path) -> None:
     """The interval holds nought."""
     assert promotion(trained, old) == "not shown to differ"
-    assert trained.json("training_reports", "promotion_report.json")["mae"]["difference"] == 0
+    assert PromotionReport.read(trained.folder).mae.difference == 0
 
 
 def test_with_cross_validation_only_new_articles_judge_both(
@@ -120,7 +120,7 @@ def test_with_cross_validation_only_new_articles_judge_both(
 
     promotion(second, old)
 
-    assert second.json("training_reports", "promotion_report.json")["articles"] == 60
+    assert PromotionReport.read(second.folder).articles == 60
     nothing = write_rows(tmp_path / "nothing.jsonl", label_rows(120, seed=3)[:1])
     same, _ = prepare(made, [read_source(nothing)], tmp_path / "same", BUILTIN, first)
     with pytest.raises(RunInvalid, match="prepare the new run with --extend"):

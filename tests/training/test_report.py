@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from typing import Any
 
 import docx
 import pytest
 
 from newsieve_training.data.audit import audit
-from newsieve_training.fit.epochs import Gap, gap_sentence, mean_history
+from newsieve_training.evaluation.results import CalibrationReport, Metrics, Quality
+from newsieve_training.fit.epochs import Epoch, Errors, Gap, TrainingHistory, gap_sentence
+from newsieve_training.pipeline.result_files import Part
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.reports.comparison import compare
 from newsieve_training.reports.document import Paragraph, Table, as_markdown, as_text, write_word
@@ -32,44 +32,44 @@ def test_the_word_report_has_every_figure(reported: Run) -> None:
     """Of evaluate and of calibrate, each in its row and column, and the pictures."""
     document = docx.Document(str(reported.path("training_reports", "uplifting_v4_report.docx")))
     rows = {tuple(cell.text for cell in row.cells) for t in document.tables for row in t.rows}
-    metrics, calibration = reported.json("metrics.json"), reported.json("calibration.json")
+    metrics, calibration = Metrics.read(reported.folder), CalibrationReport.read(reported.folder)
 
-    qualities = [calibration["quality"], *metrics["quality"]["validation"].values()]
-    for found in [*qualities, *metrics["quality"]["test"].values()]:
+    qualities = [calibration.quality, *metrics.quality["validation"].values()]
+    for found in [*qualities, *metrics.quality["test"].values()]:
         assert any(set(overall(found)) <= set(row) for row in rows)
-        for name, item in found["dimensions"].items():
-            error = with_span(item["mae"], item["mae_interval"])
+        for name, item in found.dimensions.items():
+            error = with_span(item.mae, item.mae_interval)
             assert (name, error, *figures(item, "rmse", "bias", "spearman")) in rows
-        for name, item in found["tiers"].items():
-            counts = (str(item["oracle"]), str(item["student"]))
-            said = map(str, item["student_says"].values())
+        for name, item in found.tiers.items():
+            counts = (str(item.oracle), str(item.student))
+            said = map(str, item.student_says.values())
             assert (name, *counts, *figures(item, "recall", "precision"), *said) in rows
-    for slices in metrics["slices"].values():
+    for slices in metrics.slices.values():
         for name, item in slices.items():
             columns = ("articles", "mae", "standard_error", "bias", "tier_agreement")
             assert (name, *figures(item, *columns)) in rows
-    for item in metrics["worst"]:
+    for item in metrics.worst:
         numbers = figures(item, "oracle", "student")
         assert (
-            item["title"],
-            number(item["mae"]),
-            item["dimension"],
+            item.title,
+            number(item.mae),
+            item.dimension,
             *numbers,
-            item["url"],
+            item.url,
         ) in rows
-    for name, item in calibration["dimensions"].items():
-        kept = "yes" if item["kept"] else "no"
+    for name, item in calibration.dimensions.items():
+        kept = "yes" if item.kept else "no"
         assert (name, *figures(item, "gain", "standard_error"), kept) in rows
     assert len(document.inline_shapes) == len(PICTURES)
 
 
-def figures(found: Mapping[str, Any], *names: str) -> tuple[str, ...]:
-    return tuple(number(found[name]) for name in names)
+def figures(found: Part, *names: str) -> tuple[str, ...]:
+    return tuple(number(getattr(found, name)) for name in names)
 
 
-def overall(found: Mapping[str, Any]) -> list[str]:
+def overall(found: Quality) -> list[str]:
     spans = [
-        with_span(found[name], found[f"{name}_interval"])
+        with_span(getattr(found, name), getattr(found, f"{name}_interval"))
         for name in ("mae", "spearman", "tier_agreement", "tier_kappa")
     ]
     return [*spans, *figures(found, "rmse", "bias", "shuffled_mae")]
@@ -78,9 +78,7 @@ def overall(found: Mapping[str, Any]) -> list[str]:
 def test_control_characters_break_no_report(trained: Run) -> None:
     """Titles, languages and links are others': in Word, Markdown and text they become a line, of
     characters that are seen."""
-    metrics = trained.json("metrics.json")
-    metrics["worst"][0] |= {"title": "a\x0bb\nc\ufffe", "url": "https://example.org/\x01"}
-    blocks = [Table(("title",), [(metrics["worst"][0]["title"],)]), Paragraph("x\n# y")]
+    blocks = [Table(("title",), [("a\x0bb\nc\ufffe",)]), Paragraph("x\n# y")]
 
     write_word(blocks, trained.folder, trained.path("report.docx"))
     markdown = as_markdown(blocks)
@@ -125,12 +123,17 @@ def test_the_gap_comes_with_advice(gap: Gap, words: str) -> None:
 
 def test_folds_are_averaged() -> None:
     """Epoch by epoch; counts stay counts."""
-    folds = {
-        name: [{"epoch": 1, "train": {"mae": mae}, "validation": None}]
-        for name, mae in (("fold-0", 1.0), ("fold-1", 2.0), ("final", 9.0))
-    }
+    history = TrainingHistory(
+        {name: [epoch(mae)] for name, mae in (("fold-0", 1.0), ("fold-1", 2.0), ("final", 9.0))}
+    )
 
-    assert mean_history(folds) == [{"epoch": 1, "train": {"mae": 1.5}, "validation": None}]
+    assert history.is_cross_validated
+    assert history.epochs == [epoch(1.5)]
+
+
+def epoch(mae: float) -> Epoch:
+    errors = Errors(mae=mae, rmse=1.0, loss=1.0, dimensions={})
+    return Epoch(epoch=1, steps=7, learning_rate=0.1, seconds=1.0, train=errors, validation=None)
 
 
 def test_a_document_is_written_in_each_form() -> None:

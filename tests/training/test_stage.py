@@ -21,11 +21,11 @@ from tests.support.filters import BUILTIN
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     run = Run(tmp_path / "run", BUILTIN)
-    run.note({"setting": 1})
+    run.update({"setting": 1})
     return run
 
 
-FIRST = Stage("prepare", (), lambda run: run.facts["setting"])
+FIRST = Stage("prepare", (), lambda run: run.state["setting"])
 SECOND = Stage("fit", (FIRST,), lambda _: "x")
 LAST = Stage("evaluate", (SECOND,), lambda _: "y")
 
@@ -50,7 +50,7 @@ class Work:
         """Do what is not done; the names of the stages that were made."""
         self.made = []
         data = self.run.path("data")
-        self.stage(FIRST, "a.txt", lambda: self.run.facts["setting"] // 10)
+        self.stage(FIRST, "a.txt", lambda: self.run.state["setting"] // 10)
         self.stage(SECOND, "b.txt", (data / "a.txt").read_text)
         self.stage(LAST, "c.txt", (data / "b.txt").read_text)
         return self.made
@@ -82,9 +82,9 @@ def test_a_stage_that_comes_out_another_has_those_after_it_made_again(run: Run) 
     work = Work(run)
     work.all()
 
-    run.note({"setting": 2})
+    run.update({"setting": 2})
     assert work.all() == ["prepare"]
-    run.note({"setting": 20})
+    run.update({"setting": 20})
     assert work.all() == ["prepare", "fit", "evaluate"]
 
 
@@ -99,7 +99,7 @@ def test_a_stage_whose_forerunner_is_missing_or_out_of_date_says_which(run: Run)
     with pytest.raises(RunInvalid, match=r"b.txt is missing or was changed: .* fit"):
         work.stage(LAST, "c.txt", str)
     work.all()
-    run.note({"setting": 2})
+    run.update({"setting": 2})
     with pytest.raises(RunInvalid, match="what prepare was made of has changed"):
         work.stage(LAST, "c.txt", str)
 
@@ -127,16 +127,16 @@ def test_a_crash_leaves_nothing_half_made_and_the_stage_goes_on_from_its_workpla
         return {}
 
     run_stage(run, FIRST, looking)
-    run.note({"setting": 3})
+    run.update({"setting": 3})
     with pytest.raises(KeyboardInterrupt):
         run_stage(run, FIRST, dying)
-    run.note({"setting": 4})
+    run.update({"setting": 4})
     run_stage(run, FIRST, looking)
     assert found == [True, False]
     assert not run.path(".unfinished").exists()
 
 
-@pytest.mark.parametrize("where", ["_put", "_forget"])
+@pytest.mark.parametrize("where", ["_publish", "_delete"])
 def test_a_crash_while_a_stage_is_put_into_place_does_no_harm(
     run: Run, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_crash_while_a_stage_is_put_into_place_does_no_harm(
     work = Work(run)
 
     def dying(*arguments: Any) -> None:
-        if where == "_put":
+        if where == "_publish":
             whole(*arguments)
         raise KeyboardInterrupt
 
@@ -155,7 +155,7 @@ def test_a_crash_while_a_stage_is_put_into_place_does_no_harm(
         with pytest.raises(KeyboardInterrupt):
             work.all()
 
-    assert work.all() == (["prepare"] if where == "_put" else []) + ["fit", "evaluate"]
+    assert work.all() == (["prepare"] if where == "_publish" else []) + ["fit", "evaluate"]
     run.path("data", "a.txt").unlink()
     assert work.all() == ["prepare"]
     assert not run.path(".unfinished").exists()
@@ -168,16 +168,16 @@ def test_what_only_an_earlier_result_had_is_taken_away(run: Run) -> None:
         def work(place: StageWorkspace) -> dict[str, Any]:
             for name in names:
                 (place.out / name).write_text(name)
-            return {"noted": len(names)}
+            return {"count": len(names)}
 
         return work
 
     run_stage(run, FIRST, make(["one", "two"]))
-    run.note({"setting": 5})
+    run.update({"setting": 5})
     run_stage(run, FIRST, make(["one"]))
 
     assert run.path("one").exists() and not run.path("two").exists()
-    assert run.facts["stages"]["prepare"]["noted"] == 1
+    assert run.state["stages"]["prepare"]["count"] == 1
 
 
 def test_two_processes_do_not_work_on_one_run(run: Run) -> None:

@@ -28,13 +28,14 @@ from newsieve_training.cli.options import (
     ThreadsOption,
     YesOption,
     confirm_unusable,
-    note_previous,
-    note_rows,
-    note_stage,
     open_run,
-    say_result,
+    print_previous,
+    print_result,
+    print_rows,
+    print_stage,
     verdict_text,
 )
+from newsieve_training.pipeline.result_files import as_json
 
 app = typer.Typer(
     help="Makes students from oracle labels; `run` goes through all stages.",
@@ -79,7 +80,8 @@ def run(
 
     Example: newsieve-train run recipe.toml labels.jsonl
     """
-    from newsieve_training.data.audit import is_usable
+    from newsieve_training.data.audit_report import AuditReport
+    from newsieve_training.data.manifest import DataManifest
     from newsieve_training.data.sources import prepared
     from newsieve_training.fit.environment import machine_of
     from newsieve_training.packaging.package import copy_student, require_place
@@ -88,25 +90,25 @@ def run(
     settings = read_settings(config)
     if out is not None:
         require_place(out)  # before anything is trained
-    found, made = prepared(recipe, labels or [], runs, extend, settings, from_kafka=from_kafka)
+    opened, made = prepared(recipe, labels or [], runs, extend, settings, from_kafka=from_kafka)
     stages = {"prepare": made}
-    note_stage("prepare", made)
-    note_rows(found.json("data", "manifest.json"))
+    print_stage("prepare", made)
+    print_rows(DataManifest.read(opened.folder))
     machine = machine_of(threads, os.environ)
     for name, did in run_all(
-        found,
+        opened,
         machine,
         start=start,
         tensorboard=tensorboard,
         failed_gate_reason=allow_failed_gate,
     ):
-        note_stage(name, did)
+        print_stage(name, did)
         stages[name] = did
-        if name == "audit" and not is_usable(found):
-            confirm_unusable(found, is_told=yes)
+        if name == "audit" and not (report := AuditReport.read(opened.folder)).is_usable:
+            confirm_unusable(opened, report, confirmed=yes)
     if out is not None:
-        note_previous(copy_student(found, out))
-    say_result(json, {"run": str(found.folder), "made": stages}, str(found.folder))
+        print_previous(copy_student(opened, out))
+    print_result(json, {"run": str(opened.folder), "made": stages}, str(opened.folder))
 
 
 @app.command()
@@ -123,15 +125,16 @@ def prepare(
 
     Example: newsieve-train prepare recipe.toml labels.jsonl
     """
+    from newsieve_training.data.manifest import DataManifest
     from newsieve_training.data.sources import prepared
 
     settings = read_settings(config)
-    found, made = prepared(recipe, labels or [], runs, extend, settings, from_kafka=from_kafka)
-    note_stage("prepare", made)
-    manifest = found.json("data", "manifest.json")
-    note_rows(manifest)
-    facts = {"run": str(found.folder), "made": made, "manifest": manifest}
-    say_result(json, facts, str(found.folder))
+    opened, made = prepared(recipe, labels or [], runs, extend, settings, from_kafka=from_kafka)
+    print_stage("prepare", made)
+    manifest = DataManifest.read(opened.folder)
+    print_rows(manifest)
+    result = {"run": str(opened.folder), "made": made, "manifest": as_json(manifest)}
+    print_result(json, result, str(opened.folder))
 
 
 @app.command()
@@ -141,11 +144,12 @@ def audit(run: RunArgument, config: ConfigOption = None, json: JsonOption = Fals
     Example: newsieve-train audit runs/uplifting-20261122-0af0cba1
     """
     from newsieve_training.data import audit as stage
+    from newsieve_training.data.audit_report import AuditReport
 
-    found = open_run(run, config)
-    note_stage("audit", stage.audit(found))
-    facts = found.json("audit.json")
-    say_result(json, facts, verdict_text(facts))
+    opened = open_run(run, config)
+    print_stage("audit", stage.audit(opened))
+    report = AuditReport.read(run)
+    print_result(json, as_json(report), verdict_text(report))
 
 
 @app.command()
@@ -163,13 +167,14 @@ def fit(
     """
     from newsieve_training.fit import stage
     from newsieve_training.fit.environment import machine_of
+    from newsieve_training.fit.metadata import TrainingMetadata
 
-    machine, found = machine_of(threads, os.environ), open_run(run, config)
-    did = stage.fit(found, machine, start=start, tensorboard=tensorboard)
+    machine, opened = machine_of(threads, os.environ), open_run(run, config)
+    did = stage.fit(opened, machine, start=start, tensorboard=tensorboard)
     if machine.is_leader:
-        note_stage("fit", did)
-        facts = {"made": did, "metadata": found.json("training_metadata.json")}
-        say_result(json, facts, str(run))
+        print_stage("fit", did)
+        result = {"made": did, "metadata": as_json(TrainingMetadata.read(run))}
+        print_result(json, result, str(run))
 
 
 @app.command()
@@ -179,16 +184,16 @@ def evaluate(run: RunArgument, config: ConfigOption = None, json: JsonOption = F
     Example: newsieve-train evaluate runs/uplifting-20261122-0af0cba1
     """
     from newsieve_training.evaluation import evaluate as stage
+    from newsieve_training.evaluation.results import Metrics
     from newsieve_training.reports.formatting import JUDGED_ON, SCORERS
     from newsieve_training.reports.tables import quality_table
 
-    found = open_run(run, config)
-    note_stage("evaluate", stage.evaluate(found))
-    metrics = found.json("metrics.json")
+    print_stage("evaluate", stage.evaluate(open_run(run, config)))
+    metrics = Metrics.read(run)
     if json:
-        show_json(metrics)
+        show_json(as_json(metrics))
         return
-    for split, quality in metrics["quality"].items():
+    for split, quality in metrics.quality.items():
         table = quality_table({SCORERS[name]: item for name, item in quality.items()})
         show_table(JUDGED_ON[split], table.columns, table.rows)
 
@@ -200,21 +205,21 @@ def calibrate(run: RunArgument, config: ConfigOption = None, json: JsonOption = 
     Example: newsieve-train calibrate runs/uplifting-20261122-0af0cba1
     """
     from newsieve_training.evaluation import calibrate as stage
+    from newsieve_training.evaluation.results import CalibrationReport
     from newsieve_training.reports.formatting import JUDGED_ON, number
     from newsieve_training.reports.tables import quality_table
 
-    found = open_run(run, config)
-    note_stage("calibrate", stage.calibrate(found))
-    facts = found.json("calibration.json")
+    print_stage("calibrate", stage.calibrate(open_run(run, config)))
+    found = CalibrationReport.read(run)
     if json:
-        show_json(facts)
+        show_json(as_json(found))
         return
-    table = quality_table({"as published": facts["quality"]})
-    show_table(JUDGED_ON[facts["judged_on"]], table.columns, table.rows)
-    kept = [name for name, item in facts["dimensions"].items() if item["kept"]]
+    table = quality_table({"as published": found.quality})
+    show_table(JUDGED_ON[found.judged_on], table.columns, table.rows)
+    kept = [name for name, item in found.dimensions.items() if item.kept]
     echo(f"calibrated: {', '.join(kept) or 'no dimension gains by it'}")
-    if facts["confidence"] is not None:
-        error = facts["confidence"]["expected_calibration_error"]
+    if found.confidence is not None:
+        error = found.confidence.expected_calibration_error
         echo(f"expected calibration error of tier_confidence: {number(error)}")
 
 
@@ -243,17 +248,17 @@ def report(
     from newsieve_training.reports.comparison import compare as compare_runs
     from newsieve_training.reports.promotion import promotion
 
-    found = open_run(run, config)
-    note_stage("report", stage.report(found))
-    facts: dict[str, Any] = {}
+    opened = open_run(run, config)
+    print_stage("report", stage.report(opened))
+    result: dict[str, Any] = {}
     if compare is not None:
-        facts["comparison"] = compare_runs(found, Run(compare, found.filters))
+        result["comparison"] = compare_runs(opened, Run(compare, opened.filters))
     if against is not None:
-        facts["promotion"] = promotion(found, against)
-        echo_err(f"the new student is {facts['promotion']}")
-    folder = found.path(REPORTS_FOLDER)
-    facts["files"] = [str(folder / name) for name in files_below(folder)]
-    say_result(json, facts, "\n".join(facts["files"]))
+        result["promotion"] = promotion(opened, against)
+        echo_err(f"the new student is {result['promotion']}")
+    folder = opened.path(REPORTS_FOLDER)
+    files = [str(folder / name) for name in files_below(folder)]
+    print_result(json, {**result, "files": files}, "\n".join(files))
 
 
 @app.command()
@@ -270,11 +275,11 @@ def package(
     """
     from newsieve_training.packaging import package as stage
 
-    found = open_run(run, config)
-    did = stage.package(found, allow_failed_gate)
-    note_stage("package", did)
-    folder = found.path(stage.STUDENT_FOLDER)
+    opened = open_run(run, config)
+    did = stage.package(opened, allow_failed_gate)
+    print_stage("package", did)
+    folder = opened.path(stage.STUDENT_FOLDER)
     if out is not None:
-        note_previous(stage.copy_student(found, out))
+        print_previous(stage.copy_student(opened, out))
         folder = out
-    say_result(json, {"made": did, "student": str(folder)}, str(folder))
+    print_result(json, {"made": did, "student": str(folder)}, str(folder))

@@ -1,9 +1,8 @@
-"""What commands of `newsieve-train` share: arguments, options, and what they say."""
+"""What commands of `newsieve-train` share: arguments, options, and what they print."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,6 +11,8 @@ import typer
 from newsieve.cli.common import read_settings
 from newsieve.printable import printable
 from newsieve.terminal import echo, echo_err, show_json
+from newsieve_training.data.audit_report import AuditReport
+from newsieve_training.data.manifest import DataManifest
 from newsieve_training.errors import LabelsRefused
 from newsieve_training.pipeline.run_folder import Run
 
@@ -56,49 +57,49 @@ YesOption = Annotated[
 
 
 def open_run(folder: Path, config: Path | None) -> Run:
-    """The run in this folder, with the filters that the settings name. Raises SettingsInvalid."""
+    """Opens the run in this folder, with the filters of the settings. Raises SettingsInvalid."""
     return Run(folder, read_settings(config).filters.registry)
 
 
-def note_previous(folder: Path | None) -> None:
+def print_previous(folder: Path | None) -> None:
     if folder is not None:
         echo_err(f"the student that was there is in {folder}: to roll back, put it back")
 
 
-def note_rows(manifest: Mapping[str, Any]) -> None:
-    """What prepare made of the rows of labels."""
-    rows = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
+def print_rows(manifest: DataManifest) -> None:
+    """Prints what `prepare` made of the rows of labels."""
+    rows = ", ".join(f"{name} {count}" for name, count in manifest.rows.items())
     echo_err(
-        f"articles: {rows}; rows without a label {manifest['rows_without_label']}, of oracles "
-        f"that the recipe does not name {manifest['rows_of_unnamed_oracles']}, bad "
-        f"{manifest['bad_rows']}"
+        f"articles: {rows}; rows without a label {manifest.rows_without_label}, of oracles "
+        f"that the recipe does not name {manifest.rows_of_unnamed_oracles}, bad "
+        f"{manifest.bad_rows}"
     )
-    suspect = manifest.get("suspect_articles_left_out", 0)  # runs of earlier versions have none
+    suspect = manifest.suspect_articles_left_out
     if suspect:
         echo_err(f"{suspect} articles that speak to a model are left out: labels.include_suspect")
-    for remark in manifest.get("remarks", ()):  # likewise
+    for remark in manifest.remarks:
         echo_err(printable(remark))
-    for bad in manifest["bad_rows_listed"][:BAD_ROWS_SHOWN]:
-        echo_err(printable(f"  {bad['file']}:{bad['line']} {bad['field']}: {bad['reason']}"))
+    for bad in manifest.bad_rows_listed[:BAD_ROWS_SHOWN]:
+        echo_err(printable(f"  {bad}"))
 
 
-def note_stage(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage returns
+def print_stage(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage returns
     echo_err(f"{stage}: {'done' if did else 'nothing to do'}")
 
 
-def verdict_text(audit: Mapping[str, Any]) -> str:
-    """`audit` as audit.json has it."""
-    return "\n".join(
-        [f"{audit['verdict']}:", *(f"- {printable(reason)}" for reason in audit["reasons"])]
-    )
+def verdict_text(audit: AuditReport) -> str:
+    """Returns the verdict on the labels and its reasons, one a line."""
+    return "\n".join([f"{audit.verdict}:", *(f"- {printable(item)}" for item in audit.reasons)])
 
 
-def confirm_unusable(run: Run, *, is_told: bool) -> None:
-    """Say why the audit found that the labels are not usable, and ask whether to go on, unless told
-    to. Raises LabelsRefused where nobody can be asked, and Abort where the answer is no."""
-    echo_err(f"the labels are {verdict_text(run.json('audit.json'))}")
-    echo_err(f"all that the audit found is in {run.path('audit.json')}")
-    if is_told:
+def confirm_unusable(run: Run, audit: AuditReport, *, confirmed: bool) -> None:
+    """Prints why the labels are not usable, and asks whether to go on, unless confirmed already.
+
+    Raises LabelsRefused where nobody can be asked, and Abort where the answer is no.
+    """
+    echo_err(f"the labels are {verdict_text(audit)}")
+    echo_err(f"all that the audit found is in {run.path(audit.FILE)}")
+    if confirmed:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise LabelsRefused(
@@ -108,8 +109,8 @@ def confirm_unusable(run: Run, *, is_told: bool) -> None:
     typer.confirm("Train on them all the same?", abort=True, err=True)
 
 
-def say_result(as_json: bool, facts: Any, text: str) -> None:  # noqa: FBT001 - an option
-    if as_json:
-        show_json(facts)
+def print_result(in_json: bool, result: Any, text: str) -> None:  # noqa: FBT001 - an option
+    if in_json:
+        show_json(result)
     else:
         echo(text)

@@ -1,4 +1,4 @@
-"""Label rows to labelled articles: what is bad is listed, what is the same is one, means are taken.
+"""Turns label rows into labelled articles: lists bad rows, joins equal articles, averages labels.
 
 Several labels of one oracle for one article are averaged first, then the oracles that the recipe
 mixes, so that an oracle that was asked twice counts no more than one asked once.
@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,25 +24,28 @@ from newsieve.filters.rendering import render
 from newsieve.filters.suspect import suspect_rules
 from newsieve.records.json_lines import numbered
 from newsieve_training.data.label_formats import BadLabel, Label, labels_of, parse_row
+from newsieve_training.data.manifest import BadRow
 from newsieve_training.errors import LabelsRefused
 from newsieve_training.pipeline.files import Row
 from newsieve_training.pipeline.recipe import Labels
 
+BAD_ROWS_SHOWN: Final = 3  # in an error; the manifest lists more
+
 
 @dataclass(frozen=True)
 class Source:
-    """Label rows, one JSON object a line, by the name that errors and the manifest give them."""
+    """A file of label rows, one JSON object a line, and its name in errors and in the manifest."""
 
     name: str
     content: bytes
 
     @property
-    def facts(self) -> dict[str, str]:
+    def identity(self) -> dict[str, str]:
         return {"name": self.name, "sha256": hashlib.sha256(self.content).hexdigest()}
 
 
 def read_source(path: Path) -> Source:
-    """Raises InputFileInvalid."""
+    """Reads a file of labels. Raises InputFileInvalid."""
     try:
         return Source(path.name, path.read_bytes())
     except OSError as error:
@@ -51,54 +54,57 @@ def read_source(path: Path) -> Source:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Articles with their mean label; the rows that are bad, and why; how many rows say themselves
-    that they have no label, and how many only oracles labelled that the recipe does not name; how
-    many articles were left out since they speak to a model."""
+    """Articles with their mean label, and what was left out: the bad rows, the number of rows that
+    say themselves that they have no label, of rows that only oracles labelled which the recipe does
+    not name, and of articles that speak to a model."""
 
     rows: list[Row]
-    bad: list[dict[str, Any]]
+    bad: list[BadRow]
     unlabelled: int
     unnamed: int
     suspect: int
 
 
 def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) -> Labelled:
-    """Raises LabelsRefused: above the recipe's share of bad rows, for several oracles of which it
-    names none, or when no label is left."""
-    bad: list[dict[str, Any]] = []
+    """Reads all labels and averages those of one article.
+
+    Raises LabelsRefused: above the recipe's share of bad rows, for several oracles of which it
+    names none, or when no label is left.
+    """
+    bad: list[BadRow] = []
     read = list(_rows(sources, filter_, bad))
-    found = [(row, many) for row, many in read if many]
+    answered = [(row, many) for row, many in read if many]
     total = len(read) + len(bad)
     if len(bad) > labels.bad_rows_allowed * total:
-        first = "; ".join(f"{b['file']}:{b['line']} {b['field']}: {b['reason']}" for b in bad[:3])
+        first = "; ".join(map(str, bad[:BAD_ROWS_SHOWN]))
         raise LabelsRefused(
             f"{len(bad)} of {total} rows are bad, more than the "
             f"{labels.bad_rows_allowed:.0%} that the recipe allows. The first: {first}"
         )
-    counted = _counted_oracles(labels, (label for _, many in found for label in many))
+    counted = _counted_oracles(labels, (label for _, many in answered for label in many))
     by_article: dict[tuple[str, str], tuple[Row, dict[Label, None]]] = {}
     unnamed = 0
-    for row, many in found:
+    for row, many in answered:
         chosen = [label for label in many if label.oracle in counted]
         unnamed += not chosen
         if chosen:  # a label that is read twice, also from two files, is one
             known = by_article.setdefault((row["id"], row["text"]), (row, {}))[1]
             known.update(dict.fromkeys(chosen))
     if not by_article:
-        raise LabelsRefused(_none_counts(labels, (label for _, many in found for label in many)))
-    rows = [{**row, **_label_facts(list(many), filter_)} for row, many in by_article.values()]
+        raise LabelsRefused(_none_counts(labels, (label for _, many in answered for label in many)))
+    rows = [{**row, **_mean_label(list(many), filter_)} for row, many in by_article.values()]
     kept = trainable(decided(rows, filter_), labels)
     if not kept:
         raise LabelsRefused(
             f"all {len(rows)} articles speak to a model: labels.include_suspect takes them"
         )
     left_out = len(rows) - len(kept)
-    return Labelled(kept, bad, len(read) - len(found), unnamed, left_out)
+    return Labelled(kept, bad, len(read) - len(answered), unnamed, left_out)
 
 
 def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
-    """The rows with the content rules they meet, the tier of their label, and how they speak to a
-    model, by the filter as it is now: files of labels do not say it."""
+    """Returns the rows with the content rules they meet, the tier of their label, and the rules by
+    which they speak to a model, by the filter as it is now: files of labels do not say it."""
     definition = filter_.definition
     rules = ContentRules([definition, suspect_rules(definition.dimension_names)])
     met = [rules.match(row["text"], row["title"], row["url"]) for row in rows]
@@ -111,17 +117,18 @@ def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
 
 
 def trainable(rows: Sequence[Row], labels: Labels) -> list[Row]:
-    """Those that may be trained on and judge: whoever writes to the oracle chooses its label."""
+    """Returns the rows to train on and to judge by: not those of articles that speak to a model,
+    since whoever writes to the oracle chooses its label. The recipe may include them."""
     return [row for row in rows if labels.include_suspect or not row["suspect"]]
 
 
 def is_scored(rules: Iterable[str], filter_: Filter) -> bool:
-    """Whether a worker scores an article that meets these content rules: none of them blocks."""
+    """Says whether a worker scores an article with these content rules: whether none blocks."""
     return filter_.definition.blocking_rules.isdisjoint(rules)
 
 
 def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64]:
-    """(N, D) mean oracle scores in the filter's dimension order."""
+    """Returns (N, D) mean oracle scores in the filter's dimension order."""
     names = filter_.definition.dimension_names
     return np.array(
         [[row["scores"][name] for name in names] for row in rows], dtype=np.float64
@@ -129,7 +136,7 @@ def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64
 
 
 def _rows(
-    sources: Sequence[Source], filter_: Filter, bad: list[dict[str, Any]]
+    sources: Sequence[Source], filter_: Filter, bad: list[BadRow]
 ) -> Iterator[tuple[Row, list[Label]]]:
     """Yield articles with their labels, a row that says it has none as nothing with none; put the
     bad ones into `bad`."""
@@ -143,8 +150,9 @@ def _rows(
                 labels = _labels(line.fields, filter_)
                 article = _article(line.fields)
             except BadLabel as error:
-                where = {"file": source.name, "line": number}
-                bad.append({**where, "field": error.field, "reason": error.reason})
+                bad.append(
+                    BadRow(file=source.name, line=number, field=error.field, reason=error.reason)
+                )
                 continue
             yield article, labels
 
@@ -156,7 +164,7 @@ def _labels(row: Mapping[str, Any], filter_: Filter) -> list[Label]:
 
 
 def _article(row: Mapping[str, Any]) -> Row:
-    """What training needs of an article."""
+    """Return the fields of an article that training needs. Raises BadLabel."""
     for field in ("title", "content"):
         if not isinstance(row.get(field), str | None):
             raise BadLabel(field, "not a text")
@@ -201,7 +209,7 @@ def _counted_oracles(wanted: Labels, labels: Iterable[Label]) -> set[str]:
 
 
 def _none_counts(wanted: Labels, labels: Iterable[Label]) -> str:
-    """Why no article is left, and what to do where other oracles' labels are there."""
+    """Says why no article is left, and what to do where other oracles' labels are there."""
     seen = Counter(label.oracle for label in labels)
     if not seen:
         return "no row has a label of any oracle"
@@ -216,7 +224,7 @@ def _listed(oracles: Mapping[str, int]) -> str:
     return ", ".join(f"{name!r} ({count})" for name, count in oracles.items())
 
 
-def _label_facts(labels: Sequence[Label], filter_: Filter) -> Row:
+def _mean_label(labels: Sequence[Label], filter_: Filter) -> Row:
     by_oracle: dict[str, list[tuple[int, ...]]] = defaultdict(list)
     for label in labels:
         by_oracle[label.oracle].append(label.scores)

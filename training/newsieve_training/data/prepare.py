@@ -18,9 +18,10 @@ from newsieve.filters.registry import Filter, FilterRegistry
 from newsieve.terminal import progress
 from newsieve_training.data.duplicates import Shared, groups_of
 from newsieve_training.data.label_aggregation import Source, decided, read_labelled, trainable
+from newsieve_training.data.manifest import DataManifest
 from newsieve_training.data.split import TRAIN, divide, smallest_share, split_names
 from newsieve_training.errors import LabelsRefused, RunInvalid
-from newsieve_training.pipeline.files import Row, hash_of, write_json, write_jsonl
+from newsieve_training.pipeline.files import Row, hash_of, write_jsonl
 from newsieve_training.pipeline.graph import DECISIVE, PREPARE
 from newsieve_training.pipeline.recipe import CROSS_VALIDATION, Recipe, Split
 from newsieve_training.pipeline.run_folder import RUN_FILE, Run
@@ -42,7 +43,7 @@ LEAST_OF_A_PART: Final = 2  # articles of a split or fold; one has no spread
 @dataclass(frozen=True)
 class _Prepared:
     splits: Mapping[str, Sequence[Row]]
-    manifest: Mapping[str, Any]
+    manifest: DataManifest
 
 
 def prepare(
@@ -52,7 +53,7 @@ def prepare(
     filters: FilterRegistry,
     extends: Run | None = None,
 ) -> tuple[Run, bool]:
-    """The run for this recipe and these labels, and whether its data had to be made.
+    """Returns the run for this recipe and these labels, and whether its data had to be made.
 
     Raises RunInvalid, or LabelsRefused: see `read_labelled`.
     """
@@ -61,7 +62,7 @@ def prepare(
         "filter": filter_.reference,
         "filter_hash": filter_.filter_hash,
         "label_hash": filter_.label_hash,
-        "labels": [source.facts for source in sources],
+        "labels": [source.identity for source in sources],
         "extends": _earlier(extends, recipe, filter_) if extends else None,
     }
     folder = _run_folder(runs, filter_.name, hash_of(recipe.settings(*DECISIVE), identity))
@@ -69,25 +70,25 @@ def prepare(
     noted = {"recipe": recipe.model_dump(mode="json"), **identity}
     if run.path(RUN_FILE).exists():
         with run.locked():
-            run.note(noted)  # the gate or the purpose may be others
+            run.update(noted)  # the gate or the purpose may be others
         if is_done(run, PREPARE.name, inputs_of(run, PREPARE)):
             return run, False
     prepared = _prepare(recipe, sources, extends, filter_)  # may refuse: nothing is written yet
     run.make()
     with run.locked():
-        run.note(noted)
-    return run, run_stage(run, PREPARE, lambda place: _write(place, prepared))
+        run.update(noted)
+    return run, run_stage(run, PREPARE, lambda workspace: _write(workspace, prepared))
 
 
-def _write(place: StageWorkspace, prepared: _Prepared) -> Mapping[str, Any]:
+def _write(workspace: StageWorkspace, prepared: _Prepared) -> Mapping[str, Any]:
     for name, rows in prepared.splits.items():
-        write_jsonl(place.out / "data" / f"{name}.jsonl", rows)
-    write_json(place.out / "data" / "manifest.json", prepared.manifest)
+        write_jsonl(workspace.out / "data" / f"{name}.jsonl", rows)
+    prepared.manifest.write(workspace.out)
     return {}
 
 
 def _run_folder(runs: Path, filter_name: str, identity: str) -> Path:
-    """The folder of an earlier run with the same inputs, else one named after today."""
+    """Returns the folder of an earlier run with the same inputs, else one named after today."""
     short = identity[:SHORT_HASH]
     earlier = sorted(runs.glob(f"{filter_name}-*-{short}"))
     today = dt.datetime.now(dt.UTC).strftime("%Y%m%d")
@@ -95,17 +96,16 @@ def _run_folder(runs: Path, filter_name: str, identity: str) -> Path:
 
 
 def _earlier(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, str]:
-    """What the run that is extended is, if it can be. Raises RunInvalid."""
+    """Returns the hashes of the splits of the run to extend. Raises RunInvalid if it cannot be."""
     require_up_to_date(extends, PREPARE)
-    if extends.facts["label_hash"] != filter_.label_hash:
+    if extends.state["label_hash"] != filter_.label_hash:
         raise RunInvalid(
             f"the labels of {extends.folder} mean something else than {filter_.reference}'s do "
             "now: it cannot be extended"
         )
     if _shape(extends.recipe.split) != _shape(recipe.split):
         raise RunInvalid(f"{extends.folder} is split in another way: it cannot be extended")
-    hashes: dict[str, str] = extends.json("data", "manifest.json")["hashes"]
-    return hashes
+    return DataManifest.read(extends.folder).hashes
 
 
 def _shape(split: Split) -> tuple[str, int | None]:
@@ -127,22 +127,22 @@ def _prepare(
     divided = divide([rows[at] for at in new], [groups[at] for at in new], recipe.split)
     splits = {name: [*kept.get(name, ()), *added] for name, added in divided.items()}
     _require_articles(splits, recipe.split)
-    manifest = {
-        "rows": {name: len(members) for name, members in splits.items()},
-        "hashes": {name: hash_of(members) for name, members in splits.items()},
-        "tiers": {name: _counts(row["tier"] for row in split) for name, split in splits.items()},
-        "oracles": _counts(key for split in splits.values() for r in split for key in r["oracles"]),
-        "languages": _counts(str(r["language"]) for split in splits.values() for r in split),
-        "duplicate_groups": sum(1 for count in Counter(groups).values() if count > 1),
-        "remarks": [*_remarks_on_shared(shared), *_remarks_on_groups(groups, recipe.split)],
-        "kept_from_earlier_run": len(old),
-        "rows_known_to_earlier_run": len(labelled.rows) - len(new),
-        "rows_without_label": labelled.unlabelled,
-        "rows_of_unnamed_oracles": labelled.unnamed,
-        "suspect_articles_left_out": labelled.suspect,
-        "bad_rows": len(labelled.bad),
-        "bad_rows_listed": labelled.bad[:BAD_ROWS_LISTED],
-    }
+    manifest = DataManifest(
+        rows={name: len(members) for name, members in splits.items()},
+        hashes={name: hash_of(members) for name, members in splits.items()},
+        tiers={name: _counts(row["tier"] for row in split) for name, split in splits.items()},
+        oracles=_counts(key for split in splits.values() for r in split for key in r["oracles"]),
+        languages=_counts(str(r["language"]) for split in splits.values() for r in split),
+        duplicate_groups=sum(1 for count in Counter(groups).values() if count > 1),
+        remarks=[*_remarks_on_shared(shared), *_remarks_on_groups(groups, recipe.split)],
+        kept_from_earlier_run=len(old),
+        rows_known_to_earlier_run=len(labelled.rows) - len(new),
+        rows_without_label=labelled.unlabelled,
+        rows_of_unnamed_oracles=labelled.unnamed,
+        suspect_articles_left_out=labelled.suspect,
+        bad_rows=len(labelled.bad),
+        bad_rows_listed=labelled.bad[:BAD_ROWS_LISTED],
+    )
     return _Prepared(splits, manifest)
 
 
@@ -155,7 +155,7 @@ def _kept(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, list[Row]]
 
 
 def _require_oracles(old: Sequence[Row], new: Sequence[Row], recipe: Recipe) -> None:
-    """An earlier run's labels and the new ones are of one oracle, or of named ones."""
+    """Raises LabelsRefused unless old and new labels are of one oracle, or of named ones."""
     theirs, ours = ({key for row in rows for key in row["oracles"]} for rows in (old, new))
     named = set(recipe.labels.oracles)
     if theirs - named if named else len(theirs | ours) > 1:
@@ -187,7 +187,7 @@ def _remarks_on_shared(shared: Sequence[Shared]) -> list[str]:
 
 
 def _remarks_on_groups(groups: Sequence[int], split: Split) -> list[str]:
-    """A group is never parted, so that a large one makes the shares others."""
+    """Warns of a group so large that shares differ from the recipe's: no group is parted."""
     largest = max(Counter(groups).values())
     if largest <= max(1.0, smallest_share(split) * len(groups)):
         return []

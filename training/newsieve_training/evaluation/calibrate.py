@@ -16,6 +16,7 @@ import numpy as np
 from newsieve.filters.calibration import Calibration, Confidence, Residuals
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
+from newsieve.inference.manifest import CurvePoints, ResidualRows
 from newsieve_training.data.label_aggregation import is_scored
 from newsieve_training.evaluation.calibration_fit import (
     Floats,
@@ -26,7 +27,14 @@ from newsieve_training.evaluation.calibration_fit import (
 )
 from newsieve_training.evaluation.evaluate import Evaluated, evaluated, selection_split, test_split
 from newsieve_training.evaluation.metrics import DECIMALS, calibration_error, quality
-from newsieve_training.pipeline.files import Row, write_json, write_jsonl
+from newsieve_training.evaluation.results import (
+    CalibrationReport,
+    CurveGain,
+    Quality,
+    Reliability,
+    SureShare,
+)
+from newsieve_training.pipeline.files import Row, write_jsonl
 from newsieve_training.pipeline.graph import CALIBRATE
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.pipeline.stage import StageWorkspace, run_stage
@@ -36,13 +44,13 @@ SURE: Final = (0.8, 0.9)
 
 
 def calibrate(run: Run) -> bool:
-    """Returns False when that was done already."""
+    """Fits curves and residuals of the run's student. Returns False when that was done already."""
     return run_stage(run, CALIBRATE, lambda place: _make(run, place))
 
 
 @dataclass(frozen=True)
 class Published:
-    """Articles with calibrated scores, as they are published, and their tiers' probabilities."""
+    """The scores of articles as they are published, their tiers, and the tiers' probabilities."""
 
     scores: Floats
     tiers: Sequence[str]
@@ -52,104 +60,99 @@ class Published:
 def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
     filter_, seed = run.filter, run.recipe.split.seed
     subject = chosen = evaluated(run, selection_split(run), filter_)
-    found = refine(filter_, chosen, seed)
+    fitted = refine(filter_, chosen, seed)
     if test_split(run) == selection_split(run):
-        published = _published_out_of_fold(filter_, chosen, found)
+        published = _published_out_of_fold(filter_, chosen, fitted)
     else:
         subject = evaluated(run, test_split(run), filter_)
-        published = publish(filter_, subject, found)
+        published = publish(filter_, subject, fitted)
     names = filter_.definition.dimension_names
-    facts = {
-        "fitted_on": selection_split(run),
-        "articles": len(chosen.rows),
-        "dimensions": {
-            name: {
-                "gain": round(gain, DECIMALS),
-                "standard_error": round(e, DECIMALS),
-                "kept": kept,
-            }
-            for name, (gain, e), kept in zip(names, found.gains, found.kept, strict=True)
+    CalibrationReport(
+        fitted_on=selection_split(run),
+        articles=len(chosen.rows),
+        dimensions={
+            name: CurveGain(
+                gain=round(gain, DECIMALS), standard_error=round(error, DECIMALS), kept=kept
+            )
+            for name, (gain, error), kept in zip(names, fitted.gains, fitted.kept, strict=True)
         },
-        "calibration": {
-            name: {"raw": curve.raw, "calibrated": curve.calibrated}
-            for name, curve in found.curves.items()
+        calibration={
+            name: CurvePoints(raw=list(curve.raw), calibrated=list(curve.calibrated))
+            for name, curve in fitted.curves.items()
         },
-        "residuals": _facts_of(found.residuals),
-        "judged_on": test_split(run),
-        "quality": quality(filter_, published.scores, subject.oracle, subject.rules, seed),
-        "scored": _scored_alone(filter_, subject, published, seed),
-        "confidence": _reliability(filter_, subject, published),
-    }
-    write_json(place.out / "calibration.json", facts)
+        residuals=_residual_rows(fitted.residuals),
+        judged_on=test_split(run),
+        quality=quality(filter_, published.scores, subject.oracle, subject.rules, seed),
+        scored=_scored_alone(filter_, subject, published, seed),
+        confidence=_reliability(filter_, subject, published),
+    ).write(place.out)
     write_jsonl(place.out / "predictions" / "published.jsonl", _rows(filter_, subject, published))
     return {}
 
 
-def publish(filter_: Filter, subject: Evaluated, found: Refined) -> Published:
-    """Other articles' scores and probabilities, as the worker gives them."""
-    calibration = Calibration(filter_.definition.dimension_names, found.curves)
+def publish(filter_: Filter, subject: Evaluated, fitted: Refined) -> Published:
+    """Returns scores and probabilities of articles that fitted nothing, as the worker does."""
+    calibration = Calibration(filter_.definition.dimension_names, fitted.curves)
     scores = round_scores(calibration.apply(subject.raw))
     tiers = filter_.tiering.decide(scores, subject.rules).tier
-    if found.residuals is None:
+    if fitted.residuals is None:
         return Published(scores, tiers, None)
-    confidences = Confidence(filter_.tiering, found.residuals).of(scores, subject.rules, tiers)
+    confidences = Confidence(filter_.tiering, fitted.residuals).of(scores, subject.rules, tiers)
     return Published(scores, tiers, confidences)
 
 
-def _published_out_of_fold(filter_: Filter, chosen: Evaluated, found: Refined) -> Published:
-    scores = found.out_of_fold
+def _published_out_of_fold(filter_: Filter, chosen: Evaluated, fitted: Refined) -> Published:
+    scores = fitted.out_of_fold
     tiers = filter_.tiering.decide(scores, chosen.rules).tier
-    if found.residuals is None:
+    if fitted.residuals is None:
         return Published(scores, tiers, None)
-    neighbours = found.residuals.neighbours
-    confidences = crossed_confidences(filter_, chosen, scores, found.folds, neighbours)
+    neighbours = fitted.residuals.neighbours
+    confidences = crossed_confidences(filter_, chosen, scores, fitted.folds, neighbours)
     return Published(scores, tiers, confidences)
 
 
-def _reliability(
-    filter_: Filter, subject: Evaluated, published: Published
-) -> dict[str, Any] | None:
+def _reliability(filter_: Filter, subject: Evaluated, published: Published) -> Reliability | None:
     if published.confidences is None:
         return None
     confidences = np.array(published.confidences)
     hits = hits_of(filter_, subject, published.tiers)
     error, bins = calibration_error(confidences, hits, RELIABILITY_BINS)
-    return {
-        "expected_calibration_error": error,
-        "mean": round(float(confidences.mean()), DECIMALS),
-        "agreement": round(float(hits.mean()), DECIMALS),
-        "bins": bins,
-        "sure": [
-            {
-                "at_least": limit,
-                "share": round(float((confidences >= limit).mean()), DECIMALS),
-                "agreement": round(float(hits[confidences >= limit].mean()), DECIMALS),
-            }
+    return Reliability(
+        expected_calibration_error=error,
+        mean=round(float(confidences.mean()), DECIMALS),
+        agreement=round(float(hits.mean()), DECIMALS),
+        bins=bins,
+        sure=[
+            SureShare(
+                at_least=limit,
+                share=round(float((confidences >= limit).mean()), DECIMALS),
+                agreement=round(float(hits[confidences >= limit].mean()), DECIMALS),
+            )
             for limit in SURE
             if (confidences >= limit).any()
         ],
-    }
+    )
 
 
 def _scored_alone(
     filter_: Filter, subject: Evaluated, published: Published, seed: int
-) -> dict[str, Any] | None:
-    """Quality of those articles that a worker scores; None where it scores all, or none."""
-    at = [at for at, rules in enumerate(subject.rules) if is_scored(rules, filter_)]
-    if len(at) in (0, len(subject.rules)):
+) -> Quality | None:
+    """Returns the quality of the articles that a worker scores; None for all of them, or none."""
+    scored = [index for index, rules in enumerate(subject.rules) if is_scored(rules, filter_)]
+    if len(scored) in (0, len(subject.rules)):
         return None
-    rules = [subject.rules[index] for index in at]
-    return quality(filter_, published.scores[at], subject.oracle[at], rules, seed)
+    rules = [subject.rules[index] for index in scored]
+    return quality(filter_, published.scores[scored], subject.oracle[scored], rules, seed)
 
 
-def _facts_of(residuals: Residuals | None) -> dict[str, Any] | None:
+def _residual_rows(residuals: Residuals | None) -> ResidualRows | None:
     if residuals is None:
         return None
-    return {
-        "neighbours": residuals.neighbours,
-        "averages": residuals.averages.tolist(),
-        "errors": residuals.errors.tolist(),
-    }
+    return ResidualRows(
+        neighbours=residuals.neighbours,
+        averages=residuals.averages.tolist(),
+        errors=residuals.errors.tolist(),
+    )
 
 
 def _rows(filter_: Filter, subject: Evaluated, published: Published) -> Iterator[Row]:

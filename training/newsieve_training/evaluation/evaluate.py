@@ -19,17 +19,24 @@ from newsieve.inference.scorer import Tokens
 from newsieve_training.data.label_aggregation import decided, label_scores
 from newsieve_training.data.split import TEST, TRAIN, VALIDATION
 from newsieve_training.evaluation import baselines
-from newsieve_training.evaluation.metrics import quality, unranked
+from newsieve_training.evaluation.metrics import quality, without_ranks
 from newsieve_training.evaluation.predict import load_embedder, load_forward, predict, tokens_of
+from newsieve_training.evaluation.results import (
+    STUDENT,
+    Metrics,
+    Quality,
+    SliceQuality,
+    WorstArticle,
+)
 from newsieve_training.evaluation.slices import slices_of, worst_of
-from newsieve_training.fit.stage import FINAL, checkpoint, fold_name
-from newsieve_training.pipeline.files import Row, read_jsonl, write_json, write_jsonl
+from newsieve_training.fit.epochs import FINAL
+from newsieve_training.fit.stage import checkpoint, fold_name
+from newsieve_training.pipeline.files import Row, read_jsonl, write_jsonl
 from newsieve_training.pipeline.graph import EVALUATE, FIT
 from newsieve_training.pipeline.recipe import CROSS_VALIDATION
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.pipeline.stage import StageWorkspace, require_up_to_date, run_stage
 
-STUDENT: Final = "student"
 MEAN: Final = "mean"
 RAW_DECIMALS: Final = 6
 
@@ -39,29 +46,29 @@ Known = TypeVar("Known")
 
 
 def evaluate(run: Run) -> bool:
-    """Judge the run's student. Returns False when that was done already."""
+    """Judges the run's student. Returns False when that was done already."""
     return run_stage(run, EVALUATE, lambda place: _make(run, place))
 
 
 def test_split(run: Run) -> str:
-    """The split whose figures are the student's: no weights were trained on it, nor chosen by it.
-    With cross-validation the same articles say which calibration curves are kept."""
+    """Names the split whose figures are the student's: no weights were trained on it, nor chosen
+    by it. With cross-validation the same articles say which calibration curves are kept."""
     return CROSS_VALIDATION if run.recipe.split.kind == CROSS_VALIDATION else TEST
 
 
 def selection_split(run: Run) -> str:
-    """The split that may choose: epochs, calibration, residuals."""
+    """Names the split that may choose the epoch, the calibration and the residuals."""
     return CROSS_VALIDATION if run.recipe.split.kind == CROSS_VALIDATION else VALIDATION
 
 
 def source_split(name: str) -> str:
-    """The data file that holds the articles of a evaluated split."""
+    """Names the data file that holds the articles of an evaluated split."""
     return TRAIN if name == CROSS_VALIDATION else name
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A split's articles as they were evaluated: (N, D) labels, raw and rounded scores."""
+    """The articles of a split as they were evaluated: (N, D) labels, raw and rounded scores."""
 
     rows: Sequence[Row]
     rules: Sequence[Sequence[str]]
@@ -69,43 +76,38 @@ class Evaluated:
     raw: Floats
     student: Floats
 
-    def only(self, at: npt.NDArray[np.intp]) -> Evaluated:
-        rows, rules = [self.rows[index] for index in at], [self.rules[index] for index in at]
-        return Evaluated(rows, rules, self.oracle[at], self.raw[at], self.student[at])
+    def only(self, indices: npt.NDArray[np.intp]) -> Evaluated:
+        rows, rules = [self.rows[i] for i in indices], [self.rules[i] for i in indices]
+        return Evaluated(
+            rows, rules, self.oracle[indices], self.raw[indices], self.student[indices]
+        )
 
 
 def evaluated(run: Run, name: str, filter_: Filter) -> Evaluated:
-    """What `evaluate` found about a split."""
+    """Reads the articles of a split with the scores that `evaluate` predicted for them."""
     rows = decided(run.rows(source_split(name)), filter_)
-    found = list(read_jsonl(run.path("predictions", f"{name}.jsonl")))
-    raw = np.array([row["raw"] for row in found])
+    raw = np.array([row["raw"] for row in read_jsonl(run.path("predictions", f"{name}.jsonl"))])
     rules = [row["content_rules"] for row in rows]
     return Evaluated(rows, rules, label_scores(rows, filter_), raw, round_scores(raw))
 
 
 def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
-    work = _Evaluation(run)
-    found = {
-        name: work.scores(name) for name in dict.fromkeys([selection_split(run), test_split(run)])
-    }
-    metrics = {name: work.quality(name, scores) for name, scores in found.items()}
-    for name, scores in found.items():
-        write_jsonl(place.out / "predictions" / f"{name}.jsonl", work.rows(name, scores))
-    name = test_split(run)
-    write_json(
-        place.out / "metrics.json",
-        {
-            "judged_on": name,
-            "quality": metrics,
-            "slices": work.slices(name, found[name]),
-            "worst": work.worst(name, found[name]),
-        },
+    work, judging = _Evaluation(run), test_split(run)
+    by_split = {name: work.scores(name) for name in dict.fromkeys([selection_split(run), judging])}
+    metrics = Metrics(
+        judged_on=judging,
+        quality={name: work.quality(name, scores) for name, scores in by_split.items()},
+        slices=work.slices(judging, by_split[judging]),
+        worst=work.worst(judging, by_split[judging]),
     )
+    metrics.write(place.out)
+    for name, scores in by_split.items():
+        write_jsonl(place.out / "predictions" / f"{name}.jsonl", work.rows(name, scores))
     return {}
 
 
 class _Evaluation:
-    """The articles of a run with what students and baselines make of them."""
+    """Scores the articles of a run by students and baselines, and computes their figures."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -117,19 +119,19 @@ class _Evaluation:
         self._embedded = self._embeddings()
 
     def scores(self, name: str) -> Scores:
-        """(N, D) raw scores of the student and rounded ones of the baselines, in the data's
-        order."""
+        """Returns (N, D) raw scores of the student and rounded ones of the baselines, in the
+        order of the data."""
         if name != CROSS_VALIDATION:
             everything = np.arange(len(self._rows(name)))
             return self._judge(FINAL, np.arange(len(self._rows(TRAIN))), name, everything)
         folds = np.array([row["fold"] for row in self._rows(TRAIN)])
-        found: Scores = {}
+        scores: Scores = {}
         for fold in range(self._recipe.split.folds):
             inside = np.flatnonzero(folds == fold)
             part = self._judge(fold_name(fold), np.flatnonzero(folds != fold), TRAIN, inside)
             for key, values in part.items():
-                found.setdefault(key, np.zeros((len(folds), values.shape[1])))[inside] = values
-        return found
+                scores.setdefault(key, np.zeros((len(folds), values.shape[1])))[inside] = values
+        return scores
 
     def _judge(
         self,
@@ -138,16 +140,16 @@ class _Evaluation:
         name: str,
         unseen: npt.NDArray[np.intp],
     ) -> Scores:
-        """What one student, and baselines that saw the same training articles, make of others."""
+        """Scores unseen articles by one student and by baselines fitted on the same articles."""
         folder = checkpoint(self._run, adapter)
         forward = load_forward(self._recipe, self._filter, folder, self._parameters)
-        trained_on = [self._rows(TRAIN)[at] for at in seen]
+        trained_on = [self._rows(TRAIN)[index] for index in seen]
         labels = label_scores(trained_on, self._filter)
         texts = [row["text"] for row in trained_on]
-        wanted = [self._rows(name)[at]["text"] for at in unseen]
+        wanted = [self._rows(name)[index]["text"] for index in unseen]
         tokens = self._tokens_of(name)
         return {
-            STUDENT: predict(forward, [tokens[at] for at in unseen], f"scoring {name}"),
+            STUDENT: predict(forward, [tokens[index] for index in unseen], f"scoring {name}"),
             MEAN: baselines.mean(labels, len(unseen)),
             "tf_idf": baselines.tf_idf(texts, labels, wanted),
             "frozen_base": baselines.frozen_base(
@@ -155,41 +157,41 @@ class _Evaluation:
             ),
         }
 
-    def quality(self, name: str, scores: Scores) -> dict[str, Any]:
+    def quality(self, name: str, scores: Scores) -> dict[str, Quality]:
         rows, seed = self._rows(source_split(name)), self._recipe.split.seed
         rules, oracle = [row["content_rules"] for row in rows], label_scores(rows, self._filter)
-        found = {
+        by_scorer = {
             key: quality(self._filter, round_scores(values), oracle, rules, seed)
             for key, values in scores.items()
         }
-        return {**found, MEAN: unranked(found[MEAN])}
+        return {**by_scorer, MEAN: without_ranks(by_scorer[MEAN])}
 
-    def slices(self, name: str, scores: Scores) -> dict[str, Any]:
+    def slices(self, name: str, scores: Scores) -> dict[str, dict[str, SliceQuality]]:
         rows = self._rows(source_split(name))
         lengths = [len(item.ids) for item in self._tokens_of(source_split(name))]
         student = round_scores(scores[STUDENT])
         return slices_of(self._filter, rows, lengths, student, label_scores(rows, self._filter))
 
-    def worst(self, name: str, scores: Scores) -> list[Row]:
+    def worst(self, name: str, scores: Scores) -> list[WorstArticle]:
         rows = self._rows(source_split(name))
         student = round_scores(scores[STUDENT])
         return worst_of(self._filter, rows, student, label_scores(rows, self._filter))
 
     def rows(self, name: str, scores: Scores) -> Iterator[Row]:
-        """The predictions file: in the data's order."""
+        """Yields the rows of the predictions file, in the order of the data."""
         names = self._filter.definition.dimension_names
         raw, student = scores[STUDENT], round_scores(scores[STUDENT]).tolist()
-        for at, row in enumerate(self._rows(source_split(name))):
+        for index, row in enumerate(self._rows(source_split(name))):
             yield {
                 "id": row["id"],
                 "content_rules": row["content_rules"],
                 "oracle": row["scores"],
-                "student": dict(zip(names, student[at], strict=True)),
-                "raw": raw[at].round(RAW_DECIMALS).tolist(),
+                "student": dict(zip(names, student[index], strict=True)),
+                "raw": raw[index].round(RAW_DECIMALS).tolist(),
             }
 
     def _rows(self, name: str) -> list[Row]:
-        """A split's rows with the rules they meet now: those may have changed since prepare."""
+        """Returns a split's rows with the rules they meet now, which `prepare` cannot know."""
         return self._once(self._articles, name, lambda: decided(self._run.rows(name), self._filter))
 
     def _tokens_of(self, name: str) -> list[Tokens]:
@@ -200,7 +202,7 @@ class _Evaluation:
         )
 
     def _embeddings(self) -> dict[str, Floats]:
-        """What the base says of all articles; its memory is free again before a student's."""
+        """Returns the base's hidden states of all articles, and frees the base's memory."""
         splits = (TRAIN, selection_split(self._run), test_split(self._run))
         embedder = load_embedder(self._recipe)
         return {

@@ -14,6 +14,14 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from newsieve.filters.registry import Filter
+from newsieve_training.evaluation.results import (
+    DimensionQuality,
+    PairedDifference,
+    Quality,
+    ReliabilityBin,
+    TierQuality,
+)
+from newsieve_training.pipeline.result_files import Interval
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
@@ -25,129 +33,134 @@ DECIMALS: Final = 4
 
 def quality(
     filter_: Filter, student: Floats, oracle: Floats, rules: Sequence[Sequence[str]], seed: int
-) -> dict[str, Any]:
-    """Everything about one set of (N, D) scores. `rules`: the content rules each text met."""
+) -> Quality:
+    """Returns all figures of one set of (N, D) scores. `rules`: the content rules each text met."""
     error = student - oracle
     draws = resamples(len(student), seed)
-    names = filter_.definition.dimension_names
-    ours, theirs = _ranks(student), _ranks(oracle)
-    return {
-        "articles": len(student),
-        "mae": _rounded(np.abs(error).mean()),
-        "mae_interval": _interval(np.abs(error).mean(axis=1)[draws].mean(axis=1)),
-        "rmse": _rounded(np.sqrt((error**2).mean())),
-        "bias": _rounded(error.mean()),
-        "spearman": _mean_or_none([_pearson(s, o) for s, o in _columns(ours, theirs)]),
-        "spearman_interval": _spearman_interval(ours, theirs, draws),
-        "dimensions": {
-            name: {
-                "mae": _rounded(np.abs(error[:, at]).mean()),
-                "mae_interval": _interval(np.abs(error[:, at])[draws].mean(axis=1)),
-                "rmse": _rounded(np.sqrt((error[:, at] ** 2).mean())),
-                "bias": _rounded(error[:, at].mean()),
-                "spearman": _mean_or_none([_pearson(ours[:, at], theirs[:, at])]),
-            }
-            for at, name in enumerate(names)
+    ranks, oracle_ranks = _ranks(student), _ranks(oracle)
+    return Quality(
+        articles=len(student),
+        mae=_rounded(np.abs(error).mean()),
+        mae_interval=_interval(np.abs(error).mean(axis=1)[draws].mean(axis=1)),
+        rmse=_rounded(np.sqrt((error**2).mean())),
+        bias=_rounded(error.mean()),
+        spearman=_mean_or_none([_pearson(s, o) for s, o in _columns(ranks, oracle_ranks)]),
+        spearman_interval=_spearman_interval(ranks, oracle_ranks, draws),
+        dimensions={
+            name: DimensionQuality(
+                mae=_rounded(np.abs(error[:, column]).mean()),
+                mae_interval=_interval(np.abs(error[:, column])[draws].mean(axis=1)),
+                rmse=_rounded(np.sqrt((error[:, column] ** 2).mean())),
+                bias=_rounded(error[:, column].mean()),
+                spearman=_mean_or_none([_pearson(ranks[:, column], oracle_ranks[:, column])]),
+            )
+            for column, name in enumerate(filter_.definition.dimension_names)
         },
-        **tier_quality(filter_, student, oracle, rules, draws),
-        "shuffled_mae": _rounded(np.abs(_shuffled(student, seed) - oracle).mean()),
+        **_tier_figures(filter_, student, oracle, rules, draws),
+        shuffled_mae=_rounded(np.abs(_shuffled(student, seed) - oracle).mean()),
+    )
+
+
+def without_ranks(quality: Quality) -> Quality:
+    """Returns the quality without rank correlations.
+
+    A scorer that gives all articles of a fold one score ranks none of them, and its differences
+    between folds are those of the other folds' labels.
+    """
+    dimensions = {
+        name: item.model_copy(update={"spearman": None})
+        for name, item in quality.dimensions.items()
     }
+    return quality.model_copy(
+        update={"spearman": None, "spearman_interval": None, "dimensions": dimensions}
+    )
 
 
-def unranked(found: dict[str, Any]) -> dict[str, Any]:
-    """Without rank correlations: a scorer that says the same of all articles of a fold ranks none,
-    and its differences between folds are those of the other folds' labels."""
-    nothing = {"spearman": None, "spearman_interval": None}
-    dimensions = {name: {**item, "spearman": None} for name, item in found["dimensions"].items()}
-    return {**found, **nothing, "dimensions": dimensions}
-
-
-def tier_quality(
+def _tier_figures(
     filter_: Filter,
     student: Floats,
     oracle: Floats,
     rules: Sequence[Sequence[str]],
     draws: Integers,
 ) -> dict[str, Any]:
-    """Agreement of the tiers that student and oracle lead to; caps apply to both."""
+    """Returns the fields of `Quality` about the tiers that both lead to; caps apply to both."""
     names = list(dict.fromkeys(tier.name for tier in filter_.definition.tiers))
     published = np.isin(names, filter_.definition.published_tiers)
     ours, theirs = (
         np.array([names.index(tier) for tier in filter_.tiering.decide(scores, rules).tier])
         for scores in (student, oracle)
     )
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for kind, a, b in (
         ("tier", ours, theirs),
         ("surfaced", published[ours].astype(np.intp), published[theirs].astype(np.intp)),
     ):
         agreement, kappa = _agreement(a[None], b[None])
         agreements, kappas = _agreement(a[draws], b[draws])
-        found |= {
+        figures |= {
             f"{kind}_agreement": _rounded(agreement[0]),
             f"{kind}_agreement_interval": _interval(agreements),
             f"{kind}_kappa": _rounded(kappa[0]),
             f"{kind}_kappa_interval": _interval(kappas),
             f"{kind}_majority": _rounded(np.bincount(b).max() / len(b)),
         }
-    return {**found, "tiers": _by_tier(names, ours, theirs)}
+    return {**figures, "tiers": _by_tier(names, ours, theirs)}
 
 
-def _by_tier(names: Sequence[str], ours: Integers, theirs: Integers) -> dict[str, Any]:
-    """For each tier how many are there by oracle and student, recall, precision, and how the
-    oracle's articles were spread by the student."""
+def _by_tier(names: Sequence[str], ours: Integers, theirs: Integers) -> dict[str, TierQuality]:
     table = np.zeros((len(names), len(names)), dtype=int)
     np.add.at(table, (theirs, ours), 1)
     return {
-        name: {
-            "oracle": int(table[at].sum()),
-            "student": int(table[:, at].sum()),
-            "recall": _share(table[at, at], table[at].sum()),
-            "precision": _share(table[at, at], table[:, at].sum()),
-            "student_says": dict(zip(names, table[at].tolist(), strict=True)),
-        }
-        for at, name in enumerate(names)
+        name: TierQuality(
+            oracle=int(table[tier].sum()),
+            student=int(table[:, tier].sum()),
+            recall=_share(table[tier, tier], table[tier].sum()),
+            precision=_share(table[tier, tier], table[:, tier].sum()),
+            student_says=dict(zip(names, table[tier].tolist(), strict=True)),
+        )
+        for tier, name in enumerate(names)
     }
 
 
 def resamples(count: int, seed: int) -> Integers:
-    """(RESAMPLES, N) indices of articles, drawn with replacement."""
+    """Returns (RESAMPLES, N) indices of articles, drawn with replacement."""
     return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
 
 
-def paired_difference(ours: Floats, theirs: Floats, seed: int) -> dict[str, Any]:
-    """Mean of a per-article figure of one student minus another's, on the same articles."""
+def paired_difference(ours: Floats, theirs: Floats, seed: int) -> PairedDifference:
+    """Returns the mean of one student's figure minus another's, on the same articles."""
     difference = ours - theirs
     means = difference[resamples(len(difference), seed)].mean(axis=1)
-    return {"difference": _rounded(difference.mean()), "interval": _interval(means)}
+    return PairedDifference(difference=_rounded(difference.mean()), interval=_interval(means))
 
 
 def calibration_error(
     probability: Floats, hit: npt.NDArray[np.bool_], bins: int
-) -> tuple[float, list[dict[str, Any]]]:
-    """Expected calibration error over bins of equal width (Naeini et al. 2015), and the bins."""
-    where = np.minimum((probability * bins).astype(int), bins - 1)
-    found, total = [], 0.0
-    for at in range(bins):
-        inside = where == at
+) -> tuple[float, list[ReliabilityBin]]:
+    """Returns the expected calibration error over bins of equal width (Naeini et al. 2015), and
+    those bins that are not empty."""
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
+    filled, total = [], 0.0
+    for number in range(bins):
+        inside = bin_of == number
         if not inside.any():
             continue
         confidence, agreement = float(probability[inside].mean()), float(hit[inside].mean())
         total += inside.mean() * abs(confidence - agreement)
-        found.append(
-            {
-                "from": at / bins,
-                "to": (at + 1) / bins,
-                "articles": int(inside.sum()),
-                "confidence": _rounded(confidence),
-                "agreement": _rounded(agreement),
-            }
+        filled.append(
+            ReliabilityBin(
+                lower=number / bins,
+                upper=(number + 1) / bins,
+                articles=int(inside.sum()),
+                confidence=_rounded(confidence),
+                agreement=_rounded(agreement),
+            )
         )
-    return _rounded(total), found
+    return _rounded(total), filled
 
 
 def _agreement(ours: Integers, theirs: Integers) -> tuple[Floats, Floats]:
-    """Share of equal tiers and Cohen's κ, for each row of (R, N)."""
+    """Returns the share of equal tiers and Cohen's κ, for each row of (R, N)."""
     hits = (ours == theirs).mean(axis=1)
     chance = np.zeros(len(ours))
     for tier in range(int(max(ours.max(), theirs.max())) + 1):
@@ -172,8 +185,9 @@ def _pearson(a: Floats, b: Floats) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def _spearman_interval(a: Floats, b: Floats, draws: Integers) -> list[float] | None:
-    """Of the mean over dimensions. Ranks are those of all articles, not ranked anew per draw."""
+def _spearman_interval(a: Floats, b: Floats, draws: Integers) -> Interval | None:
+    """Returns the interval of the mean over dimensions. Ranks are those among all articles: they
+    are not ranked anew in each draw."""
     if any(np.ptp(column) == 0 for pair in _columns(a, b) for column in pair):
         return None
     total = np.zeros(len(draws))
@@ -186,7 +200,7 @@ def _spearman_interval(a: Floats, b: Floats, draws: Integers) -> list[float] | N
 
 
 def _shuffled(student: Floats, seed: int) -> Floats:
-    """The scores of other texts: a student that reads the text must get much worse."""
+    """Returns the scores of other texts: a student that reads the text must get much worse."""
     return np.random.default_rng(seed).permutation(student)
 
 
@@ -199,9 +213,9 @@ def _share(part: int, whole: int) -> float | None:
     return _rounded(part / whole) if whole else None
 
 
-def _interval(values: Floats) -> list[float]:
+def _interval(values: Floats) -> Interval:
     low, high = np.quantile(values, INTERVAL)
-    return [_rounded(low), _rounded(high)]
+    return _rounded(low), _rounded(high)
 
 
 def _rounded(value: Any) -> float:

@@ -1,8 +1,8 @@
-"""Training one adapter: from its rows to its files, whatever interrupts it.
+"""Trains one adapter, from its rows to its files, whatever interrupts it.
 
-Checkpoints of the middle of an epoch lie in the fit's workplace. A killed fit goes on from the
-last whole one, with the same batches and random numbers as if nothing had been; where memory runs
-out, fewer articles are on the device at once, and the batch stays what it is.
+Checkpoints from the middle of an epoch lie in the workspace of the fit. A killed fit goes on from
+the last whole one, with the same batches and random numbers as if nothing had happened. Where
+memory runs out, fewer articles are on the device at once, and the batch stays what it is.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -32,7 +31,8 @@ from newsieve_training.data.label_aggregation import label_scores
 from newsieve_training.errors import FitFailed
 from newsieve_training.fit.base_model import tokeniser_of
 from newsieve_training.fit.environment import Machine
-from newsieve_training.fit.history import History
+from newsieve_training.fit.epochs import Epoch
+from newsieve_training.fit.history import History, HistorySnapshot
 from newsieve_training.fit.model import (
     all_parameters,
     build,
@@ -41,9 +41,10 @@ from newsieve_training.fit.model import (
     save,
     trainable_parameters,
 )
-from newsieve_training.fit.trainer import HISTORY, StudentTrainer, arguments
+from newsieve_training.fit.trainer import StudentTrainer, arguments
 from newsieve_training.pipeline.files import Row, write_json
 from newsieve_training.pipeline.recipe import HOLDOUT, Recipe
+from newsieve_training.pipeline.result_files import Part, as_json, read_result
 from newsieve_training.pipeline.stage import StageWorkspace
 
 _log = get_logger("fit")
@@ -51,28 +52,44 @@ _log = get_logger("fit")
 
 @dataclass(frozen=True)
 class AdapterJob:
-    """One to train: the rows it is trained on, and those it is judged by meanwhile."""
+    """An adapter to train: the rows it is trained on, and those that validate it meanwhile."""
 
     name: str
     rows: Sequence[Row]
-    judged: Sequence[Row]
+    validation: Sequence[Row]
+
+
+class ParameterCounts(Part):
+    """How many parameters of a student are trained, and how many it has."""
+
+    trainable_parameters: int
+    all_parameters: int
+
+
+class TrainedAdapter(Part):
+    """What training one adapter gave, beside its weights. Its file is written last."""
+
+    epochs: list[Epoch]
+    micro_batch: int
+    parameters: ParameterCounts
 
 
 class AdapterTrainer:
-    """Trains the adapters of one run, one after the other, in the fit's workplace."""
+    """Trains the adapters of one run, one after the other, in the workspace of the fit."""
 
     def __init__(
         self,
         recipe: Recipe,
         filter_: Filter,
-        place: StageWorkspace,
+        workspace: StageWorkspace,
         machine: Machine,
         start: Path | None,
         curves: Path | None,
     ) -> None:
-        """`start` is an adapter file to continue from, `curves` a folder for TensorBoard."""
+        """Takes an adapter file to continue from, `start`, and a folder for TensorBoard, `curves`;
+        None: from the base, and no curves."""
         self._recipe = recipe
-        self._place = place
+        self._workspace = workspace
         self._machine = machine
         self._start = start
         self._curves = curves
@@ -81,19 +98,19 @@ class AdapterTrainer:
         self._chooses_best = recipe.split.kind == HOLDOUT
         logging.set_verbosity_error()
 
-    def trained(self, adapter: AdapterJob) -> dict[str, Any]:
-        """Its epochs and parameters; trained now, unless an interrupted fit finished it.
+    def train(self, adapter: AdapterJob) -> TrainedAdapter:
+        """Trains an adapter, unless an interrupted fit finished it, and returns how that went.
 
-        Its files are below the workplace's `out`.
+        The weights are written below the workspace's `out`.
         """
-        path = self._place.folder / f"{adapter.name}.json"
-        if not path.is_file():
-            return self._train(adapter)
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
+        path = self._finished_file(adapter)
+        return read_result(TrainedAdapter, path) if path.is_file() else self._train(adapter)
 
-    def _train(self, adapter: AdapterJob) -> dict[str, Any]:
-        """Train one adapter, with less at once each time that memory runs out."""
+    def _finished_file(self, adapter: AdapterJob) -> Path:
+        return self._workspace.folder / f"{adapter.name}.json"
+
+    def _train(self, adapter: AdapterJob) -> TrainedAdapter:
+        """Trains one adapter, with fewer articles at once each time that memory runs out."""
         fit, world = self._recipe.fit, self._machine.world
         if fit.batch_size % world:
             raise FitFailed(
@@ -102,9 +119,9 @@ class AdapterTrainer:
         share = fit.batch_size // world
         micro_batch = _largest_part(share, fit.micro_batch or share) or 1
         while True:
-            found = self._attempt(adapter, micro_batch)
-            if found is not None:
-                return found
+            trained = self._attempt(adapter, micro_batch)
+            if trained is not None:
+                return trained
             smaller = _largest_part(share, micro_batch // 2)
             if smaller is None or world > 1:
                 raise FitFailed(
@@ -115,8 +132,8 @@ class AdapterTrainer:
             _log.warning("micro_batch.halved", before=micro_batch, now=smaller)
             micro_batch = smaller
 
-    def _attempt(self, adapter: AdapterJob, micro_batch: int) -> dict[str, Any] | None:
-        """The trained adapter's facts; None when memory ran out."""
+    def _attempt(self, adapter: AdapterJob, micro_batch: int) -> TrainedAdapter | None:
+        """Trains an adapter with this micro-batch; returns None when memory ran out."""
         try:
             return self._finish(adapter, micro_batch)
         except torch.OutOfMemoryError:
@@ -125,33 +142,32 @@ class AdapterTrainer:
             if not _is_about_writing(error):
                 raise
             raise FitFailed(
-                f"a checkpoint cannot be written below {self._place.folder} ({error}): make room, "
-                "and run again"
+                f"a checkpoint cannot be written below {self._workspace.folder} ({error}): make "
+                "room, and run again"
             ) from None
         gc.collect()  # outside the handler, which holds the failed model
         torch.cuda.empty_cache()
         return None
 
-    def _finish(self, adapter: AdapterJob, micro_batch: int) -> dict[str, Any]:
+    def _finish(self, adapter: AdapterJob, micro_batch: int) -> TrainedAdapter:
         interrupted = self._interrupted(adapter)
         trainer = self._trainer(adapter, micro_batch, interrupted)
         model, expected = trainer.model, trainable_parameters(trainer.model)
         trainer.train(resume_from_checkpoint=interrupted)
         require_trainable(model, expected, "after training")
         if self._chooses_best and self._recipe.base.head_bias:
-            trainer.centre()
-        facts = {
-            "epochs": trainer.history.epochs,
-            "micro_batch": micro_batch,
-            "parameters": {
-                "trainable_parameters": expected,
-                "all_parameters": all_parameters(model),
-            },
-        }
+            trainer.center_head()
+        trained = TrainedAdapter(
+            epochs=trainer.history.epochs,
+            micro_batch=micro_batch,
+            parameters=ParameterCounts(
+                trainable_parameters=expected, all_parameters=all_parameters(model)
+            ),
+        )
         if self._machine.is_leader:
-            self._keep(adapter, model, facts)
+            self._keep(adapter, model, trained)
         trainer.accelerator.wait_for_everyone()
-        return facts
+        return trained
 
     def _trainer(
         self, adapter: AdapterJob, micro_batch: int, interrupted: str | None
@@ -162,17 +178,17 @@ class AdapterTrainer:
             self._work(adapter),
             micro_batch=micro_batch,
             world=self._machine.world,
-            judged=bool(adapter.judged),
+            validates=bool(adapter.validation),
             choose_best=self._chooses_best,
         )
         history = History(names, recipe.fit.early_stopping_epochs)
         if interrupted is not None:
-            facts = json.loads((Path(interrupted) / HISTORY).read_bytes())
-            history.restore(facts, is_leader=self._machine.is_leader)
+            snapshot = HistorySnapshot.read(Path(interrupted))
+            history.restore(snapshot, is_leader=self._machine.is_leader)
             if history.is_over:  # all that is left is to restore the best
                 args.num_train_epochs = len(history.epochs)
         set_seed(recipe.fit.seed)
-        judged = self._examples(adapter.judged)
+        validation = self._examples(adapter.validation)
         trainer = StudentTrainer(
             fit=recipe.fit,
             history=history,
@@ -180,7 +196,7 @@ class AdapterTrainer:
             model=self._model(adapter),
             args=args,
             train_dataset=self._examples(adapter.rows),
-            eval_dataset=sorted(judged, key=lambda row: -len(row["input_ids"])),
+            eval_dataset=sorted(validation, key=lambda row: -len(row["input_ids"])),
         )
         if self._curves is not None and self._machine.is_leader:
             trainer.add_callback(_tensorboard(self._curves / adapter.name))
@@ -188,7 +204,7 @@ class AdapterTrainer:
 
     def _model(self, adapter: AdapterJob) -> PeftModel:
         model = build(self._recipe, label_scores(adapter.rows, self._filter).mean(axis=0))
-        is_fold = adapter.judged and not self._chooses_best  # that student knows what judges it
+        is_fold = adapter.validation and not self._chooses_best  # that student knows what judges it
         if self._start is not None and not is_fold:
             continue_from(model, self._start)
         return model
@@ -202,14 +218,14 @@ class AdapterTrainer:
         ]
 
     def _work(self, adapter: AdapterJob) -> Path:
-        return (self._place.folder / adapter.name).absolute()
+        return (self._workspace.folder / adapter.name).absolute()
 
     def _interrupted(self, adapter: AdapterJob) -> str | None:
-        """The last whole checkpoint of a killed fit; what it left half is taken away."""
+        """Returns the last whole checkpoint of a killed fit, and deletes those that are not."""
         work = self._work(adapter)
         if self._machine.is_leader:
             for folder in work.glob("checkpoint-*"):
-                if not (folder / HISTORY).is_file():
+                if not (folder / HistorySnapshot.FILE).is_file():
                     shutil.rmtree(folder)
         PartialState().wait_for_everyone()
         last = get_last_checkpoint(str(work)) if work.is_dir() else None
@@ -218,22 +234,22 @@ class AdapterTrainer:
         PartialState().wait_for_everyone()
         return last
 
-    def _keep(self, adapter: AdapterJob, model: PeftModel, facts: Mapping[str, Any]) -> None:
-        """Save the adapter, then that it is finished, then forget how it came about."""
-        folder = self._place.out / "checkpoints" / adapter.name
+    def _keep(self, adapter: AdapterJob, model: PeftModel, trained: TrainedAdapter) -> None:
+        """Saves the adapter, then that it is finished, then deletes its checkpoints."""
+        folder = self._workspace.out / "checkpoints" / adapter.name
         save(model, folder)
         (folder / MODEL_CARD).unlink(missing_ok=True)  # PEFT's own, of blanks
-        write_json(self._place.folder / f"{adapter.name}.json", facts)
+        write_json(self._finished_file(adapter), as_json(trained))
         shutil.rmtree(self._work(adapter), ignore_errors=True)
 
 
 def _is_about_writing(error: Exception) -> bool:
-    """PyTorch's and safetensors' writers have no error of their own for a full disk."""
+    """Says whether an error is about a full disk, for which both writers have no error class."""
     return isinstance(error, SafetensorError) or "inline_container" in str(error)
 
 
 def _repair_path(state_file: Path, work: Path) -> None:
-    """The best checkpoint's path is absolute; the run may have been moved since."""
+    """Replaces the best checkpoint's path, which is absolute: the run may have been moved."""
     state = json.loads(state_file.read_bytes())
     if state["best_model_checkpoint"] is not None:
         best = work / Path(state["best_model_checkpoint"]).name
@@ -241,7 +257,7 @@ def _repair_path(state_file: Path, work: Path) -> None:
 
 
 def _largest_part(share: int, at_most: int) -> int | None:
-    """The largest part of a batch that is at most so large and goes into it without rest."""
+    """Returns the largest size up to `at_most` that divides a batch's share without remainder."""
     return next((size for size in range(min(share, at_most), 0, -1) if share % size == 0), None)
 
 

@@ -1,4 +1,4 @@
-"""On what a run is made: the same seed on another machine gives slightly different weights."""
+"""Describes the machine of a fit, since the same seed gives other weights on another machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import torch
 
@@ -34,12 +34,12 @@ class Machine:
 
     @property
     def is_leader(self) -> bool:
-        """The process that writes."""
+        """Whether this is the process that writes the results."""
         return self.rank == 0
 
 
 def machine_of(threads: int | None, environment: Mapping[str, str]) -> Machine:
-    """Raises WrongUsage."""
+    """Reads which process this is from torchrun's variables. Raises WrongUsage."""
     try:
         rank, world = (int(environment.get(n, d)) for n, d in (("RANK", "0"), ("WORLD_SIZE", "1")))
     except ValueError:
@@ -47,16 +47,26 @@ def machine_of(threads: int | None, environment: Mapping[str, str]) -> Machine:
     return Machine(threads, rank, world)
 
 
-def machine_facts(machine: Machine) -> dict[str, Any]:
-    """Device, threads, processes, library versions."""
+class Environment(NamedTuple):
+    """The device, the processes and the versions of libraries that a fit runs with."""
+
+    device: str
+    threads: int
+    processes: int
+    python: str
+    versions: dict[str, str]
+
+
+def environment_of(machine: Machine) -> Environment:
+    """Looks up what the fit of this process runs with."""
     versions = {name: metadata.version(name) for name in LIBRARIES}
-    return {
-        "device": _device(),
-        "threads": torch.get_num_threads(),
-        "processes": machine.world,
-        "python": platform.python_version(),
-        "versions": {"newsieve": newsieve.__version__} | versions,
-    }
+    return Environment(
+        device=_device(),
+        threads=torch.get_num_threads(),
+        processes=machine.world,
+        python=platform.python_version(),
+        versions={"newsieve": newsieve.__version__} | versions,
+    )
 
 
 def _device() -> str:

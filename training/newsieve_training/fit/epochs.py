@@ -1,50 +1,94 @@
-"""Reading a training history: the epoch that was shipped, means over folds, the gap. Pure."""
+"""How a fit went, epoch by epoch: the content of training_history.json, and how to read it.
+
+Which epoch was shipped, means over folds, the gap between training and validation. Pure but for
+reading and writing the file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
+from pydantic import RootModel
+
+from newsieve_training.pipeline.result_files import Part, ResultFile, as_json
 
 FINAL: Final = "final"
 # Relative gaps between training and validation error, as a share of the training error.
 MODERATE_GAP: Final = 0.15
 LARGE_GAP: Final = 0.30
 
-Epochs = Sequence[Mapping[str, Any]]
-History = Mapping[str, Epochs]
+
+class DimensionErrors(Part):
+    """The mean absolute and the root mean squared error of one dimension."""
+
+    mae: float
+    rmse: float
 
 
-def without_seconds(history: History) -> dict[str, Any]:
-    """What a repetition repeats."""
-    return {
-        name: [{key: value for key, value in entry.items() if key != "seconds"} for entry in epochs]
-        for name, epochs in history.items()
-    }
+class Errors(Part):
+    """What a student errs by on a set of articles, overall and by dimension, and its mean loss."""
+
+    mae: float
+    rmse: float
+    loss: float
+    dimensions: dict[str, DimensionErrors]
 
 
-def best_epoch(history: History) -> int | None:
-    """The epoch with the least validation error, which leaves the run; None without one."""
-    judged = [entry for entry in history[FINAL] if entry["validation"]]
-    if not judged:
-        return None
-    epoch: int = min(judged, key=lambda entry: entry["validation"]["mae"])["epoch"]
-    return epoch
+class Epoch(Part):
+    """One epoch of a fit. `centred` are the validation errors of the best epoch after the bias of
+    its head was moved by `head_moved_by`; other epochs have neither."""
+
+    epoch: int
+    steps: int
+    learning_rate: float
+    seconds: float
+    train: Errors
+    validation: Errors | None
+    centred: Errors | None = None
+    head_moved_by: dict[str, float] | None = None
 
 
-def mean_history(history: History) -> list[dict[str, Any]]:
-    """The epochs of the student that ships; with cross-validation means over the folds."""
-    folds = [epochs for name, epochs in history.items() if name != FINAL]
-    return [_mean(entries) for entries in zip(*(folds or [history[FINAL]]), strict=True)]
+class TrainingHistory(RootModel[dict[str, list[Epoch]]], ResultFile):
+    """The content of training_history.json: the epochs of each adapter, by the adapter's name.
 
+    `final` is the adapter that ships; with cross-validation there is one more for each fold.
+    """
 
-def shipped_entry(history: History) -> dict[str, Any]:
-    """The entry of the epoch that ships, its validation after the head was centred, if it was;
-    with cross-validation the last one's means."""
-    epochs, best = mean_history(history), best_epoch(history)
-    entry = epochs[-1] if best is None else epochs[best - 1]
-    return {**entry, "validation": entry.get("centred", entry["validation"])}
+    FILE: ClassVar = "training_history.json"
+
+    def without_seconds(self) -> dict[str, Any]:
+        """Returns the history without wall-clock times: the reproducible part of it."""
+        return {
+            name: [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in e]
+            for name, e in as_json(self).items()
+        }
+
+    @property
+    def is_cross_validated(self) -> bool:
+        return len(self.root) > 1
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the least validation error, which leaves the run; None without one."""
+        final = self.root[FINAL]
+        validated = [(item.validation.mae, item.epoch) for item in final if item.validation]
+        return min(validated)[1] if validated else None
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """The epochs of the student that ships; with cross-validation means over the folds."""
+        folds = [epochs for name, epochs in self.root.items() if name != FINAL]
+        return [_mean_epoch(same) for same in zip(*(folds or [self.root[FINAL]]), strict=True)]
+
+    @property
+    def shipped(self) -> Epoch:
+        """The epoch that ships, its validation after the head was centred, if it was; with
+        cross-validation the means of the last one."""
+        epochs, best = self.epochs, self.best_epoch
+        epoch = epochs[-1] if best is None else epochs[best - 1]
+        return epoch.model_copy(update={"validation": epoch.centred or epoch.validation})
 
 
 class Gap(NamedTuple):
@@ -54,10 +98,10 @@ class Gap(NamedTuple):
     relative: float
 
 
-def gap_of(entry: Mapping[str, Any]) -> Gap | None:
-    if not entry["validation"]:
+def gap_of(epoch: Epoch) -> Gap | None:
+    if epoch.validation is None:
         return None
-    train, validation = entry["train"]["mae"], entry["validation"]["mae"]
+    train, validation = epoch.train.mae, epoch.validation.mae
     return Gap(validation - train, (validation - train) / train if train else 0.0)
 
 
@@ -72,12 +116,16 @@ def gap_sentence(gap: Gap | None) -> str:
     return text + ("moderate." if gap.relative > MODERATE_GAP else "small.")
 
 
-def _mean(entries: Sequence[Any]) -> Any:
-    """Entry by entry of like-shaped trees of numbers."""
-    first = entries[0]
+def _mean_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    return Epoch.model_validate(_mean([epoch.model_dump(exclude_unset=True) for epoch in epochs]))
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Returns the mean of trees of numbers that have one shape, number by number."""
+    first = values[0]
     if isinstance(first, Mapping):
-        return {key: _mean([entry[key] for entry in entries]) for key in first}
+        return {key: _mean([value[key] for value in values]) for key in first}
     if first is None:
         return None
-    found = float(np.mean(entries))
-    return round(found) if isinstance(first, int) else found
+    mean = float(np.mean(values))
+    return round(mean) if isinstance(first, int) else mean

@@ -1,7 +1,7 @@
 """fit: trains the adapter and the head, on this machine or, under torchrun, on several devices.
 
-With a held-out split, the epoch that is best on validation leaves the run. With
-cross-validation, one student a fold is trained to be judged, then the one to ship on all rows.
+With a held-out split, the epoch that is best on validation is kept. With cross-validation, one
+student a fold is trained to be judged, then the one to ship on all rows.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from accelerate import PartialState
 
 from newsieve.inference.manifest import ADAPTER
 from newsieve.stream.logs import get_logger
+from newsieve_training.data.manifest import DataManifest
 from newsieve_training.data.split import TRAIN, VALIDATION
-from newsieve_training.fit.adapter_trainer import AdapterJob, AdapterTrainer
-from newsieve_training.fit.environment import Machine, machine_facts
-from newsieve_training.fit.epochs import without_seconds
-from newsieve_training.fit.warm_start import import_warm_start, start_facts
-from newsieve_training.pipeline.files import file_hash, files_below, hash_of, write_json
+from newsieve_training.fit.adapter_trainer import AdapterJob, AdapterTrainer, ParameterCounts
+from newsieve_training.fit.environment import Environment, Machine, environment_of
+from newsieve_training.fit.epochs import FINAL, TrainingHistory
+from newsieve_training.fit.metadata import TrainingMetadata
+from newsieve_training.fit.warm_start import import_warm_start, read_warm_start
+from newsieve_training.pipeline.files import file_hash, files_below, hash_of
 from newsieve_training.pipeline.graph import FIT, START, start_of
 from newsieve_training.pipeline.recipe import HOLDOUT
+from newsieve_training.pipeline.result_files import as_json
 from newsieve_training.pipeline.run_folder import Run
 from newsieve_training.pipeline.stage import StageWorkspace, run_stage, run_stage_as_follower
 
 _log = get_logger("fit")
 
-FINAL: Final = "final"
 TENSORBOARD: Final = "tensorboard"
 
 
@@ -37,7 +39,7 @@ def fold_name(fold: int) -> str:
 
 
 def checkpoint(run: Run, name: str) -> Path:
-    """Where the adapter of this name lies."""
+    """Returns the folder of the adapter of this name."""
     return run.path("checkpoints", name)
 
 
@@ -48,7 +50,7 @@ def fit(
     start: Path | None = None,
     tensorboard: bool = False,
 ) -> bool:
-    """Train what is missing. Returns False when nothing was.
+    """Trains the adapters that are missing. Returns False when none is.
 
     `start` is a student folder to continue from; the run remembers it. Raises FitFailed,
     StudentInvalid.
@@ -60,35 +62,41 @@ def fit(
         PartialState().wait_for_everyone()
     if machine.threads:
         torch.set_num_threads(machine.threads)
-    continued = start_facts(run)
+    continued = read_warm_start(run)
     if continued is not None and machine.is_leader:
-        _log.info("fit.continues", **continued)
+        _log.info("fit.continues", **as_json(continued))
 
-    def make(place: StageWorkspace) -> Mapping[str, Any]:
-        return _make(run, place, machine, run.path(TENSORBOARD) if tensorboard else None)
+    def body(workspace: StageWorkspace) -> Mapping[str, Any]:
+        return _train(run, workspace, machine, run.path(TENSORBOARD) if tensorboard else None)
 
-    return run_stage(run, FIT, make) if machine.is_leader else run_stage_as_follower(run, FIT, make)
+    run_it = run_stage if machine.is_leader else run_stage_as_follower
+    return run_it(run, FIT, body)
 
 
-def _make(
-    run: Run, place: StageWorkspace, machine: Machine, curves: Path | None
+def _train(
+    run: Run, workspace: StageWorkspace, machine: Machine, curves: Path | None
 ) -> Mapping[str, Any]:
-    """Train what an interrupted fit has not finished; write history and metadata."""
+    """Trains what an interrupted fit has not finished; writes history and metadata."""
     start = run.path(START, ADAPTER) if start_of(run) else None
-    fitting = AdapterTrainer(run.recipe, run.filter, place, machine, start, curves)
-    found = {adapter.name: fitting.trained(adapter) for adapter in _adapters(run)}
-    facts = {**found[FINAL]["parameters"], **machine_facts(machine), "start": start_of(run)}
-    history = {name: item["epochs"] for name, item in found.items()}
-    metadata = _metadata(run, facts)
+    trainer = AdapterTrainer(run.recipe, run.filter, workspace, machine, start, curves)
+    trained = {job.name: trainer.train(job) for job in _jobs(run)}
+    history = TrainingHistory({name: item.epochs for name, item in trained.items()})
+    parameters, environment = trained[FINAL].parameters, environment_of(machine)
+    metadata = _metadata(run, parameters, environment)
     if machine.is_leader:
-        write_json(place.out / "training_history.json", history)
-        write_json(place.out / "training_metadata.json", metadata)
-    adapters = place.out / "checkpoints"
+        history.write(workspace.out)
+        metadata.write(workspace.out)
+    adapters = workspace.out / "checkpoints"
     weights = {name: file_hash(adapters / name) for name in files_below(adapters)}
-    return {**facts, "result": hash_of(weights, without_seconds(history), metadata)}
+    return {
+        **as_json(parameters),
+        **environment._asdict(),
+        "start": start_of(run),
+        "result": hash_of(weights, history.without_seconds(), as_json(metadata)),
+    }
 
 
-def _adapters(run: Run) -> Iterator[AdapterJob]:
+def _jobs(run: Run) -> Iterator[AdapterJob]:
     rows = run.rows(TRAIN)
     if run.recipe.split.kind == HOLDOUT:
         yield AdapterJob(FINAL, rows, run.rows(VALIDATION))
@@ -99,34 +107,33 @@ def _adapters(run: Run) -> Iterator[AdapterJob]:
     yield AdapterJob(FINAL, rows, [])
 
 
-def _metadata(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration, as a table for people."""
-    recipe, manifest = run.recipe, run.json("data", "manifest.json")
-    trainable, every = facts["trainable_parameters"], facts["all_parameters"]
-    return {
-        "filter": run.facts["filter"],
-        "base_model": recipe.base.name,
-        "revision": recipe.base.revision,
-        "input": "title, blank line, content; no prompt",
-        "articles": sum(manifest["rows"].values()),
-        "splits": manifest["rows"],
-        "split_kind": recipe.split.kind,
-        "dimensions": len(run.filter.definition.dimensions),
-        "epochs": recipe.fit.epochs,
-        "batch_size": recipe.fit.batch_size,
-        "optimizer": "AdamW",
-        "learning_rate": recipe.fit.learning_rate,
-        "head_learning_rate": recipe.fit.head_learning_rate,
-        "weight_decay": recipe.fit.weight_decay,
-        "warmup": recipe.fit.warmup,
-        "max_tokens": recipe.base.max_tokens,
-        "loss": recipe.fit.loss,
-        "seed": recipe.fit.seed,
-        "precision": recipe.fit.precision,
-        "lora": recipe.settings("lora")["lora"],
-        "trainable_parameters": trainable,
-        "all_parameters": every,
-        "trainable_share": round(trainable / every, 6),
-        START: start_facts(run),
-        **{name: facts[name] for name in ("device", "threads", "processes", "python", "versions")},
-    }
+def _metadata(run: Run, parameters: ParameterCounts, environment: Environment) -> TrainingMetadata:
+    """Collects the configuration of the fit."""
+    recipe, rows = run.recipe, DataManifest.read(run.folder).rows
+    return TrainingMetadata(
+        filter=run.state["filter"],
+        base_model=recipe.base.name,
+        revision=recipe.base.revision,
+        input="title, blank line, content; no prompt",
+        articles=sum(rows.values()),
+        splits=rows,
+        split_kind=recipe.split.kind,
+        dimensions=len(run.filter.definition.dimensions),
+        epochs=recipe.fit.epochs,
+        batch_size=recipe.fit.batch_size,
+        optimizer="AdamW",
+        learning_rate=recipe.fit.learning_rate,
+        head_learning_rate=recipe.fit.head_learning_rate,
+        weight_decay=recipe.fit.weight_decay,
+        warmup=recipe.fit.warmup,
+        max_tokens=recipe.base.max_tokens,
+        loss=recipe.fit.loss,
+        seed=recipe.fit.seed,
+        precision=recipe.fit.precision,
+        lora=recipe.lora,
+        trainable_parameters=parameters.trainable_parameters,
+        all_parameters=parameters.all_parameters,
+        trainable_share=round(parameters.trainable_parameters / parameters.all_parameters, 6),
+        start=read_warm_start(run),
+        **environment._asdict(),
+    )

@@ -1,4 +1,4 @@
-"""transformers.Trainer as students need it: a thin subclass and its arguments.
+"""Adapts transformers.Trainer to students: a thin subclass and its arguments.
 
 Two learning rates, a loss in score points, micro-batches of like length in an order that a resumed
 fit repeats, checkpoints in the middle of an epoch that count only when they are whole, and the
@@ -28,28 +28,28 @@ from transformers import (
 )
 
 from newsieve_training.fit.batch_order import length_grouped_order
-from newsieve_training.fit.history import History, measured
+from newsieve_training.fit.history import History, mean_errors
 from newsieve_training.fit.model import (
     center_head_bias,
     is_head,
     require_trainable,
     trainable_parameters,
 )
-from newsieve_training.pipeline.files import Row, write_json
+from newsieve_training.pipeline.files import Row
 from newsieve_training.pipeline.recipe import Fit
 
 HUBER_DELTA: Final = 1.0  # score points; beyond, an error counts linearly
 EVALUATION_BATCH: Final = 32
-HISTORY: Final = "history.json"  # a checkpoint's last file
 KEPT_CHECKPOINTS: Final = 2
 LOGGED_STEPS: Final = 10  # between TensorBoard's points
 
 
 def arguments(
-    fit: Fit, folder: Path, *, micro_batch: int, world: int, judged: bool, choose_best: bool
+    fit: Fit, folder: Path, *, micro_batch: int, world: int, validates: bool, choose_best: bool
 ) -> TrainingArguments:
-    """`micro_batch` articles on each of `world` devices at once, as often as the batch needs."""
-    found = TrainingArguments(
+    """Returns the library's arguments for this fit. `micro_batch` articles are on each of `world`
+    devices at once, and steps add up as many of them as the batch needs."""
+    made = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=fit.epochs,
         per_device_train_batch_size=micro_batch,
@@ -62,7 +62,7 @@ def arguments(
         bf16=fit.precision == "bf16",
         use_cpu=not torch.cuda.is_available(),
         ddp_find_unused_parameters=False,
-        eval_strategy="epoch" if judged else "no",
+        eval_strategy="epoch" if validates else "no",
         save_strategy="epoch" if choose_best else "no",
         save_total_limit=KEPT_CHECKPOINTS,
         load_best_model_at_end=choose_best,
@@ -76,17 +76,17 @@ def arguments(
         seed=fit.seed,
         data_seed=fit.seed,
     )
-    found._n_gpu = min(found.n_gpu, 1)  # noqa: SLF001 - several are torchrun's, not DataParallel's
-    return found
+    made._n_gpu = min(made.n_gpu, 1)  # noqa: SLF001 - several are torchrun's, not DataParallel's
+    return made
 
 
 class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped to us
-    """Trains one adapter."""
+    """Trains the adapter and the head of one student."""
 
     def __init__(self, *, fit: Fit, history: History, names: Sequence[str], **kwargs: Any) -> None:
         super().__init__(
             data_collator=collate,
-            compute_metrics=lambda found: _measured(found, names),
+            compute_metrics=lambda prediction: _mean_errors(prediction, names),
             **kwargs,
         )
         self.history = history
@@ -102,14 +102,14 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
         if sys.stderr.isatty():
             self.add_callback(_ProgressBar)
 
-    def centre(self) -> None:
-        """Centre the head on validation; the history says what the best epoch errs by then."""
-        found = self.predict(self.eval_dataset)
-        labels, scores = np.asarray(found.label_ids), np.asarray(found.predictions)
+    def center_head(self) -> None:
+        """Moves the head's bias by the mean error on validation, and records the errors then."""
+        predicted = self.predict(self.eval_dataset)
+        labels, scores = np.asarray(predicted.label_ids), np.asarray(predicted.predictions)
         moved = (labels - scores).mean(axis=0)
         center_head_bias(self.model, moved)
         loss = self._loss(torch.as_tensor(scores + moved), torch.as_tensor(labels))
-        self.history.centre(scores + moved, labels, float(loss), moved)
+        self.history.center_best(scores + moved, labels, float(loss), moved)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         trained = [
@@ -148,14 +148,13 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
         return _ByLength(lengths, group, self._fit.seed)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> None:
-        """As they come, which is sorted by length."""
+        """Keeps the order of the data set, which is sorted by length."""
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        facts = self.history.facts()  # waits for all processes
+        snapshot = self.history.snapshot()  # waits for all processes
         if self.is_world_process_zero():
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            write_json(folder / HISTORY, facts)
+            snapshot.write(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -167,7 +166,7 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
 
 
 class _ByLength(Sampler[int]):
-    """`length_grouped_order`, epoch by epoch."""
+    """Draws articles in `length_grouped_order`, another order in each epoch."""
 
     def __init__(self, lengths: Sequence[int], group: int, seed: int) -> None:
         self._lengths = lengths
@@ -186,7 +185,8 @@ class _ByLength(Sampler[int]):
 
 
 class _Checkpoints(TrainerCallback):  # type: ignore[misc]  # as above
-    """Asks for one every so many steps; an epoch's last step has its own, after the judging."""
+    """Asks for a checkpoint every so many steps. The last step of an epoch has a checkpoint of its
+    own, after the validation."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
@@ -200,14 +200,14 @@ class _Checkpoints(TrainerCallback):  # type: ignore[misc]  # as above
 
 
 class _ProgressBar(ProgressCallback):  # type: ignore[misc]  # as above
-    """The bar alone: standard output is for results."""
+    """Shows the bar alone, since standard output is for results."""
 
     def on_log(self, *_: Any, **__: Any) -> None:
-        """Nothing is printed; the history file has it."""
+        """Prints nothing: the history file has the figures."""
 
 
 def collate(examples: Sequence[Row]) -> dict[str, Tensor]:
-    """Padded to the longest of the batch, on the right."""
+    """Builds a batch, padded on the right to its longest article."""
     width = max(len(example["input_ids"]) for example in examples)
     ids = torch.zeros(len(examples), width, dtype=torch.long)
     mask = torch.zeros(len(examples), width, dtype=torch.long)
@@ -218,6 +218,6 @@ def collate(examples: Sequence[Row]) -> dict[str, Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def _measured(prediction: EvalPrediction, names: Sequence[str]) -> dict[str, float]:
+def _mean_errors(prediction: EvalPrediction, names: Sequence[str]) -> dict[str, float]:
     scores = np.asarray(prediction.predictions, dtype=np.float64)
-    return measured(scores, np.asarray(prediction.label_ids, dtype=np.float64), names)
+    return mean_errors(scores, np.asarray(prediction.label_ids, dtype=np.float64), names)

@@ -1,4 +1,4 @@
-"""package: the student folder that a worker loads, if the student is good enough to ship."""
+"""package: writes the student folder that a worker loads, if the student is good enough to ship."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from newsieve.inference.manifest import (
     MANIFEST,
     MODEL_CARD,
     TOKENIZER,
-    CurvePoints,
     Manifest,
     PinnedBase,
-    ResidualRows,
 )
 from newsieve.inference.student import Forward
 from newsieve.inference.tokenize import Tokeniser
+from newsieve_training.data.manifest import DataManifest
 from newsieve_training.errors import GateFailed, RunInvalid
 from newsieve_training.evaluation.drift_baseline import reference_rows
-from newsieve_training.evaluation.evaluate import STUDENT
 from newsieve_training.evaluation.predict import load_forward
 from newsieve_training.evaluation.quality_gate import gate_failures
+from newsieve_training.evaluation.results import PUBLISHED, STUDENT, CalibrationReport, Metrics
 from newsieve_training.fit.base_model import base_file, tokeniser_of
-from newsieve_training.fit.epochs import shipped_entry
-from newsieve_training.fit.stage import FINAL, checkpoint
+from newsieve_training.fit.epochs import FINAL, TrainingHistory
+from newsieve_training.fit.metadata import TrainingMetadata
+from newsieve_training.fit.stage import checkpoint
 from newsieve_training.pipeline.files import (
     Row,
     copy_file,
@@ -54,25 +54,28 @@ from newsieve_training.pipeline.graph import (
     REASON,
     START,
 )
+from newsieve_training.pipeline.result_files import as_json
 from newsieve_training.pipeline.run_folder import REPORTS_FOLDER, SUMMARY, Run
 from newsieve_training.pipeline.stage import StageWorkspace, require_up_to_date, run_stage
-from newsieve_training.reports.model_card import model_card
+from newsieve_training.reports.model_card import Shipped, model_card
 
 STUDENT_FOLDER: Final = "student"
 CANARY_DECIMALS: Final = 6
 OPTIONAL_TOKENIZER_FILES: Final = ("tokenizer_config.json", "special_tokens_map.json")
 # How the student was made, beside it.
-RUN_FILES: Final = ("training_metadata.json", "training_history.json")
+RUN_FILES: Final = (TrainingMetadata.FILE, TrainingHistory.FILE)
+# Of the data manifest, what the student's manifest publishes.
+PUBLIC_COUNTS: Final = ("rows", "hashes", "oracles", "tiers", "languages")
 
 
 def package(run: Run, failed_gate_reason: str | None = None) -> bool:
-    """Make the run's student folder. Returns False when that was done already.
+    """Writes the student folder of a run. Returns False when that was done already.
 
     Raises GateFailed, unless a reason is given, which then stands in the model card; RunInvalid
     when the student was not judged, or not as it and its filter now are.
     """
     filter_ = run.filter
-    if run.facts["label_hash"] != filter_.label_hash:
+    if run.state["label_hash"] != filter_.label_hash:
         raise RunInvalid(
             f"the labels of {filter_.reference} mean something else than when they were prepared "
             "(dimensions, prompt or rendering): have them labelled again, and run "
@@ -85,12 +88,12 @@ def package(run: Run, failed_gate_reason: str | None = None) -> bool:
             'ship it all the same, give --allow-failed-gate "reason"'
         )
     with run.locked():
-        run.note({REASON: failed_gate_reason if failures else None})
-    return run_stage(run, PACKAGE, lambda place: _make(run, place, filter_, failures))
+        run.update({REASON: failed_gate_reason if failures else None})
+    return run_stage(run, PACKAGE, lambda workspace: _write(run, workspace, filter_, failures))
 
 
 def _where(run: Run) -> str:
-    """Where to read on."""
+    """Says where the report of a run is, or how to write it."""
     report = run.path(REPORTS_FOLDER, SUMMARY)
     if report.is_file():
         return f"The run is {run.folder}, its report {report}"
@@ -98,18 +101,19 @@ def _where(run: Run) -> str:
 
 
 def failures_of(run: Run) -> list[str]:
-    """What the student misses of its recipe's gate. Raises RunInvalid."""
+    """Returns what the student misses of its recipe's gate. Raises RunInvalid."""
     for stage in (EVALUATE, CALIBRATE):
         require_up_to_date(run, stage)
-    metrics, calibration = run.json("metrics.json"), run.json("calibration.json")
-    baselines = dict(metrics["quality"][metrics["judged_on"]])
+    metrics = Metrics.read(run.folder)
+    baselines = dict(metrics.quality[metrics.judged_on])
     baselines.pop(STUDENT)
-    start = run.json("training_metadata.json")[START]
-    return gate_failures(run.recipe.gate, calibration["quality"], baselines, start)
+    published = CalibrationReport.read(run.folder).quality
+    start = TrainingMetadata.read(run.folder).start
+    return gate_failures(run.recipe.gate, published, baselines, start)
 
 
 def require_place(folder: Path) -> Path:
-    """The folder to which a student can be copied, resolved. Raises RunInvalid."""
+    """Resolves the folder to which a student is to be copied. Raises RunInvalid if it cannot be."""
     folder = folder.resolve()
     if folder.is_dir():
         if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
@@ -127,8 +131,8 @@ def _previous(folder: Path) -> Path:
 
 
 def copy_student(run: Run, folder: Path) -> Path | None:
-    """The packaged student to another folder, all of it or nothing. Another student that is there
-    goes to the folder of this name with `.previous`, which is returned. Raises RunInvalid."""
+    """Copies the packaged student to another folder, all of it or nothing. A student that is there
+    is moved to the folder's name with `.previous`, which is returned. Raises RunInvalid."""
     folder, source = require_place(folder), run.path(STUDENT_FOLDER)
     if _hashes(folder) == _hashes(source):
         return None
@@ -154,23 +158,29 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {name: file_hash(folder / name) for name in files_below(folder)}
 
 
-def _make(
-    run: Run, place: StageWorkspace, filter_: Filter, failures: Sequence[str]
+def _write(
+    run: Run, workspace: StageWorkspace, filter_: Filter, failures: Sequence[str]
 ) -> Mapping[str, Any]:
-    folder = place.out / STUDENT_FOLDER
+    folder = workspace.out / STUDENT_FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     _copy_model(run, folder)
-    manifest = _manifest(run, filter_)
+    shipped = Shipped(
+        recipe=run.recipe,
+        metadata=TrainingMetadata.read(run.folder),
+        epoch=TrainingHistory.read(run.folder).shipped,
+        metrics=Metrics.read(run.folder),
+        calibration=CalibrationReport.read(run.folder),
+        failures=failures,
+        failed_gate_reason=run.state[REASON],
+    )
+    manifest = _manifest(run, filter_, shipped)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     write_jsonl(folder / CANARIES, _canaries(run, filter_))
     write_jsonl(folder / BASELINE, reference_rows(run, filter_))
     for name in RUN_FILES:
         copy_file(run.path(name), folder / name)
-    metadata = run.json("training_metadata.json")
-    entry = shipped_entry(run.json("training_history.json"))
-    card = model_card(manifest, run.recipe, metadata, entry, failures, run.facts[REASON])
-    write_text(folder / MODEL_CARD, card)
+    write_text(folder / MODEL_CARD, model_card(manifest, shipped))
     return {"packaged_on": dt.datetime.now(dt.UTC).date().isoformat()}
 
 
@@ -183,10 +193,9 @@ def _copy_model(run: Run, folder: Path) -> None:
             copy_file(path, folder / name)
 
 
-def _manifest(run: Run, filter_: Filter) -> Manifest:
-    recipe, fitted = run.recipe, require_up_to_date(run, FIT)
-    data, calibration = run.json("data", "manifest.json"), run.json("calibration.json")
-    residuals = calibration["residuals"]
+def _manifest(run: Run, filter_: Filter, shipped: Shipped) -> Manifest:
+    recipe, metadata, start = shipped.recipe, shipped.metadata, shipped.metadata.start
+    data = DataManifest.read(run.folder)
     return Manifest(
         format=1,
         filter=filter_.name,
@@ -201,38 +210,35 @@ def _manifest(run: Run, filter_: Filter) -> Manifest:
         pooling=recipe.base.pooling,
         head_bias=recipe.base.head_bias,
         max_tokens=recipe.base.max_tokens,
-        trainable_parameters=fitted["trainable_parameters"],
+        trainable_parameters=metadata.trainable_parameters,
         training={
             **recipe.model_dump(mode="json"),
             "run": run.folder.name,
-            START: run.json("training_metadata.json")[START],
+            START: start and as_json(start),
         },
-        data={key: data[key] for key in ("rows", "hashes", "oracles", "tiers", "languages")},
+        data={name: getattr(data, name) for name in PUBLIC_COUNTS},
         seeds=[recipe.fit.seed],
-        versions=fitted["versions"],
-        metrics=_metrics(run),
-        calibration={
-            name: CurvePoints(**points) for name, points in calibration["calibration"].items()
-        },
-        residuals=None if residuals is None else ResidualRows(**residuals),
+        versions=metadata.versions,
+        metrics=_metrics(shipped.metrics, shipped.calibration),
+        calibration=shipped.calibration.calibration,
+        residuals=shipped.calibration.residuals,
     )
 
 
-def _metrics(run: Run) -> dict[str, Any]:
-    """Figures of the articles that judged; no ids, titles or links of others' articles."""
-    metrics, calibration = run.json("metrics.json"), run.json("calibration.json")
-    judged_on = metrics["judged_on"]
+def _metrics(metrics: Metrics, calibration: CalibrationReport) -> dict[str, Any]:
+    """Returns figures of the judging articles: no ids, titles or links of others' articles."""
+    scored, confidence = calibration.scored, calibration.confidence
     return {
-        "judged_on": judged_on,
-        "published": calibration["quality"],
-        "scored": calibration["scored"],
-        "confidence": calibration["confidence"],
-        **metrics["quality"][judged_on],
+        "judged_on": metrics.judged_on,
+        PUBLISHED: as_json(calibration.quality),
+        "scored": scored and as_json(scored),
+        "confidence": confidence and as_json(confidence),
+        **{name: as_json(item) for name, item in metrics.quality[metrics.judged_on].items()},
     }
 
 
 def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
-    """Texts written for the purpose, with this machine's raw scores."""
+    """Yields texts written for the purpose, with the raw scores of this machine."""
     parameters = require_up_to_date(run, FIT)["trainable_parameters"]
     forward = load_forward(run.recipe, run.filter, checkpoint(run, FINAL), parameters)
     base = run.recipe.base
@@ -241,7 +247,7 @@ def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
 
 
 def canary_rows(forward: Forward, tokeniser: Tokeniser, names: Sequence[str]) -> Iterator[Row]:
-    """The canaries' texts, each with its raw scores by this forward pass."""
+    """Yields the canaries, each with its raw scores by this forward pass."""
     for row in read_jsonl(CANARY_TEXTS):
         (item,) = tokeniser.encode([row["text"]])
         scores = forward([item.ids])[0].round(CANARY_DECIMALS).tolist()

@@ -1,9 +1,9 @@
-"""The stages of a run: what each reads of those before it, and what else decides its result.
+"""The stages of a run: which stages each reads, and what else decides its result.
 
     prepare → audit → fit → evaluate → calibrate → report → package
 
-Each is made in the module of its name. What a stage does not name here can change without it being
-made again.
+The module of a stage's name does its work. What a stage does not name here can change without the
+stage being run again.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ CANARY_TEXTS: Final = Path(str(files("newsieve_training") / "canaries.jsonl"))
 
 
 def start_of(run: Run) -> str | None:
-    """Hash of the adapter that the fit continues from."""
+    """Returns the hash of the adapter that the fit continues from; None: from the base."""
     path = run.path(START, ADAPTER)
     return file_hash(path) if path.is_file() else None
 
 
 def _filter_now(run: Run) -> str:
-    """A filter's thresholds and rules may change after `prepare`."""
+    """Returns the filter's hash today: thresholds and rules may change after `prepare`."""
     return run.filter.filter_hash
 
 
 def _prepare(run: Run) -> Any:
-    return [run.recipe.settings(*DECISIVE), {name: run.facts[name] for name in IDENTITY}]
+    return [run.recipe.settings(*DECISIVE), {name: run.state[name] for name in IDENTITY}]
 
 
 def _fit(run: Run) -> Any:
@@ -66,7 +66,7 @@ PACKAGE: Final = Stage(
     (PREPARE, FIT, EVALUATE, CALIBRATE),
     lambda run: [
         run.recipe.settings("purpose", "gate"),
-        run.facts.get(REASON),
+        run.state.get(REASON),
         file_hash(CANARY_TEXTS),
     ],
 )

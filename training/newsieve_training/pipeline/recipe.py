@@ -1,4 +1,4 @@
-"""The recipe of a student: a TOML file, checked, and saved whole beside what it made."""
+"""The recipe of a student: a TOML file that is checked, and saved whole in the run that it made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Part(BaseModel):
-    """A closed part of the recipe."""
+    """A section of the recipe; keys that it does not know are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,12 +38,12 @@ class Base(BaseName):
     max_tokens: int = Field(gt=0)
     license: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
-        description="Of the base, as hubs name it, which the adapter's follows; for the card.",
+        description="License of the base, as hubs name it; the model card gives it to the adapter.",
     )
 
 
 class Labels(Part):
-    """Which labels count."""
+    """Which labels and articles a student is made of."""
 
     oracles: list[str] = Field(
         default=[], description="Oracles to mix. Empty: there must be only one."
@@ -52,18 +52,18 @@ class Labels(Part):
         default=0.8,
         gt=0,
         le=0.98,  # above it 128 permutations are too few for two bands
-        description="Jaccard similarity of 5-word shingles.",
+        description="Jaccard similarity of 5-word shingles, from which two texts are one article.",
     )
     bad_rows_allowed: Fraction = 0.01
     include_suspect: bool = Field(
         default=False,
-        description="Articles that speak to a model, too, whose labels their writers may have "
-        "moved. The drift baseline has none of them either way.",
+        description="Include articles that speak to a model, whose labels their writers may have "
+        "moved. The drift baseline never includes them.",
     )
 
 
 class Split(Part):
-    """How quality is judged: on held-out rows, or on each row by a student that never saw it."""
+    """How quality is measured: on held-out rows, or on each row by a student that never saw it."""
 
     kind: Literal["holdout", "cross_validation"]
     validation: Fraction = 0.1
@@ -81,7 +81,8 @@ class Split(Part):
 
 
 class Lora(Part):
-    """The adapter. `targets` is a regular expression for a layer's whole name, or last names."""
+    """The adapter. `targets` is a regular expression for whole names of layers, or a list of their
+    last names."""
 
     rank: int = Field(gt=0)
     alpha: Positive
@@ -96,7 +97,7 @@ class Lora(Part):
 
 
 class Fit(Part):
-    """Optimisation."""
+    """How the adapter and the head are optimised."""
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=0, description="Articles a step, over all processes.")
@@ -114,35 +115,40 @@ class Fit(Part):
     loss: Literal["mse", "huber"] = "mse"
     seed: Seed = 42
     precision: Literal["fp32", "bf16"] = Field(
-        default="fp32", description="Of the forward and backward pass; weights stay in fp32."
+        default="fp32",
+        description="Precision of both passes; weights stay in fp32.",
     )
     gradient_checkpointing: bool = Field(
         default=False, description="Less memory, a third more work."
     )
     early_stopping_epochs: int | None = Field(
-        default=None, gt=0, description="Stop after as many epochs without a better validation."
+        default=None, gt=0, description="Stop after so many epochs without a better validation."
     )
     checkpoint_steps: int = Field(
-        default=200, ge=0, description="A killed fit goes on from the last; 0: from its epoch."
+        default=200,
+        ge=0,
+        description="Steps between checkpoints, from which a killed fit goes on; 0: one an epoch.",
     )
 
 
 class Gate(Part):
-    """What a student must reach on the judged rows to be packaged. Unset: not asked."""
+    """What a student must reach on the judging articles to be packaged; unset is not asked."""
 
     mae: Positive
-    dimension_mae: Positive | None = Field(default=None, description="Of every dimension.")
+    dimension_mae: Positive | None = Field(
+        default=None, description="Largest MAE of any dimension."
+    )
     spearman: Correlation | None = None
-    tier_agreement: Agreement | None = Field(default=None, description="All tiers.")
+    tier_agreement: Agreement | None = Field(default=None, description="Share of equal tiers.")
     tier_kappa: Correlation | None = None
     surfaced_agreement: Agreement | None = Field(
-        default=None, description="Published tiers against the others."
+        default=None, description="Share of equal answers whether a tier is published."
     )
     surfaced_kappa: Correlation | None = None
 
 
 class Recipe(Part):
-    """The whole recipe."""
+    """All sections of a recipe, and what they say together."""
 
     filter: str
     purpose: str = Field(description="One sentence for the model card: what the student is for.")
@@ -163,15 +169,15 @@ class Recipe(Part):
         return self
 
     def settings(self, *sections: str) -> dict[str, Any]:
-        """These sections as JSON values: what a stage rests on."""
-        facts = self.model_dump(mode="json")
+        """Returns these sections as JSON values, from which inputs of stages are hashed."""
+        values = self.model_dump(mode="json")
         if not self.labels.include_suspect:  # runs of versions that had no such setting stay good
-            del facts["labels"]["include_suspect"]
-        return {name: facts[name] for name in sections}
+            del values["labels"]["include_suspect"]
+        return {name: values[name] for name in sections}
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in this file. Raises RecipeInvalid."""
+    """Reads and checks a recipe file. Raises RecipeInvalid."""
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -180,6 +186,6 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeInvalid(f"{path}: {error}") from None
 
 
-def recipe_from(facts: dict[str, Any]) -> Recipe:
-    """The recipe as a run saved it."""
-    return Recipe.model_validate(facts)
+def recipe_from(saved: dict[str, Any]) -> Recipe:
+    """Returns the recipe that a run saved. Raises pydantic's ValidationError."""
+    return Recipe.model_validate(saved)

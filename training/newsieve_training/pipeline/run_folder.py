@@ -1,15 +1,17 @@
-"""One run, one folder: what run.json says of it, and who may work on it."""
+"""One run, one folder: the state that run.json keeps of it, and who may work on it.
+
+Knows no stage: what is made of what stands in `graph`, and how a stage is run in `stage`.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from newsieve.errors import validation_message
@@ -24,27 +26,49 @@ REPORTS_FOLDER: Final = "training_reports"
 SUMMARY: Final = "training_summary.txt"  # of the reports, the one on a page
 
 
-@dataclass(frozen=True)
 class Run:
-    """A run folder, and where the filter of its recipe is looked for."""
+    """A run folder, and where the filter of its recipe is looked for.
 
-    folder: Path
-    filters: FilterRegistry
+    run.json is read once, and again after `locked` or `refresh`: another process may have written
+    it in the meantime. Use from one thread.
+    """
+
+    def __init__(self, folder: Path, filters: FilterRegistry) -> None:
+        self.folder = folder
+        self.filters = filters
+        self._state: dict[str, Any] | None = None
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """run.json. Raises RunInvalid."""
+    def state(self) -> Mapping[str, Any]:
+        """What run.json says: the recipe, what the run was prepared from, and the stages that are
+        done. Raises RunInvalid."""
+        if self._state is None:
+            self._state = self._read_state()
+        return self._state
+
+    def refresh(self) -> None:
+        """Makes the next access read run.json again."""
+        self._state = None
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Puts values into run.json, beside what it says now. Call it while the run is locked."""
+        known = self._read_state() if self.path(RUN_FILE).exists() else {}
+        state = {**known, **values}
+        write_json(self.path(RUN_FILE), state)
+        self._state = state
+
+    def _read_state(self) -> dict[str, Any]:
         try:
-            facts: dict[str, Any] = json.loads(self.path(RUN_FILE).read_bytes())
+            state = json.loads(self.path(RUN_FILE).read_bytes())
         except OSError:
-            raise self._none() from None
+            raise self._no_run() from None
         except ValueError as error:
             raise self._damaged(str(error)) from None
-        if not isinstance(facts, dict):
+        if not isinstance(state, dict):
             raise self._damaged("it is no object")
-        return facts
+        return state
 
-    def _none(self) -> RunInvalid:
+    def _no_run(self) -> RunInvalid:
         return RunInvalid(f"{self.folder} is not a run: `newsieve-train prepare` makes one")
 
     def _damaged(self, reason: str) -> RunInvalid:
@@ -55,8 +79,9 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
+        """The recipe that the run was prepared with. Raises RunInvalid."""
         try:
-            return recipe_from(self.facts["recipe"])
+            return recipe_from(self.state["recipe"])
         except KeyError:
             raise self._damaged("it has no recipe") from None
         except ValidationError as error:  # another version of ours knew other settings
@@ -71,19 +96,11 @@ class Run:
         return self.folder.joinpath(*parts)
 
     def rows(self, name: str) -> list[Row]:
-        """A split's rows."""
+        """Reads the rows of a split."""
         return list(read_jsonl(self.path("data", f"{name}.jsonl")))
 
-    def json(self, *parts: str) -> Any:
-        return json.loads(self.path(*parts).read_bytes())
-
-    def note(self, facts: Mapping[str, Any]) -> None:
-        """Put facts into run.json."""
-        known = self.facts if self.path(RUN_FILE).exists() else {}
-        write_json(self.path(RUN_FILE), {**known, **facts})
-
     def make(self) -> None:
-        """The folder. Raises RunInvalid."""
+        """Makes the folder, where it is not there. Raises RunInvalid."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -91,18 +108,20 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process; ends with it, however it ends. Raises RunInvalid."""
+        """Holds the run for this process, and reads run.json again. The lock ends with the process,
+        however it ends. Raises RunInvalid."""
+        lock = FileLock(self.path(LOCK_FILE), timeout=0, fallback_to_soft=False)
         try:
-            stream = self.path(LOCK_FILE).open("a")
+            self.folder.stat()  # or the lock would make the folder
+            held = lock.acquire()
         except FileNotFoundError:
-            raise self._none() from None
+            raise self._no_run() from None
+        except Timeout:
+            raise RunInvalid(
+                f"another newsieve-train works on {self.folder}: wait for it, or stop it"
+            ) from None
         except OSError as error:
             raise RunInvalid(f"cannot work in {self.folder}: {error.strerror}") from None
-        with stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunInvalid(
-                    f"another newsieve-train works on {self.folder}: wait for it, or stop it"
-                ) from None
+        with held:
+            self.refresh()
             yield

@@ -1,9 +1,9 @@
-"""A stage of a run, and the one way a stage is done.
+"""A stage of a run, and the one way in which stages are run.
 
-A stage is done when it was made of what it would be made of now and all its files are as it left
-them; then nothing happens. Otherwise it is made in a folder of its own, which a killed stage goes
-on from, put into its place and noted in run.json. So deleting a stage's files rebuilds that stage,
-and those after it only where their input has become another.
+A stage is up to date when its inputs are those that it was made of and its files are as it left
+them; then nothing happens. Otherwise its files are made in a workspace, from which a killed stage
+goes on, copied into their place and recorded in run.json. So deleting a stage's files rebuilds that
+stage, and those after it only where their inputs have changed.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any, Final
 
 from newsieve_training.errors import RunInvalid
 from newsieve_training.pipeline.files import copy_file, file_hash, files_below, hash_of
-from newsieve_training.pipeline.run_folder import RUN_FILE, Run
+from newsieve_training.pipeline.run_folder import Run
 
 STAGES: Final = "stages"
 FIRST: Final = "prepare"
 UNFINISHED: Final = ".unfinished"
 OUT: Final = "out"
-DOOMED: Final = ".doomed"
+DELETING: Final = ".doomed"  # a suffix: earlier versions write it, too
 SHORT_HASH: Final = 8
 
 
 @dataclass(frozen=True)
 class StageWorkspace:
-    """Where a stage works. What it writes below `out` is copied to the same place of the run;
-    what else lies in `folder` outlives a crash, as long as the stage's inputs stay the same."""
+    """The folder in which a stage works. What it writes below `out` is copied to the same place of
+    the run; what else lies in `folder` outlives a crash while the stage's inputs stay the same."""
 
     folder: Path
 
@@ -43,94 +43,96 @@ class StageWorkspace:
 class Stage:
     """One step of a run.
 
-    `reads` are the stages whose files it reads, `rests_on` gives what else decides its result.
+    `reads` are the stages whose files it reads; `fingerprint_inputs` returns, as JSON values, what
+    else decides its result.
     """
 
     name: str
     reads: tuple[Stage, ...]
-    rests_on: Callable[[Run], Any]
+    fingerprint_inputs: Callable[[Run], Any]
 
 
-# Does a stage's work; returns what is to be noted of it in run.json. A `result` among that is what
-# later stages rest on, where the hashes of its files say too much: a clock's readings, for one.
-Make = Callable[[StageWorkspace], Mapping[str, Any]]
+# Does a stage's work, and returns what run.json is to record of it. A `result` among that is what
+# later stages depend on, where the hashes of its files say too much: wall-clock times, for one.
+StageBody = Callable[[StageWorkspace], Mapping[str, Any]]
 
 
-def run_stage(run: Run, stage: Stage, make: Make) -> bool:
-    """Make the stage's files, unless they are there. Returns whether they had to be made.
+def run_stage(run: Run, stage: Stage, body: StageBody) -> bool:
+    """Makes the stage's files, unless they are there. Returns whether they had to be made.
 
-    Raises RunInvalid when a stage before it is missing or out of date, or another process is at
-    work.
+    Raises RunInvalid when a stage before it is missing or out of date, or another process works on
+    the run.
     """
     with run.locked():
         inputs = inputs_of(run, stage)
         if is_done(run, stage.name, inputs):
             return False
-        workplace = workplace_of(run, stage.name, inputs)
-        _forget_others(run, stage.name, workplace)
-        workplace.out.mkdir(parents=True, exist_ok=True)
+        workspace = _workspace_of(run, stage.name, inputs)
+        _delete_stale_workspaces(run, stage.name, workspace)
+        workspace.out.mkdir(parents=True, exist_ok=True)
         start = time.monotonic()
-        facts = make(workplace)
+        details = body(workspace)
         seconds = round(time.monotonic() - start, 1)
-        files = _put(run, stage.name, workplace.out)
-        noted = {"inputs": inputs, "files": files, "result": hash_of(files), "seconds": seconds}
-        noted |= facts
-        run.note({STAGES: {**_stages(run), stage.name: noted}})
-        _forget(workplace.folder)
+        files = _publish(run, stage.name, workspace.out)
+        record = {"inputs": inputs, "files": files, "result": hash_of(files), "seconds": seconds}
+        run.update({STAGES: {**_stages(run), stage.name: {**record, **details}}})
+        _delete(workspace.folder)
         if not any(run.path(UNFINISHED).iterdir()):
             run.path(UNFINISHED).rmdir()
         return True
 
 
-def run_stage_as_follower(run: Run, stage: Stage, make: Make) -> bool:
-    """Do the same as `run_stage` as one of several processes, of which another writes."""
+def run_stage_as_follower(run: Run, stage: Stage, body: StageBody) -> bool:
+    """Does the work of `run_stage` as one of several processes, of which another one writes."""
+    run.refresh()
     inputs = inputs_of(run, stage)
     if is_done(run, stage.name, inputs):
         return False
-    make(workplace_of(run, stage.name, inputs))
+    body(_workspace_of(run, stage.name, inputs))
     return True
 
 
 def inputs_of(run: Run, stage: Stage) -> str:
-    """Hash of all that the stage is made of. Raises RunInvalid."""
+    """Returns a hash of all that the stage is made of. Raises RunInvalid."""
     read = {earlier.name: require_up_to_date(run, earlier)["result"] for earlier in stage.reads}
-    return hash_of(stage.rests_on(run), read)
+    return hash_of(stage.fingerprint_inputs(run), read)
 
 
 def require_up_to_date(run: Run, stage: Stage) -> dict[str, Any]:
-    """What run.json notes of a stage that is done and up to date. Raises RunInvalid."""
-    noted: dict[str, Any] | None = run.facts.get(STAGES, {}).get(stage.name)
+    """Returns what run.json records of a stage that is up to date. Raises RunInvalid."""
+    record = _stages(run).get(stage.name)
     command = f"`newsieve-train {stage.name} {run.folder}`"
     if stage.name == FIRST:
         command = f"`newsieve-train {FIRST}` with the same recipe and labels"
-    if noted is None:
+    if record is None:
         raise RunInvalid(f"run {command} first")
-    damaged = _damaged(run, noted["files"])
+    damaged = _first_damaged(run, record["files"])
     if damaged is not None:
         raise RunInvalid(f"{run.path(damaged)} is missing or was changed: run {command} again")
-    if noted["inputs"] != inputs_of(run, stage):
+    if record["inputs"] != inputs_of(run, stage):
         raise RunInvalid(f"what {stage.name} was made of has changed since: run {command} again")
-    return noted
+    return record
 
 
-def workplace_of(run: Run, name: str, inputs: str) -> StageWorkspace:
+def _workspace_of(run: Run, name: str, inputs: str) -> StageWorkspace:
     return StageWorkspace(run.path(UNFINISHED, f"{name}-{inputs[:SHORT_HASH]}"))
 
 
 def is_done(run: Run, name: str, inputs: str) -> bool:
-    noted = _stages(run).get(name)
-    return noted is not None and noted["inputs"] == inputs and not _damaged(run, noted["files"])
+    """Says whether a stage was made of these inputs and its files are as it left them."""
+    record = _stages(run).get(name)
+    if record is None or record["inputs"] != inputs:
+        return False
+    return _first_damaged(run, record["files"]) is None
 
 
-def _stages(run: Run) -> dict[str, Any]:
-    if not run.path(RUN_FILE).exists():
-        return {}
-    found: dict[str, Any] = run.facts.get(STAGES, {})
-    return found
+def _stages(run: Run) -> dict[str, dict[str, Any]]:
+    stages: dict[str, dict[str, Any]] = run.state.get(STAGES, {})
+    return stages
 
 
-def _damaged(run: Run, files: Mapping[str, str]) -> str | None:
-    """The first of these files that is not as its stage left it."""
+def _first_damaged(run: Run, files: Mapping[str, str]) -> str | None:
+    """Returns the first of these files that is not as its stage left it."""
     for name, known in files.items():
         path = run.path(name)
         if not path.is_file() or file_hash(path) != known:
@@ -138,9 +140,9 @@ def _damaged(run: Run, files: Mapping[str, str]) -> str | None:
     return None
 
 
-def _put(run: Run, name: str, out: Path) -> dict[str, str]:
-    """Put what a stage made into its place, take away what only an earlier one made. The workplace
-    stays as it is: until the stage is noted, a crash begins here again."""
+def _publish(run: Run, name: str, out: Path) -> dict[str, str]:
+    """Copies what a stage made into its place, and deletes what only its last result had. The
+    workspace stays as it is: a crash before the stage is recorded begins here again."""
     made = {relative: file_hash(out / relative) for relative in files_below(out)}
     for relative in made:
         copy_file(out / relative, run.path(relative))
@@ -149,17 +151,18 @@ def _put(run: Run, name: str, out: Path) -> dict[str, str]:
     return made
 
 
-def _forget_others(run: Run, name: str, workplace: StageWorkspace) -> None:
-    """Take away what this stage began with other inputs, or was taking away when it crashed."""
+def _delete_stale_workspaces(run: Run, name: str, current: StageWorkspace) -> None:
+    """Deletes what this stage began with other inputs, or was deleting when it crashed."""
     for folder in run.path(UNFINISHED).glob(f"{name}-*"):
-        if folder != workplace.folder:
-            _forget(folder)
+        if folder != current.folder:
+            _delete(folder)
 
 
-def _forget(folder: Path) -> None:
-    """At once, in name: nothing goes on from half a workplace."""
-    doomed = folder.with_suffix(DOOMED)
-    if folder != doomed:
-        shutil.rmtree(doomed, ignore_errors=True)
-        folder.rename(doomed)
-    shutil.rmtree(doomed)
+def _delete(folder: Path) -> None:
+    """Renames a folder first, then deletes it, so that a crash leaves no half-deleted workspace
+    under its live name."""
+    deleting = folder.with_suffix(DELETING)
+    if folder != deleting:
+        shutil.rmtree(deleting, ignore_errors=True)
+        folder.rename(deleting)
+    shutil.rmtree(deleting)

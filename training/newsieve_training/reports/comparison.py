@@ -1,81 +1,93 @@
-"""Two runs side by side, of one filter or of two."""
+"""Compares two runs side by side, of one filter or of two."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
 
-from newsieve_training.fit.epochs import gap_of, shipped_entry
+from newsieve_training.data.audit_report import AuditReport
+from newsieve_training.data.manifest import DataManifest
+from newsieve_training.data.split import TRAIN
+from newsieve_training.evaluation.results import CalibrationReport
+from newsieve_training.fit.epochs import Epoch, TrainingHistory, gap_of
+from newsieve_training.fit.metadata import TrainingMetadata
 from newsieve_training.pipeline.files import write_text
 from newsieve_training.pipeline.graph import AUDIT, CALIBRATE, EVALUATE, FIT
 from newsieve_training.pipeline.run_folder import REPORTS_FOLDER, Run
 from newsieve_training.pipeline.stage import require_up_to_date
 from newsieve_training.reports.document import Block, Heading, Paragraph, Table, as_markdown
-from newsieve_training.reports.formatting import JUDGED_ON, number, percent, with_span
+from newsieve_training.reports.formatting import JUDGED_ON, NONE, number, percent, with_span
+from newsieve_training.reports.tables import error_cell
 
 
 def compare(run: Run, other: Run) -> str:
-    """Write training_reports/comparison_<other>.md; return its name. Raises RunInvalid."""
-    blocks = list(_blocks([_facts_of(run), _facts_of(other)]))
+    """Writes training_reports/comparison_<other>.md and returns its name. Raises RunInvalid."""
+    blocks = list(_blocks([_read(run), _read(other)]))
     name = f"comparison_{other.folder.name}.md"
     write_text(run.path(REPORTS_FOLDER, name), as_markdown(blocks))
     return name
 
 
-Facts = Mapping[str, Any]
+@dataclass(frozen=True)
+class _Compared:
+    """A run's results, as far as a comparison shows them."""
+
+    name: str
+    filter: str
+    training_articles: int
+    audit: AuditReport
+    metadata: TrainingMetadata
+    shipped: Epoch
+    calibration: CalibrationReport
 
 
-def _facts_of(run: Run) -> Facts:
+def _read(run: Run) -> _Compared:
     for stage in (AUDIT, FIT, EVALUATE, CALIBRATE):
         require_up_to_date(run, stage)
-    return {
-        "name": run.folder.name,
-        "filter": run.facts["filter"],
-        "recipe": run.recipe,
-        "rows": run.json("data", "manifest.json")["rows"],
-        "audit": run.json("audit.json"),
-        "metadata": run.json("training_metadata.json"),
-        "entry": shipped_entry(run.json("training_history.json")),
-        "calibration": run.json("calibration.json"),
-    }
+    return _Compared(
+        name=run.folder.name,
+        filter=run.state["filter"],
+        training_articles=DataManifest.read(run.folder).rows[TRAIN],
+        audit=AuditReport.read(run.folder),
+        metadata=TrainingMetadata.read(run.folder),
+        shipped=TrainingHistory.read(run.folder).shipped,
+        calibration=CalibrationReport.read(run.folder),
+    )
 
 
-def _mae(kind: str) -> Callable[[Facts], str]:
-    return lambda facts: number(facts["entry"][kind] and facts["entry"][kind]["mae"])
+def _gap(run: _Compared) -> str:
+    gap = gap_of(run.shipped)
+    return NONE if gap is None else f"{gap.absolute:.3f} ({gap.relative:.0%})"
 
 
-def _gap(facts: Facts) -> str:
-    gap = gap_of(facts["entry"])
-    return "–" if gap is None else f"{gap.absolute:.3f} ({gap.relative:.0%})"
+def _published(key: str) -> Callable[[_Compared], str]:
+    def cell(run: _Compared) -> str:
+        quality = run.calibration.quality
+        return with_span(getattr(quality, key), getattr(quality, f"{key}_interval"))
+
+    return cell
 
 
-def _published(key: str) -> Callable[[Facts], str]:
-    def found(facts: Facts) -> str:
-        quality = facts["calibration"]["quality"]
-        return with_span(quality[key], quality[f"{key}_interval"])
-
-    return found
+def _calibration_error(run: _Compared) -> str:
+    confidence = run.calibration.confidence
+    return NONE if confidence is None else number(confidence.expected_calibration_error)
 
 
-def _calibration_error(facts: Facts) -> str:
-    confidence = facts["calibration"]["confidence"]
-    return "–" if confidence is None else number(confidence["expected_calibration_error"])
-
-
-ROWS: Final[tuple[tuple[str, Callable[[Facts], str]], ...]] = (
-    ("filter", lambda facts: str(facts["filter"])),
-    ("base model", lambda facts: facts["metadata"]["base_model"]),
-    ("training articles", lambda facts: f"{facts['rows']['train']:,}"),
-    ("epochs", lambda facts: str(facts["metadata"]["epochs"])),
-    ("trainable parameters", lambda facts: f"{facts['metadata']['trainable_parameters']:,}"),
-    ("seed", lambda facts: str(facts["metadata"]["seed"])),
-    ("device", lambda facts: facts["metadata"]["device"]),
-    ("label bins populated", lambda facts: percent(facts["audit"]["bins_populated"])),
-    ("label standard deviation", lambda facts: number(facts["audit"]["standard_deviation"])),
-    ("train MAE", _mae("train")),
-    ("validation MAE", _mae("validation")),
+ROWS: Final[tuple[tuple[str, Callable[[_Compared], str]], ...]] = (
+    ("filter", lambda run: run.filter),
+    ("base model", lambda run: run.metadata.base_model),
+    ("training articles", lambda run: number(run.training_articles)),
+    ("epochs", lambda run: str(run.metadata.epochs)),
+    ("trainable parameters", lambda run: number(run.metadata.trainable_parameters)),
+    ("seed", lambda run: str(run.metadata.seed)),
+    ("device", lambda run: run.metadata.device),
+    ("label bins populated", lambda run: percent(run.audit.bins_populated)),
+    ("label standard deviation", lambda run: number(run.audit.standard_deviation)),
+    ("train MAE", lambda run: error_cell(run.shipped.train)),
+    ("validation MAE", lambda run: error_cell(run.shipped.validation)),
     ("gap", _gap),
-    ("judged on", lambda facts: JUDGED_ON[facts["calibration"]["judged_on"]]),
+    ("judged on", lambda run: JUDGED_ON[run.calibration.judged_on]),
     ("published MAE", _published("mae")),
     ("published Spearman", _published("spearman")),
     ("tier agreement", _published("tier_agreement")),
@@ -84,34 +96,29 @@ ROWS: Final[tuple[tuple[str, Callable[[Facts], str]], ...]] = (
 )
 
 
-def _blocks(both: list[Facts]) -> Iterator[Block]:
-    yield Heading(f"{both[0]['name']} beside {both[1]['name']}", 1)
+def _blocks(both: list[_Compared]) -> Iterator[Block]:
+    yield Heading(f"{both[0].name} beside {both[1].name}", 1)
     yield Table(
-        ("", *(facts["name"] for facts in both)),
-        [(name, *(of(facts) for facts in both)) for name, of in ROWS],
+        ("", *(run.name for run in both)), [(name, *map(cell, both)) for name, cell in ROWS]
     )
-    if both[0]["filter"] != both[1]["filter"]:
+    if both[0].filter != both[1].filter:
         yield Paragraph(
-            "The filters differ: errors of easier dimensions or narrower labels are smaller of "
-            "themselves. The label bins and deviations above say how much of it is that."
+            "The filters differ: errors of easier dimensions or narrower labels are smaller by "
+            "themselves. The label bins and deviations above say how much of the difference that "
+            "explains."
         )
-    for facts in both:
-        yield Heading(f"{facts['name']}: each dimension")
-        published = facts["calibration"]["quality"]["dimensions"]
+    for run in both:
+        yield Heading(f"{run.name}: each dimension")
         yield Table(
             ("dimension", "label deviation", "train MAE", "validation MAE", "published MAE"),
             [
                 (
                     name,
-                    number(facts["audit"]["dimensions"][name]["standard_deviation"]),
-                    *(
-                        number(
-                            facts["entry"][kind] and facts["entry"][kind]["dimensions"][name]["mae"]
-                        )
-                        for kind in ("train", "validation")
-                    ),
-                    number(item["mae"]),
+                    number(run.audit.dimensions[name].standard_deviation),
+                    error_cell(run.shipped.train, name),
+                    error_cell(run.shipped.validation, name),
+                    number(published.mae),
                 )
-                for name, item in published.items()
+                for name, published in run.calibration.quality.dimensions.items()
             ],
         )

@@ -1,14 +1,18 @@
-"""The pictures of a report. Arrays and names in, PNG files out."""
+"""Draws the figures of a report: results and names come in, PNG files go out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from newsieve.inference.manifest import CurvePoints
+from newsieve_training.evaluation.results import Quality, Reliability
+from newsieve_training.fit.epochs import Epoch
 
 mpl.use("Agg")  # files only: no display is asked for
 
@@ -23,9 +27,9 @@ HIGHEST_SHARE: Final = 1.0
 
 
 def overall_metrics(
-    path: Path, names: Sequence[str], found: Sequence[Mapping[str, Any]], judged_on: str
+    path: Path, names: Sequence[str], qualities: Sequence[Quality], judged_on: str
 ) -> None:
-    """Three panels: error, rank correlation, tier agreement, of each scorer, with intervals."""
+    """Draws error, rank correlation and tier agreement of each scorer, with intervals."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     panels = (
         ("mae", "Mean absolute error (lower is better)"),
@@ -35,10 +39,11 @@ def overall_metrics(
     for axes, (key, title) in zip(
         figure.subplots(1, len(panels), sharey=True), panels, strict=True
     ):
-        values = [item[key] or 0.0 for item in found]
+        known = [getattr(item, key) for item in qualities]
+        values = [value or 0.0 for value in known]
         spans = [
-            item[f"{key}_interval"] or (value, value)
-            for item, value in zip(found, values, strict=True)
+            getattr(item, f"{key}_interval") or (value, value)
+            for item, value in zip(qualities, values, strict=True)
         ]
         below = [max(0.0, value - low) for value, (low, _) in zip(values, spans, strict=True)]
         above = [max(0.0, high - value) for value, (_, high) in zip(values, spans, strict=True)]
@@ -46,9 +51,9 @@ def overall_metrics(
         axes.barh(
             range(len(names)), values, xerr=[below, above], color=colours, ecolor="black", capsize=3
         )
-        for at, (value, more) in enumerate(zip(values, above, strict=True)):
-            text = f" {value:.3f}" if found[at][key] is not None else " –"
-            axes.text(value + more, at, text, va="center", fontsize=8)
+        for bar, (value, more) in enumerate(zip(values, above, strict=True)):
+            text = f" {value:.3f}" if known[bar] is not None else " –"
+            axes.text(value + more, bar, text, va="center", fontsize=8)
         axes.set_title(title, fontsize=10)
         axes.set_yticks(range(len(names)), names)
         ends = [value + more for value, more in zip(values, above, strict=True)]
@@ -57,7 +62,7 @@ def overall_metrics(
         _plain(axes)
     figure.axes[0].invert_yaxis()
     figure.suptitle(
-        f"On {found[0]['articles']} articles ({judged_on}), 95 % intervals", fontsize=11
+        f"On {qualities[0].articles} articles ({judged_on}), 95 % intervals", fontsize=11
     )
     _save(figure, path)
 
@@ -69,12 +74,12 @@ def per_dimension_mae(
     gate: float,
     gate_is_of: str,
 ) -> None:
-    """Bars for each dimension, one for each series, and the gate."""
+    """Draws bars for each dimension, one for each series, and a line where the gate is."""
     figure = Figure(figsize=(9, 0.2 * len(names) * len(series) + 1.4), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(series)
     for number, (label, values) in enumerate(series.items()):
-        places = [at + (number - (len(series) - 1) / 2) * height for at in range(len(names))]
+        places = [row + (number - (len(series) - 1) / 2) * height for row in range(len(names))]
         colour = (GREY, BLUE, ORANGE, GREEN)[number]
         axes.barh(places, values, height=height * 0.92, label=label, color=colour)
         for place, value in zip(places, values, strict=True):
@@ -90,16 +95,17 @@ def per_dimension_mae(
     _save(figure, path)
 
 
-def loss_curves(path: Path, epochs: Sequence[Mapping[str, Any]], best: int | None) -> None:
-    """Loss and mean absolute error by epoch. `best`: the epoch that leaves the run."""
+def loss_curves(path: Path, epochs: Sequence[Epoch], best: int | None) -> None:
+    """Draws loss and mean absolute error by epoch. `best` is the epoch that ships."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    numbers = [entry["epoch"] for entry in epochs]
+    numbers = [item.epoch for item in epochs]
     for axes, (key, title) in zip(
         figure.subplots(1, 2), (("loss", "Loss"), ("mae", "Mean absolute error")), strict=True
     ):
         for kind, colour in (("train", BLUE), ("validation", ORANGE)):
-            if all(entry[kind] for entry in epochs):
-                values = [entry[kind][key] for entry in epochs]
+            errors = [getattr(item, kind) for item in epochs]
+            if all(errors):
+                values = [getattr(item, key) for item in errors]
                 axes.plot(numbers, values, marker="o", color=colour, label=kind)
         if best is not None:
             axes.axvline(best, color=GREY, linestyle=":", label="shipped")
@@ -113,18 +119,18 @@ def loss_curves(path: Path, epochs: Sequence[Mapping[str, Any]], best: int | Non
 
 def calibration(
     path: Path,
-    confidence: Mapping[str, Any] | None,
-    curves: Mapping[str, Mapping[str, Sequence[float]]],
+    confidence: Reliability | None,
+    curves: Mapping[str, CurvePoints],
 ) -> None:
-    """Left the reliability of tier confidences, right where the curves bring raw scores."""
+    """Draws the reliability of tier confidences, and where the curves bring raw scores."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     _reliability(left, confidence)
     right.plot([0, 10], [0, 10], color=GREY, linestyle="--", linewidth=1)
     for number, (name, points) in enumerate(curves.items()):
         right.plot(
-            [0, *points["raw"], 10],
-            [points["calibrated"][0], *points["calibrated"], points["calibrated"][-1]],
+            [0, *points.raw, 10],
+            [points.calibrated[0], *points.calibrated, points.calibrated[-1]],
             label=name,
             linewidth=1.3,
             color=mpl.color_sequences["tab10"][number % 10],
@@ -142,30 +148,30 @@ def calibration(
     _save(figure, path)
 
 
-def _reliability(axes: Axes, confidence: Mapping[str, Any] | None) -> None:
+def _reliability(axes: Axes, confidence: Reliability | None) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
     axes.set_title("Reliability of tier_confidence", fontsize=10)
     if confidence is None:
         axes.text(0.5, 0.1, "too few articles: none is published", ha="center", fontsize=8)
     else:
-        bins = confidence["bins"]
-        most = max(item["articles"] for item in bins)
+        bins = confidence.bins
+        most = max(item.articles for item in bins)
         for item in bins:
-            width = item["to"] - item["from"]
+            width = item.upper - item.lower
             axes.bar(
-                item["from"] + width / 2,
-                item["articles"] / most * 0.2,
+                item.lower + width / 2,
+                item.articles / most * 0.2,
                 width=width * 0.9,
                 color=GREY,
                 alpha=0.5,
             )
-            axes.text(item["from"] + width / 2, 0.005, item["articles"], ha="center", fontsize=7)
+            axes.text(item.lower + width / 2, 0.005, str(item.articles), ha="center", fontsize=7)
         axes.plot(
-            [item["confidence"] for item in bins],
-            [item["agreement"] for item in bins],
+            [item.confidence for item in bins],
+            [item.agreement for item in bins],
             marker="o",
             color=BLUE,
-            label=f"expected error {confidence['expected_calibration_error']:.3f}",
+            label=f"expected error {confidence.expected_calibration_error:.3f}",
         )
     axes.set_xlabel("Probability that was published (bars: articles)")
     axes.set_ylabel("Share that agreed with the oracle")

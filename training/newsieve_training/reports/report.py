@@ -1,5 +1,5 @@
-"""report: what a run found, for people: pictures, a summary, a Word report, what the labels are
-worth."""
+"""report: shows people what a run found, in figures, a summary, a Word report, and a report on the
+labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from newsieve_training.fit.epochs import best_epoch
+from newsieve_training.data.audit_report import AuditReport
+from newsieve_training.data.manifest import DataManifest
+from newsieve_training.evaluation.results import CalibrationReport, Metrics
+from newsieve_training.fit.epochs import TrainingHistory
+from newsieve_training.fit.metadata import TrainingMetadata
 from newsieve_training.pipeline.files import write_text
 from newsieve_training.pipeline.graph import REPORT
 from newsieve_training.pipeline.run_folder import REPORTS_FOLDER, SUMMARY, Run
@@ -15,59 +19,60 @@ from newsieve_training.pipeline.stage import StageWorkspace, run_stage
 from newsieve_training.reports import figures
 from newsieve_training.reports.document import as_markdown, as_text, write_word
 from newsieve_training.reports.formatting import JUDGED_ON, SCORERS
-from newsieve_training.reports.label_quality import ground_truth
+from newsieve_training.reports.label_quality import label_quality
 from newsieve_training.reports.sections import TrainingReport
 
 STALE: Final = ("promotion_report.*", "comparison_*.md")
 
 
 def report(run: Run) -> bool:
-    """Returns False when that was done already."""
-    return run_stage(run, REPORT, lambda place: _make(run, place))
+    """Writes the reports of a run. Returns False when that was done already."""
+    return run_stage(run, REPORT, lambda workspace: _write(run, workspace))
 
 
-def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
-    found = TrainingReport(
-        filter=run.facts["filter"],
+def _write(run: Run, workspace: StageWorkspace) -> Mapping[str, Any]:
+    made = TrainingReport(
+        filter=run.state["filter"],
         recipe=run.recipe,
-        manifest=run.json("data", "manifest.json"),
-        audit=run.json("audit.json"),
-        metadata=run.json("training_metadata.json"),
-        history=run.json("training_history.json"),
-        metrics=run.json("metrics.json"),
-        calibration=run.json("calibration.json"),
+        manifest=DataManifest.read(run.folder),
+        audit=AuditReport.read(run.folder),
+        metadata=TrainingMetadata.read(run.folder),
+        history=TrainingHistory.read(run.folder),
+        metrics=Metrics.read(run.folder),
+        calibration=CalibrationReport.read(run.folder),
     )
-    folder = place.out / REPORTS_FOLDER
-    _draw(found, folder)
-    write_text(folder / SUMMARY, as_text(list(found.summary())))
-    labels = ground_truth(found.audit, found.filter)
+    folder = workspace.out / REPORTS_FOLDER
+    _draw(made, folder)
+    write_text(folder / SUMMARY, as_text(list(made.summary())))
+    labels = label_quality(made.audit, made.filter)
     write_text(folder / "ground_truth_quality_report.md", as_markdown(labels))
     for name in STALE:  # of what this run was before
         for path in run.path(REPORTS_FOLDER).glob(name):
             path.unlink()
-    name = found.filter.replace("/", "_")
-    write_word(list(found.whole()), folder, folder / f"{name}_report.docx")
+    name = made.filter.replace("/", "_")
+    write_word(list(made.whole()), folder, folder / f"{name}_report.docx")
     return {}
 
 
-def _draw(found: TrainingReport, folder: Path) -> None:
-    """The PNG files."""
-    labels = [SCORERS[name] for name in found.scorers]
+def _draw(report: TrainingReport, folder: Path) -> None:
+    """Draws the PNG files of the report."""
+    scorers, shipped, calibration = report.scorers, report.shipped, report.calibration
     figures.overall_metrics(
         folder / "overall_metrics.png",
-        labels,
-        list(found.scorers.values()),
-        JUDGED_ON[found.judged_on],
+        [SCORERS[name] for name in scorers],
+        list(scorers.values()),
+        JUDGED_ON[report.metrics.judged_on],
     )
-    names = list(found.audit["dimensions"])
-    series = {
-        kind: [found.shipped[kind]["dimensions"][name]["mae"] for name in names]
-        for kind in ("train", "validation")
-        if found.shipped[kind]
+    names = list(report.audit.dimensions)
+    errors = {
+        "train": shipped.train.dimensions,
+        "validation": shipped.validation and shipped.validation.dimensions,
+        "as published": calibration.quality.dimensions,
     }
-    published = found.scorers["published"]["dimensions"]
-    series["as published"] = [published[name]["mae"] for name in names]
-    gate = found.recipe.gate
+    series = {
+        label: [by_name[name].mae for name in names] for label, by_name in errors.items() if by_name
+    }
+    gate = report.recipe.gate
     figures.per_dimension_mae(
         folder / "per_dimension_mae.png",
         names,
@@ -75,9 +80,6 @@ def _draw(found: TrainingReport, folder: Path) -> None:
         gate.dimension_mae or gate.mae,
         "of each" if gate.dimension_mae else "of the mean",
     )
-    figures.loss_curves(folder / "loss_curves.png", found.epochs, best_epoch(found.history))
-    figures.calibration(
-        folder / "calibration.png",
-        found.calibration["confidence"],
-        found.calibration["calibration"],
-    )
+    history = report.history
+    figures.loss_curves(folder / "loss_curves.png", history.epochs, history.best_epoch)
+    figures.calibration(folder / "calibration.png", calibration.confidence, calibration.calibration)

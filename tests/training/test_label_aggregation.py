@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from newsieve_training.data.label_aggregation import read_source
+from newsieve_training.data.manifest import BadRow
 from newsieve_training.data.prepare import prepare
 from newsieve_training.errors import LabelsRefused
 from newsieve_training.pipeline.recipe import Recipe
@@ -39,8 +40,8 @@ def test_what_says_that_it_has_no_label_is_counted_apart(
 
     manifest = manifest_of(prepared_from(recipe(), path))
 
-    assert (manifest["rows_without_label"], manifest["bad_rows"]) == (3, 1)
-    assert manifest["bad_rows_listed"][0]["field"] == "label_hash"
+    assert (manifest.rows_without_label, manifest.bad_rows) == (3, 1)
+    assert manifest.bad_rows_listed[0].field == "label_hash"
 
 
 def test_other_types_than_text_are_refused(
@@ -64,7 +65,7 @@ def test_other_types_than_text_are_refused(
 
     run = prepared_from(recipe(labels__bad_rows_allowed=0.1), path)
 
-    listed = [item["field"] for item in manifest_of(run)["bad_rows_listed"]]
+    listed = [item.field for item in manifest_of(run).bad_rows_listed]
     expected = ["content", "title", "id", "id", "dimensions", "oracle_scores[0].oracle"]
     assert listed == expected
     assert len(split_of(run)) == 150
@@ -87,7 +88,7 @@ def test_a_file_that_another_program_wrote_is_read_as_it_is_meant(
 
     run = prepared_from(recipe(), path)
 
-    assert [item["line"] for item in manifest_of(run)["bad_rows_listed"]] == [151]
+    assert [item.line for item in manifest_of(run).bad_rows_listed] == [151]
     assert split_of(run).keys() == {str(number) for number in range(150)}
 
 
@@ -121,13 +122,13 @@ def test_bad_rows_are_left_out_and_listed(
 
     run = prepared_from(recipe(), path)
 
-    (listed,) = manifest_of(run)["bad_rows_listed"]
-    assert listed == {
-        "file": "l.jsonl",
-        "line": 151,
-        "field": "oracle_scores[0].agency",
-        "reason": "11 is outside 0-10",
-    }
+    (listed,) = manifest_of(run).bad_rows_listed
+    assert listed == BadRow(
+        file="l.jsonl",
+        line=151,
+        field="oracle_scores[0].agency",
+        reason="11 is outside 0-10",
+    )
     assert len(split_of(run)) == 150
 
 
@@ -148,7 +149,7 @@ def test_a_row_nested_too_deep_is_a_bad_row(
 
     run = prepared_from(recipe(), path)
 
-    assert manifest_of(run)["bad_rows_listed"][0]["reason"] == "nested more than 100 deep"
+    assert manifest_of(run).bad_rows_listed[0].reason == "nested more than 100 deep"
 
 
 def test_labels_of_several_oracles_never_mix_unasked(
@@ -220,9 +221,9 @@ def test_articles_that_speak_to_a_model_are_left_out_unless_the_recipe_takes_the
     without = prepared_from(recipe(), path)
     with_them = prepared_from(recipe(labels__include_suspect=True), path)
 
-    assert manifest_of(without)["suspect_articles_left_out"] == 20
+    assert manifest_of(without).suspect_articles_left_out == 20
     assert len(split_of(without)) == 120
-    assert manifest_of(with_them)["suspect_articles_left_out"] == 0
+    assert manifest_of(with_them).suspect_articles_left_out == 0
     assert len(split_of(with_them)) == 140
     marked = [r for name in ("train", "validation", "test") for r in with_them.rows(name)]
     assert sum(row["suspect"] == ["instruction"] for row in marked) == 20
