@@ -97,21 +97,21 @@ class KeepingPublisher(TransactionalProducer):
 
 def test_only_the_tiers_record_of_an_outcome_is_left_out_and_counted() -> None:
     """It is scored, sampled and accounted for as ever, whoever has its tier's record."""
-    publisher = KeepingPublisher()
+    producer = KeepingPublisher()
     facts = Published([TIER], [headers(FACTS[0])])
     limits = DeadLetterLimiter(1, 1_000, 100)
-    outbox = OutcomePublisher(publisher, limits, Writer("d", "g", "0"), lambda: "now", facts)
+    publisher = OutcomePublisher(producer, limits, Writer("d", "g", "0"), lambda: "now", facts)
     raw = RawRecord(b"{}", None, None, None, {})
-    tally, metrics = TransactionCounts(), Metrics()
+    counts, metrics = TransactionCounts(), Metrics()
 
     for fact in FACTS[:2]:
         records = [record(fact, topic) for topic in ("scored", TIER, "oracle.requests")]
         row = RecordOutcomes(raw, None, (), [Outcome("uplifting", SCORED, "impact", records, None)])
         position = RecordPosition("articles.raw", 0, 0)
-        tally.add(row.record, outbox.publish(row.record, position, row.outcomes))
-    metrics.committed(tally, 0.1)
+        counts.add(row.record, publisher.publish(row.record, position, row.outcomes))
+    metrics.committed(counts, 0.1)
 
-    assert publisher.topics == ["scored", "oracle.requests", "scored", TIER, "oracle.requests"]
-    assert tally.outcomes["uplifting", SCORED, "impact"] == 2
+    assert producer.topics == ["scored", "oracle.requests", "scored", TIER, "oracle.requests"]
+    assert counts.outcomes["uplifting", SCORED, "impact"] == 2
     counted = metrics.registry.get_sample_value("newsieve_tier_records_on_record_total")
-    assert counted == tally.on_record == 1
+    assert counted == counts.on_record == 1

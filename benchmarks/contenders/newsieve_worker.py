@@ -15,7 +15,7 @@ from student_worker import StopAfter
 
 from newsieve.bootstrap.students import StudentIdentity, scoring_path
 from newsieve.bootstrap.common import Slot, open_health
-from newsieve.bootstrap.scoring import RunningWorker, make_worker, take_slot
+from newsieve.bootstrap.scoring import RunningWorker, make_worker, acquire_slot
 from newsieve.inference.scorer import FilterScores, Tokens
 from newsieve.stream.metrics import Metrics
 from newsieve.settings.loader import Settings, load_settings
@@ -53,7 +53,7 @@ class NoOp:
 
 
 def contend(
-    take: Callable[[Settings, Callable[[], None]], Slot] = take_slot,
+    take: Callable[[Settings, Callable[[], None]], Slot] = acquire_slot,
     prepare: Callable[[RunningWorker], None] = lambda _: None,
 ) -> None:
     """Run the worker until it has committed all records, and report."""

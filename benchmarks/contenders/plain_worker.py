@@ -59,8 +59,8 @@ def take_no_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
 
 def introduce(running: RunningWorker) -> None:
     """The producer to the consumer, whose offsets it commits."""
-    delivery = running.worker._delivery
-    delivery.publisher._producer.consumer = delivery.intake._consumer  # type: ignore[union-attr]
+    runner = running.worker._runner
+    runner.producer._producer.consumer = runner.consumer._consumer  # type: ignore[union-attr]
 
 
 contend(take_no_slot, introduce)

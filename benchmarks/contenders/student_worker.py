@@ -12,7 +12,7 @@ from meter import Meter, Task, read_task
 
 from newsieve.bootstrap.common import load_filters, open_health
 from newsieve.bootstrap.students import identities_of, load_students, make_engine, scoring_path
-from newsieve.bootstrap.scoring import RunningWorker, make_worker, take_slot
+from newsieve.bootstrap.scoring import RunningWorker, make_worker, acquire_slot
 from newsieve.stream.metrics import Metrics
 from newsieve.settings.loader import load_settings
 
@@ -36,7 +36,7 @@ def main() -> None:
         },
     )
     health = open_health(settings, Metrics())
-    slot = take_slot(settings, health.watchdog.beat)
+    slot = acquire_slot(settings, health.watchdog.beat)
     loading_since = time.perf_counter()
     chosen = load_filters(settings)
     students = load_students(settings, chosen)

@@ -74,13 +74,14 @@ def skip_what_is_too_much() -> None:
     """The limit drops the record and stops behind it."""
     from newsieve.stream.outcome_publisher import OutcomePublisher
 
-    put = OutcomePublisher.put
+    publish = OutcomePublisher.publish
 
-    def dropping(self: OutcomePublisher, row: Any, place: Any) -> Any:
-        row.outcomes = [] if self._limits._in_a_row >= self._limits._run else row.outcomes
-        return put(self, row, place)
+    def dropping(self: OutcomePublisher, record: Any, position: Any, outcomes: Any) -> Any:
+        limits = self._limits
+        is_too_much = limits._in_a_row >= limits._max_consecutive
+        return publish(self, record, position, [] if is_too_much else outcomes)
 
-    OutcomePublisher.put = dropping  # type: ignore[method-assign]
+    OutcomePublisher.publish = dropping  # type: ignore[method-assign]
 
 
 def search_one_by_one() -> None:

@@ -77,8 +77,10 @@ def test_a_record_on_which_the_model_hangs_ends_its_worker_which_has_taken_note(
 
     assert worker.wait(60) == 3
     assert f"the scorer has been at one step for {STEP_SECONDS} s" in worker.text()
-    inquiry = OffsetQuery(Cluster(broker.bootstrap_servers, {}).consumer(prefix), [], lambda: None)
+    offset_query = OffsetQuery(
+        Cluster(broker.bootstrap_servers, {}).consumer(prefix), [], lambda: None
+    )
     partitions = [(stream.raw_topic, number) for number in stream.raw_ends()]
-    left = [parse(text) for _, text in inquiry.committed_with_metadata(partitions).values()]
+    left = [parse(text) for _, text in offset_query.committed_with_metadata(partitions).values()]
     assert [note.in_flight > 0 for note in left] == [True]
     stream.close()

@@ -183,7 +183,7 @@ def test_a_batch_that_cannot_be_unfolded_ends_the_worker_with_its_place(doomed: 
 
 @dataclass
 class Joining:
-    """An intake of ours in this process, and what ended it."""
+    """A consumer of ours in this process, and what ended it."""
 
     group: str
     options: dict[str, Any]
@@ -194,16 +194,16 @@ class Joining:
         config = Cluster(servers, self.options).consumer(self.group)
         query = OffsetQuery(config, [topic], lambda: None)
         timeouts = limits(occupied_seconds=1.0, settling_seconds=1.0, look_again_seconds=1.0)
-        intake = GroupConsumer(config, topic, query, lambda _: None, timeouts=timeouts)
-        intake.subscribe(Idle())
+        consumer = GroupConsumer(config, topic, query, lambda _: None, timeouts=timeouts)
+        consumer.subscribe(Idle())
         deadline = time.monotonic() + WAIT_SECONDS
         try:
             while time.monotonic() < deadline and not self.is_enough.is_set():
-                intake.poll(100, 0.2)
+                consumer.poll(100, 0.2)
         except GroupOccupied as failure:
             self.failure = failure
         finally:
-            intake.close()
+            consumer.close()
 
 
 class Idle:

@@ -22,7 +22,7 @@ def test_a_note_travels_with_the_offset_and_not_without_it(broker: Broker, prefi
     TopicAdmin(cluster).create(topics(prefix, {}))
     place = (topic_name(prefix, RAW), 0)
     config = cluster.consumer(prefix)
-    inquiry = OffsetQuery(config, [], lambda: None)
+    offset_query = OffsetQuery(config, [], lambda: None)
     producing = cluster.producer({"transactional.id": prefix})
     publisher = TransactionalProducer(lambda _: make_producer(producing), lambda: None)
     publisher.connect()
@@ -30,7 +30,7 @@ def test_a_note_travels_with_the_offset_and_not_without_it(broker: Broker, prefi
     unfenced = member.consumer_group_metadata()
 
     publisher.commit({place: 2}, unfenced, {place: Note(in_flight=7).text()})
-    assert inquiry.committed_with_metadata([place, (place[0], 1)]) == {
+    assert offset_query.committed_with_metadata([place, (place[0], 1)]) == {
         place: (2, Note(in_flight=7).text())
     }
 
@@ -39,10 +39,10 @@ def test_a_note_travels_with_the_offset_and_not_without_it(broker: Broker, prefi
     producer.begin_transaction()
     producer.send_offsets_to_transaction([TopicPartition(*place, 3, "lost")], unfenced, 20)
     make_producer(producing).init_transactions(20)
-    assert inquiry.committed_with_metadata([place]) == {place: (2, Note(in_flight=7).text())}
+    assert offset_query.committed_with_metadata([place]) == {place: (2, Note(in_flight=7).text())}
 
     member.commit(offsets=[TopicPartition(*place, 1)], asynchronous=False)
-    assert inquiry.committed_with_metadata([place]) == {place: (1, "")}
+    assert offset_query.committed_with_metadata([place]) == {place: (1, "")}
     member.close()
 
 

@@ -74,26 +74,26 @@ class Topic:
         for done in self.admin.delete_records(places).values():
             done.result(20)
 
-    def intake(
+    def consumer(
         self, ours: dict[str, Any] | None = None, timeouts: Timeouts = TIMEOUTS
     ) -> GroupConsumer:
         config = Cluster(self.servers, self.options).consumer(self.name, ours)
         query = OffsetQuery(config, [self.name], lambda: None, timeouts)
-        intake = GroupConsumer(config, self.name, query, self.expired.append, timeouts=timeouts)
-        intake.subscribe(self.listener)
-        return intake
+        consumer = GroupConsumer(config, self.name, query, self.expired.append, timeouts=timeouts)
+        consumer.subscribe(self.listener)
+        return consumer
 
     def take(self, count: int) -> dict[int, list[int]]:
         """The offsets of the next records, by partition."""
-        intake = self.intake()
+        consumer = self.consumer()
         deadline = time.monotonic() + TAKE_SECONDS
         taken: list[GroupRecord] = []
         try:
             while len(taken) < count:
                 assert time.monotonic() < deadline, f"only {len(taken)} of {count}"
-                taken += intake.poll(500, 0.1)
+                taken += consumer.poll(500, 0.1)
         finally:
-            intake.close()
+            consumer.close()
         return {p: [t.offset for t in taken if t.partition[1] == p] for p in range(PARTITIONS)}
 
 
@@ -134,24 +134,24 @@ def test_a_broker_that_does_not_say_where_to_begin_is_asked_again(
     watermarks, silent = OffsetQuery.watermarks, iter((True, True, False))
 
     def once_silent(
-        inquiry: OffsetQuery, partitions: Sequence[Partition]
+        offset_query: OffsetQuery, partitions: Sequence[Partition]
     ) -> dict[Partition, Watermarks]:
         if next(silent, False):
             raise BrokerUnavailable("scripted")
-        return watermarks(inquiry, partitions)
+        return watermarks(offset_query, partitions)
 
     monkeypatch.setattr(OffsetQuery, "watermarks", once_silent)
-    intake = topic.intake()
+    consumer = topic.consumer()
     taken, silences = 0, 0
     deadline = time.monotonic() + TAKE_SECONDS
     while taken < PARTITIONS * RECORDS:
         assert time.monotonic() < deadline
         try:
-            taken += len(intake.poll(500, 0.1))
+            taken += len(consumer.poll(500, 0.1))
         except BrokerUnavailable:
             silences += 1
-            intake.rewind()
-    intake.close()
+            consumer.rewind()
+    consumer.close()
 
     assert silences == 2
 
@@ -178,18 +178,18 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(topic: Topic) -> N
 
 def test_a_topic_that_is_gone_is_noticed(topic: Topic) -> None:
     """librdkafka says nothing: a worker would be alive and idle for ever."""
-    intake = topic.intake(timeouts=limits(silence_seconds=0.2))
-    while not intake.poll(500, 0.1):
+    consumer = topic.consumer(timeouts=limits(silence_seconds=0.2))
+    while not consumer.poll(500, 0.1):
         pass
     topic.admin.delete_topics([topic.name])[topic.name].result(20)
 
     def go_on() -> None:
         for _ in range(200):
-            intake.poll(500, 0.1)
+            consumer.poll(500, 0.1)
 
     with pytest.raises(TopicsWrong, match=f"no longer there: {topic.name}"):
         go_on()
-    intake.close()
+    consumer.close()
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_topic_that_is_gone_is_noticed(topic: Topic) -> None:
 def test_a_member_without_partitions_is_one_too(topic: Topic, options: dict[str, Any]) -> None:
     """It waits for its turn; joining again and again would disturb the others."""
     topic.options = options
-    members = [topic.intake() for _ in range(PARTITIONS + 1)]
+    members = [topic.consumer() for _ in range(PARTITIONS + 1)]
     deadline = time.monotonic() + TAKE_SECONDS
     while not all(member.is_member for member in members):
         assert time.monotonic() < deadline
@@ -216,30 +216,30 @@ def test_a_consumer_that_is_out_of_its_group_for_long_joins_again(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a broker's fault some never do so by themselves: alive, and idle."""
-    intake = topic.intake()
-    while not intake.poll(500, 0.1):
+    consumer = topic.consumer()
+    while not consumer.poll(500, 0.1):
         pass
-    former = intake._consumer
-    intake._timeouts = limits(outside_seconds=0.2)
-    intake._lose(intake.offsets.owned())
+    former = consumer._consumer
+    consumer._timeouts = limits(outside_seconds=0.2)
+    consumer._lose(consumer.offsets.owned())
     monkeypatch.setattr(former, "consume", lambda *_: [], raising=False)
-    real = intake.group_metadata
+    real = consumer.group_metadata
     monkeypatch.setattr(
-        intake, "group_metadata", lambda: None if intake._consumer is former else real()
+        consumer, "group_metadata", lambda: None if consumer._consumer is former else real()
     )
 
     deadline = time.monotonic() + TAKE_SECONDS
-    while not intake.poll(500, 0.1):
+    while not consumer.poll(500, 0.1):
         assert time.monotonic() < deadline
-    assert intake._consumer is not former
-    intake.close()
+    assert consumer._consumer is not former
+    consumer.close()
 
 
 def test_a_member_that_was_fenced_for_nothing_joins_again(topic: Topic) -> None:
     """As static members are after a broker's kill -9. What it had in flight is void."""
     static = {"group.instance.id": "a"}
-    intake = topic.intake(static)
-    while not intake.poll(500, 0.1):
+    consumer = topic.consumer(static)
+    while not consumer.poll(500, 0.1):
         pass
     double = Consumer(Cluster(topic.servers, {}).consumer(topic.name, static))
     double.subscribe([topic.name])
@@ -247,18 +247,18 @@ def test_a_member_that_was_fenced_for_nothing_joins_again(topic: Topic) -> None:
         double.poll(0.1)
 
     while not topic.listener.losses:
-        intake.poll(500, 0.1)
+        consumer.poll(500, 0.1)
     double.close()
-    while not (taken := intake.poll(500, 0.1)):
+    while not (taken := consumer.poll(500, 0.1)):
         pass
 
-    assert intake.is_member and taken[0].offset == 0
-    intake.close()
+    assert consumer.is_member and taken[0].offset == 0
+    consumer.close()
 
 
 def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
     """Something is wrong that a new member does not mend."""
-    intake = topic.intake()
+    consumer = topic.consumer()
     failing = 0
 
     def fail(*_: object) -> None:
@@ -268,8 +268,8 @@ def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
 
     def go_on() -> None:
         while True:
-            intake._consumer = SimpleNamespace(consume=fail, close=lambda: None)
-            intake.poll(500, 0.1)
+            consumer._consumer = SimpleNamespace(consume=fail, close=lambda: None)
+            consumer.poll(500, 0.1)
 
     with pytest.raises(ConsumerFailed, match="scripted"):
         go_on()
@@ -278,18 +278,18 @@ def test_a_member_that_is_fenced_again_and_again_ends(topic: Topic) -> None:
 
 def test_offsets_of_a_former_member_are_refused(topic: Topic) -> None:
     """A worker that was away does not know yet that it is none: the broker does."""
-    intake = topic.intake()
-    while not intake.poll(500, 0.1):
+    consumer = topic.consumer()
+    while not consumer.poll(500, 0.1):
         pass
     config = Cluster(topic.servers, {}).producer({"transactional.id": topic.name})
     publisher = TransactionalProducer(
         lambda on_delivery: make_producer(config | {"on_delivery": on_delivery}), lambda: None
     )
     publisher.connect()
-    metadata = intake.group_metadata()
+    metadata = consumer.group_metadata()
     assert metadata is not None
-    intake.close()
+    consumer.close()
 
     with pytest.raises(Transient):
         publisher.commit({(topic.name, 0): 5}, metadata)
-    assert OffsetQuery(intake._config, [], lambda: None).committed([(topic.name, 0)]) == {}
+    assert OffsetQuery(consumer._config, [], lambda: None).committed([(topic.name, 0)]) == {}

@@ -23,13 +23,15 @@ def test_calls_are_counted_as_they_come_and_told_once_per_transaction() -> None:
     """A transaction that only claims is no news: its calls follow."""
     metrics = OracleMetrics()
     observer = OracleObserver(metrics, Watchdog(), dict)
-    tally = TransactionCounts(records=2, outcomes=Counter({("uplifting", "labelled", "impact"): 2}))
+    counts = TransactionCounts(
+        records=2, outcomes=Counter({("uplifting", "labelled", "impact"): 2})
+    )
 
     with capture_logs() as lines:
         observer.committed(TransactionCounts(), 0.01)
         observer.called("answered", 1.2, (1_000, 100), 0.002)
         observer.called("busy", 0.1, (0, 0), 0.0)
-        observer.committed(tally, 0.01)
+        observer.committed(counts, 0.01)
         observer.committed(TransactionCounts(), 0.01)
 
     (line,) = lines

@@ -24,7 +24,7 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
     """Dead letters also by stage, and the latency of each record."""
     metrics = Metrics()
     an_hour_ago_ms = int((time.time() - 3_600) * 1_000)
-    tally = TransactionCounts(
+    counts = TransactionCounts(
         records=3,
         tombstones=1,
         outcomes=Counter(
@@ -36,7 +36,7 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
         ),
         timestamps_ms=[an_hour_ago_ms] * 3,
     )
-    metrics.committed(tally, 0.02)
+    metrics.committed(counts, 0.02)
     metrics.aborted("unknown")
 
     assert value(metrics, "records_total") == 3

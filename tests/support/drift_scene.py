@@ -1,6 +1,6 @@
 """A real drift monitor on topics in memory, which can be killed at any moment.
 
-Monitor, course, watches, delivery, intake and publisher are the product's own.
+Monitor, course, watches, runner, intake and publisher are the product's own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from newsieve.bootstrap.common import outbox_of
+from newsieve.bootstrap.common import outcome_publisher
 from newsieve.bootstrap.drift import load_filter_inputs, monitored_filters
 from newsieve.bootstrap.drift_state import CurrentState
 from newsieve.drift.filter_monitor import FilterMonitor
@@ -99,20 +99,20 @@ class DriftScene:
         death = Death(dies_after)
         self.member = Member(is_chosen=self.is_chosen, partition=self.partition)
         self._monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.member)
-        producer = MemoryProducer(self.topics, death)
-        producer.failing = list(failing)
-        publisher = TransactionalProducer(lambda _: producer, lambda: None)  # type: ignore[arg-type,return-value]
-        publisher.connect()
+        client = MemoryProducer(self.topics, death)
+        client.failing = list(failing)
+        producer = TransactionalProducer(lambda _: client, lambda: None)  # type: ignore[arg-type,return-value]
+        producer.connect()
         inputs = MemoryInputs(self.topics, random.Random(seed), death, piece)
-        intake = GroupConsumer({}, CONTROL[0], OffsetQuery({}, [], lambda: None), lambda _: None)
-        delivery = ExactlyOnceRunner(intake, publisher, self.observer)
+        consumer = GroupConsumer({}, CONTROL[0], OffsetQuery({}, [], lambda: None), lambda _: None)
+        runner = ExactlyOnceRunner(consumer, producer, self.observer)
         monitor = DriftLoop(
-            delivery,
+            runner,
             inputs,
             MemoryArchive(self.topics),
             self._begin,
             EventReader([inputs.filter for inputs in self._grounds]),
-            outbox_of(self._settings, publisher, "g"),
+            outcome_publisher(self._settings, producer, "g"),
             self.observer,
             DriftLoopConfig(
                 lambda: self.now,
@@ -129,7 +129,7 @@ class DriftScene:
             steps_at_end += inputs.is_read or not self.is_chosen
             return steps_at_end > 2 or stop()
 
-        delivery.run(monitor, is_over)
+        runner.run(monitor, is_over)
 
     def statuses(self) -> list[MonitorStatus]:
         """As they stand on record."""

@@ -164,7 +164,7 @@ class Quiet(CallNotes):
 
     def heartbeat(self) -> None: ...
 
-    def committed(self, tally: TransactionCounts, seconds: float) -> None: ...
+    def committed(self, counts: TransactionCounts, seconds: float) -> None: ...
 
     def aborted(self, reason: str, fault: str) -> None: ...
 
@@ -204,15 +204,15 @@ class OracleScene:
         monkeypatch.setattr("newsieve.kafka.group_consumer.make_consumer", lambda _: self.consumer)
         asking = AskingConsumer(self.topics)
         monkeypatch.setattr("newsieve.kafka.offset_query.make_consumer", lambda _: asking)
-        publisher = TransactionalProducer(
+        producer = TransactionalProducer(
             lambda _: self.producer,  # type: ignore[arg-type,return-value]
             lambda: None,
             timeouts=self.timeouts,
         )
-        publisher.connect()
+        producer.connect()
         offset_query = OffsetQuery({}, [], lambda: None, self.timeouts)
-        intake = GroupConsumer({}, TOPIC, offset_query, lambda _: None, timeouts=self.timeouts)
-        delivery = ExactlyOnceRunner(intake, publisher, self.observer, timeouts=self.timeouts)
+        consumer = GroupConsumer({}, TOPIC, offset_query, lambda _: None, timeouts=self.timeouts)
+        runner = ExactlyOnceRunner(consumer, producer, self.observer, timeouts=self.timeouts)
         asked = OracleConfig("gemini", "oracle", None, None)
         prompts = {name: Prompt(load(name), 1_000) for name in self.filters}
         oracle = OracleSpec(asked, prompts, self.prices, self.concurrency)
@@ -221,8 +221,8 @@ class OracleScene:
         caps = budgets.Caps(self.calls_per_day, self.usd_per_day, self.source_share)
         self.budget_store = Books(self.topics, caps)
         labeller = LabelingLoop(
-            delivery,
-            OutcomePublisher(publisher, limits, Writer(LETTERS, "g", "0"), lambda: NOW),
+            runner,
+            OutcomePublisher(producer, limits, Writer(LETTERS, "g", "0"), lambda: NOW),
             RequestQueue(oracle, pool, LabelCache(), DrawPositions(self.key, OWN)),
             ScoreEncoder(asked, SCORES, "s"),
             self.budget_store,
@@ -230,7 +230,7 @@ class OracleScene:
             lambda: NOW,
             self.drain_seconds,
         )
-        delivery.run(labeller, lambda: self.consumer.is_over)
+        runner.run(labeller, lambda: self.consumer.is_over)
 
     def until(self, condition: Callable[[], bool]) -> Step:
         """Go round until it holds."""

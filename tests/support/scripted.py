@@ -135,7 +135,7 @@ class Quiet:
 
     def heartbeat(self) -> None: ...
 
-    def committed(self, tally: TransactionCounts, seconds: float) -> None: ...
+    def committed(self, counts: TransactionCounts, seconds: float) -> None: ...
 
     def aborted(self, _: str, fault: str) -> None:
         self.faults.append(fault)
@@ -172,21 +172,21 @@ class Scene:
         settings = load_settings(None, {})
         identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64, "fp32")
         path = scoring_path(settings, [identity], self.scorer)
-        publisher = TransactionalProducer(
+        producer = TransactionalProducer(
             lambda _: self.producer, lambda: None, timeouts=self.timeouts
         )
-        publisher.connect()
+        producer.connect()
         limits = DeadLetterLimiter(1, 1_000, self.dead_letter_run)
-        outbox = OutcomePublisher(publisher, limits, Writer(LETTERS, "g", "0"), utc_now)
+        publisher = OutcomePublisher(producer, limits, Writer(LETTERS, "g", "0"), utc_now)
         # Commits only when told to leave something, unless the test wants it sooner.
-        policy = BatchingConfig(128, 2, self.commit_seconds, 1_000_000, self.drain_seconds)
-        inquiry = OffsetQuery({}, [TOPIC], lambda: None, self.timeouts)
-        intake = GroupConsumer({}, TOPIC, inquiry, lambda _: None, timeouts=self.timeouts)
+        batching = BatchingConfig(128, 2, self.commit_seconds, 1_000_000, self.drain_seconds)
+        offset_query = OffsetQuery({}, [TOPIC], lambda: None, self.timeouts)
+        consumer = GroupConsumer({}, TOPIC, offset_query, lambda _: None, timeouts=self.timeouts)
         recovery = CrashRecovery(
-            intake.offsets, policy.most_in_flight, self._left, self._lag, self.observer, {}
+            consumer.offsets, batching.most_in_flight, self._left, self._lag, self.observer, {}
         )
-        delivery = ExactlyOnceRunner(intake, publisher, self.observer, recovery, self.timeouts)
-        worker = ScoringLoop(path, delivery, outbox, policy, self.observer, recovery)
+        runner = ExactlyOnceRunner(consumer, producer, self.observer, recovery, self.timeouts)
+        worker = ScoringLoop(path, runner, publisher, batching, self.observer, recovery)
         worker.run(lambda: self.consumer.is_over)
 
     def _left(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, str]]:

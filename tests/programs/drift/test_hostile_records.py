@@ -72,7 +72,7 @@ def test_a_time_that_is_no_date_is_no_latency(
     scene.run(stop=later)
 
     tallies = scene.observer.commits
-    assert sum(tally.records for tally in tallies) == 10
-    assert sorted(stamp for tally in tallies for stamp in tally.timestamps_ms) == [
+    assert sum(counts.records for counts in tallies) == 10
+    assert sorted(stamp for counts in tallies for stamp in counts.timestamps_ms) == [
         item.at for item in given if item.key != strange.key
     ]

@@ -196,7 +196,7 @@ def test_alerts_are_committed_at_once_and_the_rest_when_it_is_due(
 
     scene.run(piece=10)
 
-    commits = [sum(tally.outcomes.values()) for tally in scene.observer.commits]
+    commits = [sum(counts.outcomes.values()) for counts in scene.observer.commits]
     assert sum(commits) == 303 and 2 <= len(commits) <= 4
     assert len(scene.topics.states()) >= 3
 

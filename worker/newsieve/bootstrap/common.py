@@ -1,10 +1,13 @@
-"""What every program is built with: the cluster, the topics, a slot, an outbox."""
+"""Builds what every program is built around: the cluster, its slot, its membership of a group.
+
+It does not know what a program does with the records.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import newsieve
@@ -12,14 +15,19 @@ from newsieve.filters.registry import Filter, FilterRegistry
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.config import (
     Cluster,
+    Partition,
     largest_message_bytes,
     make_producer,
     transactional_id,
 )
+from newsieve.kafka.group_consumer import GroupConsumer
+from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.records.dead_letter import Writer
 from newsieve.settings.loader import Settings
+from newsieve.stream.crash_recovery import CrashRecovery
 from newsieve.stream.dead_letter_limit import DeadLetterLimiter
+from newsieve.stream.exactly_once import ExactlyOnceRunner, FailureObserver
 from newsieve.stream.health import Health, M
 from newsieve.stream.logs import get_logger
 from newsieve.stream.outcome_publisher import OutcomePublisher
@@ -30,17 +38,18 @@ _log = get_logger("assemble")
 
 
 def cluster(settings: Settings) -> Cluster:
+    """The cluster that the settings name."""
     return Cluster(settings.kafka.bootstrap_servers, settings.kafka.options)
 
 
 def secret_key(settings: Settings) -> SecretKey | None:
-    """What `sampling.key` is good for."""
+    """The key of `sampling.key`, if it is set."""
     key = settings.sampling.key
     return SecretKey(key.get_secret_value()) if key is not None else None
 
 
 def load_filters(settings: Settings) -> list[Filter]:
-    """The filters at work. Raises UnknownFilter or FilterInvalid."""
+    """The filters that the settings name. Raises UnknownFilter or FilterInvalid."""
     filters = filter_registry(settings)
     return [filters.load(reference) for reference in settings.worker.filters]
 
@@ -62,41 +71,93 @@ def all_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A worker's place: its name, and its transactional producer."""
+    """The place of one process of a group: its name, and the transactional producer that only one
+    process of this name can have."""
 
     name: str
-    publisher: TransactionalProducer
+    producer: TransactionalProducer
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """What a program reads a group's topic and publishes outcomes with."""
+
+    cluster: Cluster
+    offset_query: OffsetQuery
+    consumer: GroupConsumer
+    publisher: OutcomePublisher
+    _producer: TransactionalProducer
+
+    def runner(
+        self, observer: FailureObserver, recovery: CrashRecovery | None = None
+    ) -> ExactlyOnceRunner:
+        """The runner that joins the group."""
+        timeouts = self.cluster.timeouts
+        return ExactlyOnceRunner(self.consumer, self._producer, observer, recovery, timeouts)
 
 
 def open_health(settings: Settings, metrics: M) -> Health[M]:
-    """The port of a program that has yet to load what it needs. Raises SettingsInvalid."""
+    """Open the port of a program that has yet to load what it needs. Raises SettingsInvalid."""
     health = Health(settings.observe.host, settings.observe.port, metrics)
     _log.info("health.opened", observe_port=health.port)
     return health
 
 
-def slot_of(
+def acquire_group_slot(
     settings: Settings, group: str, slot: str | None, setting: str, heartbeat: Callable[[], None]
 ) -> Slot:
-    """A group's slot; a made-up one where `setting` is not set. Raises as `take_slot`."""
-    name = slot or _random_slot(setting)
-    producing = cluster(settings).producer({"transactional.id": transactional_id(group, name)})
-    publisher = TransactionalProducer(
+    """Become the one process of a group's slot, whose name is generated where `setting` is not set:
+    what a killed predecessor left open is aborted.
+
+    Raises Fenced, TopicsWrong, AccessDenied or BrokerLost.
+    """
+    name = slot or _generated_slot(setting)
+    kafka = cluster(settings)
+    producing = kafka.producer({"transactional.id": transactional_id(group, name)})
+    producer = TransactionalProducer(
         lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
         heartbeat,
         largest_message_bytes(producing),
+        kafka.timeouts,
     )
-    publisher.connect()
-    return Slot(name, publisher)
+    producer.connect()
+    return Slot(name, producer)
 
 
-def outbox_of(
+def make_member(
     settings: Settings,
-    publisher: TransactionalProducer,
+    group: str,
+    slot: Slot,
+    health: Health[M],
+    topics: Sequence[Topic],
+    reads: str,
+    ends: Mapping[Partition, int] | None = None,
+    published: Published | None = None,
+) -> GroupMember:
+    """A member of a group, which joins when it is run.
+
+    `topics` have to be there; `reads` is the suffix of the one that the group reads, up to `ends`;
+    what is `published` is not published again.
+    """
+    kafka = cluster(settings)
+    static = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
+    config = kafka.consumer(group, static)
+    names = [topic.name for topic in topics]
+    offset_query = OffsetQuery(config, names, health.watchdog.beat, kafka.timeouts)
+    topic = topic_name(settings.kafka.topic_prefix, reads)
+    expired = health.metrics.expired
+    consumer = GroupConsumer(config, topic, offset_query, expired, ends, kafka.timeouts)
+    publisher = outcome_publisher(settings, slot.producer, group, published)
+    return GroupMember(kafka, offset_query, consumer, publisher, slot.producer)
+
+
+def outcome_publisher(
+    settings: Settings,
+    producer: TransactionalProducer,
     group: str,
     published: Published | None = None,
 ) -> OutcomePublisher:
-    """With the settings' limits on dead letters."""
+    """A publisher of outcomes, with the settings' limits on dead letters."""
     limits = DeadLetterLimiter(
         settings.worker.dead_letter_ratio,
         settings.worker.dead_letter_window,
@@ -105,14 +166,15 @@ def outbox_of(
     letters = topic_name(settings.kafka.topic_prefix, DEAD_LETTER)
     writer = Writer(letters, group, newsieve.__version__)
     oversize = settings.worker.oversize_letters
-    return OutcomePublisher(publisher, limits, writer, utc_now, published, oversize)
+    return OutcomePublisher(producer, limits, writer, utc_now, published, oversize)
 
 
 def utc_now() -> str:
+    """The time in ISO 8601, to the millisecond."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _random_slot(setting: str) -> str:
+def _generated_slot(setting: str) -> str:
     slot = secrets.token_hex(4)
     _log.warning(
         "slot.made_up",

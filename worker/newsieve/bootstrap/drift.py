@@ -12,11 +12,10 @@ from typing import Final
 
 from newsieve.bootstrap.common import (
     Slot,
+    acquire_group_slot,
     all_topics,
-    cluster,
     load_filters,
-    outbox_of,
-    slot_of,
+    make_member,
 )
 from newsieve.bootstrap.students import student_folder
 from newsieve.drift.anchor_file import AnchorFile, read_anchors
@@ -31,8 +30,6 @@ from newsieve.filters.registry import Filter
 from newsieve.inference.manifest import BASELINE, MANIFEST, read_manifest, student_hash
 from newsieve.kafka.assigned_consumer import AssignedConsumer
 from newsieve.kafka.config import APP
-from newsieve.kafka.group_consumer import GroupConsumer
-from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.programs.drift.loop import DriftLoop, DriftLoopConfig
 from newsieve.programs.drift.observer import MonitorObserver
 from newsieve.programs.drift.session import MonitoredFilter
@@ -98,10 +95,10 @@ def drift_topics(settings: Settings) -> list[Topic]:
     ]
 
 
-def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
+def acquire_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
     """Raises Fenced, TopicsWrong or BrokerLost."""
     drift = settings.drift
-    return slot_of(settings, drift.group, drift.slot, "NEWSIEVE_DRIFT__SLOT", heartbeat)
+    return acquire_group_slot(settings, drift.group, drift.slot, "NEWSIEVE_DRIFT__SLOT", heartbeat)
 
 
 def load_filter_inputs(settings: Settings) -> list[FilterInputs]:
@@ -196,28 +193,26 @@ def make_monitor(
 ) -> RunningMonitor:
     """A monitor ready to run, which is ready when it has joined."""
     group, prefix = settings.drift.group, settings.kafka.topic_prefix
-    kafka, metrics, watchdog = cluster(settings), health.metrics, health.watchdog
-    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
-    config = kafka.consumer(group, ours)
-    needed = [topic.name for topic in drift_topics(settings)]
-    offset_query = OffsetQuery(config, needed, watchdog.beat)
-    group_consumer = GroupConsumer(
-        config, topic_name(prefix, CONTROL), offset_query, metrics.expired
-    )
-    consumer = AssignedConsumer(kafka, [topic_name(prefix, suffix) for suffix in INPUTS])
-    observer = MonitorObserver(metrics, watchdog, consumer.lag)
-    state_topic = topic_name(prefix, DRIFT_STATE)
+    member = make_member(settings, group, slot, health, drift_topics(settings), CONTROL)
+    topics = [topic_name(prefix, suffix) for suffix in INPUTS]
+    consumer = AssignedConsumer(member.cluster, topics)
+    observer = MonitorObserver(health.metrics, health.watchdog, consumer.lag)
     state_store = KafkaStateStore(
-        kafka, offset_query, consumer, state_topic, watchdog.beat, metrics.expired
+        member.cluster,
+        member.offset_query,
+        consumer,
+        topic_name(prefix, DRIFT_STATE),
+        health.watchdog.beat,
+        health.metrics.expired,
     )
-    runner = ExactlyOnceRunner(group_consumer, slot.publisher, observer)
+    runner = member.runner(observer)
     loop = DriftLoop(
         runner,
         consumer,
         state_store,
         monitored_filters(settings, filters),
         EventReader([item.filter for item in filters]),
-        outbox_of(settings, slot.publisher, group),
+        member.publisher,
         observer,
         DriftLoopConfig(lambda: time.time_ns() // 1_000_000, prefix, settings.drift.commit_seconds),
     )

@@ -16,19 +16,16 @@ from urllib.request import getproxies
 
 from newsieve.bootstrap.common import (
     Slot,
+    acquire_group_slot,
     all_topics,
-    cluster,
     filter_registry,
-    outbox_of,
+    make_member,
     secret_key,
-    slot_of,
     utc_now,
 )
 from newsieve.errors import SettingsInvalid
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.config import APP
-from newsieve.kafka.group_consumer import GroupConsumer
-from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.oracle.budget import UNLIMITED_USD, Caps
 from newsieve.oracle.call_pool import CallObserver, CallPool
 from newsieve.oracle.draw_order import DrawPositions
@@ -162,10 +159,12 @@ def oracle_topics(settings: Settings) -> list[Topic]:
     ]
 
 
-def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
+def acquire_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
     """Raises Fenced, TopicsWrong or BrokerLost."""
     oracle = settings.oracle
-    return slot_of(settings, oracle.group, oracle.slot, "NEWSIEVE_ORACLE__SLOT", heartbeat)
+    return acquire_group_slot(
+        settings, oracle.group, oracle.slot, "NEWSIEVE_ORACLE__SLOT", heartbeat
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ class RunningOracle:
     """A labeller with what surrounds it."""
 
     labeller: LabelingLoop
-    delivery: ExactlyOnceRunner
+    runner: ExactlyOnceRunner
 
 
 def make_labeller(
@@ -181,14 +180,10 @@ def make_labeller(
 ) -> RunningOracle:
     """A labeller ready to run, which is ready when it has joined. Raises SettingsInvalid."""
     group, prefix = settings.oracle.group, settings.kafka.topic_prefix
-    kafka, source = cluster(settings), f"{APP}/{COMPONENT}/{group}"
-    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
-    config, metrics, watchdog = kafka.consumer(group, ours), health.metrics, health.watchdog
-    needed = [topic.name for topic in oracle_topics(settings)]
-    inquiry = OffsetQuery(config, needed, watchdog.beat)
-    intake = GroupConsumer(config, topic_name(prefix, ORACLE_REQUESTS), inquiry, metrics.expired)
-    observer = OracleObserver(metrics, watchdog, intake.lag)
-    delivery = ExactlyOnceRunner(intake, slot.publisher, observer)
+    source, needed = f"{APP}/{COMPONENT}/{group}", oracle_topics(settings)
+    member = make_member(settings, group, slot, health, needed, ORACLE_REQUESTS)
+    observer = OracleObserver(health.metrics, health.watchdog, member.consumer.lag)
+    runner = member.runner(observer)
     oracle = oracle_of(settings)
     draw_positions = DrawPositions(secret_key(settings), SecretKey(secrets.token_hex()))
     queue = RequestQueue(
@@ -197,11 +192,16 @@ def make_labeller(
     scores = topic_name(prefix, ORACLE_SCORES)
     ledger_codec = LedgerCodec(topic_name(prefix, CONTROL), group, source)
     budget_store = KafkaBudgetStore(
-        kafka, inquiry, scores, ledger_codec, caps(settings), observer.heartbeat
+        member.cluster,
+        member.offset_query,
+        scores,
+        ledger_codec,
+        caps(settings),
+        observer.heartbeat,
     )
     labeller = LabelingLoop(
-        delivery,
-        outbox_of(settings, slot.publisher, group),
+        runner,
+        member.publisher,
         queue,
         ScoreEncoder(oracle.config, scores, source),
         budget_store,
@@ -209,7 +209,7 @@ def make_labeller(
         utc_now,
         settings.oracle.drain_seconds,
     )
-    health.ready_when(lambda: intake.is_member)
+    health.ready_when(lambda: member.consumer.is_member)
     _log.info(
         "oracle.assembled",
         provider=oracle.config.provider,
@@ -218,4 +218,4 @@ def make_labeller(
         observe_port=health.port,
         pid=os.getpid(),
     )
-    return RunningOracle(labeller, delivery)
+    return RunningOracle(labeller, runner)

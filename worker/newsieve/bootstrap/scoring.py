@@ -1,4 +1,7 @@
-"""The worker, and the backfill."""
+"""Builds the program that scores the stream, and its backfill.
+
+The only thing it knows of records is which topics they are on.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,14 @@ from typing import Final
 
 from newsieve.bootstrap.common import (
     Slot,
+    acquire_group_slot,
     all_topics,
     cluster,
-    outbox_of,
+    make_member,
     secret_key,
-    slot_of,
 )
 from newsieve.filters.registry import Filter
 from newsieve.kafka.backfill import Backfill
-from newsieve.kafka.group_consumer import GroupConsumer
-from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.kafka.state_topic import headers
 from newsieve.programs.scoring.canaries import Canaries
 from newsieve.programs.scoring.loop import BatchingConfig, ScoringLoop
@@ -29,7 +30,6 @@ from newsieve.programs.scoring.path import ScoringPath
 from newsieve.settings.loader import Settings
 from newsieve.settings.secret_checks import MAKE_A_KEY
 from newsieve.stream.crash_recovery import CrashRecovery
-from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.health import Health
 from newsieve.stream.logs import get_logger
 from newsieve.stream.metrics import Metrics
@@ -46,7 +46,7 @@ _log = get_logger("assemble")
 
 
 def worker_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
-    """Those of the table that a worker reads or writes."""
+    """The topics of the table that a worker reads or writes."""
     return [
         topic
         for topic in all_topics(settings, filters)
@@ -54,18 +54,23 @@ def worker_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
     ]
 
 
-def take_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
+def acquire_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
     """Become the slot's one worker: what a killed predecessor left open is aborted.
 
     Do it before a student is loaded, which may take a minute: until then readers of the output
     topics stand still. Raises Fenced, TopicsWrong or BrokerLost.
     """
     worker = settings.worker
-    return slot_of(settings, worker.group, worker.slot, "NEWSIEVE_WORKER__SLOT", heartbeat)
+    return acquire_group_slot(
+        settings, worker.group, worker.slot, "NEWSIEVE_WORKER__SLOT", heartbeat
+    )
 
 
 def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) -> Backfill:
-    """Of the raw topic, in the settings' group. Raises BrokerUnavailable or TopicsWrong."""
+    """The backfill of a stretch of the raw topic, in the settings' group.
+
+    Raises BrokerUnavailable or TopicsWrong.
+    """
     topic = topic_name(settings.kafka.topic_prefix, RAW)
     milliseconds = [int(moment.timestamp() * 1_000) for moment in (since, until)]
     return Backfill(cluster(settings), settings.worker.group, topic, *milliseconds)
@@ -74,9 +79,9 @@ def make_backfill(settings: Settings, since: dt.datetime, until: dt.datetime) ->
 def read_published(
     settings: Settings, filters: Sequence[Filter], heartbeat: Callable[[], None]
 ) -> Published:
-    """What is on these filters' tier topics, from their beginning: a raw record's timestamp may
-    be anything, and does not say since when its outcome can be there. Some 25,000 records of 4 KB
-    a second; 16 bytes of each are kept.
+    """Read what is on these filters' tier topics, from their beginning: a raw record's timestamp
+    may be anything, and does not say since when its outcome can be there. It reads some 25,000
+    records of 4 KB a second, and keeps 16 bytes of each.
 
     Raises BrokerUnavailable, TopicsWrong, or what `heartbeat` raises.
     """
@@ -87,7 +92,7 @@ def read_published(
 
 @dataclass(frozen=True, slots=True)
 class RunningWorker:
-    """A worker with what surrounds it."""
+    """A worker's loop, with the port where it can be observed."""
 
     worker: ScoringLoop
     health: Health[Metrics]
@@ -103,36 +108,29 @@ def make_worker(
     published: Published | None = None,
 ) -> RunningWorker:
     """A worker ready to run, which is ready when it has joined. The model must be warm by now."""
-    kafka = cluster(settings)
-    ours = {"group.instance.id": slot.name} if settings.kafka.static_membership else {}
+    group, needed = settings.worker.group, worker_topics(settings, path.filters)
     ends = backfill.ends if backfill is not None else {}
-    config = kafka.consumer(settings.worker.group, ours)
-    prefix = settings.kafka.topic_prefix
-    metrics, watchdog = health.metrics, health.watchdog
-    needed = [topic.name for topic in worker_topics(settings, path.filters)]
-    inquiry = OffsetQuery(config, needed, watchdog.beat)
-    intake = GroupConsumer(config, topic_name(prefix, RAW), inquiry, metrics.expired, ends)
-    observer = WorkerObserver(metrics, watchdog, intake.lag)
-    policy = BatchingConfig(
+    member = make_member(settings, group, slot, health, needed, RAW, ends, published)
+    consumer = member.consumer
+    observer = WorkerObserver(health.metrics, health.watchdog, consumer.lag)
+    batching = BatchingConfig(
         settings.worker.batch_articles,
         settings.worker.batches_in_flight,
         settings.worker.commit_seconds,
         settings.worker.commit_records,
         settings.worker.drain_seconds,
     )
-    outbox = outbox_of(settings, slot.publisher, settings.worker.group, published)
     recovery = CrashRecovery(
-        intake.offsets,
-        policy.most_in_flight,
-        inquiry.committed_with_metadata,
-        intake.lag,
+        consumer.offsets,
+        batching.most_in_flight,
+        member.offset_query.committed_with_metadata,
+        consumer.lag,
         observer,
         ends,
     )
-    delivery = ExactlyOnceRunner(intake, slot.publisher, observer, recovery)
-    built = ScoringLoop(path, delivery, outbox, policy, observer, recovery, canaries)
-
-    health.ready_when(lambda: intake.is_member)
+    runner = member.runner(observer, recovery)
+    built = ScoringLoop(path, runner, member.publisher, batching, observer, recovery, canaries)
+    health.ready_when(lambda: consumer.is_member)
     _spare_the_collector()
     _say_how_it_draws(settings)
     _log.info("worker.assembled", slot=slot.name, observe_port=health.port, pid=os.getpid())
@@ -153,7 +151,7 @@ def _say_how_it_draws(settings: Settings) -> None:
 
 
 def _spare_the_collector() -> None:
-    """What is loaded by now stays: collections need not look at it, nor come so often."""
+    """Let the garbage collector leave what is loaded by now alone, and run less often."""
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)  # or libraries that count their objects report leaks at the end

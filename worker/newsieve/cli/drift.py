@@ -33,7 +33,7 @@ def drift(context: typer.Context, config: ConfigOption = None) -> None:
     health = context.with_resource(open_health(settings, DriftMetrics()))
     inputs = assembled.load_filter_inputs(settings)
     require_topics(settings, assembled.drift_topics(settings))
-    slot = assembled.take_slot(settings, health.watchdog.beat)
+    slot = assembled.acquire_slot(settings, health.watchdog.beat)
     running = assembled.make_monitor(settings, inputs, slot, health)
     health.watchdog.start()
     running.runner.run(running.loop, stop.is_set)

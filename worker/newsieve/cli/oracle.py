@@ -50,10 +50,10 @@ def oracle(context: typer.Context, config: ConfigOption = None) -> None:
     health = context.with_resource(open_health(settings, OracleMetrics()))
     with closing(assembled.make_provider(settings)) as provider:
         require_topics(settings, assembled.oracle_topics(settings))
-        slot = assembled.take_slot(settings, health.watchdog.beat)
+        slot = assembled.acquire_slot(settings, health.watchdog.beat)
         running = assembled.make_labeller(settings, provider, slot, health)
         health.watchdog.start()
-        running.delivery.run(running.labeller, stop.is_set)
+        running.runner.run(running.labeller, stop.is_set)
 
 
 @app.command()

@@ -15,10 +15,10 @@ import typer
 
 from newsieve.bootstrap.common import load_filters, open_health
 from newsieve.bootstrap.scoring import (
+    acquire_slot,
     make_backfill,
     make_worker,
     read_published,
-    take_slot,
     worker_topics,
 )
 from newsieve.bootstrap.students import (
@@ -112,7 +112,7 @@ def _run(
 
     filters = load_filters(settings)
     require_topics(settings, worker_topics(settings, filters))
-    slot = take_slot(settings, health.watchdog.beat)
+    slot = acquire_slot(settings, health.watchdog.beat)
     students = load_students(settings, filters)
     students |= load_candidates(settings, filters)
     engine = make_engine(settings, students, health.watchdog.step)

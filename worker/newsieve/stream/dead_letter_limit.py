@@ -15,10 +15,11 @@ from newsieve.stream.outcome import Outcome
 class DeadLetterLimiter:
     """Counts raw records with a dead letter. What a rewind takes back is not counted twice."""
 
-    def __init__(self, ratio: float, window: int, run: int) -> None:
-        """Stop above `ratio` of the last `window` records, or at more than `run` in a row."""
-        self._ratio = ratio
-        self._run = run
+    def __init__(self, max_ratio: float, window: int, max_consecutive: int) -> None:
+        """Stop above `max_ratio` of the last `window` records, or at more than `max_consecutive`
+        dead letters in a row."""
+        self._max_ratio = max_ratio
+        self._max_consecutive = max_consecutive
         self._recent: deque[bool] = deque(maxlen=window)
         self._in_a_row = 0
         self._errors: Counter[str] = Counter()
@@ -32,18 +33,20 @@ class DeadLetterLimiter:
         if not errors:
             return
         self._errors.update(errors)
-        if self._in_a_row > self._run:
-            self._stop(f"more than {self._run} records in a row are dead letters")
+        if self._in_a_row > self._max_consecutive:
+            self._stop(f"more than {self._max_consecutive} records in a row are dead letters")
         full = len(self._recent) == self._recent.maxlen
-        if full and sum(self._recent) > self._ratio * len(self._recent):
+        if full and sum(self._recent) > self._max_ratio * len(self._recent):
             self._stop(
-                f"more than {self._ratio:.0%} of {len(self._recent)} records are dead letters"
+                f"more than {self._max_ratio:.0%} of {len(self._recent)} records are dead letters"
             )
 
     def committed(self) -> None:
+        """Keep what was counted so far, whatever is rolled back later."""
         self._before = (list(self._recent), self._in_a_row)
 
     def rolled_back(self) -> None:
+        """Forget what was counted since the last commit: the same records come again."""
         recent, self._in_a_row = self._before
         self._recent.clear()
         self._recent.extend(recent)

@@ -1,6 +1,6 @@
 """Exactly once, around any work: what was taken is published with its offset, or comes again.
 
-Holds an intake and a publisher together: steps of work run guarded, failures take back what is
+Holds a consumer and a publisher together: steps of work run guarded, failures take back what is
 not committed, partitions are given up in order. One thread owns it all. What the work is, and when
 it commits, it does not know.
 """
@@ -56,15 +56,15 @@ class Processor(Protocol):
         """Finish what is under way and commit it, within its own time."""
         ...
 
-    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
+    def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:
         """These will be given up: finish, publish and commit what can be. Raises as `step`."""
         ...
 
-    def forget(self) -> None:
+    def on_abort(self) -> None:
         """Nothing since the last commit counts: the same records will come again."""
         ...
 
-    def release(self, partitions: Sequence[Partition] | None) -> None:
+    def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:
         """These, or all, are somebody else's now. Must not raise."""
         ...
 
@@ -82,19 +82,19 @@ class FailureObserver(Protocol):
 
 
 class ExactlyOnceRunner:
-    """The intake's listener, and the guard of every step."""
+    """The consumer's listener, and the guard of every step."""
 
     def __init__(
         self,
-        intake: GroupConsumer,
-        publisher: TransactionalProducer,
+        consumer: GroupConsumer,
+        producer: TransactionalProducer,
         observer: FailureObserver,
         recovery: CrashRecovery | None = None,
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         """`recovery` says what to note with offsets, for a successor."""
-        self.intake = intake
-        self.publisher = publisher
+        self.consumer = consumer
+        self.producer = producer
         self._observer = observer
         self._recovery = recovery
         self._timeouts = timeouts
@@ -105,37 +105,37 @@ class ExactlyOnceRunner:
         self._same = SameAgain(timeouts=timeouts)
         self._committed: dict[Partition, int] = {}
         self._attempted: Ends = {}  # of the commit that is under way
-        self._work: Processor
+        self._processor: Processor
 
-    def run(self, work: Processor, should_stop: Callable[[], bool]) -> None:
+    def run(self, processor: Processor, should_stop: Callable[[], bool]) -> None:
         """Run until told to stop, then drain; the publisher is connected.
 
         Raises Fatal when the process has to end.
         """
-        self._work = work
-        self.intake.subscribe(self)
+        self._processor = processor
+        self.consumer.subscribe(self)
         try:
             while not should_stop():
                 self._observer.heartbeat()
-                self._guarded(work.step)
-            work.drain(self._guarded)
-            self._put_down()
+                self._guarded(processor.step)
+            processor.drain(self._guarded)
+            self._note_clean_end()
         except NeedsPerson as failure:
             if isinstance(failure, DeadLetterLimit):
-                self._guarded(work.commit)  # up to the record that stops us
+                self._guarded(processor.commit)  # up to the record that stops us
             elif isinstance(failure, PERMANENT):
                 self._observer.aborted(str(failure), "permanent")
-            self._put_down()
+            self._note_clean_end()
             raise
         finally:
             self._is_leaving = True  # what is not committed by now comes again, elsewhere
-            work.release(None)
-            self.publisher.leave()
-            self.intake.close()
+            processor.on_partitions_lost(None)
+            self.producer.leave()
+            self.consumer.close()
 
     def poll(self, count: int, seconds: float) -> list[GroupRecord]:
         """Up to so many records. Raises what went wrong in a rebalance that came with them."""
-        taken = self.intake.poll(count, seconds)
+        taken = self.consumer.poll(count, seconds)
         if self._failure is not None:
             raise self._failure
         if self._must_rewind is not None:
@@ -151,7 +151,7 @@ class ExactlyOnceRunner:
         started = time.monotonic()
         self._commit(offsets, offsets)
         self._committed |= offsets
-        self.intake.offsets.committed()
+        self.consumer.offsets.committed()
         self._failures_in_a_row = 0
         self._same.committed()
         return time.monotonic() - started
@@ -162,22 +162,22 @@ class ExactlyOnceRunner:
 
     def _commit(self, offsets: Mapping[Partition, int], ends: Ends) -> None:
         self._attempted = ends
-        metadata = self.intake.group_metadata()
+        metadata = self.consumer.group_metadata()
         if metadata is None:  # Kafka would accept the commit, unfenced
-            self.publisher.abort()
+            self.producer.abort()
             raise Transient("no longer a member of the group")
         notes = self._recovery.notes(offsets) if self._recovery else {}
-        self.publisher.commit(offsets, metadata, notes)
+        self.producer.commit(offsets, metadata, notes)
         if self._recovery:
             self._recovery.committed(notes)
         self._attempted = {}
 
-    def _put_down(self) -> None:
+    def _note_clean_end(self) -> None:
         """No record in flight is to blame for this end. A successor that cannot be told is more
         careful than it need be."""
         with contextlib.suppress(Unavailable, Fatal):
-            if self._recovery and self._recovery.put_down():
-                self.publisher.abort()
+            if self._recovery and self._recovery.clear_in_flight():
+                self.producer.abort()
                 self.note(self._recovery.committed_offsets())  # ours may be of before the last try
 
     def before_revoke(self, partitions: Sequence[Partition]) -> None:
@@ -188,19 +188,19 @@ class ExactlyOnceRunner:
         """
         if not self._is_leaving and self._must_rewind is None and self._failure is None:
             try:
-                self._work.settle(partitions, self._timeouts.revoke_seconds)
+                self._processor.on_partitions_revoked(partitions, self._timeouts.revoke_seconds)
             except Unavailable as failure:
                 self._rewind_later(failure)
             except Fatal as failure:
                 self._failure = failure
                 self._abort()  # the leaving partitions' offsets are about to be forgotten
-        self._work.release(partitions)
+        self._processor.on_partitions_lost(partitions)
 
     def after_loss(self) -> None:
         """The group has gone on without us: nothing uncommitted may be committed."""
         self._rewind_later(Transient("partitions were lost"))
         self._abort()
-        self._work.release(None)
+        self._processor.on_partitions_lost(None)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Run a step; what is not its fault, take back and do again."""
@@ -209,9 +209,9 @@ class ExactlyOnceRunner:
         except Unavailable as failure:
             self._require_another_try(failure)
             self._back_off()
-            self._work.forget()
+            self._processor.on_abort()
             # Holds at once: offsets of a transaction that is gone must not get into the next one.
-            self.intake.offsets.rewind()
+            self.consumer.offsets.rewind()
             self._attempted = {}
             try:
                 self._go_back(failure)
@@ -228,17 +228,17 @@ class ExactlyOnceRunner:
         try:
             step()
         except Unavailable:
-            self.publisher.abort()
+            self.producer.abort()
             raise
 
     def _go_back(self, failure: Unavailable) -> None:
         """To the first record whose outcome is not committed, as far as is known."""
         if isinstance(failure, OutcomeUnknown):
-            self.intake.rewind_to_committed()
+            self.consumer.rewind_to_committed()
             return
         if self._failures_in_a_row > SUSPICIOUS_FAILURES:
-            self.intake.require_topics()
-        self.intake.rewind()
+            self.consumer.require_topics()
+        self.consumer.rewind()
 
     def _rewind_later(self, failure: Unavailable) -> None:
         """With the next records. Where the outcome is unknown, nothing else makes it known."""
@@ -259,11 +259,11 @@ class ExactlyOnceRunner:
 
     def _ends(self, alone: Partition | None) -> Ends:
         """Of what failed. Of a partition that cannot be read nobody knows."""
-        return {alone: None} if alone else self._attempted or self.intake.offsets.to_commit()
+        return {alone: None} if alone else self._attempted or self.consumer.offsets.to_commit()
 
     def _standing(self, alone: Partition | None) -> dict[Partition, int]:
         """Where the partitions stand that what failed is about, as far as is known."""
-        resumes = {item: self.intake.offsets.next_uncommitted(item) for item in self._ends(alone)}
+        resumes = {item: self.consumer.offsets.next_uncommitted(item) for item in self._ends(alone)}
         return {
             item: self._committed.get(item, 0) if at is None else at for item, at in resumes.items()
         }
@@ -290,10 +290,10 @@ class ExactlyOnceRunner:
     def _abort(self) -> None:
         """Give the transaction up, inside a rebalance, where nothing may be raised. Seeking back
         waits until the rebalance is over; that nothing uncommitted counts holds from now on."""
-        self._work.forget()
-        self.intake.offsets.rewind()
+        self._processor.on_abort()
+        self.consumer.offsets.rewind()
         try:
-            self.publisher.abort()
+            self.producer.abort()
         except OutcomeUnknown as failure:
             self._must_rewind = failure
         except Fatal as failure:

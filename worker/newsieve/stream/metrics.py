@@ -125,24 +125,24 @@ class Metrics:
     def ready_when(self, is_ready: Callable[[], bool]) -> None:
         self._ready.set_function(lambda: float(is_ready()))
 
-    def committed(self, tally: TransactionCounts, seconds: float) -> None:
-        self._records.inc(tally.records)
-        self._tombstones.inc(tally.tombstones)
-        self._nulled.inc(tally.nulled_fields)
-        self._on_record.inc(tally.on_record)
-        for kind, count in tally.suspect.items():
+    def committed(self, transaction: TransactionCounts, seconds: float) -> None:
+        self._records.inc(transaction.records)
+        self._tombstones.inc(transaction.tombstones)
+        self._nulled.inc(transaction.nulled_fields)
+        self._on_record.inc(transaction.on_record)
+        for kind, count in transaction.suspect.items():
             self._suspect.labels(kind).inc(count)
         self._transactions.labels("committed").inc()
         self._commit.observe(seconds)
-        for (filter_name, outcome, detail), count in tally.outcomes.items():
+        for (filter_name, outcome, detail), count in transaction.outcomes.items():
             if outcome == DEAD_LETTER:
                 self._dead_letters.labels(filter_name, detail).inc(count)
                 self._outcomes.labels(filter_name, outcome, "").inc(count)
             else:
                 self._outcomes.labels(filter_name, outcome, detail).inc(count)
-        seconds_each = latencies_seconds(tally.timestamps_ms, time.time() * 1_000)
+        seconds_each = latencies_seconds(transaction.timestamps_ms, time.time() * 1_000)
         self._latency.observe(seconds_each)
-        self._timestamps_ignored.inc(tally.records - len(seconds_each))
+        self._timestamps_ignored.inc(transaction.records - len(seconds_each))
 
     def expired(self, records: int) -> None:
         self._expired.inc(records)

@@ -42,17 +42,20 @@ class WorkerObserver:
             self._metrics.lag(lag)
             _log.debug("lag.measured", partitions=len(lag), records=sum(lag.values()))
 
-    def committed(self, tally: TransactionCounts, seconds: float) -> None:
+    def committed(self, transaction: TransactionCounts, seconds: float) -> None:
         self._watchdog.beat()
-        self._metrics.committed(tally, seconds)
-        self._committed += tally.records
+        self._metrics.committed(transaction, seconds)
+        self._committed += transaction.records
         counts: dict[str, int] = {}
-        for (_, outcome, _), count in tally.outcomes.items():
+        for (_, outcome, _), count in transaction.outcomes.items():
             counts[outcome] = counts.get(outcome, 0) + count
-        if tally.on_record:
-            counts["on_record"] = tally.on_record
+        if transaction.on_record:
+            counts["on_record"] = transaction.on_record
         _log.info(
-            "transaction.committed", records=tally.records, seconds=round(seconds, 3), **counts
+            "transaction.committed",
+            records=transaction.records,
+            seconds=round(seconds, 3),
+            **counts,
         )
 
     def aborted(self, reason: str, fault: AbortFault) -> None:

@@ -23,7 +23,7 @@ class OutcomePublisher:
 
     def __init__(
         self,
-        publisher: TransactionalProducer,
+        producer: TransactionalProducer,
         limits: DeadLetterLimiter,
         writer: Writer,
         now: Callable[[], str],
@@ -32,7 +32,7 @@ class OutcomePublisher:
     ) -> None:
         """`now` gives the time in ISO 8601; what is `published` is not published again; `oversize`
         says what of a record that is too large for a dead letter stands in it."""
-        self._publisher = publisher
+        self._producer = producer
         self._limits = limits
         self._writer = writer
         self._now = now
@@ -53,7 +53,7 @@ class OutcomePublisher:
             outcomes = [_without_what_is_on_record(item, self._published) for item in outcomes]
         for outcome in outcomes:
             for written in outcome.records:
-                self._publisher.produce(written)
+                self._producer.produce(written)
         return outcomes
 
     def committed(self) -> None:
@@ -75,12 +75,12 @@ class OutcomePublisher:
             return outcome
         letter = dead_letter(record, position, error, outcome.filter, self._writer, self._now())
         if self._misfit([letter]) is not None:
-            letter = abridged(letter, self._publisher.max_message_bytes, self._oversize)
+            letter = abridged(letter, self._producer.max_message_bytes, self._oversize)
         return Outcome(outcome.filter, DEAD_LETTER, None, [letter], error)
 
     def _misfit(self, records: list[OutRecord]) -> OutputTooLarge | None:
         try:
-            self._publisher.require_fit(records)
+            self._producer.require_fit(records)
         except OutputTooLarge as error:
             return error
         return None

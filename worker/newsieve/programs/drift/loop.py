@@ -89,23 +89,23 @@ class DriftLoop:
 
     def __init__(
         self,
-        delivery: ExactlyOnceRunner,
+        runner: ExactlyOnceRunner,
         inputs: Inputs,
         state_store: StateStore,
         begin: Callable[[], Mapping[str, MonitoredFilter]],
         reader: EventReader,
-        outbox: OutcomePublisher,
+        publisher: OutcomePublisher,
         observer: DriftObserver,
         policy: DriftLoopConfig,
     ) -> None:
         """`begin` makes the watches, by filter, of a monitor that knows nothing."""
         self.is_ready = False  # at work, or ready to take over; read by other threads
-        self._delivery = delivery
+        self._runner = runner
         self._inputs = inputs
         self._state_store = state_store
         self._begin = begin
         self._reader = reader
-        self._outbox = outbox
+        self._publisher = publisher
         self._observer = observer
         self._policy = policy
         self._session: DriftSession | None = None
@@ -114,8 +114,8 @@ class DriftLoop:
 
     def step(self) -> None:
         """Raises Unavailable or Fatal, as all below do."""
-        self._delivery.poll(REBALANCE_RECORDS, IDLE_SECONDS if self._session is None else 0.0)
-        self.is_ready = self._delivery.intake.group_metadata() is not None
+        self._runner.poll(REBALANCE_RECORDS, IDLE_SECONDS if self._session is None else 0.0)
+        self.is_ready = self._runner.consumer.group_metadata() is not None
         session = self._at_work()
         if session is not None:
             self._throttle(session)
@@ -133,9 +133,9 @@ class DriftLoop:
         if session is None or not self._has_news(session):
             return
         for record in (*session.pending.out, *session.take_changes()):
-            self._delivery.publisher.produce(record)
-        seconds = self._delivery.commit(session.next)
-        self._outbox.committed()
+            self._runner.producer.produce(record)
+        seconds = self._runner.commit(session.next)
+        self._publisher.committed()
         self._observer.committed(session.pending.counts, seconds)
         for step in session.pending.published_alerts:
             self._observer.alert_published(step)
@@ -147,25 +147,25 @@ class DriftLoop:
         guarded(self.commit)
         self._observer.drained(left)
 
-    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:  # noqa: ARG002 - Work's
+    def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:  # noqa: ARG002 - of the protocol
         """Before a revoke. Raises as `commit`."""
         self.commit()
 
-    def forget(self) -> None:
+    def on_abort(self) -> None:
         """What was not committed is in the watches already: begin with what is on record."""
-        self._outbox.rolled_back()
-        self.release(None)
+        self._publisher.rolled_back()
+        self.on_partitions_lost(None)
 
-    def release(self, partitions: Sequence[Partition] | None) -> None:  # noqa: ARG002 - Work's
+    def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:  # noqa: ARG002 - of the protocol
         self._session = self._changed_at = None
         self._inputs.close()
 
     def _at_work(self) -> DriftSession | None:
         """Raises TopicsWrong, and what `StateStore.recall` raises."""
-        owned = self._delivery.intake.offsets.owned()
+        owned = self._runner.consumer.offsets.owned()
         if self._session is None and any(number == 0 for _, number in owned):
             restored = self._state_store.restore()
-            self._session = DriftSession(self._begin(), self._reader, self._outbox, *restored)
+            self._session = DriftSession(self._begin(), self._reader, self._publisher, *restored)
             self._inputs.start(restored.offsets)
             self._observer.resumed(len(restored.states), len(restored.offsets))
             self._looked_at = self._committed_at = time.monotonic()

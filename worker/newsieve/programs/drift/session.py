@@ -92,7 +92,7 @@ class DriftSession:
         self,
         monitored: Mapping[str, MonitoredFilter],
         reader: EventReader,
-        outbox: OutcomePublisher,
+        publisher: OutcomePublisher,
         offsets: Mapping[Partition, int],
         states: Mapping[bytes, bytes],
     ) -> None:
@@ -104,7 +104,7 @@ class DriftSession:
         self.next = dict(offsets)  # the first offset that was not handled
         self.timeline: EventTimeMerger[Event | Unreadable | None] = EventTimeMerger(list(offsets))
         self._reader = reader
-        self._outbox = outbox
+        self._publisher = publisher
         self._at = 0  # the stream's time
         # As it stands on the state topic, or will with the next commit.
         self._recorded = resume(monitored, states)
@@ -158,10 +158,10 @@ class DriftSession:
         place = RecordPosition(*record.partition, record.offset)
         if isinstance(item, Unreadable):
             letter = Outcome(None, DEAD_LETTER, None, [], item.error)
-            counts.add(item.record, self._outbox.publish(item.record, place, [letter]))
+            counts.add(item.record, self._publisher.publish(item.record, place, [letter]))
             self.pending.is_urgent = True
         else:
-            self._outbox.publish(EMPTY, place, [])
+            self._publisher.publish(EMPTY, place, [])
             counts.records += 1
             if record.has_own_time:
                 counts.timestamps_ms.append(record.at)

@@ -30,7 +30,7 @@ class PendingRequest(NamedTuple):
 
 
 class Pausing(Protocol):
-    """The part of an intake that pauses partitions."""
+    """The part of a consumer that pauses partitions."""
 
     def hold(self, partitions: Iterable[Partition], *, is_held: bool) -> None:
         """Take nothing from these partitions, or take again."""
@@ -40,9 +40,9 @@ class Pausing(Protocol):
 class Backlog:
     """Owner's thread only."""
 
-    def __init__(self, intake: Pausing, owned: Callable[[], Collection[Partition]]) -> None:
+    def __init__(self, consumer: Pausing, owned: Callable[[], Collection[Partition]]) -> None:
         self.items: list[PendingRequest] = []  # in the order they were taken
-        self._intake = intake
+        self._consumer = consumer
         self._owned = owned
         self._waiting: dict[Partition, Waiting] = {}
         self._is_paused = False  # more than the partitions that wait
@@ -84,7 +84,7 @@ class Backlog:
         timestamp_ms = taken.record.timestamp_ms if taken.record is not None else None
         found = Waiting(taken.partition, taken.offset, timestamp_ms, reason)
         self._waiting[taken.partition] = found
-        self._intake.hold([taken.partition], is_held=True)
+        self._consumer.hold([taken.partition], is_held=True)
 
     def clear(self) -> None:
         """The same records will come again: those that wait, too."""
@@ -103,5 +103,5 @@ class Backlog:
 
     def _pause(self, *, is_paused: bool) -> None:
         others = [item for item in self._owned() if item not in self._waiting]
-        self._intake.hold(others, is_held=is_paused)
+        self._consumer.hold(others, is_held=is_paused)
         self._is_paused = is_paused

@@ -46,14 +46,14 @@ class KafkaBudgetStore:
     def __init__(
         self,
         cluster: Cluster,
-        inquiry: OffsetQuery,
+        offset_query: OffsetQuery,
         scores_topic: str,
         ledger_codec: LedgerCodec,
         caps: Caps,
         heartbeat: Callable[[], None],
     ) -> None:
         self._cluster = cluster
-        self._inquiry = inquiry
+        self._offset_query = offset_query
         self._scores_topic = scores_topic
         self._ledger_codec = ledger_codec
         self._caps = caps
@@ -62,7 +62,7 @@ class KafkaBudgetStore:
     def budget(self, owned: Sequence[Partition]) -> Budget:
         """Raises BrokerUnavailable or TopicsWrong."""
         started = time.monotonic()
-        self._inquiry.committed(owned)  # no answer while an offset of them is undecided
+        self._offset_query.committed(owned)  # no answer while an offset of them is undecided
         numbers = [number for _, number in owned]
         keys = {self._ledger_codec.key(number) for number in numbers}
         found = latest_by_key(self._cluster, self._ledger_codec.topic, keys, self._heartbeat)

@@ -24,7 +24,7 @@ class LabelObserver(Protocol):
         """The loop is alive."""
         ...
 
-    def committed(self, tally: TransactionCounts, seconds: float) -> None:
+    def committed(self, transaction: TransactionCounts, seconds: float) -> None:
         """A transaction was committed, which took so long."""
         ...
 

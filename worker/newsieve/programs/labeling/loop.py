@@ -43,7 +43,7 @@ DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
 class OpenTransaction:
     """What the open transaction holds beside its records."""
 
-    tally: TransactionCounts = field(default_factory=TransactionCounts)
+    counts: TransactionCounts = field(default_factory=TransactionCounts)
     labelled: list[tuple[CacheKey, LabelResult, str]] = field(default_factory=list)
 
 
@@ -52,8 +52,8 @@ class LabelingLoop:
 
     def __init__(
         self,
-        delivery: ExactlyOnceRunner,
-        outbox: OutcomePublisher,
+        runner: ExactlyOnceRunner,
+        publisher: OutcomePublisher,
         queue: RequestQueue,
         encoder: ScoreEncoder,
         budget_store: BudgetStore,
@@ -62,22 +62,22 @@ class LabelingLoop:
         drain_seconds: float,
     ) -> None:
         """`now` gives the time in ISO 8601, in UTC."""
-        self._delivery = delivery
-        self._outbox = outbox
+        self._runner = runner
+        self._publisher = publisher
         self._queue = queue
         self._encoder = encoder
         self._budget_store = budget_store
         self._observer = observer
         self._now = now
         self._drain_seconds = drain_seconds
-        self._backlog = Backlog(delivery.intake, delivery.intake.offsets.owned)
+        self._backlog = Backlog(runner.consumer, runner.consumer.offsets.owned)
         self._open = OpenTransaction()
         self._known: frozenset[Partition] | None = None  # partitions whose ledgers we have
         self._gathering_since: float | None = None
 
     def step(self) -> None:
         """Raises Unavailable, with no transaction open unless its commit failed, or Fatal."""
-        self._take_in()
+        self._poll_requests()
         self._observer.not_loaded(list(self._backlog.waiting))
         if not self._restore_budget():
             return
@@ -91,25 +91,25 @@ class LabelingLoop:
 
     def commit(self) -> None:
         """What was published, and the claims drafted, with the offsets; then the calls begin."""
-        offsets = self._delivery.intake.offsets.to_commit()
+        offsets = self._runner.consumer.offsets.to_commit()
         changes = self._queue.claims.changes()
         if not offsets and not changes:
             return
         for partition, ledger in changes.items():
-            self._delivery.publisher.produce(
+            self._runner.producer.produce(
                 self._budget_store.ledger_record(partition, ledger, self._now())
             )
         for item in self._backlog.items:  # a claim is fenced by where its partition stands
-            at = self._delivery.intake.offsets.next_uncommitted(item.taken.partition)
+            at = self._runner.consumer.offsets.next_uncommitted(item.taken.partition)
             offsets.setdefault(item.taken.partition, item.taken.offset if at is None else at)
         if not offsets:
             return
-        seconds = self._delivery.commit(offsets)
+        seconds = self._runner.commit(offsets)
         self._queue.committed()
-        self._outbox.committed()
+        self._publisher.committed()
         for label in self._open.labelled:
             self._queue.cache.put(*label)
-        self._observer.committed(self._open.tally, seconds)
+        self._observer.committed(self._open.counts, seconds)
         self._open = OpenTransaction()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
@@ -128,32 +128,32 @@ class LabelingLoop:
         guarded(lambda: self._flush_finished(None))
         self._observer.drained(len(self._backlog))
 
-    def settle(self, partitions: Sequence[Partition], seconds: float) -> None:
+    def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:
         """Before a revoke. Raises as `commit`."""
         deadline = Deadline(seconds)
         while self._is_under_way(partitions) and not deadline.is_over:
             self._collect_responses(min(deadline.seconds_left, COLLECT_SECONDS))
         self._flush_finished(partitions)
 
-    def forget(self) -> None:
+    def on_abort(self) -> None:
         self._queue.discard_uncommitted()
-        self._outbox.rolled_back()
+        self._publisher.rolled_back()
         self._open = OpenTransaction()
         self._backlog.clear()
         self._known = None
         self._gathering_since = None
 
-    def release(self, partitions: Sequence[Partition] | None) -> None:
+    def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:
         numbers = None if partitions is None else [number for _, number in partitions]
         self._queue.drop_partitions(numbers)
         self._backlog.drop_partitions(partitions)
         self._known = None
 
-    def _take_in(self) -> None:
+    def _poll_requests(self) -> None:
         """Take what there is, as long as there is room for it."""
         room = self._backlog.make_room()
         seconds = 0.0 if self._queue.pool.pending else IDLE_SECONDS
-        taken = self._delivery.poll(max(room, 1), seconds)
+        taken = self._runner.poll(max(room, 1), seconds)
         if taken and room <= 1:
             self._backlog.pause()
         for item in taken:
@@ -190,7 +190,7 @@ class LabelingLoop:
 
     def _restore_budget(self) -> bool:
         """Whether we own partitions and know their ledgers. Raises BrokerUnavailable."""
-        owned = frozenset(self._delivery.intake.offsets.owned())
+        owned = frozenset(self._runner.consumer.offsets.owned())
         if owned and owned != self._known:
             self._queue.claims.resume(self._budget_store.budget(sorted(owned)))
             for label in self._budget_store.labels():
@@ -215,12 +215,12 @@ class LabelingLoop:
         held_up: set[Partition] = set()
         for item in self._backlog.items:
             partition, offset, epoch = item.taken[1:]
-            if not self._delivery.intake.offsets.is_current(partition, epoch):
+            if not self._runner.consumer.offsets.is_current(partition, epoch):
                 continue
             is_finished = item.request is None or item.request.is_finished
             if is_finished and partition not in held_up:
                 self._publish(item)
-                self._delivery.intake.offsets.produce(partition, offset)
+                self._runner.consumer.offsets.produce(partition, offset)
             else:
                 held_up.add(partition)
                 waiting.append(item)
@@ -232,7 +232,7 @@ class LabelingLoop:
         for item in list(self._backlog.items):
             partition, _, epoch = item.taken[1:]
             is_leaving = partitions is None or partition in partitions
-            is_ours = self._delivery.intake.offsets.is_current(partition, epoch)
+            is_ours = self._runner.consumer.offsets.is_current(partition, epoch)
             request = item.request
             if not (is_leaving and is_ours and request is not None and request.is_paid_for):
                 continue
@@ -244,7 +244,7 @@ class LabelingLoop:
         """A request's record, or its dead letter, into the open transaction."""
         record, request = item.taken.record, item.request
         if record is None:
-            self._open.tally.tombstones += 1
+            self._open.counts.tombstones += 1
             return
         if request is not None and self._queue.is_published(request):
             self._queue.settle(request)
@@ -254,7 +254,7 @@ class LabelingLoop:
         else:
             outcome = self._outcome(request, request.result)
         position = RecordPosition(*item.taken.partition, item.taken.offset)
-        self._open.tally.add(record, self._outbox.publish(record, position, [outcome]))
+        self._open.counts.add(record, self._publisher.publish(record, position, [outcome]))
         if request is not None:
             self._queue.settle(request, is_early=is_early)
 

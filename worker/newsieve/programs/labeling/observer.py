@@ -99,19 +99,19 @@ class OracleObserver(WorkerObserver):
                 )
             self._warned_at[place] = warned_at
 
-    def committed(self, tally: TransactionCounts, seconds: float) -> None:
+    def committed(self, transaction: TransactionCounts, seconds: float) -> None:
         self._watchdog.beat()
-        self._metrics.committed(tally, seconds)
-        self._requests += tally.records
-        if not tally.records and not self._calls:
+        self._metrics.committed(transaction, seconds)
+        self._requests += transaction.records
+        if not transaction.records and not self._calls:
             return  # claims: the calls follow, and are told of
         statuses: Counter[str] = Counter()
-        for (_, outcome, _), count in tally.outcomes.items():
+        for (_, outcome, _), count in transaction.outcomes.items():
             statuses[outcome] += count
         calls = {f"calls_{outcome}": count for outcome, count in self._calls.items()}
         _log.info(
             "transaction.committed",
-            requests=tally.records,
+            requests=transaction.records,
             seconds=round(seconds, SECONDS_DIGITS),
             usd=round(self._usd, USD_DIGITS),
             **statuses,

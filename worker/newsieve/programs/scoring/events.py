@@ -14,7 +14,7 @@ class ScoringObserver(Protocol):
         """The loop is alive."""
         ...
 
-    def committed(self, tally: TransactionCounts, seconds: float) -> None:
+    def committed(self, transaction: TransactionCounts, seconds: float) -> None:
         """A transaction was committed, which took so long."""
         ...
 

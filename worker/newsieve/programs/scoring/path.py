@@ -36,12 +36,12 @@ SHADOW_EPOCH: Final = "shadow"  # keys the trial's draw, so that it is not the o
 
 @dataclass(slots=True)
 class RecordOutcomes:
-    """A raw record on its way. Without a subject it could not be decoded; else `met` has what
+    """A raw record on its way. Without `encoded` it could not be decoded; else `rules_met` has what
     each filter's content rules say."""
 
     record: RawRecord
-    subject: EncodedArticle | None
-    met: Sequence[RulesMet]
+    encoded: EncodedArticle | None
+    rules_met: Sequence[RulesMet]
     outcomes: list[Outcome]
 
 
@@ -129,22 +129,22 @@ class ScoringPath:
             admitted, only = self._replays.admit(record)
             row = self._row(admitted)
             rows.append(row)
-            subject = row.subject
-            if subject is None:
+            encoded = row.encoded
+            if encoded is None:
                 continue
-            for name, met in zip(self._names, row.met, strict=True):
+            for name, rules_met in zip(self._names, row.rules_met, strict=True):
                 if only is not None and only != name:
                     continue
-                if met.blocked_by is not None:
-                    blocked[name].append((row, subject, met))
+                if rules_met.blocked_by is not None:
+                    blocked[name].append((row, encoded, rules_met))
                     continue
-                wanted[name].append((row, subject, met))
+                wanted[name].append((row, encoded, rules_met))
                 places[name].append(len(texts))
                 shadow = self._shadows.get(name) if self._shadows else None
-                if shadow is not None and shadow.takes(subject.article):
-                    wanted[shadow.name].append((row, subject, met))
+                if shadow is not None and shadow.takes(encoded.article):
+                    wanted[shadow.name].append((row, encoded, rules_met))
                     places[shadow.name].append(len(texts))
-            texts.append(subject.article.text)
+            texts.append(encoded.article.text)
         asked = {name: found for name, found in places.items() if found}
         scores = self._scorer.submit(texts, asked) if asked else None
         return MicroBatch(rows, wanted, blocked, scores)
@@ -159,9 +159,11 @@ class ScoringPath:
         """The rows with all their outcomes. Waits for the scores; raises what scoring raised."""
         now = self._now()
         for name, work in batch.blocked.items():
-            for row, subject, met in work:
-                record = self._encoders[name].blocked(subject, met, now)
-                row.outcomes.append(Outcome(name, BLOCKED, None, [record], None, met.blocked_by))
+            for row, encoded, rules_met in work:
+                record = self._encoders[name].blocked(encoded, rules_met, now)
+                row.outcomes.append(
+                    Outcome(name, BLOCKED, None, [record], None, rules_met.blocked_by)
+                )
         if batch.scores is not None:
             scored = batch.scores.result()
             for name in self._names:
@@ -177,8 +179,8 @@ class ScoringPath:
             article = decode(record, self._policy)
         except RecordError as error:
             return RecordOutcomes(record, None, (), [Outcome(None, DEAD_LETTER, None, [], error)])
-        *met, suspect = self._rules.match(article.text, article.title, article.url)
-        return RecordOutcomes(record, encode_article(record, article, suspect.names), met, [])
+        *rules_met, suspect = self._rules.match(article.text, article.title, article.url)
+        return RecordOutcomes(record, encode_article(record, article, suspect.names), rules_met, [])
 
     def _decide(self, name: str, work: FilterBatch, scored: FilterScores, now: str) -> None:
         """One filter's tiers and records, and dead letters of what could not be scored."""
@@ -186,8 +188,8 @@ class ScoringPath:
         for at, error in scored.faults.items():
             work[at][0].outcomes.append(Outcome(name, DEAD_LETTER, None, [], error))
         for at, scoring in _decided(encoder.filter, self._refinements[name], work, scored):
-            row, subject, met = work[at]
-            records = encoder.scored(subject, met, scoring, now)
+            row, encoded, rules_met = work[at]
+            records = encoder.scored(encoded, rules_met, scoring, now)
             row.outcomes.append(Outcome(name, SCORED, scoring.tier, records, None))
 
 
@@ -196,10 +198,10 @@ def _shadow(shadow: Shadow, work: FilterBatch, scored: FilterScores, now: str) -
     all. What the candidate cannot score it has no record of; the outcome is the live student's."""
     encoder = shadow.encoder
     for at, scoring in _decided(encoder.filter, shadow.calibration, work, scored):
-        row, subject, met = work[at]
+        row, encoded, rules_met = work[at]
         for outcome in row.outcomes:
             if outcome.filter == encoder.filter.name and outcome.outcome == SCORED:
-                outcome.records.append(encoder.scored(subject, met, scoring, now)[0])
+                outcome.records.append(encoder.scored(encoded, rules_met, scoring, now)[0])
 
 
 def _decided(
