@@ -1,8 +1,8 @@
-"""A model's answer, read strictly: every dimension, whole numbers from 0 to 10, nothing guessed.
+"""Reads a model's answer strictly: every dimension, whole numbers from 0 to 10, nothing guessed.
 
-One Markdown fence, or one block of thoughts before it, is taken off, and nothing else.
-The scores are all that is trusted. What the model says beside them is kept for people, cut to
-size, and never makes an answer invalid.
+One Markdown fence, or one block of thoughts before the answer, is taken off, and nothing else. Only
+the scores are trusted. What the model says beside them is kept for people, cut to size, and never
+makes an answer invalid. How the model was asked this module does not know.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Kind = Literal["empty", "cut off", "fenced", "thoughts", "not JSON", "not the sc
 
 
 class InvalidAnswer(Exception):
-    """Why an answer cannot be used, for people, and in which way it fails."""
+    """An answer cannot be used: the reason for people, and the kind of its failure."""
 
     def __init__(self, why: str, kind: Kind = "not the schema") -> None:
         super().__init__(why)
@@ -39,7 +39,7 @@ class InvalidAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A label. `scores` has all of the filter's dimensions in its order."""
+    """A valid answer. `scores` has all of the filter's dimensions, in the filter's order."""
 
     scores: dict[str, int]
     content_type: str | None
@@ -48,16 +48,17 @@ class Answer:
 
 
 def read_answer(text: str, dimensions: Sequence[str], mask: Redactor = NOTHING_MASKED) -> Answer:
-    """The answer in a model's text; what is shown of it is masked. Raises InvalidAnswer."""
-    facts = _parsed(text)
-    if not isinstance(facts, dict) or not isinstance(facts.get(SCORES), dict):
+    """Return the answer in a model's text; what is kept of it for people is masked. Raises
+    InvalidAnswer."""
+    fields = _parsed(text)
+    if not isinstance(fields, dict) or not isinstance(fields.get(SCORES), dict):
         raise InvalidAnswer(f"no object with an object `{SCORES}`")
-    scores = {name: _score(facts[SCORES], name, mask) for name in dimensions}
+    scores = {name: _score(fields[SCORES], name, mask) for name in dimensions}
     return Answer(
         scores=scores,
-        content_type=_text(facts.get(CONTENT_TYPE), MAX_MARKER_CHARACTERS, mask),
-        reasoning=_text(facts.get(REASONING), MAX_REASONING_CHARACTERS, mask),
-        key_markers=_texts(facts.get(KEY_MARKERS), mask),
+        content_type=_text(fields.get(CONTENT_TYPE), MAX_MARKER_CHARACTERS, mask),
+        reasoning=_text(fields.get(REASONING), MAX_REASONING_CHARACTERS, mask),
+        key_markers=_texts(fields.get(KEY_MARKERS), mask),
     )
 
 
@@ -73,7 +74,7 @@ def _score(scores: dict[str, Any], name: str, mask: Redactor) -> int:
 
 
 def _parsed(text: str) -> Any:
-    """The JSON, at most one wrapping taken off. Raises InvalidAnswer."""
+    """Return the JSON value, with at most one wrapping taken off. Raises InvalidAnswer."""
     try:
         return _json(_unwrapped(text))
     except json.JSONDecodeError as error:
@@ -83,7 +84,8 @@ def _parsed(text: str) -> Any:
 
 
 def _unwrapped(text: str) -> str:
-    """What models add that were not asked for it: a Markdown fence around, or thoughts before."""
+    """Take off what models add unasked: a Markdown fence around the answer, or thoughts before
+    it."""
     text = text.strip()
     if text.startswith(FENCE) and text.endswith(FENCE):
         language, _, rest = text.partition("\n")
@@ -106,7 +108,7 @@ def _json(text: str) -> Any:
 
 
 def _text(value: Any, limit: int, mask: Redactor) -> str | None:
-    """Masked, then cut, and with ? for lone surrogates, which have no UTF-8 form."""
+    """Mask the text, then cut it, and put ? for lone surrogates, which have no UTF-8 form."""
     if not isinstance(value, str):
         return None
     return mask(value)[:limit].encode("utf-8", "replace").decode()
@@ -115,8 +117,8 @@ def _text(value: Any, limit: int, mask: Redactor) -> str | None:
 def _texts(value: Any, mask: Redactor) -> list[str] | None:
     if not isinstance(value, list):
         return None
-    found = (_text(item, MAX_MARKER_CHARACTERS, mask) for item in value[:MAX_MARKERS])
-    return [item for item in found if item is not None]
+    texts = (_text(item, MAX_MARKER_CHARACTERS, mask) for item in value[:MAX_MARKERS])
+    return [text for text in texts if text is not None]
 
 
 def _quoted(value: Any, mask: Redactor) -> str:
@@ -124,10 +126,10 @@ def _quoted(value: Any, mask: Redactor) -> str:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         raise InvalidAnswer("not JSON: a key stands twice in one object")
-    return found
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

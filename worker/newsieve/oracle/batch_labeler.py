@@ -1,7 +1,8 @@
-"""Labelling a file of articles for training: one line out for each line in, in their order.
+"""Labels a file of articles for training: one line out for each line in, in their order.
 
-The same desk, retries and claims as the stream's, on files. What is labelled already, by the same
-oracle, is skipped; what is interrupted goes on with the next run.
+Calls, retries and claims are those of the stream. What is labelled already by the same oracle is
+skipped, and an interrupted labelling goes on with the next run. The format of the files is the
+writer's business.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ Lines = Iterable[tuple[int, bytes]]
 
 
 class CostEstimate(NamedTuple):
-    """What there is to do, and what it may cost."""
+    """What a labelling has to do, and what it may cost."""
 
     articles: int
-    again: int  # of them, that have failed before
+    again: int  # of these, how many have failed before
     done: int
     bad: int
     input_tokens: int
@@ -49,13 +50,13 @@ class CostEstimate(NamedTuple):
 
     @property
     def lines(self) -> int:
-        """That will be written, at most."""
+        """How many lines will be written at most."""
         return self.articles + self.bad
 
 
 @dataclass(slots=True)
 class Summary:
-    """What a run has done."""
+    """What one run has done."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
@@ -67,7 +68,7 @@ class Summary:
     is_used_up: bool = False
 
     def count(self, calls: int, tokens: Tokens, usd: float) -> None:
-        """What one article has cost, whether it has its line or not."""
+        """Add what one article has cost, whether it has its line or not."""
         self.calls += calls
         self.input_tokens += tokens.input
         self.output_tokens += tokens.output
@@ -75,7 +76,7 @@ class Summary:
 
 
 class BatchLabeler:
-    """One labelling of one file by one filter's prompt."""
+    """Labels one file with one filter's prompt."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class BatchLabeler:
         policy: DecodePolicy,
         now: Callable[[], str],
     ) -> None:
-        """`caps` are of the whole labelling; `now` gives the time in ISO 8601."""
+        """`caps` limit the whole labelling; `now` gives the time in ISO 8601."""
         self._oracle = oracle
         self._prompt = prompt
         self._pool = pool
@@ -102,7 +103,7 @@ class BatchLabeler:
         self.summary = Summary()
 
     def estimate(self, lines: Lines) -> CostEstimate:
-        """By arithmetic; nothing is asked."""
+        """Return what is to be done and what it may cost, without a call."""
         bad = done = articles = again = sent = received = 0
         max_usd = 0.0
         seen = self._writer.texts | self._writer.kept.keys()
@@ -129,7 +130,7 @@ class BatchLabeler:
         drain_seconds: float,
         advance: Callable[[int], None],
     ) -> None:
-        """Label until the lines or the budget end, or told to stop.
+        """Label until the lines end, the budget ends, or `should_stop` says so.
 
         Raises OracleRejects or InputFileInvalid.
         """
@@ -149,7 +150,7 @@ class BatchLabeler:
             self._writer.complete()
 
     def _take_in(self, coming: Iterator[PendingArticle]) -> bool:
-        """Have as many entries at hand as the window holds. False when there are none left."""
+        """Take as many entries as the window has room for. Return False when none are left."""
         room = window(self._oracle.concurrency, self._entries) - len(self._entries)
         taken = list(islice(coming, max(room, 0)))
         self._may_more_come = 0 < room == len(taken)
@@ -157,12 +158,12 @@ class BatchLabeler:
         return bool(self._entries)
 
     def _is_all_withheld(self) -> bool:
-        """Nobody is left who could be compared with."""
+        """Whether no entry is left that the withheld ones could be compared with."""
         open_ = [entry for entry in self._entries if not entry.is_finished]
         return not self._may_more_come and are_withheld(self._pool, open_)
 
     def _new_entries(self, lines: Lines) -> Iterator[PendingArticle]:
-        """Those that have no line yet, each text once."""
+        """Yield the entries that have no line yet, each text once."""
         seen = set(self._writer.texts)
         for number, line in lines:
             entry = self._entry(number, line)
@@ -215,14 +216,15 @@ class BatchLabeler:
         advance(len(finished))
 
     def _keep_finished(self) -> None:
-        """Lines that are paid for and wait for others: the next run finds them beside the file."""
+        """Keep lines that are paid for and wait for others in the file of claims, for the next
+        run."""
         for entry in self._entries:
             if entry.is_finished and entry.text is not None and entry.kept is None:
                 self._writer.kept[entry.text] = self._row(entry)
                 self._claims.settle(entry)
 
     def _drain(self, seconds: float, advance: Callable[[int], None]) -> None:
-        """Hear what is under way; what was claimed for nothing is free again."""
+        """Collect what is under way, write what is finished, and give unused claims back."""
         deadline = time.monotonic() + seconds
         while self._pool.in_flight and time.monotonic() < deadline:
             with contextlib.suppress(Exception):  # what stops us is known already
@@ -240,7 +242,7 @@ class BatchLabeler:
         self._writer.claim(self._claims.budget.ledgers[PARTITION])
 
     def _row(self, entry: PendingArticle) -> dict[str, Any]:
-        """A finished entry's line; what it has cost is counted."""
+        """Return a finished entry's line, and count what it has cost."""
         task, article = entry.task, entry.article
         if entry.kept is not None:
             return entry.kept

@@ -1,20 +1,20 @@
-"""What a day may cost, claimed before each call and written down before it is made. Pure.
+"""What a day may cost: each call is claimed, and its claim put on record, before it is made. Pure.
 
-The budget of a UTC day is divided among the partitions of the request topic: whoever owns a
-partition may spend its share, and nobody else. So several oracles of one group cannot overrun it
-together, and need not speak to each other; one oracle alone has it all. Each partition's ledger
-says what was spent and for which requests calls are under way. It is written in the transaction
-before the call, so a successor knows both: what is left, and whose answers were lost.
+The budget of a UTC day is divided among the partitions of the request topic: only the owner of a
+partition may spend its share. So several oracles of one group cannot overrun the budget together
+and need not speak to each other; one oracle alone has all of it. Each partition's ledger says what
+was spent and for which requests calls are under way. It is written in the transaction before the
+call, so a new owner knows both: what is left, and whose answers were lost.
 
 A call is claimed at the most it can cost; what it did not use comes back with its answer. A call
 whose answer is lost stays claimed: it may have been paid for.
 
 A source has at most a share of the day, too, and the first call of a day in any case. Each ledger
-counts what its sources had, of as many sources as fit. Where there are more, the one that had least
-makes room, and those that are not counted are taken to have had as much (after Metwally, Agrawal
-and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", ICDT 2005): a
-source never counts as having had less than it had, nor as having had more by a larger part of the
-ledger's calls than one in that many.
+counts the calls of as many sources as fit into it. Where there are more, the source with the fewest
+makes room, and all that are not counted are taken to have had as many as it (after Metwally,
+Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", ICDT
+2005): a source is never counted too low, and too high by no more than the ledger's calls divided by
+the sources that it counts.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 UNLIMITED_USD: Final = float("inf")
-# Below it a rest is what binary sums leave, and no money.
+# What is less than this is a rounding error of sums, and no money.
 CENTS_OF_NOTHING: Final = 1e-9
-MOST_SOURCES: Final = 256  # a ledger counts: 12 kB at most, written with every claim
-OTHERS: Final = ""  # stands among them for all that are not counted any more
+MOST_SOURCES: Final = 256  # that a ledger counts: 12 kB at most, written with every claim
+OTHERS: Final = ""  # the source that stands for all that are not counted any more
 EVERYTHING: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Of one UTC day, for all partitions together."""
+    """The limits of one UTC day, for all partitions together."""
 
     calls: int
     usd: float = UNLIMITED_USD
-    source_share: float = EVERYTHING  # of both, that a source has at most
+    source_share: float = EVERYTHING  # of the calls and of the USD, for one source
 
 
 class Spent(NamedTuple):
@@ -49,11 +49,14 @@ class Spent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Of one partition. `calls` and `usd` are what of its share was spent on `day`, whichever
-    request it went to, and `sources` who had it, where sources have shares; `claims` counts the
-    calls claimed for each of its own requests, by offset, until the request's record is published;
-    `published` are the offsets of those whose records are published before their turn, since
-    whoever paid for them had to leave."""
+    """What was spent of one partition's share, and what is claimed for its requests.
+
+    `calls` and `usd` were spent on `day`, whichever partition's requests they went to, and
+    `sources` says for whom, where sources have shares. `claims` counts the calls claimed for each
+    of its own requests, by offset, until the request's record is published. `published` has the
+    offsets of requests whose records were published before their turn, by an oracle that paid for
+    them and had to leave.
+    """
 
     day: str = ""
     calls: int = 0
@@ -63,15 +66,15 @@ class Ledger:
     sources: Mapping[str, Spent] = field(default_factory=dict)
 
     def rolled_to(self, day: str) -> Ledger:
-        """The ledger as it stands on a day: a new one has nothing spent."""
+        """Return the ledger as of a day: on a later one than its own nothing is spent yet."""
         return self if self.day >= day else replace(self, day=day, calls=0, usd=0.0, sources={})
 
     def spent(self, source: str) -> Spent:
-        """What a source had at most, on the ledger's day."""
+        """Return what a source had at most on the ledger's day."""
         return self.sources.get(source, self.sources.get(OTHERS, Spent()))
 
     def charge(self, source: str, usd: float) -> Ledger:
-        """One more call of a source."""
+        """Count one more call of a source."""
         had = self.spent(source)
         sources = {**self.sources, source: Spent(had.calls + 1, had.usd + usd)}
         if len(sources) > MOST_SOURCES:
@@ -82,6 +85,7 @@ class Ledger:
         return replace(self, sources=sources)
 
     def refund(self, source: str, calls: int, usd: float) -> Ledger:
+        """Take back calls of a source that the ledger counts."""
         had = self.sources[source]
         left = Spent(had.calls - calls, had.usd - usd)
         others = {name: spent for name, spent in self.sources.items() if name != source}
@@ -90,28 +94,32 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The shares of the partitions that are ours. Every operation gives a new one, so that what
-    was not committed is simply forgotten."""
+    """The shares of the partitions that this oracle owns. Every operation returns a new budget, so
+    that one that is not committed can be dropped."""
 
     caps: Caps
     partitions: int  # of the request topic, all of them
     ledgers: Mapping[int, Ledger]
 
     def today(self, day: str) -> str:
-        """A clock that is set back starts no day again."""
+        """Return the day, or a later one of the ledgers: a clock that is set back repeats no
+        day."""
         return max([day, *(ledger.day for ledger in self.ledgers.values())])
 
     def calls_left(self, day: str) -> int:
+        """Return how many calls may still be claimed on this day."""
         return max(sum(self._calls_left(p, day) for p in self.ledgers), 0)
 
     def usd_left(self, day: str) -> float:
+        """Return how much may still be claimed on this day."""
         return max(sum(self._usd_left(p, day) for p in self.ledgers), 0.0)
 
     def can_afford(self, usd: float, day: str, calls: int = 1) -> bool:
+        """Whether so many calls, of so much in all, fit into what is left of the day."""
         return calls <= self.calls_left(day) and usd <= self.usd_left(day) + CENTS_OF_NOTHING
 
     def can_afford_for(self, source: str | None, usd: float, day: str, calls: int = 1) -> bool:
-        """Whether so much fits into what is left of a source's share, of all sources' apart."""
+        """Whether so much fits into what is left of a source's share, whatever others have left."""
         if source is None or not self._has_shares:
             return True
         had = [ledger.rolled_to(day).spent(source) for ledger in self.ledgers.values()]
@@ -122,17 +130,19 @@ class Budget:
         return calls <= 1 or (calls <= most_calls and usd <= max_usd + CENTS_OF_NOTHING)
 
     def claims_of(self, partition: int, offset: int) -> int:
-        """Calls claimed for this request, by us or whoever had the partition before."""
+        """Return the calls claimed for this request, by this owner of the partition or a former
+        one."""
         return self.ledgers[partition].claims.get(offset, 0)
 
     def is_published(self, partition: int, offset: int) -> bool:
-        """Whether its record is there already."""
+        """Whether the request's record is published already."""
         return offset in self.ledgers[partition].published
 
     def claim(
         self, partition: int, offset: int, usd: float, day: str, source: str | None = None
     ) -> Budget:
-        """One more call for a request, of at most `usd`. Ask `affords` and `affords_of` before."""
+        """Claim one more call for a request, of at most `usd`, that `can_afford` and
+        `can_afford_for` allow."""
         roomiest = max(self.ledgers, key=lambda p: (self._calls_left(p, day), -p))
         ledgers = {p: ledger.rolled_to(day) for p, ledger in self.ledgers.items()}
         charged = ledgers[roomiest]
@@ -155,13 +165,13 @@ class Budget:
         claimed_on: str,
         source: str | None = None,
     ) -> Budget:
-        """So many claims of a request were not used, and so much of what was set aside. What was
-        claimed on an earlier day does not come back on this one, nor anything twice."""
+        """Give back so many claims of a request, and so much of its money, that were not used. What
+        was claimed on an earlier day does not come back on this one, nor anything twice."""
         ledger = self.ledgers[partition]
         if offset not in ledger.claims:
             return self
         left = ledger.claims.get(offset, 0) - claims
-        others = {at: count for at, count in ledger.claims.items() if at != offset}
+        others = {key: count for key, count in ledger.claims.items() if key != offset}
         ledgers = dict(self.ledgers)
         ledgers[partition] = replace(ledger, claims=others | ({offset: left} if left > 0 else {}))
         ledgers = _refund(ledgers, claims, usd, claimed_on)
@@ -170,17 +180,17 @@ class Budget:
         return replace(self, ledgers=ledgers)
 
     def settle(self, partition: int, offset: int, *, is_early: bool = False) -> Budget:
-        """The request's record is published: nothing is claimed for it any more. `is_early`: the
-        request itself will come again, since others before it have no record."""
+        """End the claims of a request whose record is published. `is_early`: the request itself
+        will come again, since others before it have no record."""
         ledger = self.ledgers[partition]
-        claims = {at: count for at, count in ledger.claims.items() if at != offset}
-        published = frozenset(at for at in ledger.published if is_early or at > offset)
+        claims = {key: count for key, count in ledger.claims.items() if key != offset}
+        published = frozenset(key for key in ledger.published if is_early or key > offset)
         published |= {offset} if is_early else frozenset()
-        closed = replace(ledger, claims=claims, published=published)
-        return replace(self, ledgers={**self.ledgers, partition: closed})
+        settled = replace(ledger, claims=claims, published=published)
+        return replace(self, ledgers={**self.ledgers, partition: settled})
 
     def changes_since(self, earlier: Budget) -> dict[int, Ledger]:
-        """The ledgers to write down."""
+        """Return the ledgers that differ from those of an earlier budget, by partition."""
         return {
             partition: ledger
             for partition, ledger in self.ledgers.items()
@@ -204,8 +214,8 @@ class Budget:
         return share + (partition < rest)
 
     def _used(self, ledger: Ledger, partition: int, source: str) -> tuple[int, float]:
-        """Charged where it had least of its part: whoever owns the partition next goes on from
-        there."""
+        """By which a call of a source is charged to the ledger where the source used least of its
+        part: a next owner of the partition goes on from there."""
         had = ledger.spent(source)
         return had.calls - self._source_calls(partition), had.usd
 
@@ -213,8 +223,8 @@ class Budget:
         return self.caps.usd / self.partitions - self.ledgers[partition].rolled_to(day).usd
 
     def _spend(self, ledgers: dict[int, Ledger], usd: float) -> dict[int, Ledger]:
-        """From each share as much as it has: none may be overdrawn, or whoever owns the others
-        after the next rebalance would spend it again."""
+        """Take from each share as much as it has. None may be overdrawn: after the next rebalance
+        the owner of the others would spend it again."""
         share = self.caps.usd / self.partitions
         for partition, ledger in ledgers.items():
             part = min(usd, max(share - ledger.usd, 0.0))

@@ -1,8 +1,7 @@
-"""Calls under way, each on a thread of its own; the gate before them; what came back, and whose
-fault it is that no label did.
+"""A bounded pool of provider calls behind a circuit breaker, and whose fault failed calls are.
 
-Owned by one thread, which starts interviews and hears of them. The others do nothing but call the
-provider, so a process that has to end need not wait for them.
+One thread owns the pool: it starts tasks and collects the responses. The other threads do nothing
+but call the provider, so a process that has to end need not wait for them. Knows no budget.
 """
 
 from __future__ import annotations
@@ -37,31 +36,33 @@ FINISH_SECONDS: Final = 0.05  # between two heartbeats
 
 
 class CallObserver(Protocol):
-    """Who watches the calls."""
+    """Is told of calls and of what keeps them waiting."""
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
-        """A call has come back. `tokens` are those sent and those received."""
+        """A call has ended. `tokens` are those sent and those received."""
         ...
 
     def withheld(self, reason: str) -> None:
-        """That an article has no label is not known yet to be its own fault."""
+        """An article has no label, and it is not known yet whether that is its own fault."""
         ...
 
     def breaker_changed(self, *, is_open: bool, failures: int, seconds: float, reason: str) -> None:
-        """Nobody is called for so many seconds, after so many failures in a row; or, with none,
-        the provider answers again."""
+        """No call is made for so many seconds, after so many failures in a row; or, with none, the
+        provider answers again."""
         ...
 
 
 class _Done(NamedTuple):
+    """A call that has ended."""
+
     task: LabelingTask
-    reply: ProviderResponse | Exception
+    response: ProviderResponse | Exception
     started_at: float
     ended_at: float
 
 
 class CallPool:
-    """At most `concurrency` calls at a time."""
+    """Makes at most `concurrency` calls at a time, for use by its owner's thread only."""
 
     def __init__(
         self,
@@ -77,12 +78,14 @@ class CallPool:
         self._chance = chance
         self._clock = clock
         self.breaker = CircuitBreaker()
-        self._waiting: deque[LabelingTask] = deque()  # claimed, and not called yet, or turned away
+        self._waiting: deque[LabelingTask] = (
+            deque()
+        )  # claimed, and not called yet, or refused for now
         self._in_flight = 0
         self._streak = FailureStreak()
-        self._withheld: dict[LabelingTask, float] = {}  # and since when
+        self._withheld: dict[LabelingTask, float] = {}  # with the time since when
         self._answered_at = float("-inf")
-        self._failure: Exception | None = None  # it makes no sense to call any more
+        self._failure: Exception | None = None  # since which no call is made
         self._to_call: SimpleQueue[LabelingTask] = SimpleQueue()
         self._done: SimpleQueue[_Done] = SimpleQueue()
         for number in range(concurrency):
@@ -90,28 +93,28 @@ class CallPool:
 
     @property
     def in_flight(self) -> int:
-        """Calls under way."""
+        """The number of calls under way."""
         return self._in_flight
 
     @property
     def pending(self) -> int:
-        """Interviews that are claimed and have not come back."""
+        """The number of tasks that were started and whose calls have not ended."""
         return self._in_flight + len(self._waiting)
 
     def free_slots(self) -> int:
-        """How many more interviews could be called now."""
+        """Return for how many more tasks a call could be made now."""
         if self._failure is not None or not self.breaker.allows_call(self._clock(), self.pending):
             return 0
         return 1 - self.pending if self.breaker.is_open else self._concurrency - self.pending
 
     def start(self, task: LabelingTask) -> None:
-        """Call for it as soon as the gate lets it through. Its claim is on record."""
+        """Make a call for a task, whose claim is on record, as soon as the breaker allows it."""
         task.needs_call = False
         self._waiting.append(task)
         self._dispatch()
 
     def cancel(self, task: LabelingTask) -> bool:
-        """It is not ours any more. Returns whether a call for it is under way."""
+        """Drop a task. Return whether a call for it is under way."""
         task.is_cancelled = True
         if task in self._waiting:
             self._waiting.remove(task)
@@ -121,19 +124,23 @@ class CallPool:
         return task.result is None and not task.needs_call
 
     def can_wait(self, task: LabelingTask) -> bool:
-        """It got no answer, and since then nobody did: others first, to see who is at fault."""
+        """Whether a task got no answer, and no other has got one since: others come first then, to
+        see whose fault it is."""
         since = task.silent_since
         return since is not None and self._answered_at <= since
 
     def fail(self, task: LabelingTask, why: str) -> None:
-        """There will be no further call for it."""
+        """End a task, for which there will be no further call."""
         task.fail(why)
         self._withhold(task)
 
     def collect(self, seconds: float) -> None:
-        """Let interviews hear what has come back, waiting at most so long for the first: they have
-        a verdict afterwards, or it is withheld, or they want another claim. Raises OracleRejects
-        when all have heard, then and from then on."""
+        """Hand the responses that have come to their tasks, after waiting at most so long for the
+        first one: each task has a result then, or a withheld one, or needs another call.
+
+        Raises OracleRejects, also from then on, if calls make no sense any more; all responses have
+        been handed over before.
+        """
         self._dispatch()
         for done in self._drain_results(seconds):
             self._in_flight -= 1
@@ -144,7 +151,7 @@ class CallPool:
         self._dispatch()
 
     def finish(self, seconds: float, heartbeat: Callable[[], None]) -> None:
-        """After a stop: what is being answered is paid for, so hear it, within so many seconds."""
+        """Collect what is still being answered, and so paid for, within so many seconds."""
         deadline = time.monotonic() + seconds
         while self.in_flight and time.monotonic() < deadline:
             heartbeat()
@@ -152,8 +159,9 @@ class CallPool:
                 self.collect(FINISH_SECONDS)
 
     def resolve_withheld(self) -> None:
-        """There is nobody else to compare with: what is withheld is its own fault if there was a
-        label, else how all are asked. Raises OracleRejects."""
+        """Decide about the withheld results when there is nothing else to compare with: they stand
+        if there was a label, else the way in which all are asked is at fault. Raises
+        OracleRejects."""
         if self._withheld and self._streak.is_without_label:
             self._stop(OracleRejects(self._streak.complaint()))
         if self._failure is not None:
@@ -161,32 +169,32 @@ class CallPool:
         self._release_all()
 
     def _judge(self, done: _Done) -> None:
-        reply, task, seconds = done.reply, done.task, done.ended_at - done.started_at
-        if isinstance(reply, Exception):
+        response, task, seconds = done.response, done.task, done.ended_at - done.started_at
+        if isinstance(response, Exception):
             self._waiting.append(task)  # its claim was not used
-            self._stop(reply)
+            self._stop(response)
             return
         began = task.silent_since if task.silent_since is not None else done.started_at
         others_answered = self._answered_at > began
-        is_silent = reply.outcome == UNANSWERED or reply.has_failed
+        is_silent = response.outcome == UNANSWERED or response.has_failed
         task.silent_since = done.started_at if is_silent else None
-        if reply.outcome in (ANSWERED, REFUSED):
+        if response.outcome in (ANSWERED, REFUSED):
             self._answered(done.ended_at)
-        elif reply.outcome in (BUSY, UNANSWERED):
-            self._failed(done.started_at, reply)
-        tokens = task.tokens_of(reply)
-        self._observer.called(reply.outcome, seconds, tokens, task.prices.cost_usd(tokens))
-        if reply.outcome == DENIED:
+        elif response.outcome in (BUSY, UNANSWERED):
+            self._failed(done.started_at, response)
+        tokens = task.tokens_of(response)
+        self._observer.called(response.outcome, seconds, tokens, task.prices.cost_usd(tokens))
+        if response.outcome == DENIED:
             self._waiting.append(task)
-            self._stop(OracleRejects(reply.reason))
+            self._stop(OracleRejects(response.reason))
             return
-        task.handle_response(reply, seconds, others_answered=others_answered)
-        if reply.outcome == BUSY and not reply.has_failed and not task.is_cancelled:
+        task.handle_response(response, seconds, others_answered=others_answered)
+        if response.outcome == BUSY and not response.has_failed and not task.is_cancelled:
             self._waiting.appendleft(task)
         self._weigh(task)
 
     def _weigh(self, task: LabelingTask) -> None:
-        """What its last call says of all the others."""
+        """Draw conclusions about all other tasks from the last call of this one."""
         if task.result is not None and task.result.status == LABELLED:
             self._streak.labelled()
             self._release_all()
@@ -203,8 +211,8 @@ class CallPool:
             self._observer.withheld(result.failure or "")
 
     def _stop_if_alone(self) -> None:
-        """A rejection before any label, to which nobody comes to be compared. Unless the provider
-        is away: its last words may have been the beginning of that."""
+        """Stop for a rejection before any label if nothing comes that it could be compared with,
+        but not while the provider is away: the rejection may have been the beginning of that."""
         if self._streak.has_labelled or not self._streak.is_of_rejections or not self._withheld:
             return
         is_old = self._clock() - min(self._withheld.values()) >= WITHHELD_SECONDS
@@ -213,7 +221,7 @@ class CallPool:
 
     def _release_all(self) -> None:
         if self._failure is not None:
-            return  # they are asked again, once what stops us is mended
+            return  # they are asked again, once what stops the calls is corrected
         for task in self._withheld:
             task.release()
         self._withheld.clear()
@@ -223,19 +231,19 @@ class CallPool:
 
     def _answered(self, ended_at: float) -> None:
         self._answered_at = max(self._answered_at, ended_at)
-        was_broken = self.breaker.is_open
+        was_open = self.breaker.is_open
         self.breaker.answered()
-        if was_broken:
+        if was_open:
             self._observer.breaker_changed(is_open=False, failures=0, seconds=0, reason="an answer")
 
-    def _failed(self, started_at: float, reply: ProviderResponse) -> None:
+    def _failed(self, started_at: float, response: ProviderResponse) -> None:
         now = self._clock()
-        self.breaker.failed(started_at, now, reply.retry_after_seconds, self._chance())
+        self.breaker.failed(started_at, now, response.retry_after_seconds, self._chance())
         self._observer.breaker_changed(
             is_open=self.breaker.is_open,
             failures=self.breaker.failures,
             seconds=self.breaker.seconds_until_call(now),
-            reason=reply.reason,
+            reason=response.reason,
         )
 
     def _dispatch(self) -> None:
@@ -249,22 +257,22 @@ class CallPool:
             self._to_call.put(self._waiting.popleft())
 
     def _drain_results(self, seconds: float) -> list[_Done]:
-        found = []
+        ended = []
         try:
-            if self.pending and seconds > 0:  # what waits for the gate is waited for, too
-                found.append(self._done.get(timeout=seconds))
+            if self.pending and seconds > 0:  # also for tasks that the breaker holds back
+                ended.append(self._done.get(timeout=seconds))
             while True:
-                found.append(self._done.get_nowait())
+                ended.append(self._done.get_nowait())
         except Empty:
-            return found
+            return ended
 
     def _call(self) -> None:
         while True:
             task = self._to_call.get()
             started_at = self._clock()
-            reply: ProviderResponse | Exception
+            response: ProviderResponse | Exception
             try:
-                reply = self._provider.complete(task.label_prompt)
-            except Exception as error:  # noqa: BLE001 - raised again where it is heard
-                reply = error
-            self._done.put(_Done(task, reply, started_at, self._clock()))
+                response = self._provider.complete(task.label_prompt)
+            except Exception as error:  # noqa: BLE001 - raised again where it is collected
+                response = error
+            self._done.put(_Done(task, response, started_at, self._clock()))

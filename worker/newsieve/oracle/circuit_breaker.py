@@ -1,9 +1,9 @@
-"""When the provider may be called again. Pure: time and chance are arguments.
+"""A circuit breaker: when the provider may be called again. Pure: time and chance are arguments.
 
-One gate stands before all calls, since what a rate limit or a fault says of one holds for all:
-closed for as long as the provider asks, else for longer and longer. After several failures
-in a row the circuit is open: one call at a time tries whether the provider is back. What waits
-behind the gate is label lag; it is never a failed label.
+One breaker stands before all calls, since a rate limit or a fault of one call holds for all. After
+a failure no call is made for as long as the provider asks, else for longer and longer. After
+several failures in a row the circuit is open: one call at a time tries whether the provider is
+back. Articles that wait for it add to the label lag; they never become failed labels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ADVICE_JITTER: Final = 0.1  # on top of what the provider asks for
 
 
 class CircuitBreaker:
-    """Before all calls of one oracle. Times in seconds of a monotonic clock."""
+    """Stands before all calls of one oracle. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self.failures = 0  # in a row
@@ -27,7 +27,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """The circuit is open: the provider is taken to be away."""
+        """Whether the provider is taken to be away."""
         return self.failures >= OPEN_AFTER
 
     def allows_call(self, now: float, under_way: int) -> bool:
@@ -35,17 +35,18 @@ class CircuitBreaker:
         return now >= self._allows_at and not (self.is_open and under_way)
 
     def seconds_until_call(self, now: float) -> float:
+        """Return how long no call may start."""
         return max(self._allows_at - now, 0.0)
 
     def answered(self) -> None:
-        """The provider is well."""
+        """End the row of failures: a call was answered."""
         self.failures = 0
 
     def failed(
         self, started_at: float, now: float, advised_seconds: float | None, chance: float
     ) -> None:
-        """A call that started at `started_at` was turned away or got no answer. `chance` is
-        uniform in [0, 1). Calls that were under way together count as one failure."""
+        """Count a call that started at `started_at` and was refused for now, or got no answer.
+        `chance` is uniform in [0, 1). Calls that were under way together count as one failure."""
         if started_at >= self._tripped_at:
             self.failures += 1
             self._tripped_at = now

@@ -1,9 +1,10 @@
-"""Where a request stands in the draw, and whose it is: what the cut goes by. Pure.
+"""The rank of a request in its draw, and its source: by these the budget is cut. Pure.
 
-A draw with a secret key says no u: whoever has the key computes it. Without the right one ranks are
-drawn here, with a secret of the process: given that a request was drawn its u / pi is uniform
-whatever it says, so any rank that depends on nothing else cuts as well, and estimates stay valid.
-What is lost is that another process, or a replay, would cut the same ones.
+A draw with a secret key does not publish u, and an oracle with that key computes it. Without the
+right key ranks are drawn here, with a secret of the process: u / pi of a request that was drawn is
+uniform whatever the request says, so any rank that depends on nothing else cuts as well, and
+estimates stay valid. What is lost is that another process, or a replay, would cut the same
+requests.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ SOURCE_BYTES: Final = 8  # of its hash: enough to tell the sources of a day apar
 
 
 class DrawPosition(NamedTuple):
-    """`rank` is u / pi, in [0, 1). `source` is None for what is no source's doing. `other_key` is
-    the fingerprint of a key that is not ours."""
+    """The rank of a request, u / pi in [0, 1), and its source, which is None for an anchor.
+    `other_key` is the fingerprint of the draw's key where this oracle does not have that key."""
 
     rank: float
     source: str | None
@@ -32,15 +33,16 @@ class DrawPosition(NamedTuple):
 
 
 class DrawPositions:
-    """Of one oracle's requests."""
+    """Finds the ranks of one oracle's requests."""
 
     def __init__(self, key: SecretKey | None, own: SecretKey) -> None:
-        """`own` is of this process alone, of a random secret."""
+        """`key` is the workers' sampling key, `own` a random one of this process alone."""
         self._key = key
         self._own = EpochDraw("", own)
 
     def position_of(self, request: OracleRequest) -> DrawPosition:
-        """Raises InvalidRequest for one that the draw did not choose: no worker asked for it."""
+        """Return the rank and the source of a request. Raises InvalidRequest for one that the draw
+        did not choose: no worker asked for it."""
         sampling, article = request.sampling, request.article
         if sampling.purpose == ANCHOR:
             return DrawPosition(0.0, None)
@@ -60,8 +62,11 @@ class DrawPositions:
 
 
 def source_of(article: ArticleIdentity) -> str:
-    """The host of the article's url, without `www.`; else what its `source` says; else nothing, as
-    of all that say nothing. As a hash: of one length, and no name on the control topic."""
+    """Return a hash of the host of the article's url, without `www.`, or else of its `source`.
+
+    Articles with neither have one source together. A hash has one length, and puts no name on the
+    control topic.
+    """
     host = host_of(article.url or "").removeprefix("www.")
     name = f"host\n{host}" if host else f"source\n{article.source or ''}"
     return hashlib.blake2b(

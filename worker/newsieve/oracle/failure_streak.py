@@ -1,8 +1,8 @@
 """How many calls in a row brought no label, and when that is no article's own fault. Pure.
 
-One label says that articles can be labelled, asked as they are. Before the first, a few failures
-are enough to say that they cannot; after it, a model may have its bad articles, and more are
-needed. A rejection is another thing: it came before any model read the article.
+One label shows that articles can be labelled, asked as they are. Before the first one a few
+failures are enough to show that they cannot; after it a model may fail on some articles, and more
+failures are needed. A rejection is another thing: it came before any model read the article.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _OTHER_ADVICE: Final = (
 
 
 class FailureStreak:
-    """Of one oracle's calls. Refusals do not count: they speak of their article alone."""
+    """The failures in a row of one oracle's calls, without refusals, which are about their article
+    alone."""
 
     def __init__(self) -> None:
         self.has_labelled = False
@@ -38,26 +39,28 @@ class FailureStreak:
         self._last_article = ""
 
     def labelled(self) -> None:
+        """End the streak: a call brought a label."""
         self.has_labelled = True
         self._failures.clear()
 
     def failed(self, failure: Failure, article_id: str) -> None:
-        """A call brought no label, and perhaps by its article's fault."""
+        """Count a call that brought no label, perhaps by its article's fault."""
         self._failures.append(failure)
         self._last_article = article_id
 
     @property
     def is_of_rejections(self) -> bool:
-        """Whether the last of them was one."""
+        """Whether the last failure was a rejection."""
         return bool(self._failures) and self._failures[-1].kind == _REJECTED
 
     @property
     def is_without_label(self) -> bool:
+        """Whether calls have failed and none has brought a label."""
         return bool(self._failures) and not self.has_labelled
 
     @property
     def is_over(self) -> bool:
-        """Whether it is how all are asked, by now."""
+        """Whether the streak is so long that the way in which all are asked must be at fault."""
         kinds = [failure.kind for failure in self._failures]
         is_alike = len(kinds) >= SAME_FAILURES and len(set(kinds[-SAME_FAILURES:])) == 1
         if is_alike and (self.is_of_rejections or not self.has_labelled):
@@ -65,10 +68,10 @@ class FailureStreak:
         return len(kinds) >= (FAILURES_AFTER_LABELS if self.has_labelled else ANY_FAILURES)
 
     def complaint(self) -> str:
-        """What went wrong and what to do, for people."""
+        """Return what went wrong and what to do, for people."""
         last, article = self._failures[-1], f"{self._last_article!r:.80}"
         advice = _ADVICE.get(last.kind, _OTHER_ADVICE)
-        asked_again = "None of them has a record: they are asked again once that is mended"
+        asked_again = "None of them has a record: they are asked again once that is corrected"
         if last.kind == _REJECTED:
             return (
                 f"the oracle rejects requests; the last, for article {article}: {last.reason}. "

@@ -1,13 +1,14 @@
-"""Labels that are on record already, so that a replay pays for none of them again.
+"""Labels that are published already, so that a replay pays for none of them again.
 
-A label answers a later request when it is of the same text, by the same oracle: asked in the same
-way, and by the version that answered last, since nobody knows what a newer one would say. Anchors
-are asked anew each time: that is what they are for. Bounded; the oldest are forgotten first.
+A label answers a later request for the same text if it was asked for in the same way and is by the
+model version that answered last, since a newer one might say something else. Anchors are asked
+anew each time: they measure the oracle. Bounded: the labels that came first are dropped first.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import orjson
@@ -19,12 +20,12 @@ from newsieve_schemas.oracle import OracleKey
 LABELS: Final = 10_000  # about 15 MB; at 100 a day more than a retention
 ANCHOR: Final = "anchor"
 
-# How somebody is asked: an oracle key without the version that answered.
+# An oracle key without the version that answered: how the oracle was asked.
 OracleConfigKey = tuple[str, str, str, str, str | None, float | None]
 
 
 class CacheKey(NamedTuple):
-    """Which text a label is of, asked in which way."""
+    """The text that a label is of, and how the oracle was asked."""
 
     article_id: str
     content_hash: str
@@ -32,6 +33,7 @@ class CacheKey(NamedTuple):
 
 
 def config_key(key: OracleKey) -> OracleConfigKey:
+    """Return the part of an oracle key that is known before the answer."""
     return (
         key.provider,
         key.model,
@@ -43,15 +45,18 @@ def config_key(key: OracleKey) -> OracleConfigKey:
 
 
 class LabelCache:
-    """The latest labels."""
+    """The latest labels of one oracle, by text."""
 
     def __init__(self, labels: int = LABELS) -> None:
         self._most = labels
         self._results: OrderedDict[CacheKey, LabelResult] = OrderedDict()
-        self._versions: dict[OracleConfigKey, tuple[str, str]] = {}  # when it answered, and which
+        self._versions: dict[
+            OracleConfigKey, tuple[str, str]
+        ] = {}  # when the last one answered, and which it is
 
     def put(self, text: CacheKey, result: LabelResult, labelled_at: str) -> None:
-        """`labelled_at` is ISO 8601, in UTC: the latest version is the one in force."""
+        """Add a label or a refusal. `labelled_at` is ISO 8601, in UTC: of several model versions
+        the one that answered last is in force."""
         if result.status not in ("labelled", "refused"):
             return
         self._results[text] = result
@@ -62,42 +67,34 @@ class LabelCache:
         self._versions[text.config] = max(latest, (labelled_at, result.model_version))
 
     def get(self, text: CacheKey) -> LabelResult | None:
-        """The verdict on record, with nothing paid for it."""
-        found = self._results.get(text)
-        if found is None or found.model_version != self._versions[text.config][1]:
+        """Return the published result for this text as one that nothing is paid for, or None."""
+        known = self._results.get(text)
+        if known is None or known.model_version != self._versions[text.config][1]:
             return None
-        return LabelResult(
-            status=found.status,
-            model_version=found.model_version,
-            answer=found.answer,
-            failure=found.failure,
-            fingerprint=found.fingerprint,
-            answer_hash=found.answer_hash,
-            is_reused=True,
-        )
+        return replace(known, usage=None, is_reused=True)
 
     def load_record(self, value: bytes) -> None:
-        """Remember a published OracleScore. What cannot be read is not remembered."""
+        """Add the label of a published OracleScore. One that cannot be read is left out."""
         try:
-            facts = orjson.loads(value)
-            key = OracleKey.model_validate(facts["oracle"], extra="ignore")
+            record = orjson.loads(value)
+            key = OracleKey.model_validate(record["oracle"], extra="ignore")
             text = CacheKey(
-                facts["article"]["id"], facts["article"]["content_hash"], config_key(key)
+                record["article"]["id"], record["article"]["content_hash"], config_key(key)
             )
-            scores = facts["oracle_scores"]
+            scores = record["oracle_scores"]
             answer = (
-                Answer(scores, facts["content_type"], facts["reasoning"], facts["key_markers"])
+                Answer(scores, record["content_type"], record["reasoning"], record["key_markers"])
                 if scores is not None
                 else None
             )
             result = LabelResult(
-                status=facts["status"],
+                status=record["status"],
                 model_version=key.model_version,
                 answer=answer,
-                failure=facts["failure"],
-                fingerprint=facts["fingerprint"],
-                answer_hash=facts["answer_hash"],
+                failure=record["failure"],
+                fingerprint=record["fingerprint"],
+                answer_hash=record["answer_hash"],
             )
-            self.put(text, result, facts["labelled_at"])
+            self.put(text, result, record["labelled_at"])
         except (ValueError, KeyError, TypeError):
             return

@@ -1,8 +1,9 @@
-"""The files of a bulk labelling: the labels, line by line on disk, and beside them what is claimed.
+"""The files of `newsieve oracle label`: labels line by line, and the claims of calls beside them.
 
-Whatever ends the process, a line is there whole or not at all, and a call that was begun is known:
-`OUT.claims` says so until the labelling is complete. It keeps the lines, too, that were paid for
-and whose turn had not come. A line that failed and is asked for again is replaced in its place.
+Whatever ends the process, a line is there whole or not at all, and each call that was begun is on
+record: in `OUT.claims`, until the labelling is complete. That file also keeps lines that were paid
+for and whose turn has not come. A line that failed and is asked for again is replaced in its place.
+How articles are labelled this module does not know.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from newsieve_schemas.label_row import LabelLine, LabelRow, OracleLabel
 from newsieve_schemas.oracle import INVALID, LABELLED, OVER_BUDGET, OracleKey
 
 CLAIMS: Final = ".claims"
-NO_DAY: Final = "whole"  # a bulk labelling's budget is not by the day
+NO_DAY: Final = "whole"  # the day of a labelling's budget, which is not by the day
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_STARTS: Final = (b'{"id":"', b'{"outcome":"dead_letter"')  # of our lines, as they are written
+_STARTS: Final = (b'{"id":"', b'{"outcome":"dead_letter"')  # of the lines that are written
 
 
 class _Claims(StoredLedger):
@@ -41,7 +42,7 @@ class _Claims(StoredLedger):
 
 
 class _Line(NamedTuple):
-    """Of the file: whose it is, where it stands, what became of it, and what that has cost."""
+    """A line of the file: what it labels, its bytes, its status and the calls it has cost."""
 
     text: CacheKey
     start: int
@@ -51,12 +52,12 @@ class _Line(NamedTuple):
 
 
 class LabelFileWriter:
-    """An output file and its claims; neither is touched before `writing`."""
+    """Appends label rows to a file, with a file of claims; changes neither before `writing`."""
 
     def __init__(self, path: Path, *, retry_failed: bool = False) -> None:
         """`retry_failed`: every line without a label is asked for again.
 
-        Raises InputFileInvalid for a file that is not ours.
+        Raises InputFileInvalid for a file that `newsieve oracle label` did not write.
         """
         if path.exists() and not path.is_file():  # reading a device might never end
             raise InputFileInvalid(f"{path} is no regular file: name another with --out")
@@ -78,7 +79,8 @@ class LabelFileWriter:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Append from here on; a torn last line is cut off. Raises InputFileInvalid."""
+        """Allow `append` within this context, after a torn last line was cut off. Raises
+        InputFileInvalid."""
         try:
             stream = self._path.open("ab")
         except OSError as error:
@@ -89,30 +91,30 @@ class LabelFileWriter:
                 self._stream = stream
                 yield
         except OSError as error:
-            if error.filename is None and error.errno in _NO_ROOM:  # it does not say where
+            if error.filename is None and error.errno in _NO_ROOM:  # it does not say of which file
                 raise OSError(error.errno, error.strerror, str(self._path)) from None
             raise
         self._replace_failed()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Whole lines, on disk when this returns."""
+        """Append whole lines, which are on disk when this returns."""
         if rows and self._stream is not None:
             self._stream.write(b"".join(orjson.dumps(row) + b"\n" for row in rows))
             self._stream.flush()
             os.fsync(self._stream.fileno())
 
     def claim(self, ledger: Ledger) -> None:
-        """Replace what is claimed, and the lines that are kept, on disk when this returns."""
+        """Replace the file of claims, which is on disk when this returns: the ledger and `kept`."""
         fields = {**StoredLedger.fields_of(ledger), "rows": list(self.kept.values())}
         with whole_file(self._claims) as stream:
             stream.write(orjson.dumps(fields))
 
     def complete(self) -> None:
-        """Every line is there: nothing is claimed any more, and the budget begins anew."""
+        """Remove the file of claims: every line is written, and the next labelling begins anew."""
         self._claims.unlink(missing_ok=True)
 
     def _read_lines(self) -> int:
-        """How many bytes of the file are whole lines."""
+        """Read the lines and return how many bytes of the file are whole lines."""
         whole = 0
         self._lines.clear()
         try:
@@ -142,7 +144,8 @@ class LabelFileWriter:
             raise self._not_ours(number) from None
 
     def _require_torn(self, number: int, line: bytes) -> None:
-        """A line of ours, or its beginning. Raises InputFileInvalid: nothing else is cut off."""
+        """Raise InputFileInvalid unless the last line is one of newsieve's or its beginning:
+        nothing else is cut off."""
         try:
             row = orjson.loads(line)
         except ValueError:
@@ -159,24 +162,24 @@ class LabelFileWriter:
         )
 
     def _replace_failed(self) -> None:
-        """A line without a label, and others of the same text behind it: the last in its place."""
+        """Put, in the place of a line without a label, the last one of the same text behind it."""
         self._read_lines()
         first: dict[CacheKey, _Line] = {}
-        better: dict[int, _Line] = {}  # by where the former line starts
+        replacements: dict[int, _Line] = {}  # by where the former line starts
         moved: set[int] = set()
         for line in self._lines:
             former = first.setdefault(line.text, line)
             if former is not line and former.status != LABELLED:
-                better[former.start] = line
+                replacements[former.start] = line
                 moved.add(line.start)
-        if better:
-            self._rewrite(better, moved)
+        if replacements:
+            self._rewrite(replacements, moved)
 
-    def _rewrite(self, better: Mapping[int, _Line], moved: Collection[int]) -> None:
+    def _rewrite(self, replacements: Mapping[int, _Line], moved: Collection[int]) -> None:
         with self._path.open("rb") as old, whole_file(self._path) as new:
             start = 0
             for raw in old:
-                instead = better.get(start)
+                instead = replacements.get(start)
                 if instead is not None:
                     new.write(os.pread(old.fileno(), instead.end - instead.start, instead.start))
                 elif start not in moved:
@@ -184,7 +187,7 @@ class LabelFileWriter:
                 start += len(raw)
 
     def _read_claims(self) -> tuple[Ledger, dict[CacheKey, dict[str, Any]]]:
-        """What is claimed, and the lines that are kept."""
+        """Return the ledger of what is claimed, and the lines that are kept."""
         try:
             stored = _Claims.model_validate_json(self._claims.read_bytes())
             rows = {_text_of(LabelLine(row)): row for row in stored.rows}
@@ -207,19 +210,19 @@ def _text_of(row: LabelLine) -> CacheKey:
 
 
 def _failed(latest: Mapping[CacheKey, _Line], *, retry_failed: bool) -> set[CacheKey]:
-    """What is asked for again: where one article failed after the other it was no article's own
-    fault, and a budget may have grown."""
+    """Return what is asked for again: lines without a budget, which may have grown, and invalid
+    ones that followed each other, since then it was no article's own fault."""
     if retry_failed:
         return {text for text, line in latest.items() if line.status != LABELLED}
-    found = {text for text, line in latest.items() if line.status == OVER_BUDGET}
+    again = {text for text, line in latest.items() if line.status == OVER_BUDGET}
     for config in {text.config for text in latest}:
         lines = [line for text, line in latest.items() if text.config == config]
         is_labelled = any(line.status == LABELLED for line in lines)
         for is_invalid, run in groupby(lines, key=lambda line: line.status == INVALID):
             texts = {line.text for line in run}
             if is_invalid and (len(texts) >= SAME_FAILURES or not is_labelled):
-                found |= texts
-    return found
+                again |= texts
+    return again
 
 
 def label_row(

@@ -1,11 +1,11 @@
-"""One question from its first call to its verdict. Pure.
+"""The state machine of one labelling task, from its first call to its result. Pure.
 
-A call that may have been paid for is claimed from the budget before it is made, so an interview
-says when it wants another one: once after an invalid answer, and after a call that got none, until
-it has had enough of those while others were answered.
+Each call is claimed from the budget before it is made, so a task says when it needs another one:
+once after an invalid answer, and after calls without an answer until there were too many of them
+while others were answered.
 
-That there is no label is a verdict only once it is known whose fault that is: until then it is
-withheld, for whoever hears of all interviews to release.
+That there is no label is a result only once it is known whose fault that is. Until then the result
+is withheld, and the owner of all tasks decides when to release it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from newsieve.oracle.providers.base import (
 from newsieve_schemas.oracle import LabelStatus, OracleUsage
 
 INVALID_ANSWERS: Final = 2  # the first, and one more
-UNANSWERED_CALLS: Final = 3  # while others are answered: the article itself is at fault
-FAILED_CALLS: Final = 5  # likewise, of calls on which the provider failed
+UNANSWERED_CALLS: Final = 3  # while others were answered: the article itself is at fault
+FAILED_CALLS: Final = 5  # likewise, for calls on which the provider failed
 SHOWN_CHARACTERS: Final = 200  # of an answer that is no label
 CUT_OFF: Final = (
     "{}: it is longer than NEWSIEVE_ORACLE__MAX_OUTPUT_TOKENS, in which thinking counts"
@@ -40,7 +40,7 @@ NO_TOKENS: Final = Tokens(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
-    """What becomes of a question: a label, or why there is none."""
+    """The end of a task: a label, or why there is none."""
 
     status: LabelStatus
     model_version: str = ""
@@ -53,7 +53,7 @@ class LabelResult:
 
 
 class Failure(NamedTuple):
-    """Why a call brought no label: in which way, why, and what came instead, for people."""
+    """Why a call brought no label: its kind, the reason, and what came instead, for people."""
 
     kind: Kind | Literal["rejected"]
     reason: str
@@ -62,9 +62,11 @@ class Failure(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class LabelingTask:
-    """What has been asked and heard so far. `claims` counts the calls claimed for it, last on the
-    day `claimed_on`, for which `claimed_usd` is set aside; `verdict` is None until there is one,
-    `withheld` is one that is not known to be the article's own."""
+    """One article's calls and responses so far. `claims` counts the calls claimed for it, the last
+    one on the day `claimed_on`, and `claimed_usd` is what they can cost at most. `result` is None
+    until there is one; `withheld` is a result without a label, until it is known whose fault that
+    is.
+    """
 
     label_prompt: LabelPrompt
     prices: Prices
@@ -73,11 +75,13 @@ class LabelingTask:
     claimed_usd: float = 0.0
     claimed_on: str = ""
     needs_call: bool = True
-    is_cancelled: bool = False  # somebody else's by now
+    is_cancelled: bool = False  # its owner has dropped it
     result: LabelResult | None = None
     withheld: LabelResult | None = None
     failure: Failure | None = None  # of the last call
-    silent_since: float | None = None  # the last call got no answer, by its fault perhaps: when
+    silent_since: float | None = (
+        None  # when the last call started, if it got no answer, perhaps by its fault
+    )
     _tokens: Tokens = NO_TOKENS
     _invalid: int = 0
     _unanswered: int = 0
@@ -88,24 +92,27 @@ class LabelingTask:
 
     @property
     def tokens(self) -> Tokens:
+        """The tokens that its calls have used."""
         return self._tokens
 
     @property
     def cost_usd(self) -> float:
+        """What its calls have cost."""
         return self.prices.cost_usd(self._tokens)
 
     @property
     def has_claim(self) -> bool:
-        """One that was not used: it serves the next call."""
+        """Whether a claim was not used: it serves the next call."""
         return self.claims > self.calls
 
     @property
     def waits_for_others(self) -> bool:
-        """How they fare decides about it: there is more room for them meanwhile."""
+        """Whether the responses to other tasks decide about this one: more of them may begin
+        then."""
         return self.withheld is not None or self.silent_since is not None
 
     def claimed(self, usd: float, day: str) -> None:
-        """One more call is claimed for it, at the most it can cost."""
+        """Count one more claimed call, at the most it can cost."""
         self.needs_call = False
         self.claims += 1
         self.claimed_usd += usd
@@ -141,23 +148,25 @@ class LabelingTask:
             self._read(response)
 
     def release(self) -> None:
-        """What was withheld is its own fault."""
+        """Make the withheld result its result: the article itself is at fault."""
         self.result, self.withheld = self.withheld, None
 
     def tokens_of(self, response: ProviderResponse) -> Tokens:
-        """What a response is paid for: as the provider says, else the most it can be."""
+        """Return the tokens that a response is paid for: as the provider says, else the most
+        possible."""
         if not response.may_be_paid:
             return NO_TOKENS
         return response.tokens or self.prices.max_tokens(self.label_prompt)
 
     def fail(self, why: str) -> None:
-        """There will be no further call. A bad answer is the oracle's failure, none is not."""
-        heard = f"; before it: {self._why}" if self._why else ""
+        """End the task without a further call: as invalid after a bad answer, else as over
+        budget."""
+        before = f"; before it: {self._why}" if self._why else ""
         self.needs_call = False
         if self._invalid:
-            self.withheld = self._failed("invalid", f"{why}{heard}")
+            self.withheld = self._failed("invalid", f"{why}{before}")
         else:
-            self.result = self._failed("over_budget", f"{why}{heard}")
+            self.result = self._failed("over_budget", f"{why}{before}")
 
     def _read(self, response: ProviderResponse) -> None:
         try:

@@ -63,16 +63,17 @@ class LedgerCodec:
     """Turns the ledgers of one group of oracles into records of the control topic, and back."""
 
     def __init__(self, topic: str, group: str, source: str) -> None:
-        """`topic` is the control topic, `source` the ce_source."""
+        """`topic` is the control topic, `source` the ce_source of its records."""
         self.topic = topic
         self._group = group
         self._source = source.encode()
 
     def key(self, partition: int) -> bytes:
+        """Return the key of a partition's ledger record."""
         return f"oracle-calls/{self._group}/{partition}".encode()
 
     def write(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
-        """`now` is ISO 8601."""
+        """Return the record of a partition's ledger. `now` is ISO 8601."""
         arguments = {
             "day": ledger.day,
             **StoredLedger.fields_of(ledger),
@@ -82,15 +83,16 @@ class LedgerCodec:
         scope = self.key(partition).decode()
         return decision_record(self.topic, scope, DECISION, arguments, self._source, now)
 
-    def read(self, partitions: Collection[int], found: Mapping[bytes, bytes]) -> dict[int, Ledger]:
-        """The ledgers of these partitions; an empty one where none was written.
+    def read(self, partitions: Collection[int], values: Mapping[bytes, bytes]) -> dict[int, Ledger]:
+        """Return the ledgers of these partitions from records' values by key; an empty ledger
+        where none was written.
 
         Raises TopicsWrong: without its ledger a day's budget would be spent twice.
         """
-        return {partition: self._ledger(partition, found) for partition in partitions}
+        return {partition: self._ledger(partition, values) for partition in partitions}
 
-    def _ledger(self, partition: int, found: Mapping[bytes, bytes]) -> Ledger:
-        value = found.get(self.key(partition))
+    def _ledger(self, partition: int, values: Mapping[bytes, bytes]) -> Ledger:
+        value = values.get(self.key(partition))
         if value is None:
             return Ledger()
         try:

@@ -1,4 +1,4 @@
-"""Which oracle is asked, with which prompts and at what price, and how many articles at a time.
+"""Which oracle is asked, with which prompts, at what price, and with how many calls at a time.
 
 Knows neither requests nor calls.
 """

@@ -1,20 +1,20 @@
-"""Over the hard cap: which requests go without a label, and what that makes of the others. Pure.
+"""Priority sampling under the daily budget, with each request's inclusion probability. Pure.
 
 Each request that was drawn has a rank, its u / pi: given that it was drawn, uniform in [0, 1)
-whatever it says. Among those that are waiting together the highest ranks are dropped first: all
-strata are thinned alike, as a policy with lower pi would have done it. The first dropped one's rank
-is the share c that is left, so each request of that decision had the inclusion probability pi * c,
+whatever it says. Among requests that wait together the highest ranks are dropped first, so that all
+strata are thinned alike, as by a policy with lower pi. The rank of the first dropped request is the
+share c that is left, and each request of that decision had the inclusion probability pi * c,
 whether it was kept or not (Duffield, Lund and Thorup, "Priority sampling for estimation of
-arbitrary subset sums", J. ACM 54 (6), 2007: given the threshold, inclusions are as independent
-draws). With nothing left, c is 0: of the rest of that day the sample knows nothing, and estimates
-speak of the hours before.
+arbitrary subset sums", J. ACM 54 (6), 2007: given the threshold, inclusions are like independent
+draws). When nothing is left, c is 0: the sample has no article of the rest of that day, and
+estimates are about the hours before.
 
 A source that wants more than its share of the day is cut first, by itself and in the same way; what
 is left of all sources is cut together. A request is kept if its rank is below both thresholds, and
-lowering the rank of one that is kept moves neither: its probability is pi times the lower one.
+lowering the rank of a kept request moves neither: its probability is pi times the lower threshold.
 
-Thresholds are not written down: an oracle that is started again decides anew on what is left. On
-a day over its budget those that were kept and not labelled yet then count as if they had been
+Thresholds are not put on record: an oracle that is started again decides anew about what is left.
+On a day over its budget, requests that were kept and not labelled before the restart then count as
 somewhat more probable than they were.
 
 Anchors are kept before articles of the monitor, those before training ones.
@@ -28,17 +28,17 @@ from typing import Final, Literal, NamedTuple
 Purpose = Literal["anchor", "monitor", "training"]
 ORDER: Final[tuple[Purpose, ...]] = ("anchor", "monitor", "training")
 
-# Of the hundreds that wait together the first dropped one is hardly ever lower by chance. Ids found
-# for a draw without a key are, and one label would count for more than all others.
+# Among hundreds that wait together the first dropped rank is hardly ever lower by chance. It is
+# lower where ids are chosen for a draw without a key: one label would outweigh all others.
 LEAST_SHARE: Final = 1e-5
 
 Affords = Callable[[int, float], bool]
-"""Whether so many calls of so much in all still fit."""
+"""Whether so many calls, of so many USD in all, still fit into the budget."""
 
 
 class Candidate(NamedTuple):
-    """A request that wants a call, which costs about so much. `source` None: no limit of its own
-    but the day's."""
+    """A request that wants a call, which usually costs `usd`. Without a source only the limit of
+    the day counts."""
 
     purpose: Purpose
     pi: float
@@ -48,7 +48,7 @@ class Candidate(NamedTuple):
 
 
 class SamplingDecision(NamedTuple):
-    """Whether a candidate is asked for, and its inclusion probability after the cap."""
+    """Whether a candidate is kept, and its inclusion probability under the budget."""
 
     is_kept: bool
     effective_pi: float
@@ -56,7 +56,7 @@ class SamplingDecision(NamedTuple):
 
 
 class _Cut(NamedTuple):
-    """Which are kept, by their places, and what is left of each purpose's probabilities."""
+    """Which candidates are kept, by index, and the share that is left of each purpose."""
 
     kept: list[int]
     shares: dict[Purpose, float]
@@ -67,25 +67,26 @@ def select_within_budget(
     can_afford: Affords,
     can_afford_for: Callable[[str, int, float], bool] = lambda _source, _calls, _usd: True,
 ) -> list[SamplingDecision]:
-    """For each candidate. `affords` is about all of them, `affords_of` about those of a source."""
+    """Decide about each candidate. `can_afford` is about all of them, `can_afford_for` about those
+    of one source."""
     sources: dict[str | None, list[int]] = {}
-    for at, item in enumerate(candidates):
-        sources.setdefault(item.source, []).append(at)
+    for index, item in enumerate(candidates):
+        sources.setdefault(item.source, []).append(index)
     shares = {}
     left: list[int] = []
-    for source, places in sources.items():
-        cut = _cut(candidates, places, _of_one(source, can_afford_for))
+    for source, indices in sources.items():
+        cut = _cut(candidates, indices, _of_one(source, can_afford_for))
         left += cut.kept
         shares[source] = cut.shares
     together = _cut(candidates, left, can_afford)
     kept, within = set(together.kept), set(left)
     return [
         SamplingDecision(
-            at in kept,
+            index in kept,
             item.pi * min(shares[item.source][item.purpose], together.shares[item.purpose]),
-            at not in within,
+            index not in within,
         )
-        for at, item in enumerate(candidates)
+        for index, item in enumerate(candidates)
     ]
 
 
@@ -95,15 +96,15 @@ def _of_one(source: str | None, can_afford_for: Callable[[str, int, float], bool
     return lambda calls, usd: can_afford_for(source, calls, usd)
 
 
-def _cut(candidates: Sequence[Candidate], places: Sequence[int], can_afford: Affords) -> _Cut:
-    """Of these places those that fit."""
-    order = sorted(places, key=lambda at: _turn(candidates[at]))
+def _cut(candidates: Sequence[Candidate], indices: Sequence[int], can_afford: Affords) -> _Cut:
+    """Keep of these candidates, by index, those that fit."""
+    order = sorted(indices, key=lambda index: _turn(candidates[index]))
     usd = 0.0
-    for count, at in enumerate(order):
-        usd += candidates[at].usd
+    for count, index in enumerate(order):
+        usd += candidates[index].usd
         if not can_afford(count + 1, usd):
             kept = order[:count]
-            return _Cut(kept, _shares([candidates[x] for x in kept], candidates[at]))
+            return _Cut(kept, _shares([candidates[x] for x in kept], candidates[index]))
     return _Cut(order, dict.fromkeys(ORDER, 1.0))
 
 
@@ -112,7 +113,7 @@ def _turn(item: Candidate) -> tuple[int, float]:
 
 
 def _shares(kept: Sequence[Candidate], first_dropped: Candidate) -> dict[Purpose, float]:
-    """What the cap leaves of each purpose's inclusion probabilities."""
+    """Return the share that the cut leaves of each purpose's inclusion probabilities."""
     shares = dict.fromkeys(ORDER, 1.0)
     cut = first_dropped.purpose
     any_kept = any(item.purpose == cut for item in kept)

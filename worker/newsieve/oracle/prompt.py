@@ -48,26 +48,29 @@ class LabelPrompt:
     prompt: Prompt
 
     def framed(self, draw: Draw) -> Framed:
-        """What a provider is sent in one call: `draw` gives the word of its boundary."""
+        """Return what a provider is sent in one call: `draw` gives the word of its boundary."""
         return framed(self.prompt.instructions, self.text, draw)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a filter asks of every article. Longer texts than `max_characters` are cut."""
+    """A filter's instructions and the schema of its answers, the same for every article. Texts that
+    are longer than `max_characters` are cut."""
 
     filter: Filter
     max_characters: int
 
     @cached_property
     def instructions(self) -> str:
+        """The filter's prompt, and the form of the answer."""
         names = ", ".join(f"`{name}`" for name in self.filter.definition.dimension_names)
         prompt = self.filter.prompt.strip().replace("\r\n", "\n")
         return prompt + _FORMAT.format(dimensions=names)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """JSON Schema of the answer. The reasons come first, so that scores follow from them."""
+        """The JSON Schema of the answer. Its reasons come first, so that scores follow from
+        them."""
         score = {"type": "integer", "minimum": int(SCORE_MIN), "maximum": int(SCORE_MAX)}
         return _object(
             {
@@ -80,32 +83,34 @@ class Prompt:
 
     @cached_property
     def detector(self) -> Detector:
-        """Finds texts that speak to whoever reads this prompt."""
+        """What finds texts that speak to a model which has this prompt."""
         return Detector(self.filter.definition.dimension_names)
 
     @cached_property
     def prompt_hash(self) -> str:
-        """Over the instructions, how an article is rendered and framed, and where it is cut; not
-        over the boundary's word, which is another in each call."""
+        """The hash of the instructions and of how an article is rendered, framed and cut; not of
+        the boundary's word, which is another in each call."""
         return _hash([self.instructions, RENDERING, TEMPLATE, self.max_characters])
 
     @cached_property
     def schema_hash(self) -> str:
+        """The hash of the answer's schema."""
         return _hash(self.schema)
 
     @cached_property
     def overhead_bytes(self) -> int:
-        """Of what is sent beside the text; no tokeniser makes more tokens than bytes."""
+        """The bytes that are sent beside the text; no tokeniser makes more tokens than bytes."""
         return len(self.instructions.encode()) + FRAME_BYTES + len(json.dumps(self.schema))
 
     def for_article(self, article_id: str, text: str) -> LabelPrompt:
-        """`text` is the rendered article."""
+        """Return the prompt for one article, whose rendered text is `text`."""
         return LabelPrompt(article_id, without_role_markers(text[: self.max_characters]), self)
 
 
 @dataclass(frozen=True, slots=True)
 class OracleConfig:
-    """Who is asked, and how: the part of an oracle key that is known before the answer."""
+    """The model that is asked, and how: the part of an oracle key that is known before an
+    answer."""
 
     provider: str
     model: str
@@ -113,6 +118,7 @@ class OracleConfig:
     temperature: float | None
 
     def key(self, prompt: Prompt, model_version: str) -> OracleKey:
+        """Return the key of labels by this version of the model."""
         return OracleKey(
             provider=self.provider,
             model=self.model,

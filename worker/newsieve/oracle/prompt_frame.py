@@ -1,9 +1,9 @@
-"""Where the article begins and ends in what a provider is sent.
+"""The frame around the article in what a provider is sent.
 
-An article is written by anybody, and may speak to the model. It stands between two lines that its
-writer cannot guess, and is said to be data before them and after. Role markers in it are broken:
-servers that render a chat template to a text and then look for its markers would take them for
-their own. Knows no prompt and no provider.
+Anybody may write an article, and it may speak to the model. So it stands between two lines that its
+writer cannot guess, and the model is told before and after them that it is data. Role markers in it
+are broken: a server that renders a chat template and then looks for its markers would take them for
+its own. Knows no prompt and no provider.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MARKERS: Final = (
     r"|(?:start|end)_of_(?:turn|image))>)"
     r"|\[(?=/?(?:inst|system_prompt|available_tools|tool_calls|tool_results)\])"
 )
-# All of it but the word: part of every oracle key.
+# The whole frame but its word: part of every oracle key.
 TEMPLATE: Final = (_BOUNDARY, _BEFORE, _AROUND, _MARKERS)
 
 _MARKER: Final = re.compile(_MARKERS, re.IGNORECASE)
@@ -41,19 +41,20 @@ Draw = Callable[[], str]
 
 
 class Framed(NamedTuple):
-    """What is sent: what the model is to do, and the article that it is to do it with."""
+    """The two parts of what is sent: the instructions, and the article between its boundaries."""
 
     instructions: str
     text: str
 
 
 def random_word() -> str:
-    """A word for one boundary, from the system's source of secrets."""
+    """Return a word for one boundary, from the system's source of secrets."""
     return secrets.token_hex(_WORD_BYTES)
 
 
 def framed(instructions: str, text: str, draw: Draw) -> Framed:
-    """Around a text, for one request: `draw` is asked for another word while the text has it."""
+    """Put the frame around a text for one call. `draw` is called again while the text contains the
+    word it gave."""
     word = draw()
     while word in text:
         word = draw()
@@ -68,6 +69,6 @@ FRAME_BYTES: Final = sum(len(part.encode()) for part in framed("", "", random_wo
 
 
 def without_role_markers(text: str) -> str:
-    """A blank inside each marker of a chat template, so that it is text to every tokeniser. To a
-    reader, and so to a label, it says what it said."""
+    """Put a blank into each marker of a chat template, so that every tokeniser takes it for text.
+    It still says the same to a reader, and so to a label."""
     return _MARKER.sub(r"\g<0> ", text)

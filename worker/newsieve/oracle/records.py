@@ -1,4 +1,4 @@
-"""Requests in, OracleScores out: the records at both ends of the oracle."""
+"""Reads OracleRequests and writes OracleScores. Knows neither the budget nor Kafka's clients."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class ParsedRequest(NamedTuple):
 
 
 def read_request(record: RawRecord, prompts: Mapping[str, Prompt]) -> ParsedRequest:
-    """The request in a record. Raises RecordError for what is no request, and FilterNotLoaded for
-    one that another oracle, or this one after a restart, can label."""
-    facts = parse(record.value, MAX_MESSAGE_BYTES)
-    if not isinstance(facts, dict):
+    """Return the request in a record. Raises RecordError for what is no request, and
+    FilterNotLoaded for one that another oracle, or this one after a restart, can label."""
+    fields = parse(record.value, MAX_MESSAGE_BYTES)
+    if not isinstance(fields, dict):
         raise NotAnObject("a request is an object")
     try:
-        request = OracleRequest.model_validate(facts, extra="ignore")
+        request = OracleRequest.model_validate(fields, extra="ignore")
     except ValidationError as error:
         raise InvalidRequest(f"not an OracleRequest: {validation_message(error)}") from None
     reference = f"{request.filter}/v{request.filter_version}"
@@ -70,7 +70,7 @@ def read_request(record: RawRecord, prompts: Mapping[str, Prompt]) -> ParsedRequ
 
 
 class LabelMetadata(NamedTuple):
-    """What neither the request nor its verdict say."""
+    """What an OracleScore says beside the request and its result."""
 
     effective_pi: float
     calls_without_record: int
@@ -78,18 +78,18 @@ class LabelMetadata(NamedTuple):
 
 
 class ScoreEncoder:
-    """The records of one oracle."""
+    """Writes the OracleScores of one oracle."""
 
     def __init__(self, config: OracleConfig, topic: str, source: str) -> None:
-        """`topic` is the scores', `source` the ce_source."""
+        """`topic` is the topic of the scores, `source` the ce_source of its records."""
         self._config = config
         self._topic = topic
         self._source = source.encode()
 
     def encode(
-        self, parsed: ParsedRequest, result: LabelResult, circumstances: LabelMetadata
+        self, parsed: ParsedRequest, result: LabelResult, metadata: LabelMetadata
     ) -> tuple[OutRecord, str | None]:
-        """The OracleScore of a request, and the oracle's tier."""
+        """Return the OracleScore of a request, and the tier of the oracle's scores."""
         request, prompt, record = parsed
         answer = result.answer
         scores = answer.scores if answer is not None else None
@@ -114,14 +114,14 @@ class ScoreEncoder:
             content_rules=request.content_rules,
             suspect=request.suspect,
             sampling=request.sampling,
-            effective_pi=circumstances.effective_pi,
+            effective_pi=metadata.effective_pi,
             usage=result.usage,
-            calls_without_record=circumstances.calls_without_record,
+            calls_without_record=metadata.calls_without_record,
             reused=result.is_reused,
             fingerprint=result.fingerprint,
             answer_hash=result.answer_hash,
             input=KafkaInput(**record.input),
-            labelled_at=circumstances.labelled_at,
+            labelled_at=metadata.labelled_at,
         )
         value = score.model_dump_json().encode()
         headers = self._headers(score, request, record.headers)
@@ -134,7 +134,7 @@ class ScoreEncoder:
             *opening_headers(events.ORACLE_SCORED, self._source),
             *filter_headers(score.filter, score.filter_version),
             ("outcome", score.status.encode()),
-            ("ce_id", event_id(_fact(score, request))),
+            ("ce_id", event_id(_identity(score, request))),
             ("ce_time", score.labelled_at.encode()),
         ]
         if score.oracle_tier is not None:
@@ -149,8 +149,9 @@ def _tier(prompt: Prompt, scores: list[int], content_rules: list[str]) -> str:
     return prompt.filter.tiering.decide(rounded, [content_rules]).tier[0]
 
 
-def _fact(score: OracleScore, request: OracleRequest) -> str:
-    """What makes two records the same fact. Each request for an anchor asks for one of its own."""
+def _identity(score: OracleScore, request: OracleRequest) -> str:
+    """Return what two records of the same label have in common. Each request for an anchor asks for
+    a label of its own."""
     parts = [
         score.article.id,
         score.article.content_hash,

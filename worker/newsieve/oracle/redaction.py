@@ -1,6 +1,6 @@
-"""What may be shown of a text that others wrote: without the key, in one line, cut to size. Pure.
+"""Makes others' texts fit to be shown: the key replaced, in one line, cut to size. Pure.
 
-Only what is shown is masked, never what is parsed: a mask that ran over an answer would change it.
+It is applied to what is shown, never to what is parsed: it would change an answer.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from urllib.parse import quote, quote_plus
 from newsieve.printable import printable
 
 MASK: Final = "***"
-# A shorter key is no secret, and its characters stand in every honest text.
+# A shorter key is no secret, and its characters are in every text.
 MIN_KEY_CHARACTERS: Final = 8
-BASE64_GROUP_BYTES: Final = 3  # so in how many ways a key can lie in a longer encoded text
+BASE64_GROUP_BYTES: Final = 3  # so many ways a key can lie in a longer encoded text
 BASE64_CHARACTER_BITS: Final = 6
 
 
 class Redactor:
-    """Of one key, in all the ways it is usually written."""
+    """Replaces one key in texts, in all the ways in which it is usually written."""
 
     def __init__(self, key: str = "") -> None:
-        found = _spellings(key) if len(key) >= MIN_KEY_CHARACTERS else set()
-        self._spellings = sorted(found, key=len, reverse=True)
+        spellings = _spellings(key) if len(key) >= MIN_KEY_CHARACTERS else set()
+        self._spellings = sorted(spellings, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for spelling in self._spellings:
@@ -33,7 +33,7 @@ class Redactor:
         return text
 
     def line(self, text: str, characters: int) -> str:
-        """For people: one line of at most so many characters, as it may be shown."""
+        """Return the text for people: one line of at most so many characters."""
         return printable(" ".join(self(text).split()))[:characters]
 
 
@@ -43,7 +43,7 @@ NOTHING_MASKED: Final = Redactor()
 def _spellings(key: str) -> set[str]:
     raw = key.encode("utf-8", "surrogatepass")
     percent = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
-    lower = {re.sub("%..", lambda found: found[0].lower(), text) for text in percent}
+    lower = {re.sub("%..", lambda match: match[0].lower(), text) for text in percent}
     return {
         key,
         repr(key)[1:-1],
@@ -59,13 +59,13 @@ def _spellings(key: str) -> set[str]:
 
 
 def _in_base64(raw: bytes) -> set[str]:
-    """Both alphabets, wherever in a longer text the key begins: of the characters at its ends
-    only those that are the key's alone."""
-    found = set()
+    """Return the key in both alphabets of base64, for each place in a longer text where it may
+    begin. Characters at its ends that depend on its neighbours are left out."""
+    encodings = set()
     for shift in range(BASE64_GROUP_BYTES):
         encoded = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
         first = -(-shift * 8 // BASE64_CHARACTER_BITS)
         last = (shift + len(raw)) * 8 // BASE64_CHARACTER_BITS
         core = encoded[first:last]
-        found |= {core, core.replace("+", "-").replace("/", "_")}
-    return found
+        encodings |= {core, core.replace("+", "-").replace("/", "_")}
+    return encodings
