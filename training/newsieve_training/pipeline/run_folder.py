@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -26,36 +26,44 @@ REPORTS_FOLDER: Final = "training_reports"
 SUMMARY: Final = "training_summary.txt"  # of the reports, the one on a page
 
 
-class Run:
-    """A run folder, and where the filter of its recipe is looked for.
+class _Version(NamedTuple):
+    """Tells a replaced file from the one that was read: each `write_json` makes a new file."""
 
-    run.json is read once, and again after `locked` or `refresh`: another process may have written
-    it in the meantime. Use from one thread.
-    """
+    inode: int
+    modified_ns: int
+    size: int
+
+
+class Run:
+    """A run folder, and where the filter of its recipe is looked for. Use from one thread."""
 
     def __init__(self, folder: Path, filters: FilterRegistry) -> None:
         self.folder = folder
         self.filters = filters
-        self._state: dict[str, Any] | None = None
+        self._state: dict[str, Any] = {}
+        self._version: _Version | None = None
 
     @property
     def state(self) -> Mapping[str, Any]:
         """What run.json says: the recipe, what the run was prepared from, and the stages that are
-        done. Raises RunInvalid."""
-        if self._state is None:
-            self._state = self._read_state()
+        done. It is read again only where this or another process has replaced it. Raises
+        RunInvalid."""
+        version = self._current_version()
+        if version != self._version:
+            self._state, self._version = self._read_state(), version
         return self._state
-
-    def refresh(self) -> None:
-        """Makes the next access read run.json again."""
-        self._state = None
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Puts values into run.json, beside what it says now. Call it while the run is locked."""
-        known = self._read_state() if self.path(RUN_FILE).exists() else {}
-        state = {**known, **values}
-        write_json(self.path(RUN_FILE), state)
-        self._state = state
+        known = self.state if self.path(RUN_FILE).exists() else {}
+        write_json(self.path(RUN_FILE), {**known, **values})
+
+    def _current_version(self) -> _Version:
+        try:
+            status = self.path(RUN_FILE).stat()
+        except OSError:
+            raise self._no_run() from None
+        return _Version(status.st_ino, status.st_mtime_ns, status.st_size)
 
     def _read_state(self) -> dict[str, Any]:
         try:
@@ -108,8 +116,8 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the run for this process, and reads run.json again. The lock ends with the process,
-        however it ends. Raises RunInvalid."""
+        """Holds the run for this process. The lock ends with the process, however it ends. Raises
+        RunInvalid."""
         lock = FileLock(self.path(LOCK_FILE), timeout=0, fallback_to_soft=False)
         try:
             self.folder.stat()  # or the lock would make the folder
@@ -123,5 +131,4 @@ class Run:
         except OSError as error:
             raise RunInvalid(f"cannot work in {self.folder}: {error.strerror}") from None
         with held:
-            self.refresh()
             yield

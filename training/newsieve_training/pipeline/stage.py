@@ -84,7 +84,6 @@ def run_stage(run: Run, stage: Stage, body: StageBody) -> bool:
 
 def run_stage_as_follower(run: Run, stage: Stage, body: StageBody) -> bool:
     """Does the work of `run_stage` as one of several processes, of which another one writes."""
-    run.refresh()
     inputs = inputs_of(run, stage)
     if is_done(run, stage.name, inputs):
         return False
