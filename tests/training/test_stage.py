@@ -202,6 +202,35 @@ def test_two_processes_do_not_work_on_one_run(run: Run) -> None:
     assert Work(run).all()
 
 
+def test_run_json_is_parsed_once_until_it_is_replaced(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever replaces it: what is asked about a stage needs no reading of its own."""
+    Work(run).all()
+    fresh, reads = Run(run.folder, BUILTIN), []
+    honest = Path.read_bytes
+
+    def counting(path: Path) -> bytes:
+        if path.name == "run.json":
+            reads.append(path)
+        return honest(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    for _ in range(3):
+        require_up_to_date(fresh, LAST)
+    assert len(reads) == 1
+    Run(run.folder, BUILTIN).update({"setting": 9})
+    assert fresh.state["setting"] == 9
+    assert len(reads) == 1 + 2  # by who replaced it, and anew
+
+
+def test_a_folder_that_is_not_there_is_no_run_and_is_not_made(tmp_path: Path) -> None:
+    """Nor is it after it was to be locked."""
+    with pytest.raises(RunInvalid, match="is not a run: `newsieve-train prepare` makes one"):
+        Work(Run(tmp_path / "absent", BUILTIN)).all()
+    assert not (tmp_path / "absent").exists()
+
+
 def test_a_run_file_that_cannot_be_read_says_what_to_delete(run: Run) -> None:
     """As after a full disk."""
     run.path("run.json").write_text(json.dumps({"setting": 1})[:-3])
