@@ -24,7 +24,9 @@ from newsieve.records.decode import Headers, RawRecord
 from newsieve.settings.loader import Settings
 from newsieve.stream import logs
 from newsieve.terminal import echo, echo_err, show_json, show_table
-from newsieve_training.cli.options import note_rows, verdict_text
+from newsieve_training.cli.options import print_rows, verdict_text
+from newsieve_training.data.audit_report import AuditReport
+from newsieve_training.data.manifest import BadRow, DataManifest
 from tests.support.cli import newsieve
 from tests.support.evil_texts import EVIL
 from tests.support.filters import load
@@ -163,8 +165,11 @@ def test_names_that_the_command_line_brings(text: str, command: list[str]) -> No
 def test_what_commands_say(text: str) -> None:
     """Each way they have to say something; training's, too."""
     out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
-    bad = {"file": text, "line": 1, "field": text, "reason": text}
+    bad = BadRow(file=text, line=1, field=text, reason=text)
     counts = {"rows_without_label": 0, "rows_of_unnamed_oracles": 0, "bad_rows": 1}
+    manifest = DataManifest.model_construct(
+        rows={"train": 1}, **counts, remarks=[text], bad_rows_listed=[bad]
+    )
     summary = Summary()
     summary.versions[text] += 1
     with (
@@ -179,8 +184,8 @@ def test_what_commands_say(text: str) -> None:
         show_table(text, ["a"], [[text]])
         drift_tail._show(found_record(text.encode("utf-8", "replace")), as_json=False)
         drift_tail._show(found_record(json_of(text)), as_json=True)
-        note_rows({"rows": {"train": 1}, **counts, "remarks": [text], "bad_rows_listed": [bad]})
-        echo_err(verdict_text({"verdict": "usable", "reasons": [text]}))
+        print_rows(manifest)
+        echo_err(verdict_text(AuditReport.model_construct(verdict="usable", reasons=[text])))
         echo(oracle._summary(Path("out.jsonl"), summary, Settings()))
         oracle._Watcher().breaker_changed(is_open=True, failures=1, seconds=1.0, reason=text)
         out.flush()
