@@ -1,4 +1,4 @@
-"""Three lives of a filter's monitors, each cut in two: what comes before a snapshot and after it.
+"""Five lives of a filter's monitors, each cut in two: what comes before a snapshot and after it.
 
 `tests/drift/recorded/format_1.json` has the snapshots that the version before format 2 made of the
 first halves, and what it then made of the second. Every event is drawn from a seed.
@@ -32,6 +32,9 @@ ENCODER: Final = DriftRecordEncoder(
     "newsieve drift replay x",
     "https://r.example/book",
 )
+HOUR: Final = 60 * 60 * 1_000  # milliseconds
+REBASELINE: Final = Decision("rebaseline", 5, student_version="t", scope="drift/uplifting/baseline")
+ACKNOWLEDGE: Final = Decision("acknowledge", 6, scope="drift/uplifting/incident")
 EVIDENCE_EVERY: Final = 10  # labels
 A_LITTLE_WORSE: Final = errors_times(1.35)
 
@@ -128,16 +131,66 @@ def _after_suspended(monitor: FilterMonitor, outcome: Outcome) -> None:
     feed(monitor, labels(12, 210, oracle="b") + labels(13, 120, WORSE, oracle="b"), outcome)
 
 
+def _attributing(monitor: FilterMonitor, outcome: Outcome) -> None:
+    """An alarm whose cause is asked for, after canaries that had moved for a while; and a student
+    that is to make its baseline of its first labels."""
+    outcome.steps.extend(monitor.canaries(canary(1, passed=False)))
+    outcome.steps.extend(monitor.canaries(canary(3 * HOUR, passed=True)))
+    outcome.steps.extend(monitor.decide(REBASELINE))
+    outcome.steps.extend(monitor.decide(ACKNOWLEDGE))
+    for label in labels(7, 200, WORSE):
+        outcome.steps.extend(monitor.label(label))
+        if any(item.state.awaits_cause for item in monitor.monitors.by_identity.values()):
+            break
+    _label_anchors(monitor, range(10), outcome)
+
+
+def _after_attributing(monitor: FilterMonitor, outcome: Outcome) -> None:
+    _label_anchors(monitor, range(10, 45), outcome)
+    other = [label._replace(student_version="t") for label in labels(14, 210, stratum="low")]
+    feed(monitor, other, outcome)
+    outcome.steps.extend(monitor.decide(REBASELINE))  # read once more
+    outcome.steps.extend(monitor.canaries(canary(DAY, passed=False)))
+    outcome.steps.extend(monitor.tick(2 * DAY + 1))
+
+
+def _defect(monitor: FilterMonitor, outcome: Outcome) -> None:
+    """A student that does not reproduce its canaries; somebody knows."""
+    outcome.steps.extend(monitor.canaries(canary(1, passed=False)))
+    feed(monitor, labels(7, 100, WORSE), outcome)
+    outcome.steps.extend(monitor.decide(ACKNOWLEDGE))
+
+
+def _after_defect(monitor: FilterMonitor, outcome: Outcome) -> None:
+    outcome.steps.extend(monitor.tick(2 * DAY))
+    outcome.steps.extend(monitor.canaries(canary(2 * DAY, passed=True)))
+    feed(monitor, labels(10, 320), outcome)
+
+
+def _label_anchors(monitor: FilterMonitor, numbers: range, outcome: Outcome) -> None:
+    monitor.attribution.wanted = [f"anchor-{number}" for number in numbers]
+    outcome.steps.extend(answer(monitor, 800_000 + numbers.start))
+
+
 LIVES: Final = {
     "warning": Life(lambda: a_filter_monitor(with_anchors=False), _warning, _after_warning),
     "incident": Life(
         lambda: a_filter_monitor(config=MonitorConfig(reminder=DAY)), _incident, _after_incident
     ),
     "suspended": Life(a_filter_monitor, _suspended, _after_suspended),
+    "attributing": Life(
+        lambda: a_filter_monitor(config=MonitorConfig(reminder=DAY)),
+        _attributing,
+        _after_attributing,
+    ),
+    "defect": Life(
+        lambda: a_filter_monitor(config=MonitorConfig(reminder=DAY)), _defect, _after_defect
+    ),
 }
 
 
 def fresh(name: str) -> FilterMonitor:
     """The monitor of a life, which has seen nothing."""
-    rules = MonitorConfig(reminder=DAY) if name == "incident" else MonitorConfig()
-    return FilterMonitor(UPLIFTING, rules, None if name == "warning" else ANCHORS)
+    is_reminded = name in ("incident", "attributing", "defect")
+    config = MonitorConfig(reminder=DAY) if is_reminded else MonitorConfig()
+    return FilterMonitor(UPLIFTING, config, None if name == "warning" else ANCHORS)
