@@ -47,8 +47,8 @@ def without_estimates(alert: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", LIVES)
 def test_a_snapshot_of_the_first_format_goes_on_as_before(name: str) -> None:
     """A warning, an incident, a suspension, a search for a cause and a serving defect, recorded
-    with the version that wrote format 1: evidence, alerts, duplicates, anchors, canaries and decisions
-    are what they were there, bit by bit."""
+    with the version that wrote format 1: evidence, alerts, duplicates, anchors, canaries and
+    decisions are what they were there, bit by bit."""
     monitor, outcome = taken_up(name), Outcome([], [])
 
     LIVES[name].after(monitor, outcome)
