@@ -1,4 +1,5 @@
-"""The drift monitor: baselines, anchors, watches, and the loop around them. Without torch."""
+"""Builds the drift monitor: baselines, anchors, filter monitors and the loop around them. Without
+torch."""
 
 from __future__ import annotations
 
@@ -69,7 +70,7 @@ _log = get_logger(COMPONENT)
 
 @dataclass(frozen=True, slots=True)
 class KnownStudent:
-    """A student whose folder is here: its hash, its reference rows if it has any."""
+    """A student whose folder is on this machine: its hash, and its reference rows if it has any."""
 
     folder: Path
     hash: str
@@ -78,7 +79,7 @@ class KnownStudent:
 
 @dataclass(frozen=True, slots=True)
 class FilterInputs:
-    """What a filter's watch rests on: all that is read from files."""
+    """All that a filter's monitor is made of and that is read from files."""
 
     filter: Filter
     students: list[KnownStudent]  # the live one first
@@ -86,7 +87,7 @@ class FilterInputs:
 
 
 def drift_topics(settings: Settings) -> list[Topic]:
-    """Those of the table that the monitor reads or writes."""
+    """Returns the topics that the drift monitor reads or writes."""
     used = {*INPUTS, ORACLE_REQUESTS}
     return [
         topic
@@ -96,13 +97,14 @@ def drift_topics(settings: Settings) -> list[Topic]:
 
 
 def acquire_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
-    """Raises Fenced, TopicsWrong or BrokerLost."""
+    """Acquires the producer slot of this process. Raises Fenced, TopicsWrong or BrokerLost."""
     drift = settings.drift
     return acquire_group_slot(settings, drift.group, drift.slot, "NEWSIEVE_DRIFT__SLOT", heartbeat)
 
 
 def load_filter_inputs(settings: Settings) -> list[FilterInputs]:
-    """Of all filters at work. Raises InputFileInvalid, StudentInvalid or UnknownFilter."""
+    """Returns the inputs of all filters at work. Raises InputFileInvalid, StudentInvalid or
+    UnknownFilter."""
     lines = _anchor_lines(settings)
     inputs = []
     for filter_ in load_filters(settings):
@@ -118,7 +120,7 @@ def load_filter_inputs(settings: Settings) -> list[FilterInputs]:
 
 
 def monitor_config(settings: Settings) -> MonitorConfig:
-    """When a live monitor speaks."""
+    """Returns the settings of a live monitor."""
     return MonitorConfig(
         silence=int(settings.drift.silence_hours * HOUR_MILLISECONDS),
         reminder=REMINDER_MILLISECONDS,
@@ -127,7 +129,7 @@ def monitor_config(settings: Settings) -> MonitorConfig:
 
 
 def make_filter_monitor(settings: Settings, inputs: FilterInputs) -> FilterMonitor:
-    """One that has seen nothing yet."""
+    """Returns a filter's monitor as it is before any record."""
     anchors = inputs.anchors.reference if inputs.anchors is not None else None
     monitor = FilterMonitor(inputs.filter, monitor_config(settings), anchors)
     for student in inputs.students:
@@ -138,7 +140,7 @@ def make_filter_monitor(settings: Settings, inputs: FilterInputs) -> FilterMonit
 def monitored_filters(
     settings: Settings, filters: Sequence[FilterInputs]
 ) -> Callable[[], Mapping[str, MonitoredFilter]]:
-    """Makes the watches of a monitor that knows nothing."""
+    """Returns a function that makes all filters' monitors as they are before any record."""
     prefix = settings.kafka.topic_prefix
     source = f"{APP}/{COMPONENT}/{settings.drift.group}"
     records = {
@@ -167,7 +169,7 @@ def monitored_filters(
 
 
 def replay_command(settings: Settings, inputs: FilterInputs) -> str:
-    """The command that shows an alert again, from the oracle's records."""
+    """Returns the command that reproduces an alert from the oracle's records."""
     scores = shlex.quote(topic_name(settings.kafka.topic_prefix, ORACLE_SCORES))
     command = (
         f"newsieve tail {scores} --from-beginning --until-end --json | "
@@ -182,7 +184,7 @@ def replay_command(settings: Settings, inputs: FilterInputs) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunningMonitor:
-    """A drift monitor with what surrounds it."""
+    """A drift loop and its runner."""
 
     loop: DriftLoop
     runner: ExactlyOnceRunner
@@ -191,7 +193,7 @@ class RunningMonitor:
 def make_monitor(
     settings: Settings, filters: Sequence[FilterInputs], slot: Slot, health: Health[DriftMetrics]
 ) -> RunningMonitor:
-    """A monitor ready to run, which is ready when it has joined."""
+    """Builds a drift loop that can run, which is ready once it has joined its group."""
     group, prefix = settings.drift.group, settings.kafka.topic_prefix
     member = make_member(settings, group, slot, health, drift_topics(settings), CONTROL)
     topics = [topic_name(prefix, suffix) for suffix in INPUTS]
@@ -230,7 +232,7 @@ def make_monitor(
 
 
 def _load_student(folder: Path, filter_: Filter) -> KnownStudent:
-    """Raises InputFileInvalid or StudentInvalid."""
+    """Reads a student's hash and reference rows. Raises InputFileInvalid or StudentInvalid."""
     known = student_hash(folder, read_manifest(folder).base)
     baseline = folder / BASELINE
     rows = []
@@ -246,7 +248,7 @@ def _load_student(folder: Path, filter_: Filter) -> KnownStudent:
 
 
 def _anchor_lines(settings: Settings) -> list[bytes]:
-    """Raises InputFileInvalid."""
+    """Returns the lines of the file of anchors. Raises InputFileInvalid."""
     path = settings.drift.anchors
     if path is None:
         return []
@@ -257,5 +259,6 @@ def _anchor_lines(settings: Settings) -> list[bytes]:
 
 
 def _relative(path: Path) -> Path:
-    """Below the folder we are in, so that a record names no more of this machine than needed."""
+    """Returns a path below the present folder as a relative one, so that a record names no more of
+    this machine than it has to."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

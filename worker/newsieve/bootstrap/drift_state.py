@@ -1,4 +1,5 @@
-"""Where a drift monitor stands, for commands: what is on record, and whether one is at work.
+"""The present state of drift monitors, for commands: what is on the state topic, and whether a
+monitor is at work.
 
 Does not know what is shown of it, or decided.
 """
@@ -21,14 +22,14 @@ from newsieve_schemas.topics import CONTROL, DRIFT_STATE, topic_name
 
 
 class CurrentState(NamedTuple):
-    """What the state topic says, by filter, and when each snapshot was written, in milliseconds by
-    the clock of its writer or broker."""
+    """The monitors as the state topic has them, by filter, and when each snapshot was written, in
+    milliseconds by the clock of its writer or broker."""
 
     monitored: Mapping[str, MonitoredFilter]
     written_at: Mapping[Identity, int | None]
 
     def last_written_at(self, filter_name: str) -> int | None:
-        """The latest snapshot of a filter. None: there is none."""
+        """Returns when the latest snapshot of a filter was written, None where there is none."""
         mine = (
             written_ms for item, written_ms in self.written_at.items() if item.filter == filter_name
         )
@@ -36,7 +37,8 @@ class CurrentState(NamedTuple):
 
 
 def load_current_state(settings: Settings, filters: Sequence[FilterInputs]) -> CurrentState:
-    """Raises BrokerUnavailable or TopicsWrong."""
+    """Restores all filters' monitors from the state topic. Raises BrokerUnavailable or
+    TopicsWrong."""
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_STATE)
     states = latest_records(cluster(settings), topic, None, _no_heartbeat)
     monitored = monitored_filters(settings, filters)()
@@ -47,7 +49,7 @@ def load_current_state(settings: Settings, filters: Sequence[FilterInputs]) -> C
 
 
 class MonitorGroup(NamedTuple):
-    """Who of the monitor's group is there, as the broker sees it."""
+    """The members of the drift monitors' consumer group, as the broker sees it."""
 
     name: str
     at_work: bool | None  # None: not known
@@ -56,7 +58,8 @@ class MonitorGroup(NamedTuple):
 
 
 def monitor_group(settings: Settings) -> MonitorGroup:
-    """Whether a monitor is at work: whoever was given the control topic's first partition."""
+    """Returns whether a monitor is at work: one that was given the control topic's first
+    partition."""
     name = settings.drift.group
     control = topic_name(settings.kafka.topic_prefix, CONTROL)
     try:
@@ -69,4 +72,4 @@ def monitor_group(settings: Settings) -> MonitorGroup:
 
 
 def _no_heartbeat() -> None:
-    """A command has no watchdog."""
+    """Does nothing, since a command has no watchdog."""

@@ -1,4 +1,4 @@
-"""`newsieve drift`: watches student and oracle drift apart; and its commands."""
+"""`newsieve drift`: watches for drift of students and of the oracle; and its subcommands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 @app.callback(invoke_without_command=True)
 def drift(context: typer.Context, config: ConfigOption = None) -> None:
-    """Hold the oracle's labels against the student's scores, publish alerts, until SIGTERM.
+    """Compare the oracle's labels with the student's scores and publish alerts, until SIGTERM.
 
     One process of a group is at work; others stand by and take over. Exit codes: 0 drained, 1 a
     person is needed, 2 settings, 3 restart me.

@@ -1,7 +1,8 @@
 """`newsieve drift accept-oracle`, `reject-oracle`, `rebaseline`, `acknowledge`: what people decide.
 
-Each says what will happen, asks, and puts the decision on the control topic, from which the monitor
-takes it up within seconds, if one is at work: that, too, is said. Said twice, it is done once.
+Each command says what will happen, asks, and writes the decision to the control topic, where the
+monitor reads it within seconds. If no monitor is at work, the command says so. A decision that is
+written twice is carried out once.
 """
 
 from __future__ import annotations
@@ -176,12 +177,13 @@ def acknowledge(
 
 
 class _DecisionContext:
-    """What a decision is made from, and where it goes."""
+    """The monitors that a decision is about, and the topic that it is written to."""
 
     def __init__(
         self, settings: Settings, filter_: str, stratum: str | None, by: str | None
     ) -> None:
-        """Raises UnknownFilter, WrongUsage, BrokerUnavailable or TopicsWrong."""
+        """Restores the filter's monitors. Raises UnknownFilter, WrongUsage, BrokerUnavailable or
+        TopicsWrong."""
         self.filter = settings.filters.registry.load(filter_)
         self._settings = settings
         self._stratum = stratum
@@ -204,7 +206,7 @@ class _DecisionContext:
         self.rebaseline_labels = settings.drift.rebaseline_labels
 
     def oracle(self, named: str | None) -> str:
-        """Which oracle is meant. Raises NothingToDecide or WrongUsage."""
+        """Returns the key of the oracle that is meant. Raises NothingToDecide or WrongUsage."""
         if not self.monitors:
             raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
         waiting = sorted({item.state.other_oracle_key or "" for item in self.monitors} - {""})
@@ -220,7 +222,7 @@ class _DecisionContext:
         raise WrongUsage(f"several wait; name one with --oracle: {', '.join(waiting)}")
 
     def compared(self, key: str) -> str:
-        """What the anchors say of it."""
+        """Returns what the anchors say of an oracle."""
         difference = self.monitor.attribution.anchor_difference()
         if difference is None or difference.oracle_key != key:
             is_known = any(
@@ -236,7 +238,8 @@ class _DecisionContext:
     def decide(
         self, decision: str, about: str, arguments: dict[str, Any], consequence: str, *, ask: bool
     ) -> None:
-        """Say what will happen, ask, put it on record. Raises WrongUsage or BrokerUnavailable."""
+        """Says what will happen, asks, and writes the decision. Raises WrongUsage or
+        BrokerUnavailable."""
         echo(consequence, is_line=True)
         group = monitor_group(self._settings)
         if not group.at_work:
@@ -260,7 +263,7 @@ class _DecisionContext:
 
 
 def _sayable(option: str, text: str) -> str:
-    """A text that can be put on record, and that a monitor reads there. Raises WrongUsage."""
+    """Returns a text that a record may have and that a monitor reads there. Raises WrongUsage."""
     if text.strip() and text.isprintable() and len(text) <= LONGEST_NAME:
         return text
     raise WrongUsage(
@@ -269,7 +272,7 @@ def _sayable(option: str, text: str) -> str:
 
 
 def _user() -> str:
-    """By name; by number where it has none, as in many containers."""
+    """Returns the user's name, or the number of one without a name, as in many containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,5 +1,6 @@
-"""`newsieve drift status`: where each monitor stands, for people. Reads the state topic, and asks
-who of the monitor's group is at work.
+"""`newsieve drift status`: shows people the state of each monitor.
+
+Reads the state topic, and asks the broker who of the monitor's group is there.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ def status(
 ) -> None:
     """Show each monitor, worst first: its state, evidence, error, labels, and what to do.
 
-    As of the monitor's last commit: alerts at once, everything else within drift.commit_seconds.
-    Says when that was, and whether a monitor is at work; for the broker one that was killed is so
-    until its session ends, some seconds later.
+    The state is that of the monitor's last commit: alerts are committed at once, everything else
+    within drift.commit_seconds. The first lines say when that was, and whether a monitor is at
+    work. For the broker, a monitor that was killed is at work until its session ends, some seconds
+    later.
 
     Example: newsieve drift status
     """
@@ -147,7 +149,7 @@ def _estimate(part: StreamPart) -> Row:
 
 
 def _suspects(current: CurrentState) -> Iterator[Row]:
-    """A row for each filter, student and oracle with labels of suspect articles."""
+    """Yields a row for each filter, student and oracle with labels of suspect articles."""
     for name, status, written_at in suspect_items(current):
         low, high = status.interval or (None, None)
         error = {"estimate": status.error, "low": low, "high": high}
@@ -167,7 +169,7 @@ def _suspects(current: CurrentState) -> Iterator[Row]:
 
 
 def _without_monitors(current: CurrentState, group: MonitorGroup) -> Iterator[Row]:
-    """A row for each filter of which nothing else is said."""
+    """Yields a row for each filter that has no monitor."""
     for name, monitored in current.monitored.items():
         if not monitored.monitor.monitors.by_identity:
             at = current.last_written_at(name)
@@ -197,7 +199,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _mae(error: Row | None) -> tuple[str, str]:
-    """The error, and what is usual where anything is."""
+    """Returns the error, and the usual one where it is known."""
     if error is None:
         return "", ""
     around = f" ({error['low']:.2f}–{error['high']:.2f})" if error["low"] is not None else ""
@@ -212,7 +214,7 @@ def _last(row: Row) -> tuple[str, str]:
 
 
 def _show(item: OverviewItem) -> None:
-    """What an alert of it says now."""
+    """Prints what an alert on the item says now."""
     action = item.alert["action"]
     lines = [
         f"{item.filter.reference}, {item.stratum}: {item.state}. {item.alert['headline']}.",
@@ -226,7 +228,8 @@ def _show(item: OverviewItem) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Where others may be reading it. Raises InputFileInvalid, or OSError when the disk is full."""
+    """Writes the page so that nobody reads half of it. Raises InputFileInvalid, or OSError when the
+    disk is full."""
     if not path.resolve().parent.is_dir():
         raise InputFileInvalid(f"cannot write {path}: no such folder")
     with whole_file(path) as stream:

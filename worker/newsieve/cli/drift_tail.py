@@ -1,4 +1,7 @@
-"""`newsieve drift tail`: alerts as they come, for eyes, or one by one for a command of yours."""
+"""`newsieve drift tail`: shows alerts as they come, or runs a command for each.
+
+Does not know what the command does with an alert.
+"""
 
 from __future__ import annotations
 
@@ -53,10 +56,11 @@ def tail(
 ) -> None:
     """Show drift alerts as they come, or run a command for each, until interrupted.
 
-    CMD is split into words as a shell would, but run without one: nothing of an alert is ever
-    part of a command line. Its exit code 0 says that the alert is dealt with. Any other, or a
-    minute's silence, and it is run again, five times, each time later; then we end with 1, and the
-    alert is the first one next time. At least once: make CMD used to seeing one again (ce_id).
+    CMD is split into words as a shell would, but is run without a shell: nothing of an alert is
+    ever part of a command line. If CMD exits with 0, the alert is dealt with. If CMD exits with
+    another code, or takes longer than a minute, it is run again, up to five times, with growing
+    pauses. After that this command exits with 1, and begins with the same alert next time. CMD sees
+    each alert at least once, so it must bear seeing one again (ce_id).
 
     Example: newsieve drift tail --from-beginning --until-end
 
@@ -78,7 +82,8 @@ def tail(
 def _run_for_each(
     settings: Settings, command: list[str], group: str, *, from_beginning: bool
 ) -> None:
-    """Raises CommandFailed, BrokerUnavailable, TopicsWrong or ConsumerFailed."""
+    """Runs the command for each alert until stopped. Raises CommandFailed, BrokerUnavailable,
+    TopicsWrong or ConsumerFailed."""
     stop = stop_on_signals("drift tail")
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
     consumer = AtLeastOnceConsumer(cluster(settings), group, topic, from_beginning=from_beginning)
@@ -90,7 +95,8 @@ def _run_for_each(
 
 
 def _deal_with(found: StoredRecord, command: list[str], stop: Event) -> bool:
-    """Whether the command did; not if we are to stop meanwhile. Raises CommandFailed."""
+    """Runs the command until it succeeds. Returns False when stopped meanwhile. Raises
+    CommandFailed."""
     for pause in (*PAUSES_SECONDS, None):
         reason = _run(command, found.record.value)
         if reason is None:
@@ -108,7 +114,7 @@ def _deal_with(found: StoredRecord, command: list[str], stop: Event) -> bool:
 
 
 def _run(command: list[str], alert: bytes) -> str | None:
-    """What was wrong, None if nothing."""
+    """Runs the command once. Returns what was wrong, or None if nothing was."""
     try:
         done = subprocess.run(
             command, input=alert or b"", timeout=COMMAND_SECONDS, check=False, env=_environment()
@@ -121,12 +127,12 @@ def _run(command: list[str], alert: bytes) -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without our settings: there are secrets among them."""
+    """Returns this process's environment without newsieve's settings, which may be secrets."""
     return {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
 
 
 def _words(text: str) -> list[str]:
-    """A command's words. Raises WrongUsage when there is no such command."""
+    """Returns a command's words. Raises WrongUsage when there is no such command."""
     try:
         words = shlex.split(text)
     except ValueError as error:

@@ -1,4 +1,7 @@
-"""Transitions in words, and as records: what happened, how sure it is, what to do now."""
+"""Transitions as records for people: what happened, how sure it is, and what to do now.
+
+Does not know where the records go.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ GROWING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class AlertSubject:
-    """What live records say of a filter and the student at work."""
+    """What an alert says of the filter and the student at work."""
 
     filter_version: str
     filter_hash: str
@@ -79,18 +82,18 @@ class AlertSubject:
 
 
 def fingerprint(identity: Identity) -> str:
-    """The key of a monitor's records."""
+    """Returns the key of a monitor's records."""
     parts = orjson.dumps([identity.filter, identity.student_version, identity.stratum])
     return hashlib.sha256(parts).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def incident_id(identity: Identity, episode: int) -> str:
-    """The same for all transitions of one episode, and on every replay."""
+    """Returns an id that is the same for all transitions of one episode, and on every replay."""
     return str(uuid.uuid5(INCIDENTS, f"{fingerprint(identity)}\n{episode}"))
 
 
 def replay_line(step: Transition, command: str, runbook_url: str) -> bytes:
-    """The DriftReplayLine of a transition. `command` reproduces it."""
+    """Returns the DriftReplayLine of a transition. `command` reproduces it."""
     record = {
         "line": step.position,
         "filter": step.identity.filter,
@@ -103,7 +106,7 @@ def replay_line(step: Transition, command: str, runbook_url: str) -> bytes:
 
 
 def error_line(bad: BadLine) -> bytes:
-    """The DriftReplayError of a line that is no label."""
+    """Returns the DriftReplayError of a line that is no label."""
     message = str(bad.error)[:MAX_MESSAGE_CHARACTERS]
     return orjson.dumps({"line": bad.position, "error": bad.error.name, "message": message})
 
@@ -111,7 +114,7 @@ def error_line(bad: BadLine) -> bytes:
 def drift_alert(
     step: Transition, subject: AlertSubject, command: str, runbook_url: str
 ) -> dict[str, Any]:
-    """The DriftAlert of a live transition, whose positions are milliseconds."""
+    """Returns the DriftAlert of a live transition, whose positions are milliseconds."""
     stratum = step.identity.stratum
     return {
         "fingerprint": fingerprint(step.identity),
@@ -131,7 +134,7 @@ def drift_alert(
 
 
 def _common_fields(step: Transition, command: str, runbook_url: str) -> dict[str, Any]:
-    """What both kinds of record say. `runbook_url` is the runbook's, without a section."""
+    """Returns the fields that both kinds of record have. `runbook_url` has no section."""
     return {
         "incident_id": incident_id(step.identity, step.episode),
         "state": step.state,
@@ -157,8 +160,8 @@ def _common_fields(step: Transition, command: str, runbook_url: str) -> dict[str
 
 
 def _stream_fields(part: StreamPart | ConditionPart) -> dict[str, Any]:
-    """One of an alert's streams. A condition's size is no estimate and has no interval: it takes
-    the place of all three numbers that the record must have."""
+    """Returns one of an alert's streams. A condition's size is no estimate and has no interval: it
+    takes the place of the estimate and of both ends, which the record must have."""
     if isinstance(part, ConditionPart):
         numbers = (0.0, part.size, (part.size, part.size))
     else:
@@ -241,12 +244,12 @@ def _change(step: Transition, where: str) -> str:
 
 
 def _rise(part: StreamPart) -> float:
-    """By how much a dimension's absolute error has grown; 0 for any other stream."""
+    """Returns by how much a dimension's absolute error has grown, and 0 for any other stream."""
     return part.estimate - part.baseline if part.stream.dimension is not None else 0.0
 
 
 def _number(part: StreamPart, value: float) -> str:
-    """The value as people read it: a share in per cent, a bias as student minus oracle."""
+    """Returns a value as people read it: a share in per cent, a bias as student minus oracle."""
     if part.stream.unit == "share":
         return f"{value:.1%}".replace("%", " %")
     if part.stream.is_signed:

@@ -1,7 +1,7 @@
 """A file of anchors: frozen articles with two or more labels each by the accepted oracle.
 
-Lines are those of `newsieve oracle label`, of several runs one after another: each line of an
-article is a replicate. Read whole and strictly: a missing value would shift the reference
+Its lines are those of `newsieve oracle label`, of several runs one after another: each line of an
+article is a replicate. It is read whole and strictly: a missing value would shift the reference
 without any oracle having changed.
 """
 
@@ -24,7 +24,7 @@ from newsieve_schemas.oracle import LABELLED
 
 
 class AnchorArticle(NamedTuple):
-    """An article as a request has it."""
+    """An anchor's article, as a request for its label has it."""
 
     id: str
     article: dict[str, Any]
@@ -32,14 +32,14 @@ class AnchorArticle(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnchorFile:
-    """One filter's part of a file."""
+    """The anchors of one filter in a file."""
 
     reference: AnchorSet
     articles: dict[str, AnchorArticle]
 
 
 def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFile | None:
-    """One filter's anchors; None where the file has none of it.
+    """Returns one filter's anchors, or None where the file has none of it.
 
     `name` is the file's. Raises InputFileInvalid.
     """

@@ -1,9 +1,10 @@
-"""Anchors: frozen articles, labelled again and again, that tell an oracle's drift from a student's.
+"""Anchors: frozen articles that are labelled again and again, to tell an oracle's drift from a
+student's.
 
-The reference is the mean of a few replicates by the accepted oracle. How far one of them lies from
-the mean of the others is what a healthy oracle differs from itself; a monitor like production's
-tests that it stays so. It asks for one anchor per three production labels, and for more at once
-when there is a question.
+The reference is the mean of a few replicates by the accepted oracle. The distance of one replicate
+from the mean of the others is how far a healthy oracle differs from itself; a monitor like that of
+a stratum tests that it stays so. One anchor is requested for every three production labels, and
+more at once to compare a new oracle or to find a cause.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FEWEST_REPLICATES: Final = 2  # of one there is no saying how far it lies from t
 
 @dataclass(frozen=True, slots=True)
 class AnchorSet:
-    """The reference: (N, R, D) scores in R replicates by one oracle."""
+    """The reference of all anchors: (N, R, D) scores in R replicates by one oracle."""
 
     oracle_key: str
     ids: tuple[str, ...]
@@ -39,7 +40,8 @@ class AnchorSet:
 
 
 class AnchorDifference(NamedTuple):
-    """An oracle that was not accepted, beside the one that was, in MAE on the anchors."""
+    """The mean absolute error of an oracle that was not accepted, on the anchors, beside the usual
+    one."""
 
     oracle_key: str
     anchors: int
@@ -48,7 +50,7 @@ class AnchorDifference(NamedTuple):
 
 
 class Anchors:
-    """One filter's anchors and what their labels say."""
+    """One filter's anchors, and what their labels say of the oracle."""
 
     def __init__(
         self, filter_name: str, streams: ErrorStreams, reference: AnchorSet, reminder: int | None
@@ -74,11 +76,11 @@ class Anchors:
 
     @property
     def is_alarmed(self) -> bool:
-        """The accepted oracle no longer labels them as it did."""
+        """Whether the accepted oracle no longer labels the anchors as it did."""
         return self._monitor.state.state in (WARNING, *INCIDENT)
 
     def production_label(self) -> list[str]:
-        """One more production label: the anchors to ask for now."""
+        """Counts one more production label. Returns the ids of the anchors to be labelled now."""
         self._labels_until_next -= 1
         if self._labels_until_next:
             return []
@@ -86,13 +88,13 @@ class Anchors:
         return self.next(1)
 
     def next(self, count: int) -> list[str]:
-        """Ids of the next anchors, round and round."""
+        """Returns the ids of the next anchors, round and round."""
         ids = [self._ids[(self._cursor + step) % self.size] for step in range(count)]
         self._cursor = (self._cursor + count) % self.size
         return ids
 
     def label(self, label: AnchorLabel) -> Transition | None:
-        """Test an anchor's label. Those of other oracles are compared, not tested."""
+        """Tests an anchor's label. A label by another oracle is compared and not tested."""
         index = self._index.get(label.id)
         if index is None:
             return None
@@ -105,7 +107,7 @@ class Anchors:
         return None
 
     def anchor_difference(self) -> AnchorDifference | None:
-        """How the latest other oracle differs from the accepted one."""
+        """Returns how the latest other oracle differs from the accepted one."""
         if self._other is None or not self._other[1].labels:
             return None
         key, accumulator = self._other
@@ -113,7 +115,7 @@ class Anchors:
         return AnchorDifference(key, accumulator.labels, float(error), self._usual)
 
     def as_reminder(self, position: int) -> Transition:
-        """Where the oracle stands, as a reminder would tell it."""
+        """Returns the state of the oracle's own monitor as a reminder of it."""
         return self._monitor.as_reminder(position)
 
     def acknowledge(self) -> None:
@@ -123,7 +125,8 @@ class Anchors:
         return self._monitor.tick(now)
 
     def _learn(self, replicates: Floats) -> float:
-        """Each anchor's replicates against the mean of its others: the baseline, and its MAE."""
+        """Makes the monitor's baseline of the distances of each replicate from the mean of the
+        others. Returns their mean absolute error."""
         count = replicates.shape[1]
         no_rules_met = [()] * len(replicates)
         compared = []
@@ -149,7 +152,7 @@ class Anchors:
         return float(values[:, self._streams.mae].mean())
 
     def _compared(self, index: int, scores: list[float]) -> ComparedBatch:
-        """One anchor's reference against these scores."""
+        """Compares one anchor's reference with these scores."""
         oracle = np.array([scores], dtype=np.float64)
         return self._streams.compare(self._means[index : index + 1], oracle, [()])
 
@@ -164,7 +167,7 @@ class Anchors:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken, unless the reference is another one by now."""
+        """Continues from the state of a snapshot, unless the reference is another one by now."""
         if snapshot["reference"] != self._digest:
             return
         self._monitor = StratumMonitor.restore(
@@ -181,7 +184,8 @@ class Anchors:
 
 
 def _label(label: AnchorLabel, purpose: str, compared: ComparedBatch | None) -> Label:
-    """An anchor's label as the monitor tests it; `compared` is None where the oracle failed."""
+    """Returns an anchor's label as the monitor tests it; `compared` is None where the oracle
+    failed."""
     return Label(
         position=label.position,
         id=label.id,
@@ -199,6 +203,6 @@ def _label(label: AnchorLabel, purpose: str, compared: ComparedBatch | None) -> 
 
 
 def _digest(reference: AnchorSet) -> str:
-    """Which reference it is."""
+    """Returns a digest by which two references can be told apart."""
     name = "\n".join([reference.oracle_key, *reference.ids]).encode()
     return hashlib.sha256(name + reference.replicates.tobytes()).hexdigest()[:DIGEST_DIGITS]

@@ -1,4 +1,4 @@
-"""Arrays as text, bit by bit the same: for snapshots, which are JSON."""
+"""Encodes arrays as text and decodes them bit by bit the same, for snapshots, which are JSON."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LEVEL: Final = 6
 
 
 def encode_array(array: npt.NDArray[Any]) -> str:
-    """The array's values, flat. Its dtype and shape are the reader's to know."""
+    """Returns the array's values as text. Whoever decodes them has to know dtype and shape."""
     raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(LITTLE_ENDIAN)).tobytes()
     return base64.b64encode(zlib.compress(raw, LEVEL)).decode()
 
 
 def decode_array(text: str, dtype: Any = np.float64) -> npt.NDArray[Any]:
-    """The flat array of a `encode_array`, writable."""
+    """Returns the values that `encode_array` has encoded as a flat, writable array."""
     kind = np.dtype(dtype)
     raw = zlib.decompress(base64.b64decode(text))
     return np.frombuffer(raw, dtype=kind.newbyteorder(LITTLE_ENDIAN)).astype(kind)

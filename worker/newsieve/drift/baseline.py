@@ -1,9 +1,9 @@
-"""What a healthy student looks like: means of a reference set, and upper limits of those means.
+"""The baseline of a monitor: means of reference rows, and upper limits of those means.
 
-A bank bets against the limits, never against the means: with a point estimate half of all
-healthy students would be above it, and every one of them found guilty in the end. Rows weigh
-1/π (Hájek), so a reference drawn with unequal probabilities stands for production. Sums are kept
-instead of rows, so a baseline in the making is as small as a finished one.
+A test bets against the limits, never against the means: half of all healthy students are above a
+mean that is only estimated, and each of them would be found guilty in the end. Rows weigh 1/π
+(Hájek), so a reference that was drawn with unequal probabilities stands for production. Sums are
+kept instead of rows, so a baseline that is being made takes no more memory than a finished one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One monitor's reference. Arrays have one entry per stream."""
+    """The baseline of one monitor. Arrays have one entry per stream."""
 
     limits: Floats  # m0: where the mean may be, with 95 % confidence from above
     means: Floats
@@ -45,7 +45,7 @@ class Baseline:
     labels: int
 
     def bet_share(self, pi: float) -> float:
-        """u: how much of a full bet a label of this inclusion probability carries."""
+        """Returns u: the share of a full bet that a label of this inclusion probability carries."""
         return min(1.0, self.pi_min / pi)
 
     def snapshot(self) -> dict[str, Any]:
@@ -62,8 +62,8 @@ class Baseline:
     def restore(
         cls, snapshot: Mapping[str, Any], then: Sequence[str] = (), now: Sequence[str] = ()
     ) -> Baseline:
-        """The baseline of a snapshot written with the streams `then`, for the streams `now`. A
-        new stream's limit and mean are NaN: the reference rows say nothing of it."""
+        """Returns the baseline of a snapshot written with the streams `then`, for the streams
+        `now`. A new stream's limit and mean are NaN: the reference rows say nothing of it."""
         arrays = {
             name: align(decode_array(snapshot[name]), then, now, np.nan)
             for name in ("limits", "means")
@@ -75,7 +75,8 @@ NO_ROWS: Final[Floats] = np.zeros(0)
 
 
 class BaselineAccumulator:
-    """Reference rows, summed. Sums are of distances from the first row, which loses nothing."""
+    """Sums of reference rows. They are sums of distances from the first row, which loses no
+    digits."""
 
     def __init__(self, streams: int) -> None:
         self.labels = 0
@@ -87,7 +88,8 @@ class BaselineAccumulator:
         self._weight = self._squared_weight = 0.0
 
     def add(self, values: Floats | None, pi: float) -> None:
-        """A row: (S,) values, drawn with probability `pi`; None where the oracle failed."""
+        """Adds a row of (S,) values that was drawn with probability `pi`, or None for a failed
+        label."""
         if values is None:
             self.failures += 1
             return
@@ -105,18 +107,19 @@ class BaselineAccumulator:
         self._sums[2] += (weight * distance) ** 2
 
     def estimate(self) -> Estimate:
-        """Of the rows so far, one at least: Hájek means, and their linearised standard errors
-        (Särndal, Swensson, Wretman: Model Assisted Survey Sampling, section 5.7)."""
+        """Returns the Hájek means of the rows so far, of which there is at least one, and the
+        linearised standard errors of these means (Särndal, Swensson, Wretman: Model Assisted Survey
+        Sampling, section 5.7)."""
         first, second, third = self._sums
         mean = first / self._weight
         variance = third - 2 * mean * second + mean * mean * self._squared_weight
         return Estimate(self._origin + mean, np.sqrt(np.maximum(variance, 0)) / self._weight)
 
     def baseline(self, streams: ErrorStreams) -> Baseline:
-        """The baseline of the rows so far, one at least.
+        """Returns the baseline of the rows so far, of which there is at least one.
 
-        m0 = Hájek mean + 1.645 standard errors. A stream that never left its lowest value has no
-        error to add; it gets what a rate gets that was never seen.
+        m0 = Hájek mean + 1.645 standard errors. A stream that never left its lowest value has a
+        standard error of 0; its limit is the one that a rate gets of which no case was seen.
         """
         means, error = self.estimate()
         limits = means + ONE_SIDED_95 * error
@@ -148,8 +151,8 @@ class BaselineAccumulator:
     def restore(
         cls, snapshot: Mapping[str, Any], then: Sequence[str] = (), now: Sequence[str] = ()
     ) -> BaselineAccumulator:
-        """The accumulator of a snapshot written with the streams `then`, for the streams `now`.
-        Unless there are no rows yet, a new stream stays unknown, NaN: the rows are gone."""
+        """Returns the accumulator of a snapshot written with the streams `then`, for the streams
+        `now`. A new stream is NaN, unless there are no rows yet: rows are not kept."""
         sums = align(decode_array(snapshot["sums"]).reshape(4, -1), then, now, np.nan, axis=1)
         restored = cls(sums.shape[1])
         restored.labels, restored.failures = snapshot["labels"], snapshot["failures"]
@@ -161,9 +164,9 @@ class BaselineAccumulator:
 
 
 def rate_limit(failures: int, trials: int) -> float:
-    """The exact one-sided 95 % upper limit of a binomial rate (Clopper, Pearson, 1934).
+    """Returns the exact one-sided 95 % upper limit of a binomial rate (Clopper, Pearson, 1934).
 
-    1 − 0.05^(1/n) when nothing failed.
+    It is 1 − 0.05^(1/n) when nothing failed.
     """
     if failures >= trials:
         return 1.0
@@ -185,7 +188,7 @@ def rate_limit(failures: int, trials: int) -> float:
 
 
 def hajek(values: Floats, weights: Floats) -> Estimate:
-    """Weighted means of (N, S) values and their linearised standard errors."""
+    """Returns the weighted means of (N, S) values and their linearised standard errors."""
     share = (weights / weights.sum())[:, None]
     mean = (share * values).sum(axis=0)
     return Estimate(mean, np.sqrt((share**2 * (values - mean) ** 2).sum(axis=0)))

@@ -1,4 +1,4 @@
-"""Why production errs more: student, oracle, articles or serving. One table.
+"""Attributes an alarm to a cause: the student, the oracle, the articles or the serving of scores.
 
     production  anchors  canaries  unlabelled   cause
     alarm       quiet    same      quiet        concept drift
@@ -7,7 +7,7 @@
     any         any      moved     any          serving defect
     quiet       quiet    same      alarm        benign shift
 
-The answer needs anchors that were labelled after the question: a guard window.
+The answer needs anchors that were labelled after the alarm, in an attribution window.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GUARD_MILLISECONDS: Final = 24 * 60 * 60 * 1_000
 
 @dataclass(frozen=True, slots=True)
 class CauseSigns:
-    """What else is known when a cause is asked for. None: there are no anchors."""
+    """What else is known when an alarm needs its cause. `anchors_alarm` is None without anchors."""
 
     anchors_alarm: bool | None
     canaries_moved: bool
@@ -32,7 +32,7 @@ class CauseSigns:
 
 
 def cause_of_alarm(signs: CauseSigns) -> Cause:
-    """Why labelled production articles raise an alarm."""
+    """Returns the cause of an alarm of labelled production articles."""
     if signs.canaries_moved:
         return "serving_defect"
     if signs.anchors_alarm is None:
@@ -43,10 +43,10 @@ def cause_of_alarm(signs: CauseSigns) -> Cause:
 
 
 class AttributionWindow:
-    """The window between an alarm and its cause: so many anchors, or a day."""
+    """The time between an alarm and its cause: until enough anchors are labelled, or for a day."""
 
     def __init__(self, anchors: int) -> None:
-        """`anchors` there are; a small set is asked for whole."""
+        """`anchors` is the number of anchors there are; a small set is labelled whole."""
         self._needed = min(anchors, GUARD_ANCHORS)
         self._opened_at: int | None = None
         self._seen = 0
@@ -56,14 +56,15 @@ class AttributionWindow:
         return self._opened_at is not None
 
     def open(self, timestamp_ms: int) -> int:
-        """Begin, unless begun. The number of anchors to ask for now."""
+        """Opens the window, unless it is open. Returns the number of anchors to be labelled for
+        it."""
         if self.is_open:
             return 0
         self._opened_at, self._seen = timestamp_ms, 0
         return self._needed
 
     def count(self) -> None:
-        """An anchor was labelled."""
+        """Counts one anchor that was labelled."""
         self._seen += 1
 
     def is_over(self, now: int) -> bool:
@@ -78,5 +79,5 @@ class AttributionWindow:
         return {"opened_at": self._opened_at, "seen": self._seen}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken."""
+        """Continues from the state of a snapshot."""
         self._opened_at, self._seen = snapshot["opened_at"], snapshot["seen"]

@@ -1,7 +1,9 @@
-"""Yes or no about a whole filter: its canaries have moved, its articles have shifted.
+"""The alert of a condition of a whole filter: its canaries have moved, or its articles have
+shifted.
 
-What a monitor is to labels a signal is to these: it steps on a change, and reminds. It needs no
-test; a canary that moved is a fact, an effect's size is what counts.
+A condition is active or not. Its alert makes a transition when that changes, and is repeated while
+it lasts. There is no test: a canary is reproduced or it is not, and of an effect only its size
+counts.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from newsieve_schemas.drift import Cause, Severity, State
 
 @dataclass(frozen=True, slots=True)
 class CanaryResult:
-    """What a CanaryReport comes to. `difference` is its largest."""
+    """The outcome of a worker's CanaryReport; `difference` is the largest of its canaries."""
 
     timestamp_ms: int
     student_version: str
@@ -36,7 +38,7 @@ class CanaryResult:
 
 @dataclass(frozen=True, slots=True)
 class ConditionKind:
-    """State, severity and cause that an active condition is reported with."""
+    """The state, severity and cause that an active condition is reported with."""
 
     stratum: str
     reason: TransitionReason
@@ -53,7 +55,7 @@ ARTICLES: Final = ConditionKind("articles", "articles", WARNING, OK, "info", "be
 
 
 class ConditionAlert:
-    """One condition's alert. Methods return the transition they led to, or None."""
+    """The alert of one condition. Its inputs return the transition that they led to, or None."""
 
     def __init__(self, filter_name: str, kind: ConditionKind, reminder: int | None) -> None:
         self.state: State = OK
@@ -77,7 +79,8 @@ class ConditionAlert:
         threshold: float,
         timestamp_ms: int,
     ) -> Transition | None:
-        """What is the case now: some parts, the largest first, or none. A step on a change."""
+        """Sets whether the condition is active: it is if there are parts, the largest of which
+        comes first. Returns a transition when that has changed."""
         is_active = bool(parts)
         if is_active == self.is_active:
             return None
@@ -88,17 +91,18 @@ class ConditionAlert:
         return self._step(self._kind.state if is_active else self._kind.cleared_state, timestamp_ms)
 
     def acknowledge(self) -> None:
+        """Stops the reminders of the present alert."""
         self._is_acknowledged = True
 
     def tick(self, now: int) -> Transition | None:
-        """Time has passed: a reminder of an alert, perhaps."""
+        """Returns a reminder when the time for one has come."""
         is_due = self._reminder is not None and now - self._published_at >= self._reminder
         if not is_due or self.state != ALERT or self._is_acknowledged:
             return None
         return self._step(self.state, now, is_reminder=True)
 
     def as_reminder(self, timestamp_ms: int) -> Transition:
-        """What is the case, as a reminder would tell it. Nothing changes."""
+        """Returns the present state as a reminder of it, and changes nothing."""
         return self._transition(self.state, timestamp_ms, is_reminder=True)
 
     def _step(self, state: State, timestamp_ms: int, *, is_reminder: bool = False) -> Transition:
@@ -135,7 +139,7 @@ class ConditionAlert:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken."""
+        """Continues from the state of a snapshot."""
         self.state, self.student_version = snapshot["state"], snapshot["student_version"]
         self._episode, self._published_at = snapshot["episode"], snapshot["published_at"]
         self._is_acknowledged, self._threshold = snapshot["acknowledged"], snapshot["threshold"]

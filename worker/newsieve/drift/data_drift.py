@@ -1,10 +1,11 @@
-"""The unlabelled stream: has what comes in changed, and what the student says of it?
+"""Data drift: how far the articles, and what the student says of them, have moved from a reference.
 
-Every scored article goes into a sketch of its hour; an hour's sketch is compared with a reference
-of the student's first day. Effects are judged by their size, never by significance: at this
-volume everything is significant. What is large in two windows running is a shift. It informs,
-and helps to find a cause; only labels page. Articles that speak to a model count like all
-others: left out, anybody could hide what he sends behind a phrase.
+Every scored article is counted in a sketch of its hour. An hour's sketch is compared with a
+reference, which is the student's first day. An effect is judged by its size, never by its
+significance, since at this volume everything is significant. An effect that is large in two windows
+running is a shift. A shift informs and helps to find a cause; only labels page somebody. Articles
+that speak to a model count like all others: if they were left out, anybody could hide what he sends
+behind a phrase.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ HALF_AN_ARTICLE: Final = 0.5  # added to every bin, so that an empty one has a l
 
 
 class ScoreSample(NamedTuple):
-    """What a sketch takes of a record. `scores` is None when the article was blocked."""
+    """What a sketch counts of a scored record. `scores` is None when content rules blocked the
+    article."""
 
     timestamp_ms: int
     scores: Sequence[float] | None
@@ -48,7 +50,7 @@ class ScoreSample(NamedTuple):
 
 
 class EffectSize(NamedTuple):
-    """How much one thing has changed, and how much would count."""
+    """The size of one change, and the size from which on it counts."""
 
     name: str
     size: float
@@ -56,21 +58,22 @@ class EffectSize(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """How often each tier was decided, of all scored articles: usually, which is not known before
-    the student's first day is over, and in the present window."""
+    """The share of each tier among scored articles: the usual one, which is not known before the
+    student's first day is over, and the one in the present window."""
 
     usual: dict[str, float] | None
     now: dict[str, float]
     articles: int  # of the window
 
     def rows(self) -> list[tuple[str, float, float | None]]:
-        """Each tier with its share in the present window and its usual one."""
+        """Returns each tier with its share in the present window and its usual one."""
         usual = self.usual or {}
         return [(tier, share, usual.get(tier)) for tier, share in self.now.items()]
 
 
 class DistributionSketch:
-    """Counts of articles. Two sketches of one filter can be compared."""
+    """Counts of articles by score, tier, length, language and source. Two sketches of one filter
+    can be compared."""
 
     def __init__(self, dimensions: Sequence[str], tiers: Sequence[str]) -> None:
         self._dimensions = dimensions
@@ -104,12 +107,12 @@ class DistributionSketch:
             row[min(int(score * SCORE_BINS / SCORE_MAX), SCORE_BINS - 1)] += 1
 
     def shares(self) -> dict[str, float]:
-        """Of each tier."""
+        """Returns the share of each tier among the scored articles."""
         counts = self._tier.tolist()
         return {name: counts[index] / max(self.scored, 1) for name, index in self._tiers.items()}
 
     def effects(self, reference: DistributionSketch) -> list[EffectSize]:
-        """What has changed since the reference, everything that is measured."""
+        """Returns the size of every change since the reference that is measured."""
         effects = []
         for index, name in enumerate(self._dimensions):
             now, then = self._scores[index], reference._scores[index]
@@ -133,7 +136,7 @@ class DistributionSketch:
         return [rates, self._scores.ravel(), self._tier, *self._names.values()]
 
     def merge(self, other: DistributionSketch) -> None:
-        """Take in another sketch's articles."""
+        """Adds the counts of another sketch of the same filter."""
         self._set(mine + more for mine, more in zip(self._counts(), other._counts(), strict=True))
 
     def _set(self, counts: Any) -> None:
@@ -146,13 +149,13 @@ class DistributionSketch:
         return encode_array(np.concatenate(self._counts()))
 
     def resume(self, text: str) -> None:
-        """Go on where a snapshot of a sketch of this filter was taken."""
+        """Continues from a snapshot of a sketch of the same filter."""
         ends = np.cumsum([len(counts) for counts in self._counts()])[:-1]
         self._set(np.split(decode_array(text, np.int64), ends))
 
 
 class DataDriftDetector:
-    """One student's windows."""
+    """Compares one student's articles, hour by hour, with those of its first day."""
 
     def __init__(self, dimensions: Sequence[str], tiers: Sequence[str]) -> None:
         self._shape = (tuple(dimensions), tuple(tiers))
@@ -164,8 +167,8 @@ class DataDriftDetector:
         self.shifts: tuple[EffectSize, ...] = ()  # large in the last two windows, largest first
 
     def looks_shifted(self) -> bool:
-        """Whether one window says so: enough of a sign when labels already say that errors grow,
-        which may be before the second window is full."""
+        """Returns whether one window alone shows a shift. That is enough of a sign when labels
+        already say that errors grow, which may be before a second window is full."""
         if self.shifts or self._large:
             return True
         if self._is_learning() or self._window.articles < FEWEST:
@@ -178,7 +181,7 @@ class DataDriftDetector:
         return Shares(usual, self._window.shares(), self._window.articles)
 
     def add(self, article: ScoreSample) -> bool:
-        """Count an article. True when it opened a new window, so that `shifts` is new."""
+        """Counts an article. Returns True when it opened a new window, so that `shifts` is new."""
         if self._started_at is None:
             self._started_at = self._opened_at = article.timestamp_ms
         is_over = article.timestamp_ms - self._opened_at >= WINDOW_MILLISECONDS
@@ -215,7 +218,7 @@ class DataDriftDetector:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken."""
+        """Continues from the state of a snapshot."""
         self._reference.resume(snapshot["reference"])
         self._window.resume(snapshot["window"])
         self._started_at, self._opened_at = snapshot["started_at"], snapshot["opened_at"]
@@ -228,13 +231,13 @@ def _bin(name: str | None) -> int:
 
 
 def _wasserstein(now: Counts, then: Counts) -> float:
-    """The 1-Wasserstein distance in score points: the area between the two distributions."""
+    """Returns the 1-Wasserstein distance in score points: the area between two distributions."""
     gap = np.cumsum(now) / max(now.sum(), 1) - np.cumsum(then) / max(then.sum(), 1)
     return float(np.abs(gap).sum() * SCORE_MAX / SCORE_BINS)
 
 
 def _by_quantiles(now: Counts, then: Counts) -> tuple[Counts, Counts]:
-    """Both in bins that hold about a tenth of the reference each."""
+    """Returns both counts in bins that hold about a tenth of the reference each."""
     reached = np.cumsum(then) * QUANTILE_BINS / max(then.sum(), 1)
     starts = np.unique(np.searchsorted(reached, np.arange(QUANTILE_BINS), side="right"))
     starts = starts[starts < len(then)]
@@ -243,8 +246,8 @@ def _by_quantiles(now: Counts, then: Counts) -> tuple[Counts, Counts]:
 
 
 def _stability(now: Counts, then: Counts) -> float:
-    """The population stability index, less its mean when nothing has changed,
-    (B − 1)(1/n + 1/m) (Yurdakul, 2018)."""
+    """Returns the population stability index, less its mean when nothing has changed, (B − 1)(1/n +
+    1/m) (Yurdakul, 2018)."""
     bins = int(((now + then) > 0).sum())
     if bins < 2 or not now.sum() or not then.sum():  # noqa: PLR2004 - one bin holds all
         return 0.0

@@ -1,8 +1,9 @@
-"""Operators' decisions, each taken once.
+"""Remembers which of the operators' decisions were carried out, so that each is carried out once.
 
-A decision is read again where a group begins anew, and a new baseline, thrown away, would take as
-many labels again: of each scope the latest one taken is remembered. A new baseline may be wanted
-before the first label comes; then it is made of the first labels.
+Decisions are read again when a consumer group begins anew. Carried out twice, one would throw away
+a new baseline, which costs as many labels again. So the latest decision of each scope is
+remembered. A new baseline may be decided before a monitor's first label; it is then made of the
+first labels.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ REMEMBERED: Final = 32  # scopes: a filter has a few, and each student adds some
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An operator's. Without a student or a stratum it is about all of the filter's."""
+    """An operator's decision. Without a student or a stratum it is about all of the filter's
+    monitors."""
 
     kind: DecisionKind
     timestamp_ms: int
@@ -37,18 +39,19 @@ class Decision:
 
 
 class DecisionLog:
-    """What was decided already, and what is to be done with monitors that are yet to come."""
+    """The decisions that were carried out, and the new baselines of monitors that are yet to
+    come."""
 
     def __init__(self) -> None:
         self._latest: dict[str, int] = {}
         self._ahead: list[tuple[str, str]] = []  # students and strata
 
     def latest(self, scope: str) -> int:
-        """When the last one of a scope was taken; -1 where there is none."""
+        """Returns the time of the last decision of a scope, -1 where there is none."""
         return self._latest.get(scope, -1)
 
     def is_new(self, decision: Decision) -> bool:
-        """Whether it was not taken before; from now on it was."""
+        """Returns whether a decision was not carried out before, and remembers that it is now."""
         if decision.timestamp_ms <= self.latest(decision.scope):
             return False
         self._latest.pop(decision.scope, None)
@@ -58,12 +61,13 @@ class DecisionLog:
         return True
 
     def rebaseline_ahead(self, identity: Identity) -> None:
-        """This monitor's first labels will make its baseline."""
+        """Remembers that a monitor's first labels are to make its baseline."""
         if not self._is_ahead(identity):
             self._ahead = [*self._ahead[1 - REMEMBERED :], _short(identity)]
 
     def wants_baseline(self, identity: Identity) -> bool:
-        """Whether the monitor whose first label has come shall begin so; said once."""
+        """Returns whether the first labels of a monitor are to make its baseline, and forgets
+        it."""
         is_ahead = self._is_ahead(identity)
         self._ahead = [item for item in self._ahead if item != _short(identity)]
         return is_ahead
@@ -75,13 +79,13 @@ class DecisionLog:
         return {"latest": self._latest, "ahead": self._ahead}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken."""
+        """Continues from the state of a snapshot."""
         self._latest = dict(snapshot["latest"])
         self._ahead = [(student, stratum) for student, stratum in snapshot["ahead"]]
 
 
 def decide(monitor: StratumMonitor, decision: Decision) -> Transition | None:
-    """What a decision does to one monitor."""
+    """Carries out a decision on one monitor."""
     if decision.kind == "accept_oracle":
         return monitor.accept(decision.oracle_key, decision.timestamp_ms)
     if decision.kind == "reject_oracle":

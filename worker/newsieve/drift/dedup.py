@@ -50,11 +50,11 @@ class LabelDeduplicator:
         return True
 
     def snapshot(self) -> str:
-        """The remembered fingerprints, oldest first."""
+        """Returns the remembered fingerprints, oldest first."""
         return encode_array(np.array(self._order, dtype=np.uint64))
 
     def resume(self, snapshot: str) -> None:
-        """Continues from a snapshot."""
+        """Continues from the fingerprints of a snapshot."""
         self._order = deque(decode_array(snapshot, np.uint64).tolist())
         self._known = set(self._order)
         self._short_left = sum(item < SHORT_LIMIT for item in self._order)

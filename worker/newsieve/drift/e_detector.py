@@ -1,15 +1,15 @@
-"""Betting e-detectors: Shiryaev–Roberts mixtures over streams and bets, and their reverse.
+"""Betting e-detectors: Shiryaev–Roberts mixtures over streams and bets, and the reverse test.
 
-Each row of a bank is a stream, each column a bet of another size that the stream's mean is above
-its limit m0. A bet's capital grows by 1 + λ·u·(x − m0) with every label, after a new unit has
-been put in:
+Each row of a bank is a stream. Each column is a bet, of a size of its own, that the stream's mean
+is above its limit m0. With every label a new unit is put into each bet, and then its capital grows
+by the factor 1 + λ·u·(x − m0):
 
     M ← (M + 1) · (1 + λ · u · (x − m0)),    λ = f / (m0 − lowest)
 
-While the mean is at or below m0 the growth is 1 on average at most, so M − n is a
-supermartingale: in n labels the mean of M over any fixed weights reaches c at most n/c times on
-average, whatever depends on what, however often somebody looks (Shin, Ramdas, Rinaldo:
-E-detectors, 2022). Knows positions of labels, but not what they mean.
+While the mean is at or below m0 the factor is 1 on average at most, so M − n is a supermartingale:
+in n labels the mean of M over any fixed weights reaches c at most n/c times on average, whatever
+depends on what, however often somebody looks (Shin, Ramdas, Rinaldo: E-detectors, 2022). Knows
+positions of labels, but not what they mean.
 """
 
 from __future__ import annotations
@@ -44,14 +44,13 @@ def _as_it_is(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class EDetectorBank:
-    """R rows of bets. Leading dimensions, if any, are independent banks side by side."""
+    """A bank of R rows of bets. Leading dimensions, if any, are independent banks side by side."""
 
     def __init__(
         self, limits: Floats, lowest: Floats, ceilings: Floats, fractions: Floats = FRACTIONS
     ) -> None:
-        """`limits`, `lowest`, `ceilings` are (…, R). A row's capital stops at its ceiling, so
-        that what has long been certain can also end. A row with a NaN as its limit is not tested.
-        """
+        """`limits`, `lowest`, `ceilings` are (…, R). A row's capital stops at its ceiling, so that
+        what has long been certain can also end. A row whose limit is NaN is not tested."""
         self._limits = limits
         self._stakes = fractions / (limits - lowest)[..., None]
         self._ceilings = ceilings[..., None]
@@ -61,9 +60,9 @@ class EDetectorBank:
         self._since: Positions = np.zeros(self._stakes.shape, dtype=np.int64)
 
     def step(self, x: Floats, u: float | Floats, position: int) -> None:
-        """One label: (…, R) values, NaN where a row has none and stays as it is.
+        """Bets on one label: (…, R) values, NaN where a row has none and keeps its capital.
 
-        `u` (…, 1) scales its bets, `at` is its position.
+        `u` (…, 1) scales its bets, `position` is the label's.
         """
         growth = self._stakes * (u * (x - self._limits))[..., None]
         growth += 1
@@ -75,20 +74,20 @@ class EDetectorBank:
         self._track_onset(growth, tested, position)
 
     def evidence(self) -> Floats:
-        """e per row, (…, R): the mean of its bets' capital."""
+        """Returns e per row, (…, R): the mean of its bets' capital."""
         evidence: Floats = self._capital.sum(axis=-1) / self._capital.shape[-1]
         return evidence
 
     def reset(self, which: slice | npt.NDArray[np.bool_]) -> None:
-        """Start again: the rows, or whole banks, that this index of (…, R) selects."""
+        """Empties the rows, or whole banks, that this index of (…, R) selects."""
         self._capital[which] = 0
         self._excursion[which] = 0
 
     def onset(self, row: int) -> tuple[int, int]:
-        """The earliest and latest likely position at which a row's rise began.
+        """Returns the earliest and latest likely position at which a row's rise began.
 
-        A CUSUM of the same bets runs beside them; it last stood at its floor where the rise
-        began, by that bet (Page, 1954).
+        A CUSUM of the same bets runs beside them. It last stood at its floor where the rise began,
+        by that bet (Page, 1954).
         """
         excursion = self._excursion[row]
         since = self._since[row][excursion >= excursion.max() - LIKELY]
@@ -120,13 +119,13 @@ class EDetectorBank:
 
 
 class RecoveryTest:
-    """The reverse: bets that the blamed rows' means are below m0 + a margin again.
+    """The reverse test: bets that the means of some rows are below m0 + a margin again.
 
-    All rows must say so: an incident of a bias is not over because the error is small.
+    All rows must have recovered: an incident of a bias is not over because the error is small.
     """
 
     def __init__(self, limits: Floats, highest: Floats, margins: Floats) -> None:
-        """(R,) limits, highest values and margins of the blamed rows."""
+        """`limits`, `highest` and `margins` are (R,), one entry per row that is to recover."""
         self._bounds = limits + margins
         clip = np.minimum(highest, RECOVERY_CLIP)
         self._clip = np.where(clip - self._bounds >= ROOM_TO_BET, clip, highest)
@@ -137,7 +136,7 @@ class RecoveryTest:
         self._capital: Floats = np.zeros(self._stakes.shape)
 
     def step(self, x: Floats, u: float) -> None:
-        """One label's (R,) values of the blamed rows; NaN: the row stays as it is."""
+        """Bets on one label's (R,) values; a row whose value is NaN keeps its capital."""
         tested = ~np.isnan(x)
         payoff = u * (self._bounds - np.minimum(x, self._clip))
         growth = np.where(tested[:, None], self._stakes * payoff[:, None] + 1, 1)
@@ -146,7 +145,7 @@ class RecoveryTest:
         np.minimum(self._capital, RECOVERY_CEILING, out=self._capital)
 
     def evidence(self) -> float:
-        """That all blamed rows have recovered: the least of theirs."""
+        """Returns the evidence that all rows have recovered, which is the least of theirs."""
         return float((self._capital.sum(axis=1) / BETS).min())
 
     def snapshot(self) -> str:

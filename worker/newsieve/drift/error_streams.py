@@ -1,13 +1,13 @@
-"""The error streams of a labelled article: what a detector watches, 3D + 5 for D dimensions.
+"""The error streams of a labelled article, which a test watches: 3D + 5 for D dimensions.
 
-    mae, abs:<dimension> …       absolute errors; what a worse student raises
-    bias+, bias-, b+:…, b-:…     signed errors, clipped, once each way: a shift that cancels out
+    mae, abs:<dimension> …       absolute errors, which a worse student raises
+    bias+, bias-, b+:…, b-:…     signed errors, clipped, once each way: these cancel out in a mean
     wabs                         error of the weighted average, before gates and caps
     tier                         1 when student and oracle decide different tiers
 
 To add a stream, add a row to `streams_of`: arrays, formats, headlines and attribution follow from
 the rows. Student scores are clamped first. Sums run dimension by dimension, so that a label's
-streams do not depend on its batch. This module knows nothing of baselines and bets.
+streams do not depend on its batch. Knows nothing of baselines and bets.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ Unit = Literal["points", "share"]
 
 
 class Comparison(NamedTuple):
-    """N articles, student against oracle. Streams are computed from this and nothing else, since
-    this is what the window of recent labels keeps."""
+    """The scores of N articles, student against oracle. Streams are computed from this and nothing
+    else, since this is what is kept of recent labels."""
 
     differences: Floats  # (N, D), student minus oracle
     tier_differs: Floats  # (N,), 1 where student and oracle decide different tiers
@@ -57,7 +57,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One stream: how to compute it from a comparison, how much it weighs, and how to show it."""
+    """One stream: how it is computed from a comparison, how much it weighs, and how it is shown."""
 
     name: str  # in records
     kind: Kind
@@ -71,12 +71,12 @@ class Stream:
 
     @property
     def is_signed(self) -> bool:
-        """Whether its sign says in which direction the student errs."""
+        """Whether the stream's sign says in which direction the student errs."""
         return self.kind != "error"
 
 
 def streams_of(filter_: Filter) -> tuple[Stream, ...]:
-    """The table of a filter's streams."""
+    """Returns the table of a filter's streams."""
     dimensions = filter_.definition.dimension_names
     weights = [item.weight for item in filter_.definition.dimensions]
     count = len(dimensions)
@@ -136,7 +136,7 @@ FAIL: Final = Stream(
 
 
 class ComparedBatch(NamedTuple):
-    """Student and oracle of N articles side by side."""
+    """The scores of N articles, student against oracle, with the streams computed from them."""
 
     values: Floats  # (N, S), the streams
     differences: Floats  # (N, D), student minus oracle
@@ -166,7 +166,8 @@ class ErrorStreams:
     def compare(
         self, student: Floats, oracle: Floats, rules_met: Sequence[Collection[str]]
     ) -> ComparedBatch:
-        """Streams of N articles. `student` and `oracle` are (N, D) in dimension order."""
+        """Compares the scores of N articles. `student` and `oracle` are (N, D) in dimension
+        order."""
         clamped = np.clip(student, SCORE_MIN, SCORE_MAX)
         students = self._tiering.decide(round_scores(clamped), rules_met).tier
         oracles = self._tiering.decide(round_scores(oracle), rules_met).tier
@@ -177,7 +178,7 @@ class ErrorStreams:
         return ComparedBatch(values, differences, differs, values[:, self.mae], surfaced)
 
     def values(self, articles: Comparison) -> Floats:
-        """(N, S) values of the streams."""
+        """Returns the (N, S) values of all streams."""
         computed: Floats = np.stack([stream.compute(articles) for stream in self.table], axis=1)
         return computed
 

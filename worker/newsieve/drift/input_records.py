@@ -1,12 +1,12 @@
-"""What a live monitor reads: records of four topics to what they say, or to why they say nothing.
+"""Reads the records of a live monitor's four input topics.
 
     oracle.scores   a label, or an anchor's
     scored          a scored or blocked article
-    canaries        fixed texts, scored again
+    canaries        a worker's report of its canaries
     control         an operator's decision
 
-What is about another filter, other labels or nobody's business here is None. `at` is the record's
-time; nothing else of a record's place matters to what it says.
+A record about another filter, or about labels of another meaning, is None. The record's time is
+given; nothing else of its position matters to what it says.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Payload = Label | AnchorLabel | ScoreSample | CanaryResult | Decision
 
 
 class Event(NamedTuple):
-    """What a record says, and of which filter and student."""
+    """The content of one input record, and the filter and student that it is about."""
 
     filter: str
     student: str
@@ -49,7 +49,7 @@ class Event(NamedTuple):
 
 
 class EventReader:
-    """Reads for some filters."""
+    """Reads the input records of some filters."""
 
     def __init__(self, filters: Sequence[Filter]) -> None:
         self._filters = {item.name: item for item in filters}
@@ -62,7 +62,8 @@ class EventReader:
         }
 
     def read(self, topic: str, value: bytes, timestamp_ms: int) -> Event | None:
-        """`topic` is a topic's name without its prefix. Raises RecordError."""
+        """Returns what a record says. `topic` is its topic's name without the prefix. Raises
+        RecordError."""
         fields = parse(value, MAX_MESSAGE_BYTES)
         if type(fields) is not dict:
             raise NotAnObject("not a JSON object")
@@ -119,7 +120,7 @@ class EventReader:
         return Event(report.filter, report.student, result)
 
     def _decision(self, fields: dict[str, Any], _: bytes, timestamp_ms: int) -> Event | None:
-        """Programs' own notes on this topic are not an operator's decisions."""
+        """Returns an operator's decision; notes of programs on the same topic are None."""
         decision = _checked(ControlDecision, fields)
         if decision.decision not in KINDS:
             return None
@@ -139,7 +140,7 @@ class EventReader:
         return Event(about["filter"], about["student"] or "", payload)
 
     def _filter_of(self, fields: Mapping[str, Any]) -> Filter | None:
-        """The filter it is about, if its labels mean what ours do."""
+        """Returns the filter that a record is about, if its labels mean what ours do."""
         name, label_hash = (_text(fields, key) for key in ("filter", "label_hash"))
         if name is None or label_hash is None:
             raise InvalidEvent(

@@ -1,12 +1,12 @@
-"""Label lines to labels: an OracleScore, or the short form of it.
+"""Reads lines of labels: OracleScores, or their short form.
 
     {"id": …, "student_version": …, "stratum": …, "purpose": …, "pi": …, "oracle_key": …,
      "student": {…}, "oracle": {…}}, of which only the scores are required
 
-or a line of `newsieve oracle label` with the student's scores put beside it, as `student`.
-Strict: nothing is filled in, nothing converted. A stratum that is not given is the student's own
-tier's, unless the line says that its article is suspect. Lines are read in batches, since tiers are
-decided in batches; a label does not depend on its batch.
+A third form is a line of `newsieve oracle label` with the student's scores put beside it, as
+`student`. Reading is strict: no value is made up or converted. A stratum that is not given is that
+of the student's own tier, unless the line says that its article is suspect. Lines are read in
+batches, since tiers are decided in batches; a label does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Label(NamedTuple):
 
 
 class AnchorLabel(NamedTuple):
-    """An anchor's scores by an oracle, None where it failed."""
+    """The scores that an oracle gave an anchor, None where it failed."""
 
     position: int
     id: str
@@ -65,14 +65,14 @@ class AnchorLabel(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that is no label."""
+    """A line that is no label, and the error that says why."""
 
     position: int
     error: RecordError
 
 
 class _Row(NamedTuple):
-    """A label before its streams are computed. A stratum of None is the student's own."""
+    """A label before its streams are computed. A stratum of None is that of the student's tier."""
 
     position: int
     id: str | None
@@ -88,14 +88,14 @@ class _Row(NamedTuple):
 
 
 class LabelReader:
-    """Reads one filter's labels."""
+    """Reads the labels of one filter."""
 
     def __init__(self, filter_name: str, streams: ErrorStreams) -> None:
         self._filter = filter_name
         self._streams = streams
 
     def read(self, lines: Iterable[tuple[int, bytes]]) -> list[Label | AnchorLabel | BadLine]:
-        """Of (position, line) pairs, in order. Lines about other filters, of other purposes and
+        """Reads (position, line) pairs, in order. Lines about other filters, of other purposes and
         about articles that the oracle was not asked about are left out."""
         rows: list[_Row | AnchorLabel | BadLine] = []
         for position, line in lines:
@@ -184,7 +184,7 @@ class LabelReader:
         )
 
     def _label_row(self, row: LabelLine) -> dict[str, Any]:
-        """A line of `newsieve oracle label` in the words of the short form."""
+        """Returns a line of `newsieve oracle label` in the short form."""
         fields = row.fields
         if fields["oracle_scores"] is not None and fields.get("student") is None:
             raise InvalidScore(
@@ -204,7 +204,7 @@ class LabelReader:
     def _scores(
         self, fields: Mapping[str, Any], name: str, lowest: float, highest: float
     ) -> list[float]:
-        """In dimension order. Raises MissingDimension or InvalidScore."""
+        """Returns scores in the order of dimensions. Raises MissingDimension or InvalidScore."""
         scores = fields.get(name)
         if type(scores) is not dict:
             problem = "is missing" if scores is None else "is not an object"
@@ -223,7 +223,7 @@ class LabelReader:
 
 
 def _short_form(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An OracleScore in the words of the short form."""
+    """Returns an OracleScore in the short form."""
     article, oracle, sampling = (
         object_of(fields, name) for name in ("article", "oracle", "sampling")
     )

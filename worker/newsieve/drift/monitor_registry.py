@@ -1,7 +1,8 @@
-"""All monitors of a filter: labels find theirs, and count once.
+"""All monitors of a filter: each label goes to the monitor of its student and stratum, and counts
+once.
 
-It is the same for a file and for a live stream; how many labels are remembered differs, so that
-the deduplicator is given.
+The same code serves files and live streams. They differ in how many labels are remembered, so the
+deduplicator is given.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ANY_STUDENT: Final = None  # whose baseline is every student's that has none of 
 
 
 class MonitorRegistry:
-    """The monitors of one filter by identity. A label goes to its monitor, and counts once."""
+    """The monitors of one filter, by identity."""
 
     def __init__(
         self,
@@ -42,7 +43,8 @@ class MonitorRegistry:
         self._baselines: dict[tuple[str | None, str], StratumMonitor] = {}
 
     def expect(self, student_version: str | None, rows: Iterable[Label]) -> None:
-        """Reference rows for a student's monitors that have none by their first label."""
+        """Adds reference rows for those of a student's monitors that have none by their first
+        label."""
         for row in rows:
             key = (student_version, row.stratum)
             if key not in self._baselines:
@@ -53,7 +55,7 @@ class MonitorRegistry:
                 self.unused += 1
 
     def label(self, label: Label) -> Transition | None:
-        """Test a label, or add a reference row; a suspect article's is counted and no more."""
+        """Tests a label or adds a reference row; the label of a suspect article is only counted."""
         if label.stratum == SUSPECT and label.purpose == MONITOR:
             self.suspects.add(label)
             return None
@@ -74,16 +76,17 @@ class MonitorRegistry:
         return step
 
     def in_order(self) -> list[tuple[Identity, StratumMonitor]]:
-        """All monitors in an order that does not depend on when they were made or restored."""
+        """Returns all monitors in an order that does not depend on when they were made or
+        restored."""
         return sorted(self.by_identity.items(), key=itemgetter(0))
 
     def suspending_oracles(self) -> set[str | None]:
-        """The keys of the oracles that have suspended a monitor and wait for a decision."""
+        """Returns the keys of the oracles that have suspended a monitor and wait for a decision."""
         return {monitor.state.other_oracle_key for monitor in self.by_identity.values()}
 
     def is_replaced(self, monitor: StratumMonitor, now: int) -> bool:
-        """Whether another student is labelled in the monitor's stratum, and the last label of the
-        monitor's own student is as old as silence may be."""
+        """Returns whether another student is labelled in the monitor's stratum, and the last label
+        of the monitor's own student is as old as silence may be."""
         last, silence = monitor.state.last_label_at, self._config.silence
         if silence is None or last is None or now - last < silence:
             return False

@@ -63,8 +63,8 @@ TransitionReason = Literal[
 
 
 class Identity(NamedTuple):
-    """What a monitor watches. `stratum` is any name; live, low or surfaced: what is suspect has no
-    monitor."""
+    """The identity of a monitor. Files name strata as they like; a live stratum is low or surfaced,
+    and suspect articles have no monitor."""
 
     filter: str
     student_version: str
@@ -73,8 +73,8 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamPart:
-    """A stream's part in the evidence, with its estimate from recent labels and the 95 % interval
-    of that."""
+    """A stream's share of the evidence, its estimate from recent labels and the estimate's 95 %
+    interval."""
 
     stream: Stream
     share: float
@@ -91,7 +91,7 @@ class StreamPart:
 
 @dataclass(frozen=True, slots=True)
 class ConditionPart:
-    """One measured size that makes a condition active; no estimate, and measured from nothing."""
+    """One measured size that makes a condition active. It is no estimate."""
 
     name: str
     share: float
@@ -117,7 +117,7 @@ class LabelSummary:
 class Transition:
     """A monitor's step from one state to another, with all that explains it.
 
-    Positions are lines of a file or milliseconds, as the labels' are.
+    Positions are line numbers or milliseconds, as those of labels are.
     """
 
     identity: Identity
@@ -137,15 +137,16 @@ class Transition:
 
     @property
     def is_published(self) -> bool:
-        """Whether a live monitor publishes it: not `pending`, which only status and metrics show,
-        and not the way back from there to the state that was published last."""
+        """Whether a live monitor publishes the transition: not the state `pending`, which only
+        status and metrics show, and not the way back from there to the state that was published
+        last."""
         is_back = self.previous_state == PENDING and self.state == self.last_published
         return self.state != PENDING and not is_back
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorConfig:
-    """What differs between a file and a live monitor. None: never."""
+    """The settings of a monitor that differ between a file and a live stream. None means never."""
 
     awaits_causes: bool = False  # an alarm waits for its cause before it is an alert
     silence: int | None = None  # without labels for as long: suspended
@@ -156,7 +157,7 @@ class MonitorConfig:
 
 @dataclass(slots=True)
 class MonitorState:
-    """Where a monitor stands: all that it remembers but for rows and evidence."""
+    """All that a monitor remembers, but for its reference rows and its test."""
 
     state: State = WARMING
     awaits_cause: bool = False  # an alarm has no cause yet
@@ -176,23 +177,25 @@ class MonitorState:
     is_acknowledged: bool = False
 
     def accept(self, oracle_key: str) -> None:
-        """Its labels count from now on; a straggler of the former one is not to suspend again."""
+        """Accepts an oracle, and rejects the one before it, so that its late labels suspend
+        nothing."""
         keys = (*self.rejected, self.oracle_key)
         self.rejected = [key for key in keys if key is not None and key != oracle_key]
         self.oracle_key = oracle_key
 
     def acknowledge(self) -> None:
-        """Somebody knows of what is open now."""
+        """Marks the open incident or suspension as known, which stops its reminders."""
         self.is_acknowledged = self.is_acknowledged or self.state in REMINDED
 
     def after_suspension(self) -> State:
-        """Where to go on. What was not open before is not known to anybody."""
+        """Returns the state to go on in. An incident stays acknowledged only if it was one
+        before."""
         self.is_acknowledged = self.is_acknowledged and self.before in REMINDED
         return OK if self.before == RESOLVED else self.before
 
 
 def level(value: float, state: State) -> State:
-    """The state of so much evidence, coming from this one; not within an incident."""
+    """Returns the state that so much evidence leads to from the given one, outside of incidents."""
     reached = next((name for name in LEVELS if value >= THRESHOLDS[name]), OK)
     is_falling = state in LEVELS and THRESHOLDS[state] > THRESHOLDS.get(reached, 0.0)
     return state if is_falling and value >= LEAVE * THRESHOLDS[state] else reached

@@ -1,4 +1,4 @@
-"""Where a monitor stands, in numbers: what `drift status`, its page and the metrics show."""
+"""The status of a monitor in numbers, as `drift status`, its page and the metrics show it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ RATE_MILLISECONDS: Final = DAY_MILLISECONDS // 2
 
 
 class MonitorStatus(NamedTuple):
-    """Of one monitor. Without a baseline there is nothing but its standing."""
+    """The status of one monitor. Without a baseline, only its state and its collected rows say
+    something."""
 
     identity: Identity
     state: MonitorState
@@ -33,19 +34,19 @@ class MonitorStatus(NamedTuple):
 
     @property
     def labels_kept(self) -> int:
-        """How many of the last labels there are to look at."""
+        """The number of recent labels that the monitor still has."""
         return len(self.history.positions) if self.history is not None else 0
 
     @property
     def span_milliseconds(self) -> int:
-        """From the first of them to the last."""
+        """The time from the first to the last of the labels that the monitor still has."""
         positions = self.history.positions if self.history is not None else []
         return max(positions) - min(positions) if positions else 0
 
     @property
     def labels_a_day(self) -> float | None:
-        """How many have come of late. None: they came within too short a time to say, in a burst
-        perhaps."""
+        """The recent rate of labels, or None if the labels came within too short a time to tell:
+        they may have come in a burst."""
         span = self.span_milliseconds
         if span < RATE_MILLISECONDS:
             return None
@@ -53,7 +54,7 @@ class MonitorStatus(NamedTuple):
 
 
 def monitor_status(monitor: StratumMonitor) -> MonitorStatus:
-    """What there is to say of it now."""
+    """Returns the present status of a monitor, which it does not change."""
     test, state = monitor.test, monitor.state
     if test is None:
         known = (0.0, 0.0, 0, monitor.accumulator.labels, 0, None, 0)

@@ -1,7 +1,8 @@
-"""Records that a live monitor writes: alerts, its state, requests for anchors; and reads its state.
+"""Records that a live monitor writes: alerts, its state and requests for anchor labels; and its
+state read back.
 
-All times in them are the stream's, so that the same stream makes the same records. Formats of
-snapshots are those of `snapshot_formats`.
+All times in them are the stream's, so that the same stream makes the same records. The formats of
+snapshots are in `snapshot_formats`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ANCHOR_POLICY: Final = "anchors"
 
 
 class RestoredMonitor(NamedTuple):
-    """A snapshot as it was found on the state topic."""
+    """A snapshot that was read from the state topic, with the filter that it was written for."""
 
     filter: str
     label_hash: str
@@ -42,7 +43,7 @@ class RestoredMonitor(NamedTuple):
 
 
 class DriftRecordEncoder:
-    """Makes one filter's records. `student` stands for its student where none is known."""
+    """Encodes the records of one filter. `student` is written where no student is known."""
 
     def __init__(
         self,
@@ -53,7 +54,8 @@ class DriftRecordEncoder:
         command: str,
         runbook_url: str,
     ) -> None:
-        """`source` is the ce_source; `command` reproduces an alert; the URL has no section."""
+        """`source` is the ce_source, `command` reproduces an alert, `runbook_url` has no
+        section."""
         self.student = student
         self._filter = filter_
         self._topics = {
@@ -71,14 +73,14 @@ class DriftRecordEncoder:
         }
 
     def alert_fields(self, step: Transition) -> dict[str, Any]:
-        """The DriftAlert of a transition."""
+        """Returns the fields of a transition's DriftAlert."""
         filter_ = self._filter
         student = step.identity.student_version or self.student
         subject = AlertSubject(filter_.version, filter_.filter_hash, filter_.label_hash, student)
         return drift_alert(step, subject, self._command, self._runbook_url)
 
     def alert(self, step: Transition) -> OutRecord:
-        """It as a record."""
+        """Returns the DriftAlert record of a transition."""
         fields = self.alert_fields(step)
         parts = [fields[name] for name in ("fingerprint", "incident_id", "state", "previous_state")]
         fact = "\n".join([*parts, step.reason, str(step.position), events.DRIFT_ALERT])
@@ -91,7 +93,8 @@ class DriftRecordEncoder:
         return OutRecord(self._topics[DRIFT_ALERTS], key, orjson.dumps(fields), headers)
 
     def state(self, snapshot: Snapshot, timestamp_ms: int) -> OutRecord:
-        """The DriftState of a snapshot; a tombstone for a monitor that has gone."""
+        """Returns the DriftState record of a snapshot, which is a tombstone for a retired
+        monitor."""
         identity, key = snapshot.identity, fingerprint(snapshot.identity)
         if snapshot.detector is None:
             return OutRecord(self._topics[DRIFT_STATE], key.encode(), None, [])
@@ -120,7 +123,7 @@ class DriftRecordEncoder:
         return OutRecord(self._topics[DRIFT_STATE], key.encode(), value, headers)
 
     def anchor_request(self, anchor: AnchorArticle, timestamp_ms: int) -> OutRecord:
-        """The OracleRequest of an anchor: nothing is said of a student."""
+        """Returns the OracleRequest record of an anchor. It says nothing of a student."""
         requested_at = timestamp(timestamp_ms)
         fields: dict[str, Any] = {
             "article": anchor.article,
@@ -160,7 +163,7 @@ class DriftRecordEncoder:
 
 
 def read_state(key: bytes, value: bytes) -> RestoredMonitor:
-    """A DriftState's snapshot. Raises TopicsWrong."""
+    """Returns the snapshot in a DriftState record. Raises TopicsWrong."""
     try:
         state = DriftState.model_validate_json(value, extra="ignore")
         fields = state.detector
@@ -183,7 +186,7 @@ def read_state(key: bytes, value: bytes) -> RestoredMonitor:
 
 
 def unreadable(key: bytes, reason: str) -> TopicsWrong:
-    """What to say of a record of the state topic, and what to do about it."""
+    """Returns the error for a record of the state topic that cannot be read, with its remedy."""
     return TopicsWrong(
         f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
         "with that key forgets it: the monitor then begins anew"

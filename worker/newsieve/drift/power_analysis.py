@@ -1,4 +1,4 @@
-"""How much drift a rate of labels can find: arithmetic, from measured medians."""
+"""The drift that a rate of labels can find: arithmetic with measured medians."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ STRATA: Final = 2
 
 
 def labels_a_day(calls_a_day: float, filters: int) -> float:
-    """Labels that each monitor gets, anchors taken off, of a budget of oracle calls."""
+    """Returns the labels that each monitor gets from a budget of oracle calls, less those of
+    anchors."""
     return calls_a_day * (1 - ANCHOR_SHARE) / (filters * STRATA)
 
 
 def days_until_found(rise: float, labels_a_day: float) -> float:
-    """The median time to find one of the measured rises. Raises KeyError for another."""
+    """Returns the median time to find one of the measured rises. Raises KeyError for another."""
     return dict(LABELS_TO_FIND)[rise] / labels_a_day
 
 
 def rise_found_within(labels: float) -> str:
-    """The smallest rise that so many labels find, between the measured points in log-log.
+    """Returns the smallest rise that so many labels find, as words that go before "is found".
 
-    In words that go before "is found".
+    Between the measured points it is interpolated in logarithms.
     """
     largest, fewest = LABELS_TO_FIND[-1]
     if labels < fewest:

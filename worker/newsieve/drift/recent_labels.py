@@ -1,7 +1,8 @@
-"""The last labels of a monitor: for estimates that people read, never for the test's evidence.
+"""The last labels of a monitor, for estimates that people read. The test's evidence does not use
+them.
 
 Differences and the logarithm of the evidence are kept with single precision, which is finer than
-any headline and half the snapshot; article ids of the latest few labels are kept as examples.
+any headline and halves the snapshot. Article ids of the latest few labels are kept as examples.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FIELDS: Final = ("differences", "weights", "marks", "positions", "evidence")
 
 
 class RecentEstimates(NamedTuple):
-    """Estimates from the latest labels, intervals of 95 %. Arrays have one entry per stream."""
+    """Estimates from the latest labels with intervals of 95 %. Arrays have one entry per stream."""
 
     labels: int  # failures apart; without any, the arrays are NaN
     mean: Floats
@@ -42,7 +43,7 @@ class RecentEstimates(NamedTuple):
 
 
 class LabelHistory(NamedTuple):
-    """The course of things, by label, oldest first: for a picture."""
+    """Positions, evidence, errors and weights of the last labels, oldest first, for a chart."""
 
     positions: list[int]
     evidence: list[float]
@@ -60,7 +61,7 @@ class RecentLabels:
         self._ids: list[tuple[int, str]] = []  # with the number of their label
 
     def add(self, label: Label) -> None:
-        """Adds a label, or a failure."""
+        """Adds a label, or a failed one."""
         slot = self.count % LABELS
         if slot >= len(self._ring):
             self._ring = _resized(self._ring, min(2 * len(self._ring), LABELS))
@@ -77,12 +78,12 @@ class RecentLabels:
         self.count += 1
 
     def set_evidence(self, evidence: float) -> None:
-        """Sets the evidence that the last added label led to."""
+        """Stores the evidence after the label that was added last."""
         logarithm = math.log10(min(max(evidence, LEAST_EVIDENCE), MOST_EVIDENCE))
         self._ring["evidence"][(self.count - 1) % LABELS] = logarithm
 
     def history(self) -> LabelHistory:
-        """The course of evidence and error over the labels that are kept."""
+        """Returns the course of evidence and error over the labels that are kept."""
         ring = self._ring[self._latest_first()[::-1]]
         errors = np.abs(ring["differences"].astype(np.float64)).mean(axis=1)
         errors[ring["marks"] == FAILED] = np.nan
@@ -94,9 +95,10 @@ class RecentLabels:
         )
 
     def estimates(self, since: int | None) -> RecentEstimates | None:
-        """Of the labels from a position on, a few at least, all that are kept at most.
+        """Returns estimates from the labels since a position, but from FEWEST labels at least and
+        from all that are kept at most.
 
-        None where there are none.
+        Returns None when there are no labels.
         """
         if self.count == 0:
             return None
@@ -116,7 +118,7 @@ class RecentLabels:
         return RecentEstimates(len(labelled), mean, mean - margin, mean + margin, *failing)
 
     def examples(self, stream: int) -> tuple[str, ...]:
-        """Ids of the latest articles on which a stream is worst."""
+        """Returns the ids of those of the latest articles on which a stream is worst."""
         kept = [(n, name) for n, name in self._ids if n >= self.count - LABELS]
         if not kept:
             return ()
@@ -133,13 +135,13 @@ class RecentLabels:
         return self._streams.values(Comparison(ring["differences"].astype(np.float64), differs))
 
     def snapshot(self) -> dict[str, Any]:
-        """All labels that are kept, as JSON values."""
+        """Returns all labels that are kept, as JSON values."""
         used = self._ring[: min(self.count, LABELS)]
         fields = {name: encode_array(used[name]) for name in FIELDS}
         return {"count": self.count, **fields, "ids": self._ids}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from a snapshot."""
+        """Continues from the labels of a snapshot."""
         self.count = snapshot["count"]
         kind, used = self._ring.dtype, min(self.count, LABELS)
         self._ring = np.zeros(max(used, FIRST_SLOTS), kind)
@@ -150,7 +152,7 @@ class RecentLabels:
 
 
 def _slot(dimensions: int) -> np.dtype[np.void]:
-    """What is kept of a label."""
+    """Returns the dtype of one label in the ring."""
     kinds = [
         ("differences", np.float32, (dimensions,)),
         ("weights", np.float64),
@@ -168,7 +170,7 @@ def _resized(ring: np.ndarray[Any, Any], slots: int) -> np.ndarray[Any, Any]:
 
 
 def _rate(count: int, of: int) -> tuple[float, float, float]:
-    """A rate and its 95 % interval (Wilson, 1927)."""
+    """Returns a rate and the ends of its 95 % interval (Wilson, 1927)."""
     rate, squared = count / of, TWO_SIDED_95**2
     middle = (rate + squared / (2 * of)) / (1 + squared / of)
     half = math.sqrt(rate * (1 - rate) / of + squared / (4 * of * of)) / (1 + squared / of)

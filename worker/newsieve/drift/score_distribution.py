@@ -1,8 +1,8 @@
-"""All that is scored, labelled or not: each student's windows, and the signal that they have moved.
+"""Watches the distribution of all scores, labelled or not, and alerts when articles have shifted.
 
-A filter has one such signal; sketches are its students', of the two latest ones while one takes
-over from the other. Kept in a snapshot of its own: it changes with every article, and labels come
-seldom.
+A filter has one such alert. Sketches are kept for the two latest students, since one takes over
+from the other. This state has a snapshot of its own: it changes with every article, and labels are
+rare.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STUDENTS: Final = 2
 
 
 class ScoreDistributionMonitor:
-    """One filter's unlabelled stream."""
+    """Compares the articles of one filter's students with those of their first days."""
 
     def __init__(self, filter_: Filter, reminder: int | None) -> None:
         definition = filter_.definition
@@ -36,11 +36,11 @@ class ScoreDistributionMonitor:
         return self._condition.state
 
     def as_reminder(self, timestamp_ms: int) -> Transition:
-        """Whether they have shifted, as a reminder would tell it."""
+        """Returns the present state as a reminder of it, and changes nothing."""
         return self._condition.as_reminder(timestamp_ms)
 
     def scored(self, article: ScoreSample, student_version: str) -> Transition | None:
-        """A scored or blocked article."""
+        """Counts a scored or blocked article; returns a transition when a shift begins or ends."""
         detector = self._students.get(student_version)
         if detector is None:
             detector = self._students[student_version] = DataDriftDetector(*self._shape)
@@ -56,7 +56,7 @@ class ScoreDistributionMonitor:
         return detector is not None and detector.looks_shifted()
 
     def shares(self) -> dict[str, Shares]:
-        """Tiers, by student."""
+        """Returns the shares of tiers of each student."""
         return {name: item.shares() for name, item in self._students.items()}
 
     def snapshot(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class ScoreDistributionMonitor:
         return {"condition": self._condition.snapshot(), "students": students}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken."""
+        """Continues from the state of a snapshot."""
         self._condition.resume(snapshot["condition"])
         for name, item in snapshot["students"].items():
             self._students[name] = DataDriftDetector(*self._shape)
@@ -72,7 +72,8 @@ class ScoreDistributionMonitor:
 
 
 def _parts(detector: DataDriftDetector) -> tuple[ConditionPart, ...]:
-    """Effects as parts of the evidence: shares of how far each is beyond its limit."""
+    """Returns effects as parts of an alert; their shares are of how far each is beyond its
+    limit."""
     total = sum(effect.size / effect.limit for effect in detector.shifts)
     return tuple(
         ConditionPart(name, size / limit / total, size) for name, size, limit in detector.shifts

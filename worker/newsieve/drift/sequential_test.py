@@ -1,10 +1,10 @@
 """Sequential test of a student's errors against its baseline, with attribution to streams and a
 recovery test.
 
-Three banks share one array of bets. The streams' evidence is their weighted mean. The service
-level is an error that no student may exceed: it raises an alert's severity and never makes one.
-`fail` is a bank of its own, because labels are not missing at random. Knows nothing of states;
-`stratum_monitor` does.
+Three tests share one array of bets. The streams' evidence is their weighted mean. The service level
+is an error that no student may exceed: it raises an alert's severity and never makes one. `fail` is
+tested apart, because labels are not missing at random. Knows nothing of states, which are in
+`stratum_monitor`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Evidence(NamedTuple):
 
 # More than fifteen methods: one test, its recovery and its estimates share all of their arrays.
 class SequentialTest:
-    """The test of all labels since one baseline was made."""
+    """Tests all labels since one baseline was made."""
 
     def __init__(self, streams: ErrorStreams, baseline: Baseline) -> None:
         self.baseline = baseline
@@ -74,7 +74,7 @@ class SequentialTest:
         self._opened_at = 0
 
     def label(self, label: Label) -> None:
-        """Tests one label, or failure. During an incident only recovery is tested."""
+        """Tests one label, or a failed one. During an incident only recovery is tested."""
         u = self.baseline.bet_share(label.pi)
         x = np.full(len(self._rows), np.nan)
         x[self._fail] = label.values is None
@@ -91,7 +91,8 @@ class SequentialTest:
         self.window.set_evidence(self.evidence().value)
 
     def evidence(self) -> Evidence:
-        """The evidence of drift, by stream. During an incident, the evidence that opened it."""
+        """Returns the evidence of drift, by stream. During an incident it is the evidence that
+        opened it."""
         if self._frozen is not None:
             return self._frozen
         capital = self._bank.evidence()
@@ -102,12 +103,12 @@ class SequentialTest:
         return Evidence(total, np.append(parts / (total or 1.0), 0.0))
 
     def shares(self) -> dict[str, float]:
-        """Each stream's share of the evidence, by the stream's name."""
+        """Returns each stream's share of the evidence, by the stream's name."""
         shares = self.evidence().shares.tolist()
         return {item.name: share for item, share in zip(self._tested_streams, shares, strict=True)}
 
     def group_shares(self) -> dict[str, float]:
-        """Shares of the evidence, added up by the streams' groups."""
+        """Returns shares of the evidence, added up by the streams' groups."""
         shares: dict[str, float] = {}
         for stream, share in zip(
             self._tested_streams, self.evidence().shares.tolist(), strict=True
@@ -116,12 +117,12 @@ class SequentialTest:
         return shares
 
     def breaks_service_level(self) -> bool:
-        """Whether the mean absolute error is above the service level for certain."""
+        """Returns whether the mean absolute error is above the service level for certain."""
         return bool(self._bank.evidence()[self._service] >= ALERT_AT)
 
     def is_improvement(self) -> bool:
-        """Whether the change is for the better: the error is lower for certain, and most of the
-        evidence is of biases that have come nearer to zero."""
+        """Returns whether the change is for the better: the error is lower for certain, and most of
+        the evidence is of biases that have come nearer to zero."""
         estimates, mae = self.recent_estimates(), self._streams.mae
         if (
             estimates is None
@@ -134,13 +135,13 @@ class SequentialTest:
         return bool(self.evidence().shares[: self._count][nearer].sum() > ATTRIBUTED)
 
     def restart(self) -> None:
-        """Forgets all evidence and ends an incident; the baseline stays."""
+        """Discards all evidence and ends an incident; the baseline stays."""
         self._bank.reset(self._tested)
         self._frozen = self._recovery = self._onset = None
         self._attributed = []
 
     def freeze_evidence(self) -> None:
-        """Keeps the evidence of this moment and tests for drift no more until `restart`."""
+        """Keeps the evidence of this moment, and tests for drift no more until `restart`."""
         evidence = self.evidence()
         self._onset = self._bank.onset(evidence.first)
         self._frozen = evidence
@@ -150,7 +151,8 @@ class SequentialTest:
         self._bank.reset(self._tested)
 
     def begin_recovery(self, position: int) -> None:
-        """Tests from now on whether the streams to blame for the incident have recovered."""
+        """Tests from now on whether the streams that the incident is attributed to have
+        recovered."""
         self._opened_at, self._recovery = position, self._new_recovery()
 
     def _new_recovery(self) -> RecoveryTest:
@@ -162,28 +164,30 @@ class SequentialTest:
         return RecoveryTest(limits, highest, margins)
 
     def recovery(self) -> float:
-        """The evidence that the incident is over."""
+        """Returns the evidence that the incident is over."""
         return self._recovery.evidence() if self._recovery is not None else 0.0
 
     def value(self, state: State) -> float:
-        """The evidence that a state rests on, at most the largest number that JSON can hold."""
+        """Returns the evidence that a state rests on, at most the largest number that JSON can
+        hold."""
         is_back = state in (RECOVERING, RESOLVED)
         return min(self.recovery() if is_back else self.evidence().value, sys.float_info.max)
 
     def onset(self) -> tuple[int, int] | None:
-        """Where the rise probably began: the incident's, or that of the strongest stream."""
+        """Returns the earliest and latest likely position at which the rise began: that of the
+        incident, or else that of the stream with the largest share."""
         if self._frozen is not None:
             return self._onset
         return self._bank.onset(self.evidence().first) if self.labels else None
 
     def recent_estimates(self) -> RecentEstimates | None:
-        """Estimates since the rise began; once recovery is tested, since then."""
+        """Returns estimates from the labels since the rise began, or since recovery is tested."""
         onset = self.onset()
         since = self._opened_at if self._recovery is not None else onset[0] if onset else None
         return self.window.estimates(since)
 
     def parts(self, estimates: RecentEstimates | None) -> tuple[StreamPart, ...]:
-        """The streams that matter, largest share first."""
+        """Returns the streams that matter, the largest share first."""
         if estimates is None:
             return ()
         shares = self.evidence().shares
@@ -195,7 +199,7 @@ class SequentialTest:
         )
 
     def mean_error(self, estimates: RecentEstimates | None) -> StreamPart | None:
-        """The mean absolute error's part in the evidence, whatever its share."""
+        """Returns the mean absolute error's part in the evidence, whatever its share."""
         if estimates is None or estimates.labels == 0:
             return None
         return self._part(self._streams.mae, estimates)
@@ -210,12 +214,13 @@ class SequentialTest:
         return StreamPart(stream, share, usual, *now)
 
     def examples(self) -> tuple[str, ...]:
-        """Ids of recent articles that are worst in the stream with the largest share."""
+        """Returns the ids of recent articles that are worst in the stream with the largest
+        share."""
         first = self.evidence().first
         return self.window.examples(self._streams.mae if first == self._fail else first)
 
     def snapshot(self) -> dict[str, Any]:
-        """All of the test's state as JSON values."""
+        """Returns all of the test's state as JSON values."""
         frozen = self._frozen
         return {
             "baseline": self.baseline.snapshot(),
@@ -233,8 +238,8 @@ class SequentialTest:
     def restore(
         cls, streams: ErrorStreams, snapshot: Mapping[str, Any], then: Sequence[str]
     ) -> SequentialTest:
-        """The test of a snapshot, bit by bit. `then` names the streams it was written with; one
-        that is new has no baseline and is not tested until there is one."""
+        """Returns the test of a snapshot, bit by bit. `then` names the streams it was written with;
+        a stream that is new has no baseline and is not tested until there is one."""
         test = cls(streams, Baseline.restore(snapshot["baseline"], then, streams.names))
         test.labels = snapshot["labels"]
         test.window.resume(snapshot["window"])
@@ -249,7 +254,7 @@ class SequentialTest:
         return test
 
     def _resume_recovery(self, snapshot: Mapping[str, Any]) -> None:
-        """An incident whose streams are all gone is attributed to the mean absolute error."""
+        """Attributes an incident whose streams are all gone to the mean absolute error."""
         then = snapshot["attributed"]
         kept = [name for name in then if name in self._rows]
         now = kept if kept or not then else [self._rows[self._streams.mae]]
@@ -261,11 +266,11 @@ class SequentialTest:
 
 @cache
 def _ceilings(rows: int) -> Floats:
-    """Of the rows' bets; the service level is the last row."""
+    """Returns the ceiling of each row's bets; the service level is the last row."""
     return np.array([np.inf] * (rows - 1) + [SERVICE_CEILING])
 
 
 @cache
 def _rows(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The rows of the array of bets."""
+    """Returns the names of the rows in the array of bets."""
     return (*names, FAIL.name, SERVICE)

@@ -1,4 +1,4 @@
-"""What is kept of a filter's monitoring between two commits, one snapshot for each part of it.
+"""Snapshots of a filter's monitoring, one for each part of it, which a commit stores.
 
 Knows neither how a part makes its snapshot nor how the record of one is written.
 """

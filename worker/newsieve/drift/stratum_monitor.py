@@ -1,8 +1,8 @@
-"""One monitor: a filter's student in one stratum, from its reference rows to its last label.
+"""The monitor of one student in one stratum, from its reference rows to its last label.
 
-A state machine around a `SequentialTest`. Given the same labels, decisions and ticks it takes the
-same steps, whether or not it was snapshot and restored in between. Time is a position: a line of a
-file, or milliseconds.
+It is a state machine around a `SequentialTest`. Given the same labels, decisions and ticks it takes
+the same steps, whether or not it was stored and restored in between. Time is a position: a line
+number or milliseconds.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from newsieve_schemas.drift import Cause, State
 
 # More than fifteen methods: each input of the state machine is one, and each kind of step is one.
 class StratumMonitor:
-    """The monitor of one student in one stratum. Its inputs return the transition they led to, or
-    None."""
+    """The monitor of one student in one stratum. Its inputs return the transition that they led to,
+    or None."""
 
     def __init__(self, identity: Identity, streams: ErrorStreams, config: MonitorConfig) -> None:
         self.identity = identity
@@ -57,11 +57,12 @@ class StratumMonitor:
 
     @property
     def is_without_baseline(self) -> bool:
-        """Nothing is tested, and nobody has asked for a baseline."""
+        """Whether nothing is tested, and no baseline is being made."""
         return self.test is None and not self.state.collects
 
     def reference(self, label: Label) -> bool:
-        """A row of the baseline. False when it comes too late or from another oracle: unused."""
+        """Adds a row of the baseline. Returns False when the row comes after a label or from
+        another oracle, and is not used."""
         current = self.state
         if current.has_begun:
             return False
@@ -75,14 +76,14 @@ class StratumMonitor:
         return True
 
     def adopt(self, other: StratumMonitor) -> None:
-        """Another's reference rows, where this one has none."""
+        """Takes over another monitor's reference rows, unless it has rows of its own."""
         current = self.state
         if not current.has_begun and not self.accumulator.labels:
             self.accumulator = BaselineAccumulator.restore(other.accumulator.snapshot())
             current.oracle_key = other.state.oracle_key
 
     def label(self, label: Label) -> Transition | None:
-        """A label to test, or a failure."""
+        """Tests a label, or a failed one."""
         current = self.state
         is_first, current.has_begun = not current.has_begun, True
         if is_first and self.accumulator.labels:
@@ -103,14 +104,14 @@ class StratumMonitor:
         return self._judge(self.test, label.position)
 
     def set_cause(self, cause: Cause, position: int) -> Transition | None:
-        """The cause of an alarm that waits for one: now it is an alert."""
+        """Makes an alarm that waits for its cause an alert."""
         current = self.state
         if self.test is None or not current.awaits_cause or current.state == SUSPENDED:
             return None
         return self._open(self.test, cause, position)
 
     def accept(self, oracle_key: str, position: int) -> Transition | None:
-        """An operator accepts an oracle: its labels make a new baseline first."""
+        """Accepts an oracle, as an operator has decided: its next labels make a new baseline."""
         current = self.state
         if oracle_key == current.oracle_key:
             return None
@@ -118,7 +119,7 @@ class StratumMonitor:
         return self.rebaseline(position)
 
     def reject(self, oracle_key: str, position: int) -> Transition | None:
-        """An operator rejects an oracle: its labels are not looked at."""
+        """Rejects an oracle, as an operator has decided: its labels are ignored."""
         current = self.state
         if oracle_key == current.oracle_key:
             return None
@@ -130,7 +131,7 @@ class StratumMonitor:
         return self._resume("rejected", position)
 
     def rebaseline(self, position: int) -> Transition | None:
-        """An operator wants a new baseline: of the next labels."""
+        """Begins a new baseline of the next labels, as an operator has decided."""
         current = self.state
         self.accumulator = BaselineAccumulator(len(self._streams.names))
         current.collects = current.has_begun = True
@@ -140,16 +141,16 @@ class StratumMonitor:
         return None if is_warming else self._step(WARMING, "rebaseline", position)
 
     def acknowledge(self) -> None:
-        """An operator knows of what is open now: no more reminders of it."""
+        """Stops the reminders of the open incident, as an operator has decided."""
         self.state.acknowledge()
 
     def retire(self, position: int) -> Transition | None:
-        """Another student has taken over: what it was alarmed about is over."""
+        """Ends the monitor, since another student has taken over: an open incident is resolved."""
         is_calm = self.state.state in (*CALM, PENDING)
         return None if is_calm else self._step(RESOLVED, "replaced", position)
 
     def tick(self, now: int) -> Transition | None:
-        """Time has passed."""
+        """Suspends the monitor after a long silence, or returns a reminder when one is due."""
         current = self.state
         config, last = self._config, current.last_label_at
         is_silent = config.silence is not None and last is not None and now - last >= config.silence
@@ -167,7 +168,7 @@ class StratumMonitor:
         )
 
     def as_reminder(self, position: int) -> Transition:
-        """Where it stands, as a reminder would tell it. Nothing changes."""
+        """Returns the present state as a reminder of it, and changes nothing."""
         current, test = self.state, self.test
         step = transition(
             self.identity, current, test, current.state, current_reason(current, test), position
@@ -190,7 +191,8 @@ class StratumMonitor:
         return self._step(SUSPENDED, "oracle_changed", label.position)
 
     def _warm(self, label: Label) -> Transition | None:
-        """Without a baseline nothing is tested; an operator's is being made."""
+        """Adds a label to the baseline that an operator has asked for; without one nothing is
+        tested."""
         if not self.state.collects:
             return None
         self.accumulator.add(label.values, label.pi)
@@ -205,7 +207,7 @@ class StratumMonitor:
         self.state.collects = False
 
     def _judge(self, test: SequentialTest, position: int) -> Transition | None:
-        """The step that the evidence asks for."""
+        """Takes the step that the evidence asks for."""
         current = self.state
         if current.awaits_cause:
             return None
@@ -253,11 +255,11 @@ class StratumMonitor:
         return step
 
     def _resume(self, reason: TransitionReason, position: int) -> Transition:
-        """After a suspension: where it was. The next label judges."""
+        """Goes back to the state before a suspension. The next label judges."""
         return self._step(self.state.after_suspension(), reason, position)
 
     def _step(self, next_state: State, reason: TransitionReason, position: int) -> Transition:
-        """Into a state, perhaps the same, and the record of it."""
+        """Goes to a state, perhaps the same one, and returns the transition."""
         current = self.state
         if current.state in CALM:
             current.episode, current.is_acknowledged = position, False
@@ -271,7 +273,7 @@ class StratumMonitor:
         return step
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it, as JSON."""
+        """Returns all of the monitor's state as JSON values."""
         return {
             "streams": list(self._streams.names),
             "state": asdict(self.state),
@@ -287,7 +289,7 @@ class StratumMonitor:
         config: MonitorConfig,
         snapshot: Mapping[str, Any],
     ) -> StratumMonitor:
-        """The monitor of a snapshot, bit by bit."""
+        """Returns the monitor of a snapshot, bit by bit."""
         monitor = cls(identity, streams, config)
         monitor.state = MonitorState(**snapshot["state"])
         monitor.accumulator = BaselineAccumulator.restore(

@@ -1,8 +1,8 @@
 """Labels of articles that speak to a model: counted with their mean error, and never tested.
 
-Their writers choose when they come and try to choose what the oracle says of them, so that an alarm
-would be theirs to raise, and one on other articles theirs to hide: they share nothing with the
-monitors, which know nothing of them. Of the few students and oracles that were labelled last.
+Their writers choose when they come, and try to choose what the oracle says of them. If they were
+tested, these writers could raise an alarm, or hide one on other articles. So they share nothing
+with the monitors. Errors are kept for the few students and oracles that were labelled last.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ REMEMBERED: Final = 512  # labels, so that none counts twice
 
 
 class SuspectStatus(NamedTuple):
-    """Suspect labels of one student under one oracle. The error is a mean over all labels, weighted
-    by 1/pi; its interval is of 95 %, None where there are too few labels."""
+    """The suspect labels of one student under one oracle. The error is a mean over all labels,
+    weighted by 1/π; its 95 % interval is None where there are too few labels."""
 
     student_version: str
     oracle_key: str
@@ -44,7 +44,7 @@ class SuspectLabels:
         self._errors: OrderedDict[tuple[str, str], tuple[BaselineAccumulator, int]] = OrderedDict()
 
     def add(self, label: Label) -> None:
-        """A label or failure, once."""
+        """Adds a label or a failed one, each once."""
         if label.id is not None and not self._seen.add(label):
             return
         self.labels += 1
@@ -56,7 +56,8 @@ class SuspectLabels:
             self._errors.popitem(last=False)
 
     def statuses(self) -> list[SuspectStatus]:
-        """The one that was labelled last comes last."""
+        """Returns the status of each student and oracle; the one that was labelled last comes
+        last."""
         return [_status(key, *error) for key, error in self._errors.items()]
 
     def snapshot(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class SuspectLabels:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on where a snapshot was taken."""
+        """Continues from the state of a snapshot."""
         self._seen.resume(snapshot["seen"])
         self._errors = OrderedDict(
             ((student, oracle), (BaselineAccumulator.restore(accumulator), last_label_at))
@@ -77,7 +78,8 @@ class SuspectLabels:
         )
 
     def _key(self, label: Label) -> tuple[str, str]:
-        """An answer that was none may not say whose it is: the last one's then."""
+        """Returns the student and oracle of a label. A failed one may not say whose it is: then it
+        is the oracle's that labelled the student last."""
         if label.values is None:
             for student, oracle in reversed(self._errors):
                 if student == label.student_version:

@@ -1,6 +1,6 @@
-"""What a monitor says at a step, or would say now: from its standing and its trial.
+"""The transition that a monitor makes, or would make now, from its state and its test.
 
-Changes nothing, and does not know which steps there are; `monitor` does.
+Changes nothing, and does not know when a monitor takes which step; `stratum_monitor` does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def transition(
     reason: TransitionReason,
     position: int,
 ) -> Transition:
-    """From where it stands into a state, perhaps the same."""
+    """Returns the transition from the current state to the next, perhaps the same."""
     estimates = test.recent_estimates() if test else None
     parts = test.parts(estimates) if test and next_state not in (OK, WARMING, SUSPENDED) else ()
     return Transition(
@@ -61,13 +61,14 @@ def transition(
 
 
 def severity(next_state: State, test: SequentialTest | None) -> Severity:
+    """Returns how severe a state is; an incident that breaks the service level is critical."""
     if next_state not in INCIDENT:
         return "warning" if next_state in (WARNING, SUSPENDED) else "info"
     return "critical" if test and test.breaks_service_level() else "warning"
 
 
 def current_reason(current: MonitorState, test: SequentialTest | None) -> TransitionReason:
-    """Why it is where it is."""
+    """Returns the reason why a monitor is in its state."""
     if current.state == SUSPENDED:
         return "oracle_changed" if current.other_oracle_key is not None else "no_labels"
     if current.state != WARMING:

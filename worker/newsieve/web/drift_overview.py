@@ -1,5 +1,7 @@
-"""What there is to show of all drift monitors, worst first, in words that the table, JSON and the
-page of `newsieve drift status` share. Knows neither tables nor pages.
+"""An overview of all drift monitors, worst first, in the words that the table, JSON and the page of
+`newsieve drift status` share.
+
+Knows neither tables nor pages.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ SECOND_CHARACTERS: Final = len("2026-11-25T13:21:07")
 
 @dataclass(frozen=True, slots=True)
 class OverviewItem:
-    """A monitor; or a signal that is on, which has no reading."""
+    """A monitor, or an alert on canaries, articles or anchors, which has no status."""
 
     filter: Filter
     stratum: str
@@ -57,7 +59,7 @@ class OverviewItem:
 
 
 def overview_items(current: CurrentState, now: int) -> list[OverviewItem]:
-    """All there are, worst first. `now` in milliseconds."""
+    """Returns all items, worst first. `now` is in milliseconds."""
     overview = [
         item
         for monitored in current.monitored.values()
@@ -97,7 +99,7 @@ def _items_of(
 
 
 def suspect_items(current: CurrentState) -> Iterator[tuple[str, SuspectStatus, int | None]]:
-    """By filter, what its suspect articles' labels come to, and when that was written."""
+    """Yields each filter's suspect labels by student and oracle, and when they were written."""
     for name, monitored in current.monitored.items():
         for status in monitored.monitor.monitors.suspects.statuses():
             yield name, status, current.last_written_at(name)
@@ -115,7 +117,7 @@ def _cause(step: Transition, status: MonitorStatus | None) -> str:
 
 
 def _commands(name: str, step: Transition, status: MonitorStatus | None) -> tuple[str, ...]:
-    """What people can decide now."""
+    """Returns the commands by which people can decide now."""
     if step.reason == "oracle_changed":
         kinds = ("accept-oracle", "reject-oracle")
         return tuple(f"newsieve drift {kind} --filter {name}" for kind in kinds)
@@ -128,7 +130,7 @@ def _commands(name: str, step: Transition, status: MonitorStatus | None) -> tupl
 
 
 def _advice(monitor: FilterMonitor, status: MonitorStatus) -> str:
-    """What there is to know or do, in one cell of a table."""
+    """Returns what there is to know or do, for one cell of a table."""
     state, name = status.state, monitor.filter.name
     if state.state == SUSPENDED:
         return _suspended(monitor, state.other_oracle_key)
@@ -153,7 +155,7 @@ def _suspended(monitor: FilterMonitor, other: str | None) -> str:
 
 
 def _power(status: MonitorStatus) -> str:
-    """What its rate of labels can find."""
+    """Returns the drift that the monitor's rate of labels can find."""
     rate = status.labels_a_day
     if rate is None:
         span = duration(status.span_milliseconds)
@@ -165,7 +167,7 @@ def _power(status: MonitorStatus) -> str:
 
 
 def nothing_yet(written_at: int | None, group: MonitorGroup) -> str:
-    """Of a filter without monitors: what is missing."""
+    """Returns what a filter without monitors still waits for."""
     if written_at is not None:
         return "no label has come yet: does `newsieve oracle` run, and do workers sample for it?"
     if group.at_work:
@@ -177,22 +179,24 @@ def nothing_yet(written_at: int | None, group: MonitorGroup) -> str:
 
 
 def freshness(current: CurrentState, group: MonitorGroup, now: int) -> str:
-    """When the state was last written, and whether a monitor is at work."""
+    """Returns when the state was last written, and whether a monitor is at work."""
     return f"{written(last_written_at(current), now)} {at_work(group)}"
 
 
 def last_written_at(current: CurrentState) -> int | None:
+    """Returns when the latest snapshot of any filter was written, None where there is none."""
     return max((at for at in current.written_at.values() if at is not None), default=None)
 
 
 def written(at: int | None, now: int) -> str:
+    """Returns a sentence on when the state was last written."""
     if at is None:
         return "No state is on record."
     return f"State last written {moment(at)}, {duration(now - at)} ago."
 
 
 def at_work(group: MonitorGroup) -> str:
-    """One sentence or two."""
+    """Returns one sentence or two on whether a monitor is at work."""
     if group.at_work is None:
         return f"Whether a monitor is at work is not known: {group.why_not_known}."
     if group.at_work:
@@ -211,12 +215,12 @@ def at_work(group: MonitorGroup) -> str:
 
 
 def moment(at: int) -> str:
-    """For people, in UTC."""
+    """Returns a time for people, in UTC."""
     return f"{(timestamp(at) or str(at))[:SECOND_CHARACTERS].replace('T', ' ')} UTC"
 
 
 def duration(milliseconds: int) -> str:
-    """In the largest unit of which there are two."""
+    """Returns a time span in the largest unit of which there are two."""
     seconds = max(milliseconds, 0) / 1_000
     for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
         if seconds >= MOST_OF_A_UNIT * unit:

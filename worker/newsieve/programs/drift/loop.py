@@ -1,12 +1,12 @@
 """The drift monitor's loop: labels, articles, canaries and decisions in, alerts out.
 
-    read → one order of time → watch → publish with the state and the offsets, committed
+    poll → one order of time → filter monitors → publish alerts, state and offsets, committed
 
-One process of a group is at work, the one that is given partition 0 of the control topic;
-it reads all partitions of all its topics itself, since evidence that is split over processes is
-none. What it knows is on record: whoever takes over, and who had to take back what was not
-committed, begins with that and reads on. Time is the stream's own, so the same stream leads to the
-same alerts, whatever was killed in between. `session` has the steps.
+One process of a group is at work: the one that owns partition 0 of the control topic. It reads all
+partitions of all its topics itself, since evidence that is split over processes is none. All its
+knowledge is on the state topic: a process that takes over, or that had to abort a transaction,
+restores it from there and reads on. Time is the stream's own, so the same stream leads to the same
+alerts, whatever was killed in between. The steps are in `session`.
 """
 
 from __future__ import annotations
@@ -48,19 +48,20 @@ class DriftLoopConfig:
 
 
 class StateStore(Protocol):
-    """What a predecessor left behind."""
+    """The state that a predecessor left behind."""
 
     def restore(self) -> RestoredState:
-        """Once nobody else can still be writing. Raises Unavailable or Fatal."""
+        """Returns the stored state, once no predecessor can still be writing. Raises Unavailable or
+        Fatal."""
         ...
 
     def partitions(self) -> list[Partition]:
-        """All that there is to read. Raises as `recall`."""
+        """Returns all partitions that are to be read. Raises as `restore` does."""
         ...
 
 
 class Inputs(Protocol):
-    """Partitions, read from offsets on."""
+    """A consumer of given partitions, which reads from given offsets."""
 
     @property
     def held(self) -> frozenset[Partition]:
@@ -68,15 +69,15 @@ class Inputs(Protocol):
         ...
 
     def start(self, offsets: Mapping[Partition, int]) -> None:
-        """Read from these on."""
+        """Starts to read from these offsets."""
         ...
 
     def poll(self, seconds: float) -> list[GroupRecord]:
-        """What has come. Raises Unavailable or Fatal."""
+        """Returns the records that have come. Raises Unavailable or Fatal."""
         ...
 
     def hold(self, partitions: Collection[Partition]) -> None:
-        """Take nothing from these for now, and from all others again."""
+        """Pauses these partitions, and resumes all others."""
         ...
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ class Inputs(Protocol):
 
 
 class DriftLoop:
-    """The loop and what it holds between steps."""
+    """The drift monitor's loop, and its state between two steps."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class DriftLoop:
         observer: DriftObserver,
         policy: DriftLoopConfig,
     ) -> None:
-        """`begin` makes the watches, by filter, of a monitor that knows nothing."""
+        """`begin` makes the monitors, by filter, as they are before any record."""
         self.is_ready = False  # at work, or ready to take over; read by other threads
         self._runner = runner
         self._inputs = inputs
@@ -113,7 +114,8 @@ class DriftLoop:
         self._reported_at = self._looked_at = self._committed_at = 0.0
 
     def step(self) -> None:
-        """Raises Unavailable or Fatal, as all below do."""
+        """Polls, processes what is due, and commits when it is time. Raises Unavailable or Fatal,
+        as all methods below do."""
         self._runner.poll(REBALANCE_RECORDS, IDLE_SECONDS if self._session is None else 0.0)
         self.is_ready = self._runner.consumer.group_metadata() is not None
         session = self._at_work()
@@ -128,7 +130,7 @@ class DriftLoop:
         self._report(session)
 
     def commit(self) -> None:
-        """Alerts, requests and what has changed of the state, with the offsets."""
+        """Publishes alerts, requests and changed state together with the offsets."""
         session, self._changed_at = self._session, None
         if session is None or not self._has_news(session):
             return
@@ -142,26 +144,29 @@ class DriftLoop:
         session.pending, self._committed_at = Pending(), time.monotonic()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
-        """Commit, leave. What is at hand comes again."""
+        """Commits and stops. Records that are buffered will come again."""
         left = self._session.timeline.size if self._session is not None else 0
         guarded(self.commit)
         self._observer.drained(left)
 
     def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:  # noqa: ARG002 - of the protocol
-        """Before a revoke. Raises as `commit`."""
+        """Commits before partitions are revoked. Raises as `commit` does."""
         self.commit()
 
     def on_abort(self) -> None:
-        """What was not committed is in the watches already: begin with what is on record."""
+        """Drops the session, which has taken in what was not committed; the next step restores
+        one."""
         self._publisher.rolled_back()
         self.on_partitions_lost(None)
 
     def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:  # noqa: ARG002 - of the protocol
+        """Drops the session, since the partitions are another process's now."""
         self._session = self._changed_at = None
         self._inputs.close()
 
     def _at_work(self) -> DriftSession | None:
-        """Raises TopicsWrong, and what `StateStore.recall` raises."""
+        """Returns the session, which is restored when this process is given its partition. Raises
+        TopicsWrong, and what `StateStore.restore` raises."""
         owned = self._runner.consumer.offsets.owned()
         if self._session is None and any(number == 0 for _, number in owned):
             restored = self._state_store.restore()
@@ -172,7 +177,8 @@ class DriftLoop:
         return self._session
 
     def _throttle(self, session: DriftSession) -> None:
-        """Where one partition is slow, the others need not be read to their ends meanwhile."""
+        """Pauses the partitions that are ahead when too many records are buffered: where one
+        partition is slow, the others need not be read to their ends meanwhile."""
         size, at_hand = session.timeline.size, session.timeline.at_hand()
         if size > MOST_AT_HAND:
             self._inputs.hold(at_hand)
@@ -180,7 +186,8 @@ class DriftLoop:
             self._inputs.hold(self._inputs.held & at_hand if size > MOST_AT_HAND // 2 else ())
 
     def _has_news(self, session: DriftSession) -> bool:
-        """Or it is time to commit the offsets again, as they are."""
+        """Returns whether there is something to commit, or it is time to commit the same offsets
+        again."""
         return bool(session.pending) or time.monotonic() - self._committed_at > REMIND_SECONDS
 
     def _commit_if_due(self, session: DriftSession) -> None:
@@ -193,7 +200,8 @@ class DriftLoop:
             self.commit()
 
     def _look_for_partitions(self, session: DriftSession) -> None:
-        """Partitions may have been added. Raises Transient: read them, too."""
+        """Looks now and then whether partitions were added. Raises Transient if so, which restores
+        a session that reads them, too."""
         if time.monotonic() - self._looked_at > self._policy.look_for_partitions_seconds:
             self._looked_at = time.monotonic()
             if set(self._state_store.partitions()) - session.next.keys():

@@ -88,7 +88,7 @@ def set_suspects(metrics: DriftMetrics, filter_name: str, suspects: SuspectStatu
 
 
 def _latest(filter_monitor: FilterMonitor) -> list[MonitorStatus]:
-    """Of each stratum, the student that was labelled last."""
+    """Returns the status of each stratum's monitor, of the student that was labelled last."""
     latest: dict[str, MonitorStatus] = {}
     for monitor in filter_monitor.monitors.by_identity.values():
         status = monitor_status(monitor)

@@ -64,7 +64,7 @@ class Unreadable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MonitoredFilter:
-    """One filter's watch, its records, and the articles of its anchors."""
+    """One filter's monitor, the encoder of its records, and the articles of its anchors by id."""
 
     monitor: FilterMonitor
     encoder: DriftRecordEncoder
@@ -73,7 +73,7 @@ class MonitoredFilter:
 
 @dataclass(slots=True)
 class Pending:
-    """What is not committed yet."""
+    """What was published or processed since the last commit."""
 
     out: list[OutRecord] = field(default_factory=list)
     # The transitions whose alerts are in `out`.
@@ -96,9 +96,9 @@ class DriftSession:
         offsets: Mapping[Partition, int],
         states: Mapping[bytes, bytes],
     ) -> None:
-        """Goes on from `states`, by key, and from `offsets`, in the order of partitions that
-        decides between records of one moment. Raises TopicsWrong for a state that cannot be read.
-        """
+        """Continues from `states`, by key, and from `offsets`, in the order of partitions that
+        decides between records of one moment. Raises TopicsWrong for a state that cannot be
+        read."""
         self.monitored = monitored
         self.pending = Pending()
         self.next = dict(offsets)  # the first offset that was not handled
@@ -112,7 +112,7 @@ class DriftSession:
         self._ticked_at = max((at for at in ticks if at is not None), default=None)
 
     def add_records(self, arrivals: Iterable[GroupRecord], prefix: str, now: int) -> None:
-        """What has come, as what it says. `prefix` is the topics'."""
+        """Reads records and buffers them until their turn. `prefix` is the topics'."""
         for record, (topic, number), offset, _ in arrivals:
             if record is None:
                 self.timeline.at_end((topic, number))
@@ -123,7 +123,7 @@ class DriftSession:
             self.timeline.put(TimedRecord((topic, number), offset, at, item, is_own), now)
 
     def process_due(self, now: int) -> None:
-        """Handle what may go, in order, with the time's passing in between.
+        """Processes the records that are due, in order, with the ticks in between.
 
         Raises DeadLetterLimit before anything of a record is done, and what
         `OutcomePublisher.publish` raises.
@@ -138,7 +138,7 @@ class DriftSession:
             self._tick(watermark)
 
     def take_changes(self) -> Iterator[OutRecord]:
-        """Snapshots of all that is not on record as it is."""
+        """Yields the records of all state that differs from what is on the state topic."""
         for monitored in self.monitored.values():
             for snapshot in monitored.monitor.take_changes():
                 if self._recorded.get(snapshot.identity) != snapshot:
@@ -174,7 +174,7 @@ class DriftSession:
         self.next[record.partition] = record.offset + 1
 
     def _tick(self, until: int) -> None:
-        """What time alone brings, before a moment of the stream's."""
+        """Lets time pass in the monitors, minute by minute, up to a moment of the stream."""
         if self._ticked_at is None:
             self._ticked_at = until - until % TICK_MILLISECONDS
         first = self._ticked_at + TICK_MILLISECONDS
@@ -186,7 +186,7 @@ class DriftSession:
                 self._publish_alerts(monitored, monitored.monitor.tick(at))
 
     def _publish_alerts(self, monitored: MonitoredFilter, steps: Sequence[Transition]) -> None:
-        """Steps become alerts, but for those that nobody is told of."""
+        """Makes alerts of transitions, but for those that only status and metrics show."""
         for step in steps:
             if step.is_published:
                 self.pending.out.append(monitored.encoder.alert(step))
@@ -194,7 +194,8 @@ class DriftSession:
                 self.pending.is_urgent = True
 
     def _request_anchor_labels(self, monitored: MonitoredFilter, at: int) -> None:
-        """Have anchors labelled. A single one can wait for the next commit."""
+        """Requests labels for the anchors that are wanted. A single one can wait for the next
+        commit."""
         wanted = list(dict.fromkeys(monitored.monitor.attribution.wanted))
         monitored.monitor.attribution.wanted.clear()
         for name in wanted:
@@ -205,7 +206,7 @@ class DriftSession:
 def resume(
     monitored: Mapping[str, MonitoredFilter], states: Mapping[bytes, bytes]
 ) -> dict[Identity, Snapshot]:
-    """Let fresh watches go on from these records; return what was taken up.
+    """Lets fresh monitors continue from the records of the state topic; returns the snapshots used.
 
     States of other filters, and of versions whose labels mean something else, are left alone.
     Raises TopicsWrong.
@@ -229,7 +230,7 @@ def resume(
 
 
 def _migrated(restored: RestoredMonitor, filter_: Filter) -> Snapshot:
-    """The snapshot in today's format."""
+    """Returns the snapshot in today's format."""
     if restored.snapshot.detector is None:
         return restored.snapshot
     names = filter_.definition.dimension_names
@@ -239,6 +240,7 @@ def _migrated(restored: RestoredMonitor, filter_: Filter) -> Snapshot:
 
 
 def _apply(monitor: FilterMonitor, event: Event) -> list[Transition]:
+    """Gives an input to its filter's monitor."""
     payload = event.payload
     if isinstance(payload, ScoreSample):
         return monitor.scored(payload, event.student)

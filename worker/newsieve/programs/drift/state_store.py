@@ -1,4 +1,7 @@
-"""What a drift monitor finds on record when it takes over: the group's offsets, the state topic."""
+"""Restores what a drift monitor needs when it takes over: its group's offsets and the state topic.
+
+Does not know what a state says.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class KafkaStateStore:
         heartbeat: Callable[[], None],
         expired: Callable[[int], None],
     ) -> None:
-        """`expired` hears of records that retention took before they were read."""
+        """`expired` is told the number of records that retention deleted before they were read."""
         self._cluster = cluster
         self._offset_query = offset_query
         self._consumer = consumer
@@ -41,9 +44,9 @@ class KafkaStateStore:
         self._expired = expired
 
     def restore(self) -> RestoredState:
-        """A predecessor's transaction is decided before its offsets are known, so its states are
-        there by the time that they are read. Raises BrokerUnavailable, TopicsWrong or
-        OffsetsWrong."""
+        """Returns offsets and states. A predecessor's transaction is decided before its offsets are
+        known, so its states are there by the time that they are read. Raises BrokerUnavailable,
+        TopicsWrong or OffsetsWrong."""
         watermarks = self._offset_query.watermarks(self._consumer.partitions())
         offsets = {
             partition: starting_offset(
@@ -60,11 +63,11 @@ class KafkaStateStore:
         )
 
     def partitions(self) -> list[Partition]:
-        """Raises BrokerUnavailable or TopicsWrong."""
+        """Returns all partitions of the inputs. Raises BrokerUnavailable or TopicsWrong."""
         return self._consumer.partitions()
 
 
 def _begins_at_end(partition: Partition) -> bool:
-    """A new group reads all labels there are; of all that was ever scored, what comes from now on:
-    its first day is what later ones are compared with."""
+    """Returns whether a new group skips what is in a partition. It reads all labels there are, and
+    scored articles from now on: its first day is what later ones are compared with."""
     return partition[0].endswith(f".{SCORED}")
