@@ -55,7 +55,7 @@ def load_filters(settings: Settings) -> list[Filter]:
 
 
 def filter_registry(settings: Settings) -> FilterRegistry:
-    """Finds filters where the settings say; logs those that others hide."""
+    """The registry that finds filters where the settings say. Logs those that others hide."""
     for item in settings.filters.registry.shadowed:
         _log.warning(
             "filter.ignored", filter=item.reference, used=str(item.used), ignored=str(item.ignored)
@@ -64,7 +64,7 @@ def filter_registry(settings: Settings) -> FilterRegistry:
 
 
 def all_topics(settings: Settings, filters: Sequence[Filter]) -> list[Topic]:
-    """The table of topics for these filters."""
+    """The table of topics, with those of these filters."""
     tiers = {item.name: item.definition.published_tiers for item in filters}
     return topics(settings.kafka.topic_prefix, tiers)
 

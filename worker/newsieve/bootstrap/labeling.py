@@ -160,7 +160,7 @@ def oracle_topics(settings: Settings) -> list[Topic]:
 
 
 def acquire_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
-    """Raises Fenced, TopicsWrong or BrokerLost."""
+    """Become the one process of the slot. Raises Fenced, TopicsWrong or BrokerLost."""
     oracle = settings.oracle
     return acquire_group_slot(
         settings, oracle.group, oracle.slot, "NEWSIEVE_ORACLE__SLOT", heartbeat

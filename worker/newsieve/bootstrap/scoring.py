@@ -107,7 +107,7 @@ def make_worker(
     canaries: Canaries | None = None,
     published: Published | None = None,
 ) -> RunningWorker:
-    """A worker ready to run, which is ready when it has joined. The model must be warm by now."""
+    """Make a worker, which is ready when it has joined its group. The model must be warm by now."""
     group, needed = settings.worker.group, worker_topics(settings, path.filters)
     ends = backfill.ends if backfill is not None else {}
     member = make_member(settings, group, slot, health, needed, RAW, ends, published)

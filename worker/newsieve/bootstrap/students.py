@@ -1,4 +1,4 @@
-"""Students, and the path that scores with them.
+"""Builds students, and the path that scores with them.
 
 Imports of torch happen inside functions, so that commands without a model start fast.
 """
@@ -41,7 +41,7 @@ _log = get_logger("assemble")
 
 @dataclass(frozen=True, slots=True)
 class StudentIdentity:
-    """What records need of a student."""
+    """What the records of a student's scores say about it."""
 
     filter: Filter
     hash: str
@@ -51,11 +51,12 @@ class StudentIdentity:
 
 
 def student_folder(settings: Settings, filter_: Filter) -> Path:
+    """The folder of a filter's student: the settings', or the built-in one."""
     return settings.student.folders.get(filter_.name, filter_.student_folder)
 
 
 def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
-    """Every filter's student, loaded, merged and held against its canaries.
+    """Load every filter's student, merge its adapter, and check its canaries.
 
     Raises StudentInvalid or CanaryMismatch.
     """
@@ -63,7 +64,7 @@ def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, St
 
 
 def load_candidates(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
-    """The students on trial, by `shadow_name`. Raises as above."""
+    """Load the students on trial, by `shadow_name`. Raises as `load_students`."""
     folders = settings.student.candidates
     return {
         shadow_name(item.name): _load(settings, item, folders[item.name])
@@ -91,7 +92,7 @@ def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
 
 
 def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
-    """Of those that `load_students` and `load_candidates` give."""
+    """The identities of students that `load_students` and `load_candidates` give."""
     return [
         StudentIdentity(
             student.filter,
@@ -105,7 +106,7 @@ def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:
 
 
 def canaries_of(settings: Settings, students: Mapping[str, Student], scorer: Scorer) -> Canaries:
-    """Of the live students; a candidate's are held against only when it is loaded."""
+    """The canaries of the live students. A candidate's are checked only when it is loaded."""
     from newsieve.inference.student import CANARY_TOLERANCE
 
     sets = [
@@ -129,7 +130,7 @@ def make_engine(
     students: dict[str, Student],
     step: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Scorer:
-    """`step` minds the time of what may hang."""
+    """Make the engine of these students. `step` watches what may hang."""
     from newsieve.inference.engine import Engine
 
     on_cpu = all(student.device == "cpu" for student in students.values())
@@ -140,7 +141,7 @@ def make_engine(
 def scoring_path(
     settings: Settings, identities: Sequence[StudentIdentity], scorer: Scorer
 ) -> ScoringPath:
-    """Decode → rules → score → decide → encode, for these filters."""
+    """Build the path of these filters: decode → rules → score → decide → encode."""
     source = f"{APP}/{COMPONENT}/{settings.worker.group}"
     trial = EpochDraw(SHADOW_EPOCH, secret_key(settings))
     encoders, shadows, calibrations = [], [], {}
@@ -161,7 +162,7 @@ def scoring_path(
 
 
 def replay_headers(settings: Settings, filters: Sequence[str]) -> ReplayHeaders:
-    """Whose `dlq.*` headers count for a worker of these filters."""
+    """The rule that says whose `dlq.*` headers count for a worker of these filters."""
     key = secret_key(settings)
     trusted = settings.worker.dlq_headers or ("any" if key is None else "signed")
     topic = topic_name(settings.kafka.topic_prefix, RAW)
@@ -170,6 +171,7 @@ def replay_headers(settings: Settings, filters: Sequence[str]) -> ReplayHeaders:
 
 
 def sampling_policy(settings: Settings, filter_: Filter) -> SamplingPolicy:
+    """The shares of a filter's articles that are drawn for the oracle."""
     sampling = settings.sampling
     own = sampling.filters.get(filter_.name, {})
     pi = {

@@ -1,1 +1,2 @@
-"""From texts to raw scores: tokenise, sort into buckets, forward. Knows no Kafka and no tiers."""
+"""From texts to raw scores: tokenize, sort into buckets, forward. It knows no Kafka and no
+tiers."""

@@ -1,7 +1,7 @@
-"""Where a base model lies, and that it is the one a student was trained on.
+"""Finds where a base model lies, and checks that it is the one a student was trained on.
 
 A student's scores are as much its base's as its own: student.json names the SHA-256 of every file
-of the base that decides them. Finds, hashes and checks files; imports none of them and loads
+of the base that decides them. It hashes and checks files; it imports none of them and loads
 nothing.
 """
 
@@ -43,7 +43,7 @@ ADAPTER_CONFIG_OF_BASE: Final = "adapter_config.json"
 
 
 def require_trusted(name: str, trusted_packages: Collection[str]) -> None:
-    """That a base in a package is in one that is named as trusted. Raises StudentInvalid."""
+    """Require that a base in a package is in one that is trusted. Raises StudentInvalid."""
     package = _package_of(name)
     if package is not None and package not in trusted_packages:
         raise StudentInvalid(
@@ -76,8 +76,8 @@ def _package_of(name: str) -> str | None:
 
 
 def _package_folder(package: str) -> Path:
-    """By what the installer wrote down. To look for a module would import those above it, and find
-    whatever lies on the path."""
+    """The folder of a package, by what the installer wrote down. To look for a module would import
+    those above it, and find whatever lies on the path."""
     try:
         installed = metadata.distribution(package.replace("_", "-"))
     except metadata.PackageNotFoundError:
@@ -92,7 +92,7 @@ def _package_folder(package: str) -> Path:
 
 
 def _fetched(name: str, revision: str) -> Path:
-    """The folder of a hub's snapshot, with what decides scores in it."""
+    """The folder of a hub's snapshot, with the files that decide scores in it."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
@@ -113,8 +113,8 @@ def _fetched(name: str, revision: str) -> Path:
 
 
 def deciding_files(folder: Path) -> list[str]:
-    """Of a base's folder the files that decide scores: its configuration and its weights, as
-    transformers chooses them. Raises StudentInvalid for one whose weights are no safetensors."""
+    """The files of a base's folder that decide scores: its configuration and its weights, as
+    transformers chooses them. Raises StudentInvalid for a base whose weights are no safetensors."""
     weights = [WEIGHTS]
     if not (folder / WEIGHTS).is_file():
         if not (folder / INDEX).is_file():
@@ -145,7 +145,7 @@ def base_hashes(folder: Path) -> dict[str, str]:
 
 
 def require_hashes(folder: Path, expected: Mapping[str, str], student: Path) -> None:
-    """That the base is the one the student was trained on. Raises StudentInvalid."""
+    """Require that the base is the one the student was trained on. Raises StudentInvalid."""
     found = base_hashes(folder)
     if not expected:
         files = ", ".join(f'"{name}": "{hashed}"' for name, hashed in found.items())
@@ -167,8 +167,8 @@ def require_hashes(folder: Path, expected: Mapping[str, str], student: Path) -> 
 
 
 def require_loadable(folder: Path) -> None:
-    """That transformers would build a model of ordinary size from these files and no others.
-    Raises StudentInvalid."""
+    """Require that transformers would build a model of ordinary size from these files and no
+    others. Raises StudentInvalid."""
     path = folder / CONFIG
     config = read_json(path, CONFIG_BYTES)
     if not isinstance(config, dict):

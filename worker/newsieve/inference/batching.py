@@ -1,7 +1,7 @@
-"""Which texts share a forward pass, and which of them made it fail. Pure: no torch.
+"""Decides which texts share a forward pass, and finds those that made it fail. Pure: no torch.
 
-Padding is what a CPU wastes most on: sorted by length and cut at a budget of padded tokens,
-news articles cost 1.6 times less than in arrival order.
+Padding is what a CPU wastes most on: sorted by length and cut at a budget of padded tokens, news
+articles cost 1.6 times less than in arrival order.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def bisect_failures(
 def _search(
     forward: Callable[[Sequence[int]], None], group: list[int], error: Exception
 ) -> tuple[int, Exception | None, list[int], bool]:
-    """One bad row of a group that failed, its error, the rows not run yet, whether any passed."""
+    """One bad row of a group that failed, its error, the rows not run yet, and whether any row
+    passed."""
     suspects, set_aside, some_passed = group, list[int](), False
     while len(suspects) > 1:
         half = len(suspects) // 2

@@ -1,7 +1,7 @@
-"""Which device and which precision: decided once, at the start, by what the hardware can do.
+"""Decides which device and which precision to use, once, at the start, by what the hardware can do.
 
 Nothing is timed: two workers on machines of one kind compute in one precision, however busy they
-are. Knows nothing of models.
+are. It knows nothing of models.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ BF16_COMPUTE_CAPABILITY: Final = (8, 0)  # Ampere, the first GPUs that multiply 
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device of a setting: `auto`, or a name torch knows. Raises SettingsInvalid."""
+    """The device of a setting, which is `auto` or a name that torch knows. Raises
+    SettingsInvalid."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

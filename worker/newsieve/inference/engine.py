@@ -1,8 +1,9 @@
-"""The engine: batches of texts in, futures of scores out, tokenising beside the forward pass.
+"""The engine takes batches of texts and returns futures of scores; it tokenizes beside the forward
+pass.
 
-Two threads, each first in first out: while one batch is on the device, the next is being
-tokenised. A text is tokenised once however many filters score it, as long as their students
-read it alike. Knows no Kafka, no rules, no tiers.
+It has two threads, each first in first out: while one batch is on the device, the next is being
+tokenized. A text is tokenized once however many filters score it, as long as their students read it
+alike. It knows no Kafka, no rules, no tiers.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ Step = Callable[[], AbstractContextManager[None]]  # around what may hang
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one tokeniser made of the texts, by row: tokens, or why there are none."""
+    """What one tokenizer made of the texts, by row: tokens, or the reason why there are none."""
 
     tokens: Mapping[int, Tokens]
     faults: Mapping[int, RecordError]
 
 
 class Engine:
-    """The students of several filters on one device."""
+    """Runs the students of several filters on one device."""
 
     def __init__(
         self, students: Mapping[str, Student], budget_tokens: int, step: Step = nullcontext
     ) -> None:
-        """`budget_tokens` bounds a forward pass, padding included; `step` minds its time."""
+        """`budget_tokens` bounds a forward pass, padding included; `step` watches its time."""
         self._students = students
         self._budget = budget_tokens
         self._step = step
@@ -61,7 +62,8 @@ class Engine:
     def _tokenise(
         self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
     ) -> dict[str, Reading]:
-        """By tokeniser. Raises DeviceFailed when it fails on a harmless text, too."""
+        """Tokenize the texts, by tokenizer. Raises DeviceFailed when a tokenizer fails on a
+        harmless text, too."""
         tokenisers = {
             self._students[name].tokeniser.identity: self._students[name].tokeniser
             for name in wanted
@@ -94,7 +96,7 @@ class Engine:
 
 
 def read_texts(tokeniser: Tokeniser, texts: Sequence[str], rows: Sequence[int]) -> Reading:
-    """Tokenise these rows' texts, finding out the ones that make the tokeniser fail."""
+    """Tokenize these rows' texts, and find those that make the tokenizer fail."""
     tokens: dict[int, Tokens] = {}
 
     def read(wanted: Sequence[int]) -> None:
@@ -116,8 +118,8 @@ def score_tokens(
     unread: Mapping[int, RecordError] = NOTHING_UNREAD,
     step: Step = nullcontext,
 ) -> FilterScores:
-    """Score tokenised texts in buckets, finding out the rows that make the model fail. `unread`
-    has those that the tokeniser failed on."""
+    """Score tokenized texts in buckets, and find the rows that make the model fail. `unread` has
+    those that the tokenizer failed on."""
     scores = np.full((len(tokens), len(student.manifest.dimensions)), np.nan)
     faults = dict(unread)
     good = [row for row in range(len(tokens)) if row not in unread]
@@ -152,7 +154,7 @@ def _is_healthy(student: Student) -> bool:
 
 
 def _can_read(tokeniser: Tokeniser) -> bool:
-    """Whether the tokeniser can read a harmless text."""
+    """Whether the tokenizer can read a harmless text."""
     try:
         return bool(tokeniser.encode([PROBE_TEXT])[0].ids)
     except Exception:  # noqa: BLE001 - any failure here is the answer

@@ -1,4 +1,7 @@
-"""student.json: what a student is, how it was made, what it was measured to do."""
+"""student.json: what a student is, how it was made, and what it was measured to do.
+
+It checks the file against the filter it is used for, and loads no weights.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class BaseName(BaseModel):
-    """The base model: a Hugging Face id, a folder, or `package:<installed package>`."""
+    """The name of a base model: a Hugging Face id, a folder, or `package:<installed package>`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +68,8 @@ class BaseName(BaseModel):
 
 
 class PinnedBase(BaseName):
-    """The base model, and which one it is whatever it is called and wherever it lies."""
+    """The base model, with the hashes that identify it whatever it is called and wherever it
+    lies."""
 
     files: dict[str, Sha256] = Field(
         default={},
@@ -75,7 +79,7 @@ class PinnedBase(BaseName):
 
 
 class CurvePoints(BaseModel):
-    """One dimension's calibration: where raw scores go, straight between the points."""
+    """The calibration of one dimension: where raw scores go, straight between the points."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -117,7 +121,7 @@ class ResidualRows(BaseModel):
 
 
 class Manifest(BaseModel):
-    """student.json, checked."""
+    """The checked contents of student.json."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -169,7 +173,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The folder's student.json. Raises StudentInvalid, also for a missing file."""
+    """Read the folder's student.json. Raises StudentInvalid, also for a missing file."""
     found = files_of(folder, LIMITS_BYTES)
     missing = [name for name in REQUIRED_FILES if name not in found]
     if missing:
@@ -185,7 +189,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_filter(manifest: Manifest, folder: Path, filter_: Filter) -> None:
-    """A student is bound to a filter by what its labels mean. Raises StudentInvalid."""
+    """Require that the student is of this filter: it is bound to one by what its labels mean.
+    Raises StudentInvalid."""
     if manifest.label_hash != filter_.label_hash:
         raise StudentInvalid(
             f"the student in {folder} was trained on labels that mean something else than "
@@ -208,8 +213,8 @@ def student_hash(folder: Path, base: BaseName) -> str:
 
 
 def compile_targets(pattern: str) -> Any:
-    """A regular expression for layers' names. By RE2, whose cost is linear, whoever wrote it: no
-    lookaround, no back references. Raises ValueError."""
+    """Compile a regular expression for layers' names, by RE2, whose cost is linear, whoever wrote
+    it: no lookaround, no back references. Raises ValueError."""
     options = re2.Options()
     options.log_errors = False
     try:

@@ -19,7 +19,7 @@ from newsieve.printable import one_line
 
 
 class StudentModel(nn.Module):
-    """Texts' token ids to raw scores."""
+    """Turns the token ids of texts into raw scores."""
 
     def __init__(self, backbone: nn.Module, pooling: Pooling, outputs: int, *, bias: bool) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class StudentModel(nn.Module):
         self.score = nn.Linear(int(config.hidden_size), outputs, bias=bias)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(N, T) ids, padded on the right, and their mask, to (N, D) raw scores.
+        """Map (N, T) ids, padded on the right, and their mask to (N, D) raw scores.
 
         The head computes in its own precision, fp32, also where training lowers the rest.
         """
@@ -50,8 +50,7 @@ class StudentModel(nn.Module):
 
 
 def load_backbone(folder: Path) -> nn.Module:
-    """The base model in a folder, in fp32. Nothing that stands in it is run. Raises
-    StudentInvalid."""
+    """Load the base model in a folder, in fp32. No code in it is run. Raises StudentInvalid."""
     from transformers import AutoModel
     from transformers.utils import logging
 

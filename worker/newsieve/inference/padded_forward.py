@@ -17,7 +17,7 @@ class PaddedForward:
     """Scores buckets of token ids. Use from one thread."""
 
     def __init__(self, model: StudentModel, device: torch.device, dtype: torch.dtype) -> None:
-        """Takes the merged fp32 model over: the backbone goes to `dtype`, the head stays fp32."""
+        """Take the merged fp32 model over: the backbone goes to `dtype`, the head stays fp32."""
         model.eval().requires_grad_(requires_grad=False)
         model.model.to(device=device, dtype=dtype)
         model.score.to(device=device)
@@ -25,7 +25,7 @@ class PaddedForward:
         self._device = device
 
     def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """(N, D) raw scores of N texts. Raises OutOfMemory, or whatever the model raises."""
+        """The (N, D) raw scores of N texts. Raises OutOfMemory, or whatever the model raises."""
         ids, mask = _padded(batch)
         try:
             with torch.inference_mode():

@@ -1,4 +1,5 @@
-"""What the programs need of an engine. Without torch, so that its users need none either."""
+"""The seam between programs and the engine. It needs no torch, so that its users need none
+either."""
 
 from __future__ import annotations
 

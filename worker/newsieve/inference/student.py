@@ -1,4 +1,7 @@
-"""A student, loaded: its identity, its tokeniser, its forward pass, its canaries."""
+"""A loaded student: its identity, its tokenizer, its forward pass, its canaries.
+
+It does not know what is done with the scores.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ class Canary(BaseModel):
 
 @dataclass(frozen=True)
 class Student:
-    """A student ready to score."""
+    """A student that is ready to score."""
 
     filter: Filter
     manifest: Manifest
@@ -90,7 +93,8 @@ def load_student(
     device: str = "auto",
     dtype: Dtype = "auto",
 ) -> Student:
-    """Load, merge, check. `base` overrides the base model's name, not which one it is.
+    """Load a student, merge its adapter, and check it. `base` overrides the base model's name, not
+    which one it is.
 
     Raises StudentInvalid for a folder that is incomplete, inconsistent or made for other labels,
     for a base that is not the student's, and for one in a package that is not trusted.
@@ -146,7 +150,7 @@ def _require_embeddings(highest_id: int, folder: Path, model: StudentModel) -> N
 
 
 def read_canaries(path: Path, dimensions: Sequence[str]) -> tuple[Canary, ...]:
-    """The folder's canaries, at least one. Raises StudentInvalid."""
+    """Read the folder's canaries, at least one. Raises StudentInvalid."""
     try:
         lines = read_bytes(path, LIMITS_BYTES[CANARIES]).split(b"\n")
         found = [line for line in lines if line.strip()]
@@ -164,7 +168,8 @@ def read_canaries(path: Path, dimensions: Sequence[str]) -> tuple[Canary, ...]:
 
 
 def _canary_scores(student: Student) -> npt.NDArray[np.float64]:
-    """In few forward passes: one a text would be hundreds of waits for the slowest thread."""
+    """The scores of all canaries, in few forward passes: one a text would be hundreds of waits for
+    the slowest thread."""
     tokens = student.tokeniser.encode([canary.text for canary in student.canaries])
     scores = np.empty((len(tokens), len(student.manifest.dimensions)))
     for rows in buckets([len(row.ids) for row in tokens], CANARY_PASS_TOKENS):
@@ -196,6 +201,6 @@ def check_canaries(student: Student) -> list[tuple[Canary, dict[str, float], flo
 
 
 def set_threads(threads: int | None) -> None:
-    """Threads of one forward pass; None leaves torch's default, the number of cores."""
+    """Set the threads of one forward pass; None leaves torch's default, the number of cores."""
     if threads:
         torch.set_num_threads(threads)

@@ -1,7 +1,7 @@
-"""Files of a student as others may have made them: checked for what they are before they are read.
+"""Checks the files of a student, as others may have made them, before they are read.
 
-Regular files of bounded size under names that can be shown, and JSON that says one thing. Knows
-nothing of what stands in them.
+It takes regular files of bounded size under names that can be shown, and JSON that says one thing.
+It knows nothing of what stands in them.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def _check(path: Path, home: str, limit_bytes: int) -> None:
 
 
 def require_file(path: Path, limit_bytes: int) -> None:
-    """That this is a regular file, or a link to one, of at most so many bytes. Reads nothing.
-    Raises StudentInvalid."""
+    """Require that this is a regular file, or a link to one, of at most so many bytes. Reads
+    nothing. Raises StudentInvalid."""
     shown = one_line(str(path))
     try:
         found = path.stat()
@@ -83,7 +83,7 @@ def require_file(path: Path, limit_bytes: int) -> None:
 
 
 def read_bytes(path: Path, limit_bytes: int) -> bytes:
-    """A regular file's bytes. Raises StudentInvalid."""
+    """Read a regular file's bytes. Raises StudentInvalid."""
     require_file(path, limit_bytes)
     try:
         with path.open("rb") as stream:
@@ -93,8 +93,8 @@ def read_bytes(path: Path, limit_bytes: int) -> bytes:
 
 
 def read_json(path: Path, limit_bytes: int) -> Any:
-    """A file's JSON. A key that stands twice, NaN and infinity are refused: readers differ on what
-    they mean. Raises StudentInvalid."""
+    """Read a file's JSON. A key that stands twice, NaN and infinity are refused: readers differ on
+    what they mean. Raises StudentInvalid."""
     facts = read_bytes(path, limit_bytes)
     try:
         return json.loads(

@@ -1,6 +1,6 @@
-"""Texts to token ids, as the student was trained to read them.
+"""Turns texts into token ids, as the student was trained to read them.
 
-Cuts characters before tokenising: the library truncates only after encoding everything, and a
+It cuts characters before tokenizing: the library truncates only after encoding everything, and a
 long article would cost twelve times more for the same ids. What a text can cost is bounded,
 whatever stands in it.
 """

@@ -1,4 +1,5 @@
-"""Whether a tokenizer can be read and used at reasonable cost: tried in a process of its own.
+"""Checks that a tokenizer can be read and used at reasonable cost, by trying it in a process of its
+own.
 
 A tokenizer.json is a program of a kind: patterns that go back for ever, replacements that grow a
 text a thousandfold. What it costs is found by running it, under limits on time and memory that a

@@ -1,6 +1,7 @@
-"""The process in which a tokenizer is tried: a task on standard input, an answer on the output.
+"""The process in which a tokenizer is tried: a task on standard input, an answer on standard
+output.
 
-Imports nothing of ours, so that it starts in a tenth of a second. Knows nothing of students.
+It imports nothing of ours, so that it starts in a tenth of a second, and knows nothing of students.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def main() -> None:
 
 
 def _limit(which: int, most: int) -> None:
-    """To so much, or to what whoever started the program allows, if that is less."""
+    """Limit the process to so much, or to what whoever started the program allows, if that is
+    less."""
     _, allowed = resource.getrlimit(which)
     if allowed != resource.RLIM_INFINITY:
         most = min(most, allowed)

@@ -1,4 +1,7 @@
-"""Whether this user may do what a worker does, asked of the broker. For `newsieve doctor`."""
+"""Asks the broker whether this user may do what a program does, for `newsieve doctor`.
+
+It does not know which rights a program needs.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 def missing_rights(
     cluster: Cluster, needed: Collection[tuple[str, str]], group: str
 ) -> list[tuple[str, str]]:
-    """What is not allowed, and the command that allows it. `needed`: topics, and READ or WRITE.
+    """The rights that are missing, each with the command that grants it.
 
-    Raises BrokerUnavailable.
+    `needed` has topics with READ or WRITE. Raises BrokerUnavailable.
     """
     allow = "kafka-acls --add --allow-principal User:<you>"
     found = []
@@ -59,7 +62,8 @@ def _may_read_group(admin: Any, group: str, timeouts: Timeouts = TIMEOUTS) -> bo
 
 
 def _transactions_refused(cluster: Cluster, group: str) -> str | None:
-    """Take a transactional id of our own: a worker's would fence that worker."""
+    """Why transactions are refused, if they are. It takes a transactional id of its own: a worker's
+    would fence that worker."""
     identity = transactional_id(group, ":doctor")  # no slot begins with a colon
     try:
         producer = make_producer(cluster.producer({"transactional.id": identity}))

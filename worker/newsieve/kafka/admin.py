@@ -1,5 +1,7 @@
-"""Topics: creating what is missing from the one table, and saying what differs; who is in a group.
-Commands only.
+"""Topics as an administrator sees them: creates what the one table lacks, says what differs, and
+tells who is in a group.
+
+It is for commands only: a program that delivers holds no admin client.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ LEAST_MILLISECONDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a topic is not what the table says."""
+    """How a topic differs from the table, and the command that repairs it."""
 
     topic: str
     what: str
@@ -48,7 +50,7 @@ class Difference:
 
 
 class TopicAdmin:
-    """Short-lived: make one per command."""
+    """An admin client for the topics of one cluster. It is short-lived: make one per command."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._admin = make_admin(cluster.admin())
@@ -57,7 +59,7 @@ class TopicAdmin:
 
     @cached_property
     def _largest(self) -> int:
-        """What our records may have. Raises SettingsInvalid."""
+        """The size in bytes that our records may have. Raises SettingsInvalid."""
         return largest_message_bytes(self._cluster.producer())
 
     def partitions(self) -> dict[str, int]:
@@ -91,7 +93,8 @@ class TopicAdmin:
         return sorted(created)
 
     def _wait_for(self, names: Sequence[str]) -> None:
-        """Until brokers know them: the controller answers before that. Raises TopicsWrong."""
+        """Wait until the brokers know these topics: the controller answers before that. Raises
+        TopicsWrong."""
         deadline = Deadline(self._timeouts.admin_seconds)
         while unseen := sorted(set(names) - self.partitions().keys()):
             if deadline.is_over:
@@ -101,7 +104,7 @@ class TopicAdmin:
             time.sleep(0.1)
 
     def differences(self, topics: Sequence[Topic]) -> list[Difference]:
-        """What `create` and an administrator would have to do."""
+        """What `create` and an administrator would have to change."""
         known = self._topics()
         found = [
             Difference(topic.name, "missing", "newsieve topics create")
@@ -145,8 +148,8 @@ class TopicAdmin:
 
 
 def group_members(cluster: Cluster, group: str) -> list[frozenset[Partition]]:
-    """What each member of a consumer group was given to read; of one that was killed, too, until
-    its session is over.
+    """The partitions that each member of a consumer group was given; those of a killed member, too,
+    until its session is over.
 
     Raises AccessDenied without DESCRIBE on the group, or BrokerUnavailable.
     """
@@ -160,8 +163,9 @@ def group_members(cluster: Cluster, group: str) -> list[frozenset[Partition]]:
 def describe_group(
     admin: AdminClient, group: str, timeouts: Timeouts = TIMEOUTS, *, with_rights: bool = False
 ) -> Any | None:
-    """A consumer group as the broker sees it, None where it sees none. Asked again for a while: a
-    new cluster takes seconds to make room for its first group. Raises as `group_members`."""
+    """A consumer group as the broker sees it, None where it sees none. The broker is asked again
+    for a while: a new cluster takes seconds to make room for its first group. Raises as
+    `group_members`."""
 
     def describe() -> Any | None:
         asked = admin.describe_consumer_groups(
@@ -185,7 +189,7 @@ def describe_group(
 def _compare(
     topic: Topic, actual: Mapping[str, str | None], replicas: int, largest: int
 ) -> Iterator[Difference]:
-    """What will bite, sooner or later, with the command that mends it."""
+    """The differences that will do harm sooner or later, each with the command that repairs it."""
     alter = f"kafka-configs --alter --entity-type topics --entity-name {topic.name} --add-config"
 
     def differs(what: str, key: str, value: int | str) -> Difference:

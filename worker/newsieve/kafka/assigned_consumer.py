@@ -1,7 +1,7 @@
-"""Reading the partitions of several topics from given offsets on, whoever else reads them.
+"""Reads the partitions of several topics from given offsets on, whoever else reads them.
 
-For a program that has to see all of them: no group deals them out, so nobody takes any away. Who
-may go on with it is decided elsewhere, and so is what offsets are committed. Owner thread only.
+It is for a program that has to see all partitions: no group assigns them, so nobody takes any away.
+Which process does so, and which offsets are committed, is decided elsewhere. Owner thread only.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class AssignedConsumer:
     def poll(self, seconds: float) -> list[GroupRecord]:
         """The records that have come, each partition's in order, and the ends that were reached.
 
-        Raises Transient where retention took what was to be read, or for an error that is no known
-        one, TopicsWrong or ConsumerFailed.
+        Raises Transient where retention took what was to be read, or for an unlisted error;
+        TopicsWrong or ConsumerFailed.
         """
         if self._consumer is None:
             raise RuntimeError("start first")

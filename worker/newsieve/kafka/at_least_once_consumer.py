@@ -72,5 +72,5 @@ class AtLeastOnceConsumer:
             raise BrokerUnavailable(f"not committed: {failure.args[0].str()}") from None
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, and give its partitions up."""
         self._consumer.close()

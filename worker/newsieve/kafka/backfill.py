@@ -33,7 +33,7 @@ class Backfill:
     def __init__(
         self, cluster: Cluster, group: str, topic: str, since_ms: int, until_ms: int
     ) -> None:
-        """Raises BrokerUnavailable or TopicsWrong."""
+        """Find the offsets of both times. Raises BrokerUnavailable or TopicsWrong."""
         # What is committed, whatever a killed predecessor's transaction still has pending.
         config = cluster.consumer(group, {"isolation.level": "read_uncommitted"})
         self._consumer = make_consumer(config)
@@ -99,7 +99,8 @@ class Backfill:
 
 
 def _offsets(found: list[TopicPartition]) -> dict[Partition, int]:
-    """Raises KafkaException for a partition without an answer: its offset is what was asked."""
+    """The offsets of an answer, by partition. Raises KafkaException for a partition without an
+    answer: its offset is what was asked."""
     for item in found:
         if item.error is not None:
             raise KafkaException(item.error)

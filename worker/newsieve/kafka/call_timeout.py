@@ -23,7 +23,7 @@ _Asked = tuple[Callable[[float], Any], float, "Future[Any]"]
 
 
 class CallTimedOut(Exception):
-    """The call has not returned; it may yet, and nobody will hear of it."""
+    """The call has not returned in its time. It may yet return, and nobody will hear of it."""
 
 
 class TimedCaller:

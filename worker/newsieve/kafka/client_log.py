@@ -1,4 +1,7 @@
-"""What Kafka clients log: each thing once in a while, and without secrets."""
+"""Logs what Kafka clients say: each thing once in a while, and without secrets.
+
+It does not know which events are worth a metric.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ _log = logging.getLogger("newsieve.kafka")
 
 
 class RepeatedLogFilter(logging.Filter):
-    """While a broker is away librdkafka says the same hundreds of times a second."""
+    """Drops a line that was logged seconds ago: while a broker is away librdkafka says the same
+    hundreds of times a second."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +43,7 @@ _log.addFilter(RepeatedLogFilter())
 
 
 class MaskingLog(logging.LoggerAdapter[logging.Logger]):
-    """A client's log without the secrets of its configuration, which librdkafka may quote."""
+    """A client's logger that hides the secrets of its configuration, which librdkafka may quote."""
 
     def __init__(self, mask: SecretMask) -> None:
         super().__init__(_log, {})

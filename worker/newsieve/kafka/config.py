@@ -102,17 +102,19 @@ class Cluster:
     timeouts: Timeouts = TIMEOUTS
 
     def consumer(self, group: str, ours: Mapping[str, Any] | None = None) -> Config:
-        """A consumer of a group. Over our defaults come `ours`, over those the user's options."""
+        """The configuration of a consumer of a group. `ours` comes over our defaults, the user's
+        options over both."""
         config = self._config(_CONSUMER, ours, _PRODUCER_ONLY) | {"group.id": group}
         if config.get("group.protocol") == "consumer":
             config = {key: value for key, value in config.items() if key not in _CLASSIC_ONLY}
         return config
 
     def producer(self, ours: Mapping[str, Any] | None = None) -> Config:
-        """A producer, configured as a consumer is."""
+        """The configuration of a producer, made as a consumer's is."""
         return self._config(_PRODUCER, ours, (*_CONSUMER_ONLY, *_NOT_A_PRODUCERS))
 
     def admin(self) -> Config:
+        """The configuration of an admin client."""
         return self._config({}, None, (*_CONSUMER_ONLY, *_PRODUCER_ONLY))
 
     def _config(
@@ -131,19 +133,19 @@ class Cluster:
 
 
 def admin_of(config: Config) -> Config:
-    """What a consumer's configuration has for a client that asks about its group."""
+    """The part of a consumer's configuration that a client needs to ask about its group."""
     left_out = (*_CONSUMER_ONLY, *_CONSUMER)
     return {key: value for key, value in config.items() if not key.startswith(left_out)}
 
 
 def transactional_id(group: str, slot: str) -> str:
-    """A slot's own: two pairs of group and slot never give one id, since neither may contain a
-    colon. Rights are given on the prefix `newsieve-<group>-`."""
+    """The transactional id of a group's slot. Two pairs of group and slot never give one id, since
+    neither may contain a colon. Rights are given on the prefix `newsieve-<group>-`."""
     return f"{APP}-{group}-:{slot}"
 
 
 def largest_message_bytes(config: Config) -> int:
-    """What a producer of this configuration takes. Raises SettingsInvalid."""
+    """The size in bytes that a producer of this configuration takes. Raises SettingsInvalid."""
     limit = config["message.max.bytes"]
     try:
         found = int(limit)
@@ -160,7 +162,8 @@ def largest_message_bytes(config: Config) -> int:
 
 
 class _Complaining:
-    """Keeps the last thing a client said beside its calls: they say no more than "no answer"."""
+    """Keeps the last error that a client reported beside its calls, whose own errors say no more
+    than "no answer"."""
 
     complaints: deque[KafkaError]
 
@@ -178,16 +181,18 @@ class _Admin(_Complaining, AdminClient):  # type: ignore[misc]
 
 
 def make_consumer(config: Config) -> Consumer:
-    """Raises SettingsInvalid for an option that librdkafka refuses, as the other two do."""
+    """Make a consumer. Raises SettingsInvalid for an option that librdkafka refuses."""
     return _make(_Consumer, config)
 
 
 def make_producer(config: Config) -> Producer:
+    """Make a producer. Raises as `make_consumer`."""
     return _make(_Producer, config)
 
 
 def make_admin(config: Config) -> AdminClient:
-    """For commands. A worker holds none: after a broker's fault it can stall for minutes."""
+    """Make an admin client, for commands. Raises as `make_consumer`. A program that delivers holds
+    none: after a broker's fault it can stall for minutes."""
     return _make(_Admin, config)
 
 
@@ -216,4 +221,5 @@ def _make(client: type[Any], config: Config) -> Any:
 
 
 def topic_partition(partition: Partition, offset: int) -> TopicPartition:
+    """A partition at an offset, as librdkafka takes it."""
     return TopicPartition(partition[0], partition[1], offset)

@@ -55,7 +55,8 @@ SINGLE_LESSONS: Final = 8  # then twice as many each time, so that it ends soon
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters. None: any. Times are ISO 8601 in UTC, of the failure."""
+    """Which dead letters are meant. None stands for any. Times are those of the failure, as ISO
+    8601 in UTC."""
 
     stage: str | None = None
     error: str | None = None
@@ -64,6 +65,7 @@ class Selection:
     until: str | None = None
 
     def takes(self, why: dict[str, str]) -> bool:
+        """Whether a letter with these explanations is selected."""
         failed_at = why.get("failed-at", "")
         return (
             self.stage in (None, why.get("stage"))
@@ -92,14 +94,15 @@ class _Arguments(BaseModel):
 
 
 class _Replayed(BaseModel):
-    """What we read of a decision: which offsets of a dead-letter partition were replayed."""
+    """The part of a decision that is read: which offsets of a dead-letter partition were
+    replayed."""
 
     arguments: _Arguments
 
 
 class _Times:
-    """Which times the topics have refused. A record of such a time is put back with the present
-    one: the limits are topics' settings, which take a right of its own to read."""
+    """The record times that topics have refused. A record of such a time is put back with the
+    present one: the limits are topics' settings, which take a right of its own to read."""
 
     def __init__(self) -> None:
         self._lessons = 0
@@ -107,13 +110,14 @@ class _Times:
         self._future = LATEST_MILLISECONDS + 1  # and from this one on too early
 
     def fitting(self, record: OutRecord) -> OutRecord:
+        """The record with a time that was not refused so far."""
         at = record.timestamp_ms
         is_taken = at is None or self._past < at < self._future
         return record if is_taken else record._replace(timestamp_ms=None)
 
     def learn(self, refusal: TimestampRefused) -> bool:
-        """Whether another try will be refused less. Of a batch in which one time is refused, it is
-        taken to be the one farthest from the present."""
+        """Note refused times, and return whether another try will be refused less. Where one time
+        of a batch is refused, it is taken to be the one farthest from the present."""
         now = time.time_ns() // NANOSECONDS
         self._lessons += 1
         most = 2 ** max(self._lessons - SINGLE_LESSONS, 0)
@@ -126,7 +130,7 @@ class _Times:
 
 
 class DeadLetters:
-    """The dead-letter topic of one prefix."""
+    """Reads and replays the dead letters of one topic prefix."""
 
     def __init__(self, cluster: Cluster, prefix: str, key: SecretKey | None = None) -> None:
         """`key` signs what is put back, so that workers know it from others' headers."""
@@ -142,7 +146,7 @@ class DeadLetters:
         self.left = Counter[str]()  # letters that are no raw records', by topic
 
     def letters(self, selection: Selection) -> Iterator[Letter]:
-        """All selected letters that are there now."""
+        """All selected letters that are on the topic now."""
         replayed = self._replayed()
         for stored in read(self._cluster, self.topic, from_beginning=True, until_end=True):
             why = dict(explanation(stored.record.headers))
@@ -185,7 +189,8 @@ class DeadLetters:
         per_second: float | None,
         now: Callable[[], str],
     ) -> Iterator[Counter[str]]:
-        """One transaction after another; yields how many letters each put back, by filter."""
+        """Put letters back in one transaction after another; yields how many letters each
+        transaction put back, by filter."""
         self.originals.missed.clear()
         replayed = self._replayed()
         touched: set[int] = set()
@@ -233,7 +238,7 @@ class DeadLetters:
             yield commit()
 
     def _back(self, letter: Letter, publisher: TransactionalProducer) -> OutRecord | None:
-        """What to put back, where that can be."""
+        """The record to put back for a letter, None where that cannot be made."""
         record: RawRecord | None = letter.stored.record
         if TRUNCATED in letter.why:
             record = self.originals.restored(letter.stored.record, letter.why, self._raw)
@@ -255,7 +260,7 @@ class DeadLetters:
         return {item.partition: OffsetRanges(item.ranges) for item in decided}
 
     def _is_ours(self, value: bytes) -> bool:
-        """Whether this is a decision about this topic's letters; operators make others."""
+        """Whether this is a decision about this topic's letters: operators make others."""
         try:
             facts = orjson.loads(value)
         except orjson.JSONDecodeError:
@@ -278,7 +283,8 @@ class DeadLetters:
 
 
 def _arguments_of(stored: StoredRecord) -> _Arguments:
-    """Raises TopicsWrong: without them letters would be replayed twice."""
+    """The arguments of a recorded replay. Raises TopicsWrong where they cannot be read: without
+    them letters would be replayed twice."""
     topic, partition = stored.partition
     try:
         return _Replayed.model_validate_json(stored.record.value).arguments

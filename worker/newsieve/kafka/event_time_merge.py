@@ -1,9 +1,11 @@
-"""Records of many partitions in one order, that of their times: the same on every run. Pure.
+"""Merges the records of many partitions into one order, that of their times, which is the same on
+every run. Pure.
 
-Within a partition order is kept; between partitions the earliest goes first, by time, then by the
-partitions' order. A partition of which nothing is at hand holds all others up, unless it has been
-read to its end. At the end of all of them a record is let go once it has settled: whatever was
-written before it has come by then. What comes later still is taken when it comes, out of turn.
+The order within a partition is kept; between partitions the earliest record goes first, by time,
+then by the partitions' order. A partition without a buffered record holds all others up, unless it
+has been read to its end. When all partitions are read to their ends, a record is released once it
+has settled: whatever was written before it has come by then. What comes later still is released
+when it comes, out of order.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ Item = TypeVar("Item")
 
 
 class TimedRecord(NamedTuple, Generic[Item]):
-    """A record's place and time, in milliseconds, and what is to be done with it. The time is the
-    record's own, or that of its arrival."""
+    """An item with its position and its time in milliseconds, which is the record's own or that of
+    its arrival."""
 
     partition: Partition
     offset: int
@@ -33,7 +35,8 @@ class TimedRecord(NamedTuple, Generic[Item]):
 
 
 class EventTimeMerger(Generic[Item]):
-    """Of these partitions, whose order decides between records of one moment."""
+    """Buffers the records of these partitions and releases them in the order of their times. The
+    order of the partitions decides between records of one moment."""
 
     def __init__(self, partitions: Sequence[Partition], settle: int = SETTLE_MILLISECONDS) -> None:
         self.size = 0  # records at hand
@@ -47,7 +50,7 @@ class EventTimeMerger(Generic[Item]):
         self._heads: list[tuple[int, int, Partition]] = []  # a heap: the first of each queue
 
     def put(self, record: TimedRecord[Item], arrived: int) -> None:
-        """The partition's next record; `arrived` is our clock's time."""
+        """Buffer the partition's next record, which arrived at this time of our clock."""
         queue = self._queues[record.partition]
         queue.append((record, arrived))
         self.size += 1
@@ -57,16 +60,16 @@ class EventTimeMerger(Generic[Item]):
             self._push(record)
 
     def at_end(self, partition: Partition) -> None:
-        """All there is of it has been put."""
+        """Note that the partition has been read to its present end."""
         self._ended.add(partition)
         self._awaited.discard(partition)
 
     def at_hand(self) -> frozenset[Partition]:
-        """Partitions of which there are records: none of them holds others up."""
+        """The partitions with a buffered record: none of them holds others up."""
         return frozenset(partition for partition, queue in self._queues.items() if queue)
 
     def due(self, now: int) -> Iterator[TimedRecord[Item]]:
-        """Records in order, as far as they may go now."""
+        """Release records in order, as far as they may go now."""
         while not self._awaited and self._heads:
             partition = self._heads[0][-1]
             queue = self._queues[partition]
@@ -83,9 +86,9 @@ class EventTimeMerger(Generic[Item]):
             yield record
 
     def watermark(self, now: int) -> int | None:
-        """The moment up to which, `due` having been exhausted, nothing can come in turn any more.
+        """The time up to which nothing can come in order any more, once `due` has been exhausted.
 
-        None while a partition is awaited: then anything can.
+        None while a partition is awaited: then anything can come.
         """
         return None if self._awaited else now - self._settle
 
@@ -95,7 +98,7 @@ class EventTimeMerger(Generic[Item]):
 
 
 def clamp_timestamp(timestamp_ms: int | None, arrived: int) -> int:
-    """A record's time: what it says, or when it came, where it says nothing or nonsense."""
+    """A record's time: its timestamp, or its arrival where the timestamp is missing or nonsense."""
     if timestamp_ms is None or not 0 <= timestamp_ms <= arrived + BELIEVED_MILLISECONDS:
         return arrived
     return timestamp_ms

@@ -35,19 +35,20 @@ _log = logging.getLogger("newsieve.kafka")
 
 
 class RebalanceListener(Protocol):
-    """Who is called in a rebalance, inside `GroupConsumer.poll`."""
+    """The object that a group consumer calls in a rebalance, inside `poll`."""
 
     def before_revoke(self, partitions: Sequence[Partition]) -> None:
         """Publish and commit what is finished of the partitions; must not raise."""
         ...
 
     def after_loss(self) -> None:
-        """The partitions are gone already: nothing may be committed any more; must not raise."""
+        """Note that the partitions are gone already, so that nothing may be committed any more;
+        must not raise."""
         ...
 
 
 class GroupConsumer:
-    """A member of the consumer group. With `ends` it takes nothing from those offsets on."""
+    """A member of a consumer group. With `ends` it takes nothing from those offsets on."""
 
     # More than 15 methods: polling, seeking and the callbacks of a rebalance share the one client,
     # which `_renew` replaces.
@@ -80,7 +81,7 @@ class GroupConsumer:
         self._listener: RebalanceListener | None = None
 
     def subscribe(self, listener: RebalanceListener) -> None:
-        """Join the group; rebalances are the listener's business, too."""
+        """Join the group. The listener is called in each rebalance."""
         self._listener = listener
         self._consumer.subscribe(
             [self._topic],
@@ -143,16 +144,17 @@ class GroupConsumer:
         self._needing_reset.clear()
 
     def _is_standing_by(self) -> bool:
-        """KIP-848 tells a member without partitions nothing; other groups assign it none."""
+        """Whether we are a member without partitions, to whom KIP-848 says nothing; other groups
+        assign such a member none."""
         return self._config.get("group.protocol") == "consumer" and bool(self.group_metadata())
 
     def _renew(self, failure: ConsumerFailed) -> None:
-        """Join the group as somebody new.
+        """Join the group again with a new client.
 
         A consumer may have lost its coordinator for good; and after a broker's kill -9 live static
         members are fenced, with nobody there to fence them. If there is somebody, they have our
-        transactional id, too, and our next transaction fails. Raises the failure when that does
-        not help, or GroupOccupied.
+        transactional id, too, and our next transaction fails. Raises the failure when that does not
+        help, or GroupOccupied.
         """
         if not self._renewals.try_acquire():
             self._membership.require_ours()
@@ -168,7 +170,8 @@ class GroupConsumer:
             self.subscribe(self._listener)
 
     def _mind_silence(self, *, is_heard: bool) -> None:
-        """Raises ConsumerFailed or TopicsWrong."""
+        """Look whether the topic is still there, or join again, after a long silence. Raises
+        ConsumerFailed or TopicsWrong."""
         now = time.monotonic()
         if is_heard:
             self._heard_at = now
@@ -189,8 +192,8 @@ class GroupConsumer:
             self._offset_reset.seek(self._consumer, partition, offset)
 
     def rewind_to_committed(self) -> None:
-        """Go back to what the broker has committed. Raises BrokerUnavailable when it does not say,
-        TopicsWrong when a topic is no longer there, ConsumerFailed."""
+        """Go back to the offsets that the broker has committed. Raises BrokerUnavailable when it
+        does not say, TopicsWrong when a topic is no longer there, or ConsumerFailed."""
         self.require_topics()
         if owned := self.offsets.owned():
             self.offsets.resume_at(self._offset_query.committed(owned))
@@ -201,7 +204,8 @@ class GroupConsumer:
         self._offset_query.require_topics()
 
     def group_metadata(self) -> bytes | None:
-        """What fences a commit. None while we are no member: Kafka would accept that, unfenced."""
+        """The metadata that fences a commit. None while we are no member: Kafka would accept a
+        commit without it, unfenced."""
         metadata: bytes = self._consumer.consumer_group_metadata()
         generation, member = generation_and_member(metadata)
         return metadata if generation >= 0 and member else None
@@ -212,14 +216,15 @@ class GroupConsumer:
         return records_behind(self._consumer, positions)
 
     def hold(self, partitions: Iterable[Partition], *, is_held: bool) -> None:
-        """Take nothing from these of the partitions owned now, or take again. Rebalances are served
-        all the same; what comes to be owned meanwhile, perhaps again, is not held."""
+        """Take nothing from these of the partitions owned now, or take again if not `is_held`.
+        Rebalances are served all the same; a partition that comes to be owned meanwhile, perhaps
+        again, is not held."""
         ours = {item for item in partitions if self.offsets.is_owned(item)}
         held = self._paused.partitions
         self._paused.replace(self._consumer, held | ours if is_held else held - ours)
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, and give its partitions up."""
         self._consumer.close()
 
     def _on_assign(self, member: Consumer, partitions: list[TopicPartition]) -> None:

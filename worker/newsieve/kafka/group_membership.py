@@ -1,8 +1,9 @@
-"""Who else is in our consumer group: a stranger may block it, or take partitions for itself.
+"""Finds out who else is in our consumer group: a stranger may block it, or take partitions for
+itself.
 
-The broker is asked only when something points to one: it refuses to let us join, we stay outside,
-or what we were given has changed. Ours are known by `newsieve` in their client id; that is no
-proof, only rights on the group keep others out.
+The broker is asked only when something points to a stranger: it refuses to let us join, we stay
+outside, or our partitions have changed. Our members are recognized by `newsieve` in their client
+id, which is no proof: only rights on the group keep others out.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _log = logging.getLogger("newsieve.kafka")
 
 
 class Member(NamedTuple):
-    """One of a group, as it calls itself, and how many partitions it has."""
+    """A member of a group: its client id, its host, and how many partitions it has."""
 
     client_id: str
     host: str
@@ -44,14 +45,15 @@ class Member(NamedTuple):
 
 
 class Group(NamedTuple):
-    """As the broker sees it. `protocol` is not `consumer` where it shares something else."""
+    """A group as the broker sees it. `protocol` is not `consumer` where the members share something
+    other than partitions."""
 
     protocol: str
     assignor: str
     members: Sequence[Member]
 
     def strangers(self) -> list[Member]:
-        """Those that are none of ours."""
+        """The members that are not newsieve's."""
         return [item for item in self.members if APP not in item.client_id]
 
 
@@ -59,7 +61,8 @@ EMPTY: Final = Group(CONSUMERS, "", ())
 
 
 def group_of(cluster: Cluster, group: str) -> Group:
-    """For commands. Raises AccessDenied without DESCRIBE on the group, or BrokerUnavailable."""
+    """The group as the broker sees it, for commands. Raises AccessDenied without DESCRIBE on the
+    group, or BrokerUnavailable."""
     admin = make_admin(cluster.admin())
 
     def look() -> Group:
@@ -74,7 +77,8 @@ def group_of(cluster: Cluster, group: str) -> Group:
 
 
 def look_at(admin: AdminClient, group: str, seconds: float) -> Group:
-    """Raises KafkaException when no broker says, or we may not know."""
+    """The group as the broker sees it. Raises KafkaException when no broker says, or we may not
+    know."""
     asked = admin.describe_consumer_groups([group], request_timeout=seconds)
     try:
         found = asked[group].result(seconds)
@@ -93,15 +97,15 @@ def look_at(admin: AdminClient, group: str, seconds: float) -> Group:
 
 
 def _protocol_in(said: str) -> str:
-    """`GroupId g is not a consumer group (connect).` It says no more; who is in it the client tells
-    by a deprecated call alone."""
+    """The protocol that an error names: `GroupId g is not a consumer group (connect).` It says no
+    more; the members of such a group are told by a deprecated call alone."""
     found = re.search(r"\((.*)\)\.?$", said)
     return found[1] if found is not None else said
 
 
 def occupation(name: str, found: Group, *, is_refused: bool, is_named: bool) -> str | None:
     """What keeps a group from us, as a sentence for people; None for nothing. Strangers can only be
-    told where ours `is_named` newsieve."""
+    recognized where our own client id `is_named` newsieve."""
     strangers = found.strangers() if is_named else []
     if found.protocol != CONSUMERS:
         return (
@@ -143,19 +147,19 @@ class GroupMembershipCheck:
         self._is_refused = False
 
     def refused(self, error: KafkaError) -> None:
-        """The broker does not let us join. It says so every two seconds."""
+        """Note that the broker does not let us join, which it says every two seconds."""
         if not self._is_refused:
             _log.warning("group.refused %s", error)
             self._is_refused = True
             self._look_in(0)
 
     def joined(self) -> None:
-        """We were given partitions, or none; somebody may have come."""
+        """Note that we were given partitions, or none: somebody may have come."""
         self._is_refused = False
         self._look_in(self._timeouts.settling_seconds)
 
     def outside(self) -> None:
-        """We are no member, and nobody says why."""
+        """Note that we are no member, and that nobody says why."""
         self._look_in(0)
 
     def check(self) -> None:
@@ -180,7 +184,8 @@ class GroupMembershipCheck:
             self._look_in(self._timeouts.look_again_seconds)
 
     def require_ours(self) -> None:
-        """Joining has failed again and again. Raises GroupOccupied when others are why."""
+        """Look at the group now, since joining has failed again and again. Raises GroupOccupied
+        when others are the reason."""
         self._is_refused = True
         what = self._occupation(self._look().result())
         if what is not None:
@@ -197,7 +202,8 @@ class GroupMembershipCheck:
 
 
 def generation_and_member(metadata: bytes) -> tuple[int, bytes]:
-    """Read from librdkafka's serialised form: magic, generation, group, member, instance."""
+    """The generation and member id in librdkafka's serialized group metadata: magic, generation,
+    group, member, instance."""
     start = metadata.index(_METADATA_MAGIC) + 1
     (generation,) = struct.unpack_from("=i", metadata, start)
     _, member, _ = metadata[start + 4 :].split(b"\0", 2)

@@ -1,8 +1,8 @@
-"""Who is in a consumer group, asked in a process of its own, which may end as it likes.
+"""Asks who is in a consumer group, in a process of its own, which may end as it likes.
 
 An AdminClient that is dropped while a stalled broker owes it an answer ends its process by an
 assertion of librdkafka 2.16 (`rd_kafka_enq_once_del_source_return`): a program that delivers may
-hold none. Nothing waits for the answer but who wants to.
+hold none. The answer is a future, so that nobody has to wait for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _log = logging.getLogger("newsieve.kafka")
 
 
 def ask(config: Config) -> Future[Group | None]:
-    """Who is in the group of a consumer with this configuration; None when no broker says."""
+    """Ask who is in the group of a consumer with this configuration. The answer is None when no
+    broker says."""
     answer: Future[Group | None] = Future()
     threading.Thread(target=_ask, args=(config, answer), name="group", daemon=True).start()
     return answer

@@ -1,7 +1,7 @@
 """Whose fault an error of Kafka's is: the one table of error codes, for all clients.
 
-What is in none of its rows is UNKNOWN: it is tried again like what passes, but not for ever, which
-`SameAgain` decides. What follows from a fault is the callers' business.
+An error that is in none of its rows is UNKNOWN: it is tried again like one that passes, but not for
+ever, which `SameAgain` decides. What follows from a fault is for the callers to decide.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 
 
 class MessageError(Enum):
-    """Whose fault it is."""
+    """The kinds of errors, by whose fault they are."""
 
     OUTPUT = auto()  # a record as we wrote it: this topic never takes it
     TOPIC = auto()  # the topic is not there, or not as transactions need it
@@ -84,7 +84,7 @@ _NUMBERS: Final = re.compile(r"\d+")
 
 
 def message_error_of(error: KafkaError) -> MessageError:
-    """Whose fault it is."""
+    """The row of the table that the error is in."""
     known = _FAULTS.get(error.code())
     if known is not None:
         return known
@@ -94,7 +94,7 @@ def message_error_of(error: KafkaError) -> MessageError:
 
 
 def advice_on(error: KafkaError) -> str:
-    """Where to look, for an error that does not pass."""
+    """The sentence that says where to look, for an error that does not pass."""
     if error.code() == KafkaError.INVALID_TIMESTAMP:
         return (
             "Compare this machine's clock with the broker's, and message.timestamp.before.max.ms "
@@ -140,7 +140,7 @@ def unlisted_failure(error: KafkaError, partition: Partition) -> Transient:
 
 
 def _unreadable_advice(error: KafkaError) -> str:
-    """What to do where a batch cannot be unfolded."""
+    """The sentence that says what to do where a batch cannot be decompressed."""
     if error.code() != KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - its public name
         return ""
     return (
@@ -169,7 +169,7 @@ class SameAgain:
         self._latest: list[_Repeated] = []
 
     def failed(self, reason: str, places: Mapping[Partition, int]) -> None:
-        """It failed for this reason, with these partitions still at these offsets."""
+        """Count a failure for this reason, with the partitions still at these offsets."""
         kind, now = _NUMBERS.sub("", reason), self._clock()
         concerned: list[tuple[Partition | None, int]] = [*places.items()] or [(None, 0)]
         self._latest = []
@@ -181,16 +181,16 @@ class SameAgain:
             self._latest.append(item)
 
     def passed(self) -> None:
-        """Something else was the matter, and that passes."""
+        """Forget all failures: another reason came, and that one passes."""
         self._known.clear()
         self._latest = []
 
     def committed(self) -> None:
-        """Where nothing was known of partitions, any progress counts."""
+        """Forget failures that were of no known partition, for which any progress counts."""
         self._known = {key: item for key, item in self._known.items() if key[1] is not None}
 
     def is_stuck(self, *, is_last: bool = False) -> bool:
-        """Whether the latest failure has come often enough, and, unless there is no other try, for
+        """Whether the latest failure has come often enough and, unless this was the last try, for
         long enough."""
         since = self._clock() - self._timeouts.same_failure_seconds
         return any(

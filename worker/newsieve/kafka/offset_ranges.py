@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class OffsetRanges:
-    """Grows one offset at a time; both ends of a range are included."""
+    """A set of offsets that grows one at a time, as ranges of which both ends are included."""
 
     def __init__(self, ranges: Iterable[Iterable[int]] = ()) -> None:
         self._ranges = sorted([first, last] for first, last in ranges)

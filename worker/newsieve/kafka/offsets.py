@@ -1,8 +1,8 @@
-"""Which offsets belong into the next commit, and where to go back to when one fails. Pure.
+"""Decides which offsets belong in the next commit, and where to go back to when one fails. Pure.
 
-Every assignment of a partition, and every rewind, starts a new epoch. Work carries the epoch it
-was taken in; work of an older one is dropped. So what a rebalance or an abort made void can
-never be published, however late it arrives.
+Every assignment of a partition, and every rewind, starts a new epoch. Work carries the epoch that
+its records were read in; work of an older epoch is dropped. So what a rebalance or an abort made
+void can never be published, however late it arrives.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Progress:
 
 
 class Offsets:
-    """Progress of the partitions this worker owns."""
+    """The progress of the partitions that this process owns."""
 
     def __init__(self) -> None:
         self._partitions: dict[Partition, _Progress] = {}
@@ -34,13 +34,13 @@ class Offsets:
         return len(self._partitions)
 
     def assign(self, partitions: Iterable[Partition]) -> None:
-        """These are ours now, from wherever the group left them."""
+        """Own these partitions from now on, from wherever the group left them."""
         for partition in partitions:
             epoch = self._next_epoch()
             self._partitions[partition] = _Progress(epoch, epoch)
 
     def revoke(self, partitions: Iterable[Partition]) -> None:
-        """These are no longer ours. What was taken of them is void."""
+        """Own these partitions no longer. What was read of them is void."""
         for partition in partitions:
             self._partitions.pop(partition, None)
 
@@ -55,18 +55,19 @@ class Offsets:
         return progress.epoch
 
     def at_end(self, partition: Partition, offset: int) -> None:
-        """All that is there has been taken. The end may lie behind the last record: what ends a
-        transaction has an offset, too."""
+        """Note that the partition was read to this end, which may lie behind the last record: the
+        marker that ends a transaction has an offset, too."""
         progress = self._partitions.get(partition)
         if progress is not None:
             progress.end = offset
 
     def is_current(self, partition: Partition, epoch: int) -> bool:
+        """Whether work of this epoch still counts."""
         progress = self._partitions.get(partition)
         return progress is not None and progress.epoch == epoch
 
     def produce(self, partition: Partition, offset: int) -> None:
-        """All outcomes of this record are in the open transaction."""
+        """Note that all outcomes of this record are in the open transaction."""
         self._partitions[partition].pending_commit = offset + 1
 
     def to_commit(self) -> dict[Partition, int]:
@@ -78,13 +79,14 @@ class Offsets:
         }
 
     def committed(self) -> None:
-        """The transaction with `to_commit` is committed."""
+        """Note that the transaction with the offsets of `to_commit` is committed."""
         for progress in self._partitions.values():
             if progress.pending_commit is not None:
                 progress.next_uncommitted, progress.pending_commit = progress.pending_commit, None
 
     def rewind(self) -> dict[Partition, int]:
-        """Nothing since the last commit counts. Returns where to seek; what was taken is void."""
+        """Discard all progress since the last commit, and return the offsets to seek. What was read
+        is void."""
         for progress in self._partitions.values():
             progress.epoch, progress.pending_commit, progress.end = self._next_epoch(), None, None
         return {
@@ -94,7 +96,8 @@ class Offsets:
         }
 
     def resume_at(self, offsets: dict[Partition, int]) -> None:
-        """What the broker says is committed, after a commit of unknown outcome."""
+        """Take over the offsets that the broker has committed, after a commit of unknown
+        outcome."""
         for partition, offset in offsets.items():
             if partition in self._partitions:
                 self._partitions[partition].next_uncommitted = offset
@@ -115,14 +118,16 @@ class Offsets:
         return progress.next_uncommitted
 
     def assignment_of(self, partition: Partition) -> int | None:
-        """Which time it was assigned: another one when it has left and come back."""
+        """The epoch of the partition's assignment: another one when it has left and come back."""
         progress = self._partitions.get(partition)
         return progress.assignment if progress is not None else None
 
     def is_owned(self, partition: Partition) -> bool:
+        """Whether the partition is ours now."""
         return partition in self._partitions
 
     def owned(self) -> list[Partition]:
+        """The partitions that are ours now."""
         return list(self._partitions)
 
     def _next_epoch(self) -> int:

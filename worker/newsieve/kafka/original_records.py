@@ -1,5 +1,7 @@
-"""Records that dead letters hold only a part of, taken from where they stand; and those that cannot
-be, counted by the reason. Knows nothing of what becomes of them.
+"""Fetches the records that dead letters hold only a part of from their original positions, and
+counts those that cannot be had, by the reason.
+
+It knows nothing of what becomes of them.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ TOO_LARGE: Final = "their record is larger than message.max.bytes in kafka.optio
 
 
 class Originals:
-    """Of one replay."""
+    """The original records of one replay."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.missed: Counter[str] = Counter()  # letters, by why they cannot be put back
 
     def restored(self, letter: RawRecord, why: Mapping[str, str], topic: str) -> RawRecord | None:
-        """The letter with all of its record, if that stands in this topic. Raises
+        """The letter with the whole of its record, if that still stands in this topic. Raises
         BrokerUnavailable or TopicsWrong."""
         partition, offset = (_number(why.get(name, "")) for name in ("partition", "offset"))
         original = None
@@ -43,7 +45,7 @@ class Originals:
         return found
 
     def fits(self, record: OutRecord, publisher: TransactionalProducer) -> bool:
-        """Whether the publisher takes it."""
+        """Whether the producer takes the record."""
         try:
             publisher.require_fit([record])
         except OutputTooLarge:
@@ -53,5 +55,6 @@ class Originals:
 
 
 def _number(text: str) -> int | None:
-    """Anybody who may write dead letters may have written it."""
+    """The number in a header, None if it is none: anybody who may write dead letters may have
+    written it."""
     return int(text) if _DIGITS.fullmatch(text) else None

@@ -1,8 +1,8 @@
-"""How many records are taken at a time: as many as wanted, unless they are large.
+"""How many records are polled at a time: as many as wanted, unless they are large.
 
-A batch of a few kilobytes may unfold to gigabytes of records, which librdkafka then holds once. It
-gives copies of as many as it is asked for, and what is made of them takes several times their size:
-so the next ones are asked for only while there is room.
+A batch of a few kilobytes may decompress to gigabytes of records, which librdkafka then holds once.
+It gives copies of as many as it is asked for, and what is made of them takes several times their
+size: so the next ones are asked for only while there is room.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class PollSize:
     def gather(
         self, take: Callable[[int, float], list[GroupRecord]], count: int, seconds: float
     ) -> list[GroupRecord]:
-        """Up to `count` of what `take` gives, and about MOST_BYTES; raises what it raises."""
+        """Up to `count` of the records that `take` gives, and about MOST_BYTES of them. Raises what
+        `take` raises."""
         deadline = Deadline(seconds)
         gathered: list[GroupRecord] = []
         room, wait = MOST_BYTES, seconds

@@ -1,4 +1,7 @@
-"""A plain, idempotent producer for commands that put files on a topic."""
+"""A plain, idempotent producer for commands that put files on a topic.
+
+It knows no transactions, and nothing of what the records say.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class PlainProducer:
         self._producer = make_producer(config)
 
     def __enter__(self) -> PlainProducer:
-        """Raises BrokerUnavailable or TopicsWrong."""
+        """Require that the topic is there. Raises BrokerUnavailable or TopicsWrong."""
         # Asked for one topic, a broker may create it, with its own defaults.
         if self.topic not in TopicAdmin(self._cluster).partitions():
             raise TopicsWrong(f"there is no topic {self.topic}. Run `newsieve topics create`")

@@ -1,7 +1,8 @@
-"""What the broker refused for good since the last commit, until the transaction has been aborted.
+"""Keeps what the broker refused for good since the last commit, until the transaction has been
+aborted.
 
-It is heard of in pieces: a delivery report names the topic, but calls a time that is refused no
-more than an invalid record; what ends the transaction says which it was.
+The reasons come in pieces: a delivery report names the topic, but calls a time that is refused no
+more than an invalid record; the error that ends the transaction says which it was.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from newsieve.kafka.message_errors import PERMANENT, advice_on, message_error_of
 
 
 class Refusals:
-    """Of one publisher."""
+    """The refusals of one transactional producer."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """A commit: whatever it was, it was overcome."""
+        """Forget all refusals: a commit has shown that they were overcome."""
         self._error: KafkaError | None = None
         self._topic: str | None = None
         self._refused_ms: list[int] = []
@@ -51,12 +52,14 @@ class Refusals:
         raise TopicsWrong(message)
 
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        """Called for failures, unless the user's options ask for all."""
+        """The delivery callback of a producer. It is called for failures, unless the user's options
+        ask for all reports."""
         if error is not None:
             self.note(error, message.topic())
 
     def on_delivery_of(self, timestamp_ms: int) -> Callable[[KafkaError | None, Message], None]:
-        """Likewise, for a record with a time of its own: the report of it does not have it."""
+        """The delivery callback of a record with a time of its own, which its report does not
+        have."""
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             if error is not None and error.code() == KafkaError.INVALID_RECORD:

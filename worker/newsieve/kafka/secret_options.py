@@ -1,7 +1,7 @@
 """Which librdkafka options are secrets, and how their values stay out of what is shown.
 
-librdkafka redacts them where it lists its configuration, but quotes some of them in errors. Knows
-names and texts of options; neither clients nor settings.
+librdkafka redacts them where it lists its configuration, but quotes some of them in errors. This
+module knows names and texts of options; neither clients nor settings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What was written down before, read back by whoever takes a partition over.
+"""Restores what was written to a topic before, for a program that takes a partition over.
 
-A predecessor may have been killed with a transaction that is still being decided, so reading waits
-until all that stood in a topic when it began is. All clients here live for one question.
+A predecessor may have been killed with a transaction that is still undecided, so reading waits
+until all records that were in the topic when it began are decided. All clients here live for one
+question.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ OFFSETS_PER_RECORD: Final = 2  # its own, and its transaction's marker's
 
 
 def partition_count(cluster: Cluster, topic: str) -> int:
-    """Raises BrokerUnavailable or TopicsWrong."""
+    """How many partitions a topic has. Raises BrokerUnavailable or TopicsWrong."""
     consumer = make_consumer(cluster.consumer(GROUP))
     try:
         return len(partitions_of(consumer, topic, cluster.timeouts))
@@ -33,7 +34,7 @@ def partition_count(cluster: Cluster, topic: str) -> int:
 def latest_by_key(
     cluster: Cluster, topic: str, keys: Collection[bytes] | None, heartbeat: Callable[[], None]
 ) -> dict[bytes, bytes]:
-    """The latest_by_key value of each of these keys, or of all, in a compacted topic; none for a
+    """The latest value of each of these keys, or of all, in a compacted topic; none for a
     tombstone.
 
     Raises BrokerUnavailable or TopicsWrong.
@@ -45,7 +46,7 @@ def latest_by_key(
 def latest_records(
     cluster: Cluster, topic: str, keys: Collection[bytes] | None, heartbeat: Callable[[], None]
 ) -> dict[bytes, RawRecord]:
-    """Likewise, as records, which say when they were written."""
+    """The same as `latest_by_key`, but whole records, which say when they were written."""
     found: dict[bytes, RawRecord] = {}
     for item in _decided(cluster, [topic], None, heartbeat):
         key = item.record.key

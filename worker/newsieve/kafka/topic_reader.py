@@ -1,4 +1,7 @@
-"""Reading topics for people and commands: committed records, no group, nothing committed."""
+"""Reads topics for people and commands: committed records only, without a group.
+
+It commits nothing, so reading has no effect on anybody.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,8 @@ class Reader:
         ends: Mapping[Partition, int] | None = None,
         wait_milliseconds: int = WAIT_MILLISECONDS,
     ) -> None:
-        """`ends` None: what may be read now. At an end the broker is asked again after
-        `wait_milliseconds`. Raises BrokerUnavailable or TopicsWrong."""
+        """Make a reader up to these `ends`, by default the present ones. At an end the broker is
+        asked again after `wait_milliseconds`. Raises BrokerUnavailable or TopicsWrong."""
         ours = {
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
@@ -85,9 +88,9 @@ class Reader:
 def read(
     cluster: Cluster, topic: str, *, from_beginning: bool, until_end: bool
 ) -> Iterator[StoredRecord]:
-    """Records of all partitions; `until_end` stops at what was the end when it began.
+    """Read the records of all partitions; `until_end` stops at what was the end when it began.
 
-    Raises BrokerUnavailable or TopicsWrong.
+    Raises BrokerUnavailable, TopicsWrong or ConsumerFailed.
     """
     reader = Reader(cluster, [topic])
     try:
@@ -101,7 +104,7 @@ def read(
 
 
 def record_at(cluster: Cluster, partition: Partition, offset: int) -> RawRecord | None:
-    """The one record; None where it is not there any more. Raises as `read`."""
+    """The record at an offset; None where it is not there any more. Raises as `read`."""
     reader = Reader(cluster, [partition[0]])
     try:
         if offset >= reader.ends.get(partition, 0):

@@ -1,10 +1,11 @@
-"""One transaction after another, and what to do when one goes wrong. Owner thread only.
+"""Publishes one transaction after another, and decides what follows when one fails. Owner thread
+only.
 
     begin lazily → produce … → send offsets → commit
 
 Every failure ends in one of three ways: the transaction is aborted and the records come again
-(Transient); nobody knows whether it was committed, so the producer was replaced and the broker
-must be asked (OutcomeUnknown); or the process has to end (any Fatal).
+(Transient); nobody knows whether it was committed, so the producer was replaced and the broker must
+be asked (OutcomeUnknown); or the process has to end (any Fatal).
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
 
 class TransactionalProducer:
-    """One transactional producer, replaced whenever nobody knows what became of a transaction."""
+    """A transactional producer that is replaced whenever nobody knows what became of a
+    transaction."""
 
     def __init__(
         self,
@@ -66,10 +68,11 @@ class TransactionalProducer:
         self._refusals = Refusals()
 
     def connect(self) -> None:
-        """Become the transactional id's one producer; what an earlier one left open is aborted.
+        """Become the one producer of the transactional id; what an earlier one left open is
+        aborted.
 
-        Raises Fenced, TopicsWrong, AccessDenied, or BrokerLost, at the latest after
-        `connect_seconds`.
+        Raises Fenced, TopicsWrong, AccessDenied, or, at the latest after `connect_seconds`,
+        BrokerLost.
         """
         self._producer = self._make_producer(self._refusals.on_delivery)
         deadline = Deadline(self._timeouts.connect_seconds)
@@ -101,7 +104,8 @@ class TransactionalProducer:
                 )
 
     def produce(self, record: OutRecord) -> None:
-        """Into the open transaction, or a new one. Raises Transient or OutcomeUnknown."""
+        """Put a record into the open transaction, or into a new one. Raises Transient or
+        OutcomeUnknown."""
         producer = self._open()
         topic, key, value, headers, timestamp_ms = record
         timing: dict[str, Any] = {}
@@ -128,8 +132,8 @@ class TransactionalProducer:
         group_metadata: bytes,
         notes: Mapping[Partition, str] = NO_NOTES,
     ) -> None:
-        """Commit the open transaction with these offsets, and what is noted with them; opens one
-        if there is none.
+        """Commit the open transaction, or an empty one, with these offsets and the notes that go
+        with them.
 
         Raises Transient, OutcomeUnknown or Fenced.
         """
@@ -196,7 +200,7 @@ class TransactionalProducer:
         self._refusals.raise_if_any()
 
     def leave(self) -> None:
-        """On the way out: end what is open, so that readers need not wait for its time-out."""
+        """End what is open on the way out, so that readers need not wait for its time-out."""
         if self._is_open and self._producer is not None:
             with contextlib.suppress(KafkaException, SystemError, CallTimedOut):
                 self._calls.call(self._producer.abort_transaction, self._timeouts.leave_seconds)
@@ -217,7 +221,8 @@ class TransactionalProducer:
             self._producer.begin_transaction()
 
     def _call(self, operation: Callable[[float], object]) -> KafkaError | None:
-        """Run one call of the transaction API until its time is up: None, or what it failed with.
+        """Run one call of the transaction API until its time is up. Returns None, or the error that
+        it failed with.
 
         Raises Fenced.
         """
@@ -242,7 +247,8 @@ class TransactionalProducer:
                 self._heartbeat()
 
     def _why_it_failed(self) -> KafkaError | None:
-        """What failed in the background, where a call says no more than that something has.
+        """The error that failed in the background, where a call says no more than that something
+        has.
 
         A transaction that is open cannot begin; the refusal says why the open one is lost.
         """
@@ -254,7 +260,8 @@ class TransactionalProducer:
         raise Transient(str(error), passes=message_error_of(error) is not MessageError.UNKNOWN)
 
     def _replace(self, reason: str, *, passes: bool = True) -> NoReturn:
-        """A late answer to the old producer's call must not reach a later transaction."""
+        """Replace the producer and raise OutcomeUnknown: a late answer to its call must not reach a
+        later transaction. Raises TooManyRecreations where that happens too often."""
         if not self._recreations.try_acquire():
             raise TooManyRecreations(
                 f"the producer was replaced {self._recreations.times} times within a minute; "
@@ -274,7 +281,7 @@ class TransactionalProducer:
 
 
 def _require_patience(error: KafkaError) -> None:
-    """Raise what ends the attempts to take a transactional id over."""
+    """Raise the error if it ends the attempts to take a transactional id over."""
     fault = message_error_of(error)
     if fault in PERMANENT:
         raise TopicsWrong(f"the broker refuses the transactional id: {error}")
@@ -285,8 +292,9 @@ def _require_patience(error: KafkaError) -> None:
 
 
 def _error(failure: KafkaException | SystemError) -> KafkaError:
-    """The error inside. A fatal one that librdkafka reports while it also calls our delivery
-    callback surfaces as a SystemError, caused by the exception that says what it is."""
+    """The Kafka error inside an exception. A fatal one that librdkafka reports while it also calls
+    our delivery callback surfaces as a SystemError, caused by the exception that says what it
+    is."""
     known = failure if isinstance(failure, KafkaException) else failure.__cause__
     if not isinstance(known, KafkaException):
         raise failure

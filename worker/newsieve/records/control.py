@@ -1,4 +1,7 @@
-"""A decision on the control topic: what an operator, or a program for itself, has settled."""
+"""Makes records of the control topic: what an operator, or a program for itself, has decided.
+
+It does not know what follows from a decision.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ def decision_record(
     now: str,
     decided_by: str | None = None,
 ) -> OutRecord:
-    """A ControlDecision, of nobody in particular if nobody is named. `source` is the ce_source,
-    `now` ISO 8601."""
+    """The record of a ControlDecision, of nobody in particular if nobody is named. `source` is the
+    ce_source, `now` is ISO 8601."""
     facts = {
         "scope": scope,
         "decision": decision,

@@ -2,7 +2,7 @@
 
 Nothing that a producer sets can make a broker refuse the letter: its time is that of its writing,
 the original's is in `dlq.timestamp`; and where there was no key, which a compacted topic does not
-take, one is made up, which `dlq.key-made` says. `newsieve dlq replay` puts the original back, but
+take, one is generated, which `dlq.key-made` says. `newsieve dlq replay` puts the original back, but
 for `dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on. Headers
 of that name that a producer's record has are not kept: they are ours alone.
 """
@@ -30,7 +30,7 @@ MAX_MESSAGE_CHARACTERS: Final = 1_000  # of an error, which may quote its text
 
 
 class Writer(NamedTuple):
-    """Who writes dead letters."""
+    """The program that writes dead letters, and where it does."""
 
     topic: str
     group: str
@@ -38,7 +38,7 @@ class Writer(NamedTuple):
 
 
 class RecordPosition(NamedTuple):
-    """Where the original stood."""
+    """The position that an original record was read from."""
 
     topic: str
     partition: int
@@ -82,12 +82,12 @@ def dead_letter(
 
 
 def dead_letter_line(line: int, error: RecordError) -> bytes:
-    """What `newsieve score` and `tier` print in the place of a line that failed."""
+    """The line that `newsieve score` and `tier` print in the place of one that failed."""
     return orjson.dumps(dead_letter_facts(line, error))
 
 
 def dead_letter_facts(line: int, error: RecordError) -> dict[str, Any]:
-    """A DeadLetterLine."""
+    """The fields of a DeadLetterLine."""
     return {
         "outcome": "dead_letter",
         "line": line,
@@ -98,7 +98,7 @@ def dead_letter_facts(line: int, error: RecordError) -> dict[str, Any]:
 
 
 def original_headers(headers: Headers | None) -> Headers:
-    """The headers the record had before newsieve."""
+    """The headers that the record had before newsieve."""
     return [
         item
         for item in headers or ()
@@ -116,7 +116,7 @@ def replay(record: RawRecord, topic: str) -> OutRecord:
 
 
 def _original_time(record: RawRecord) -> int | None:
-    """Letters of former versions have it as their own."""
+    """The original's time. Letters of former versions have it as their own."""
     value = header(record.headers, TIMESTAMP)
     is_time = value is not None and value.isdigit() and len(value) <= MAX_TIME_DIGITS
     said = int(value or 0) if is_time else None
@@ -132,14 +132,14 @@ def attempts(headers: Headers | None) -> int:
 
 def only_filter(headers: Headers | None, catalogue: Collection[str]) -> str | None:
     """The one filter that a replayed record is for. None when the header names no filter of the
-    catalogue: the record is for all filters."""
+    registry: the record is for all filters."""
     value = header(headers, FILTER)
     name = value.decode("utf-8", "replace") if value is not None else None
     return name if name in catalogue else None
 
 
 def explanation(headers: Headers | None) -> Mapping[str, Any]:
-    """The `dlq.*` headers by name without the prefix, as text."""
+    """The `dlq.*` headers as text, by name without the prefix."""
     return {
         key.removeprefix(HEADER_PREFIX): (value or b"").decode("utf-8", "replace")
         for key, value in headers or ()

@@ -1,7 +1,7 @@
-"""A raw record's bytes to an Article, or to the error that makes it a dead letter.
+"""Decodes a raw record's bytes to an Article, or raises the error that makes it a dead letter.
 
-Strict about id, title and content; any other field of a wrong type, or longer than the contract
-says, becomes null and is named.
+It is strict about id, title and content; any other field of a wrong type, or longer than the
+contract says, becomes null and is named.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class DecodePolicy:
 
 
 class RawRecord(NamedTuple):
-    """A record as it came. `input` is what ScoredArticle says of its place."""
+    """A record as it was consumed. `input` is what ScoredArticle says of its position."""
 
     value: bytes
     key: bytes | None
@@ -104,8 +104,8 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
 
 
 def record_key(value: bytes) -> bytes | None:
-    """The key for a raw record: its article's id, so that versions stay in order. None for what
-    cannot be read."""
+    """The key for a raw record: its article's id, so that versions stay in order. None for a record
+    that cannot be read."""
     try:
         policy = DecodePolicy(len(value), id_from_key=False)
         return decode(RawRecord(value, None, None, None, {}), policy).id.encode()
@@ -170,8 +170,8 @@ def _id(value: Any, key: bytes | None, url: str | None, text: str) -> str:
 
 
 def _id_of_key(key: bytes) -> str:
-    """Two keys are never one id: what has no text, and what could be taken for it, is written in
-    hexadecimal digits."""
+    """The id that a key stands for. Two keys are never one id: a key without a text, or that could
+    be taken for one, is written in hexadecimal digits."""
     try:
         text = key.decode() if len(key) <= _MAX_KEY_BYTES else _HEX
     except UnicodeDecodeError:
@@ -209,7 +209,7 @@ def _required(name: str, text: str, limit: int, error: type[InvalidRecord]) -> s
 
 
 def _text(name: str, value: Any, limit: int, nulled: list[str]) -> str | None:
-    """The value of an optional field; null where it is no text, or too long a one."""
+    """The value of an optional field; None where it is no text, or too long."""
     if value is None or (type(value) is str and len(value) <= limit):
         return value
     nulled.append(name)

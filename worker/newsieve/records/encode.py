@@ -1,7 +1,9 @@
-"""Decisions to records: ScoredArticle, TieredArticle, OracleRequest, with CloudEvents headers.
+"""Encodes decisions as records: ScoredArticle, TieredArticle, OracleRequest, with CloudEvents
+headers.
 
-One encoder per filter; what all of a filter's records share is built once. Field order is the
-models'. Knows where a record goes by name, and nothing of how it gets there.
+There is one encoder per filter; what all of a filter's records share is built once. The order of
+fields is the models'. It knows the topic of a record by name, and nothing of how the record gets
+there.
 """
 
 from __future__ import annotations
@@ -60,8 +62,8 @@ class Scoring(NamedTuple):
 
 
 class EncodedArticle(NamedTuple):
-    """What records are about. `identity` is the article but for its content, as JSON; `suspect`
-    says how its text speaks to a model; `trace` goes on with each of its records."""
+    """An article with what its records share. `identity` is the article but for its content, as
+    JSON; `suspect` says how its text speaks to a model; `trace` is passed on in each record."""
 
     record: RawRecord
     article: Article
@@ -73,7 +75,7 @@ class EncodedArticle(NamedTuple):
 def encode_article(
     record: RawRecord, article: Article, suspect: tuple[str, ...] = ()
 ) -> EncodedArticle:
-    """Encoded once, for all filters and topics."""
+    """Encode an article once, for all filters and topics."""
     facts = {
         "id": article.id,
         "title": article.title,
@@ -89,7 +91,7 @@ def encode_article(
 
 
 class FilterEncoder:
-    """The records of one filter's outcomes."""
+    """Makes the records of one filter's outcomes."""
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class FilterEncoder:
         scored_topic: str = SCORED,
     ) -> None:
         """`student` is the student's hash, `dtype` the precision that it computes in; `prefix` is
-        the topics', `source` the ce_source."""
+        the topics' prefix, `source` the ce_source."""
         definition = filter_.definition
         self.filter = filter_
         self._dimensions = definition.dimension_names
@@ -152,7 +154,8 @@ class FilterEncoder:
     def scored(
         self, subject: EncodedArticle, met: RulesMet, scoring: Scoring, now: str
     ) -> list[OutRecord]:
-        """The ScoredArticle, then the tier's record and the oracle's request where there are."""
+        """The ScoredArticle, then the tier's record and the oracle's request, where there are
+        such."""
         tier = scoring.tier
         key = subject.article.id.encode()
         tier_topic = self._tier_topics.get(tier)
@@ -228,7 +231,7 @@ class FilterEncoder:
 
 
 def opening_headers(event_type: str, source: bytes) -> Headers:
-    """What every CloudEvent of ours begins with; `ce_id` and `ce_time` follow."""
+    """The headers that every CloudEvent of ours begins with; `ce_id` and `ce_time` follow."""
     return [
         ("ce_specversion", events.SPEC_VERSION.encode()),
         ("ce_type", event_type.encode()),
@@ -242,7 +245,7 @@ def filter_headers(name: str, version: str) -> Headers:
 
 
 def trace_headers(incoming: Headers | None) -> Headers:
-    """An incoming trace goes on. Anything else stays behind: a header may be as large as a
+    """The headers of an incoming trace. Others are not passed on: a header may be as large as a
     record."""
     value = header(incoming, TRACE_PARENT)
     if value is None or len(value) != TRACE_PARENT_BYTES or not _TRACE_PARENT.fullmatch(value):
@@ -260,7 +263,7 @@ def _with_content(subject: EncodedArticle) -> bytes:
 
 
 def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
-    """What an OracleRequest takes over from the ScoredArticle."""
+    """The fields that an OracleRequest takes over from the ScoredArticle."""
     taken = (
         "scores",
         "weighted_average",
@@ -284,7 +287,7 @@ def event_id(name: str) -> bytes:
 
 @lru_cache(maxsize=1_024)  # many records come in one millisecond
 def timestamp(milliseconds: int | None) -> str | None:
-    """ISO 8601 in UTC of a Kafka timestamp, None for one that is missing or no date."""
+    """A Kafka timestamp as ISO 8601 in UTC, None for one that is missing or no date."""
     if milliseconds is None or milliseconds < 0:
         return None
     seconds, rest = divmod(milliseconds, 1_000)

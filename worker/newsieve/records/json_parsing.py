@@ -1,8 +1,8 @@
-"""JSON records as they really come, as objects: fast where they are clean, exact where they are
-not. Raw articles have a reader of their own, `raw_fields`.
+"""Parses JSON records as they really come: fast where they are clean, exact where they are not.
 
 orjson reads nearly all of it. What orjson refuses or bends (a byte order mark, lone surrogates,
-integers beyond 64 bits, numbers beyond a double) goes through the standard library, slower.
+integers beyond 64 bits, numbers beyond a double) goes through the standard library, slower. Raw
+articles have a reader of their own, `raw_fields`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 
 def parse(value: bytes, max_bytes: int) -> Any:
-    """The JSON value. Raises DecodeError."""
+    """The value of a JSON text. Raises DecodeError."""
     require_size(value, max_bytes)
     require_shallow(value)
     try:
@@ -47,13 +47,13 @@ def parse_exactly(value: bytes) -> Any:
 
 
 def require_size(value: bytes, max_bytes: int) -> None:
-    """Raises TooLarge."""
+    """Raise TooLarge for more bytes than this."""
     if len(value) > max_bytes:
         raise TooLarge(f"{len(value):,} bytes, more than the limit of {max_bytes:,}")
 
 
 def require_utf8(value: bytes) -> None:
-    """Raises NotUtf8."""
+    """Raise NotUtf8 for bytes that are no UTF-8."""
     if value.isascii():
         return
     try:
@@ -63,7 +63,7 @@ def require_utf8(value: bytes) -> None:
 
 
 def require_shallow(value: bytes) -> None:
-    """Raises NestedTooDeep."""
+    """Raise NestedTooDeep for brackets and braces that are nested too deep."""
     if is_nested_deeper(value, MAX_NESTING):
         raise NestedTooDeep(f"nested more than {MAX_NESTING} deep")
 

@@ -1,7 +1,7 @@
-"""What is found out about JSON before anybody parses it, in passes at the speed of memory: how deep
-it is nested, and escaped surrogates that belong to no pair.
+"""Scans JSON before anybody parses it, at the speed of memory: for how deep it is nested, and for
+escaped surrogates that belong to no pair.
 
-Never raises, takes any bytes, and needs a small multiple of them in memory.
+It never raises, takes any bytes, and needs a small multiple of them in memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIGIT_OF_HALF: Final = 3  # says which of a pair it is
 
 
 def _one_of(characters: str) -> NDArray[np.bool_]:
-    """Of each byte, whether it is among them, in whatever case."""
+    """For each byte, whether it is among the wanted ones, in upper or lower case."""
     accepted = np.zeros(256, np.bool_)
     accepted[list((characters.lower() + characters.upper()).encode())] = True
     return accepted
@@ -58,8 +58,8 @@ def is_nested_deeper(value: bytes, limit: int) -> bool:
 
 
 def without_lone_surrogates(value: bytes) -> bytes:
-    """Escaped surrogates without a partner as escaped U+FFFD, so that every string has a UTF-8
-    form. Nothing moves: each is as long as what it replaces."""
+    """The text with escaped U+FFFD for each escaped surrogate without a partner, so that every
+    string has a UTF-8 form. Nothing moves: both are of one length."""
     if b"\\ud" not in value and b"\\uD" not in value:
         return value
     read = np.frombuffer(value.replace(b"\\\\", _UNREAD), np.uint8)
@@ -76,7 +76,7 @@ def without_lone_surrogates(value: bytes) -> bytes:
 
 
 def _contains(sorted_places: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Of each wanted place, whether it is among them."""
+    """For each wanted place, whether it is among the places."""
     if not len(sorted_places):
         return np.zeros(len(wanted), np.bool_)
     at = np.searchsorted(sorted_places, wanted)

@@ -1,7 +1,8 @@
-"""A dead letter whose original is larger than a record may be: a part of it, and where it stands.
+"""Dead letters whose original is larger than a record may be: they hold a part of it and its
+position.
 
-What was left out, and the hash of the original's value, are in further `dlq.*` headers. Whoever
-replays it takes the original from where it stood. Knows no topic's and no broker's limits.
+What was left out, and the hash of the original's value, are in further `dlq.*` headers. A replay
+takes the original from its position. It knows no topic's and no broker's limits.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def abridged(letter: OutRecord, most_bytes: int, how: OversizeLetters) -> OutRec
 
 
 def whole(letter: RawRecord, original: RawRecord) -> RawRecord | None:
-    """The letter with all of its original, from where that stood; None where it is another."""
+    """The letter with all of its original, from the original's position; None where another record
+    is there."""
     said = dict(letter.headers or ()).get(HEADER_PREFIX + SHA256)
     if said != hashlib.sha256(original.value or b"").hexdigest().encode():
         return None
@@ -62,7 +64,7 @@ def whole(letter: RawRecord, original: RawRecord) -> RawRecord | None:
 
 
 def _fitting(headers: Headers, most_bytes: int) -> Headers:
-    """The first ones, up to one that does not fit."""
+    """The first headers, up to one that does not fit."""
     left = most_bytes
     for count, (name, value) in enumerate(headers):
         left -= len(name.encode()) + len(value or b"") + HEADER_BYTES

@@ -1,6 +1,6 @@
-"""newsieve's own records where somebody gives them for articles: their article, if it has a text.
+"""Takes the article out of newsieve's own records, where somebody gives them for raw articles.
 
-Which topic a record came from it sees by the fields alone.
+It sees by the fields alone which topic a record came from.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ def own_record(line: bytes) -> dict[str, Any] | None:
 
 
 def has_text(record: Mapping[str, Any]) -> bool:
-    """Whether it has its article's content. An article may be a title alone: then that is null."""
+    """Whether the record has its article's content, which is null where the article is a title
+    alone."""
     return "content" in record["article"]
 
 
 def article_line(line: bytes) -> bytes:
-    """The raw article of one of our records, and any other line as it is.
+    """The raw article in one of our records, and any other line as it is.
 
     Raises InvalidContent for a record without the text: its title alone is another article.
     """

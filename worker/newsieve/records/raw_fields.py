@@ -1,8 +1,8 @@
-"""The fields of a raw record that are read, out of its JSON; whatever else is in it is checked and
-passed over.
+"""Reads the fields of a raw record that matter out of its JSON; whatever else is in it is checked
+and passed over.
 
 No object is made of what nobody reads: a record of brackets costs what a record of letters costs.
-Knows what a field may be in JSON, and nothing of what an article is.
+It knows what a field may be in JSON, and nothing of what an article is.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _MAX_TAGS_BYTES: Final = 2 * MAX_TAGS * MAX_TAG_CHARACTERS * len(r"\ud800\udc00"
 
 
 class RawFields(Struct, gc=False):
-    """Of a raw article, or of the CloudEvent around it. A value of a wrong kind is there as an
-    empty one of its kind, a number that is no id as 0.0."""
+    """The fields of a raw article, or of the CloudEvent around it. A value of a wrong kind is there
+    as an empty one of its kind, a number that is no id as 0.0."""
 
     id: str | int | None = None
     title: str | None = None
@@ -74,7 +74,7 @@ _TAGS: Final = msgspec.json.Decoder(Annotated[list[_Tag], Meta(max_length=MAX_TA
 
 
 def read_fields(value: bytes, max_bytes: int) -> RawFields:
-    """Raises DecodeError."""
+    """Read the fields of a record. Raises DecodeError."""
     require_size(value, max_bytes)
     require_utf8(value)
     require_shallow(value)
@@ -85,12 +85,12 @@ def read_fields(value: bytes, max_bytes: int) -> RawFields:
 
 
 def text_of(raw: Raw) -> str | None:
-    """The string that is there, None if it is none."""
+    """The field's string, None if it is none."""
     return _STRING.decode(raw) if bytes(memoryview(raw)[:1]) == b'"' else None
 
 
 def are_tags(raw: Raw | UnsetType) -> bool:
-    """Whether it is a list of texts within the limits, or nothing."""
+    """Whether the field is a list of texts within the limits, or missing."""
     if raw is UNSET:
         return True
     if len(memoryview(raw)) > _MAX_TAGS_BYTES:
@@ -103,12 +103,12 @@ def are_tags(raw: Raw | UnsetType) -> bool:
 
 
 def kind_of(raw: Raw) -> Any:
-    """An empty value of its kind."""
+    """An empty value of the same kind."""
     return _KINDS.get(bytes(memoryview(raw)[:1]), 0.0)
 
 
 def _read_kind_by_kind(value: bytes) -> RawFields:
-    """What the usual way does not take: a byte order mark, lone surrogates, wrong kinds."""
+    """Read what the usual way does not take: a byte order mark, lone surrogates, wrong kinds."""
     value = without_lone_surrogates(value.removeprefix(BYTE_ORDER_MARK))
     try:
         unread = _UNREAD.decode(value)

@@ -1,8 +1,8 @@
-"""Whose `dlq.*` headers of a raw record count: only those of `newsieve dlq replay`.
+"""Decides whose `dlq.*` headers of a raw record count: only those of `newsieve dlq replay`. Pure.
 
 It signs what it puts back, with a key derived from the workers' secret, over all that is in the
 record but its time: topic, key, value, headers. Whoever produces raw records can copy such a record
-as it is, and make none. Pure.
+as it is, and make none.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Admitted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplayHeaders:
-    """What of a raw record's `dlq.*` headers counts at a worker that runs `filters`. `catalogue`
-    has all filters there are."""
+    """Which `dlq.*` headers of a raw record count at a worker that runs `filters`. `catalogue` has
+    all filters there are."""
 
     trusted: Trusted
     key: SecretKey | None
@@ -47,8 +47,9 @@ class ReplayHeaders:
     catalogue: Collection[str]
 
     def admit(self, record: RawRecord) -> Admitted:
-        """Signed, a record is for the filter that it names, whoever runs that. Else it counts for
-        nothing, or, where any are trusted, if this worker runs it: nobody else might."""
+        """The record with the headers that count, and the filter it is for. A signed record is for
+        the filter that it names, whoever runs that. Any other header counts only where all are
+        trusted and this worker runs the filter: nobody else might."""
         headers = record.headers
         # in one search, as a record may have a million of them
         if not headers or HEADER_PREFIX not in "".join([name for name, _ in headers]):
@@ -61,7 +62,7 @@ class ReplayHeaders:
 
 
 def signed(record: OutRecord, key: SecretKey | None) -> OutRecord:
-    """The record with its signature; as it is, without a key."""
+    """The record with its signature, or as it is without a key."""
     if key is None:
         return record
     text = _signature(key, record.topic, record.key, record.value or b"", record.headers).hex()
@@ -69,8 +70,8 @@ def signed(record: OutRecord, key: SecretKey | None) -> OutRecord:
 
 
 def is_signature(key: SecretKey, topic: str, record: RawRecord) -> bool:
-    """Not of a record with more than MOST_SIGNED_HEADERS: to look would cost by the header, whoever
-    wrote them."""
+    """Whether the signature is the record's. A record with more than MOST_SIGNED_HEADERS has none:
+    to look would cost by the header, whoever wrote them."""
     if len(record.headers or ()) > MOST_SIGNED_HEADERS:
         return False
     said = header(record.headers, SIGNATURE)
@@ -94,7 +95,8 @@ def _signature(
 def _parts(
     topic: str, record_key: bytes | None, value: bytes, headers: Headers
 ) -> Iterator[bytes | None]:
-    """Each with its length before it, so that no other record has the same ones."""
+    """The parts of a record, each with its length before it, so that no other record has the same
+    ones."""
     yield topic.encode()
     yield record_key
     yield value

@@ -1,4 +1,4 @@
-"""Score objects for `newsieve tier`: `{"agency": 6.1, …}`, or `scores` with `content_rules`.
+"""Reads score objects for `newsieve tier`: `{"agency": 6.1, …}`, or `scores` with `content_rules`.
 
 A ScoredArticle is one, too, if its filter is the one that decides: dimensions and rules of two
 filters may have the same names.
@@ -18,8 +18,8 @@ RULE_FIELDS: Final = ("content_rules", "caps")
 
 
 class ScoreObject(NamedTuple):
-    """Scores in dimension order, the content rules the text met, and whose they are, if the line
-    says so."""
+    """Scores in the order of dimensions, the content rules that the text met, and the article's id
+    if the line names it."""
 
     scores: list[float]
     rules: frozenset[str]
@@ -29,7 +29,7 @@ class ScoreObject(NamedTuple):
 def parse_score_object(
     line: bytes, filter_name: str, dimensions: Sequence[str], rules: Sequence[str]
 ) -> ScoreObject:
-    """Raises RecordError: nothing is filled in, nothing is converted."""
+    """Read a line. Nothing is filled in or converted. Raises RecordError."""
     facts = read_object(line)
     _require_filter(facts, filter_name)
     scores = facts.get("scores", facts)
@@ -43,14 +43,15 @@ def parse_score_object(
 
 
 def _require_filter(facts: Mapping[str, Any], wanted: str) -> None:
-    """Any version of the filter will do: scores are decided again because it has changed."""
+    """Require that the record is of the filter that decides, in any version: scores are decided
+    again because it has changed."""
     name = facts.get("filter")
     if isinstance(name, str) and name.partition("/")[0] != wanted:
         raise OtherFilter(f"a record of the filter {name!r:.80}, not of {wanted}")
 
 
 def _id(facts: Mapping[str, Any]) -> str | None:
-    """The row's own, else its article's."""
+    """The row's own id, otherwise its article's."""
     article = facts.get("article")
     inner = article.get("id") if isinstance(article, dict) else None
     return id_text(facts.get("id", inner))

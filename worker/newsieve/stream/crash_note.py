@@ -1,8 +1,9 @@
-"""What travels with a committed offset: how much beyond it was in flight, and how often that died.
+"""The note that is committed with an offset: how many records beyond it were in flight, and how
+often processes died at them.
 
 A process writes the note in the transaction that commits the offset, before it begins what the note
-covers. Who takes the partition over reads it: a note that still covers records is one death at
-them. Pure; which records are begun, and what is committed, it does not know.
+covers. The next owner of the partition reads it: a note that still covers records is one death at
+them. Pure; it does not know which records are begun, nor what is committed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _FORM: Final = re.compile(
 
 
 class Note(NamedTuple):
-    """Of the records from a committed offset on. Without a field set there is nothing to tell."""
+    """What is noted about the records from a committed offset on. The default says nothing."""
 
     in_flight: int = 0  # at most so many of the next records; 0: nobody is at work on them
     deaths: int = 0  # of processes that were at work on this stretch
@@ -32,14 +33,15 @@ class Note(NamedTuple):
 
     @property
     def is_alone(self) -> bool:
-        """Whether the next records are to be taken one by one."""
+        """Whether the next records have to be scored one by one."""
         return self.suspects > 0 and self.deaths >= ALONE_AFTER_DEATHS
 
     def blames(self, offset: int) -> bool:
-        """Whether the record there is what ended the processes."""
+        """Whether the record at this offset is the one that ended the processes."""
         return self.alone_at == offset and self.alone_deaths >= BLAMED_AFTER_DEATHS
 
     def text(self) -> str:
+        """The note as it is committed, which `parse` reads."""
         alone = "-" if self.alone_at is None else f"{self.alone_at}:{self.alone_deaths}"
         return (
             f"newsieve-crash-note/1 in_flight={self.in_flight} deaths={self.deaths} "
@@ -47,7 +49,8 @@ class Note(NamedTuple):
         )
 
     def covering(self, in_flight: int, alone_at: int | None = None) -> Note:
-        """With so many of the next records in flight; given `alone_at`, that one and no other."""
+        """The note with so many of the next records in flight; with `alone_at`, that record and no
+        other."""
         if not in_flight:
             return self
         again = alone_at is not None and alone_at == self.alone_at
@@ -58,7 +61,8 @@ class Note(NamedTuple):
         )
 
     def inherited(self, at_most: int) -> Note:
-        """As its successor reads it, who can see so many offsets beyond the committed one."""
+        """The note as a successor takes it over, who can see so many offsets beyond the committed
+        one."""
         in_flight = min(self.in_flight, max(at_most, 0))
         if not in_flight:  # it ended in order, or had nothing to do
             return self._replace(in_flight=0)
@@ -72,8 +76,8 @@ class Note(NamedTuple):
         )
 
     def advanced(self, records: int, killed: int) -> Note:
-        """After outcomes of the next so many records, of which the last so many in a row are given
-        up as KilledWorker."""
+        """The note after outcomes of so many more records, of which the last so many in a row were
+        given up as KilledWorker."""
         if not records:
             return self
         in_a_row = self.killed + killed if killed == records else killed
@@ -81,7 +85,8 @@ class Note(NamedTuple):
         return Note(deaths=self.deaths if left else 0, suspects=left, killed=in_a_row)
 
     def pardoned(self) -> Note:
-        """With a new start for the record that is blamed, after a person has seen to it."""
+        """The note with a new start for the record that is blamed, after a person has seen to
+        it."""
         return self._replace(alone_at=None, alone_deaths=0, killed=0)
 
 
@@ -89,7 +94,8 @@ NOTHING: Final = Note()
 
 
 def parse(text: str) -> Note:
-    """What a predecessor wrote. Nothing, where it is of another version or somebody else's."""
+    """The note that a predecessor wrote. The default where it is of another version or somebody
+    else's."""
     found = _FORM.fullmatch(text)
     if found is None:
         return NOTHING

@@ -1,10 +1,10 @@
 """Decides which records may be in flight together after a process has died.
 
-Usually a partition's note says once that a worker is at work, in the words that every commit
-repeats. Where predecessors died, each micro-batch is on record before it is begun and committed
-before the next; after the second death records are alone in flight, and one that ends two processes
-is given up. Pure but for asking what is committed; who commits the notes, and when, it does not
-know.
+Usually the note of a partition says once that a worker is at work, in the words that every commit
+repeats. Where predecessors died, each micro-batch is noted before it is begun and committed before
+the next; after the second death only one record at a time is in flight, and a record that ends two
+processes is given up. It asks for committed offsets and is pure otherwise: it does not know who
+commits the notes, nor when.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many dead letters are too many. Beyond a limit the worker stops, and nothing is dropped.
+"""Stops a program that writes too many dead letters, before anything is dropped.
 
 A stream that is suddenly all dead letters is a broken producer or a broken worker, not bad news.
 """

@@ -1,8 +1,9 @@
-"""Exactly once, around any work: what was taken is published with its offset, or comes again.
+"""Runs a processor under Kafka transactions: what was consumed is published with its offset, or
+comes again.
 
-Holds a consumer and a publisher together: steps of work run guarded, failures take back what is
-not committed, partitions are given up in order. One thread owns it all. What the work is, and when
-it commits, it does not know.
+It holds a consumer and a producer together: steps of the processor run guarded, failures take back
+what is not committed, partitions are given up in order. One thread owns it all. It does not know
+what the processor does with records, nor when it commits.
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ Ends = Mapping[Partition, int | None]  # up to where records are, as far as is k
 
 
 class Processor(Protocol):
-    """What is done with what was taken. Called by the owner's thread only."""
+    """A program's own part of the loop. All methods are called by the owner's thread."""
 
     def step(self) -> None:
-        """Take some, publish what is finished, commit. Raises Unavailable or Fatal."""
+        """Poll some records, publish what is finished, commit when due. Raises Unavailable or
+        Fatal."""
         ...
 
     def commit(self) -> None:
@@ -53,19 +55,21 @@ class Processor(Protocol):
         ...
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
-        """Finish what is under way and commit it, within its own time."""
+        """Finish what is under way and commit it, within the processor's own time."""
         ...
 
     def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:
-        """These will be given up: finish, publish and commit what can be. Raises as `step`."""
+        """Finish, publish and commit what can be, before these partitions are given up. Raises as
+        `step`."""
         ...
 
     def on_abort(self) -> None:
-        """Nothing since the last commit counts: the same records will come again."""
+        """Discard uncommitted state after an abort; the records will come again."""
         ...
 
     def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:
-        """These, or all, are somebody else's now. Must not raise."""
+        """Drop the state of these partitions, or of all, which have been revoked or lost. Must not
+        raise."""
         ...
 
 
@@ -73,7 +77,7 @@ class FailureObserver(Protocol):
     """The part of an observer that is told of failures."""
 
     def heartbeat(self) -> None:
-        """The loop is alive."""
+        """The loop is alive and well."""
         ...
 
     def aborted(self, reason: str, fault: AbortFault) -> None:
@@ -82,7 +86,7 @@ class FailureObserver(Protocol):
 
 
 class ExactlyOnceRunner:
-    """The consumer's listener, and the guard of every step."""
+    """Runs one processor: listens to rebalances and guards every step."""
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class ExactlyOnceRunner:
         recovery: CrashRecovery | None = None,
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
-        """`recovery` says what to note with offsets, for a successor."""
+        """`recovery` gives the notes to commit with offsets, for a successor."""
         self.consumer = consumer
         self.producer = producer
         self._observer = observer
@@ -108,7 +112,7 @@ class ExactlyOnceRunner:
         self._processor: Processor
 
     def run(self, processor: Processor, should_stop: Callable[[], bool]) -> None:
-        """Run until told to stop, then drain; the publisher is connected.
+        """Run the processor until told to stop, then drain it. The producer is connected before.
 
         Raises Fatal when the process has to end.
         """
@@ -134,7 +138,7 @@ class ExactlyOnceRunner:
             self.consumer.close()
 
     def poll(self, count: int, seconds: float) -> list[GroupRecord]:
-        """Up to so many records. Raises what went wrong in a rebalance that came with them."""
+        """Poll up to so many records. Raises the failure of a rebalance that came with them."""
         taken = self.consumer.poll(count, seconds)
         if self._failure is not None:
             raise self._failure
@@ -157,7 +161,7 @@ class ExactlyOnceRunner:
         return time.monotonic() - started
 
     def note(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit what is noted with these offsets: no progress. Raises as `commit`."""
+        """Commit the notes that go with these offsets, which is no progress. Raises as `commit`."""
         self._commit(offsets, dict.fromkeys(offsets))
 
     def _commit(self, offsets: Mapping[Partition, int], ends: Ends) -> None:
@@ -173,15 +177,16 @@ class ExactlyOnceRunner:
         self._attempted = {}
 
     def _note_clean_end(self) -> None:
-        """No record in flight is to blame for this end. A successor that cannot be told is more
-        careful than it need be."""
+        """Note that no record in flight is to blame for this end. A successor that cannot be told
+        is more careful than it need be."""
         with contextlib.suppress(Unavailable, Fatal):
             if self._recovery and self._recovery.clear_in_flight():
                 self.producer.abort()
                 self.note(self._recovery.committed_offsets())  # ours may be of before the last try
 
     def before_revoke(self, partitions: Sequence[Partition]) -> None:
-        """Finish what is nearly finished, commit, let go. Runs inside `take`.
+        """Let the processor finish what is nearly finished and commit it, then drop the partitions.
+        Runs inside `poll`.
 
         Once a commit has failed nothing more is committed before the rewind: the transaction is
         gone, and offsets without their records would lose them.
@@ -197,13 +202,13 @@ class ExactlyOnceRunner:
         self._processor.on_partitions_lost(partitions)
 
     def after_loss(self) -> None:
-        """The group has gone on without us: nothing uncommitted may be committed."""
+        """Abort what is uncommitted: the group has gone on without us."""
         self._rewind_later(Transient("partitions were lost"))
         self._abort()
         self._processor.on_partitions_lost(None)
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """Run a step; what is not its fault, take back and do again."""
+        """Run a step. Where it fails and may be tried again, take back what is not committed."""
         try:
             self._all_or_nothing(step)
         except Unavailable as failure:
@@ -224,7 +229,8 @@ class ExactlyOnceRunner:
             raise
 
     def _all_or_nothing(self, step: Callable[[], None]) -> None:
-        """Raises Unavailable with no transaction open: what was in it comes again."""
+        """Run a step, and abort its transaction if it raises Unavailable: what was in it comes
+        again."""
         try:
             step()
         except Unavailable:
@@ -232,7 +238,7 @@ class ExactlyOnceRunner:
             raise
 
     def _go_back(self, failure: Unavailable) -> None:
-        """To the first record whose outcome is not committed, as far as is known."""
+        """Seek the first record whose outcome is not committed, as far as that is known."""
         if isinstance(failure, OutcomeUnknown):
             self.consumer.rewind_to_committed()
             return
@@ -241,12 +247,14 @@ class ExactlyOnceRunner:
         self.consumer.rewind()
 
     def _rewind_later(self, failure: Unavailable) -> None:
-        """With the next records. Where the outcome is unknown, nothing else makes it known."""
+        """Rewind with the next poll. A commit of unknown outcome is not forgotten for another
+        failure: nothing else makes its outcome known."""
         if not isinstance(self._must_rewind, OutcomeUnknown):
             self._must_rewind = failure
 
     def _require_another_try(self, failure: Unavailable) -> None:
-        """Tell of it. Raises NoProgress once what nobody has listed is no passing fault."""
+        """Report the failure. Raises NoProgress once an unlisted failure has come too often to be
+        passing."""
         is_unknown = isinstance(failure, OutcomeUnknown)
         reason = f"outcome unknown: {failure}" if is_unknown else str(failure)
         self._observer.aborted(reason, "passing" if failure.passes else "unknown")
@@ -258,11 +266,13 @@ class ExactlyOnceRunner:
                 raise self._no_progress(str(failure), failure.partition)
 
     def _ends(self, alone: Partition | None) -> Ends:
-        """Of what failed. Of a partition that cannot be read nobody knows."""
+        """The offsets up to which records are concerned by a failure. They are unknown for a
+        partition that cannot be read."""
         return {alone: None} if alone else self._attempted or self.consumer.offsets.to_commit()
 
     def _standing(self, alone: Partition | None) -> dict[Partition, int]:
-        """Where the partitions stand that what failed is about, as far as is known."""
+        """The offsets where the partitions stand that a failure is about, as far as they are
+        known."""
         resumes = {item: self.consumer.offsets.next_uncommitted(item) for item in self._ends(alone)}
         return {
             item: self._committed.get(item, 0) if at is None else at for item, at in resumes.items()
@@ -281,15 +291,15 @@ class ExactlyOnceRunner:
         )
 
     def _back_off(self) -> None:
-        """The first time at once, then longer and longer: the world needs time."""
+        """Wait before the next try: not at the first failure, then longer and longer."""
         if self._failures_in_a_row:
             seconds = self._timeouts.backoff_seconds * 2**self._failures_in_a_row
             time.sleep(min(seconds, self._timeouts.max_backoff_seconds))
         self._failures_in_a_row += 1
 
     def _abort(self) -> None:
-        """Give the transaction up, inside a rebalance, where nothing may be raised. Seeking back
-        waits until the rebalance is over; that nothing uncommitted counts holds from now on."""
+        """Abort the transaction inside a rebalance, where nothing may be raised. Seeking back waits
+        until the rebalance is over; that nothing uncommitted counts holds from now on."""
         self._processor.on_abort()
         self.consumer.offsets.rewind()
         try:

@@ -1,6 +1,6 @@
 """What the outside sees of a program from its first second on: metrics, and whether it is ready.
 
-The port is open while students load and the broker is asked. Knows nothing of the loop but its
+The port is open while students load and the broker is asked. It knows nothing of the loop but its
 heartbeat.
 """
 
@@ -19,7 +19,7 @@ class Health(Generic[M]):
     """A program's metrics, its watchdog, and the port where both can be read."""
 
     def __init__(self, host: str, port: int, metrics: M) -> None:
-        """Raises SettingsInvalid when it cannot listen there."""
+        """Open the port. Raises SettingsInvalid when it cannot listen there."""
         self.metrics = metrics
         self.watchdog = Watchdog()
         self._is_ready: Check = lambda: False
@@ -30,10 +30,12 @@ class Health(Generic[M]):
         metrics.ready_when(self.is_ready)
 
     def ready_when(self, is_ready: Check) -> None:
-        """From now on ready is what this says; until now, nothing was. Called by other threads."""
+        """Let readiness be what this says from now on; until now, nothing was ready. It is called
+        by other threads."""
         self._is_ready = is_ready
 
     def is_ready(self) -> bool:
+        """Whether the program is ready."""
         return self._is_ready()
 
     def __enter__(self) -> Self:

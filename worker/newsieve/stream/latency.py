@@ -1,4 +1,4 @@
-"""Which record timestamps can be true: no other enters a latency. Pure.
+"""Decides which record timestamps can be true: no other enters a latency. Pure.
 
 A raw record's timestamp is whatever its producer wrote: microseconds, seconds, a clock that is an
 hour ahead. One such record would move a latency's sum by decades.
@@ -16,7 +16,8 @@ AHEAD_MILLISECONDS: Final = 5 * 60 * 1_000  # that clocks differ by; an hour is 
 
 
 def latencies_seconds(timestamps_ms: npt.ArrayLike, now_ms: float) -> npt.NDArray[np.float64]:
-    """Of the timestamps that can be true; 0 where a clock is a little ahead of ours."""
+    """The seconds since those timestamps that can be true; 0 where a clock is a little ahead of
+    ours."""
     stamps = np.asarray(timestamps_ms, dtype=np.float64)
     true = stamps[(stamps >= EARLIEST_MILLISECONDS) & (stamps <= now_ms + AHEAD_MILLISECONDS)]
     return np.maximum((now_ms - true) / 1_000, 0.0)

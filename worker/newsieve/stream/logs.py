@@ -1,6 +1,7 @@
-"""Logging: one line per transaction, `noun.verb_past`, on stderr. JSON off a terminal.
+"""Logging: one line per transaction, `noun.verb_past`, on stderr, as JSON unless that is a
+terminal.
 
-On a terminal nothing that others wrote drives it; JSON escapes by itself what could.
+Nothing that others wrote can drive a terminal; JSON escapes by itself what could.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def configure() -> None:
 
 
 def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> dict[str, Any]:
-    """What is no text is shown by repr(), which escapes."""
+    """The value, by repr() where it is no text, which escapes it."""
     return {
         printable(key): printable(value) if isinstance(value, str) else value
         for key, value in event.items()
@@ -61,17 +62,17 @@ _Raised = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def _traceback(out: TextIO, raised: _Raised) -> None:
-    """Without local variables: there are secrets among them."""
+    """The traceback without local variables: there are secrets among them."""
     plain = io.StringIO()
     structlog.dev.plain_traceback(plain, raised)
     out.write(printable_lines(plain.getvalue()))
 
 
 def set_level(name: Level) -> None:
-    """From which of the LEVELS on lines are written.
+    """Set from which of the LEVELS on lines are written.
 
-    Libraries never say less than warnings, whatever is set: what they write of a request may hold
-    a secret.
+    Libraries never say less than warnings, whatever is set: what they write of a request may hold a
+    secret.
     """
     level = logging.getLevelNamesMapping()[name.upper()]
     logging.getLogger().setLevel(max(level, logging.WARNING))

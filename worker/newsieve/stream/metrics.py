@@ -36,7 +36,8 @@ CALL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 
 
 def _build() -> dict[str, str]:
-    """Versions. Empty where a package is not installed; nothing is imported to find out."""
+    """The versions of what is installed, empty where a package is not. Nothing is imported to find
+    out."""
     found = {"version": newsieve.__version__, "python": platform.python_version()}
     for name in ("confluent_kafka", "torch"):
         try:
@@ -47,7 +48,7 @@ def _build() -> dict[str, str]:
 
 
 def _describe_process(registry: CollectorRegistry) -> None:
-    """What runs, and since when: that shows whether it starts anew."""
+    """Export what runs, and since when, which shows whether it starts anew."""
     ProcessCollector(registry=registry)
     Info("newsieve_build", "What runs: the labels say it.", registry=registry).info(_build())
 

@@ -1,9 +1,9 @@
-"""/metrics, /livez and /readyz. Health is what the loop does, never whether Kafka answers.
+"""Serves /metrics, /livez and /readyz. Health is what the loop does, never whether Kafka answers.
 
 The port opens before anything is loaded, so that whoever probes it can tell a program that starts
 from one that is not there. Whoever opens connections and sends nothing, or slowly, changes nothing
-for others: a connection is for one request, lives for seconds, and there are only so many. Knows
-nothing of what is ready.
+for others: a connection is for one request, lives for seconds, and there are only so many. It does
+not know what is ready.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class ObserveServer:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """Raises SettingsInvalid. `::` is every address, of both kinds where the system can."""
+    """Listen on an address; `::` is every address, of both kinds where the system can. Raises
+    SettingsInvalid."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         both = host == "::" and socket.has_dualstack_ipv6()
@@ -133,7 +134,8 @@ def _answer(is_good: bool) -> tuple[int, bytes, str]:  # noqa: FBT001 - the answ
 
 
 class _Connection(H11Protocol):
-    """One request, within a time and a size; the oldest makes room when there are too many.
+    """One request, within a time and a size; the oldest connection makes room when there are too
+    many.
 
     The server alone bounds the time between requests, but not that of a request's arrival.
     """
@@ -171,7 +173,7 @@ class _Connection(H11Protocol):
 
 
 def _without_host(data: bytes) -> bytes:
-    """As HTTP/1.0, which differs for one short request in this alone: it needs no Host header.
-    Simple health checks send none."""
+    """The request as HTTP/1.0, which differs for a short request in this alone: it needs no Host
+    header. Simple health checks send none."""
     line, end, rest = data.partition(b"\n")
     return line.replace(b" HTTP/1.1", b" HTTP/1.0") + end + rest

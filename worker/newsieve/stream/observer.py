@@ -1,4 +1,7 @@
-"""What is made of the worker's news: metrics, a log line, a heartbeat."""
+"""Turns what the scoring loop reports into metrics, log lines and heartbeats.
+
+It does not decide anything.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _log = get_logger("worker")
 
 
 class WorkerObserver:
-    """Watches one worker."""
+    """The observer of one scoring loop."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class OutcomePublisher:
         oversize: OversizeLetters = "truncate",
     ) -> None:
         """`now` gives the time in ISO 8601; what is `published` is not published again; `oversize`
-        says what of a record that is too large for a dead letter stands in it."""
+        says what part of a record is kept that is too large for a dead letter."""
         self._producer = producer
         self._limits = limits
         self._writer = writer
@@ -57,19 +57,19 @@ class OutcomePublisher:
         return outcomes
 
     def committed(self) -> None:
-        """What was put is committed."""
+        """Note that what was published is committed."""
         self._limits.committed()
         if self._published is not None:
             self._published.committed()
 
     def rolled_back(self) -> None:
-        """What was put since the last commit comes again."""
+        """Forget what was published since the last commit: it comes again."""
         self._limits.rolled_back()
         if self._published is not None:
             self._published.rolled_back()
 
     def _fitting(self, record: RawRecord, position: RecordPosition, outcome: Outcome) -> Outcome:
-        """The outcome as it stands; a dead letter instead when it cannot be written."""
+        """The outcome as it is, or a dead letter where it cannot be written."""
         error = outcome.error or self._misfit(outcome.records)
         if error is None:
             return outcome

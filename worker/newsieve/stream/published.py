@@ -1,7 +1,7 @@
-"""Which facts are on tier topics already, so that a backfill does not publish them to subscribers
-again. The same fact has the same ce_id, whoever published it.
+"""Which facts are on the tier topics already, so that a backfill does not publish them to
+subscribers again. The same fact has the same ce_id, whoever published it.
 
-Knows nothing of Kafka, nor of why a record was published before.
+It knows nothing of Kafka, nor of why a record was published before.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ MOST_RECENT: Final = 1_000_000
 
 
 class Published:
-    """Facts on record: those that were found there, and those published since. Two processes of
-    one backfill do not know of each other's: an article that came twice may be taken by both."""
+    """The facts that were on the tier topics at first, and those published since. Two processes of
+    one backfill do not know of each other's: an article that came twice may be published by
+    both."""
 
     def __init__(self, topics: Collection[str], found: Iterable[Headers | None]) -> None:
-        """`topics` are the tiers'; `found` has the headers of what is on them, in any order."""
+        """`topics` are those of the tiers; `found` has the headers of what is on them, in any
+        order."""
         self._topics = frozenset(topics)
         packed = bytearray()
         for headers in found:
@@ -37,12 +39,12 @@ class Published:
         self._uncommitted: set[bytes] = set()
 
     def __len__(self) -> int:
-        """How many records were found; a fact may have several."""
+        """How many records there were at first; a fact may have several."""
         return self._found
 
     def admit(self, record: OutRecord) -> bool:
-        """Whether to publish a record. A tier's fact that is admitted is on record from then on,
-        unless the transaction is rolled back."""
+        """Whether to publish a record. A tier's fact that is admitted counts as published from then
+        on, unless the transaction is rolled back."""
         fact = _id_of(record.headers) if record.topic in self._topics else None
         if fact is None:
             return True
@@ -52,7 +54,7 @@ class Published:
         return True
 
     def committed(self) -> None:
-        """What was admitted is on record."""
+        """Note that what was admitted is published."""
         self._recent |= self._uncommitted
         self._uncommitted.clear()
         if len(self._recent) > MOST_RECENT:
@@ -61,7 +63,7 @@ class Published:
             self._recent.clear()
 
     def rolled_back(self) -> None:
-        """What was admitted since the last commit comes again."""
+        """Forget what was admitted since the last commit: it comes again."""
         self._uncommitted.clear()
 
     def _was_found(self, fact: bytes) -> bool:
@@ -70,7 +72,7 @@ class Published:
 
 
 def _id_of(headers: Headers | None) -> bytes | None:
-    """The UUID in ce_id. None for a record that others have put there without one."""
+    """The UUID in ce_id, as bytes. None for a record that others have put there without one."""
     try:
         fact = bytes.fromhex((header(headers, "ce_id") or b"").decode("ascii").replace("-", ""))
     except ValueError:

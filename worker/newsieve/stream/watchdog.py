@@ -1,7 +1,7 @@
 """Ends a process whose loop has stopped beating, or whose scorer does not come back: alive and idle
 is the one state nobody notices.
 
-librdkafka calls can hang for ever after a broker's fault; a model or a tokeniser may on a text, or
+librdkafka calls can hang for ever after a broker's fault; a model or a tokenizer may on a text, or
 when its device is gone. The watchdog prints every thread's stack and exits with the code that asks
 a supervisor to restart.
 """
@@ -27,7 +27,8 @@ CHECK_SECONDS: Final = 1.0
 
 
 class Watchdog:
-    """Beat it often enough, and do what may hang within a step."""
+    """Exits with code 3 when `beat` was not called for `silence_seconds`, or when a `step` has
+    lasted `step_seconds`."""
 
     def __init__(
         self, silence_seconds: float = SILENCE_SECONDS, step_seconds: float = STEP_SECONDS
@@ -39,17 +40,19 @@ class Watchdog:
         self._steps: dict[int, float] = {}  # by thread: since when it has been at one
 
     def start(self) -> None:
-        """Watch from now on."""
+        """Watch the process from now on."""
         self._start_over()
         self._is_watching = True
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def beat(self) -> None:
+        """Report that the loop is alive."""
         self._beaten_at = time.monotonic()
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Of the thread that calls, beside the loop: it has to come out again. They do not nest."""
+        """Watch what the calling thread does in this block, beside the loop: it has to come out
+        again. Blocks of one thread do not nest."""
         thread = threading.get_ident()
         self._steps[thread] = time.monotonic()
         try:
@@ -58,7 +61,8 @@ class Watchdog:
             del self._steps[thread]
 
     def is_alive(self) -> bool:
-        """Always, until it watches: loading a student may take minutes, and is no silence."""
+        """Whether there is nothing to complain of. Before it watches there never is: loading a
+        student may take minutes, and is no silence."""
         return not self._is_watching or self._complaint() is None
 
     def _complaint(self) -> str | None:

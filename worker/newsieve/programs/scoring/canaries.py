@@ -1,8 +1,8 @@
-"""The worker's canaries: fixed texts that its students score again, at start and hourly.
+"""Canaries: fixed texts that the worker's students score again, at start and hourly.
 
 The engine scores them in turn with everything else, so that what is checked is what is at work. At
-start, before a worker joins, a difference stops it; later it is reported, and people are told by
-the drift monitor. Costs the loop a look at the clock.
+start, before a worker joins its group, a difference stops it; later it is reported, and the drift
+monitor tells people. It costs the loop a look at the clock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EVERY_SECONDS: Final = 3_600.0
 
 
 class CanaryText(NamedTuple):
-    """A text, and what the machine that trained the student said of it."""
+    """A text, and the scores that the machine that trained the student gave it."""
 
     id: str
     text: str
@@ -37,7 +37,7 @@ class CanaryText(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CanarySet:
-    """One student's."""
+    """The canaries of one student, and how far their scores may differ."""
 
     filter: Filter
     student: str
@@ -48,7 +48,7 @@ class CanarySet:
 
 
 class Report(NamedTuple):
-    """One student's record, and what is in it."""
+    """The record of one student's canaries, and what it says."""
 
     filter: str
     difference: float  # the largest
@@ -57,7 +57,7 @@ class Report(NamedTuple):
 
 
 class Canaries:
-    """Of one worker. Owner thread only."""
+    """The canaries of one worker. Owner thread only."""
 
     def __init__(
         self,
@@ -80,7 +80,8 @@ class Canaries:
         self._reports: list[Report] = []
 
     def reports(self) -> list[Report]:
-        """Those that are not committed. Raises DeviceFailed."""
+        """The reports that are not committed. Scores the canaries when that is due. Raises
+        DeviceFailed."""
         if self._scores is not None and self._scores.done():
             scores, self._scores = self._scores.result(), None
             self._reports = [self._report(item, scores[item.filter.name]) for item in self._sets]
@@ -90,7 +91,7 @@ class Canaries:
         return self._reports
 
     def committed(self) -> None:
-        """They are."""
+        """Marks the pending reports as committed."""
         self._reports = []
 
     def _submit(self) -> None:
@@ -132,7 +133,7 @@ class Canaries:
 def _compared(
     canary: CanaryText, names: Sequence[str], row: npt.NDArray[np.float64]
 ) -> dict[str, Any]:
-    """A CanaryScore. What has no score is as far off as can be."""
+    """The CanaryScore of one text. What has no score is as far off as can be."""
     scores = dict(zip(names, row.tolist(), strict=True)) if np.isfinite(row).all() else {}
     differences = [abs(score - canary.scores[name]) for name, score in scores.items()]
     return {

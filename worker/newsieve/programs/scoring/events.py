@@ -11,7 +11,7 @@ class ScoringObserver(Protocol):
     """The observer of one scoring loop; all its methods are called by the loop's thread."""
 
     def heartbeat(self) -> None:
-        """The loop is alive."""
+        """The loop is alive and well."""
         ...
 
     def committed(self, transaction: TransactionCounts, seconds: float) -> None:

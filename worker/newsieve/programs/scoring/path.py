@@ -1,8 +1,8 @@
-"""Raw records to outcomes: decode → rules → score → decide → encode, for all filters at once.
+"""From raw records to outcomes: decode → rules → score → decide → encode, for all filters at once.
 
-The one path of the worker, `newsieve score` and the benchmarks. Works on micro-batches: `start`
-hands their texts to the scorer and returns at once, `finish` turns the scores into outcomes.
-Knows nothing of Kafka, transactions or files.
+It is the one path of the worker, `newsieve score` and the benchmarks. It works on micro-batches:
+`start` hands their texts to the scorer and returns at once, `finish` turns the scores into
+outcomes. It knows nothing of Kafka, transactions or files.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ SHADOW_EPOCH: Final = "shadow"  # keys the trial's draw, so that it is not the o
 
 @dataclass(slots=True)
 class RecordOutcomes:
-    """A raw record on its way. Without `encoded` it could not be decoded; else `rules_met` has what
-    each filter's content rules say."""
+    """A raw record on its way to its outcomes. `encoded` is None where it could not be decoded;
+    otherwise `rules_met` has what each filter's content rules say."""
 
     record: RawRecord
     encoded: EncodedArticle | None
@@ -50,8 +50,8 @@ FilterBatch = list[tuple[RecordOutcomes, EncodedArticle, RulesMet]]
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A candidate student on trial beside a filter's own, on a share of its articles: the same
-    ones on every replay. The encoder writes to the shadow topic."""
+    """A candidate student on trial beside a filter's own, on a share of its articles, the same ones
+    on every replay. The encoder writes to the shadow topic."""
 
     encoder: FilterEncoder
     calibration: ScoreCalibration
@@ -64,17 +64,19 @@ class Shadow:
         return shadow_name(self.encoder.filter.name)
 
     def takes(self, article: Article) -> bool:
+        """Whether the article is in the candidate's share."""
         return self.draw.u(article.id, article.content_hash) < self.share
 
 
 def shadow_name(filter_name: str) -> str:
+    """The name of a filter's candidate at the scorer."""
     return f"{filter_name}/shadow"
 
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Rows in input order; what is to be scored and what was blocked, by filter; the scores to
-    come, of `wanted` in its order."""
+    """Rows in input order; what is to be scored and what was blocked, by filter; and the future
+    scores of `wanted`, in its order."""
 
     rows: list[RecordOutcomes]
     wanted: Mapping[str, FilterBatch]
@@ -83,11 +85,12 @@ class MicroBatch:
 
     @property
     def is_done(self) -> bool:
+        """Whether the scores are there."""
         return self.scores is None or self.scores.done()
 
 
 class ScoringPath:
-    """The filters at work, their encoders and the scorer. Use from one thread."""
+    """The filters at work with their encoders and the scorer. Use it from one thread."""
 
     def __init__(
         self,
@@ -114,7 +117,7 @@ class ScoringPath:
 
     @property
     def filters(self) -> list[Filter]:
-        """The filters at work."""
+        """The filters that score every record."""
         return [encoder.filter for encoder in self._encoders.values()]
 
     def start(self, records: Sequence[RawRecord]) -> MicroBatch:
@@ -150,13 +153,14 @@ class ScoringPath:
         return MicroBatch(rows, wanted, blocked, scores)
 
     def refuse(self, record: RawRecord, error: RecordError) -> MicroBatch:
-        """Of one record, which is not even decoded."""
+        """Make a dead letter of one record, which is not even decoded."""
         admitted, only = self._replays.admit(record)
         row = RecordOutcomes(admitted, None, (), [Outcome(only, DEAD_LETTER, None, [], error)])
         return MicroBatch([row], {}, {}, None)
 
     def finish(self, batch: MicroBatch) -> list[RecordOutcomes]:
-        """The rows with all their outcomes. Waits for the scores; raises what scoring raised."""
+        """The rows with all their outcomes. Waits for the scores, and raises what scoring
+        raised."""
         now = self._now()
         for name, work in batch.blocked.items():
             for row, encoded, rules_met in work:
@@ -183,7 +187,8 @@ class ScoringPath:
         return RecordOutcomes(record, encode_article(record, article, suspect.names), rules_met, [])
 
     def _decide(self, name: str, work: FilterBatch, scored: FilterScores, now: str) -> None:
-        """One filter's tiers and records, and dead letters of what could not be scored."""
+        """Add one filter's outcomes: tiers and records, and dead letters of what could not be
+        scored."""
         encoder = self._encoders[name]
         for at, error in scored.faults.items():
             work[at][0].outcomes.append(Outcome(name, DEAD_LETTER, None, [], error))
@@ -194,8 +199,8 @@ class ScoringPath:
 
 
 def _shadow(shadow: Shadow, work: FilterBatch, scored: FilterScores, now: str) -> None:
-    """The candidate's records, beside the live student's: they are published together or not at
-    all. What the candidate cannot score it has no record of; the outcome is the live student's."""
+    """Add the candidate's records to the live student's: they are published together or not at all.
+    The candidate has no record of what it cannot score; the outcome is the live student's."""
     encoder = shadow.encoder
     for at, scoring in _decided(encoder.filter, shadow.calibration, work, scored):
         row, encoded, rules_met = work[at]
@@ -207,7 +212,8 @@ def _shadow(shadow: Shadow, work: FilterBatch, scored: FilterScores, now: str) -
 def _decided(
     filter_: Filter, calibration: ScoreCalibration, work: FilterBatch, scored: FilterScores
 ) -> Iterator[tuple[int, Scoring]]:
-    """Of each article that could be scored its place in `work`, and what its scores lead to."""
+    """Yield the place in `work` of each article that could be scored, with the decision that its
+    scores lead to."""
     good = [at for at in range(len(work)) if at not in scored.faults]
     if not good:
         return
