@@ -1,4 +1,4 @@
-"""A report as a list of blocks, written as plain text, Markdown or Word. Knows no figures."""
+"""Writes a report, which is a list of blocks, as plain text, Markdown or Word. Knows no figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PICTURE_INCHES: Final = 6.3
 
 @dataclass(frozen=True)
 class Heading:
-    """Level 1 is the title."""
+    """A heading; level 1 is the title."""
 
     text: str
     level: int = 2
@@ -28,7 +28,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Running text."""
+    """A paragraph of running text."""
 
     text: str
 
@@ -68,18 +68,18 @@ _BEGINNING: Final = re.compile(r"^(?:#|[-+](?=[\s+-]|$)|(\d{1,9})(?=[.)](?:\s|$)
 
 
 def _line(text: str) -> str:
-    """Others' titles, names and addresses as one line that every form can hold, and people see."""
+    """Returns a text, of whoever, as one line of characters that every form can show."""
     return printable(" ".join(text.split()))
 
 
 def _inline(text: str) -> str:
-    """The same in Markdown: nothing of it is markup, whoever wrote it."""
+    """Returns the line in Markdown, where nothing of it is markup, whoever wrote it."""
     escaped = _MARKDOWN.sub(r"\\\g<0>", _line(text).translate(_HTML))
     return _BEGINNING.sub(_escaped, escaped)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"{found[1]}\\" if found[1] else f"\\{found[0]}"
+def _escaped(match: re.Match[str]) -> str:
+    return f"{match[1]}\\" if match[1] else f"\\{match[0]}"
 
 
 def as_markdown(blocks: Sequence[Block]) -> str:
@@ -91,7 +91,7 @@ def as_text(blocks: Sequence[Block]) -> str:
 
 
 def write_word(blocks: Sequence[Block], pictures: Path, path: Path) -> None:
-    """A .docx with the pictures of that folder inside."""
+    """Writes a .docx file with the pictures of a folder inside."""
     document = docx.Document()
     for block in blocks:
         match block:
