@@ -210,13 +210,13 @@ class TransactionalProducer:
         if self._producer is None:
             raise RuntimeError("connect first")
         if not self._is_open:
-            failed = self._call(lambda _: self._begin())
+            failed = self._call(self._begin)
             if failed is not None:
                 self._replace(f"begin: {failed}")
             self._is_open = True
         return self._producer
 
-    def _begin(self) -> None:
+    def _begin(self, _: float) -> None:
         if self._producer is not None:
             self._producer.begin_transaction()
 
@@ -252,7 +252,7 @@ class TransactionalProducer:
 
         A transaction that is open cannot begin; the refusal says why the open one is lost.
         """
-        return self._call(lambda _: self._begin())
+        return self._call(self._begin)
 
     def _abort_because(self, error: KafkaError) -> NoReturn:
         self._refusals.note(error)
@@ -267,17 +267,14 @@ class TransactionalProducer:
                 f"the producer was replaced {self._recreations.times} times within a minute; "
                 f"last: {reason}"
             )
-        if self._producer is not None:
+        producer = self._producer
+        if producer is not None:
             with contextlib.suppress(CallTimedOut):
-                self._calls.call(self._purge, self._timeouts.leave_seconds)
+                self._calls.call(lambda _: producer.purge(), self._timeouts.leave_seconds)
         self._producer, self._is_open = None, False
         self.connect()
         self._refusals.raise_if_any()
         raise OutcomeUnknown(reason, passes=passes)
-
-    def _purge(self, _: float) -> None:
-        if self._producer is not None:
-            self._producer.purge()
 
 
 def _require_patience(error: KafkaError) -> None:

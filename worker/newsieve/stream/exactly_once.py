@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from newsieve.errors import (
@@ -29,17 +29,16 @@ from newsieve.errors import (
 )
 from newsieve.kafka.config import Partition
 from newsieve.kafka.group_consumer import GroupConsumer
-from newsieve.kafka.message_errors import SameAgain
 from newsieve.kafka.messages import GroupRecord
 from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.stream.crash_recovery import CrashRecovery
+from newsieve.stream.progress import Ends, Progress
 from newsieve.stream.transaction_counts import AbortFault
 
 SUSPICIOUS_FAILURES: Final = 2  # in a row; after more, ask whether the topics are still there
 # A broker's or a group's, which no record is to blame for.
 PERMANENT: Final = (TopicsWrong, TimestampRefused, AccessDenied, GroupOccupied, NoProgress)
-Ends = Mapping[Partition, int | None]  # up to where records are, as far as is known
 
 
 class Processor(Protocol):
@@ -106,9 +105,7 @@ class ExactlyOnceRunner:
         self._failure: Fatal | None = None
         self._is_leaving = False
         self._failures_in_a_row = 0
-        self._same = SameAgain(timeouts=timeouts)
-        self._committed: dict[Partition, int] = {}
-        self._attempted: Ends = {}  # of the commit that is under way
+        self._progress = Progress(consumer.offsets, timeouts)
         self._processor: Processor
 
     def run(self, processor: Processor, should_stop: Callable[[], bool]) -> None:
@@ -154,10 +151,9 @@ class ExactlyOnceRunner:
         """
         started = time.monotonic()
         self._commit(offsets, offsets)
-        self._committed |= offsets
+        self._progress.committed(offsets)
         self.consumer.offsets.committed()
         self._failures_in_a_row = 0
-        self._same.committed()
         return time.monotonic() - started
 
     def note(self, offsets: Mapping[Partition, int]) -> None:
@@ -165,7 +161,7 @@ class ExactlyOnceRunner:
         self._commit(offsets, dict.fromkeys(offsets))
 
     def _commit(self, offsets: Mapping[Partition, int], ends: Ends) -> None:
-        self._attempted = ends
+        self._progress.attempt(ends)
         metadata = self.consumer.group_metadata()
         if metadata is None:  # Kafka would accept the commit, unfenced
             self.producer.abort()
@@ -174,7 +170,7 @@ class ExactlyOnceRunner:
         self.producer.commit(offsets, metadata, notes)
         if self._recovery:
             self._recovery.committed(notes)
-        self._attempted = {}
+        self._progress.attempt({})
 
     def _note_clean_end(self) -> None:
         """Note that no record in flight is to blame for this end. A successor that cannot be told
@@ -210,31 +206,22 @@ class ExactlyOnceRunner:
     def _guarded(self, step: Callable[[], None]) -> None:
         """Run a step. Where it fails and may be tried again, take back what is not committed."""
         try:
-            self._all_or_nothing(step)
+            with _aborting(self.producer):
+                step()
         except Unavailable as failure:
             self._require_another_try(failure)
             self._back_off()
             self._processor.on_abort()
             # Holds at once: offsets of a transaction that is gone must not get into the next one.
             self.consumer.offsets.rewind()
-            self._attempted = {}
+            self._progress.attempt({})
             try:
                 self._go_back(failure)
             except Unavailable:  # the broker is silent: nothing is done before it has been asked
                 failure.passes = True  # counted already: what comes again is the silence
                 self._rewind_later(failure)
         except TooManyRecreations as failure:
-            if self._same.is_stuck(is_last=True):
-                raise self._no_progress(str(failure)) from None
-            raise
-
-    def _all_or_nothing(self, step: Callable[[], None]) -> None:
-        """Run a step, and abort its transaction if it raises Unavailable: what was in it comes
-        again."""
-        try:
-            step()
-        except Unavailable:
-            self.producer.abort()
+            self._progress.require_new_reason(str(failure))
             raise
 
     def _go_back(self, failure: Unavailable) -> None:
@@ -258,37 +245,7 @@ class ExactlyOnceRunner:
         is_unknown = isinstance(failure, OutcomeUnknown)
         reason = f"outcome unknown: {failure}" if is_unknown else str(failure)
         self._observer.aborted(reason, "passing" if failure.passes else "unknown")
-        if failure.passes:
-            self._same.passed()
-        else:
-            self._same.failed(str(failure), self._standing(failure.partition))
-            if self._same.is_stuck():
-                raise self._no_progress(str(failure), failure.partition)
-
-    def _ends(self, alone: Partition | None) -> Ends:
-        """The offsets up to which records are concerned by a failure. They are unknown for a
-        partition that cannot be read."""
-        return {alone: None} if alone else self._attempted or self.consumer.offsets.to_commit()
-
-    def _standing(self, alone: Partition | None) -> dict[Partition, int]:
-        """The offsets where the partitions stand that a failure is about, as far as they are
-        known."""
-        resumes = {item: self.consumer.offsets.next_uncommitted(item) for item in self._ends(alone)}
-        return {
-            item: self._committed.get(item, 0) if at is None else at for item, at in resumes.items()
-        }
-
-    def _no_progress(self, reason: str, alone: Partition | None = None) -> NoProgress:
-        ends = self._ends(alone)
-        places = ", ".join(
-            f"{topic}/{number} from offset {at} to {ends[topic, number] or 'unknown'}"
-            for (topic, number), at in self._standing(alone).items()
-        )
-        return NoProgress(
-            f"no progress, again and again, for one reason: {reason}. Records concerned: "
-            f"{places or 'not known'}. The broker's log says more; `newsieve topics check` and "
-            "`newsieve doctor` compare topics and rights with what is needed"
-        )
+        self._progress.failed(failure)
 
     def _back_off(self) -> None:
         """Wait before the next try: not at the first failure, then longer and longer."""
@@ -308,3 +265,13 @@ class ExactlyOnceRunner:
             self._must_rewind = failure
         except Fatal as failure:
             self._failure = self._failure or failure
+
+
+@contextlib.contextmanager
+def _aborting(producer: TransactionalProducer) -> Iterator[None]:
+    """Abort the open transaction where the block raises Unavailable: what was in it comes again."""
+    try:
+        yield
+    except Unavailable:
+        producer.abort()
+        raise
