@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from tests.faults import defects
 
 FAULTS = "tests/faults/test_process_faults.py::"
-REBALANCES = "tests/kafka/test_rebalances.py::"
+REBALANCES = "tests/stream/test_rebalances.py::"
 UNKNOWN = (
     "tests/faults/test_broker_errors.py::test_a_commit_of_unknown_outcome_is_never_tried_again"
 )
@@ -52,7 +52,7 @@ DEFECTS = {
     ),
     "left-open": Defect(
         defects.leave_it_open,
-        "tests/kafka/test_endings.py::test_a_worker_that_has_to_end_leaves_no_transaction_open",
+        "tests/stream/test_exactly_once.py::test_a_worker_that_has_to_end_leaves_no_transaction_open",
     ),
     "after-a-loss": Defect(
         defects.commit_after_a_loss, REBALANCES + "test_partitions_that_were_lost_are_not_committed"
@@ -83,7 +83,7 @@ DEFECTS = {
     "blind-retry": Defect(defects.try_again_blindly, UNKNOWN),
     "unfenced": Defect(
         defects.commit_unfenced,
-        "tests/kafka/test_membership.py::test_offsets_of_a_former_member_are_refused",
+        "tests/kafka/test_group_consumer.py::test_offsets_of_a_former_member_are_refused",
     ),
     "dirty-reader": Defect(defects.read_what_is_aborted, STORM),
     "same-producer": Defect(defects.keep_the_producer, UNKNOWN),
@@ -94,7 +94,7 @@ DEFECTS = {
     ),
     "no-notes": Defect(
         defects.forget_the_dead,
-        "tests/kafka/test_crashes.py::test_a_record_that_kills_is_given_up_and_the_rest_is_scored",
+        "tests/stream/test_crash_recovery.py::test_a_record_that_kills_is_given_up_and_the_rest_is_scored",
     ),
     "one-id": Defect(
         defects.one_id_for_all, FAULTS + "test_three_workers_one_killed_in_mid_stream_and_restarted"
