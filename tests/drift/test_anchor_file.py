@@ -79,7 +79,10 @@ def other_text(found: Rows) -> None:
         (lambda found: found.__delitem__(slice(2, None)), "the same number of labels"),
         (other_oracle, "labels of several oracles"),
         (other_text, "'y' has two texts"),
-        (lambda found: found[0].pop("content_hash"), "line 2: no line of `newsieve oracle label`"),
+        (
+            lambda found: found[0].pop("content_hash"),
+            "line 2: not written by `newsieve oracle label`",
+        ),
         (lambda found: found[1].update(label_hash="x"), "line 3: labelled for another version"),
         (
             lambda found: found[1].update(oracle_scores={"scores": {DIMENSIONS[0]: 5}}),
@@ -87,13 +90,16 @@ def other_text(found: Rows) -> None:
         ),
         (
             lambda found: found[1]["oracle_scores"]["scores"].update(wonder=11),
-            "no line of `newsieve oracle label`",
+            "not written by `newsieve oracle label`",
         ),
         (
             lambda found: found[1]["oracle_scores"]["scores"].update(wonder=5.5),
-            "no line of `newsieve oracle label`",
+            "not written by `newsieve oracle label`",
         ),
-        (lambda found: found[1].update(id=True), "line 3: no line of `newsieve oracle label`: id"),
+        (
+            lambda found: found[1].update(id=True),
+            "line 3: not written by `newsieve oracle label`: id",
+        ),
     ],
 )
 def test_a_hole_in_the_reference_is_refused(

@@ -38,11 +38,11 @@ COMPONENT: Final = "drift"
 FilterOption = Annotated[str, typer.Option("--filter", metavar="F", help="A filter's name.")]
 StratumOption = Annotated[
     Literal["low", "surfaced"] | None,
-    typer.Option("--stratum", help="Of this stratum only; default: both."),
+    typer.Option("--stratum", help="Decide for this stratum only; default: both."),
 ]
 OracleOption = Annotated[
     str | None,
-    typer.Option("--oracle", metavar="KEY", help="Which; default: the one that waits."),
+    typer.Option("--oracle", metavar="KEY", help="The oracle's key; default: the one that waits."),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 ByOption = Annotated[
@@ -58,7 +58,7 @@ def accept_oracle(
     by: ByOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Take another oracle's labels from now on: the next ones make a new baseline.
+    """Accept another oracle's labels from now on: the next ones make a new baseline.
 
     Example: newsieve drift accept-oracle --filter uplifting --yes
     """
@@ -66,14 +66,14 @@ def accept_oracle(
     key = context.oracle(oracle)
     concerned = [item for item in context.monitors if item.state.oracle_key != key]
     if not concerned:
-        echo(f"{key} is accepted already: nothing to do", is_line=True)
+        echo(f"{key} is already accepted: there is nothing to do", is_line=True)
         return
     context.decide(
         "accept_oracle",
         "oracle",
         {"oracle_key": key},
         f"{_named(concerned)} will take labels of {key} instead of "
-        f"{_keys(concerned)}, whose are left aside from now on. The next "
+        f"{_keys(concerned)}, whose labels are ignored from now on. The next "
         f"{context.rebaseline_labels} of each make a new baseline; until then nothing is tested, "
         f"and open incidents end. {context.compared(key)} Anchors that the "
         "old oracle labelled say nothing about the new one: label them again.",
@@ -89,7 +89,7 @@ def reject_oracle(
     by: ByOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Leave another oracle's labels aside, and go on with those of the accepted one.
+    """Ignore another oracle's labels, and go on with those of the accepted one.
 
     Example: newsieve drift reject-oracle --filter uplifting --yes
     """
@@ -97,17 +97,17 @@ def reject_oracle(
     key = context.oracle(oracle)
     others = [item for item in context.monitors if item.state.oracle_key != key]
     if not others:
-        raise NothingToDecide(f"{key} is the accepted one: accept another, then it is no longer")
+        raise NothingToDecide(f"{key} is the accepted one: accept another oracle to replace it")
     concerned = [item for item in others if key not in item.state.rejected]
     if not concerned:
-        echo(f"{key} is rejected already: nothing to do", is_line=True)
+        echo(f"{key} is already rejected: there is nothing to do", is_line=True)
         return
     context.decide(
         "reject_oracle",
         "oracle",
         {"oracle_key": key},
-        f"{_named(concerned)} will not look at labels of {key}, and go on with "
-        f"{_keys(concerned)}: pin that one in the oracle's settings, or no label counts. "
+        f"{_named(concerned)} will ignore labels of {key}, and go on with "
+        f"{_keys(concerned)}: name that oracle in the oracle's settings, or no label counts. "
         f"{context.compared(key)}",
         ask=not yes,
     )
@@ -120,7 +120,7 @@ def rebaseline(
     by: ByOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a new baseline of the next labels: what they are will count as healthy.
+    """Make a new baseline of the next labels: their errors will count as healthy.
 
     Example: newsieve drift rebaseline --filter uplifting --yes
     """
@@ -140,8 +140,8 @@ def rebaseline(
         "baseline",
         {"student": student},
         f"{who} will make a new baseline of the next {context.rebaseline_labels} labels of each. "
-        "Until then nothing is tested, open incidents end, and what those labels are will count "
-        "as healthy: decide it when you know that it is.",
+        "Until then nothing is tested, open incidents end, and the errors in those labels will "
+        "count as healthy: decide this only if you know that they are.",
         ask=not yes,
     )
 
@@ -153,7 +153,7 @@ def acknowledge(
     by: ByOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Say that somebody takes care of what is open: no more reminders of it.
+    """Say that somebody takes care of what is open, which ends its daily reminders.
 
     Example: newsieve drift acknowledge --filter uplifting --yes
     """
@@ -164,14 +164,14 @@ def acknowledge(
     names = [_named(unknown)] if unknown else []
     names += shared if stratum is None else []
     if not names:
-        echo("nothing is open that nobody knows of: nothing to do")
+        echo("every open incident is already acknowledged: there is nothing to do")
         return
     context.decide(
         "acknowledge",
         "incident",
         {},
-        f"{', '.join(names)}: no more daily reminders of what is open now. A change of state is "
-        "told as ever.",
+        f"{', '.join(names)}: no more daily reminders of what is open now. Changes of state are "
+        "still published.",
         ask=not yes,
     )
 
@@ -191,7 +191,7 @@ class _DecisionContext:
         known = {item.filter.name: item for item in assembled.load_filter_inputs(settings)}
         if self.filter.name not in known:
             raise WrongUsage(
-                f"{self.filter.name} is not watched; worker.filters: {', '.join(known)}"
+                f"no monitor watches {self.filter.name}: worker.filters names {', '.join(known)}"
             )
         inputs = known[self.filter.name]
         self.student = inputs.students[0].hash if inputs.students else None
@@ -208,7 +208,9 @@ class _DecisionContext:
     def oracle(self, named: str | None) -> str:
         """Returns the key of the oracle that is meant. Raises NothingToDecide or WrongUsage."""
         if not self.monitors:
-            raise NothingToDecide(f"no label of {self.filter.name} has come yet: nobody is watched")
+            raise NothingToDecide(
+                f"no label of {self.filter.name} has come yet: there is no monitor to decide about"
+            )
         waiting = sorted({item.state.other_oracle_key or "" for item in self.monitors} - {""})
         if named is not None:
             return _sayable("--oracle", named)
@@ -217,9 +219,11 @@ class _DecisionContext:
         if not waiting:
             raise NothingToDecide(
                 f"no other oracle of {self.filter.name} waits for a decision. `newsieve drift "
-                "status` shows who is accepted; --oracle names one all the same"
+                "status` shows the accepted one; --oracle names any other"
             )
-        raise WrongUsage(f"several wait; name one with --oracle: {', '.join(waiting)}")
+        raise WrongUsage(
+            f"several oracles wait for a decision; name one with --oracle: {', '.join(waiting)}"
+        )
 
     def compared(self, key: str) -> str:
         """Returns what the anchors say of an oracle."""
@@ -228,8 +232,10 @@ class _DecisionContext:
             is_known = any(
                 key in (item.state.other_oracle_key, *item.state.rejected) for item in self.monitors
             )
-            unknown = "" if is_known else f"No label of {key} has come yet: is it spelt so? "
-            return unknown + "No anchor was labelled by it: nothing says how its labels differ."
+            unknown = (
+                "" if is_known else f"No label of {key} has come yet: is the key spelled right? "
+            )
+            return unknown + "It has labelled no anchor, so it is not known how its labels differ."
         return (
             f"On {difference.anchors} labels of anchors it differs from the accepted one by "
             f"{difference.error:.2f} (MAE), where {difference.usual:.2f} is usual."
@@ -246,19 +252,19 @@ class _DecisionContext:
             echo(at_work(group))
         if ask:
             if not (sys.stdin.isatty() and sys.stdout.isatty()):
-                raise WrongUsage("not on a terminal: say --yes")
-            typer.confirm("Decide so?", abort=True, err=True)
+                raise WrongUsage("there is no terminal to ask on: decide with --yes")
+            typer.confirm("Decide this?", abort=True, err=True)
         parts = [COMPONENT, self.filter.name, self._stratum, about]
         scope = "/".join(part for part in parts if part is not None)
         topic = topic_name(self._settings.kafka.topic_prefix, CONTROL)
         arguments = {"filter": self.filter.name, "stratum": self._stratum, **arguments}
         record = decision_record(topic, scope, decision, arguments, SOURCE, utc_now(), self._by)
-        # Later than the last one of this scope, whatever our clock says: the latest counts.
-        at = max(time.time_ns() // 1_000_000, self.monitor.decisions.latest(scope) + 1)
-        with PlainProducer(cluster(self._settings), topic) as feeder:
-            feeder.send(record.key, record.value or b"", record.headers, at)
+        # Later than the last one of this scope, whatever our clock says, since the latest counts.
+        timestamp_ms = max(time.time_ns() // 1_000_000, self.monitor.decisions.latest(scope) + 1)
+        with PlainProducer(cluster(self._settings), topic) as producer:
+            producer.send(record.key, record.value or b"", record.headers, timestamp_ms)
         taken_up = "It waits for the next monitor at work. " if group.at_work is False else ""
-        then = "`newsieve drift status` shows what comes of it"
+        then = "`newsieve drift status` shows its effect"
         echo(f"decided: {decision} ({scope}). {taken_up}{then}")
 
 
@@ -267,7 +273,8 @@ def _sayable(option: str, text: str) -> str:
     if text.strip() and text.isprintable() and len(text) <= LONGEST_NAME:
         return text
     raise WrongUsage(
-        f"{option} {text!r:.60} cannot be put on record: 1 to {LONGEST_NAME} printable characters"
+        f"{option} {text!r:.60} cannot be recorded: it needs 1 to {LONGEST_NAME} printable "
+        "characters"
     )
 
 

@@ -36,7 +36,7 @@ def replay(
         typer.Option(
             "--reference",
             metavar="FILE",
-            help="Reference rows for monitors that have none: a student's baseline.jsonl.",
+            help="A student's baseline.jsonl, for monitors without reference rows.",
         ),
     ] = None,
     config: ConfigOption = None,
@@ -62,9 +62,9 @@ def replay(
     any_bad, others = False, 0
     with open_input(file) as stream:
         for batch in _batches(stream):
-            found = reader.read(batch)
-            others += len(batch) - len(found)
-            for item in found:
+            items = reader.read(batch)
+            others += len(batch) - len(items)
+            for item in items:
                 any_bad = any_bad or isinstance(item, BadLine)
                 line = _line(item, monitors, command)
                 if line is not None:

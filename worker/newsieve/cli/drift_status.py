@@ -48,7 +48,7 @@ def status(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Also a page, with pictures, in this file."),
+        typer.Option("--html", metavar="FILE", help="Also write a page with charts to this file."),
     ] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
@@ -172,10 +172,10 @@ def _without_monitors(current: CurrentState, group: MonitorGroup) -> Iterator[Ro
     """Yields a row for each filter that has no monitor."""
     for name, monitored in current.monitored.items():
         if not monitored.monitor.monitors.by_identity:
-            at = current.last_written_at(name)
-            advice = nothing_yet(at, group)
+            written_at = current.last_written_at(name)
+            advice = nothing_yet(written_at, group)
             empty = {"stratum": None, "state": None, "advice": advice}
-            yield {"filter": name, **empty, "written_at": timestamp(at)}
+            yield {"filter": name, **empty, "written_at": timestamp(written_at)}
 
 
 def _cells(row: Row) -> list[str]:

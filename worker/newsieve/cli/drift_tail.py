@@ -39,17 +39,26 @@ PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)  # between runs that fail; th
 def tail(
     exec_: Annotated[
         str | None,
-        typer.Option("--exec", metavar="CMD", help="Run for each alert; it is CMD's stdin."),
+        typer.Option(
+            "--exec", metavar="CMD", help="Run CMD for each alert, which is its standard input."
+        ),
     ] = None,
     group: Annotated[
-        str, typer.Option("--group", metavar="NAME", help="Remembers what CMD has dealt with.")
+        str,
+        typer.Option(
+            "--group",
+            metavar="NAME",
+            help="Consumer group that remembers which alerts CMD has dealt with.",
+        ),
     ] = DEFAULT_GROUP,
     from_beginning: Annotated[
         bool,
-        typer.Option("--from-beginning", help="What is there already, too; with --exec: once."),
+        typer.Option(
+            "--from-beginning", help="Also show alerts that are there already; with --exec, once."
+        ),
     ] = False,
     until_end: Annotated[
-        bool, typer.Option("--until-end", help="Stop at what is the end now; not with --exec.")
+        bool, typer.Option("--until-end", help="Stop at the present end; not with --exec.")
     ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
@@ -69,14 +78,16 @@ def tail(
     settings = read_settings(config)
     if exec_ is not None:
         if until_end:
-            raise WrongUsage("--until-end: with --exec there is no end")
+            raise WrongUsage("--until-end does not go with --exec, which waits for further alerts")
         if re.fullmatch(GROUP_PATTERN, group) is None:
             raise WrongUsage(f"--group {group!r} does not match {GROUP_PATTERN}")
         _run_for_each(settings, _words(exec_), group, from_beginning=from_beginning)
         return
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
-    for found in read(cluster(settings), topic, from_beginning=from_beginning, until_end=until_end):
-        _show(found, as_json=json)
+    for stored in read(
+        cluster(settings), topic, from_beginning=from_beginning, until_end=until_end
+    ):
+        _show(stored, as_json=json)
 
 
 def _run_for_each(
@@ -89,23 +100,23 @@ def _run_for_each(
     consumer = AtLeastOnceConsumer(cluster(settings), group, topic, from_beginning=from_beginning)
     with closing(consumer):
         while not stop.is_set():
-            found = consumer.poll(POLL_SECONDS)
-            if found is not None and _deal_with(found, command, stop):
-                consumer.commit(found)
+            stored = consumer.poll(POLL_SECONDS)
+            if stored is not None and _handle(stored, command, stop):
+                consumer.commit(stored)
 
 
-def _deal_with(found: StoredRecord, command: list[str], stop: Event) -> bool:
+def _handle(stored: StoredRecord, command: list[str], stop: Event) -> bool:
     """Runs the command until it succeeds. Returns False when stopped meanwhile. Raises
     CommandFailed."""
     for pause in (*PAUSES_SECONDS, None):
-        reason = _run(command, found.record.value)
+        reason = _run(command, stored.record.value)
         if reason is None:
             return True
-        where = f"alert at {found.partition[1]}/{found.offset}"
+        where = f"alert at {stored.partition[1]}/{stored.offset}"
         if pause is None:
             raise CommandFailed(
                 f"{command[0]} {reason} {len(PAUSES_SECONDS) + 1} times on the {where}, which "
-                "stays the next one. Mend the command and start again"
+                "stays the next one. Repair the command and start again"
             )
         echo_err(f"{command[0]} {reason} on the {where}; again in {pause:g} s")
         if stop.wait(pause):
@@ -142,8 +153,8 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _show(found: StoredRecord, *, as_json: bool) -> None:
-    value = found.record.value or b""
+def _show(stored: StoredRecord, *, as_json: bool) -> None:
+    value = stored.record.value or b""
     if as_json:
         show_value(value)
         return

@@ -54,7 +54,9 @@ def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFi
         fields = ArticleWithContent(**row.model_dump(include=set(ArticleWithContent.model_fields)))
         known = articles.setdefault(row.id, AnchorArticle(row.id, fields.model_dump()))
         if known.article["content_hash"] != row.content_hash:
-            raise InputFileInvalid(f"{name}: {row.id!r:.80} has two texts: anchors are frozen")
+            raise InputFileInvalid(
+                f"{name}: {row.id!r:.80} has two texts, but an anchor must not change"
+            )
         scores = row.oracle_scores.scores
         labels.setdefault(row.id, []).append([scores[dimension] for dimension in names])
         keys.add(row.oracle_key.name)
@@ -72,18 +74,22 @@ def _row(where: str, line: bytes, filter_: Filter) -> LabelRow | None:
             return None
         label_hash = label.fields.get("label_hash")
         if type(label_hash) is str and label_hash != filter_.label_hash:
-            raise InputFileInvalid(f"{where}: labelled for another version of {filter_.name}")
+            raise InputFileInvalid(
+                f"{where}: labelled for another version of {filter_.name}: label the anchors again"
+            )
         row = label.label_of_article()
     except DecodeError as error:
         raise InputFileInvalid(f"{where}: {error}") from None
     except ValidationError as error:
         raise InputFileInvalid(
-            f"{where}: no line of `newsieve oracle label`: {validation_message(error)}"
+            f"{where}: not written by `newsieve oracle label`: {validation_message(error)}"
         ) from None
     if row.oracle_scores is None:
         return None
     if set(row.oracle_scores.scores) != set(filter_.definition.dimension_names):
-        raise InputFileInvalid(f"{where}: scores of other dimensions")
+        raise InputFileInvalid(
+            f"{where}: scores of other dimensions than those of {filter_.reference}"
+        )
     return row
 
 

@@ -23,7 +23,7 @@ from newsieve.filters.definition import SCORE_MAX
 Counts = npt.NDArray[np.int64]
 
 WINDOW_MILLISECONDS: Final = 60 * 60 * 1_000
-FEWEST: Final = 1_000  # articles of a window; a quiet hour's goes on until it has them
+FEWEST: Final = 1_000  # articles of a window, which a quiet hour's window waits for
 REFERENCE_MILLISECONDS: Final = 24 * WINDOW_MILLISECONDS  # a day has its own rhythm
 SCORE_BINS: Final = 100  # a tenth of a point: finer than any effect that counts
 QUANTILE_BINS: Final = 10  # of the reference, for the population stability index

@@ -16,10 +16,10 @@ import orjson
 from newsieve.drift.array_codec import decode_array, encode_array
 from newsieve.drift.label_reader import Label
 
-REMEMBERED: Final = 2_048  # labels of a filter: weeks at the usual rates of an oracle
+REMEMBERED: Final = 2_048  # labels of a filter: those of weeks, at an oracle's usual rate
 FINGERPRINT_BYTES: Final = 8
 SHORT_BYTES: Final = 3  # of fingerprints that came from a snapshot of the first format
-SHORT_LIMIT: Final = 2 ** (8 * SHORT_BYTES)  # a long fingerprint is below it by no chance at all
+SHORT_LIMIT: Final = 2 ** (8 * SHORT_BYTES)  # hardly any long fingerprint is below it, 1 in 2⁴⁰
 
 
 class LabelDeduplicator:

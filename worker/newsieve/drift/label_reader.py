@@ -35,7 +35,7 @@ MONITOR: Final = PURPOSE
 REFERENCE: Final = "reference"
 ANCHOR: Final = "anchor"
 FAILURES: Final = frozenset({REFUSED, INVALID})
-LARGEST_SCORE: Final = 1e300  # before clamping; what is beyond it is no number
+LARGEST_SCORE: Final = 1e300  # before clamping: larger scores could overflow a sum
 
 
 class Label(NamedTuple):
@@ -129,18 +129,18 @@ class LabelReader:
                 index += 1
             labels.append(
                 Label(
-                    row.position,
-                    row.id,
-                    row.student_version,
-                    stratum or "",
-                    row.purpose,
-                    row.pi,
-                    row.oracle_key,
-                    row.policy,
-                    values,
-                    differences,
-                    tier_differs,
-                    mean_error,
+                    position=row.position,
+                    id=row.id,
+                    student_version=row.student_version,
+                    stratum=stratum or "",
+                    purpose=row.purpose,
+                    pi=row.pi,
+                    oracle_key=row.oracle_key,
+                    policy=row.policy,
+                    values=values,
+                    differences=differences,
+                    tier_differs=tier_differs,
+                    mean_error=mean_error,
                 )
             )
         return labels
@@ -170,17 +170,17 @@ class LabelReader:
         if is_failure and stratum is None:
             raise InvalidLabel("stratum is missing: without scores it cannot be told")
         return _Row(
-            position,
-            id_of(fields),
-            text_of(fields, "student_version", ""),
-            None if stratum is None else text_of(fields, "stratum", ""),
-            purpose,
-            pi_of(fields),
-            oracle_key,
-            text_of(fields, "policy", ""),
-            student,
-            oracle,
-            rules_of(fields),
+            position=position,
+            id=id_of(fields),
+            student_version=text_of(fields, "student_version", ""),
+            stratum=None if stratum is None else text_of(fields, "stratum", ""),
+            purpose=purpose,
+            pi=pi_of(fields),
+            oracle_key=oracle_key,
+            policy=text_of(fields, "policy", ""),
+            student=student,
+            oracle=oracle,
+            rules=rules_of(fields),
         )
 
     def _label_row(self, row: LabelLine) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from newsieve.drift.stratum_monitor import StratumMonitor
 from newsieve.drift.suspect_labels import SuspectLabels
 from newsieve.filters.sampling import SUSPECT
 
-ANY_STUDENT: Final = None  # whose baseline is every student's that has none of its own
+ANY_STUDENT: Final = None  # its baseline serves every student that has none of its own
 
 
 class MonitorRegistry:

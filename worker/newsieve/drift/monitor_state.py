@@ -24,13 +24,13 @@ RECOVERING: Final[State] = "recovering"
 RESOLVED: Final[State] = "resolved"
 SUSPENDED: Final[State] = "suspended"
 
-# Of evidence. In n healthy labels a level is reached n / threshold times on average, at most.
+# Thresholds of evidence: n healthy labels reach one n / threshold times on average, at most.
 PENDING_AT: Final = 200.0
 WARNING_AT: Final = 2_000.0
 ALERT_AT: Final = 10_000.0
 RECOVERING_AT: Final = 1_000.0
 RESOLVED_AT: Final = 2_000.0
-LEAVE: Final = 0.5  # of a level's threshold: below it the level is left
+LEAVE: Final = 0.5  # share of a level's threshold below which the level is left
 
 THRESHOLDS: Final[dict[State, float]] = {
     PENDING: PENDING_AT,
@@ -48,17 +48,17 @@ CALM: Final = frozenset({WARMING, OK, RESOLVED})
 UNKNOWN: Final[Cause] = "unknown"
 
 TransitionReason = Literal[
-    "evidence",  # of drift, or of recovery
-    "baseline",  # there is one now
-    "no_baseline",  # and nobody has asked for one
-    "rebaseline",  # an operator wants another
+    "evidence",  # there is evidence of drift, or of recovery
+    "baseline",  # there is a baseline now
+    "no_baseline",  # there is none, and nobody has asked for one
+    "rebaseline",  # an operator has asked for a new one
     "oracle_changed",
     "no_labels",
     "labels_again",
-    "rejected",  # the other oracle, by an operator
-    "replaced",  # the student, by another
-    "canaries",  # moved, or are the same again
-    "articles",  # have shifted, or are as they were
+    "rejected",  # an operator has rejected the other oracle
+    "replaced",  # another student has taken over
+    "canaries",  # canaries have moved, or are reproduced again
+    "articles",  # articles have shifted, or are as they were
 ]
 
 
@@ -149,10 +149,10 @@ class MonitorConfig:
     """The settings of a monitor that differ between a file and a live stream. None means never."""
 
     awaits_causes: bool = False  # an alarm waits for its cause before it is an alert
-    silence: int | None = None  # without labels for as long: suspended
-    reminder: int | None = None  # an incident is told again after as long
-    rebaseline_labels: int = 200  # an operator's new baseline is made of
-    cause: Cause = UNKNOWN  # of an alarm that does not wait
+    silence: int | None = None  # time without labels after which a monitor is suspended
+    reminder: int | None = None  # time after which an open incident is published again
+    rebaseline_labels: int = 200  # labels that an operator's new baseline is made of
+    cause: Cause = UNKNOWN  # the cause of an alarm that does not wait for one
 
 
 @dataclass(slots=True)
@@ -161,17 +161,17 @@ class MonitorState:
 
     state: State = WARMING
     awaits_cause: bool = False  # an alarm has no cause yet
-    has_begun: bool = False  # a label has come: reference rows may no more
-    collects: bool = False  # an operator's new baseline, from labels
+    has_begun: bool = False  # a label has come, after which no reference row is taken
+    collects: bool = False  # labels make a new baseline, for which an operator has asked
     last_label_at: int | None = None
-    oracle_key: str | None = None  # the accepted one; None: the first label's will be
-    other_oracle_key: str | None = None  # the one that suspended it
-    rejected: list[str] = field(default_factory=list)  # oracle keys
+    oracle_key: str | None = None  # of the accepted oracle; None: the first label's will be
+    other_oracle_key: str | None = None  # of the oracle that suspended the monitor
+    rejected: list[str] = field(default_factory=list)  # keys of rejected oracles
     cause: Cause = UNKNOWN
     episode: int = 0  # the position at which it last left calm
-    before: State = WARMING  # a suspension
-    policy: str = ""  # of sampling, the last label's
-    published: State = WARMING  # the last state but for `pending`
+    before: State = WARMING  # the state before a suspension
+    policy: str = ""  # the sampling policy of the last label
+    published: State = WARMING  # the last state other than `pending`
     published_at: int = 0
     published_severity: Severity = "info"
     is_acknowledged: bool = False

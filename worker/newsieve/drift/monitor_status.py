@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from newsieve.drift.monitor_state import INCIDENT, WARNING, Identity, MonitorState, StreamPart
@@ -12,6 +14,7 @@ from newsieve.drift.transitions import severity
 DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1_000
 # A rate is made of no shorter time: an oracle may spend its day's budget within minutes.
 RATE_MILLISECONDS: Final = DAY_MILLISECONDS // 2
+NO_SHARES: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 class MonitorStatus(NamedTuple):
@@ -21,16 +24,16 @@ class MonitorStatus(NamedTuple):
     identity: Identity
     state: MonitorState
     severity: str
-    value: float  # the evidence of drift; of an incident, that which opened it
-    recovery: float  # the evidence that it is over
-    labels: int  # tested
-    collected: int  # of a baseline in the making
-    baseline_labels: int
-    error: StreamPart | None  # the mean absolute error, of the last labels or since the rise
-    recent_labels: int
-    shares: dict[str, float]  # of the evidence, by stream
-    group_shares: dict[str, float]  # of the evidence, by the streams' groups
-    history: LabelHistory | None
+    value: float = 0.0  # the evidence of drift; of an incident, that which opened it
+    recovery: float = 0.0  # the evidence that it is over
+    labels: int = 0  # tested
+    collected: int = 0  # of a baseline in the making
+    baseline_labels: int = 0
+    error: StreamPart | None = None  # the mean absolute error, of the last labels or since the rise
+    recent_labels: int = 0
+    shares: Mapping[str, float] = NO_SHARES  # of the evidence, by stream
+    group_shares: Mapping[str, float] = NO_SHARES  # of the evidence, by the streams' groups
+    history: LabelHistory | None = None
 
     @property
     def labels_kept(self) -> int:
@@ -57,22 +60,25 @@ def monitor_status(monitor: StratumMonitor) -> MonitorStatus:
     """Returns the present status of a monitor, which it does not change."""
     test, state = monitor.test, monitor.state
     if test is None:
-        known = (0.0, 0.0, 0, monitor.accumulator.labels, 0, None, 0)
-        return MonitorStatus(monitor.identity, state, "info", *known, {}, {}, None)
+        return MonitorStatus(
+            identity=monitor.identity,
+            state=state,
+            severity="info",
+            collected=monitor.accumulator.labels,
+        )
     is_rising = state.state in (WARNING, *INCIDENT)
     estimates = test.recent_estimates() if is_rising else test.window.estimates(None)
     return MonitorStatus(
-        monitor.identity,
-        state,
-        severity(state.state, test),
-        test.evidence().value,
-        test.recovery(),
-        test.labels,
-        0,
-        test.baseline.labels,
-        test.mean_error(estimates),
-        estimates.labels if estimates is not None else 0,
-        test.shares(),
-        test.group_shares(),
-        test.window.history(),
+        identity=monitor.identity,
+        state=state,
+        severity=severity(state.state, test),
+        value=test.evidence().value,
+        recovery=test.recovery(),
+        labels=test.labels,
+        baseline_labels=test.baseline.labels,
+        error=test.mean_error(estimates),
+        recent_labels=estimates.labels if estimates is not None else 0,
+        shares=test.shares(),
+        group_shares=test.group_shares(),
+        history=test.window.history(),
     )

@@ -9,7 +9,7 @@ from typing import Final
 # Labels until an alert (median) by rise of the mean absolute error, in score points, with 500
 # reference rows: benchmarks/drift_simulation.py.
 LABELS_TO_FIND: Final = ((0.1, 702), (0.2, 186), (0.5, 48))
-ANCHOR_SHARE: Final = 0.25  # one oracle call in four labels an anchor
+ANCHOR_SHARE: Final = 0.25  # of oracle calls: one in four labels an anchor
 STRATA: Final = 2
 
 

@@ -19,12 +19,12 @@ from newsieve.drift.error_streams import Comparison, ErrorStreams, Floats
 from newsieve.drift.label_reader import Label
 
 LABELS: Final = 200
-FEWEST: Final = 30  # an interval of fewer would be a guess
+FEWEST: Final = 30  # labels of an interval; one of fewer would be a guess
 EXAMPLES: Final = 12  # ids kept, of which the worst few are shown
 SHOWN: Final = 3
 MAX_ID_CHARACTERS: Final = 120  # longer ids are no examples: they would crowd the snapshot
-LEAST_EVIDENCE: Final = 1e-3  # that is drawn
-MOST_EVIDENCE: Final = 1e300  # that is drawn; its logarithm, rounded, still has a power
+LEAST_EVIDENCE: Final = 1e-3  # that a chart shows
+MOST_EVIDENCE: Final = 1e300  # that a chart shows; its rounded logarithm still has a power
 SAME, DIFFERS, FAILED = range(3)
 FIRST_SLOTS: Final = 16  # a replay may hold thousands of monitors of a few labels each
 FIELDS: Final = ("differences", "weights", "marks", "positions", "evidence")
@@ -119,12 +119,12 @@ class RecentLabels:
 
     def examples(self, stream: int) -> tuple[str, ...]:
         """Returns the ids of those of the latest articles on which a stream is worst."""
-        kept = [(n, name) for n, name in self._ids if n >= self.count - LABELS]
-        if not kept:
+        known = [(n, name) for n, name in self._ids if n >= self.count - LABELS]
+        if not known:
             return ()
-        values = self._values(np.array([n % LABELS for n, _ in kept]))[:, stream]
+        values = self._values(np.array([n % LABELS for n, _ in known]))[:, stream]
         worst = np.argsort(-values, kind="stable")[:SHOWN]
-        return tuple(kept[index][1] for index in worst.tolist())
+        return tuple(known[index][1] for index in worst.tolist())
 
     def _latest_first(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         return np.arange(self.count - 1, max(self.count - LABELS, 0) - 1, -1) % LABELS

@@ -29,7 +29,7 @@ class ScoreDistributionMonitor:
             tuple(dict.fromkeys(tier.name for tier in definition.tiers)),
         )
         self._condition = ConditionAlert(filter_.name, ARTICLES, reminder)
-        self._students: dict[str, DataDriftDetector] = {}  # the latest last
+        self._students: dict[str, DataDriftDetector] = {}  # the latest student comes last
 
     @property
     def state(self) -> State:

@@ -28,9 +28,9 @@ from newsieve_schemas.drift import State
 
 SERVICE: Final = "service level"  # the name of its row in the array of bets
 SERVICE_LEVEL: Final = 1.2  # mean absolute error, score points
-SERVICE_CEILING: Final = 10 * ALERT_AT  # of a bet: an error that is below the level again is seen
-ATTRIBUTED: Final = 0.5  # of the evidence: the fewest streams with as much are what recovery tests
-NAMED: Final = 0.01  # of the evidence: streams with less are not worth naming, but for the first
+SERVICE_CEILING: Final = 10 * ALERT_AT  # of a bet, so that an error below the level is seen again
+ATTRIBUTED: Final = 0.5  # share of the evidence of the fewest streams that recovery tests
+NAMED: Final = 0.01  # least share of the evidence of a stream that is named, but for the first
 MOST_NAMED: Final = 8
 
 
@@ -67,7 +67,7 @@ class SequentialTest:
             np.array([*streams.lowest, FAIL.bounds[0], 0.0]),
             _ceilings(len(self._rows)),
         )
-        self._frozen: Evidence | None = None  # what an incident was opened with
+        self._frozen: Evidence | None = None  # the evidence that opened the incident
         self._attributed: list[int] = []
         self._recovery: RecoveryTest | None = None
         self._onset: tuple[int, int] | None = None
@@ -159,7 +159,7 @@ class SequentialTest:
         limits = self._limits[self._attributed]
         highest = np.append(self._streams.highest, FAIL.bounds[1])[self._attributed]
         is_rate = np.array(self._attributed) == self._fail
-        # Refusals are rare: a tenth of all labels more would be no margin, but another world.
+        # Refusals are rare: a margin of a tenth of all labels would be far above their usual rate.
         margins = np.where(is_rate, np.minimum(RECOVERY_MARGIN, limits), RECOVERY_MARGIN)
         return RecoveryTest(limits, highest, margins)
 

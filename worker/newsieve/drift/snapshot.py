@@ -11,7 +11,7 @@ from typing import Any, Final
 from newsieve.drift.monitor_state import Identity
 from newsieve_schemas.drift import State
 
-# Strata of what is not one monitor's: of what changes with labels, and with articles.
+# Strata of the parts that monitors share: one changes with labels, the other with articles.
 FILTER_STATE: Final = "watch"
 DISTRIBUTIONS: Final = "sketches"
 

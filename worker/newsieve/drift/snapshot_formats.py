@@ -82,30 +82,30 @@ def _from_1(detector: Detector, dimensions: Sequence[str]) -> Detector:
 
 
 def _monitor_from_1(monitor: Mapping[str, Any], dimensions: Sequence[str]) -> Detector:
-    streams, trial = _streams_of_1(dimensions), monitor["trial"]
+    streams, test = _streams_of_1(dimensions), monitor["trial"]
     state = {RENAMED_STATES.get(name, name): value for name, value in monitor["standing"].items()}
     return {
         "streams": streams,
         "state": state,
         "collected": monitor["tally"],
-        "test": None if trial is None else _test_from_1(trial, [*streams, "fail"]),
+        "test": None if test is None else _test_from_1(test, [*streams, "fail"]),
     }
 
 
-def _test_from_1(trial: Mapping[str, Any], rows: Sequence[str]) -> Detector:
-    window = trial["window"]
+def _test_from_1(test: Mapping[str, Any], rows: Sequence[str]) -> Detector:
+    window = test["window"]
     differences = decode_array(window["differences"], np.int16) / POINT
     evidence = decode_array(window["evidence"], np.int16) / LOG_POINT
     return {
-        **{name: trial[name] for name in ("baseline", "labels", "bank", "onset", "opened_at")},
+        **{name: test[name] for name in ("baseline", "labels", "bank", "onset", "opened_at")},
         "window": {
             **window,
             "differences": encode_array(differences.astype(np.float32)),
             "evidence": encode_array(evidence.astype(np.float32)),
         },
-        "frozen": trial["held"],
-        "attributed": [rows[index] for index in trial["blamed"]],
-        "recovery": trial["recovery"],
+        "frozen": test["held"],
+        "attributed": [rows[index] for index in test["blamed"]],
+        "recovery": test["recovery"],
     }
 
 
@@ -115,10 +115,10 @@ def _streams_of_1(dimensions: Sequence[str]) -> list[str]:
     return ["mae", *kinds["abs"], "bias+", "bias-", *kinds["b+"], *kinds["b-"], "wabs", "tier"]
 
 
-def _condition_from_1(signal: Mapping[str, Any]) -> Detector:
-    parts = [[name, share, size] for name, share, _, size, *_ in signal["parts"]]
+def _condition_from_1(condition: Mapping[str, Any]) -> Detector:
+    parts = [[name, share, size] for name, share, _, size, *_ in condition["parts"]]
     renamed = {
-        ("published_at" if key == "told_at" else key): value for key, value in signal.items()
+        ("published_at" if key == "told_at" else key): value for key, value in condition.items()
     }
     return {**renamed, "parts": parts}
 

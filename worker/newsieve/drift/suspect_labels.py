@@ -18,8 +18,8 @@ from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.label_reader import Label
 from newsieve.drift.recent_labels import FEWEST
 
-KEPT: Final = 4  # students and oracles: one of each is at work, two while another takes over
-REMEMBERED: Final = 512  # labels, so that none counts twice
+KEPT: Final = 4  # pairs of student and oracle: two of each while others take over
+REMEMBERED: Final = 512  # labels, of which none counts twice
 
 
 class SuspectStatus(NamedTuple):
@@ -90,10 +90,19 @@ class SuspectLabels:
 def _status(
     key: tuple[str, str], accumulator: BaselineAccumulator, last_label_at: int
 ) -> SuspectStatus:
-    counts = (accumulator.labels, accumulator.failures)
-    if accumulator.labels == 0:
-        return SuspectStatus(*key, *counts, None, None, last_label_at)
-    mean, error = (float(values[0]) for values in accumulator.estimate())
-    around = TWO_SIDED_95 * error
-    interval = (max(mean - around, 0.0), mean + around) if accumulator.labels >= FEWEST else None
-    return SuspectStatus(*key, *counts, mean, interval, last_label_at)
+    error = interval = None
+    if accumulator.labels:
+        mean, standard_error = (float(values[0]) for values in accumulator.estimate())
+        error, around = mean, TWO_SIDED_95 * standard_error
+        if accumulator.labels >= FEWEST:
+            interval = (max(mean - around, 0.0), mean + around)
+    student_version, oracle_key = key
+    return SuspectStatus(
+        student_version=student_version,
+        oracle_key=oracle_key,
+        labels=accumulator.labels,
+        failures=accumulator.failures,
+        error=error,
+        interval=interval,
+        last_label_at=last_label_at,
+    )

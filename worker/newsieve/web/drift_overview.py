@@ -185,14 +185,15 @@ def freshness(current: CurrentState, group: MonitorGroup, now: int) -> str:
 
 def last_written_at(current: CurrentState) -> int | None:
     """Returns when the latest snapshot of any filter was written, None where there is none."""
-    return max((at for at in current.written_at.values() if at is not None), default=None)
+    times = current.written_at.values()
+    return max((time_ms for time_ms in times if time_ms is not None), default=None)
 
 
-def written(at: int | None, now: int) -> str:
+def written(written_ms: int | None, now: int) -> str:
     """Returns a sentence on when the state was last written."""
-    if at is None:
-        return "No state is on record."
-    return f"State last written {moment(at)}, {duration(now - at)} ago."
+    if written_ms is None:
+        return "The state topic has no state yet."
+    return f"State last written {moment(written_ms)}, {duration(now - written_ms)} ago."
 
 
 def at_work(group: MonitorGroup) -> str:
@@ -214,9 +215,10 @@ def at_work(group: MonitorGroup) -> str:
     )
 
 
-def moment(at: int) -> str:
+def moment(timestamp_ms: int) -> str:
     """Returns a time for people, in UTC."""
-    return f"{(timestamp(at) or str(at))[:SECOND_CHARACTERS].replace('T', ' ')} UTC"
+    text = timestamp(timestamp_ms) or str(timestamp_ms)
+    return f"{text[:SECOND_CHARACTERS].replace('T', ' ')} UTC"
 
 
 def duration(milliseconds: int) -> str:

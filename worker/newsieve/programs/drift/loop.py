@@ -26,10 +26,10 @@ from newsieve.programs.drift.state_store import RestoredState
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.outcome_publisher import OutcomePublisher
 
-IDLE_SECONDS: Final = 0.25  # how long one that is not at work waits to be
-POLL_SECONDS: Final = 0.2  # for records, before looking around again
-REBALANCE_RECORDS: Final = 500  # of the control topic: they come with all other inputs, too
-MOST_AT_HAND: Final = 50_000  # records whose turn has not come; 30 MB
+IDLE_SECONDS: Final = 0.25  # how long a process that is not at work waits for its partition
+POLL_SECONDS: Final = 0.2  # how long a poll waits for records
+REBALANCE_RECORDS: Final = 500  # of the control topic, which is also read with all other inputs
+MOST_BUFFERED: Final = 50_000  # records whose turn has not come; 30 MB
 REPORT_SECONDS: Final = 5.0
 # Kafka forgets offsets that nobody has committed for a week.
 REMIND_SECONDS: Final = 24 * 3_600.0
@@ -180,10 +180,10 @@ class DriftLoop:
         """Pauses the partitions that are ahead when too many records are buffered: where one
         partition is slow, the others need not be read to their ends meanwhile."""
         size, at_hand = session.timeline.size, session.timeline.at_hand()
-        if size > MOST_AT_HAND:
+        if size > MOST_BUFFERED:
             self._inputs.hold(at_hand)
         elif self._inputs.held:
-            self._inputs.hold(self._inputs.held & at_hand if size > MOST_AT_HAND // 2 else ())
+            self._inputs.hold(self._inputs.held & at_hand if size > MOST_BUFFERED // 2 else ())
 
     def _has_news(self, session: DriftSession) -> bool:
         """Returns whether there is something to commit, or it is time to commit the same offsets

@@ -41,9 +41,9 @@ from newsieve.stream.outcome import DEAD_LETTER, Outcome
 from newsieve.stream.outcome_publisher import OutcomePublisher
 from newsieve.stream.transaction_counts import TransactionCounts
 
-EVENTS_AT_ONCE: Final = 5_000  # before the loop looks around again: a tenth of a second
+EVENTS_AT_ONCE: Final = 5_000  # before the loop polls again: they take a tenth of a second
 TICK_MILLISECONDS: Final = 60_000
-MOST_TICKS: Final = 10_080  # at once, a week's: whatever silence leads to, it has led to by then
+MOST_TICKS: Final = 10_080  # at once, a week's: within it silence has led to all it leads to
 EMPTY: Final = RawRecord(b"", None, None, None, {})  # counts as a record without dead letters
 
 KINDS: Final[dict[type, str]] = {
@@ -79,7 +79,7 @@ class Pending:
     # The transitions whose alerts are in `out`.
     published_alerts: list[Transition] = field(default_factory=list)
     counts: TransactionCounts = field(default_factory=TransactionCounts)
-    is_urgent: bool = False  # somebody waits for it, or a transaction is open
+    is_urgent: bool = False  # it is to be committed at once
 
     def __bool__(self) -> bool:
         return bool(self.out or self.counts.records)
@@ -105,11 +105,11 @@ class DriftSession:
         self.timeline: EventTimeMerger[Event | Unreadable | None] = EventTimeMerger(list(offsets))
         self._reader = reader
         self._publisher = publisher
-        self._at = 0  # the stream's time
+        self._stream_time_ms = 0  # of the latest record or tick
         # As it stands on the state topic, or will with the next commit.
         self._recorded = resume(monitored, states)
         ticks = [item.monitor.ticked_at for item in monitored.values()]
-        self._ticked_at = max((at for at in ticks if at is not None), default=None)
+        self._ticked_at = max((tick for tick in ticks if tick is not None), default=None)
 
     def add_records(self, arrivals: Iterable[GroupRecord], prefix: str, now: int) -> None:
         """Reads records and buffers them until their turn. `prefix` is the topics'."""
@@ -117,10 +117,10 @@ class DriftSession:
             if record is None:
                 self.timeline.at_end((topic, number))
                 continue
-            at = clamp_timestamp(record.timestamp_ms, now)
-            item = self._read(topic.removeprefix(f"{prefix}."), record, at)
-            is_own = at == record.timestamp_ms
-            self.timeline.put(TimedRecord((topic, number), offset, at, item, is_own), now)
+            timestamp_ms = clamp_timestamp(record.timestamp_ms, now)
+            item = self._read(topic.removeprefix(f"{prefix}."), record, timestamp_ms)
+            is_own = timestamp_ms == record.timestamp_ms
+            self.timeline.put(TimedRecord((topic, number), offset, timestamp_ms, item, is_own), now)
 
     def process_due(self, now: int) -> None:
         """Processes the records that are due, in order, with the ticks in between.
@@ -143,13 +143,13 @@ class DriftSession:
             for snapshot in monitored.monitor.take_changes():
                 if self._recorded.get(snapshot.identity) != snapshot:
                     self._recorded[snapshot.identity] = snapshot
-                    yield monitored.encoder.state(snapshot, self._at)
+                    yield monitored.encoder.state(snapshot, self._stream_time_ms)
 
-    def _read(self, topic: str, record: RawRecord, at: int) -> Event | Unreadable | None:
+    def _read(self, topic: str, record: RawRecord, timestamp_ms: int) -> Event | Unreadable | None:
         if record.value is None:  # a tombstone
             return None
         try:
-            return self._reader.read(topic, record.value, at)
+            return self._reader.read(topic, record.value, timestamp_ms)
         except RecordError as error:
             return Unreadable(record, error)
 
@@ -165,7 +165,7 @@ class DriftSession:
             counts.records += 1
             if record.has_own_time:
                 counts.timestamps_ms.append(record.at)
-        self._at = max(self._at, record.at)
+        self._stream_time_ms = max(self._stream_time_ms, record.at)
         if isinstance(item, Event):
             counts.outcomes[item.filter, KINDS[type(item.payload)], ""] += 1
             monitored = self.monitored[item.filter]
@@ -179,11 +179,11 @@ class DriftSession:
             self._ticked_at = until - until % TICK_MILLISECONDS
         first = self._ticked_at + TICK_MILLISECONDS
         last_week = until - until % TICK_MILLISECONDS - MOST_TICKS * TICK_MILLISECONDS
-        for at in range(max(first, last_week), until, TICK_MILLISECONDS):
-            self._ticked_at = at
-            self._at = max(self._at, at)
+        for timestamp_ms in range(max(first, last_week), until, TICK_MILLISECONDS):
+            self._ticked_at = timestamp_ms
+            self._stream_time_ms = max(self._stream_time_ms, timestamp_ms)
             for monitored in self.monitored.values():
-                self._publish_alerts(monitored, monitored.monitor.tick(at))
+                self._publish_alerts(monitored, monitored.monitor.tick(timestamp_ms))
 
     def _publish_alerts(self, monitored: MonitoredFilter, steps: Sequence[Transition]) -> None:
         """Makes alerts of transitions, but for those that only status and metrics show."""
@@ -193,13 +193,15 @@ class DriftSession:
                 self.pending.published_alerts.append(step)
                 self.pending.is_urgent = True
 
-    def _request_anchor_labels(self, monitored: MonitoredFilter, at: int) -> None:
+    def _request_anchor_labels(self, monitored: MonitoredFilter, timestamp_ms: int) -> None:
         """Requests labels for the anchors that are wanted. A single one can wait for the next
         commit."""
         wanted = list(dict.fromkeys(monitored.monitor.attribution.wanted))
         monitored.monitor.attribution.wanted.clear()
         for name in wanted:
-            self.pending.out.append(monitored.encoder.anchor_request(monitored.anchors[name], at))
+            self.pending.out.append(
+                monitored.encoder.anchor_request(monitored.anchors[name], timestamp_ms)
+            )
         self.pending.is_urgent = self.pending.is_urgent or len(wanted) > 1
 
 
@@ -219,7 +221,7 @@ def resume(
             continue
         is_distribution = restored.snapshot.identity.stratum == DISTRIBUTIONS
         if is_distribution and restored.filter_hash != ours.monitor.filter.filter_hash:
-            continue  # of other tiers
+            continue  # it was made with other tiers
         try:
             snapshot = _migrated(restored, ours.monitor.filter)
             ours.monitor.resume(snapshot)
