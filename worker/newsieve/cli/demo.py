@@ -20,7 +20,7 @@ from newsieve.cli.common import ConfigOption, lines_of, open_input, read_setting
 from newsieve.cli.first_line import require_json_lines
 from newsieve.cli.lifecycle import interrupt_on_signals
 from newsieve.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
-from newsieve.demo.processes import DemoFailed, Stage, stage
+from newsieve.demo.processes import DemoFailed, ProgramGroup, program_group
 from newsieve.demo.run import DemoRun
 from newsieve.demo.summary import further_commands, summary, what_drifted, what_is_staged
 from newsieve.devbroker.broker import find_or_start
@@ -47,7 +47,7 @@ def demo(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Find or start a broker, score articles with all filters that have a student, say what came.
+    """Find or start a broker, score articles with all filters that have a student, and report.
 
     With the sample, whose labels are known, an oracle and a drift monitor run as well, and have to
     find what is staged for them: that the world of one filter moves, and that the oracle of another
@@ -70,33 +70,39 @@ def demo(
         kafka = Cluster(broker.bootstrap_servers, settings.kafka.options)
         run = DemoRun(kafka, settings.kafka.topic_prefix, filters, workers=worker_count)
         run.prepare(all_topics(settings, filters))
-        incidents = _staged(run, settings, lines, Path(folder)) if articles is None else None
-        with stage(Path(folder), _environment(run, incidents), config) as programs:
+        incidents = None
+        if articles is None:
+            incidents = _prepared_incidents(run, settings, lines, Path(folder))
+        with program_group(Path(folder), _environment(run, incidents), config) as programs:
             _start(run, programs, incidents)
-            _play(run, programs, incidents, lines)
+            _run_phases(run, programs, incidents, lines)
             run.close()
-            _tell(run, incidents, _for_demonstration(settings, filters))
+            _print_summary(run, incidents, _for_demonstration(settings, filters))
             options = "" if config is None else f" --config {shlex.quote(str(config))}"
             further = further_commands(run, this_program(), options, incidents)
             if keep:
-                _stay(f"\nEverything stays until Ctrl-C. In another terminal:\n{further}")
+                _wait_for_interrupt(
+                    f"\nEverything stays until Ctrl-C. In another terminal:\n{further}"
+                )
     if broker.ends_with_us and not keep:
         echo(how_to_keep(articles, options))
     elif not keep:
         echo(f"\nTo look around:\n{further}")
-    _judge(run, incidents)
+    _require_success(run, incidents)
 
 
 def _lines(file: str) -> list[bytes]:
-    """Raises InputFileInvalid, before a broker is started for nothing."""
+    """Return the lines of a file. Raises InputFileInvalid, before a broker is started for
+    nothing."""
     with open_input(file) as stream:
         return [line for _, line in lines_of(require_json_lines(file, stream))]
 
 
-def _staged(
+def _prepared_incidents(
     run: DemoRun, settings: Settings, lines: Sequence[bytes], folder: Path
 ) -> Incidents | None:
-    """The two acts, their files written; None where a real monitor's state would be in the way."""
+    """Return the incidents, their files written; None where another monitor's state is in the
+    way."""
     if not {DRIFTING, SWAPPED} <= {item.name for item in run.filters}:
         echo_err(f"oracle and drift are not shown: they need students of {DRIFTING} and {SWAPPED}")
         return None
@@ -106,8 +112,8 @@ def _staged(
             "Set another NEWSIEVE_KAFKA__TOPIC_PREFIX"
         )
         return None
-    with PlainProducer(run.cluster, run.topic(DRIFT_STATE)) as feeder:
-        forget_states(run.cluster, run.prefix, feeder.send)
+    with PlainProducer(run.cluster, run.topic(DRIFT_STATE)) as producer:
+        forget_states(run.cluster, run.prefix, producer.send)
     half = len(lines) // 2
     incidents = Incidents((lines[:half], lines[half:]), folder, run.filters, run.group, run.alerts)
     incidents.write(settings)
@@ -116,12 +122,12 @@ def _staged(
 
 def _environment(run: DemoRun, incidents: Incidents | None) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // run.workers)
-    known = run.environment() | {"NEWSIEVE_STUDENT__THREADS": str(threads)}
-    return known if incidents is None else known | incidents.settings()
+    variables = run.environment() | {"NEWSIEVE_STUDENT__THREADS": str(threads)}
+    return variables if incidents is None else variables | incidents.settings()
 
 
-def _start(run: DemoRun, programs: Stage, incidents: Incidents | None) -> None:
-    """Workers; and the oracle and the monitor, told to make baselines of the first labels."""
+def _start(run: DemoRun, programs: ProgramGroup, incidents: Incidents | None) -> None:
+    """Start the workers, the oracle, and the monitor, which makes baselines of the first labels."""
     names = ", ".join(item.reference for item in run.filters)
     also = "" if incidents is None else ", an oracle that reads labels, a drift monitor"
     echo_err(f"starting {run.workers} workers for {names}{also} …")
@@ -137,63 +143,65 @@ def _start(run: DemoRun, programs: Stage, incidents: Incidents | None) -> None:
     run.start_seconds = time.monotonic() - started_at
 
 
-def _act(run: DemoRun, programs: Stage, lines: Sequence[bytes]) -> None:
+def _run_phase(run: DemoRun, programs: ProgramGroup, lines: Sequence[bytes]) -> None:
     echo_err(f"producing {len(lines)} raw records …")
     with progress("scoring", len(lines) * len(run.filters)) as advance:
         run.stream(lines, programs.require_alive, advance)
 
 
-def _play(
-    run: DemoRun, programs: Stage, incidents: Incidents | None, lines: Sequence[bytes]
+def _run_phases(
+    run: DemoRun, programs: ProgramGroup, incidents: Incidents | None, lines: Sequence[bytes]
 ) -> None:
-    """The first act is healthy; before the second the oracle is another. Or all lines at once."""
+    """Run a healthy phase, then one with another oracle; without incidents all lines at once."""
     if incidents is None:
-        _act(run, programs, lines)
+        _run_phase(run, programs, lines)
         return
-    _act(run, programs, incidents.acts[0])
+    _run_phase(run, programs, incidents.phases[0])
     run.wait(lambda: run.labels >= run.labels_wanted, "no label", programs.require_alive)
     echo_err("the world of one filter moves, the oracle of the other is swapped …")
     oracle = next(item for item in programs.programs if item.command == "oracle")
     programs.end(oracle)
     programs.start("oracle", {"NEWSIEVE_ORACLE__LABEL_FILE": str(incidents.label_file(1))})
-    _act(run, programs, incidents.acts[1])
+    _run_phase(run, programs, incidents.phases[1])
     run.wait(lambda: incidents.are_found, "nothing was found", programs.require_alive)
 
 
-def _tell(run: DemoRun, incidents: Incidents | None, for_demonstration: list[str]) -> None:
+def _print_summary(run: DemoRun, incidents: Incidents | None, for_demonstration: list[str]) -> None:
     echo(summary(run))
     if incidents is not None:
         echo(what_drifted(run, incidents))
     echo(what_is_staged(for_demonstration, incidents))
 
 
-def _judge(run: DemoRun, incidents: Incidents | None) -> None:
-    """Raises DemoFailed."""
-    if run.ledger.missing or run.ledger.doubled:
+def _require_success(run: DemoRun, incidents: Incidents | None) -> None:
+    """Raise DemoFailed unless each outcome came once and the incidents were found."""
+    if run.outcomes.missing or run.outcomes.doubled:
         raise DemoFailed("the outcomes do not add up")
     if incidents is not None and (incidents.mistakes or not incidents.are_found):
         raise DemoFailed("the staged incidents were not named as what they are")
 
 
 def _filters_with_a_student(settings: Settings) -> list[Filter]:
-    """The highest version of each filter that has a student."""
+    """Return the highest version of each filter, if it has a student. Raises DemoFailed for
+    none."""
     filters = settings.filters.registry
-    found = [
+    with_student = [
         filter_
         for filter_ in map(filters.load, filters.names)
         if (student_folder(settings, filter_) / "student.json").is_file()
     ]
-    if not found:
+    if not with_student:
         raise DemoFailed("no filter has a student: set NEWSIEVE_STUDENT__FOLDERS")
-    return found
+    return with_student
 
 
 def _for_demonstration(settings: Settings, filters: Sequence[Filter]) -> list[str]:
-    """Filters whose student is the one that ships with them."""
+    """Return the names of the filters whose student is the one that ships with them."""
     return [item.name for item in filters if student_folder(settings, item) == item.student_folder]
 
 
 def how_to_keep(articles: Path | None, options: str) -> str:
+    """Return how to run the demo again so that its broker stays."""
     mine = "" if articles is None else f" --articles {shlex.quote(str(articles))}"
     return (
         "\nThe broker has ended with the demo. To look around, run it again so that it stays, and "
@@ -201,8 +209,8 @@ def how_to_keep(articles: Path | None, options: str) -> str:
     )
 
 
-def _stay(invitation: str) -> None:
-    """Until Ctrl-C, which may come while the invitation is still being read."""
+def _wait_for_interrupt(invitation: str) -> None:
+    """Print the invitation and wait for Ctrl-C, which may come while it is still being printed."""
     try:
         echo(invitation)
         threading.Event().wait()

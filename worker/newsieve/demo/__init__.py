@@ -1,2 +1,2 @@
-"""`newsieve demo`, and its data: articles.jsonl, written for it, and labels.jsonl, the scores that
-a large language model gave each readable article on reading it once."""
+"""`newsieve demo` and its data: articles.jsonl, which was written for it, and labels.jsonl, the
+scores that a large language model gave each readable article on reading it once."""

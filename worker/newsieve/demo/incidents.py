@@ -1,10 +1,10 @@
-"""What is staged in the demo: a drift, and a swap of the oracle. And what was said of them.
+"""The incidents that the demo stages, a drift and a swap of the oracle, and the alerts about them.
 
 An oracle that reads its labels from a file labels the sample. Half way it is restarted with another
-file. By that the world of one filter has moved: in two dimensions all articles to come are rated
-five points higher, while its anchors are rated as ever. For the other filter another version
-answers. Everything else is as in production: the sampling is only denser, and the baselines, made
-of the first labels, are smaller.
+file. For one filter the meaning of a good article moves by that: in two dimensions all further
+articles are rated five points higher, while its anchors are rated as before. For the other filter
+another version of the oracle answers. Everything else is as in production, but the sampling is
+denser, and the baselines, which are made of the first labels, are smaller.
 """
 
 from __future__ import annotations
@@ -46,34 +46,38 @@ GROUP_OF_DEMOS: Final = b"newsieve/drift/newsieve-demo-"
 
 @dataclass
 class Incidents:
-    """What is staged for these articles, in two acts."""
+    """The incidents that are staged for these articles, which come in two phases."""
 
-    acts: tuple[Sequence[bytes], Sequence[bytes]]
+    phases: tuple[Sequence[bytes], Sequence[bytes]]
     folder: Path
     filters: Sequence[Filter]
-    group: str  # of the run; the oracle's model as well, which an earlier run's labels are not of
+    group: str  # of the run; also the name of the oracle's model, so that each run has its own
     alerts: list[dict[str, Any]]  # as they come
 
-    def label_file(self, act: int) -> Path:
-        return self.folder / f"labels-{act}.jsonl"
+    def label_file(self, phase: int) -> Path:
+        """Return the oracle's file of labels in phase 0 or 1."""
+        return self.folder / f"labels-{phase}.jsonl"
 
     @property
     def anchor_file(self) -> Path:
+        """The file of the drift monitor's anchors."""
         return self.folder / "anchors.jsonl"
 
     def write(self, settings: Settings) -> None:
-        """The oracle's two files, and the anchors."""
+        """Write the two files of labels, and the anchors."""
         lines = numbered(LABELS.read_bytes().splitlines())
         labels = [dict(LabelLine(read_object(line)).fields) for _, line in lines]
-        first = {article.id for article in articles(self.acts[0])}
-        for act in (0, 1):
-            rows = [_label(row, is_late=act == 1, is_new=row["id"] not in first) for row in labels]
-            self.label_file(act).write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+        first = {article.id for article in articles(self.phases[0])}
+        for phase in (0, 1):
+            rows = [
+                _label(row, is_late=phase == 1, is_new=row["id"] not in first) for row in labels
+            ]
+            self.label_file(phase).write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
         known = {(row["id"], row["filter"]): row["scores"] for row in labels}
         self.anchor_file.write_bytes(b"".join(self._anchors(settings, known)))
 
     def settings(self) -> dict[str, str]:
-        """Environment variables of the programs."""
+        """Return the environment variables of the programs."""
         return {
             "NEWSIEVE_SAMPLING__POLICY": "demo",
             "NEWSIEVE_SAMPLING__LOW": "1",
@@ -92,21 +96,21 @@ class Incidents:
 
     @property
     def drift(self) -> dict[str, Any] | None:
-        """The alert of the drift, with its cause."""
+        """The alert about the drift, with its cause; None until it comes."""
         return next(
             (a for a in self.alerts if a["filter"] == DRIFTING and a["state"] == "alert"), None
         )
 
     @property
     def swap(self) -> dict[str, Any] | None:
-        """The suspension under another oracle."""
+        """The suspension under another oracle; None until it comes."""
         return next(
             (a for a in self.alerts if a["filter"] == SWAPPED and a["state"] == "suspended"), None
         )
 
     @property
     def mistakes(self) -> list[dict[str, Any]]:
-        """Alerts that say something else than what was staged."""
+        """The alerts that say something else than what was staged."""
         return [
             alert
             for alert in self.alerts
@@ -116,50 +120,51 @@ class Incidents:
 
     @property
     def are_found(self) -> bool:
+        """Whether both incidents were found."""
         return self.drift is not None and self.swap is not None
 
     def _anchors(
         self, settings: Settings, known: Mapping[tuple[str, str], dict[str, int]]
     ) -> Iterable[bytes]:
-        """Lines of `newsieve oracle label`, as several runs of it would give."""
+        """Yield lines as several runs of `newsieve oracle label` would write them."""
         oracle = settings.oracle
-        asked = OracleConfig(LABEL_FILE, self.group, oracle.thinking, oracle.temperature)
-        labelled = [item for item in articles(self.acts[0]) if (item.id, DRIFTING) in known]
+        config = OracleConfig(LABEL_FILE, self.group, oracle.thinking, oracle.temperature)
+        labelled = [item for item in articles(self.phases[0]) if (item.id, DRIFTING) in known]
         for filter_ in self.filters:
             prompt = Prompt(filter_, oracle.article_characters)
             for article in labelled[:ANCHORS]:
                 answer = Answer(known[article.id, filter_.name], None, None, None)
-                verdict = LabelResult("labelled", model_version=OLD, answer=answer)
-                row = label_row(article, prompt, verdict, asked.key(prompt, OLD), 0, "")
+                result = LabelResult("labelled", model_version=OLD, answer=answer)
+                row = label_row(article, prompt, result, config.key(prompt, OLD), 0, "")
                 yield from [orjson.dumps(row.model_dump()) + b"\n"] * REPLICATES
 
 
 def articles(lines: Iterable[bytes]) -> list[Article]:
-    """Those that can be read, each once."""
-    found: dict[str, Article] = {}
+    """Return the articles of the lines that can be read, each once."""
+    known: dict[str, Article] = {}
     for line in lines:
         try:
             policy = DecodePolicy(len(line), id_from_key=False)
             article = decode(RawRecord(line, None, None, None, {}), policy)
         except RecordError:
             continue
-        found.setdefault(article.id, article)
-    return list(found.values())
+        known.setdefault(article.id, article)
+    return list(known.values())
 
 
 def has_other_state(cluster: Cluster, prefix: str) -> bool:
-    """Whether a monitor that was not a demo's has its state here."""
-    found: dict[bytes | None, bool] = {}
+    """Whether a drift monitor other than a demo's has its state on this broker."""
+    is_others: dict[bytes | None, bool] = {}
     topic = topic_name(prefix, DRIFT_STATE)
     for item in read(cluster, topic, from_beginning=True, until_end=True):
         sources = [value or b"" for name, value in item.record.headers or () if name == "ce_source"]
         is_demos = any(source.startswith(GROUP_OF_DEMOS) for source in sources)
-        found[item.record.key] = bool(item.record.value) and not is_demos
-    return any(found.values())
+        is_others[item.record.key] = bool(item.record.value) and not is_demos
+    return any(is_others.values())
 
 
 def forget_states(cluster: Cluster, prefix: str, send: Callable[[bytes, None], None]) -> None:
-    """An earlier demo's monitor is not to be gone on with."""
+    """Remove the state of an earlier demo's drift monitor, by null values for its keys."""
     topic = topic_name(prefix, DRIFT_STATE)
     keys = {
         item.record.key: item.record.value
@@ -171,7 +176,8 @@ def forget_states(cluster: Cluster, prefix: str, send: Callable[[bytes, None], N
 
 
 def _label(row: dict[str, Any], *, is_late: bool, is_new: bool) -> dict[str, Any]:
-    """A label as the oracle's file has it in the first act, or in the second."""
+    """Return a label as the oracle's file has it in the first phase, or in the second
+    (`is_late`)."""
     scores = dict(row["scores"])
     if is_late and is_new and row["filter"] == DRIFTING:
         scores |= {name: min(scores[name] + RISE, 10) for name in DIMENSIONS}

@@ -1,4 +1,5 @@
-"""Did each (raw record, filter) end in exactly one outcome? Read back from the topics. Pure."""
+"""Checks that each (raw record, filter) has exactly one outcome on the topics. Pure: records are
+handed to it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ Position = tuple[int, int]  # partition and offset of the raw record
 
 @dataclass
 class OutcomeCheck:
-    """Outcomes as a subscriber sees them."""
+    """The raw records and the outcomes that were read so far."""
 
     filters: Sequence[str]
     raw: set[Position] = field(default_factory=set)
@@ -21,34 +22,38 @@ class OutcomeCheck:
     latencies_seconds: list[float] = field(default_factory=list)
     _seen: dict[Position, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def add_scored(self, facts: dict[str, Any], latency_seconds: float) -> None:
-        """A ScoredArticle, and the time from its raw record to it."""
-        position = (facts["input"]["partition"], facts["input"]["offset"])
-        self._seen[position][facts["filter"]] += 1
-        self.scored.append(facts)
+    def add_scored(self, article: dict[str, Any], latency_seconds: float) -> None:
+        """Add a ScoredArticle, and the time that passed since its raw record."""
+        position = (article["input"]["partition"], article["input"]["offset"])
+        self._seen[position][article["filter"]] += 1
+        self.scored.append(article)
         self.latencies_seconds.append(latency_seconds)
 
-    def add_letter(self, why: dict[str, str]) -> None:
-        """A dead letter's headers. Without a filter it stands for all of them."""
-        position = (int(why["partition"]), int(why["offset"]))
-        for name in [why["filter"]] if "filter" in why else self.filters:
+    def add_letter(self, headers: dict[str, str]) -> None:
+        """Add a dead letter's headers. Without a filter it is the outcome of all filters."""
+        position = (int(headers["partition"]), int(headers["offset"]))
+        for name in [headers["filter"]] if "filter" in headers else self.filters:
             self._seen[position][name] += 1
-        self.letters.append(why)
+        self.letters.append(headers)
 
     @property
     def expected(self) -> int:
+        """How many outcomes there have to be."""
         return len(self.raw) * len(self.filters)
 
     @property
     def missing(self) -> int:
+        """How many outcomes have not come."""
         return sum(1 for p in self.raw for name in self.filters if not self._seen[p][name])
 
     @property
     def doubled(self) -> int:
+        """How many outcomes there are too many."""
         return sum(
             count - 1 for seen in self._seen.values() for count in seen.values() if count > 1
         )
 
     @property
     def is_complete(self) -> bool:
+        """Whether there are raw records, and all outcomes of them."""
         return bool(self.raw) and not self.missing

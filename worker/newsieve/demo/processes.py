@@ -1,4 +1,7 @@
-"""What the demo runs: programs as an operator would start them, each in a process of its own."""
+"""Starts and stops newsieve's programs for the demo, each in a process of its own.
+
+They are started as an operator would start them. What they are for this module does not know.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,14 @@ class DemoFailed(NeedsPerson):
 
 @dataclass(frozen=True)
 class Program:
-    """One of newsieve's in a process of its own, its log in a file."""
+    """A program of newsieve in a process of its own, with its log in a file."""
 
     command: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def is_ready(self) -> bool:
-        """Whether it is at work. Raises DemoFailed when it has ended."""
+        """Whether it has started its work. Raises DemoFailed when it has ended."""
         if self.process.poll() is not None:
             raise DemoFailed(
                 f"newsieve {self.command} ended with {self.process.returncode}:\n"
@@ -50,11 +53,11 @@ class Program:
         return READY_TEXTS[self.command] in self.log.read_text(errors="replace")
 
     def stop(self) -> None:
-        """SIGTERM. `wait` for it to end."""
+        """Ask it to end, by SIGTERM; `wait` waits until it has."""
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self) -> None:
-        """For the drain. Raises DemoFailed for another exit code than 0."""
+        """Wait until it has drained and ended. Raises DemoFailed for another exit code than 0."""
         try:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -65,12 +68,13 @@ class Program:
             raise DemoFailed(f"newsieve {self.command} ended with {code}:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
+        """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
 
 @dataclass
-class Stage:
-    """All programs of one demo. `settings` are environment variables."""
+class ProgramGroup:
+    """The programs of one demo. `settings` are environment variables that all of them have."""
 
     folder: Path
     settings: Mapping[str, str]
@@ -79,7 +83,7 @@ class Stage:
     run: str = field(default_factory=lambda: secrets.token_hex(3))
 
     def start(self, command: str, settings: Mapping[str, str] | None = None) -> Program:
-        """`newsieve <command>`, with settings of its own over the stage's."""
+        """Start `newsieve <command>`, with settings of its own over those of the group."""
         number = len(self.programs)
         slot = {f"NEWSIEVE_{command.upper()}__SLOT": f"demo-{self.run}-{number}"}
         log = self.folder / f"{command}-{number}.log"
@@ -96,7 +100,7 @@ class Stage:
         return self.programs[-1]
 
     def command(self, *words: str) -> str:
-        """Run a command to its end; what it said. Raises DemoFailed."""
+        """Run a command to its end and return its output. Raises DemoFailed."""
         try:
             done = subprocess.run(
                 self._words(*words),
@@ -115,7 +119,7 @@ class Stage:
         return done.stdout.strip()
 
     def wait_until_ready(self) -> None:
-        """Raises DemoFailed."""
+        """Wait until all programs work. Raises DemoFailed."""
         deadline = Deadline(READY_SECONDS)
         while not_ready := [item for item in self.programs if not item.is_ready()]:
             if deadline.is_over:
@@ -124,12 +128,12 @@ class Stage:
             time.sleep(0.1)
 
     def require_alive(self) -> None:
-        """Raises DemoFailed when one has ended."""
+        """Raise DemoFailed when one of the programs has ended."""
         for program in self.programs:
             program.is_ready()
 
     def end(self, program: Program) -> None:
-        """Stop one, in order. Raises DemoFailed."""
+        """Stop one of the programs and wait for its end. Raises DemoFailed."""
         self.programs.remove(program)
         program.stop()
         program.wait()
@@ -143,20 +147,22 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(folder: Path, settings: Mapping[str, str], config: Path | None) -> Iterator[Stage]:
-    """Programs started on it are stopped in order when the block ends. Raises DemoFailed."""
-    found = Stage(folder, settings, config)
+def program_group(
+    folder: Path, settings: Mapping[str, str], config: Path | None
+) -> Iterator[ProgramGroup]:
+    """Give a group whose programs are stopped in order when the block ends. Raises DemoFailed."""
+    group = ProgramGroup(folder, settings, config)
     try:
-        yield found
-        stop(found.programs)
+        yield group
+        stop(group.programs)
     finally:
-        for program in found.programs:
+        for program in group.programs:
             program.process.kill()
             program.process.wait()
 
 
 def stop(programs: Sequence[Program]) -> None:
-    """All at once. Raises DemoFailed."""
+    """Stop these programs, all at once. Raises DemoFailed."""
     for program in programs:
         program.stop()
     for program in programs:

@@ -1,4 +1,7 @@
-"""One run of the demo: topics, own groups, articles in; outcomes, labels, alerts read back."""
+"""One run of the demo: sends articles, and reads outcomes, labels and alerts back.
+
+It works with topics and consumer groups. Which programs run this module does not know.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ MONITOR: Final = "monitor"
 
 @dataclass
 class DemoRun:
-    """What the demo did. Times in seconds."""
+    """What one demo has sent and read. Times are in seconds."""
 
     cluster: Cluster
     prefix: str
@@ -51,30 +54,31 @@ class DemoRun:
     records: int = 0
     start_seconds: float = 0.0
     stream_seconds: float = 0.0
-    labels: int = 0  # of articles; anchors apart
-    ledger: OutcomeCheck = field(init=False)
+    labels: int = 0  # of articles, without those of anchors
+    outcomes: OutcomeCheck = field(init=False)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     _reader: Reader | None = None
 
     def __post_init__(self) -> None:
-        self.ledger = OutcomeCheck([item.name for item in self.filters])
+        self.outcomes = OutcomeCheck([item.name for item in self.filters])
 
     def topic(self, suffix: str) -> str:
+        """Return a topic's name by its suffix."""
         return topic_name(self.prefix, suffix)
 
     def environment(self) -> dict[str, str]:
-        """What all programs need to know."""
-        known = {
+        """Return the environment variables that all programs of the demo need."""
+        variables = {
             ENVIRONMENT: self.cluster.bootstrap_servers,
             "NEWSIEVE_WORKER__GROUP": self.group,
             "NEWSIEVE_WORKER__FILTERS": ",".join(item.reference for item in self.filters),
         }
         if self.prefix != DEFAULT_PREFIX:
-            known["NEWSIEVE_KAFKA__TOPIC_PREFIX"] = self.prefix
-        return known
+            variables["NEWSIEVE_KAFKA__TOPIC_PREFIX"] = self.prefix
+        return variables
 
     def prepare(self, topics: Sequence[Topic]) -> None:
-        """Create the topics; let the run's groups start at their present end."""
+        """Create the topics, and let the groups of this run start at their present end."""
         TopicAdmin(self.cluster).create(topics)
         start_group_at_end(self.cluster, self.group, self.topic(RAW))
         start_group_at_end(self.cluster, f"{self.group}-oracle", self.topic(ORACLE_REQUESTS))
@@ -94,13 +98,13 @@ class DemoRun:
         Raises DemoFailed when outcomes stay away, and what `require_alive` raises.
         """
         started_at = time.monotonic()
-        with PlainProducer(self.cluster, self.topic(RAW)) as feeder:
+        with PlainProducer(self.cluster, self.topic(RAW)) as producer:
             for line in articles:
-                feeder.send(record_key(line), line)
-        self.records += feeder.delivered
+                producer.send(record_key(line), line)
+        self.records += producer.delivered
 
         def is_complete() -> bool:
-            return len(self.ledger.raw) == self.records and self.ledger.is_complete
+            return len(self.outcomes.raw) == self.records and self.outcomes.is_complete
 
         self.wait(is_complete, "no outcome", require_alive, advance)
         self.stream_seconds += time.monotonic() - started_at
@@ -112,54 +116,54 @@ class DemoRun:
         require_alive: Callable[[], object],
         advance: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Read on until it is. Raises DemoFailed after a long silence, and what `require_alive`
-        raises."""
-        heard_at = time.monotonic()
+        """Read on until `is_over` says so. Raises DemoFailed when nothing comes for long, and what
+        `require_alive` raises."""
+        last_read_at = time.monotonic()
         while not is_over():
             require_alive()
-            found = self._read()
-            if found:
-                heard_at = time.monotonic()
-                advance(sum(item.partition[0] in self._outcomes for item in found))
-            elif time.monotonic() - heard_at > SILENCE_SECONDS:
+            records = self._read()
+            if records:
+                last_read_at = time.monotonic()
+                advance(sum(record.partition[0] in self._outcome_topics for record in records))
+            elif time.monotonic() - last_read_at > SILENCE_SECONDS:
                 raise DemoFailed(f"{complaint} for {SILENCE_SECONDS} s")
 
     def close(self) -> None:
-        """What is doubled would come now."""
+        """Read for a last moment, in which an outcome that is there twice would come, then stop."""
         self._read(1.0)
         if self._reader is not None:
             self._reader.close()
 
     @property
     def labels_wanted(self) -> int:
-        """Outcomes that were selected for the oracle."""
-        drawn = [item["sampling"] for item in self.ledger.scored if item["sampling"] is not None]
+        """How many outcomes were selected for the oracle."""
+        drawn = [item["sampling"] for item in self.outcomes.scored if item["sampling"] is not None]
         return sum(item["selected"] for item in drawn)
 
     @property
-    def _outcomes(self) -> tuple[str, str]:
+    def _outcome_topics(self) -> tuple[str, str]:
         return self.topic(SCORED), self.topic(DEAD_LETTER)
 
     def _read(self, seconds: float = 0.2) -> list[StoredRecord]:
-        found = self._reader.poll(seconds) if self._reader is not None else []
+        records = self._reader.poll(seconds) if self._reader is not None else []
         now = time.time()
-        for item in found:
-            self._account(item, now)
-        return found
+        for record in records:
+            self._count(record, now)
+        return records
 
-    def _account(self, item: StoredRecord, now: float) -> None:
-        topic, partition = item.partition
+    def _count(self, record: StoredRecord, now: float) -> None:
+        topic, partition = record.partition
         if topic == self.topic(RAW):
-            self.ledger.raw.add((partition, item.offset))
+            self.outcomes.raw.add((partition, record.offset))
             return
         if topic == self.topic(DEAD_LETTER):
-            self.ledger.add_letter(dict(explanation(item.record.headers)))
+            self.outcomes.add_letter(dict(explanation(record.record.headers)))
             return
-        facts: dict[str, Any] = json.loads(item.record.value)
+        value: dict[str, Any] = json.loads(record.record.value)
         if topic == self.topic(SCORED):
-            came = dt.datetime.fromisoformat(facts["input"]["timestamp"])
-            self.ledger.add_scored(facts, now - came.timestamp())
+            sent_at = dt.datetime.fromisoformat(value["input"]["timestamp"])
+            self.outcomes.add_scored(value, now - sent_at.timestamp())
         elif topic == self.topic(DRIFT_ALERTS):
-            self.alerts.append(facts)
-        elif facts["sampling"]["purpose"] == MONITOR:
+            self.alerts.append(value)
+        elif value["sampling"]["purpose"] == MONITOR:
             self.labels += 1

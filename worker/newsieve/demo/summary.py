@@ -1,4 +1,5 @@
-"""What the demo did, for somebody who sees newsieve for the first time."""
+"""Says what the demo did, to somebody who sees newsieve for the first time. Prints nothing
+itself."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ TOP_DIMENSIONS: Final = 3
 
 
 def summary(run: DemoRun) -> str:
-    """The whole text."""
+    """Return the outcomes of each filter, the dead letters and the numbers of a run as text."""
     parts: list[str] = [""]
     for filter_ in run.filters:
         parts += [*_filter(run, filter_), ""]
@@ -28,7 +29,7 @@ def summary(run: DemoRun) -> str:
 
 
 def what_drifted(run: DemoRun, incidents: Incidents) -> str:
-    """What was staged, and what the monitor said of it."""
+    """Return what was staged, and what the drift monitor said about it."""
     names = " and ".join(DIMENSIONS)
     parts = [
         "",
@@ -53,8 +54,8 @@ def what_drifted(run: DemoRun, incidents: Incidents) -> str:
 
 
 def what_is_staged(demonstrated: Sequence[str], incidents: Incidents | None) -> str:
-    """So that nobody judges by the wrong thing. `demonstrated` are filters with a student that
-    ships with the project."""
+    """Return which parts of the demo are not what runs in production. `demonstrated` are the
+    filters whose student ships with newsieve."""
     parts = [""]
     if incidents is not None:
         parts.append(
@@ -70,7 +71,7 @@ def what_is_staged(demonstrated: Sequence[str], incidents: Incidents | None) -> 
 
 
 def further_commands(run: DemoRun, program: str, options: str, incidents: Incidents | None) -> str:
-    """How to look around: lines for a shell, each of which ends and has something to show.
+    """Return lines for a shell with which to look around; each command ends and has output.
 
     `program` is how the shell starts this newsieve, `options` are its common ones.
     """
@@ -84,22 +85,23 @@ def further_commands(run: DemoRun, program: str, options: str, incidents: Incide
 
 
 def _topics_with_records(run: DemoRun) -> list[str]:
-    """Of each filter the published tier with the most articles; else what every worker writes."""
-    found = []
+    """Return each filter's published tier with the most articles, or else the topic of all
+    scores."""
+    topics = []
     for filter_ in run.filters:
         published = filter_.definition.published_tiers
-        mine = [item["tier"] for item in run.ledger.scored if item["filter"] == filter_.name]
+        mine = [item["tier"] for item in run.outcomes.scored if item["filter"] == filter_.name]
         counts = Counter(tier for tier in mine if tier in published)
-        found += [
+        topics += [
             tier_topic_name(run.prefix, filter_.name, tier) for tier, _ in counts.most_common(1)
         ]
-    if not found and run.ledger.scored:
-        found.append(run.topic(SCORED))
-    return found
+    if not topics and run.outcomes.scored:
+        topics.append(run.topic(SCORED))
+    return topics
 
 
 def _filter(run: DemoRun, filter_: Filter) -> Iterator[str]:
-    mine = [item for item in run.ledger.scored if item["filter"] == filter_.name]
+    mine = [item for item in run.outcomes.scored if item["filter"] == filter_.name]
     tiers = Counter(item["tier"] for item in mine if item["outcome"] == "scored")
     yield f"{filter_.reference}: {filter_.definition.description}"
     published = filter_.definition.published_tiers
@@ -128,7 +130,7 @@ def _examples(tier: str, articles: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _dead_letters(run: DemoRun) -> Iterator[str]:
-    letters = run.ledger.letters
+    letters = run.outcomes.letters
     yield f"Dead letters: {len(letters)}, with their original bytes, on {run.topic('dead-letter')}"
     counts = Counter((item["stage"], item["error"]) for item in letters)
     for (stage, error), count in counts.most_common():
@@ -137,16 +139,16 @@ def _dead_letters(run: DemoRun) -> Iterator[str]:
 
 
 def _numbers(run: DemoRun) -> Iterator[str]:
-    ledger = run.ledger
+    outcomes = run.outcomes
     yield (
         f"Exactly once: {run.records} raw records × {len(run.filters)} filters = "
-        f"{ledger.expected} outcomes; missing {ledger.missing}, doubled {ledger.doubled}"
+        f"{outcomes.expected} outcomes; missing {outcomes.missing}, doubled {outcomes.doubled}"
     )
-    latencies = sorted(ledger.latencies_seconds)
+    latencies = sorted(outcomes.latencies_seconds)
     slow = latencies[int(len(latencies) * 0.95)] if latencies else 0.0
     yield (
         f"Throughput: {run.records / run.stream_seconds:.1f} articles/s "
-        f"({len(ledger.scored) / run.stream_seconds:.1f} outcomes/s) with {run.workers} workers, "
+        f"({len(outcomes.scored) / run.stream_seconds:.1f} outcomes/s) with {run.workers} workers, "
         f"ready after {run.start_seconds:.1f} s"
     )
     middle = median(latencies) if latencies else 0.0
