@@ -54,17 +54,17 @@ def test_a_provider_that_is_away_raises_label_lag_and_opens_the_circuit() -> Non
     with capture_logs() as lines:
         observer.breaker_changed(is_open=False, failures=1, seconds=1.0, reason="503")
         observer.breaker_changed(is_open=True, failures=5, seconds=16.0, reason="503")
-        observer.standing(12, an_hour_ago_ms, 40, float("inf"))
+        observer.backlog_measured(12, an_hour_ago_ms, 40, float("inf"))
         assert value(metrics, "oracle_circuit_open") == 1
         lag = value(metrics, "label_lag_seconds")
         assert lag is not None and 3_600 <= lag < 3_700
         observer.breaker_changed(is_open=False, failures=0, seconds=0.0, reason="an answer")
-        observer.standing(0, None, 40, float("inf"))
+        observer.backlog_measured(0, None, 40, float("inf"))
 
     assert value(metrics, "oracle_circuit_open") == 0
     assert value(metrics, "label_lag_seconds") == 0
     assert value(metrics, "oracle_calls_left") == 40
-    observer.standing(1, an_hour_ago_ms // 1_000, 40, float("inf"))  # in seconds
+    observer.backlog_measured(1, an_hour_ago_ms // 1_000, 40, float("inf"))  # in seconds
     assert value(metrics, "label_lag_seconds") == 0
     assert [line["event"] for line in lines] == [
         "provider.paused",

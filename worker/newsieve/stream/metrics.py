@@ -219,7 +219,7 @@ class OracleMetrics(Metrics):
     def not_loaded(self, partitions: int) -> None:
         self._not_loaded.set(partitions)
 
-    def standing(self, waiting: int, lag_seconds: float, calls: int, usd: float) -> None:
+    def backlog_measured(self, waiting: int, lag_seconds: float, calls: int, usd: float) -> None:
         self._waiting.set(waiting)
         self._label_lag.set(lag_seconds)
         self._calls_left.set(calls)

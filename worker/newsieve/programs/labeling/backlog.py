@@ -1,4 +1,4 @@
-"""The requests that an oracle has taken and not yet published, and the partitions it has paused.
+"""The requests that an oracle has polled and not yet published, and the partitions it has paused.
 
 Two things pause a partition: there is no room for more requests, or its next request is for a
 filter that this oracle has not loaded. Behind such a request nothing of its partition is asked:
@@ -22,7 +22,7 @@ BACKLOG_BYTES: Final = 64_000_000
 
 
 class PendingRequest(NamedTuple):
-    """What was taken: a request's case, a record that is none, or a tombstone."""
+    """One polled record: a valid request, an invalid one with its error, or a tombstone."""
 
     taken: GroupRecord
     request: LabelRequest | None
@@ -38,7 +38,7 @@ class Pausing(Protocol):
 
 
 class Backlog:
-    """Owner's thread only."""
+    """The requests in memory of one oracle, for use by its owner's thread only."""
 
     def __init__(self, consumer: Pausing, owned: Callable[[], Collection[Partition]]) -> None:
         self.items: list[PendingRequest] = []  # in the order they were taken
@@ -54,7 +54,7 @@ class Backlog:
 
     @property
     def oldest_ms(self) -> int | None:
-        """The timestamp of the oldest request."""
+        """The timestamp of the oldest request, in milliseconds; None where there is none."""
         times = [item.timestamp_ms for item in self._waiting.values()]
         first = self.items[0].taken.record if self.items else None
         times.append(first.timestamp_ms if first is not None else None)
@@ -64,7 +64,8 @@ class Backlog:
         return len(self.items) + len(self._waiting)
 
     def make_room(self) -> int:
-        """How many requests there is room for. Resumes what was paused once half of it is free."""
+        """Return for how many requests there is room. Resume what was paused once half of it is
+        free."""
         room = BACKLOG_REQUESTS - len(self.items)
         if sum(len(i.taken.record.value) for i in self.items if i.taken.record) > BACKLOG_BYTES:
             room = 0
@@ -73,27 +74,29 @@ class Backlog:
         return room
 
     def pause(self) -> None:
-        """Take no more, from partitions that came since the last time, either."""
+        """Pause all partitions, also those that came since the last time."""
         self._pause(is_paused=True)
 
     def is_waiting(self, partition: Partition) -> bool:
+        """Whether the partition waits for a filter."""
         return partition in self._waiting
 
     def wait(self, taken: GroupRecord, reason: str) -> None:
-        """Stay in front of this request for as long as the partition is ours."""
+        """Stay before this request for as long as this oracle owns the partition."""
         timestamp_ms = taken.record.timestamp_ms if taken.record is not None else None
-        found = Waiting(taken.partition, taken.offset, timestamp_ms, reason)
-        self._waiting[taken.partition] = found
+        self._waiting[taken.partition] = Waiting(
+            taken.partition, taken.offset, timestamp_ms, reason
+        )
         self._consumer.hold([taken.partition], is_held=True)
 
     def clear(self) -> None:
-        """The same records will come again: those that wait, too."""
+        """Forget all requests: the same records will come again, and those that wait, too."""
         self.items = []
         self._is_paused = self._is_paused or bool(self._waiting)
         self._waiting.clear()
 
     def drop_partitions(self, partitions: Collection[Partition] | None) -> None:
-        """These, or all, are somebody else's now."""
+        """Forget the requests of these partitions, or of all: somebody else owns them now."""
         if partitions is None:
             self.items, self._waiting = [], {}
             return

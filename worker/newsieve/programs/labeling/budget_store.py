@@ -1,6 +1,8 @@
-"""The oracle's books, on Kafka: ledgers of calls on the control topic, labels on the scores topic.
+"""Restores what is on record of calls and labels: ledgers from the control topic, labels from the
+scores topic.
 
-Read back by whoever takes partitions over, once nobody else can still be writing.
+A new owner of partitions restores them once no transaction of a former owner is pending. What a
+ledger means is the budget's business.
 """
 
 from __future__ import annotations
@@ -22,26 +24,27 @@ _log = get_logger("oracle")
 
 
 class BudgetStore(Protocol):
-    """What is on record of calls and labels, and how a ledger is put there."""
+    """Restores the budget and the labels that are on record, and encodes ledgers."""
 
     def budget(self, owned: Sequence[Partition]) -> Budget:
-        """With the ledgers of these partitions, none of which is still being written.
+        """Return the budget with the ledgers of these partitions, none of which is still being
+        written.
 
         Raises BrokerUnavailable or TopicsWrong.
         """
         ...
 
     def labels(self) -> Iterator[bytes]:
-        """The latest_by_key OracleScores. Raises as `budget`."""
+        """Yield the latest OracleScores, oldest first. Raises as `budget`."""
         ...
 
     def ledger_record(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
-        """The record of a ledger."""
+        """Return the record that puts a ledger on record. `now` is ISO 8601."""
         ...
 
 
 class KafkaBudgetStore:
-    """Of one group of oracles."""
+    """Restores and encodes the ledgers of one group of oracles on Kafka."""
 
     def __init__(
         self,
@@ -60,14 +63,14 @@ class KafkaBudgetStore:
         self._heartbeat = heartbeat
 
     def budget(self, owned: Sequence[Partition]) -> Budget:
-        """Raises BrokerUnavailable or TopicsWrong."""
+        """Return the budget of these partitions. Raises BrokerUnavailable or TopicsWrong."""
         started = time.monotonic()
         self._offset_query.committed(owned)  # no answer while an offset of them is undecided
         numbers = [number for _, number in owned]
         keys = {self._ledger_codec.key(number) for number in numbers}
-        found = latest_by_key(self._cluster, self._ledger_codec.topic, keys, self._heartbeat)
+        values = latest_by_key(self._cluster, self._ledger_codec.topic, keys, self._heartbeat)
         partitions = partition_count(self._cluster, owned[0][0])
-        budget = Budget(self._caps, partitions, self._ledger_codec.read(numbers, found))
+        budget = Budget(self._caps, partitions, self._ledger_codec.read(numbers, values))
         _log.info(
             "books.read",
             partitions=len(numbers),
@@ -78,8 +81,9 @@ class KafkaBudgetStore:
         return budget
 
     def labels(self) -> Iterator[bytes]:
-        """The latest_by_key OracleScores. Raises BrokerUnavailable or TopicsWrong."""
+        """Yield the latest OracleScores, oldest first. Raises BrokerUnavailable or TopicsWrong."""
         return last_records(self._cluster, self._scores_topic, LABELS, self._heartbeat)
 
     def ledger_record(self, partition: int, ledger: Ledger, now: str) -> OutRecord:
+        """Return the record of a ledger on the control topic."""
         return self._ledger_codec.write(partition, ledger, now)

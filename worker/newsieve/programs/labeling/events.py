@@ -28,7 +28,7 @@ class LabelObserver(Protocol):
         """A transaction was committed, which took so long."""
         ...
 
-    def standing(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
+    def backlog_measured(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
         """Requests in memory, the oldest one's timestamp, and what is left of the budget."""
         ...
 

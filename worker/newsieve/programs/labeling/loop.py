@@ -1,11 +1,11 @@
-"""The oracle's loop: requests in, exactly one OracleScore each out.
+"""The oracle's loop: requests in, exactly one OracleScore out for each.
 
-    take → decide (budget) → claim, committed → call → publish with the offset, committed
+    poll → admit (budget) → claim, committed → call → publish with the offset, committed
 
 No call is made inside a transaction, and none before its claim is on record. A process that is
-killed after the answer and before its commit leaves the claim behind: its successor asks again,
-and the record says that a call was made whose answer was lost. What a rewind takes back is not
-asked for again: the docket keeps answers until their records are committed.
+killed after the answer and before its commit leaves the claim behind: the next owner of the
+partition asks again, and the record says that a call was made whose answer was lost. After a rewind
+nothing is asked again: the queue keeps answers until their records are committed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from newsieve.stream.outcome_publisher import OutcomePublisher
 from newsieve.stream.transaction_counts import TransactionCounts
 
 IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
-COLLECT_SECONDS: Final = 0.05  # for an answer, before looking around again
-GATHER_SECONDS: Final = 1.0  # at most, for requests that come together to be judged together
+COLLECT_SECONDS: Final = 0.05  # how long a step waits for a response
+GATHER_SECONDS: Final = 1.0  # how long requests that come together are gathered at most
 DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
 
 
@@ -48,7 +48,7 @@ class OpenTransaction:
 
 
 class LabelingLoop:
-    """The loop and what it holds between steps."""
+    """The labelling loop, and its state between steps. The runner calls it, on one thread."""
 
     def __init__(
         self,
@@ -72,11 +72,14 @@ class LabelingLoop:
         self._drain_seconds = drain_seconds
         self._backlog = Backlog(runner.consumer, runner.consumer.offsets.owned)
         self._open = OpenTransaction()
-        self._known: frozenset[Partition] | None = None  # partitions whose ledgers we have
+        self._known: frozenset[Partition] | None = None  # partitions whose ledgers are restored
         self._gathering_since: float | None = None
 
     def step(self) -> None:
-        """Raises Unavailable, with no transaction open unless its commit failed, or Fatal."""
+        """Poll, admit, collect, publish, claim and commit once.
+
+        Raises Unavailable, with no transaction open unless its commit failed, or Fatal.
+        """
         self._poll_requests()
         self._observer.not_loaded(list(self._backlog.waiting))
         if not self._restore_budget():
@@ -90,7 +93,8 @@ class LabelingLoop:
         self._report()
 
     def commit(self) -> None:
-        """What was published, and the claims drafted, with the offsets; then the calls begin."""
+        """Commit what was published and the claims that are drafted, with the offsets; then make
+        the calls."""
         offsets = self._runner.consumer.offsets.to_commit()
         changes = self._queue.claims.changes()
         if not offsets and not changes:
@@ -99,9 +103,11 @@ class LabelingLoop:
             self._runner.producer.produce(
                 self._budget_store.ledger_record(partition, ledger, self._now())
             )
-        for item in self._backlog.items:  # a claim is fenced by where its partition stands
-            at = self._runner.consumer.offsets.next_uncommitted(item.taken.partition)
-            offsets.setdefault(item.taken.partition, item.taken.offset if at is None else at)
+        for item in self._backlog.items:  # the offset of its partition fences a claim
+            offset = self._runner.consumer.offsets.next_uncommitted(item.taken.partition)
+            offsets.setdefault(
+                item.taken.partition, item.taken.offset if offset is None else offset
+            )
         if not offsets:
             return
         seconds = self._runner.commit(offsets)
@@ -113,7 +119,7 @@ class LabelingLoop:
         self._open = OpenTransaction()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
-        """Hear what is under way, ask nothing new, commit, leave."""
+        """Collect what is under way, ask nothing new, and commit."""
         deadline = Deadline(self._drain_seconds)
 
         def step() -> None:
@@ -129,13 +135,14 @@ class LabelingLoop:
         self._observer.drained(len(self._backlog))
 
     def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:
-        """Before a revoke. Raises as `commit`."""
+        """Collect and commit what these partitions have under way. Raises as `commit`."""
         deadline = Deadline(seconds)
         while self._is_under_way(partitions) and not deadline.is_over:
             self._collect_responses(min(deadline.seconds_left, COLLECT_SECONDS))
         self._flush_finished(partitions)
 
     def on_abort(self) -> None:
+        """Forget what is not committed; the same requests will come again."""
         self._queue.discard_uncommitted()
         self._publisher.rolled_back()
         self._open = OpenTransaction()
@@ -144,24 +151,25 @@ class LabelingLoop:
         self._gathering_since = None
 
     def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:
+        """Drop the requests of these partitions, or of all."""
         numbers = None if partitions is None else [number for _, number in partitions]
         self._queue.drop_partitions(numbers)
         self._backlog.drop_partitions(partitions)
         self._known = None
 
     def _poll_requests(self) -> None:
-        """Take what there is, as long as there is room for it."""
+        """Poll as many requests as there is room for."""
         room = self._backlog.make_room()
         seconds = 0.0 if self._queue.pool.pending else IDLE_SECONDS
         taken = self._runner.poll(max(room, 1), seconds)
         if taken and room <= 1:
             self._backlog.pause()
         for item in taken:
-            self._admit(item)
+            self._enqueue(item)
         self._gather(is_more=bool(taken) and room > len(taken))
 
     def _gather(self, *, is_more: bool) -> None:
-        """Requests that come together are judged together: for a moment there may be more."""
+        """Note since when requests keep coming: those that come together are admitted together."""
         now = time.monotonic()
         if not is_more:
             self._gathering_since = None
@@ -170,8 +178,8 @@ class LabelingLoop:
         elif now - self._gathering_since > GATHER_SECONDS:
             self._gathering_since = None
 
-    def _admit(self, taken: GroupRecord) -> None:
-        """Into the backlog, unless its partition waits: it comes again with the one before it."""
+    def _enqueue(self, taken: GroupRecord) -> None:
+        """Put a record into the backlog, unless its partition waits: it will come again then."""
         if self._backlog.is_waiting(taken.partition):
             return
         request, error = None, None
@@ -189,7 +197,8 @@ class LabelingLoop:
         self._backlog.items.append(PendingRequest(taken, request, error))
 
     def _restore_budget(self) -> bool:
-        """Whether we own partitions and know their ledgers. Raises BrokerUnavailable."""
+        """Read the ledgers of newly owned partitions. Return whether there are any partitions.
+        Raises BrokerUnavailable."""
         owned = frozenset(self._runner.consumer.offsets.owned())
         if owned and owned != self._known:
             self._queue.claims.resume(self._budget_store.budget(sorted(owned)))
@@ -199,7 +208,8 @@ class LabelingLoop:
         return bool(owned)
 
     def _collect_responses(self, seconds: float) -> None:
-        """Raises OracleRejects, once what is answered, and is being answered, is committed."""
+        """Collect responses, waiting at most so long. Raises OracleRejects, once everything that
+        was answered, or was being answered, is committed."""
         try:
             self._queue.pool.collect(seconds)
             if self._queue.is_all_withheld():
@@ -210,7 +220,7 @@ class LabelingLoop:
             raise
 
     def _publish_finished(self) -> None:
-        """Records of all that is finished, in each partition's order."""
+        """Publish the records of all finished requests, in each partition's order."""
         waiting: list[PendingRequest] = []
         held_up: set[Partition] = set()
         for item in self._backlog.items:
@@ -227,8 +237,8 @@ class LabelingLoop:
         self._backlog.items = waiting
 
     def _publish_early(self, partitions: Sequence[Partition] | None) -> None:
-        """Records of what was paid for and waits for others: whoever comes next finds them noted,
-        and does not ask again."""
+        """Publish the records of what was paid for and waits for others. The ledger says so, and
+        the next owner of the partition does not ask again."""
         for item in list(self._backlog.items):
             partition, _, epoch = item.taken[1:]
             is_leaving = partitions is None or partition in partitions
@@ -241,7 +251,7 @@ class LabelingLoop:
                 self._backlog.items.remove(item)
 
     def _publish(self, item: PendingRequest, *, is_early: bool = False) -> None:
-        """A request's record, or its dead letter, into the open transaction."""
+        """Put a request's record, or its dead letter, into the open transaction."""
         record, request = item.taken.record, item.request
         if record is None:
             self._open.counts.tombstones += 1
@@ -259,17 +269,16 @@ class LabelingLoop:
             self._queue.settle(request, is_early=is_early)
 
     def _outcome(self, request: LabelRequest, result: LabelResult) -> Outcome:
-        now, asked_for = self._now(), request.parsed.request
-        pi = request.effective_pi if request.effective_pi is not None else asked_for.sampling.pi
+        now, read = self._now(), request.parsed.request
+        pi = request.effective_pi if request.effective_pi is not None else read.sampling.pi
         metadata = LabelMetadata(pi, self._queue.claims.lost_calls(request), now)
         record, tier = self._encoder.encode(request.parsed, result, metadata)
         if not result.is_reused:
             self._open.labelled.append((request.text, result, now))
-        return Outcome(asked_for.filter, result.status, tier, [record], None)
+        return Outcome(read.filter, result.status, tier, [record], None)
 
     def _flush_finished(self, partitions: Sequence[Partition] | None) -> None:
-        """Publish what is finished; what was claimed for nothing is free again. Raises as
-        `commit`."""
+        """Publish what is finished, give unused claims back, and commit. Raises as `commit`."""
         self._publish_finished()
         self._publish_early(partitions)
         self._queue.release_unused_claims(
@@ -285,5 +294,6 @@ class LabelingLoop:
         )
 
     def _report(self) -> None:
-        backlog = self._backlog
-        self._observer.standing(len(backlog), backlog.oldest_ms, *self._queue.remaining_budget())
+        waiting, oldest_ms = len(self._backlog), self._backlog.oldest_ms
+        calls, usd = self._queue.remaining_budget()
+        self._observer.backlog_measured(waiting, oldest_ms, calls, usd)

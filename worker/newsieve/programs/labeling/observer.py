@@ -1,4 +1,4 @@
-"""What is made of the oracle's news: metrics, log lines, a heartbeat. Never an article's text."""
+"""Turns an oracle's events into metrics, log lines and heartbeats, never with an article's text."""
 
 from __future__ import annotations
 
@@ -40,17 +40,18 @@ class OracleObserver(WorkerObserver):
         self._warned_at: dict[tuple[tuple[str, int], int], float] = {}  # by partition and offset
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
-        """A call has come back. It is said with the next transaction."""
+        """A call has ended. The log line of the next transaction says so."""
         self._oracle_metrics.called(outcome, seconds, tokens, usd)
         self._calls[outcome] += 1
         self._usd += usd
 
     def withheld(self, reason: str) -> None:
-        """There is no label, and no record of that yet: whose fault it is shows with others."""
+        """An article has no label, and no record of that: other articles will show whose fault it
+        is."""
         _log.warning("label.withheld", reason=reason)
 
     def breaker_changed(self, *, is_open: bool, failures: int, seconds: float, reason: str) -> None:
-        """The provider is not asked for so many seconds, or again."""
+        """The provider is not called for so many seconds, or it is called again."""
         self._oracle_metrics.circuit(is_open=is_open)
         seconds = round(seconds, SECONDS_DIGITS)
         if not failures:
@@ -59,14 +60,14 @@ class OracleObserver(WorkerObserver):
             event = "circuit.opened" if is_open else "provider.paused"
             _log.warning(event, failures_in_a_row=failures, seconds=seconds, reason=reason)
 
-    def standing(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
+    def backlog_measured(self, waiting: int, oldest_ms: int | None, calls: int, usd: float) -> None:
         """Requests in memory, the oldest one's timestamp, and what is left of the budget."""
         stamps = [oldest_ms] if oldest_ms is not None else []
         known = latencies_seconds(stamps, time.time() * 1_000)
-        self._oracle_metrics.standing(waiting, float(known.max(initial=0.0)), calls, usd)
+        self._oracle_metrics.backlog_measured(waiting, float(known.max(initial=0.0)), calls, usd)
 
     def other_key(self, fingerprint: str) -> None:
-        """A line at once, and one a minute."""
+        """Log that a request was drawn with another key, at once and then once a minute."""
         self._oracle_metrics.other_key()
         now = time.monotonic()
         if now - self._other_key_at >= REMINDER_SECONDS:
@@ -80,7 +81,7 @@ class OracleObserver(WorkerObserver):
             )
 
     def not_loaded(self, waiting: Sequence[Waiting]) -> None:
-        """A line for each partition that waits, when it begins to and once a minute."""
+        """Log each partition that waits, when it begins to wait and then once a minute."""
         self._oracle_metrics.not_loaded(len(waiting))
         now = time.monotonic()
         former, self._warned_at = self._warned_at, {}
@@ -104,7 +105,7 @@ class OracleObserver(WorkerObserver):
         self._metrics.committed(transaction, seconds)
         self._requests += transaction.records
         if not transaction.records and not self._calls:
-            return  # claims: the calls follow, and are told of
+            return  # only claims: the calls follow, and have a line of their own
         statuses: Counter[str] = Counter()
         for (_, outcome, _), count in transaction.outcomes.items():
             statuses[outcome] += count
