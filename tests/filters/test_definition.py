@@ -147,7 +147,7 @@ def test_and_is_not_hashed_like_or(
         ('when = "score >= 7"', 'when = "sores >= 7"', "names sores"),
         ('when = "score >= 7"\n', "", "has no condition, but is not the last"),
         ("published = true", "publishd = true", "publishd"),
-        ('rule = "corporate_finance"', 'rule = "corporate"', "which there is not"),
+        ('rule = "corporate_finance"', 'rule = "corporate"', "which does not exist"),
         ("blocks = true", "blocks = false", "must either block or be named by a cap"),
         ("limit = 3.0", "limit = 30", "less than or equal to 10"),
         ("'\\bcac 40\\b'", "'(?=x)'", "pattern"),

@@ -1,4 +1,4 @@
-"""A real labeller on scripted Kafka clients and a scripted provider, step by step.
+"""A real labelling loop on scripted Kafka clients and a scripted provider, step by step.
 
 All but clients and provider is the product's own; a successor restores what was committed.
 """
@@ -200,7 +200,7 @@ class OracleScene:
         self.observer, self.clock = Quiet(), Clock()
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Play all steps, then stop. Raises what the labeller raises."""
+        """Play all steps, then stop. Raises what the loop raises."""
         monkeypatch.setattr("newsieve.kafka.group_consumer.make_consumer", lambda _: self.consumer)
         asking = AskingConsumer(self.topics)
         monkeypatch.setattr("newsieve.kafka.offset_query.make_consumer", lambda _: asking)
@@ -220,7 +220,7 @@ class OracleScene:
         limits = DeadLetterLimiter(1, 1_000, 100)
         caps = budgets.Caps(self.calls_per_day, self.usd_per_day, self.source_share)
         self.budget_store = Books(self.topics, caps)
-        labeller = LabelingLoop(
+        loop = LabelingLoop(
             runner,
             OutcomePublisher(producer, limits, Writer(LETTERS, "g", "0"), lambda: NOW),
             RequestQueue(oracle, pool, LabelCache(), DrawPositions(self.key, OWN)),
@@ -230,7 +230,7 @@ class OracleScene:
             lambda: NOW,
             self.drain_seconds,
         )
-        runner.run(labeller, lambda: self.consumer.is_over)
+        runner.run(loop, lambda: self.consumer.is_over)
 
     def until(self, condition: Callable[[], bool]) -> Step:
         """Go round until it holds."""

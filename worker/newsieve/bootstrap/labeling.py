@@ -73,7 +73,7 @@ _log = get_logger(COMPONENT)
 
 
 def oracle_config(settings: Settings) -> OracleConfig:
-    """Who is asked, and how. Raises SettingsInvalid."""
+    """Return the model that is asked, and how. Raises SettingsInvalid."""
     oracle = settings.oracle
     model = oracle.model or provider_kind(oracle.provider).default_model
     if model is None:
@@ -84,7 +84,7 @@ def oracle_config(settings: Settings) -> OracleConfig:
 
 
 def oracle_of(settings: Settings) -> OracleSpec:
-    """The oracle, with the prompts of all filters there are. Raises SettingsInvalid."""
+    """Return the oracle, with the prompts of all filters there are. Raises SettingsInvalid."""
     oracle, filters = settings.oracle, filter_registry(settings)
     prompts = {
         reference: Prompt(filters.load(reference), oracle.article_characters)
@@ -123,8 +123,8 @@ def make_provider(settings: Settings) -> Provider:
 
 
 def _uses_proxies(oracle: OracleSettings, url: str) -> bool:
-    """Whether the environment's proxies are used; either way it is said where there are some. What
-    is on this machine is asked directly: a proxy would read a key that it is sent by http://."""
+    """Whether the environment's proxies are used; where there are some, a log line says so. What is
+    on this machine is asked directly: a proxy would read a key that is sent by http://."""
     known = getproxies()
     variables = [f"{scheme.upper()}_PROXY" for scheme in PROXIED if scheme in known]
     if not variables or is_loopback(url):
@@ -141,17 +141,19 @@ def _uses_proxies(oracle: OracleSettings, url: str) -> bool:
 
 
 def caps(settings: Settings) -> Caps:
+    """Return the limits of a day."""
     usd = settings.oracle.cost_usd_per_day
     max_usd = UNLIMITED_USD if usd is None else usd
     return Caps(settings.oracle.calls_per_day, max_usd, settings.oracle.source_share)
 
 
 def make_call_pool(settings: Settings, provider: Provider, observer: CallObserver) -> CallPool:
+    """Build the pool of calls to the provider."""
     return CallPool(provider, settings.oracle.concurrency, observer, random.random)
 
 
 def oracle_topics(settings: Settings) -> list[Topic]:
-    """Those of the table that the oracle reads or writes."""
+    """Return the topics that the oracle reads or writes."""
     return [
         topic
         for topic in all_topics(settings, ())
@@ -169,16 +171,19 @@ def acquire_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
 
 @dataclass(frozen=True, slots=True)
 class RunningOracle:
-    """A labeller with what surrounds it."""
+    """A labelling loop, and the runner that runs it."""
 
-    labeller: LabelingLoop
+    loop: LabelingLoop
     runner: ExactlyOnceRunner
 
 
-def make_labeller(
+def make_labeling_loop(
     settings: Settings, provider: Provider, slot: Slot, health: Health[OracleMetrics]
 ) -> RunningOracle:
-    """A labeller ready to run, which is ready when it has joined. Raises SettingsInvalid."""
+    """Build a labelling loop. Health says that it is ready once it has joined its group.
+
+    Raises SettingsInvalid.
+    """
     group, prefix = settings.oracle.group, settings.kafka.topic_prefix
     source, needed = f"{APP}/{COMPONENT}/{group}", oracle_topics(settings)
     member = make_member(settings, group, slot, health, needed, ORACLE_REQUESTS)
@@ -199,7 +204,7 @@ def make_labeller(
         caps(settings),
         observer.heartbeat,
     )
-    labeller = LabelingLoop(
+    loop = LabelingLoop(
         runner,
         member.publisher,
         queue,
@@ -218,4 +223,4 @@ def make_labeller(
         observe_port=health.port,
         pid=os.getpid(),
     )
-    return RunningOracle(labeller, runner)
+    return RunningOracle(loop, runner)

@@ -1,4 +1,4 @@
-"""`newsieve oracle` labels requests until told to stop; `oracle label` a file, for training."""
+"""`newsieve oracle` labels requests until it is told to stop; `oracle label` labels a file."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ app = typer.Typer()
 
 @app.callback(invoke_without_command=True)
 def oracle(context: typer.Context, config: ConfigOption = None) -> None:
-    """Ask the oracle for a label of every request, publish it exactly once, until SIGTERM.
+    """Ask the oracle for a label of every request, and publish it exactly once, until SIGTERM.
 
-    Who is asked, and what that may cost in a day, is set in [oracle]; the key in
-    NEWSIEVE_ORACLE__API_KEY. Exit codes: 0 drained, 1 a person is needed, 2 settings,
-    3 restart me.
+    [oracle] sets which model is asked and what that may cost in a day; the key is set in
+    NEWSIEVE_ORACLE__API_KEY. Exit codes: 0 drained, 1 a person is needed, 2 the settings are wrong,
+    3 start it again.
 
     Example: newsieve oracle
     """
@@ -51,9 +51,9 @@ def oracle(context: typer.Context, config: ConfigOption = None) -> None:
     with closing(assembled.make_provider(settings)) as provider:
         require_topics(settings, assembled.oracle_topics(settings))
         slot = assembled.acquire_slot(settings, health.watchdog.beat)
-        running = assembled.make_labeller(settings, provider, slot, health)
+        running = assembled.make_labeling_loop(settings, provider, slot, health)
         health.watchdog.start()
-        running.runner.run(running.labeller, stop.is_set)
+        running.runner.run(running.loop, stop.is_set)
 
 
 @app.command()
@@ -64,11 +64,16 @@ def label(
         str, typer.Option("--filter", metavar="F", help="A name, or name/vN.")
     ] = DEFAULT_FILTER,
     max_calls: Annotated[
-        int, typer.Option("--max-calls", min=0, metavar="N", help="Of the whole labelling.")
+        int,
+        typer.Option(
+            "--max-calls", min=0, metavar="N", help="Calls of the whole labelling at most."
+        ),
     ] = NO_LIMIT,
     max_usd: Annotated[
         float | None,
-        typer.Option("--max-usd", min=0, metavar="USD", help="Of the whole; needs the prices."),
+        typer.Option(
+            "--max-usd", min=0, metavar="USD", help="Cost of the whole at most; needs prices."
+        ),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again for every line without a label.")
@@ -78,12 +83,14 @@ def label(
 ) -> None:
     """Label a file of articles for training: one line out for each line in, in order.
 
-    Records of newsieve's own that have the text are articles, too. Says first what it will cost,
-    about and at most. Interrupted, run it again: what is in --out already, by the same oracle, is
-    not asked for again; lines that failed one after the other are, and with --retry-failed all that
-    have no label, each in its place. A bad line is a dead letter in its place; exit 1 at the end if
-    there was one, or if the budget ended first. If nothing is answered with a label it stops after
-    a few, with 1, and says what the answers look like. oracle.calls_per_day is the stream's.
+    Newsieve's own records that have the text are articles, too. First it says what the labelling
+    will cost, about and at most. If it is interrupted, run it again: what the same oracle has
+    labelled in --out is not asked for again; lines that failed one after the other are, and with
+    --retry-failed all lines without a label, each in its place.
+
+    A bad line becomes a dead letter in its place. The exit code is 1 if there was one, if the
+    budget ended first, or if no answer brings a label: then it stops after a few calls and says
+    what the answers look like. oracle.calls_per_day limits the stream and not this command.
 
     Example: newsieve oracle label articles.jsonl --out labels.jsonl --filter uplifting --yes
     """
@@ -94,7 +101,7 @@ def label(
         labeler = _batch_labeler(settings, provider, filter_, writer, caps)
         with _lines(file) as lines:
             estimate = labeler.estimate(lines)
-        echo_err(_said(estimate, settings))
+        echo_err(_announcement(estimate, settings))
         if estimate.articles and not yes:
             _confirm()
         stop = stop_on_signals("oracle")
@@ -107,7 +114,7 @@ def label(
 
 
 def _end(summary: Summary, *, is_interrupted: bool) -> None:
-    """Exit as the labelling went. Raises BudgetUsedUp."""
+    """Exit as the labelling ended. Raises BudgetUsedUp."""
     if is_interrupted:
         echo_err("interrupted: the same command goes on")
         raise typer.Exit(EXIT_SECOND_SIGNAL)
@@ -122,14 +129,14 @@ def _batch_labeler(
 ) -> BatchLabeler:
     chosen = settings.filters.registry.load(filter_)
     oracle = assembled.oracle_of(settings)
-    pool = assembled.make_call_pool(settings, provider, _Watcher())
+    pool = assembled.make_call_pool(settings, provider, _CallObserver())
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
     prompt = oracle.prompts[chosen.reference]
     return BatchLabeler(oracle, prompt, pool, writer, caps, policy, utc_now)
 
 
 def _caps(settings: Settings, calls: int, usd: float | None) -> Caps:
-    """Raises WrongUsage."""
+    """Return the limits of the labelling. Raises WrongUsage."""
     if usd is not None and not _has_prices(settings):
         raise WrongUsage(
             "--max-usd limits nothing without prices: set NEWSIEVE_ORACLE__INPUT_USD_PER_MILLION "
@@ -140,14 +147,15 @@ def _caps(settings: Settings, calls: int, usd: float | None) -> Caps:
 
 @contextmanager
 def _lines(file: str) -> Iterator[Lines]:
-    """The file is read twice, so it has to be one."""
+    """Open the articles. Raises WrongUsage for standard input, which cannot be read twice."""
     if file == "-":
         raise WrongUsage("name a file: standard input cannot be read twice")
     with open_input(file) as stream:
         yield lines_of(require_json_lines(file, stream))
 
 
-def _said(estimate: CostEstimate, settings: Settings) -> str:
+def _announcement(estimate: CostEstimate, settings: Settings) -> str:
+    """Return what a labelling has to do, and what it will cost."""
     oracle = settings.oracle
     cost = (
         f"about USD {estimate.usd:,.2f}, at most {estimate.max_usd:,.2f} if no call is repeated"
@@ -170,13 +178,14 @@ def _has_prices(settings: Settings) -> bool:
 
 
 def _confirm() -> None:
-    """Raises WrongUsage where nobody can be asked."""
+    """Ask whether to begin. Raises WrongUsage where nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise WrongUsage("not on a terminal: say --yes")
     typer.confirm("Begin?", abort=True, err=True)
 
 
 def _summary(out: Path, summary: Summary, settings: Settings) -> str:
+    """Return what a run has done, and what it has cost."""
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(summary.statuses.items()))
     versions = ", ".join(
         f"{printable(name)} ({count:,})" for name, count in summary.versions.items()
@@ -197,14 +206,14 @@ def _summary(out: Path, summary: Summary, settings: Settings) -> str:
     return text
 
 
-class _Watcher:
-    """Says on stderr what keeps a labelling waiting."""
+class _CallObserver:
+    """Says on standard error what keeps a labelling waiting."""
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
-        """The progress bar shows it."""
+        """Does nothing: the progress bar shows it."""
 
     def withheld(self, reason: str) -> None:
-        """Whether that matters shows with the next answers."""
+        """Does nothing: the next answers show whether it matters."""
 
     def breaker_changed(self, *, is_open: bool, failures: int, seconds: float, reason: str) -> None:
         what = "the provider seems to be away" if is_open else "the provider asks to wait"

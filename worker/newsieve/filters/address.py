@@ -1,8 +1,8 @@
-"""Addresses of the web as they come, in one form for comparing.
+"""Brings addresses of the web, however they are written, into one form for comparing.
 
 Domain rules and the search for duplicates see the same host, whatever a feed, a content management
-system or somebody who evades a rule made of the address. Never raises, linear in the address.
-Nothing here is shown to anybody or asked of a network.
+system or somebody who evades a rule made of the address. Never raises, and is linear in the
+address. Nothing of this is shown to anybody or asked of a network.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TRACKING: Final = re.compile(
 
 
 class _Parts(NamedTuple):
-    """`rest` is all behind host and port."""
+    """Host, port, and all that stands behind them."""
 
     host: str
     port: str
@@ -48,8 +48,8 @@ class _Parts(NamedTuple):
 
 
 def host_of(url: str) -> str:
-    """The host of a url, lower case, punycode read, without user, port or trailing dots; "" if
-    there is none."""
+    """Return the host of a url in lower case, decoded from punycode, without user, port or trailing
+    dots; "" if there is none."""
     usual = _USUAL.match(url)
     if usual is not None and _PUNYCODE not in usual[1]:
         return usual[1]
@@ -57,9 +57,11 @@ def host_of(url: str) -> str:
 
 
 def canonical_address(url: str) -> str | None:
-    """Without scheme, user, usual port, `www.`, fragment and tracking, parameters in one order;
-    None for what is no address of the web. A fragment that is a path stays: to some sites it is
-    the page."""
+    """Return the address without scheme, user, usual port, `www.`, fragment and tracking
+    parameters, its other parameters in one order; None for what is no address of the web.
+
+    A fragment that is a path stays: to some sites it is the page.
+    """
     cleaned = _cleaned(url)
     host, port, rest = _parts(cleaned)
     if not host or not (_WEB.match(cleaned) or _BARE.match(cleaned)):
@@ -105,7 +107,8 @@ def _host(name: str) -> str:
 
 
 def _label(label: str) -> str:
-    """Punycode read. What would be written in another way stays: no registry takes it."""
+    """Decode a label from punycode. One that would be encoded in another way stays: no registry
+    accepts it."""
     if not label.startswith(_PUNYCODE):
         return label
     written = label.removeprefix(_PUNYCODE)

@@ -1,4 +1,4 @@
-"""An article as the rest of newsieve knows it: decoded, checked, rendered."""
+"""An article as the rest of newsieve knows it: decoded, checked and rendered. Knows no filter."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 
 class Article(NamedTuple):
-    """`text` is the rendered article, never empty. `content` is whichever of the accepted fields
-    held it. `nulled` names optional fields that had a wrong type, or were too long."""
+    """An article that can be scored and labelled.
+
+    `text` is the rendered article, never empty. `content` is the content of whichever accepted
+    field had it. `nulled` names optional fields that had a wrong type or were too long.
+    """
 
     id: str
     title: str | None

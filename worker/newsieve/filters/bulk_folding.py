@@ -1,7 +1,7 @@
-"""Folding of texts with much to fold, as arrays of code points: some nanoseconds a character,
-whatever the characters are.
+"""Folds texts with much to fold, as arrays of code points: some nanoseconds a character, whatever
+the characters are.
 
-What one character becomes is told by the caller. Blocks keep the memory small.
+The caller says what each character becomes. Blocks keep the memory small.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ _LAST_FOLLOWER: Final = 0x1E94A
 
 
 def fold_many(text: str, spellings: Points, most_marks: int) -> str:
-    """`spellings` has a column for each code point: those that take its place, then NOTHING. No
-    more than `most_marks` combining marks stay in a row."""
+    """Return the folded text.
+
+    `spellings` has a column for each code point: those that take its place, then NOTHING. No more
+    than `most_marks` combining marks stay in a row.
+    """
     points = points_of(text)
     blocks = [
-        _spelled(points[at : at + _BLOCK_POINTS], spellings)
-        for at in range(0, max(len(points), 1), _BLOCK_POINTS)
+        _spelled(points[start : start + _BLOCK_POINTS], spellings)
+        for start in range(0, max(len(points), 1), _BLOCK_POINTS)
     ]
     points = _composed(_without_long_runs(np.concatenate(blocks), most_marks))
     is_blank = points == _BLANK
@@ -42,23 +45,25 @@ def fold_many(text: str, spellings: Points, most_marks: int) -> str:
 
 
 def points_of(text: str) -> Points:
+    """Return the code points of a text, lone surrogates included."""
     return np.frombuffer(text.encode(_CODE_POINTS, errors="surrogatepass"), np.uint32)
 
 
 def text_of(points: Points) -> str:
+    """Return the text of these code points."""
     return points.tobytes().decode(_CODE_POINTS, errors="surrogatepass")
 
 
 def _spelled(points: Points, spellings: Points) -> Points:
-    found: Points = spellings[0][points]
+    spelled: Points = spellings[0][points]
     if (spellings[1][points] != NOTHING).any():
-        found = spellings[:, points].T
-    there: Points = found[found != NOTHING]
-    return there
+        spelled = spellings[:, points].T
+    kept: Points = spelled[spelled != NOTHING]
+    return kept
 
 
 def _without_long_runs(points: Points, most_marks: int) -> Points:
-    """Less those that stand behind as many marks."""
+    """Drop the marks that stand behind as many marks as may be in a row."""
     is_last = _kinds()[0][points]  # of a run of one; then of longer and longer runs
     length = 1
     while length <= most_marks:
@@ -72,8 +77,8 @@ def _without_long_runs(points: Points, most_marks: int) -> Points:
 
 
 def _composed(points: Points) -> Points:
-    """In NFC, where each character is by itself. Only what characters compose with is normalised,
-    each with its followers on a line of its own: the rest is as it is, at no cost."""
+    """Compose characters that are in NFC by themselves. Only those that compose with others are
+    normalised, each with its followers on a line of its own: the rest stays, at no cost."""
     is_follower = _kinds()[1][points]
     if not is_follower.any():
         return points
@@ -93,8 +98,8 @@ def _composed(points: Points) -> Points:
 
 @cache
 def _kinds() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of each code point, whether it combines, and whether it may compose with, or change places
-    with, what stands before it."""
+    """Return for each code point whether it combines, and whether it may compose or change places
+    with what stands before it."""
     combines, follows = np.zeros(ALL_POINTS, np.bool_), np.zeros(ALL_POINTS, np.bool_)
     follows[list(_FOLLOWING_JAMO)] = True
     for point in range(_LAST_FOLLOWER + 1):

@@ -1,8 +1,8 @@
-"""What a student knows of itself: how its raw scores lie, and how wrong it can be. Pure.
+"""Applies what a student knows of its own errors: calibration, and the confidence of tiers. Pure.
 
-Training fits both on articles that the student was not trained on; here they are applied: first the
-calibration, a curve for each dimension that has one, then, to the tier decided from calibrated
-scores, its probability.
+Training fits both on articles that the student was not trained on. Here raw scores are calibrated,
+by a curve for each dimension that has one, and the tier that follows from them gets its
+probability.
 
 A residual is oracle minus student, all dimensions of an article at once. Added to an article's
 scores, each gives a set of scores that the oracle might have given; the share of them that lead to
@@ -29,36 +29,37 @@ CONFIDENCE_DECIMALS: Final = 2
 
 @dataclass(frozen=True)
 class Curve:
-    """Where raw scores go: `raw` rises, `calibrated` never falls. Straight between the points,
-    level beyond the ends."""
+    """A piecewise linear map of raw scores, level beyond its ends: `raw` rises, `calibrated` never
+    falls."""
 
     raw: Sequence[float]
     calibrated: Sequence[float]
 
 
 class Calibration:
-    """A student's curves, by dimension."""
+    """The curves of one student, by dimension."""
 
     def __init__(self, dimensions: Sequence[str], curves: Mapping[str, Curve]) -> None:
         self._columns = [
-            (at, np.array(curves[name].raw), np.array(curves[name].calibrated))
-            for at, name in enumerate(dimensions)
+            (column, np.array(curves[name].raw), np.array(curves[name].calibrated))
+            for column, name in enumerate(dimensions)
             if name in curves
         ]
 
     def apply(self, raw: Floats) -> Floats:
-        """(N, D) calibrated scores. A dimension without a curve stays as it is."""
+        """Return (N, D) calibrated scores. A dimension without a curve stays as it is."""
         if not self._columns:
             return raw
-        found = raw.copy()
-        for at, points, values in self._columns:
-            found[:, at] = np.interp(raw[:, at], points, values)
-        return found
+        calibrated = raw.copy()
+        for column, points, values in self._columns:
+            calibrated[:, column] = np.interp(raw[:, column], points, values)
+        return calibrated
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """M articles by rising weighted average of the student: (M,), and (M, D) residuals.
+    """The residuals of M articles in the order of the student's weighted averages: (M,) averages,
+    which rise, and (M, D) errors.
 
     `neighbours` of them, at most M, are taken for each article.
     """
@@ -74,12 +75,12 @@ class Confidence:
     def __init__(self, tiering: Tiering, residuals: Residuals) -> None:
         self._tiering = tiering
         self._residuals = residuals
-        self._numbers = {name: at for at, name in enumerate(tiering.tier_names)}
+        self._numbers = {name: number for number, name in enumerate(tiering.tier_names)}
 
     def of(
         self, scores: Floats, rules_met: Sequence[Collection[str]], tiers: Sequence[str]
     ) -> list[float]:
-        """For each of N articles the probability of its tier, as published.
+        """Return for each of N articles the probability of its tier, as published.
 
         One success and one failure are added to what was counted (Laplace's rule), because a
         hundred residuals cannot show that the hundred-and-first tier is certain.
@@ -95,31 +96,34 @@ class Confidence:
         ours = np.fromiter((self._numbers[tier] for tier in tiers), np.intp, count)
         hits = (numbers.reshape(count, neighbours) == ours[:, None]).sum(axis=1)
         shares: Floats = (hits + 1) / (neighbours + 2)
-        found: list[float] = shares.round(CONFIDENCE_DECIMALS).tolist()
-        return found
+        probabilities: list[float] = shares.round(CONFIDENCE_DECIMALS).tolist()
+        return probabilities
 
     def _nearest(self, averages: Floats) -> Floats:
-        """(N, neighbours, D) residuals."""
+        """Return (N, neighbours, D) residuals, of the articles with the nearest averages."""
         known, neighbours = self._residuals.averages, self._residuals.neighbours
         middle = np.searchsorted(known, averages)
         first = np.clip(middle - neighbours // 2, 0, len(known) - neighbours)
-        found: Floats = self._residuals.errors[first[:, None] + np.arange(neighbours)]
-        return found
+        nearest: Floats = self._residuals.errors[first[:, None] + np.arange(neighbours)]
+        return nearest
 
 
 @dataclass(frozen=True)
 class ScoreCalibration:
-    """Both; a student that carries neither publishes raw scores and no confidence."""
+    """The calibration and the confidence of one student. A student that has neither publishes raw
+    scores and no confidence."""
 
     calibration: Calibration | None = None
     confidence: Confidence | None = None
 
     def scores(self, raw: Floats) -> Floats:
+        """Return (N, D) scores, calibrated where there is a calibration."""
         return raw if self.calibration is None else self.calibration.apply(raw)
 
     def confidences(
         self, scores: Floats, rules_met: Sequence[Collection[str]], tiers: Sequence[str]
     ) -> Sequence[float | None]:
+        """Return for each of N articles the probability of its tier, or None without residuals."""
         if self.confidence is None:
             return [None] * len(tiers)
         return self.confidence.of(scores, rules_met, tiers)

@@ -5,8 +5,8 @@
     factor     := "not" factor | "(" condition ")" | comparison
     comparison := NAME ("<" | "<=" | ">" | ">=") NUMBER
 
-Nothing is evaluated as code. Whether a name is a dimension or an average, and how each is
-compared, is the caller's business (`Operand`).
+Nothing is evaluated as code. Which names there are, and whether dimensions are compared rounded,
+the caller decides.
 """
 
 from __future__ import annotations
@@ -39,24 +39,26 @@ AVERAGES: Final = frozenset({"average", "score"})
 
 
 class ConditionError(ValueError):
-    """A condition that is not in the grammar. The message names the place."""
+    """A condition is not in the grammar. The message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`name op limit`. Averages reach a limit within AVERAGE_TOLERANCE; dimensions exactly."""
+    """Compares one value with a limit: an average within AVERAGE_TOLERANCE, a dimension exactly."""
 
     name: str
     op: str
     limit: float
 
     def holds(self, values: Values) -> Mask:
+        """Return for which articles the condition holds."""
         limit = self.limit
         if self.name in AVERAGES:
             limit += -AVERAGE_TOLERANCE if self.op in (">=", "<") else AVERAGE_TOLERANCE
         return _COMPARISONS[self.op](values[self.name], limit)
 
     def names(self) -> Iterator[str]:
+        """Yield the names that the condition reads."""
         yield self.name
 
     def __str__(self) -> str:
@@ -65,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not hold."""
+    """Holds where its part does not."""
 
     part: Condition
 
@@ -81,13 +83,13 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All parts hold."""
+    """Holds where all of its parts hold."""
 
     parts: tuple[Condition, ...]
 
     def holds(self, values: Values) -> Mask:
-        found: Mask = np.logical_and.reduce([part.holds(values) for part in self.parts])
-        return found
+        holds: Mask = np.logical_and.reduce([part.holds(values) for part in self.parts])
+        return holds
 
     def names(self) -> Iterator[str]:
         for part in self.parts:
@@ -99,13 +101,13 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Some part holds."""
+    """Holds where one of its parts holds."""
 
     parts: tuple[Condition, ...]
 
     def holds(self, values: Values) -> Mask:
-        found: Mask = np.logical_or.reduce([part.holds(values) for part in self.parts])
-        return found
+        holds: Mask = np.logical_or.reduce([part.holds(values) for part in self.parts])
+        return holds
 
     def names(self) -> Iterator[str]:
         for part in self.parts:
@@ -119,7 +121,7 @@ Condition = Comparison | Not | And | Or
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition's tree. Raises ConditionError."""
+    """Return the tree of a condition. Raises ConditionError."""
     if text.count("(") + text.count("not") > MAX_NESTING:
         raise ConditionError(f"in condition {text[:60]!r}…: nested more than {MAX_NESTING} deep")
     parser = _Parser(text)
@@ -129,7 +131,7 @@ def parse_condition(text: str) -> Condition:
 
 
 class _Parser:
-    """Recursive descent over the tokens of one condition."""
+    """Parses the tokens of one condition by recursive descent."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -186,11 +188,11 @@ class _Parser:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    at = 0
+    start = 0
     stripped = text.rstrip()
-    while at < len(stripped):
-        match = _TOKEN.match(stripped, at)
+    while start < len(stripped):
+        match = _TOKEN.match(stripped, start)
         if match is None:
-            raise ConditionError(f"in condition {text!r}: cannot read {stripped[at:].strip()!r}")
+            raise ConditionError(f"in condition {text!r}: cannot read {stripped[start:].strip()!r}")
         yield match[0].strip()
-        at = match.end()
+        start = match.end()

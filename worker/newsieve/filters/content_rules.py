@@ -1,7 +1,8 @@
-"""Content rules: which of all filters' rules an article meets, in one pass over its text.
+"""Finds the content rules, of all filters together, that an article meets, in one pass over its
+text.
 
 All patterns of all filters are one RE2 set, so the cost is linear in the text whatever the
-patterns and however hostile the text. Text is compared folded, addresses by their host. Knows
+patterns and however hostile the text. Texts are compared folded, addresses by their host. Knows
 nothing of what a met rule leads to.
 """
 
@@ -29,7 +30,8 @@ PROGRAM_BYTES: Final = 4 * 1024 * 1024
 
 
 class PatternError(FilterInvalid):
-    """Patterns or domains that cannot be met; `rule` names theirs, unless all together cannot."""
+    """Patterns or domains cannot be met. `rule` names their rule, or is None where only all
+    patterns together cannot be compiled."""
 
     def __init__(self, message: str, rule: str | None = None) -> None:
         super().__init__(message)
@@ -38,14 +40,14 @@ class PatternError(FilterInvalid):
 
 @dataclass(frozen=True, slots=True)
 class RulesMet:
-    """What one filter's rules say of one article."""
+    """The rules of one filter that one article meets, and the first of them that blocks it."""
 
     names: tuple[str, ...]
     blocked_by: str | None
 
 
 class Ruled(Protocol):
-    """Whatever has rules: a filter, above all."""
+    """Anything that has rules, such as a filter."""
 
     @property
     def rules(self) -> Sequence[Rule]: ...
@@ -74,7 +76,7 @@ class ContentRules:
         self._domains = _rules_by_domain(enumerate(rule for _, rule in self._rules))
 
     def match(self, text: str, title: str | None, url: str | None) -> tuple[RulesMet, ...]:
-        """For each filter, the rules that this article meets, in the filter's order.
+        """Return for each filter the rules that this article meets, in the filter's order.
 
         `text` is the rendered article. Without a url no domain rule fires.
         """
@@ -101,9 +103,9 @@ class ContentRules:
 
     def _met_by_host(self, host: str) -> frozenset[int]:
         while host:
-            found = self._domains.get(host)
-            if found is not None:
-                return found
+            rules = self._domains.get(host)
+            if rules is not None:
+                return rules
             host = host.partition(".")[2]
         return NO_HITS
 
@@ -119,10 +121,10 @@ class ContentRules:
 
 
 class _PatternSet:
-    """The patterns of those rules that read one field, and what each match means.
+    """The patterns of the rules that read one field, with what each match means.
 
-    One more pattern says whether the text has anything left to fold, so that only such a text is
-    folded as a whole and read twice. HIDDEN_TEXT is met before that, since folding takes it away.
+    One more pattern shows whether the text has anything left to fold: only such a text is folded as
+    a whole and matched twice. HIDDEN_TEXT is matched before that, since folding removes it.
     """
 
     def __init__(self, rules: Iterable[tuple[int, Rule]], field: str) -> None:
@@ -141,13 +143,14 @@ class _PatternSet:
             self._compile(field)
 
     def match(self, text: str) -> frozenset[int]:
+        """Return the numbers of the rules that the text meets."""
         matches = self._set.Match(partly_folded(text).encode()) if self.size else None
         if not matches:
             return NO_HITS
         if self.size in matches:
-            met_before = [at for at in matches if at in self._before_folding]
-            met_folded = [at for at in self._set.Match(fold(text)) or () if at != self.size]
-            matches = met_before + met_folded
+            folded = self._set.Match(fold(text)) or ()
+            met_before = [match for match in matches if match in self._before_folding]
+            matches = met_before + [match for match in folded if match != self.size]
         meanings = [self._meaning[match] for match in matches]
         excused = {index for index, excuses in meanings if excuses}
         return frozenset(index for index, excuses in meanings if not excuses) - excused
@@ -181,7 +184,7 @@ class _PatternSet:
 
 
 def _rules_by_domain(rules: Iterable[tuple[int, Rule]]) -> dict[str, frozenset[int]]:
-    """Each listed domain's rules, including those of the domains above it."""
+    """Return each listed domain's rules, including those of the domains above it."""
     listed: dict[str, set[int]] = {}
     for index, rule in rules:
         for domain in rule.domains:
@@ -208,8 +211,8 @@ def _options() -> re2.Options:
 
 
 def _require_small(ruled: Ruled) -> None:
-    """That one filter's patterns are no large program. What is wrong with a single one is said
-    where it is added."""
+    """Raise PatternError if one filter's patterns are a large program together. Any other fault of
+    a single pattern is reported where the pattern is added."""
     patterns = [pattern for rule in ruled.rules for pattern in (*rule.patterns, *rule.unless)]
     options = _options()
     options.max_mem = PROGRAM_BYTES

@@ -1,7 +1,8 @@
 """A filter as data: the models behind filter.toml, their checks and their two hashes.
 
 `filter_hash` covers all that changes a decision; `label_hash` covers what a label means. A
-description, a comment or the order of keys in the file changes neither.
+description, a comment or the order of keys in the file changes neither. Where filters lie this
+module does not know.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ When = Annotated[
 
 
 class Inconsistent(ValueError):
-    """A part of a filter that contradicts another, with the key at which to mend it."""
+    """A part of a filter contradicts another; `key` is the place of filter.toml to correct."""
 
     def __init__(self, message: str, key: tuple[int | str, ...]) -> None:
         super().__init__(message)
@@ -71,7 +72,7 @@ class Inconsistent(ValueError):
 
 
 class Part(BaseModel):
-    """Closed and frozen: a misspelt key in filter.toml is an error."""
+    """A part of filter.toml; it is closed, so a misspelt key is an error, and frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -88,7 +89,8 @@ class Dimension(Part):
 
 
 class Rule(Part):
-    """A content rule. Met when a domain or pattern fits and no `unless` pattern does."""
+    """A content rule: an article meets it when a domain or a pattern fits and no `unless` pattern
+    does."""
 
     name: Name
     blocks: bool = False
@@ -108,7 +110,7 @@ class Rule(Part):
 
 
 class Gate(Part):
-    """Caps the average while its condition holds."""
+    """Limits the average where its condition holds."""
 
     name: Name
     when: When
@@ -116,7 +118,7 @@ class Gate(Part):
 
 
 class Cap(Part):
-    """Caps the average of articles that met a content rule. Named by the rule."""
+    """Limits the average of articles that met a content rule, whose name is also the cap's."""
 
     rule: Name
     when: When | None = None
@@ -124,7 +126,7 @@ class Cap(Part):
 
 
 class Tier(Part):
-    """The first tier whose condition holds is the article's; the last has none."""
+    """A tier: an article gets the first one whose condition holds, and the last one has none."""
 
     name: Name
     when: When | None = None
@@ -133,7 +135,7 @@ class Tier(Part):
 
 
 class FilterDefinition(Part):
-    """filter.toml, checked."""
+    """The content of a valid filter.toml."""
 
     name: Name
     version: int = Field(ge=1)
@@ -149,18 +151,22 @@ class FilterDefinition(Part):
 
     @property
     def dimension_names(self) -> tuple[str, ...]:
+        """The names of the dimensions, in their order."""
         return tuple(dimension.name for dimension in self.dimensions)
 
     @property
     def published_tiers(self) -> tuple[str, ...]:
+        """The names of the tiers that have a topic, each once."""
         return tuple(dict.fromkeys(tier.name for tier in self.tiers if tier.published))
 
     @property
     def blocking_rules(self) -> frozenset[str]:
+        """The names of the content rules that block an article."""
         return frozenset(rule.name for rule in self.rules if rule.blocks)
 
     @property
     def rule_names(self) -> tuple[str, ...]:
+        """The names of the content rules, in their order."""
         return tuple(rule.name for rule in self.rules)
 
     @model_validator(mode="after")
@@ -178,38 +184,39 @@ class FilterDefinition(Part):
         return self
 
     def _check_tiers_are_alike(self) -> None:
-        """A tier may stand under several conditions, but is published, or zero, in all or none."""
+        """A tier of several conditions is published, or zero, in all of them or in none."""
         first: dict[str, Tier] = {}
-        for at, tier in enumerate(self.tiers):
+        for index, tier in enumerate(self.tiers):
             other = first.setdefault(tier.name, tier)
             if (other.published, other.zero) != (tier.published, tier.zero):
                 raise Inconsistent(
                     f"tier {tier.name} is defined twice, with another published or zero",
-                    ("tiers", at),
+                    ("tiers", index),
                 )
 
     def _check_rules_are_used(self) -> None:
         capped = {cap.rule for cap in self.caps}
-        for at, cap in enumerate(self.caps):
+        for index, cap in enumerate(self.caps):
             if cap.rule not in self.rule_names:
                 raise Inconsistent(
-                    f"a cap names the rule {cap.rule}, which there is not", ("caps", at, "rule")
+                    f"a cap names the rule {cap.rule}, which does not exist",
+                    ("caps", index, "rule"),
                 )
-        for at, rule in enumerate(self.rules):
+        for index, rule in enumerate(self.rules):
             if rule.blocks == (rule.name in capped):
                 raise Inconsistent(
-                    f"rule {rule.name} must either block or be named by a cap", ("rules", at)
+                    f"rule {rule.name} must either block or be named by a cap", ("rules", index)
                 )
 
     def _check_conditions(self) -> None:
         before = {*self.dimension_names, "average"}
-        for at, gate in enumerate(self.gates):
-            _require_names(f"gate {gate.name}", gate.when, before, ("gates", at, "when"))
-        for at, cap in enumerate(self.caps):
-            _require_names(f"cap {cap.rule}", cap.when, before, ("caps", at, "when"))
+        for index, gate in enumerate(self.gates):
+            _require_names(f"gate {gate.name}", gate.when, before, ("gates", index, "when"))
+        for index, cap in enumerate(self.caps):
+            _require_names(f"cap {cap.rule}", cap.when, before, ("caps", index, "when"))
         *conditional, last = self.tiers
-        for at, tier in enumerate(conditional):
-            key = ("tiers", at, "when")
+        for index, tier in enumerate(conditional):
+            key = ("tiers", index, "when")
             if tier.when is None:
                 raise Inconsistent(f"tier {tier.name} has no condition, but is not the last", key)
             _require_names(f"tier {tier.name}", tier.when, {*before, "score"}, key)
@@ -224,8 +231,9 @@ PARTS: Final = (FilterDefinition, Dimension, Rule, Gate, Cap, Tier)
 
 
 def filter_hash(definition: FilterDefinition) -> str:
-    """Hash of all that changes a decision; with rules, how the text is folded that they read."""
-    facts = definition.model_dump(
+    """Return the hash of all that changes a decision, which with rules includes how their text is
+    folded."""
+    fields = definition.model_dump(
         mode="json",
         exclude={
             "description": True,
@@ -233,29 +241,29 @@ def filter_hash(definition: FilterDefinition) -> str:
             "rules": {"__all__": {"description"}},
         },
     )
-    return _hash({**facts, "folding": FOLDING} if definition.rules else facts)
+    return _hash({**fields, "folding": FOLDING} if definition.rules else fields)
 
 
 def label_hash(definition: FilterDefinition, prompt: str) -> str:
-    """Hash of what a label means: dimensions in order, the prompt, the text's rendering."""
-    facts = {
+    """Return the hash of what a label means: the dimensions in order, the prompt, the rendering."""
+    fields = {
         "dimensions": definition.dimension_names,
         "prompt": prompt.strip().replace("\r\n", "\n"),
         "rendering": RENDERING,
     }
-    return _hash(facts)
+    return _hash(fields)
 
 
-def _hash(facts: Any) -> str:
-    canonical = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def _hash(fields: Any) -> str:
+    canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _require_unique(what: str, names: Sequence[str]) -> None:
-    """Raises Inconsistent at the second part of the same name."""
-    for at, name in enumerate(names):
-        if name in names[:at]:
-            raise Inconsistent(f"{what} {name} is defined twice", (f"{what}s", at))
+    """Raise Inconsistent at the second part of the same name."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise Inconsistent(f"{what} {name} is defined twice", (f"{what}s", index))
 
 
 def _require_names(

@@ -1,7 +1,7 @@
-"""Text as rules compare it: one spelling for what a reader and a student take for the same.
+"""Folds text for comparing: one spelling for what a reader and a student take for the same.
 
-Folding is for comparing alone. What is rendered, hashed, tokenised and published stays as it came.
-Knows nothing of rules.
+Only content rules compare folded text. What is rendered, hashed, tokenised and published stays as
+it came. Knows nothing of rules.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ _MANY_BYTES: Final = 2_000
 
 
 def fold(text: str) -> str:
-    """Without invisible characters, in NFKC, white space as one blank, one kind of quotes and
-    hyphens. Linear in the text."""
+    """Return the text without invisible characters, in NFKC, with single blanks for white space and
+    with one kind of quotes and hyphens. Linear in the text."""
     text = partly_folded(text)
     unusual = text.encode(errors="surrogatepass").translate(None, _PRINTABLE)
     if len(unusual) > _MANY_BYTES:
@@ -110,7 +110,8 @@ def fold(text: str) -> str:
 
 
 def partly_folded(text: str) -> str:
-    """The text with what is frequent folded, for little. It is folded if TO_FOLD is not in it."""
+    """Return the text with frequent characters folded, at low cost: all of it, if TO_FOLD does not
+    match it then."""
     if not text.isascii():
         for found, spelling in _FREQUENT:
             if found in text:  # in half the time of a replacement that finds nothing
@@ -146,11 +147,11 @@ def _respelled(text: str, spelled: Mapping[str, str]) -> str:
 
 @cache
 def _spellings() -> Points:
-    """What each code point is folded to, for `fold_many`."""
-    found = np.full((MAX_CHARACTERS_OF_ONE, ALL_POINTS), NOTHING, np.uint32)
-    found[0] = np.arange(ALL_POINTS)
-    for character in _CHANGING.findall(text_of(found[0])):
+    """Return what each code point is folded to, for `fold_many`."""
+    spellings = np.full((MAX_CHARACTERS_OF_ONE, ALL_POINTS), NOTHING, np.uint32)
+    spellings[0] = np.arange(ALL_POINTS)
+    for character in _CHANGING.findall(text_of(spellings[0])):
         spelling = points_of(fold_character(character))
-        found[:, ord(character)] = NOTHING
-        found[: len(spelling), ord(character)] = spelling
-    return found
+        spellings[:, ord(character)] = NOTHING
+        spellings[: len(spelling), ord(character)] = spelling
+    return spellings

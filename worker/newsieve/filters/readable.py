@@ -1,4 +1,4 @@
-"""Whether a text has anything to read, for people and for a student alike.
+"""Tells whether a text has anything to read, for people and for a student alike.
 
 White space, invisible characters, combining marks that stand on nothing, and markup around nothing
 but those are no text: `<p></p>`, `<br/>`, `&nbsp;`, comments, scripts. A single visible character
@@ -28,26 +28,27 @@ _NOTHING: Final = re.compile(
 _ENTITY: Final = re.compile(r"&#?\w{1,32};?")
 _ENTITIES_KEPT: Final = 256  # there are some fifty spellings of nothing
 _MARKS: Final = frozenset({"Mn", "Me"})
-# Entities and marks are looked at one by one. Whoever writes more of them and nothing between has
-# a text: to be sure would cost more than to score it.
+# Entities and marks are looked at one by one. More of them with nothing between count as a text: to
+# be sure would cost more than to score it.
 MAX_LOOKED_AT: Final = 1_000
 
 
 def has_text(text: str) -> bool:
-    """Whether anything in it can be read. Looks no further than the first character that can."""
+    """Whether anything in the text can be read. Looks no further than the first character that
+    can."""
     first = text[:1]
     if first.isascii() and first.isalnum():
         return True
-    at = 0
+    place = 0
     for _ in range(MAX_LOOKED_AT):
-        at = _NOTHING.match(text, at).end()  # type: ignore[union-attr]
-        if at == len(text):
+        place = _NOTHING.match(text, place).end()  # type: ignore[union-attr]
+        if place == len(text):
             return False
-        entity = _ENTITY.match(text, at)
+        entity = _ENTITY.match(text, place)
         if entity is not None and _stands_for_nothing(entity[0]):
-            at = entity.end()
-        elif _is_mark(text[at]):
-            at += 1
+            place = entity.end()
+        elif _is_mark(text[place]):
+            place += 1
         else:
             return True
     return True

@@ -62,30 +62,37 @@ class Filter:
 
     @property
     def name(self) -> str:
+        """The name, without the version."""
         return self.definition.name
 
     @property
     def version(self) -> str:
+        """The version, as records have it."""
         return str(self.definition.version)
 
     @property
     def reference(self) -> str:
+        """The filter as `name/vN`."""
         return f"{self.name}/v{self.version}"
 
     @property
     def student_folder(self) -> Path:
+        """The folder of the student that ships with the filter, if one does."""
         return self.folder / STUDENT_FOLDER
 
     @cached_property
     def filter_hash(self) -> str:
+        """The hash of all that changes a decision."""
         return filter_hash(self.definition)
 
     @cached_property
     def label_hash(self) -> str:
+        """The hash of what a label means."""
         return label_hash(self.definition, self.prompt)
 
     @cached_property
     def tiering(self) -> Tiering:
+        """What decides the tiers of this filter."""
         return Tiering(self.definition)
 
 
@@ -136,7 +143,7 @@ class FilterRegistry:
         return load_folder(folders[fitting[-1]])
 
     def _folders(self) -> dict[tuple[str, int], Path]:
-        """The folder of each name and version: the first of the search path."""
+        """Return the folder of each name and version: the first one of the search path."""
         folders: dict[tuple[str, int], Path] = {}
         for key, folder in self._found():
             folders.setdefault(key, folder)
@@ -151,7 +158,7 @@ class FilterRegistry:
 
 
 def load_folder(folder: Path) -> Filter:
-    """The filter in this folder. Raises FilterInvalid."""
+    """Return the filter in this folder. Raises FilterInvalid."""
     path = folder / "filter.toml"
     text = ""
     try:
@@ -177,11 +184,11 @@ def load_folder(folder: Path) -> Filter:
 
 
 def _without_long_keys(text: str) -> str:
-    """The text. Raises ValueError for a key of so many parts that the parser's cost, which grows
-    with their square, would count."""
-    found = _LONG_KEY.search(text)
-    if found is not None:
-        line = text.count("\n", 0, found.start()) + 1
+    """Return the text. Raises ValueError for a key of so many parts that the parser's cost, which
+    grows with their square, would count."""
+    match = _LONG_KEY.search(text)
+    if match is not None:
+        line = text.count("\n", 0, match.start()) + 1
         raise ValueError(f"line {line} has a key of more than {MOST_KEY_PARTS} parts")
     return text
 
@@ -201,12 +208,13 @@ def _prompt(path: Path) -> str:
 
 
 def _read(path: Path, limit_bytes: int) -> str:
-    """A regular file's text; others could hang, or have no end. Raises OSError or ValueError."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    """Return a regular file's text; others could hang or have no end. Raises OSError or
+    ValueError."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("no regular file")
-    if found.st_size > limit_bytes:
-        raise ValueError(f"it has {found.st_size:,} bytes, at most {limit_bytes:,} are read")
+    if status.st_size > limit_bytes:
+        raise ValueError(f"it has {status.st_size:,} bytes, at most {limit_bytes:,} are read")
     return path.read_text(encoding="utf-8")
 
 
@@ -228,7 +236,7 @@ def _unknown_key(name: str) -> str:
 
 
 def _placed(lines: KeyLines, key: Key) -> str:
-    """The line of a key, as the beginning of a message; nothing where it is not known."""
+    """Return the line of a key as the beginning of a message; nothing where it is not known."""
     line = lines.line_of(key)
     return "" if line is None else f"line {line}: "
 

@@ -1,9 +1,9 @@
-"""The secret that workers share, and what is derived from it: one key for each purpose.
+"""Derives keys from the secret that workers share: one for each purpose.
 
     master   = blake2b(the secret, digest_size=64)
     derived  = blake2b(purpose, key=master, digest_size=32)
 
-So that what one purpose shows, if anything, says nothing of another's key. Pure.
+What is known of one purpose's key says nothing about another's. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FINGERPRINT_DIGITS: Final = 12  # 48 bits: enough to tell keys apart
 
 
 class SecretKey:
-    """Of a secret that nobody can guess. Shows nothing but its fingerprint."""
+    """The keys of one secret that nobody can guess. It shows nothing but its fingerprint."""
 
     __slots__ = ("_master", "fingerprint")
 
@@ -25,6 +25,7 @@ class SecretKey:
         self.fingerprint = self.derive("fingerprint").hex()[:FINGERPRINT_DIGITS]
 
     def derive(self, purpose: str) -> bytes:
+        """Return the key for one purpose."""
         return hashlib.blake2b(
             purpose.encode(), key=self._master, digest_size=DERIVED_BYTES
         ).digest()

@@ -1,9 +1,9 @@
-"""Articles that speak to a model: a mark, cheaply found, that decides nothing about a tier.
+"""Marks articles that speak to a model. A mark decides nothing about a tier.
 
-The kinds of it are content rules of a sort: they are met in the same linear pass over the same
-folded text as a filter's own. What is known is found, and what is rephrased is not: a mark keeps
-an article out of training and of the drift monitor's statistics, and its absence proves nothing.
-Knows no prompt but the names of its dimensions.
+Each kind of mark is a content rule: it is met in the same linear pass over the same folded text as
+the rules of filters. Known phrases are found, and rephrased ones are not: a mark keeps an article
+out of training and out of the drift monitor's statistics, and its absence proves nothing. Of
+prompts this module knows only the names of dimensions.
 """
 
 from __future__ import annotations
@@ -27,37 +27,39 @@ _ASSIGNED: Final = r" ?(?:[:=]|-|is|to|of)? ?"
 
 @dataclass(frozen=True, slots=True)
 class SuspectRules:
-    """A rule for each kind, named by it: to be compiled with filters' own."""
+    """A rule for each kind, with the kind's name, to be compiled together with filters' rules."""
 
     rules: tuple[Rule, ...]
 
 
 def suspect_rules(dimensions: Iterable[str]) -> SuspectRules:
-    """`dimensions` are those of the filters at work, whose names beside numbers are a mark."""
+    """Return the rules. `dimensions` are those of the loaded filters: their names beside numbers
+    are a mark."""
     patterns = (INSTRUCTIONS, _scores(dimensions), ROLE_MARKERS, ANSWERS, (HIDDEN_TEXT,))
     return SuspectRules(
         tuple(
-            Rule(name=kind, patterns=list(found), description="Speaks to a model.")
-            for kind, found in zip(KINDS, patterns, strict=True)
+            Rule(name=kind, patterns=list(texts), description="Speaks to a model.")
+            for kind, texts in zip(KINDS, patterns, strict=True)
         )
     )
 
 
 class Detector:
-    """The same where no content rules are met: label files, and data sets for training."""
+    """Finds marks in texts whose content rules nobody needs, as in label files and data sets."""
 
     def __init__(self, dimensions: Iterable[str]) -> None:
         self._rules = ContentRules([suspect_rules(dimensions)])
 
     def kinds(self, text: str) -> list[str]:
-        """Of a rendered article, in the order of KINDS; empty for most."""
+        """Return the kinds of mark in a rendered article, in the order of KINDS; none for most."""
         return list(self._rules.match(text, None, None)[0].names)
 
 
 def _scores(dimensions: Iterable[str]) -> tuple[str, ...]:
-    """A dimension with its score as an answer has it, or two of them in a row however written.
+    """Return patterns of a dimension with its score as in an answer, or of two in a row in any
+    form.
 
-    One alone in a sentence is none: "the agency: 10 people were hurt".
+    One alone in a sentence is no mark: "the agency: 10 people were hurt".
     """
     names = "|".join(sorted({re.escape(name).replace("_", "[ _-]") for name in dimensions}))
     one = f"\\b(?:{names}){_QUOTES}"

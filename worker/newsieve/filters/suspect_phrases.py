@@ -1,8 +1,10 @@
-"""How texts speak to a model, by kind and language: RE2 patterns over folded text.
+"""The phrases with which texts speak to a model, by kind and language: RE2 patterns over folded
+text.
 
-Data for `suspect`. What makes a model drop what it was told, who is spoken to, which scores it is
-to give. Imperatives and closed lists of words, since news reports on such things, too; no gap
-between words takes more than what is listed, which keeps the automaton small.
+They tell a model to ignore its instructions, speak to it, or name the scores it should give.
+Imperatives and closed lists of words, since news reports on such things, too; no gap between words
+takes more than what is listed, which keeps the automaton small. Knows nothing of what is done with
+a match.
 """
 
 from __future__ import annotations

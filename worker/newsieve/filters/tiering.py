@@ -1,8 +1,8 @@
-"""From scores to a tier: average, gates, caps, tiers. Vectorised over articles.
+"""Decides an article's tier from its scores: average, gates, caps, tiers. Vectorised over articles.
 
 Scores come in clamped and rounded to 4 decimals (`round_scores`), and everything is decided
 from those, so that a record alone reproduces its decision. Sums run dimension by dimension, so
-an article's average does not depend on its batch.
+an article's average does not depend on its batch. Knows nothing of where scores come from.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def round_scores(raw: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """One entry per article in each column. Averages have AVERAGE_DECIMALS decimals."""
+    """The decisions about N articles: one entry for each in each list. Averages have
+    AVERAGE_DECIMALS decimals."""
 
     weighted_average: list[float]
     score: list[float]
@@ -44,7 +45,7 @@ class Decisions:
 
 
 class Tiering:
-    """A filter's decision, compiled once."""
+    """Decides for one filter, whose definition is compiled once."""
 
     def __init__(self, definition: FilterDefinition) -> None:
         self._names = definition.dimension_names
@@ -75,12 +76,13 @@ class Tiering:
         )
 
     def tier_numbers(self, scores: Floats, rules: Mapping[str, Mask]) -> npt.NDArray[np.intp]:
-        """Of N articles, each tier's place in `tier_names`: all that `decide` says, for less."""
+        """Return the index in `tier_names` of each of N articles' tiers, at a lower cost than
+        `decide`."""
         *_, tier_index = self._limited(scores, self.average(scores), rules)
         return self._numbers[tier_index]
 
     def rules(self, rules_met: Sequence[Collection[str]]) -> dict[str, Mask]:
-        """For each rule that a cap names, which of N articles met it."""
+        """Return, for each rule that a cap names, which of N articles met it."""
         return {
             cap.rule: np.fromiter(
                 (cap.rule in names for names in rules_met), np.bool_, len(rules_met)
@@ -89,7 +91,7 @@ class Tiering:
         }
 
     def average(self, scores: Floats) -> Floats:
-        """(N,) weighted averages of (N, D) scores, before gates and caps."""
+        """Return (N,) weighted averages of (N, D) scores, before gates and caps."""
         average = np.zeros(len(scores))
         for column, weight in enumerate(self._weights):
             average += weight * scores[:, column]
@@ -98,7 +100,8 @@ class Tiering:
     def _limited(
         self, scores: Floats, average: Floats, rules: Mapping[str, Mask]
     ) -> tuple[Limits, Limits, Floats, npt.NDArray[np.intp]]:
-        """Gates and caps with where they hold; the average under them; which tier is first."""
+        """Return gates and caps with the articles for which they hold, the score under them, and
+        the index of the first tier whose condition holds."""
         values = self._values(scores, average)
         gates = {gate.name: (gate.when.holds(values), gate.limit) for gate in self._gates}
         caps = {
@@ -133,7 +136,7 @@ def _published(averages: Floats) -> list[float]:
 
 
 def _names_of_limits(limits: Limits, average: Floats) -> list[tuple[str, ...]]:
-    """For each article, the names that hold and whose own limit is below its average."""
+    """Return for each article the names that hold and whose own limit is below its average."""
     named = [NO_NAMES] * len(average)
     for name, (holds, limit) in limits.items():
         for row in np.flatnonzero(holds & (limit < average - AVERAGE_TOLERANCE)).tolist():

@@ -31,7 +31,7 @@ class KeyLines:
         None for the whole text, and where it is too large to be searched.
         """
         try:
-            whole = self._facts(len(self._lines))
+            whole = self._beginning(len(self._lines))
             while key and not _has(whole, key):
                 key = key[:-1]
             return self._first_line_with(key) if key else None
@@ -39,19 +39,20 @@ class KeyLines:
             return None
 
     def _first_line_with(self, key: Key) -> int:
-        """Bisects between a beginning without the key and one that has it, both of statements."""
+        """Bisect between a beginning without the key and one that has it, both of whole
+        statements."""
         without, having = 0, len(self._lines)
         while having - without > 1:
             middle = (without + having) // 2
             ends = (*range(middle, without, -1), *range(middle + 1, having))
-            end = next((at for at in ends if self._facts(at) is not _UNFINISHED), None)
+            end = next((end for end in ends if self._beginning(end) is not _UNFINISHED), None)
             if end is None:  # one statement over all these lines
                 break
-            without, having = (without, end) if _has(self._facts(end), key) else (end, having)
+            without, having = (without, end) if _has(self._beginning(end), key) else (end, having)
         return without + 1
 
-    def _facts(self, end: int) -> Any:
-        """What the first lines say, or _UNFINISHED."""
+    def _beginning(self, end: int) -> Any:
+        """Return what the first lines set, or _UNFINISHED."""
         if end not in self._parsed:
             text = "".join(self._lines[:end])
             self._characters_left -= len(text)
@@ -68,14 +69,14 @@ class _TooLarge(Exception):
     """The text has cost as much as it may."""
 
 
-def _has(facts: Any, key: Key) -> bool:
+def _has(value: Any, key: Key) -> bool:
     for step in key:
         is_there = (
-            step in facts
-            if isinstance(facts, dict)
-            else isinstance(facts, list) and isinstance(step, int) and step < len(facts)
+            step in value
+            if isinstance(value, dict)
+            else isinstance(value, list) and isinstance(step, int) and step < len(value)
         )
         if not is_there:
             return False
-        facts = facts[step]
+        value = value[step]
     return True

@@ -1,4 +1,4 @@
-"""The contract with a provider: one question, one call, one reply. Retrying is not its business."""
+"""The contract with a provider: one prompt, one call, one response. It knows no retries."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ProviderResponse:
     refused     it would not, or its provider would not let it; paid for
     rejected    the provider finds fault with the request: with the article, or with how all are
                 asked; not paid for
-    denied      no article will be answered before a person mends the key, the account, or how all
-                are asked; not paid for
+    denied      no article will be answered before a person corrects the key, the account, or how
+                all are asked; not paid for
     busy        nothing was done: a rate limit, a fault, no connection; not paid for
     unanswered  the call was sent and no answer came back: nobody knows whether it is paid for
     """
@@ -52,11 +52,12 @@ class ProviderResponse:
     tokens: Tokens | None = None
     answer_hash: str | None = None
     retry_after_seconds: float | None = None
-    has_failed: bool = False  # on this question, perhaps: no rate limit, no absence
+    has_failed: bool = False  # perhaps because of this article: no rate limit, no absence
     mask: Redactor = field(default=NOTHING_MASKED, repr=False)
 
     @property
     def may_be_paid(self) -> bool:
+        """Whether the call is paid for, or may be."""
         return self.outcome in (ANSWERED, REFUSED, UNANSWERED)
 
 
@@ -75,21 +76,22 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """In USD per million tokens, and how many tokens an answer may have at most."""
+    """The prices in USD per million tokens, and how many tokens an answer may have at most."""
 
     input_usd: float
     output_usd: float
     max_output_tokens: int
 
     def cost_usd(self, tokens: Tokens) -> float:
+        """Return what these tokens cost."""
         return (tokens.input * self.input_usd + tokens.output * self.output_usd) / A_MILLION
 
     def expected_tokens(self, label_prompt: LabelPrompt) -> Tokens:
-        """About what a call with this question uses, without thinking."""
+        """Return about what a call with this prompt uses, without thinking."""
         return Tokens(_bytes_of(label_prompt) // BYTES_PER_TOKEN, USUAL_OUTPUT_TOKENS)
 
     def max_tokens(self, label_prompt: LabelPrompt) -> Tokens:
-        """More than any call with this question uses: no text has more tokens than bytes."""
+        """Return more than any call with this prompt uses: no text has more tokens than bytes."""
         return Tokens(_bytes_of(label_prompt) + FRAMING_TOKENS, self.max_output_tokens)
 
 
@@ -98,4 +100,5 @@ def _bytes_of(label_prompt: LabelPrompt) -> int:
 
 
 def hash_of(raw: bytes) -> str:
+    """Return the SHA-256 of a raw answer."""
     return "sha256:" + hashlib.sha256(raw).hexdigest()

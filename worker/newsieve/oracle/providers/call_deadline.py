@@ -1,8 +1,8 @@
-"""Work that waits for a network, given up at its deadline, wherever it waits then.
+"""Runs work that waits for a network, and ends it at its deadline, wherever it waits then.
 
-A time-out of each read or write is none of the whole: a byte now and then stretches it for ever. On
-an event loop everything that waits can be broken off, from the name's look-up to the last byte.
-Knows nothing of HTTP.
+A time-out of each read or write does not limit the whole: a byte now and then stretches it for
+ever. On an event loop everything that waits can be cancelled, from the name's look-up to the last
+byte. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 
 class Closed(Exception):
-    """There is no loop any more, or it was closed meanwhile."""
+    """The loop is closed, or was closed while the work waited."""
 
 
 class Deadlines:
-    """An event loop on a thread of its own. Use from any thread but that one."""
+    """An event loop on a thread of its own, for use from any thread but that one."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -31,7 +31,8 @@ class Deadlines:
         self._thread.start()
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
-        """What comes of it. Raises TimeoutError, Closed, or what it raises."""
+        """Run the work and return its result. Raises TimeoutError, Closed, or what the work
+        raises."""
 
         async def in_time() -> T:
             async with asyncio.timeout(seconds):
@@ -47,7 +48,7 @@ class Deadlines:
             raise Closed from None
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Break off what is under way, do one last thing, end the thread."""
+        """Cancel what is under way, run `last`, and end the thread."""
         with self._lock:
             if self._is_closed:
                 return

@@ -1,4 +1,4 @@
-"""Whose fault a failed call is, from its status and its body: the one place that decides. Pure.
+"""Decides whose fault a failed call is, from its status and its body. Pure.
 
 Providers use one status for many things: 403 is a wrong key or one moderated article, 429 a rate
 limit or an empty account, 400 anything. So the body counts first, its codes and what it says, and
@@ -49,7 +49,7 @@ FAILED: Final = frozenset({500, 502, 504})
 
 
 class CallFailure(NamedTuple):
-    """Whose it is, what the provider says of it (nothing masked), and what to do."""
+    """A failed call: whose fault it is, what the provider says (not masked), and what to do."""
 
     whose: Whose
     message: str
@@ -57,7 +57,7 @@ class CallFailure(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """It holds when one of the codes is in the body, or the pattern in what the body says."""
+    """A rule that holds when one of its codes is in the body, or its pattern in the messages."""
 
     whose: Whose
     advice: str
@@ -158,30 +158,32 @@ _OF_A_VALUE: Final = re.compile(r"too (large|big|high)|at (most|least)|(less|gre
 _PER_DAY: Final = re.compile(r"per_?day", re.IGNORECASE)
 
 
-def sort(status: int, facts: Mapping[str, Any] | None, raw: str = "") -> CallFailure:
-    """Whose fault a call is that brought no answer. `facts` is its body as JSON, `raw` as text."""
-    parts = list(_parts(facts, _DEPTH))
+def sort(status: int, body: Mapping[str, Any] | None, raw: str = "") -> CallFailure:
+    """Return whose fault it is that a call brought no answer. `body` is its body as JSON, `raw` as
+    text."""
+    parts = list(_parts(body, _DEPTH))
     messages = list(dict.fromkeys(text for part in parts for text in _messages(part)))
     codes = {code for part in parts for code in _codes_of(part)}
-    message = ": ".join(messages) or ("" if facts else raw)
+    message = ": ".join(messages) or ("" if body else raw)
     said = message[:_TELLING_CHARACTERS]
     for rule in _RULES:
         if rule.codes & codes or (rule.says is not None and rule.says.search(said)):
             is_per_day = rule.whose == "provider" and _PER_DAY.search(said)
             return CallFailure(rule.whose, message, PER_DAY_ADVICE if is_per_day else rule.advice)
-    whose, advice = _by_status(status_of(status, facts))
+    whose, advice = _by_status(status_of(status, body))
     return CallFailure(whose, message, advice)
 
 
-def status_of(status: int, facts: Mapping[str, Any] | None) -> int:
-    """Of a body of status 200 the status that it gives, 0 where it gives none."""
-    return status if status != OK else _status_in(_parts(facts, _DEPTH))
+def status_of(status: int, body: Mapping[str, Any] | None) -> int:
+    """Return the status, or for a body of status 200 the one that it gives, 0 where it gives
+    none."""
+    return status if status != OK else _status_in(_parts(body, _DEPTH))
 
 
-def refuses(status: int, facts: Mapping[str, Any] | None, raw: str, parameter: str) -> bool:
-    """Whether the provider does not know a parameter of this name, whatever its value."""
-    fault = sort(status, facts, raw)
-    said = " ".join([fault.message, *(str(part.get("param")) for part in _parts(facts, _DEPTH))])
+def refuses(status: int, body: Mapping[str, Any] | None, raw: str, parameter: str) -> bool:
+    """Whether the provider does not know a parameter of this name, whatever its value is."""
+    fault = sort(status, body, raw)
+    said = " ".join([fault.message, *(str(part.get("param")) for part in _parts(body, _DEPTH))])
     return (
         fault.whose in ("request", "unknown")
         and re.search(rf"\b{re.escape(parameter)}\b", said) is not None
@@ -189,9 +191,9 @@ def refuses(status: int, facts: Mapping[str, Any] | None, raw: str, parameter: s
     )
 
 
-def has_error(facts: Mapping[str, Any] | None) -> bool:
+def has_error(body: Mapping[str, Any] | None) -> bool:
     """Whether a body of status 200 is an error all the same."""
-    return facts is not None and bool(facts.get("error") or facts.get("object") == "error")
+    return body is not None and bool(body.get("error") or body.get("object") == "error")
 
 
 def _by_status(status: int) -> tuple[Whose, str]:
@@ -203,7 +205,7 @@ def _by_status(status: int) -> tuple[Whose, str]:
 
 
 def _parts(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
-    """The object, and all that stand in it where errors do."""
+    """Yield the object, and all objects in it at the places of errors."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             value = orjson.loads(value)
@@ -227,7 +229,8 @@ def _codes_of(part: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _messages(part: Mapping[str, Any]) -> Iterator[str]:
-    """What it says to people; where in the request, if it says so; and the name of a quota."""
+    """Yield its messages to people, with the place in the request if it says one, and the name of a
+    quota."""
     where = part.get("loc")
     place = ".".join(map(str, where)) + ": " if isinstance(where, list) else ""
     for name in _MESSAGES:

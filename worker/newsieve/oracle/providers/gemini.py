@@ -104,10 +104,10 @@ def _schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reply(body: Body, mask: Redactor) -> ProviderResponse:
-    facts = body.facts or {}
+    answer = body.json or {}
     common: dict[str, Any] = {
-        "model_version": mask(_string(facts.get("modelVersion"))),
-        "tokens": _tokens(facts.get("usageMetadata")),
+        "model_version": mask(_string(answer.get("modelVersion"))),
+        "tokens": _tokens(answer.get("usageMetadata")),
         "answer_hash": hash_of(body.raw),
         "mask": mask,
     }
@@ -115,8 +115,8 @@ def _reply(body: Body, mask: Redactor) -> ProviderResponse:
     def shown(text: str) -> str:
         return mask.line(text, REASON_CHARACTERS)
 
-    candidate = _first(facts.get("candidates"))
-    feedback = facts.get("promptFeedback")
+    candidate = _first(answer.get("candidates"))
+    feedback = answer.get("promptFeedback")
     blocked = feedback.get("blockReason") if isinstance(feedback, dict) else None
     if candidate is None and isinstance(blocked, str):
         return ProviderResponse(

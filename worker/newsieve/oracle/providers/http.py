@@ -70,25 +70,26 @@ _WHY: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 class Body(NamedTuple):
-    """What came back: as it came, and as JSON, None where it is not an object."""
+    """A response: its bytes, and its JSON object, None where it is none."""
 
     status: int
     headers: Mapping[str, str]
     raw: bytes
-    facts: dict[str, Any] | None
+    json: dict[str, Any] | None
 
     @property
     def is_error(self) -> bool:
-        return self.status != failures.OK or failures.has_error(self.facts)
+        """Whether it is an error, by its status or by what it says."""
+        return self.status != failures.OK or failures.has_error(self.json)
 
     def refuses(self, parameter: str) -> bool:
-        """Whether it finds fault with a parameter of this name as such."""
+        """Whether the provider does not know a parameter of this name."""
         text = self.raw.decode("utf-8", "replace")
-        return self.is_error and failures.refuses(self.status, self.facts, text, parameter)
+        return self.is_error and failures.refuses(self.status, self.json, text, parameter)
 
 
 class Endpoint:
-    """One address and the key for it. Use from any thread."""
+    """One address and the key for it, for use from any thread."""
 
     def __init__(
         self,
@@ -101,8 +102,8 @@ class Endpoint:
         now: Callable[[], float] = time.time,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """`key_header` is the header's name and what stands before the key in it; `uses_proxies`:
-        those that the environment names. Raises SettingsInvalid."""
+        """`key_header` is the header's name and what stands before the key in it. `uses_proxies`:
+        calls go through the proxies that the environment names. Raises SettingsInvalid."""
         self.url = url
         secret = key.get_secret_value() if key is not None else ""
         if secret and not _HEADER_VALUE.fullmatch(secret):
@@ -123,10 +124,10 @@ class Endpoint:
         self._deadlines = Deadlines("oracle-http")
 
     def post(self, path: str, content: Mapping[str, Any]) -> Body | ProviderResponse:
-        """What came back, or the reply that stands for nothing having come."""
+        """Send one request. Return its response, or what it means that none came."""
         exchange = _Exchange(self._client)
         try:
-            # Encoded by whoever asks: the loop is everybody's.
+            # Encoded on the caller's thread: all calls share the loop.
             request = exchange.request(self.url.rstrip("/") + path, content)
             return self._deadlines.run(lambda: exchange.run(request), self._timeout_seconds)
         except TimeoutError:
@@ -139,35 +140,36 @@ class Endpoint:
             return self._failed(error)
 
     def judge(self, body: Body) -> ProviderResponse:
-        """What a body means that is an error."""
-        status, headers, raw, facts = body
-        found = failures.sort(status, facts, raw.decode("utf-8", "replace"))
-        message = found.message
+        """Return what a response means that is an error."""
+        status, headers, raw, value = body
+        failure = failures.sort(status, value, raw.decode("utf-8", "replace"))
+        message = failure.message
         if status in _REDIRECTS:
             message = f"redirected to {headers.get('location', 'nowhere')}"
         shown = self.mask.line(message, REASON_CHARACTERS).rstrip(".")
         said = f"{status}: {shown or 'nothing said'}"
-        if _OUTCOMES[found.whose] == DENIED:
-            return self._denied(f"answers {said}", found.advice)
-        reason = f"{said}. {found.advice}" if found.advice else said
+        if _OUTCOMES[failure.whose] == DENIED:
+            return self._denied(f"answers {said}", failure.advice)
+        reason = f"{said}. {failure.advice}" if failure.advice else said
         advised = None
-        if found.whose == "provider":
-            advised = retry_info(facts or {})
+        if failure.whose == "provider":
+            advised = retry_info(value or {})
             if advised is None:
                 advised = retry_after(headers.get("retry-after"), self._now())
         return ProviderResponse(
-            _OUTCOMES[found.whose],
+            _OUTCOMES[failure.whose],
             reason=reason,
             retry_after_seconds=advised,
-            has_failed=failures.status_of(status, facts) in failures.FAILED,
+            has_failed=failures.status_of(status, value) in failures.FAILED,
             mask=self.mask,
         )
 
     def close(self) -> None:
+        """Close the connections. Calls in flight return no answer."""
         self._deadlines.close(self._client.aclose)
 
     def _failed(self, error: Exception) -> ProviderResponse:
-        """What a call means that ended in an error of the client library."""
+        """Return what a call means that ended in an error of the client library."""
         causes = list(_causes(error))
         kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in causes))
         why = next(kinds, type(error).__name__)
@@ -199,7 +201,7 @@ def _client(
     uses_proxies: bool,
     transport: httpx2.AsyncBaseTransport | None,
 ) -> httpx2.AsyncClient:
-    """Raises SettingsInvalid."""
+    """Return the HTTP client of an endpoint. Raises SettingsInvalid."""
     try:
         return httpx2.AsyncClient(
             headers={
@@ -223,7 +225,7 @@ def _client(
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self._client = client
@@ -234,30 +236,32 @@ class _Exchange:
         return self._client.build_request("POST", url, json=content, extensions=watched)
 
     async def run(self, request: httpx2.Request) -> Body:
+        """Send the request and read the response."""
         response = await self._client.send(request, stream=True)
         try:
             raw = await _read(response.aiter_bytes())
         finally:
             await response.aclose()
-        return Body(response.status_code, response.headers, raw, _facts(raw))
+        return Body(response.status_code, response.headers, raw, _json_object(raw))
 
-    async def _trace(self, event: str, facts: Mapping[str, Any]) -> None:
+    async def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith(".send_request_headers.started"):
-            self.is_sent = self.is_sent or facts["request"].method != b"CONNECT"
+            self.is_sent = self.is_sent or info["request"].method != b"CONNECT"
 
 
 async def _read(chunks: AsyncIterable[bytes]) -> bytes:
-    """The body, or as much of it as is more than any honest one."""
-    found = bytearray()
+    """Return the body, or the beginning of one that is larger than any honest one."""
+    body = bytearray()
     async for chunk in chunks:
-        found += chunk
-        if len(found) > MAX_BODY_BYTES:
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
             break
-    return bytes(found)
+    return bytes(body)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds in a Retry-After header: a number or an HTTP date (RFC 9110, section 10.2.3)."""
+    """Return the seconds of a Retry-After header: a number or an HTTP date (RFC 9110, section
+    10.2.3)."""
     if value is None:
         return None
     value = value.strip()
@@ -269,9 +273,9 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
 
 
-def retry_info(facts: Mapping[str, Any]) -> float | None:
-    """Seconds in a google.rpc.RetryInfo among the error's details, such as "12.5s"."""
-    error = facts.get("error")
+def retry_info(body: Mapping[str, Any]) -> float | None:
+    """Return the seconds of a google.rpc.RetryInfo among the error's details, such as "12.5s"."""
+    error = body.get("error")
     details = error.get("details") if isinstance(error, dict) else None
     for detail in details if isinstance(details, list) else []:
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(RETRY_INFO):
@@ -281,15 +285,15 @@ def retry_info(facts: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _facts(raw: bytes) -> dict[str, Any] | None:
-    """The JSON object, or the first of a list of them, as some gateways send errors."""
+def _json_object(raw: bytes) -> dict[str, Any] | None:
+    """Return the JSON object, or the first one of a list, as some gateways send errors."""
     try:
-        facts = orjson.loads(raw)
+        value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-    if isinstance(facts, list) and facts:
-        facts = facts[0]
-    return facts if isinstance(facts, dict) else None
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, dict) else None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""An oracle that reads its labels from a file: for replays, demos and tests.
+"""A provider that reads labels from a file instead of asking a model: for replays, demos and tests.
 
 One label a line: `{"id": …, "filter": …, "scores": {…}}`, and if wanted `model_version` (which
 version "returned" it, so that a change of oracle can be staged), `content_type`, `reasoning`,
@@ -35,7 +35,7 @@ NOTHING_USED: Final = Tokens(0, 0)
 
 
 class LabelFile:
-    """Labels by article and filter."""
+    """The labels of a file, by article and filter."""
 
     def __init__(self, labels: Mapping[tuple[str, str], LabelLine], config: OracleConfig) -> None:
         self._labels = labels
@@ -44,17 +44,17 @@ class LabelFile:
     def complete(self, prompt: LabelPrompt) -> ProviderResponse:
         """Returns the label as it stands in the file. Whether it is valid is judged later."""
         filter_ = prompt.prompt.filter
-        found = self._labels.get((prompt.article_id, filter_.reference))
-        if found is None:
-            found = self._labels.get((prompt.article_id, filter_.name))
-        if found is None:
+        label = self._labels.get((prompt.article_id, filter_.reference))
+        if label is None:
+            label = self._labels.get((prompt.article_id, filter_.name))
+        if label is None:
             reason = "the label file has no label of this article for this filter"
             return ProviderResponse(
                 REFUSED, reason=reason, model_version=self._config.model, tokens=NOTHING_USED
             )
-        row = found.fields
-        facts = {key: row.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
-        text = _json({**facts, SCORES: _scores(found)})
+        row = label.fields
+        answer = {key: row.get(key) for key in (CONTENT_TYPE, KEY_MARKERS, REASONING)}
+        text = _json({**answer, SCORES: _scores(label)})
         version = row.get("model_version")
         common: dict[str, Any] = {
             "model_version": version if isinstance(version, str) else self._config.model,
@@ -69,9 +69,9 @@ class LabelFile:
         """Does nothing: no connection is open."""
 
 
-def _json(facts: Mapping[str, Any]) -> str:
-    """Also what orjson does not write: integers beyond 64 bits, lone surrogates."""
-    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+def _json(value: Mapping[str, Any]) -> str:
+    """Return JSON, also of what orjson does not write: integers beyond 64 bits, lone surrogates."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace").decode()
 
 
@@ -83,7 +83,7 @@ def _scores(line: LabelLine) -> Any:
 
 
 def read_label_file(path: Path, config: OracleConfig) -> LabelFile:
-    """Raises InputFileInvalid, with the line that is no label."""
+    """Read a file of labels. Raises InputFileInvalid, with the line that is no label."""
     labels: dict[tuple[str, str], LabelLine] = {}
     try:
         lines = path.read_bytes().split(b"\n")
@@ -105,7 +105,7 @@ def read_label_file(path: Path, config: OracleConfig) -> LabelFile:
 
 
 def _make(setup: ProviderSetup) -> LabelFile:
-    """Raises SettingsInvalid or InputFileInvalid."""
+    """Return the provider of the settings. Raises SettingsInvalid or InputFileInvalid."""
     if setup.label_file is None:
         raise SettingsInvalid("oracle.label_file is not set: set NEWSIEVE_ORACLE__LABEL_FILE")
     return read_label_file(setup.label_file, setup.config)

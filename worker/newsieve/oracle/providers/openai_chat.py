@@ -87,18 +87,18 @@ class OpenAIChat(HttpProvider[OpenAIOptions]):
     def _read(self, body: Body) -> ProviderResponse:
         if body.is_error:
             return self._endpoint.judge(body)
-        choice = _first(body.facts, "choices")
+        choice = _first(body.json, "choices")
         if failures.has_error(choice):  # a gateway's: the provider behind it failed
-            return self._endpoint.judge(body._replace(facts=choice))
+            return self._endpoint.judge(body._replace(json=choice))
         return _reply(body, choice, self._endpoint.mask)
 
 
 def _reply(body: Body, choice: dict[str, Any], mask: Redactor) -> ProviderResponse:
-    facts = body.facts or {}
+    answer = body.json or {}
     common: dict[str, Any] = {
-        "model_version": mask(_string(facts.get("model"))),
-        "fingerprint": mask(_string(facts.get("system_fingerprint"))) or None,
-        "tokens": _tokens(facts.get("usage")),
+        "model_version": mask(_string(answer.get("model"))),
+        "fingerprint": mask(_string(answer.get("system_fingerprint"))) or None,
+        "tokens": _tokens(answer.get("usage")),
         "answer_hash": hash_of(body.raw),
         "mask": mask,
     }
@@ -137,9 +137,9 @@ def _tokens(usage: Any) -> Tokens | None:
     return Tokens(sent, received)
 
 
-def _first(facts: dict[str, Any] | None, name: str) -> dict[str, Any]:
-    found = (facts or {}).get(name)
-    first = found[0] if isinstance(found, list) and found else None
+def _first(answer: dict[str, Any] | None, name: str) -> dict[str, Any]:
+    values = (answer or {}).get(name)
+    first = values[0] if isinstance(values, list) and values else None
     return first if isinstance(first, dict) else {}
 
 

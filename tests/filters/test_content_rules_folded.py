@@ -10,7 +10,7 @@ import pytest
 from newsieve.errors import FilterInvalid
 from newsieve.filters.content_rules import ContentRules
 from newsieve.filters.registry import Filter
-from tests.filters.test_content import names
+from tests.filters.test_content_rules import names
 
 
 @pytest.fixture(scope="module")
