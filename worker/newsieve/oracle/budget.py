@@ -39,6 +39,11 @@ class Caps:
     usd: float = UNLIMITED_USD
     source_share: float = EVERYTHING  # of the calls and of the USD, for one source
 
+    @property
+    def has_shares(self) -> bool:
+        """Whether a source has less than everything."""
+        return self.source_share < EVERYTHING
+
 
 class Spent(NamedTuple):
     """What a source had on a ledger's day."""
@@ -120,7 +125,7 @@ class Budget:
 
     def can_afford_for(self, source: str | None, usd: float, day: str, calls: int = 1) -> bool:
         """Whether so much fits into what is left of a source's share, whatever others have left."""
-        if source is None or not self._has_shares:
+        if source is None or not self.caps.has_shares:
             return True
         had = [ledger.rolled_to(day).spent(source) for ledger in self.ledgers.values()]
         calls += sum(item.calls for item in had)
@@ -150,8 +155,8 @@ class Budget:
         mine = ledgers[partition]
         claims = {**mine.claims, offset: mine.claims.get(offset, 0) + 1}
         ledgers[partition] = replace(mine, claims=claims)
-        ledgers = self._spend(ledgers, usd)
-        if source is not None and self._has_shares:
+        ledgers = _spend(ledgers, usd, self.caps.usd / self.partitions)
+        if source is not None and self.caps.has_shares:
             least = min(ledgers, key=lambda p: (self._used(ledgers[p], p, source), p))
             ledgers[least] = ledgers[least].charge(source, usd)
         return replace(self, ledgers=ledgers)
@@ -197,21 +202,13 @@ class Budget:
             if ledger != earlier.ledgers.get(partition)
         }
 
-    @property
-    def _has_shares(self) -> bool:
-        return self.caps.source_share < EVERYTHING
-
     def _calls_left(self, partition: int, day: str) -> int:
-        share = self._part(self.caps.calls, partition)
+        share = _part(self.caps.calls, self.partitions, partition)
         return share - self.ledgers[partition].rolled_to(day).calls
 
     def _source_calls(self, partition: int) -> int:
         most = int(self.caps.calls * self.caps.source_share + CENTS_OF_NOTHING)
-        return self._part(max(most, 1), partition)
-
-    def _part(self, calls: int, partition: int) -> int:
-        share, rest = divmod(calls, self.partitions)
-        return share + (partition < rest)
+        return _part(max(most, 1), self.partitions, partition)
 
     def _used(self, ledger: Ledger, partition: int, source: str) -> tuple[int, float]:
         """By which a call of a source is charged to the ledger where the source used least of its
@@ -222,15 +219,21 @@ class Budget:
     def _usd_left(self, partition: int, day: str) -> float:
         return self.caps.usd / self.partitions - self.ledgers[partition].rolled_to(day).usd
 
-    def _spend(self, ledgers: dict[int, Ledger], usd: float) -> dict[int, Ledger]:
-        """Take from each share as much as it has. None may be overdrawn: after the next rebalance
-        the owner of the others would spend it again."""
-        share = self.caps.usd / self.partitions
-        for partition, ledger in ledgers.items():
-            part = min(usd, max(share - ledger.usd, 0.0))
-            ledgers[partition] = replace(ledger, usd=ledger.usd + part)
-            usd -= part
-        return ledgers
+
+def _part(calls: int, partitions: int, partition: int) -> int:
+    """Return one partition's part of so many calls."""
+    share, rest = divmod(calls, partitions)
+    return share + (partition < rest)
+
+
+def _spend(ledgers: dict[int, Ledger], usd: float, share: float) -> dict[int, Ledger]:
+    """Take from each ledger's share as much as is left of it. None may be overdrawn: after the next
+    rebalance the owner of the others would spend it again."""
+    for partition, ledger in ledgers.items():
+        part = min(usd, max(share - ledger.usd, 0.0))
+        ledgers[partition] = replace(ledger, usd=ledger.usd + part)
+        usd -= part
+    return ledgers
 
 
 def _refund(ledgers: dict[int, Ledger], calls: int, usd: float, day: str) -> dict[int, Ledger]:

@@ -67,7 +67,11 @@ class RequestQueue:
     def draft_claims(self, *, only_begun: bool = False) -> None:
         """Claim a call for as many requests as could be called now, in their order."""
         may_begin = 0 if only_begun else self._room_to_begin()
-        self.claims.draft(self.requests, self._decide, self._admission.day, may_begin=may_begin)
+
+        def decide(request: LabelRequest) -> Admission:
+            return self._admission.decide(request, self.requests, self._settled.values())
+
+        self.claims.draft(self.requests, decide, self._admission.day, may_begin=may_begin)
 
     def is_all_withheld(self) -> bool:
         """Whether nobody else can be asked, and so compared with, before what is withheld is
@@ -88,8 +92,8 @@ class RequestQueue:
         return budget.calls_left(day), budget.usd_left(day)
 
     def is_published(self, request: LabelRequest) -> bool:
-        """Whether its record is there already, by whoever had the partition, or by us where we did
-        not hear that a commit was done."""
+        """Whether its record is published already: by a former owner of the partition, or in a
+        commit whose end this oracle does not know."""
         return self.claims.budget.is_published(request.partition, request.offset)
 
     def settle(self, request: LabelRequest, *, is_early: bool = False) -> None:
@@ -129,9 +133,6 @@ class RequestQueue:
                     if request.task is not None:
                         self.pool.cancel(request.task)
                     del requests[place]
-
-    def _decide(self, request: LabelRequest) -> Admission:
-        return self._admission.decide(request, self.requests, self._settled.values())
 
     def _room_to_begin(self) -> int:
         """How many more requests may be begun."""

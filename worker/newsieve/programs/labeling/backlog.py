@@ -63,6 +63,14 @@ class Backlog:
     def __len__(self) -> int:
         return len(self.items) + len(self._waiting)
 
+    def is_under_way(self, partitions: Collection[Partition]) -> bool:
+        """Whether a call for a request of these partitions is under way."""
+        return any(
+            item.request is not None and item.request.is_under_way
+            for item in self.items
+            if item.taken.partition in partitions
+        )
+
     def make_room(self) -> int:
         """Return for how many requests there is room. Resume what was paused once half of it is
         free."""

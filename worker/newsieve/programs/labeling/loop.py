@@ -12,39 +12,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from newsieve.deadline import Deadline
 from newsieve.errors import FilterNotLoaded, OracleRejects, RecordError
 from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
-from newsieve.oracle.label_cache import CacheKey
-from newsieve.oracle.label_request import LabelRequest
-from newsieve.oracle.labeling_task import LabelResult
-from newsieve.oracle.records import LabelMetadata, ScoreEncoder, read_request
+from newsieve.oracle.records import ScoreEncoder, read_request
 from newsieve.oracle.request_queue import RequestQueue
 from newsieve.programs.labeling.backlog import Backlog, PendingRequest
 from newsieve.programs.labeling.budget_store import BudgetStore
 from newsieve.programs.labeling.events import LabelObserver
-from newsieve.records.dead_letter import RecordPosition
+from newsieve.programs.labeling.transaction import LabelTransaction
 from newsieve.stream.exactly_once import ExactlyOnceRunner
-from newsieve.stream.outcome import DEAD_LETTER, Outcome
 from newsieve.stream.outcome_publisher import OutcomePublisher
-from newsieve.stream.transaction_counts import TransactionCounts
 
 IDLE_SECONDS: Final = 0.25  # how long an idle oracle waits for a request
 COLLECT_SECONDS: Final = 0.05  # how long a step waits for a response
 GATHER_SECONDS: Final = 1.0  # how long requests that come together are gathered at most
 DAY_CHARACTERS: Final = len("2026-11-22")  # of a time in ISO 8601
-
-
-@dataclass(slots=True)
-class OpenTransaction:
-    """What the open transaction holds beside its records."""
-
-    counts: TransactionCounts = field(default_factory=TransactionCounts)
-    labelled: list[tuple[CacheKey, LabelResult, str]] = field(default_factory=list)
 
 
 class LabelingLoop:
@@ -63,15 +49,13 @@ class LabelingLoop:
     ) -> None:
         """`now` gives the time in ISO 8601, in UTC."""
         self._runner = runner
-        self._publisher = publisher
+        self._transaction = LabelTransaction(publisher, encoder, queue, now)
         self._queue = queue
-        self._encoder = encoder
         self._budget_store = budget_store
         self._observer = observer
         self._now = now
         self._drain_seconds = drain_seconds
         self._backlog = Backlog(runner.consumer, runner.consumer.offsets.owned)
-        self._open = OpenTransaction()
         self._known: frozenset[Partition] | None = None  # partitions whose ledgers are restored
         self._gathering_since: float | None = None
 
@@ -90,7 +74,8 @@ class LabelingLoop:
         self._publish_finished()
         self._queue.draft_claims()
         self.commit()
-        self._report()
+        calls, usd = self._queue.remaining_budget()
+        self._observer.backlog_measured(len(self._backlog), self._backlog.oldest_ms, calls, usd)
 
     def commit(self) -> None:
         """Commit what was published and the claims that are drafted, with the offsets; then make
@@ -112,11 +97,7 @@ class LabelingLoop:
             return
         seconds = self._runner.commit(offsets)
         self._queue.committed()
-        self._publisher.committed()
-        for label in self._open.labelled:
-            self._queue.cache.put(*label)
-        self._observer.committed(self._open.counts, seconds)
-        self._open = OpenTransaction()
+        self._observer.committed(self._transaction.committed(), seconds)
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
         """Collect what is under way, ask nothing new, and commit."""
@@ -137,15 +118,14 @@ class LabelingLoop:
     def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:
         """Collect and commit what these partitions have under way. Raises as `commit`."""
         deadline = Deadline(seconds)
-        while self._is_under_way(partitions) and not deadline.is_over:
+        while self._backlog.is_under_way(partitions) and not deadline.is_over:
             self._collect_responses(min(deadline.seconds_left, COLLECT_SECONDS))
         self._flush_finished(partitions)
 
     def on_abort(self) -> None:
         """Forget what is not committed; the same requests will come again."""
         self._queue.discard_uncommitted()
-        self._publisher.rolled_back()
-        self._open = OpenTransaction()
+        self._transaction.rolled_back()
         self._backlog.clear()
         self._known = None
         self._gathering_since = None
@@ -229,7 +209,7 @@ class LabelingLoop:
                 continue
             is_finished = item.request is None or item.request.is_finished
             if is_finished and partition not in held_up:
-                self._publish(item)
+                self._transaction.publish(item)
                 self._runner.consumer.offsets.produce(partition, offset)
             else:
                 held_up.add(partition)
@@ -247,35 +227,8 @@ class LabelingLoop:
             if not (is_leaving and is_ours and request is not None and request.is_paid_for):
                 continue
             if not self._queue.is_published(request):
-                self._publish(item, is_early=True)
+                self._transaction.publish(item, is_early=True)
                 self._backlog.items.remove(item)
-
-    def _publish(self, item: PendingRequest, *, is_early: bool = False) -> None:
-        """Put a request's record, or its dead letter, into the open transaction."""
-        record, request = item.taken.record, item.request
-        if record is None:
-            self._open.counts.tombstones += 1
-            return
-        if request is not None and self._queue.is_published(request):
-            self._queue.settle(request)
-            return
-        if request is None or request.result is None:
-            outcome = Outcome(None, DEAD_LETTER, None, [], item.error)
-        else:
-            outcome = self._outcome(request, request.result)
-        position = RecordPosition(*item.taken.partition, item.taken.offset)
-        self._open.counts.add(record, self._publisher.publish(record, position, [outcome]))
-        if request is not None:
-            self._queue.settle(request, is_early=is_early)
-
-    def _outcome(self, request: LabelRequest, result: LabelResult) -> Outcome:
-        now, read = self._now(), request.parsed.request
-        pi = request.effective_pi if request.effective_pi is not None else read.sampling.pi
-        metadata = LabelMetadata(pi, self._queue.claims.lost_calls(request), now)
-        record, tier = self._encoder.encode(request.parsed, result, metadata)
-        if not result.is_reused:
-            self._open.labelled.append((request.text, result, now))
-        return Outcome(read.filter, result.status, tier, [record], None)
 
     def _flush_finished(self, partitions: Sequence[Partition] | None) -> None:
         """Publish what is finished, give unused claims back, and commit. Raises as `commit`."""
@@ -285,15 +238,3 @@ class LabelingLoop:
             None if partitions is None else [number for _, number in partitions]
         )
         self.commit()
-
-    def _is_under_way(self, partitions: Sequence[Partition]) -> bool:
-        return any(
-            item.request is not None and item.request.is_under_way
-            for item in self._backlog.items
-            if item.taken.partition in partitions
-        )
-
-    def _report(self) -> None:
-        waiting, oldest_ms = len(self._backlog), self._backlog.oldest_ms
-        calls, usd = self._queue.remaining_budget()
-        self._observer.backlog_measured(waiting, oldest_ms, calls, usd)
