@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,26 +16,18 @@ from huggingface_hub import ModelCard
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve.inference.engine import score_tokens
-from newsieve.inference.manifest import read_manifest
 from newsieve.inference.student import check_canaries, load_student
 from newsieve_training.errors import GateFailed, RunInvalid
 from newsieve_training.evaluation.calibrate import calibrate
 from newsieve_training.evaluation.drift_baseline import reference_rows
 from newsieve_training.evaluation.evaluate import evaluate
-from newsieve_training.evaluation.quality_gate import gate_failures
 from newsieve_training.evaluation.results import (
     CalibrationReport,
-    DimensionQuality,
-    Metrics,
-    Quality,
 )
-from newsieve_training.fit.epochs import TrainingHistory
-from newsieve_training.fit.metadata import TrainingMetadata
 from newsieve_training.packaging.package import copy_student, package
 from newsieve_training.pipeline.files import read_jsonl, write_jsonl
-from newsieve_training.pipeline.recipe import Gate, Recipe
+from newsieve_training.pipeline.recipe import Recipe
 from newsieve_training.pipeline.run_folder import Run
-from newsieve_training.reports.model_card import Shipped, model_card
 from tests.support.filters import BUILTIN, load
 from tests.support.full_disk import full_disk
 
@@ -87,35 +78,6 @@ def test_the_package_says_how_it_was_made(trained: Run) -> None:
         assert (folder / name).read_bytes() == trained.path(name).read_bytes()
     everything = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"example.org" not in everything and b"Story" not in everything
-
-
-@pytest.mark.parametrize(("name", "published"), [("a/hub", "a/hub"), ("package:mine", None)])
-def test_hubs_read_the_cards_metadata(trained: Run, name: str, published: str | None) -> None:
-    """Norwegian stays a language, where YAML reads a bare `no` as false; a base in a package has no
-    name on a hub."""
-    package(trained, "a test")
-    manifest = read_manifest(trained.path("student"))
-    base = manifest.base.model_copy(update={"name": name})
-    data = {**manifest.data, "languages": {"no": 3, "en": 2, "unknown": 1}}
-    shipped = Shipped(
-        recipe=trained.recipe,
-        metadata=TrainingMetadata.read(trained.folder),
-        epoch=TrainingHistory.read(trained.folder).shipped,
-        metrics=Metrics.read(trained.folder),
-        calibration=CalibrationReport.read(trained.folder),
-        failures=[],
-        failed_gate_reason=None,
-    )
-
-    card = model_card(manifest.model_copy(update={"base": base, "data": data}), shipped)
-
-    found = ModelCard(card).data
-    assert (found.language, found.base_model) == (["no", "en"], published)
-    assert found.metrics == ["mae", "spearmanr"]
-    assert [item.metric_value for item in found.eval_results] == [
-        shipped.calibration.quality.mae,
-        shipped.calibration.quality.spearman,
-    ]
 
 
 def test_what_rules_block_is_no_reference_for_the_drift_monitor(
@@ -199,71 +161,6 @@ def test_the_student_that_was_there_is_kept(trained: Run, tmp_path: Path) -> Non
     assert copy_student(trained, tmp_path / "student") is None  # once is as good as twice
     assert (previous / "README.md").read_text() == "the old one"
     assert (tmp_path / "student" / "README.md").read_text() != "the old one"
-
-
-def errors_of(name: str, mae: float) -> dict[str, DimensionQuality]:
-    interval = (mae, mae)
-    return {
-        name: DimensionQuality(mae=mae, mae_interval=interval, rmse=mae, bias=0.0, spearman=None)
-    }
-
-
-GOOD = Quality(
-    articles=100,
-    mae=1.0,
-    mae_interval=(0.9, 1.1),
-    rmse=1.3,
-    bias=0.0,
-    spearman=0.7,
-    spearman_interval=(0.6, 0.8),
-    dimensions=errors_of("agency", 0.9) | errors_of("wonder", 1.1),
-    tier_agreement=0.8,
-    tier_agreement_interval=(0.7, 0.9),
-    tier_kappa=0.5,
-    tier_kappa_interval=(0.4, 0.6),
-    tier_majority=0.6,
-    surfaced_agreement=0.9,
-    surfaced_agreement_interval=(0.8, 1.0),
-    surfaced_kappa=0.6,
-    surfaced_kappa_interval=(0.5, 0.7),
-    surfaced_majority=0.7,
-    tiers={},
-    shuffled_mae=2.5,
-)
-
-
-def with_mae(mae: float) -> Quality:
-    return GOOD.model_copy(update={"mae": mae})
-
-
-@pytest.mark.parametrize(
-    ("changes", "complaint"),
-    [
-        ({}, None),
-        ({"mae": 1.3}, "mean absolute error 1.3 above 1.2"),
-        ({"dimensions": errors_of("wonder", 1.25)}, "mean absolute error of wonder 1.25 above 1.2"),
-        ({"spearman": 0.5}, "spearman 0.5 below 0.6"),
-        ({"spearman": None}, "spearman None below 0.6"),
-        ({"tier_agreement": 0.6}, "tier agreement 0.6 below 0.7"),
-        ({"surfaced_agreement": 0.1}, None),
-    ],
-)
-def test_the_gate_names_what_was_missed(changes: dict[str, Any], complaint: str | None) -> None:
-    """A limit that the recipe does not set does not count."""
-    gate = Gate(mae=1.2, dimension_mae=1.2, spearman=0.6, tier_agreement=0.7)
-
-    found = gate_failures(gate, GOOD.model_copy(update=changes), {"tf_idf": with_mae(2.0)}, None)
-
-    assert found == ([complaint] if complaint else [])
-
-
-def test_a_student_that_a_baseline_beats_is_none() -> None:
-    """Whatever its gate says."""
-    baselines = {"tf_idf": with_mae(0.9), "frozen_base": with_mae(1.1)}
-
-    assert gate_failures(Gate(mae=1.2), GOOD, baselines, None) == [
-        "TF-IDF and ridge does better (0.9)"
-    ]
 
 
 @pytest.mark.parametrize("step", ["copying", "taking its place"])
