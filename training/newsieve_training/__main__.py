@@ -1,4 +1,4 @@
-"""`newsieve-train` and `python -m newsieve_training`: torchrun starts one for each device."""
+"""Runs `newsieve-train` as `python -m newsieve_training`, which torchrun starts for each device."""
 
 from newsieve_training.cli.main import main
 

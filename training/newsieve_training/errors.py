@@ -1,4 +1,4 @@
-"""What can go wrong in training. Every error is a stop with an exit code, as in worker.errors."""
+"""What can go wrong in training. Every error ends the command, as those of newsieve.errors do."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from newsieve.errors import NeedsPerson, WrongUsage
 
 
 class RecipeInvalid(WrongUsage):
-    """The recipe contradicts itself, or names what there is not."""
+    """The recipe contradicts itself, or names something that does not exist."""
 
 
 class RunInvalid(WrongUsage):
-    """Not a run folder nor a place for one, or an earlier stage is missing."""
+    """A folder is no run and cannot become one, a file of a run is damaged, or an earlier stage is
+    missing or out of date."""
 
 
 class LabelsRefused(NeedsPerson):
-    """Too many label rows are bad, or of oracles that the recipe does not name."""
+    """Too many label rows are bad, or their oracles are not those that the recipe names."""
 
 
 class GateFailed(NeedsPerson):

@@ -1,4 +1,4 @@
-"""All stages of a run, in order: what `newsieve-train run` goes through."""
+"""Runs all stages after `prepare`, in order, as `newsieve-train run` does."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def run_all(
     tensorboard: bool = False,
     failed_gate_reason: str | None = None,
 ) -> Iterator[tuple[str, bool]]:
-    """Each stage after `prepare` by name, with whether there was anything to do.
+    """Yields each stage after `prepare` by name, with whether there was anything to do.
 
-    Lazy: a stage is made when it is asked for. Raises what the stages raise.
+    A stage is run only when it is asked for. Raises what the stages raise.
     """
     yield "audit", audit(run)
     yield "fit", fit(run, machine, start=start, tensorboard=tensorboard)

@@ -1,4 +1,4 @@
-"""The `newsieve-train` command: one stage a command, on one run folder; `run` is all of them."""
+"""The `newsieve-train` command: each stage is a command on a run folder, `run` is all of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from newsieve_training.cli.options import (
 from newsieve_training.pipeline.result_files import as_json
 
 app = typer.Typer(
-    help="Makes students from oracle labels; `run` goes through all stages.",
+    help="Make students from oracle labels. The command `run` runs all stages.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -47,7 +47,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Runs the command line and exits."""
     run_application(app, "newsieve-train")
 
 
@@ -74,9 +74,9 @@ def run(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Go through all stages. What is done already is not done again.
+    """Run all stages on labels. Stages that are up to date are not run again.
 
-    Where the audit finds that the labels are not usable, it asks before it trains on them.
+    Where the audit finds that the labels are not usable, you are asked before they are trained on.
 
     Example: newsieve-train run recipe.toml labels.jsonl
     """
@@ -121,7 +121,7 @@ def prepare(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Clean, deduplicate and split labels; prints the run's folder.
+    """Clean, deduplicate and split labels. Prints the folder of the run.
 
     Example: newsieve-train prepare recipe.toml labels.jsonl
     """
@@ -139,7 +139,7 @@ def prepare(
 
 @app.command()
 def audit(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Say what is true of the labels, with a verdict.
+    """Measure the labels, and say whether they are usable.
 
     Example: newsieve-train audit runs/uplifting-20261122-0af0cba1
     """
@@ -161,7 +161,9 @@ def fit(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Train the adapter and the head. On several devices: torchrun -m newsieve_training fit RUN.
+    """Train the adapter and the head.
+
+    To train on several devices, run: torchrun --nproc-per-node N -m newsieve_training fit RUN
 
     Example: newsieve-train fit runs/uplifting-20261122-0af0cba1
     """
@@ -179,7 +181,7 @@ def fit(
 
 @app.command()
 def evaluate(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Judge the student on articles it never saw, beside three baselines.
+    """Measure the student on articles that it never saw. Three baselines are measured, too.
 
     Example: newsieve-train evaluate runs/uplifting-20261122-0af0cba1
     """
@@ -200,7 +202,7 @@ def evaluate(run: RunArgument, config: ConfigOption = None, json: JsonOption = F
 
 @app.command()
 def calibrate(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Fit calibration curves and the residuals behind tier_confidence.
+    """Fit calibration curves and tier confidences.
 
     Example: newsieve-train calibrate runs/uplifting-20261122-0af0cba1
     """
@@ -210,16 +212,16 @@ def calibrate(run: RunArgument, config: ConfigOption = None, json: JsonOption = 
     from newsieve_training.reports.tables import quality_table
 
     print_stage("calibrate", stage.calibrate(open_run(run, config)))
-    found = CalibrationReport.read(run)
+    result = CalibrationReport.read(run)
     if json:
-        show_json(as_json(found))
+        show_json(as_json(result))
         return
-    table = quality_table({"as published": found.quality})
-    show_table(JUDGED_ON[found.judged_on], table.columns, table.rows)
-    kept = [name for name, item in found.dimensions.items() if item.kept]
+    table = quality_table({"as published": result.quality})
+    show_table(JUDGED_ON[result.judged_on], table.columns, table.rows)
+    kept = [name for name, item in result.dimensions.items() if item.kept]
     echo(f"calibrated: {', '.join(kept) or 'no dimension gains by it'}")
-    if found.confidence is not None:
-        error = found.confidence.expected_calibration_error
+    if result.confidence is not None:
+        error = result.confidence.expected_calibration_error
         echo(f"expected calibration error of tier_confidence: {number(error)}")
 
 
@@ -227,18 +229,20 @@ def calibrate(run: RunArgument, config: ConfigOption = None, json: JsonOption = 
 def report(
     run: RunArgument,
     compare: Annotated[
-        Path | None, typer.Option("--compare", metavar="RUN", help="Beside another run.")
+        Path | None, typer.Option("--compare", metavar="RUN", help="Also compare with another run.")
     ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
-            "--against", metavar="STUDENT", help="Promotion report: better than that one?"
+            "--against",
+            metavar="STUDENT",
+            help="Also say whether to promote the student over that one.",
         ),
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw and write what the run found, into its folder training_reports/.
+    """Write the reports of a run. They are in its folder training_reports/.
 
     Example: newsieve-train report runs/uplifting-20261122-0af0cba1
     """
@@ -269,7 +273,9 @@ def package(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the student folder, if the student passes the recipe's gate.
+    """Write the student folder that a worker loads.
+
+    The student has to pass the gate of its recipe, or --allow-failed-gate says why it need not.
 
     Example: newsieve-train package runs/uplifting-20261122-0af0cba1 --out student
     """

@@ -20,39 +20,50 @@ BAD_ROWS_SHOWN: Final = 10  # all that are kept stand in the manifest
 
 RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe's TOML file.")]
 LabelsArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="[LABELS…]", help="JSON Lines of labels.")
+    list[Path] | None, typer.Argument(metavar="[LABELS…]", help="Files of labels in JSON Lines.")
 ]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that prepare made.")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The run folder, as `prepare` prints it.")
+]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", help="The folder in which run folders are made.")
+]
 KafkaOption = Annotated[
-    bool, typer.Option("--from-kafka", help="Labels from the oracle's topics, too.")
+    bool, typer.Option("--from-kafka", help="Also read labels from the oracle's topics.")
 ]
 ExtendOption = Annotated[
     Path | None,
     typer.Option(
         "--extend",
         metavar="RUN",
-        help="Keep that run's articles in their splits; add what it does not have.",
+        help="Keep the articles of that run in their splits, and add those it does not have.",
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores.")
+    int | None,
+    typer.Option("--threads", min=1, help="The number of CPU threads; the default is all cores."),
 ]
 FromOption = Annotated[
     Path | None,
     typer.Option("--from", metavar="STUDENT", help="Continue from this student's adapter."),
 ]
 TensorBoardOption = Annotated[
-    bool, typer.Option("--tensorboard", help="Curves into the run's folder tensorboard/.")
+    bool, typer.Option("--tensorboard", help="Write curves into the run's folder tensorboard/.")
 ]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="FOLDER", help="Copy the student there, too.")
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Also copy the student to that folder."),
 ]
 ReasonOption = Annotated[
-    str | None, typer.Option("--allow-failed-gate", metavar="REASON", help="Ship all the same.")
+    str | None,
+    typer.Option(
+        "--allow-failed-gate",
+        metavar="REASON",
+        help="Write a student that fails its gate; the model card says why.",
+    ),
 ]
 YesOption = Annotated[
-    bool, typer.Option("--yes", help="Train on labels that are not usable without asking.")
+    bool, typer.Option("--yes", help="Train on labels that are not usable, without asking.")
 ]
 
 

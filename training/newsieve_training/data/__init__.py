@@ -1,1 +1,1 @@
-"""From labels in files and topics to one clean, split data set."""
+"""Makes one clean, split data set of the labels in files and topics."""

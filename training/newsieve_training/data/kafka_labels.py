@@ -1,4 +1,4 @@
-"""The oracle's topics as label rows: its scores, joined to the texts that it was asked about.
+"""Reads the oracle's topics as label rows: scores, joined to the texts that they are about.
 
 OracleScore names an article and its content hash; the text is in the OracleRequest of the same
 hash. What comes out are rows as label files have them, so a snapshot is a label file. The records
@@ -37,7 +37,7 @@ NO_LABEL: Final = "neither label nor text: records of articles.scored"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Label rows of one filter as they were at one moment; how many records gave none, and why."""
+    """Label rows of one filter at one moment, and how many records gave none, by reason."""
 
     source: Source
     rows: int
@@ -45,7 +45,7 @@ class Snapshot:
 
 
 def read_topics(cluster: Cluster, prefix: str, filter_: Filter) -> Snapshot:
-    """All labels of this filter that were committed by now. Raises BrokerUnavailable,
+    """Reads all labels of this filter that are committed by now. Raises BrokerUnavailable,
     TopicsWrong."""
     scores, requests = (
         _values(cluster, topic_name(prefix, suffix)) for suffix in (ORACLE_SCORES, ORACLE_REQUESTS)
@@ -54,7 +54,8 @@ def read_topics(cluster: Cluster, prefix: str, filter_: Filter) -> Snapshot:
 
 
 def records_in(sources: Sequence[Source], filter_: Filter) -> tuple[list[Source], Snapshot | None]:
-    """The sources without newsieve's own records, and what these come to, if there are any."""
+    """Takes newsieve's own records out of the sources; returns the rest, and a snapshot of those
+    records, None where there are none."""
     scores: list[bytes] = []
     texts: list[bytes] = []
     bare = 0
@@ -75,9 +76,9 @@ def records_in(sources: Sequence[Source], filter_: Filter) -> tuple[list[Source]
         others.append(Source(source.name, b"\n".join(lines)))
     if not (scores or texts or bare):
         return list(sources), None
-    found = snapshot(scores, texts, filter_, NOT_NAMED)
-    left_out = {**found.left_out, NO_LABEL: bare} if bare else found.left_out
-    return others, Snapshot(found.source, found.rows, left_out)
+    own = snapshot(scores, texts, filter_, NOT_NAMED)
+    left_out = {**own.left_out, NO_LABEL: bare} if bare else own.left_out
+    return others, Snapshot(own.source, own.rows, left_out)
 
 
 def _own_record(line: bytes) -> Row | None:
@@ -88,16 +89,16 @@ def _own_record(line: bytes) -> Row | None:
 
 
 def _values(cluster: Cluster, topic: str) -> Iterator[bytes]:
-    for found in read(cluster, topic, from_beginning=True, until_end=True):
-        if found.record.value is not None:
-            yield found.record.value
+    for consumed in read(cluster, topic, from_beginning=True, until_end=True):
+        if consumed.record.value is not None:
+            yield consumed.record.value
 
 
 def snapshot(
     scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter, missing: str = GONE
 ) -> Snapshot:
-    """The last label of each article and oracle, with the article's text, by article id. `missing`
-    is the reason where there is no text."""
+    """Joins the last label of each article and oracle to the article's text, by article id.
+    `missing` is the reason that is counted where there is no text."""
     left_out: Counter[str] = Counter()
     labels: dict[tuple[str, str], dict[str, OracleScore]] = {}
     for value in scores:
@@ -145,8 +146,8 @@ def _unfit(score: OracleScore, filter_: Filter) -> str | None:
 def _texts(
     requests: Iterable[bytes], wanted: set[tuple[str, str]], filter_: Filter
 ) -> dict[tuple[str, str], Row]:
-    """The articles that are wanted. Held against their hash: a label is about a text."""
-    found: dict[tuple[str, str], Row] = {}
+    """Returns the wanted articles whose text has the hash that was labelled."""
+    articles: dict[tuple[str, str], Row] = {}
     for value in requests:
         article = _article(value, filter_)
         if article is None:
@@ -155,8 +156,8 @@ def _texts(
         key = (str(article.get("id")), text)
         if key in wanted:
             fields = ("id", "title", "content", "url", "source", "language", "published_at")
-            found[key] = {name: article.get(name) for name in fields}
-    return found
+            articles[key] = {name: article.get(name) for name in fields}
+    return articles
 
 
 def _article(value: bytes, filter_: Filter) -> Row | None:
@@ -172,7 +173,7 @@ def _article(value: bytes, filter_: Filter) -> Row | None:
 
 
 def _is_text(value: Any) -> bool:
-    """None, or a text that has a UTF-8 form; a lone surrogate has none."""
+    """Says whether a value is None or a text with a UTF-8 form; a lone surrogate has none."""
     if not isinstance(value, str):
         return value is None
     try:

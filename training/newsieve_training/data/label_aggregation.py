@@ -138,8 +138,8 @@ def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64
 def _rows(
     sources: Sequence[Source], filter_: Filter, bad: list[BadRow]
 ) -> Iterator[tuple[Row, list[Label]]]:
-    """Yield articles with their labels, a row that says it has none as nothing with none; put the
-    bad ones into `bad`."""
+    """Yields articles with their labels, a row that says it has none as nothing with none; appends
+    bad rows to `bad`."""
     for source in sources:
         for number, raw in numbered(source.content.split(b"\n")):
             try:
@@ -164,7 +164,7 @@ def _labels(row: Mapping[str, Any], filter_: Filter) -> list[Label]:
 
 
 def _article(row: Mapping[str, Any]) -> Row:
-    """Return the fields of an article that training needs. Raises BadLabel."""
+    """Returns the fields of an article that training needs. Raises BadLabel."""
     for field in ("title", "content"):
         if not isinstance(row.get(field), str | None):
             raise BadLabel(field, "not a text")

@@ -1,4 +1,4 @@
-"""Reading oracle labels in every shape they come in, guessing nothing.
+"""Reads oracle labels in every shape they come in, and guesses nothing.
 
 A label stands at the row's top level, under `oracle_scores` (one or a list) or under
 `<filter>_analysis`; flat (`{"agency": 7}`), nested (`{"agency": {"score": 7}}`), or positional to
@@ -32,7 +32,7 @@ class BadLabel(Exception):
 
 
 def parse_row(raw: bytes) -> LabelLine:
-    """Return a line of a labels file, read as the worker reads articles. Raises BadLabel."""
+    """Reads a line of a labels file as the worker reads articles. Raises BadLabel."""
     try:
         return LabelLine(read_object(raw))
     except DecodeError as error:
@@ -41,7 +41,7 @@ def parse_row(raw: bytes) -> LabelLine:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One oracle's scores of one article, in the filter's dimension order."""
+    """The scores that one oracle gave an article, in the filter's dimension order."""
 
     oracle: str
     scores: tuple[int, ...]
@@ -49,8 +49,8 @@ class Label:
 
 
 def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str]) -> list[Label]:
-    """All labels of a row. Raises BadLabel; also when there is none."""
-    found = [
+    """Returns all labels of a row. Raises BadLabel, also when there is none."""
+    labels = [
         Label(
             _oracle(label, where) or _oracle(row, "") or UNKNOWN_ORACLE,
             tuple(_scores(label, where, row, dimensions)),
@@ -58,9 +58,9 @@ def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str
         )
         for where, label in _places(row, filter_name, dimensions)
     ]
-    if not found:
+    if not labels:
         raise BadLabel("oracle_scores", "the row has no label for this filter")
-    return found
+    return labels
 
 
 def _places(
@@ -80,13 +80,16 @@ def _places(
         yield "", row
 
 
-def _oracle(facts: Mapping[str, Any], where: str) -> str | None:
-    """Who labelled. A name that is there and is no text is not passed over: labels of several
-    oracles would come together as one's."""
-    name = facts.get("oracle")
+def _oracle(label: Mapping[str, Any], where: str) -> str | None:
+    """Returns who labelled, None where the label does not say.
+
+    Raises BadLabel for a name that is no text: if it were passed over, labels of several oracles
+    would count as those of one.
+    """
+    name = label.get("oracle")
     if name is not None and not isinstance(name, str):
         raise BadLabel(f"{where}.oracle".lstrip("."), f"{name!r} is not a text")
-    return _first_text(facts, ORACLE_FIELDS)
+    return _first_text(label, ORACLE_FIELDS)
 
 
 def _first_text(label: Mapping[str, Any], fields: Sequence[str]) -> str | None:

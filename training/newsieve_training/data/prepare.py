@@ -1,4 +1,4 @@
-"""prepare: labels in, one clean and split data set out, with a manifest that proves it.
+"""prepare: makes one clean and split data set of labels, with a manifest that proves it.
 
 Bad rows are left out and listed. Duplicates of any kind stay on one side of a split, so that no
 student is judged on a text it was trained on. An earlier run can be extended: its articles keep
@@ -67,16 +67,16 @@ def prepare(
     }
     folder = _run_folder(runs, filter_.name, hash_of(recipe.settings(*DECISIVE), identity))
     run = Run(folder, filters)
-    noted = {"recipe": recipe.model_dump(mode="json"), **identity}
+    values = {"recipe": recipe.model_dump(mode="json"), **identity}
     if run.path(RUN_FILE).exists():
         with run.locked():
-            run.update(noted)  # the gate or the purpose may be others
+            run.update(values)  # the gate or the purpose may be others
         if is_done(run, PREPARE.name, inputs_of(run, PREPARE)):
             return run, False
     prepared = _prepare(recipe, sources, extends, filter_)  # may refuse: nothing is written yet
     run.make()
     with run.locked():
-        run.update(noted)
+        run.update(values)
     return run, run_stage(run, PREPARE, lambda workspace: _write(workspace, prepared))
 
 
@@ -123,8 +123,8 @@ def _prepare(
     with progress("looking for duplicates", len(rows)) as advance:
         groups, shared = groups_of(rows, recipe.labels.near_duplicate_similarity, advance)
     known = set(groups[: len(old)])
-    new = [at for at in range(len(old), len(rows)) if groups[at] not in known]
-    divided = divide([rows[at] for at in new], [groups[at] for at in new], recipe.split)
+    new = [row for row in range(len(old), len(rows)) if groups[row] not in known]
+    divided = divide([rows[row] for row in new], [groups[row] for row in new], recipe.split)
     splits = {name: [*kept.get(name, ()), *added] for name, added in divided.items()}
     _require_articles(splits, recipe.split)
     manifest = DataManifest(
@@ -149,8 +149,8 @@ def _prepare(
 def _kept(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, list[Row]]:
     rows = {name: decided(extends.rows(name), filter_) for name in split_names(recipe.split)}
     return {
-        name: [{**row, EARLIER: True} for row in trainable(found, recipe.labels)]
-        for name, found in rows.items()
+        name: [{**row, EARLIER: True} for row in trainable(split, recipe.labels)]
+        for name, split in rows.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Labels from files and topics into a prepared run: what `prepare` and `run` begin with."""
+"""Collects labels from files and topics into a prepared run, with which all commands begin."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ def prepared(
     *,
     from_kafka: bool,
 ) -> tuple[Run, bool]:
-    """The run, and whether its data had to be made. `from_kafka`: read the oracle's topics, too;
-    what they held is kept in the run's labels.jsonl, a label file for the next time."""
+    """Returns the run, and whether its data had to be made.
+
+    With `from_kafka` the oracle's topics are read, too, and what they held is kept in the run's
+    labels.jsonl, which can be named as a label file the next time.
+    """
     if not labels and not from_kafka:
         raise WrongUsage("name files of labels, or give --from-kafka")
     recipe = read_recipe(recipe_file)

@@ -1,1 +1,1 @@
-"""How good a student is, how its scores are calibrated, and whether it may be shipped."""
+"""Measures how good a student is, calibrates its scores, and says whether it may be shipped."""

@@ -1,4 +1,4 @@
-"""calibrate: curves that bring raw scores to the oracle's scale, and how wrong the student can be.
+"""calibrate: fits curves from raw scores to the oracle's scale, and how wrong the student can be.
 
 Both are fitted on the split that may choose. A split that judges only judges. Where the whole run
 is cross-validated the same articles do both: no curve or residual is of the article that it judges,
@@ -45,7 +45,7 @@ SURE: Final = (0.8, 0.9)
 
 def calibrate(run: Run) -> bool:
     """Fits curves and residuals of the run's student. Returns False when that was done already."""
-    return run_stage(run, CALIBRATE, lambda place: _make(run, place))
+    return run_stage(run, CALIBRATE, lambda workspace: _write(run, workspace))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Published:
     confidences: Sequence[float] | None
 
 
-def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
+def _write(run: Run, workspace: StageWorkspace) -> Mapping[str, Any]:
     filter_, seed = run.filter, run.recipe.split.seed
     subject = chosen = evaluated(run, selection_split(run), filter_)
     fitted = refine(filter_, chosen, seed)
@@ -85,8 +85,10 @@ def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
         quality=quality(filter_, published.scores, subject.oracle, subject.rules, seed),
         scored=_scored_alone(filter_, subject, published, seed),
         confidence=_reliability(filter_, subject, published),
-    ).write(place.out)
-    write_jsonl(place.out / "predictions" / "published.jsonl", _rows(filter_, subject, published))
+    ).write(workspace.out)
+    write_jsonl(
+        workspace.out / "predictions" / "published.jsonl", _rows(filter_, subject, published)
+    )
     return {}
 
 

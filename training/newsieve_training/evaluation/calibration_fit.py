@@ -1,4 +1,4 @@
-"""Calibration curves and residuals, fitted by cross-validation on articles that no student saw.
+"""Fits calibration curves and residuals by cross-validation, on articles that no student saw.
 
 A dimension keeps its curve only where that gains and costs no tier; residuals are those of curves
 that did not see the article.
@@ -34,8 +34,8 @@ LEAST_ARTICLES: Final = 60  # for residuals; fewer say nothing about a tier
 
 @dataclass(frozen=True)
 class Refined:
-    """What was fitted, and how each article of the split that chose stands without its own help:
-    its scores by curves that did not see it, and its fold."""
+    """What was fitted, and for each article of the split that chose, its fold and its scores by
+    curves that did not see it."""
 
     gains: Sequence[tuple[float, float]]
     kept: Sequence[bool]
@@ -46,15 +46,15 @@ class Refined:
 
 
 def refine(filter_: Filter, chosen: Evaluated, seed: int) -> Refined:
-    """Fit curves and residuals on articles that no student was trained on."""
+    """Fits curves and residuals on articles that no student was trained on."""
     folds = np.random.default_rng(seed).permutation(len(chosen.rows)) % FOLDS
     crossed = _crossed(chosen, folds)
     gains = _gains(chosen, crossed)
     kept = _kept(filter_, chosen, crossed, gains)
     curves = {
-        name: fit_curve(chosen.raw[:, at], chosen.oracle[:, at])
-        for at, name in enumerate(filter_.definition.dimension_names)
-        if kept[at]
+        name: fit_curve(chosen.raw[:, column], chosen.oracle[:, column])
+        for column, name in enumerate(filter_.definition.dimension_names)
+        if kept[column]
     }
     scores = round_scores(np.where(kept, crossed, chosen.raw))
     residuals = _residuals(filter_, chosen, scores, folds)
@@ -62,7 +62,7 @@ def refine(filter_: Filter, chosen: Evaluated, seed: int) -> Refined:
 
 
 def fit_curve(raw: Floats, oracle: Floats) -> Curve:
-    """Isotonic regression (Barlow et al. 1972) of one dimension's labels on its raw scores."""
+    """Fits one dimension's labels to its raw scores by isotonic regression (Barlow et al. 1972)."""
     model = IsotonicRegression(y_min=SCORE_MIN, y_max=SCORE_MAX).fit(raw, oracle)
     points = model.X_thresholds_.round(CURVE_DECIMALS)
     values = np.maximum.accumulate(model.y_thresholds_.round(CURVE_DECIMALS))
@@ -71,18 +71,19 @@ def fit_curve(raw: Floats, oracle: Floats) -> Curve:
 
 
 def _crossed(chosen: Evaluated, folds: Folds) -> Floats:
-    """(N, D) scores, each calibrated by curves that did not see its article."""
-    found = np.empty_like(chosen.raw)
+    """Returns (N, D) scores, each calibrated by curves that did not see its article."""
+    scores = np.empty_like(chosen.raw)
     for fold in range(FOLDS):
         inside = folds == fold
-        for at in range(found.shape[1]):
-            curve = fit_curve(chosen.raw[~inside, at], chosen.oracle[~inside, at])
-            found[inside, at] = np.interp(chosen.raw[inside, at], curve.raw, curve.calibrated)
-    return found
+        for column in range(scores.shape[1]):
+            raw, oracle = chosen.raw[:, column], chosen.oracle[:, column]
+            curve = fit_curve(raw[~inside], oracle[~inside])
+            scores[inside, column] = np.interp(raw[inside], curve.raw, curve.calibrated)
+    return scores
 
 
 def _gains(chosen: Evaluated, crossed: Floats) -> list[tuple[float, float]]:
-    """For each dimension the mean absolute error that its curve saves, and its standard error."""
+    """Returns the error that each dimension's curve saves, and the standard error of that."""
     gain = np.abs(chosen.student - chosen.oracle) - np.abs(round_scores(crossed) - chosen.oracle)
     errors = gain.std(axis=0, ddof=1) / len(gain) ** 0.5
     return list(zip(gain.mean(axis=0).tolist(), errors.tolist(), strict=True))
@@ -91,8 +92,11 @@ def _gains(chosen: Evaluated, crossed: Floats) -> list[tuple[float, float]]:
 def _kept(
     filter_: Filter, chosen: Evaluated, crossed: Floats, gains: Sequence[tuple[float, float]]
 ) -> list[bool]:
-    """Curves that gain beyond chance; without those that gain least while, together, they cost
-    agreement of tiers beyond chance: tiers are what is published."""
+    """Says of each dimension whether its curve is kept.
+
+    Curves that gain beyond chance are, but for those that gain least while, together, they cost
+    agreement of tiers beyond chance: tiers are what is published.
+    """
 
     def hits(which: Sequence[bool]) -> Floats:
         scores = round_scores(np.where(which, crossed, chosen.raw))
@@ -105,14 +109,15 @@ def _kept(
         lost = without - hits(kept)
         if lost.mean() <= BEYOND_CHANCE * lost.std(ddof=1) / len(lost) ** 0.5:
             break
-        kept[min(np.flatnonzero(kept).tolist(), key=lambda at: gains[at][0])] = False
+        kept[min(np.flatnonzero(kept).tolist(), key=lambda column: gains[column][0])] = False
     return kept
 
 
 def _residuals(
     filter_: Filter, chosen: Evaluated, scores: Floats, folds: Folds
 ) -> Residuals | None:
-    """With as many neighbours as say best how the other folds' tiers agree; None for few rows."""
+    """Returns residuals with the number of neighbours that predicts other folds best; None for few
+    rows."""
     if len(scores) < LEAST_ARTICLES:
         return None
     losses = {
@@ -145,16 +150,16 @@ def _log_loss(
 def crossed_confidences(
     filter_: Filter, chosen: Evaluated, scores: Floats, folds: Folds, neighbours: int
 ) -> list[float]:
-    """Each article's by the residuals of the other folds."""
+    """Returns the confidence of each article's tier, by the residuals of the other folds."""
     tiers = filter_.tiering.decide(scores, chosen.rules).tier
-    found = np.zeros(len(scores))
+    confidences = np.zeros(len(scores))
     for fold in range(FOLDS):
         inside: list[int] = np.flatnonzero(folds == fold).tolist()
         others = folds != fold
         known = _residuals_of(filter_, scores[others], chosen.oracle[others], neighbours)
-        rules, own = [chosen.rules[at] for at in inside], [tiers[at] for at in inside]
-        found[inside] = Confidence(filter_.tiering, known).of(scores[inside], rules, own)
-    values: list[float] = found.tolist()
+        rules, own = [chosen.rules[row] for row in inside], [tiers[row] for row in inside]
+        confidences[inside] = Confidence(filter_.tiering, known).of(scores[inside], rules, own)
+    values: list[float] = confidences.tolist()
     return values
 
 

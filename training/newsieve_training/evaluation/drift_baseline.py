@@ -1,7 +1,9 @@
-"""The drift monitor's reference rows: pairs of student and oracle, numbers only, that the student
-was not trained on. Of articles that a worker scores and that do not speak to a model, since only
-those are monitored: others are easier or harder, and would move the limit that a healthy student
-must not cross.
+"""Makes the drift monitor's reference rows: pairs of student's and oracle's scores of articles that
+the student was not trained on, numbers only.
+
+They are of articles that a worker scores and that do not speak to a model, since only those are
+monitored: others are easier or harder, and would move the limit that a healthy student must not
+cross.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ PURPOSE: Final = "reference"
 
 
 def reference_rows(run: Run, filter_: Filter) -> Iterator[Row]:
-    """As baseline.jsonl has them, of the scores that are published."""
+    """Yields the rows of baseline.jsonl, with the scores as they are published."""
     published = set(filter_.definition.published_tiers)
     for row in read_jsonl(run.path("predictions", "published.jsonl")):
         is_suspect = bool(row.get("suspect"))  # runs of earlier versions do not say

@@ -1,4 +1,4 @@
-"""evaluate: how good the student is on articles it was not trained on, beside three baselines.
+"""evaluate: measures the student on articles it was not trained on, beside three baselines.
 
 With cross-validation every article is evaluated by the student that never saw it, and so are the
 baselines.
@@ -47,7 +47,7 @@ Known = TypeVar("Known")
 
 def evaluate(run: Run) -> bool:
     """Judges the run's student. Returns False when that was done already."""
-    return run_stage(run, EVALUATE, lambda place: _make(run, place))
+    return run_stage(run, EVALUATE, lambda workspace: _write(run, workspace))
 
 
 def test_split(run: Run) -> str:
@@ -91,7 +91,7 @@ def evaluated(run: Run, name: str, filter_: Filter) -> Evaluated:
     return Evaluated(rows, rules, label_scores(rows, filter_), raw, round_scores(raw))
 
 
-def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
+def _write(run: Run, workspace: StageWorkspace) -> Mapping[str, Any]:
     work, judging = _Evaluation(run), test_split(run)
     by_split = {name: work.scores(name) for name in dict.fromkeys([selection_split(run), judging])}
     metrics = Metrics(
@@ -100,9 +100,9 @@ def _make(run: Run, place: StageWorkspace) -> Mapping[str, Any]:
         slices=work.slices(judging, by_split[judging]),
         worst=work.worst(judging, by_split[judging]),
     )
-    metrics.write(place.out)
+    metrics.write(workspace.out)
     for name, scores in by_split.items():
-        write_jsonl(place.out / "predictions" / f"{name}.jsonl", work.rows(name, scores))
+        write_jsonl(workspace.out / "predictions" / f"{name}.jsonl", work.rows(name, scores))
     return {}
 
 

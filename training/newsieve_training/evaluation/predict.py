@@ -1,5 +1,5 @@
-"""Scores of a trained checkpoint, by the engine's own merge and forward pass: what the worker
-will publish, not what the trainer saw. And what the base says before any training."""
+"""Scores texts by a trained checkpoint, through the worker's own merge and forward pass: as the
+worker will, not as the trainer did. Also embeds texts by the base before any training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 def load_forward(
     recipe: Recipe, filter_: Filter, folder: Path, trainable_parameters: int
 ) -> PaddedForward:
-    """The checkpoint in this folder, merged, in fp32."""
+    """Loads the checkpoint in this folder, merged, in fp32."""
     base = recipe.base
     outputs = len(filter_.definition.dimensions)
     backbone = load_backbone(find_base(base.name, base.revision))
@@ -44,7 +44,7 @@ def load_forward(
 
 
 def load_embedder(recipe: Recipe) -> PaddedForward:
-    """The base alone: its pooled hidden states, (N, H), through a head that changes nothing."""
+    """Loads the base alone, which gives its (N, H) pooled hidden states."""
     base = recipe.base
     backbone: Any = load_backbone(find_base(base.name, base.revision))
     width = int(backbone.config.hidden_size)
@@ -58,18 +58,18 @@ def tokens_of(recipe: Recipe, texts: Sequence[str]) -> list[Tokens]:
 
 
 def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
-    """(N, D) raw outputs, in order. `what` names the progress bar."""
-    found: dict[int, Floats] = {}
+    """Returns (N, D) raw outputs, in order. `what` names the progress bar."""
+    outputs: dict[int, Floats] = {}
     with progress(what, len(tokens)) as advance:
         for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS):
             rows = _scores(forward, [tokens[index].ids for index in bucket])
-            found.update(zip(bucket, rows, strict=True))
+            outputs.update(zip(bucket, rows, strict=True))
             advance(len(bucket))
-    return np.array([found[index] for index in range(len(tokens))])
+    return np.array([outputs[index] for index in range(len(tokens))])
 
 
 def _scores(forward: Forward, ids: Sequence[Sequence[int]]) -> Floats:
-    """Fewer texts at once where memory runs out."""
+    """Scores texts together, or in halves where memory runs out. Raises FitFailed."""
     try:
         return forward(ids)
     except OutOfMemory:

@@ -1,4 +1,4 @@
-"""Whether a student is good enough to ship. Pure."""
+"""Says whether a student is good enough to ship, and what it misses. Pure."""
 
 from __future__ import annotations
 

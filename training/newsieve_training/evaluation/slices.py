@@ -1,5 +1,5 @@
-"""Where a student is good and where it is not: by language, length, source and what a worker does
-with the article, and one by one. Pure."""
+"""Shows where a student is good and where it is not: by language, length, source and whether a
+worker scores the article, and article by article. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a base model: in a package, in a folder, or fetched from a hub."""
+"""Finds the files of a base model in a package, in a folder, or on a hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from newsieve.inference.tokenize import Tokeniser
 
 
 def base_file(base: BaseName, name: str) -> Path | None:
-    """One file of it; None where the base has none of that name. Raises StudentInvalid."""
+    """Returns a file of the base; None where it has none of that name. Raises StudentInvalid."""
     if base.name.startswith(PACKAGE_PREFIX) or Path(base.name).is_dir():
         path = find_base(base.name, base.revision) / name
         return path if path.is_file() else None

@@ -1,5 +1,5 @@
-"""In which order an epoch reads its articles: those of like length together, as many as are on a
-device at once, in random order. Pure.
+"""Draws the order in which an epoch reads its articles: groups of like length, as large as what is
+on a device at once, in random order. Pure.
 
 Padding is what training wastes most on. The order is a function of seed and epoch alone, so a fit
 that was killed in the middle of an epoch goes on with the very batches that were left.
@@ -19,8 +19,8 @@ LEAST_POOLS: Final = 4  # or small data would have the same groups in every epoc
 
 
 def length_grouped_order(lengths: Sequence[int], group: int, seed: int, epoch: int) -> list[int]:
-    """Indices into `lengths`, each once. Every `group` of them in a row are of like length; the
-    first holds the longest article, so that memory runs out at once or never.
+    """Returns indices into `lengths`, each once. Every `group` of them in a row are of like length;
+    the first holds the longest article, so that memory runs out at once or never.
 
     A group should be a micro-batch: a step over several then sees several lengths. Texts of one
     length are of one kind, and steps over one kind at a time learn more slowly.
@@ -33,8 +33,8 @@ def length_grouped_order(lengths: Sequence[int], group: int, seed: int, epoch: i
     groups = []
     for start in range(0, len(full), pool):
         pooled = sorted(full[start : start + pool], key=lambda index: -lengths[index])
-        groups += [pooled[at : at + group] for at in range(0, len(pooled), group)]
+        groups += [pooled[first : first + group] for first in range(0, len(pooled), group)]
     order: list[int] = chance.permutation(len(groups)).tolist()
-    longest = max(order, key=lambda at: lengths[groups[at][0]], default=None)
-    order.sort(key=lambda at: at != longest)
-    return [index for at in order for index in groups[at]] + last
+    longest = max(order, key=lambda number: lengths[groups[number][0]], default=None)
+    order.sort(key=lambda number: number != longest)
+    return [index for number in order for index in groups[number]] + last

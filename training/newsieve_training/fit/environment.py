@@ -26,7 +26,7 @@ LIBRARIES: Final = (
 
 @dataclass(frozen=True)
 class Machine:
-    """CPU threads, and which of how many processes this is. torchrun sets RANK and WORLD_SIZE."""
+    """The number of CPU threads, and which of how many processes this is, as torchrun says."""
 
     threads: int | None = None
     rank: int = 0

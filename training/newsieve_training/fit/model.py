@@ -1,4 +1,4 @@
-"""The trainable student: a frozen base, LoRA on the layers that the recipe names, a linear head."""
+"""Builds the trainable student: a frozen base, LoRA on the layers of the recipe, a linear head."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEAD: Final = "score"
 
 
 def build(recipe: Recipe, label_means: npt.NDArray[np.float64]) -> PeftModel:
-    """The model to train, with the recipe's base model loaded."""
+    """Builds the model to train on the recipe's base model. Raises FitFailed, StudentInvalid."""
     base = recipe.base
     backbone: Any = load_backbone(find_base(base.name, base.revision))
     positions = getattr(backbone.config, "max_position_embeddings", base.max_tokens)
@@ -44,7 +44,7 @@ def build(recipe: Recipe, label_means: npt.NDArray[np.float64]) -> PeftModel:
 def adapt(
     model: StudentModel, recipe: Recipe, label_means: npt.NDArray[np.float64] | None = None
 ) -> PeftModel:
-    """Add what is trained. A head with a bias starts at the labels' mean."""
+    """Adds what is trained. A head with a bias starts at the labels' mean. Raises FitFailed."""
     if recipe.base.head_bias and label_means is not None:
         nn.init.zeros_(model.score.weight)
         model.score.bias.data = torch.tensor(label_means, dtype=torch.float32)
@@ -70,29 +70,30 @@ def all_parameters(model: nn.Module) -> int:
 
 
 def require_trainable(model: nn.Module, expected: int, when: str) -> None:
-    """A resumed or restored model that trains only its head looks like a plateau: refuse it."""
+    """Raises FitFailed if other parameters are trainable than before: a resumed model that trains
+    only its head would look like a plateau."""
     now = trainable_parameters(model)
     if now != expected:
         raise FitFailed(f"{now:,} parameters are trainable {when}, {expected:,} before")
 
 
 def read_adapter(path: Path) -> dict[str, Tensor]:
-    """The tensors of an adapter file. Raises FitFailed."""
+    """Reads the tensors of an adapter file. Raises FitFailed."""
     try:
-        found: dict[str, Tensor] = load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise FitFailed(f"{path} cannot be read: {error}") from None
-    return found
+    return tensors
 
 
 def is_head(name: str) -> bool:
-    """Whether a tensor or parameter of this name is the head's."""
+    """Says whether a tensor or parameter of this name is the head's."""
     return f".{HEAD}." in name
 
 
 def continue_from(model: PeftModel, adapter: Path) -> None:
-    """Take over an adapter, and its head where the file has one. Raises FitFailed when it does
-    not fit."""
+    """Loads another student's adapter, and its head where the file has one, into the model. Raises
+    FitFailed when it does not fit."""
     theirs = read_adapter(adapter)
     ours = get_peft_model_state_dict(model)
     with_head = any(map(is_head, theirs))
@@ -106,7 +107,7 @@ def continue_from(model: PeftModel, adapter: Path) -> None:
 
 
 def save(model: PeftModel, folder: Path) -> None:
-    """The adapter and head as PEFT files that also open as a sequence classifier."""
+    """Writes adapter and head as PEFT files that also open as a sequence classifier."""
     config = model.peft_config["default"]
     config.task_type = "SEQ_CLS"
     config.base_model_name_or_path = None  # student.json names it; a path would be this machine's
@@ -116,7 +117,7 @@ def save(model: PeftModel, folder: Path) -> None:
 
 
 def center_head_bias(model: PeftModel, moved: npt.NDArray[np.float64]) -> None:
-    """Move the head's bias by (D,) means of labels minus scores.
+    """Moves the head's bias by (D,) means of labels minus scores.
 
     Huber's loss fits medians, and most dimensions are skewed: uncentred, too few articles would
     reach a tier.

@@ -1,1 +1,1 @@
-"""The student folder that a worker loads."""
+"""Writes the student folder that a worker loads."""

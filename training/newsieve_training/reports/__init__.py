@@ -1,1 +1,1 @@
-"""What a run found, for people: reports, figures, comparisons and model cards."""
+"""Shows people what a run found: reports, figures, comparisons and model cards."""

@@ -42,7 +42,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells are text; every row has as many as there are columns."""
+    """A table of text; every row has as many cells as there are columns."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]

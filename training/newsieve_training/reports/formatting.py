@@ -1,4 +1,4 @@
-"""How figures are written in reports and cards."""
+"""Formats figures as reports and cards show them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JUDGED_ON: Final = {
 
 
 def number(value: float | None) -> str:
-    """Counts as they are, figures with three decimals."""
+    """Formats a count as it is, a figure with three decimals, and None as a dash."""
     if value is None:
         return NONE
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
