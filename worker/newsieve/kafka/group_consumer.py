@@ -112,25 +112,25 @@ class GroupConsumer:
         taken: list[GroupRecord] = []
         unlisted: Transient | None = None
         for message in messages:
-            error = message.error()
+            error, offset = message.error(), message.offset()
             partition = (message.topic(), message.partition())
-            if self._ends is not None and self._ends.is_beyond(partition, message.offset()):
+            if self._ends is not None and self._ends.is_beyond(partition, offset):
                 taken += self._ends.reach(partition)
                 continue
             if error is not None:
                 if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
                     self._needing_reset.add(partition)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                    self.offsets.at_end(partition, message.offset())
+                    self.offsets.at_end(partition, offset)
                 else:
                     unlisted = self._failure(error, partition) or unlisted
                 continue
-            epoch = self.offsets.take(partition, message.offset())
+            epoch = self.offsets.take(partition, offset)
             if self._needing_reset:
                 self._needing_reset.discard(partition)  # moved on since
             if epoch is not None:
                 record = raw_record(message) if message.value() is not None else None
-                taken.append(ConsumedRecord(record, partition, message.offset(), epoch))
+                taken.append(ConsumedRecord(record, partition, offset, epoch))
         if unlisted is not None:  # only now: a rewind goes back to no record it has not heard of
             raise unlisted
         self._reset_offsets()

@@ -23,7 +23,6 @@ from newsieve.errors import (
     BrokerLost,
     Fenced,
     OutcomeUnknown,
-    OutputTooLarge,
     TooManyRecreations,
     TopicsWrong,
     Transient,
@@ -31,6 +30,7 @@ from newsieve.errors import (
 from newsieve.kafka.call_timeout import CallTimedOut, RateLimit, TimedCaller
 from newsieve.kafka.config import Partition
 from newsieve.kafka.message_errors import PERMANENT, MessageError, message_error_of
+from newsieve.kafka.record_size import require_fit
 from newsieve.kafka.refusals import Refusals
 from newsieve.kafka.retry import last_client_error
 from newsieve.kafka.timeouts import TIMEOUTS, Timeouts
@@ -38,8 +38,6 @@ from newsieve.records.encode import OutRecord
 from newsieve_schemas.topics import MAX_MESSAGE_BYTES
 
 RECREATIONS_PER_MINUTE: Final = 5
-RECORD_OVERHEAD_BYTES: Final = 1_024  # of the batch and its framing
-HEADER_OVERHEAD_BYTES: Final = 10  # of its two lengths, at most
 NO_NOTES: Final[Mapping[Partition, str]] = MappingProxyType({})
 PRODUCERS_CLOCK: Final = 0  # for a record without a timestamp of its own
 
@@ -93,15 +91,7 @@ class TransactionalProducer:
 
     def require_fit(self, records: list[OutRecord]) -> None:
         """Raise OutputTooLarge before any record of an outcome is produced."""
-        for record in records:
-            size = len(record.value or b"") + len(record.key or b"") + RECORD_OVERHEAD_BYTES
-            for name, value in record.headers:
-                size += len(name.encode()) + len(value or b"") + HEADER_OVERHEAD_BYTES
-            if size > self.max_message_bytes:
-                raise OutputTooLarge(
-                    f"a record of {size:,} bytes for {record.topic}, where message.max.bytes is "
-                    f"{self.max_message_bytes:,}"
-                )
+        require_fit(records, self.max_message_bytes)
 
     def produce(self, record: OutRecord) -> None:
         """Put a record into the open transaction, or into a new one. Raises Transient or

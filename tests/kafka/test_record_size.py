@@ -55,3 +55,13 @@ def test_a_limit_that_is_no_number_is_a_settings_error() -> None:
     """Named, as librdkafka's own refusals are."""
     with pytest.raises(SettingsInvalid, match=r"kafka.options: message.max.bytes is 'large'"):
         largest_message_bytes(Cluster("nowhere", {"message.max.bytes": "large"}).producer())
+
+
+def test_a_record_fits_up_to_its_last_byte_whatever_its_headers_are_called() -> None:
+    """Names count as the bytes that are sent, not as a bound on them."""
+    headers: list[tuple[str, bytes | None]] = [("é" * 1_000, None)]
+    room = 40_000 - 1_024 - 10 - 2_000
+
+    require_fit({"message.max.bytes": 40_000}, OutRecord("t", None, bytes(room), headers))
+    with pytest.raises(OutputTooLarge, match="a record of 40,001 bytes"):
+        require_fit({"message.max.bytes": 40_000}, OutRecord("t", None, bytes(room + 1), headers))
