@@ -215,14 +215,7 @@ class DeadLetters:
             if pending and (is_old or pending.total() >= TRANSACTION_RECORDS):
                 yield commit()
                 pending, retimed = Counter(), 0
-            if not is_wanted:
-                continue
-            topic = letter.why.get("topic", self._raw)
-            if topic != self._raw:
-                self.left[topic] += 1
-                continue
-            time.sleep(pause)  # a long one never inside an open transaction
-            record = self._back(letter, publisher)
+            record = self._back(letter, publisher, pause) if is_wanted else None
             if record is None:
                 continue
             fitting = self._times.fitting(record)
@@ -237,8 +230,15 @@ class DeadLetters:
         if pending:
             yield commit()
 
-    def _back(self, letter: Letter, publisher: TransactionalProducer) -> OutRecord | None:
-        """The record to put back for a letter, None where that cannot be made."""
+    def _back(
+        self, letter: Letter, publisher: TransactionalProducer, pause: float
+    ) -> OutRecord | None:
+        """The record to put back for a letter, after a pause; None where that cannot be made."""
+        topic = letter.why.get("topic", self._raw)
+        if topic != self._raw:
+            self.left[topic] += 1
+            return None
+        time.sleep(pause)  # a long one never inside an open transaction
         record: RawRecord | None = letter.stored.record
         if TRUNCATED in letter.why:
             record = self.originals.restored(letter.stored.record, letter.why, self._raw)

@@ -29,7 +29,7 @@ class TimedRecord(NamedTuple, Generic[Item]):
 
     partition: Partition
     offset: int
-    at: int
+    timestamp_ms: int
     item: Item
     has_own_time: bool = True
 
@@ -40,7 +40,7 @@ class EventTimeMerger(Generic[Item]):
 
     def __init__(self, partitions: Sequence[Partition], settle: int = SETTLE_MILLISECONDS) -> None:
         self.size = 0  # records at hand
-        self._order = {partition: at for at, partition in enumerate(partitions)}
+        self._order = {partition: rank for rank, partition in enumerate(partitions)}
         self._settle = settle
         self._queues: dict[Partition, deque[tuple[TimedRecord[Item], int]]] = {
             partition: deque() for partition in partitions
@@ -74,7 +74,7 @@ class EventTimeMerger(Generic[Item]):
             partition = self._heads[0][-1]
             queue = self._queues[partition]
             record, arrived = queue[0]
-            if min(record.at, arrived) > now - self._settle:
+            if min(record.timestamp_ms, arrived) > now - self._settle:
                 return
             heapq.heappop(self._heads)
             queue.popleft()
@@ -94,7 +94,7 @@ class EventTimeMerger(Generic[Item]):
 
     def _push(self, record: TimedRecord[Item]) -> None:
         partition = record.partition
-        heapq.heappush(self._heads, (record.at, self._order[partition], partition))
+        heapq.heappush(self._heads, (record.timestamp_ms, self._order[partition], partition))
 
 
 def clamp_timestamp(timestamp_ms: int | None, arrived: int) -> int:

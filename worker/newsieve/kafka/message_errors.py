@@ -151,7 +151,7 @@ def _unreadable_advice(error: KafkaError) -> str:
 
 @dataclass(slots=True)
 class _Repeated:
-    at: int
+    offset: int
     since: float
     latest: float
     times: int = 0
@@ -173,10 +173,10 @@ class SameAgain:
         kind, now = _NUMBERS.sub("", reason), self._clock()
         concerned: list[tuple[Partition | None, int]] = [*places.items()] or [(None, 0)]
         self._latest = []
-        for partition, at in concerned:
+        for partition, offset in concerned:
             item = self._known.get((kind, partition))
-            if item is None or item.at != at or self._is_over(item, now):
-                item = self._known[kind, partition] = _Repeated(at, now, now)
+            if item is None or item.offset != offset or self._is_over(item, now):
+                item = self._known[kind, partition] = _Repeated(offset, now, now)
             item.times, item.latest = item.times + 1, now
             self._latest.append(item)
 

@@ -26,6 +26,9 @@ class _Progress:
 class Offsets:
     """The progress of the partitions that this process owns."""
 
+    # More than 15 methods, of a few lines each: whatever is asked or told of a partition's progress
+    # has to be under the one invariant, its epoch.
+
     def __init__(self) -> None:
         self._partitions: dict[Partition, _Progress] = {}
         self._epochs = 0

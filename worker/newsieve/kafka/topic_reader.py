@@ -12,7 +12,7 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from newsieve.errors import BrokerUnavailable, TopicsWrong
-from newsieve.kafka.config import Cluster, Partition, make_consumer
+from newsieve.kafka.config import Cluster, Partition, make_consumer, topic_partition
 from newsieve.kafka.message_errors import MessageError, fault_of_message, message_error_of
 from newsieve.kafka.messages import ConsumedRecord, StoredRecord, raw_record
 from newsieve.kafka.retry import retry_until_available
@@ -55,7 +55,7 @@ class Reader:
     def start(self, offsets: Mapping[Partition, int] | None = None) -> None:
         """Read from these offsets; None means from the beginning."""
         wanted = dict.fromkeys(self.ends, OFFSET_BEGINNING) if offsets is None else offsets
-        self._consumer.assign([TopicPartition(*item, at) for item, at in wanted.items()])
+        self._consumer.assign([topic_partition(*item) for item in wanted.items()])
 
     def poll(self, seconds: float = POLL_SECONDS) -> list[StoredRecord]:
         """The records that have come. Partitions read up to what was their end leave `unread`.

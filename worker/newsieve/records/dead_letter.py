@@ -47,7 +47,7 @@ class RecordPosition(NamedTuple):
 
 def dead_letter(
     record: RawRecord,
-    place: RecordPosition,
+    position: RecordPosition,
     error: RecordError,
     filter_name: str | None,
     writer: Writer,
@@ -55,9 +55,9 @@ def dead_letter(
 ) -> OutRecord:
     """The dead letter of one (raw record, filter), or of the record when `filter_name` is None."""
     facts = {
-        "topic": place.topic,
-        "partition": place.partition,
-        "offset": place.offset,
+        "topic": position.topic,
+        "partition": position.partition,
+        "offset": position.offset,
         "stage": error.stage,
         "error": error.name,
         "message": str(error)[:MAX_MESSAGE_CHARACTERS],
@@ -72,7 +72,7 @@ def dead_letter(
         facts["timestamp"] = record.timestamp_ms
     key = record.key
     if key is None:  # of a letter's own, or compaction would drop others of that key
-        key = _utf8("/".join(map(str, (*place, *([filter_name] if filter_name else [])))))
+        key = _utf8("/".join(map(str, (*position, *([filter_name] if filter_name else [])))))
         facts["key-made"] = "true"
     headers = [
         *original_headers(record.headers),

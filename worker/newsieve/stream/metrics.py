@@ -88,6 +88,9 @@ class Metrics:
             "fault",
         )
         self._begin_at_zero()
+        self._declare_measurements()
+
+    def _declare_measurements(self) -> None:
         self._commit = Histogram(
             "newsieve_commit_seconds",
             "Time to send offsets and commit.",
@@ -115,7 +118,8 @@ class Metrics:
         )
 
     def _begin_at_zero(self) -> None:
-        """Or a program that never commits shows nothing, and the first fault is no increase."""
+        """Let counters exist before they count: or a program that never commits shows nothing, and
+        the first fault is no increase."""
         for outcome in ("committed", "aborted"):
             self._transactions.labels(outcome)
         for fault in FAULTS:

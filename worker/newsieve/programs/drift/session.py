@@ -130,7 +130,7 @@ class DriftSession:
         """
         handled = 0
         for record in islice(self.timeline.due(now), EVENTS_AT_ONCE):
-            self._tick(record.at)
+            self._tick(record.timestamp_ms)
             self._handle(record)
             handled += 1
         watermark = self.timeline.watermark(now)
@@ -164,13 +164,13 @@ class DriftSession:
             self._publisher.publish(EMPTY, place, [])
             counts.records += 1
             if record.has_own_time:
-                counts.timestamps_ms.append(record.at)
-        self._stream_time_ms = max(self._stream_time_ms, record.at)
+                counts.timestamps_ms.append(record.timestamp_ms)
+        self._stream_time_ms = max(self._stream_time_ms, record.timestamp_ms)
         if isinstance(item, Event):
             counts.outcomes[item.filter, KINDS[type(item.payload)], ""] += 1
             monitored = self.monitored[item.filter]
             self._publish_alerts(monitored, _apply(monitored.monitor, item))
-            self._request_anchor_labels(monitored, record.at)
+            self._request_anchor_labels(monitored, record.timestamp_ms)
         self.next[record.partition] = record.offset + 1
 
     def _tick(self, until: int) -> None:
