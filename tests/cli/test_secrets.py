@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from newsieve.kafka.config import (
     make_producer,
 )
 from newsieve.kafka.retry import last_client_error
+from newsieve.oracle.circuit_breaker import CircuitBreaker
 from newsieve.settings.loader import load_settings
 from newsieve.settings.oracle import OracleSettings
 from newsieve.stream import logs
@@ -122,7 +124,8 @@ def test_a_key_with_a_line_end_labels_a_file_and_is_nowhere_in_what_it_left(
     provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the provider sends back: the key comes without its line end, and is not shown."""
-    monkeypatch.setattr("newsieve.oracle.circuit_breaker.FIRST_SECONDS", 0.01)
+    impatient = partial(CircuitBreaker, first_seconds=0.01)
+    monkeypatch.setattr("newsieve.oracle.call_pool.CircuitBreaker", impatient)
     Path("articles.jsonl").write_bytes(articles(len(ECHOES)))
     with serving(*ECHOES) as server:
         done = label(server, provider=provider, api_key=f"{KEY}\n", concurrency=1)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +16,7 @@ from unittest.mock import Mock
 import pytest
 
 from newsieve.cli import drift_tail
+from newsieve.cli.drift_tail import Tries
 from newsieve.devbroker.broker import Broker
 from newsieve.drift.output_records import read_state
 from newsieve.drift.snapshot import FILTER_STATE
@@ -265,8 +267,8 @@ def test_a_command_gets_every_alert_once_it_works(
     drift_stream.start_monitor()
     alerts = drift_stream.settled_alerts()
     env = drift_stream.environment()
-    monkeypatch.setattr(drift_tail, "PAUSES_SECONDS", (0.01,))
-    monkeypatch.setattr(drift_tail, "COMMAND_SECONDS", 0.3)
+    impatient = partial(drift_tail._run_for_each, tries=Tries(0.3, (0.01,)))
+    monkeypatch.setattr(drift_tail, "_run_for_each", impatient)
 
     def tail(command: str) -> Any:
         return newsieve("drift", "tail", "--from-beginning", "--exec", command, env=env)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -190,11 +191,11 @@ def test_a_drift_monitor_needs_what_the_table_says_and_so_does_who_follows_it(
         assert refused.wait(60) == 1, refused.text()[-2_000:]
         assert "refuses" in refused.text() and "Traceback" not in refused.text()
         user.broker.allow(user.name, [right])
-
     follower = User(unique_prefix(), "", user.broker, stream)
     follower.password = user.broker.user(follower.name)
     user.broker.allow(follower.name, rights_of("newsieve drift tail --exec", stream.prefix))
-    monkeypatch.setattr(drift_tail, "PAUSES_SECONDS", ())
+    once = partial(drift_tail._run_for_each, tries=drift_tail.Tries(pauses_seconds=()))
+    monkeypatch.setattr(drift_tail, "_run_for_each", once)
     command = ["drift", "tail", "--from-beginning", "--group", stream.prefix, "--exec", "false"]
     assert "false ended with 1" in follower.run(command).err
     user.broker.forbid(follower.name, Right("READ", "group", stream.prefix))

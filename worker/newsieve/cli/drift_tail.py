@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from contextlib import closing
 from threading import Event
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import orjson
 import typer
@@ -32,8 +32,17 @@ from newsieve_schemas.topics import DRIFT_ALERTS, topic_name
 
 DEFAULT_GROUP: Final = "newsieve-drift-tail"
 POLL_SECONDS: Final = 0.5
-COMMAND_SECONDS: Final = 60.0  # for one run of it
-PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)  # between runs that fail; then we give up
+
+
+class Tries(NamedTuple):
+    """How long a run of the command may take, and the pauses between runs that fail, in seconds.
+    After the last pause and one more run it is given up."""
+
+    run_seconds: float = 60.0
+    pauses_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+TRIES: Final = Tries()
 
 
 def tail(
@@ -91,7 +100,12 @@ def tail(
 
 
 def _run_for_each(
-    settings: Settings, command: list[str], group: str, *, from_beginning: bool
+    settings: Settings,
+    command: list[str],
+    group: str,
+    *,
+    from_beginning: bool,
+    tries: Tries = TRIES,
 ) -> None:
     """Runs the command for each alert until stopped. Raises CommandFailed, BrokerUnavailable,
     TopicsWrong or ConsumerFailed."""
@@ -101,22 +115,22 @@ def _run_for_each(
     with closing(consumer):
         while not stop.is_set():
             stored = consumer.poll(POLL_SECONDS)
-            if stored is not None and _handle(stored, command, stop):
+            if stored is not None and _handle(stored, command, stop, tries):
                 consumer.commit(stored)
 
 
-def _handle(stored: StoredRecord, command: list[str], stop: Event) -> bool:
+def _handle(stored: StoredRecord, command: list[str], stop: Event, tries: Tries) -> bool:
     """Runs the command until it succeeds. Returns False when stopped meanwhile. Raises
     CommandFailed."""
-    for pause in (*PAUSES_SECONDS, None):
-        reason = _run(command, stored.record.value)
+    for pause in (*tries.pauses_seconds, None):
+        reason = _run(command, stored.record.value, tries.run_seconds)
         if reason is None:
             return True
         where = f"alert at {stored.partition[1]}/{stored.offset}"
         if pause is None:
             raise CommandFailed(
-                f"{command[0]} {reason} {len(PAUSES_SECONDS) + 1} times on the {where}, which "
-                "stays the next one. Repair the command and start again"
+                f"{command[0]} {reason} {len(tries.pauses_seconds) + 1} times on the {where}, "
+                "which stays the next one. Repair the command and start again"
             )
         echo_err(f"{command[0]} {reason} on the {where}; again in {pause:g} s")
         if stop.wait(pause):
@@ -124,14 +138,14 @@ def _handle(stored: StoredRecord, command: list[str], stop: Event) -> bool:
     return False
 
 
-def _run(command: list[str], alert: bytes) -> str | None:
+def _run(command: list[str], alert: bytes, seconds: float = TRIES.run_seconds) -> str | None:
     """Runs the command once. Returns what was wrong, or None if nothing was."""
     try:
         done = subprocess.run(
-            command, input=alert or b"", timeout=COMMAND_SECONDS, check=False, env=_environment()
+            command, input=alert or b"", timeout=seconds, check=False, env=_environment()
         )
     except subprocess.TimeoutExpired:
-        return f"took more than {COMMAND_SECONDS:g} s"
+        return f"took more than {seconds:g} s"
     except OSError as error:
         return f"could not be run ({error.strerror})"
     return None if done.returncode == 0 else f"ended with {done.returncode}"

@@ -20,7 +20,9 @@ ADVICE_JITTER: Final = 0.1  # on top of what the provider asks for
 class CircuitBreaker:
     """Stands before all calls of one oracle. Times are seconds of a monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_seconds: float = FIRST_SECONDS) -> None:
+        """`first_seconds` is the pause after a first failure."""
+        self._first_seconds = first_seconds
         self.failures = 0  # in a row
         self._tripped_at = float("-inf")
         self._allows_at = float("-inf")
@@ -54,5 +56,6 @@ class CircuitBreaker:
         if advised_seconds is not None:
             pause = advised_seconds * (1 + ADVICE_JITTER * chance)
         else:
-            pause = FIRST_SECONDS * 2 ** min(self.failures - 1, 10) * (1 - JITTER * chance)
+            backoff = self._first_seconds * 2 ** min(self.failures - 1, 10)
+            pause = backoff * (1 - JITTER * chance)
         self._allows_at = max(self._allows_at, now + min(pause, MAX_SECONDS))
