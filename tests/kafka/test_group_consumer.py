@@ -187,7 +187,7 @@ def test_a_topic_that_is_gone_is_noticed(topic: Topic) -> None:
         for _ in range(200):
             consumer.poll(500, 0.1)
 
-    with pytest.raises(TopicsWrong, match=f"no longer there: {topic.name}"):
+    with pytest.raises(TopicsWrong, match=f"topics are gone: {topic.name}"):
         go_on()
     consumer.close()
 

@@ -135,7 +135,7 @@ def _require_positions(manifest: Manifest, folder: Path, model: StudentModel) ->
     if positions is not None and manifest.max_tokens > positions:
         raise StudentInvalid(
             f"the student in {folder} reads {manifest.max_tokens:,} tokens, its base model "
-            f"only {positions:,}: mend max_tokens, or name the right base model"
+            f"only {positions:,}: correct max_tokens, or name the right base model"
         )
 
 

@@ -213,8 +213,8 @@ def _make(client: type[Any], config: Config) -> Any:
     except ImportError as failure:  # of a way to sign in that has a package of its own
         said = " ".join(str(failure).split())
         package = (failure.name or "").partition(".")[0]
-        mend = "" if "pip install" in said or not package else f": pip install {package}"
-        raise SettingsInvalid(f"kafka.options: {mask(said)}{mend}") from None
+        advice = "" if "pip install" in said or not package else f": pip install {package}"
+        raise SettingsInvalid(f"kafka.options: {mask(said)}{advice}") from None
     except (AttributeError, SystemError, TypeError, ValueError) as failure:
         # A callback, which no setting can give, or a text that has no UTF-8 form.
         raise SettingsInvalid(f"kafka.options: {mask(str(failure))}") from None

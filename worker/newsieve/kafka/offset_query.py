@@ -119,7 +119,8 @@ class OffsetQuery:
                 return
             time.sleep(self._timeouts.topic_return_seconds)
         raise TopicsWrong(
-            f"no longer there: {', '.join(missing)}. `newsieve topics create` makes what is missing"
+            f"these topics are gone: {', '.join(missing)}. `newsieve topics create` creates topics "
+            "that are missing"
         )
 
     def _ask(self, ask: Callable[[Consumer], Answer]) -> Answer:

@@ -89,7 +89,7 @@ def starting_offset(
         if committed is not None:
             raise OffsetsWrong(
                 f"the group's offset {position} is beyond the end, {high}, of partition "
-                f"{partition[1]} of {partition[0]}: it was truncated, or made anew. Set the "
+                f"{partition[1]} of {partition[0]}: it was truncated, or created again. Set the "
                 "group's offset with kafka-consumer-groups.sh --reset-offsets to where reading "
                 "should go on, and start again"
             )

@@ -163,7 +163,7 @@ class CrashRecovery:
             f"{note.alone_deaths} processes in a row ended while they had this record alone in "
             f"hand, {note.deaths} since they began to end at this stretch of {partition[0]}/"
             f"{partition[1]}. It was not read again. The supervisor knows how they ended (exit 137 "
-            "is a memory limit, 139 a crash in native code, 3 a hang); once that is mended, "
+            "is a memory limit, 139 a crash in native code, 3 a hang); once that is repaired, "
             "`newsieve dlq replay --error KilledWorker` has it scored"
         )
 
@@ -267,6 +267,6 @@ def _too_many(partition: Partition, offset: int, note: Note) -> str:
         f"that scored them and are dead letters (KilledWorker), and so has the next, at offset "
         f"{offset}. Stopped before this record; nothing is dropped. Perhaps not the records are to "
         "blame but the worker's memory limit, its device or a student: `newsieve score` shows "
-        "whether articles can be scored at all. Then start again: this record is tried anew, and "
+        "whether articles can be scored at all. Then start again: this record is tried again, and "
         "`newsieve dlq replay --error KilledWorker` has the others scored"
     )

@@ -55,6 +55,6 @@ class DeadLetterLimiter:
         common = ", ".join(f"{name} ({count})" for name, count in self._errors.most_common(3))
         raise DeadLetterLimit(
             f"{what}: {common}. Stopped before this record; nothing is dropped. `newsieve dlq "
-            "list` shows them. Mend the producer, or raise worker.dead_letter_run or "
+            "list` shows them. Repair the producer, or raise worker.dead_letter_run or "
             "worker.dead_letter_ratio, and start again"
         )
