@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from newsieve.errors import OracleRejects
-from newsieve.oracle.call_pool import WITHHELD_SECONDS
 from newsieve.oracle.failure_streak import ANY_FAILURES, FAILURES_AFTER_LABELS, SAME_FAILURES
 from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.providers.base import ProviderResponse
+from newsieve.oracle.withheld_results import WITHHELD_SECONDS
 from tests.support.oracle_fakes import LABEL, Scripted
 from tests.support.oracle_pool import SOON, Scene
 

@@ -1,4 +1,4 @@
-"""A desk on a scripted provider and a clock of the test's."""
+"""A pool of calls on a scripted provider and a clock of the test's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOON = 5.0  # seconds; nothing here takes as long
 
 
 class Scene:
-    """A desk on a scripted provider and a clock of the test's."""
+    """A pool of calls on a scripted provider and a clock of the test's."""
 
     def __init__(self, provider: Scripted, concurrency: int = 4) -> None:
         self.provider, self.clock, self.notes = provider, Clock(), CallNotes()

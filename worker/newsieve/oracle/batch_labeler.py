@@ -8,13 +8,13 @@ writer's business.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from newsieve.deadline import Deadline
 from newsieve.errors import OracleRejects, RecordError
 from newsieve.oracle.budget import Budget, Caps
 from newsieve.oracle.call_pool import CallPool
@@ -225,8 +225,8 @@ class BatchLabeler:
 
     def _drain(self, seconds: float, advance: Callable[[int], None]) -> None:
         """Collect what is under way, write what is finished, and give unused claims back."""
-        deadline = time.monotonic() + seconds
-        while self._pool.in_flight and time.monotonic() < deadline:
+        deadline = Deadline(seconds)
+        while self._pool.in_flight and not deadline.is_over:
             with contextlib.suppress(Exception):  # what stops us is known already
                 self._pool.collect(COLLECT_SECONDS)
             self._start(only_begun=True)

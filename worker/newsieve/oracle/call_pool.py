@@ -7,16 +7,15 @@ but call the provider, so a process that has to end need not wait for them. Know
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
+from newsieve.deadline import Deadline
 from newsieve.errors import OracleRejects
+from newsieve.oracle.call_threads import CallThreads, EndedCall
 from newsieve.oracle.circuit_breaker import CircuitBreaker
-from newsieve.oracle.failure_streak import FailureStreak
 from newsieve.oracle.labeling_task import LabelingTask
 from newsieve.oracle.providers.base import (
     ANSWERED,
@@ -27,11 +26,8 @@ from newsieve.oracle.providers.base import (
     Provider,
     ProviderResponse,
 )
-from newsieve_schemas.oracle import LABELLED
+from newsieve.oracle.withheld_results import WithheldResults
 
-# How long a first rejection waits for others to be compared with. Half of the minute within which a
-# lasting fault has to be named.
-WITHHELD_SECONDS: Final = 30.0
 FINISH_SECONDS: Final = 0.05  # between two heartbeats
 
 
@@ -52,15 +48,6 @@ class CallObserver(Protocol):
         ...
 
 
-class _Done(NamedTuple):
-    """A call that has ended."""
-
-    task: LabelingTask
-    response: ProviderResponse | Exception
-    started_at: float
-    ended_at: float
-
-
 class CallPool:
     """Makes at most `concurrency` calls at a time, for use by its owner's thread only."""
 
@@ -72,24 +59,17 @@ class CallPool:
         chance: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._provider = provider
         self._observer = observer
         self._concurrency = concurrency
         self._chance = chance
         self._clock = clock
         self.breaker = CircuitBreaker()
-        self._waiting: deque[LabelingTask] = (
-            deque()
-        )  # claimed, and not called yet, or refused for now
+        self._waiting: deque[LabelingTask] = deque()  # for their first call, or for another try
         self._in_flight = 0
-        self._streak = FailureStreak()
-        self._withheld: dict[LabelingTask, float] = {}  # with the time since when
+        self._withheld = WithheldResults(observer.withheld)
         self._answered_at = float("-inf")
         self._failure: Exception | None = None  # since which no call is made
-        self._to_call: SimpleQueue[LabelingTask] = SimpleQueue()
-        self._done: SimpleQueue[_Done] = SimpleQueue()
-        for number in range(concurrency):
-            threading.Thread(target=self._call, name=f"oracle-{number}", daemon=True).start()
+        self._threads = CallThreads(provider, concurrency, clock)
 
     @property
     def in_flight(self) -> int:
@@ -119,7 +99,7 @@ class CallPool:
         if task in self._waiting:
             self._waiting.remove(task)
             return False
-        if self._withheld.pop(task, None) is not None:
+        if self._withheld.drop(task):
             return False
         return task.result is None and not task.needs_call
 
@@ -132,7 +112,7 @@ class CallPool:
     def fail(self, task: LabelingTask, why: str) -> None:
         """End a task, for which there will be no further call."""
         task.fail(why)
-        self._withhold(task)
+        self._withheld.add(task, self._clock())
 
     def collect(self, seconds: float) -> None:
         """Hand the responses that have come to their tasks, after waiting at most so long for the
@@ -142,18 +122,23 @@ class CallPool:
         been handed over before.
         """
         self._dispatch()
-        for done in self._drain_results(seconds):
+        # Also tasks that the breaker holds back are waited for.
+        for call in self._threads.ended(seconds if self.pending else 0.0):
             self._in_flight -= 1
-            self._judge(done)
-        self._stop_if_alone()
+            failure = self._judge(call)
+            self._failure = self._failure or failure
+        # While the provider is away a rejection may have been the beginning of that.
+        if self._failure is None and not self._in_flight and not self.breaker.is_open:
+            complaint = self._withheld.lone_rejection(self._clock())
+            self._failure = OracleRejects(complaint) if complaint is not None else None
         if self._failure is not None:
             raise self._failure
         self._dispatch()
 
     def finish(self, seconds: float, heartbeat: Callable[[], None]) -> None:
         """Collect what is still being answered, and so paid for, within so many seconds."""
-        deadline = time.monotonic() + seconds
-        while self.in_flight and time.monotonic() < deadline:
+        deadline = Deadline(seconds)
+        while self.in_flight and not deadline.is_over:
             heartbeat()
             with contextlib.suppress(OracleRejects):  # what stops us is known already
                 self.collect(FINISH_SECONDS)
@@ -162,72 +147,39 @@ class CallPool:
         """Decide about the withheld results when there is nothing else to compare with: they stand
         if there was a label, else the way in which all are asked is at fault. Raises
         OracleRejects."""
-        if self._withheld and self._streak.is_without_label:
-            self._stop(OracleRejects(self._streak.complaint()))
+        complaint = self._withheld.fault_of_all()
+        if complaint is not None:
+            self._failure = self._failure or OracleRejects(complaint)
         if self._failure is not None:
             raise self._failure
-        self._release_all()
+        self._withheld.release()
 
-    def _judge(self, done: _Done) -> None:
-        response, task, seconds = done.response, done.task, done.ended_at - done.started_at
+    def _judge(self, call: EndedCall) -> Exception | None:
+        """Hand a response to its task. Return why no further call makes sense, if none does."""
+        response, task, seconds = call.response, call.task, call.ended_at - call.started_at
         if isinstance(response, Exception):
             self._waiting.append(task)  # its claim was not used
-            self._stop(response)
-            return
-        began = task.silent_since if task.silent_since is not None else done.started_at
+            return response
+        began = task.silent_since if task.silent_since is not None else call.started_at
         others_answered = self._answered_at > began
         is_silent = response.outcome == UNANSWERED or response.has_failed
-        task.silent_since = done.started_at if is_silent else None
+        task.silent_since = call.started_at if is_silent else None
         if response.outcome in (ANSWERED, REFUSED):
-            self._answered(done.ended_at)
+            self._answered(call.ended_at)
         elif response.outcome in (BUSY, UNANSWERED):
-            self._failed(done.started_at, response)
+            self._failed(call.started_at, response)
         tokens = task.tokens_of(response)
         self._observer.called(response.outcome, seconds, tokens, task.prices.cost_usd(tokens))
         if response.outcome == DENIED:
             self._waiting.append(task)
-            self._stop(OracleRejects(response.reason))
-            return
+            return OracleRejects(response.reason)
         task.handle_response(response, seconds, others_answered=others_answered)
         if response.outcome == BUSY and not response.has_failed and not task.is_cancelled:
             self._waiting.appendleft(task)
-        self._weigh(task)
-
-    def _weigh(self, task: LabelingTask) -> None:
-        """Draw conclusions about all other tasks from the last call of this one."""
-        if task.result is not None and task.result.status == LABELLED:
-            self._streak.labelled()
-            self._release_all()
-        self._withhold(task)
-        if task.failure is not None:
-            self._streak.failed(task.failure, task.label_prompt.article_id)
-            if self._streak.is_over:
-                self._stop(OracleRejects(self._streak.complaint()))
-
-    def _withhold(self, task: LabelingTask) -> None:
-        result = task.withheld
-        if result is not None and not task.is_cancelled:
-            self._withheld[task] = self._clock()
-            self._observer.withheld(result.failure or "")
-
-    def _stop_if_alone(self) -> None:
-        """Stop for a rejection before any label if nothing comes that it could be compared with,
-        but not while the provider is away: the rejection may have been the beginning of that."""
-        if self._streak.has_labelled or not self._streak.is_of_rejections or not self._withheld:
-            return
-        is_old = self._clock() - min(self._withheld.values()) >= WITHHELD_SECONDS
-        if is_old and not self._in_flight and not self.breaker.is_open:
-            self._stop(OracleRejects(self._streak.complaint()))
-
-    def _release_all(self) -> None:
-        if self._failure is not None:
-            return  # they are asked again, once what stops the calls is corrected
-        for task in self._withheld:
-            task.release()
-        self._withheld.clear()
-
-    def _stop(self, failure: Exception) -> None:
-        self._failure = self._failure or failure
+        # Once calls have stopped nothing is released: it is asked again when that is corrected.
+        may_release = self._failure is None
+        complaint = self._withheld.weigh(task, self._clock(), may_release=may_release)
+        return OracleRejects(complaint) if complaint is not None else None
 
     def _answered(self, ended_at: float) -> None:
         self._answered_at = max(self._answered_at, ended_at)
@@ -254,25 +206,4 @@ class CallPool:
             and self.breaker.allows_call(self._clock(), self._in_flight)
         ):
             self._in_flight += 1
-            self._to_call.put(self._waiting.popleft())
-
-    def _drain_results(self, seconds: float) -> list[_Done]:
-        ended = []
-        try:
-            if self.pending and seconds > 0:  # also for tasks that the breaker holds back
-                ended.append(self._done.get(timeout=seconds))
-            while True:
-                ended.append(self._done.get_nowait())
-        except Empty:
-            return ended
-
-    def _call(self) -> None:
-        while True:
-            task = self._to_call.get()
-            started_at = self._clock()
-            response: ProviderResponse | Exception
-            try:
-                response = self._provider.complete(task.label_prompt)
-            except Exception as error:  # noqa: BLE001 - raised again where it is collected
-                response = error
-            self._done.put(_Done(task, response, started_at, self._clock()))
+            self._threads.call(self._waiting.popleft())
