@@ -14,6 +14,7 @@ from newsieve.oracle.prompt import Prompt
 from newsieve_training.data.label_formats import labels_of
 from tests.support.bulk import KEY, articles, environment, label, rows
 from tests.support.cli import newsieve, newsieve_train
+from tests.support.drift_records import oracle
 from tests.support.filters import load
 from tests.support.oracle_server import fails, good, says, serving
 from tests.support.requests import request
@@ -111,6 +112,7 @@ def test_newsieves_own_records_are_labelled_by_their_text() -> None:
         b"notes\n",
         b"5\n",
         b'{"outcome": "x"}\n',
+        json.dumps({"id": ["x"], "content_hash": "", "oracle_key": oracle()}).encode() + b"\n",
         b'[{"id":"x"}]',
         b'{"id":"x","title":"X"}',
         b"notes",

@@ -46,7 +46,7 @@ def test_a_call_that_was_turned_away_is_made_again_when_the_gate_opens() -> None
 
 
 def test_an_open_circuit_probes_with_one_call_and_closes_with_an_answer() -> None:
-    """What waits is label lag: nobody gets a verdict for the provider's absence."""
+    """What waits is label lag: nobody gets a result for the provider's absence."""
     scene = Scene(Scripted(*[ProviderResponse("busy")] * OPEN_AFTER, LABEL), concurrency=1)
     first, second = scene.start("a1"), scene.start("a2")
     for call in range(OPEN_AFTER):
@@ -58,7 +58,7 @@ def test_an_open_circuit_probes_with_one_call_and_closes_with_an_answer() -> Non
     assert first.result is second.result is None
     scene.collect(OPEN_AFTER + 2)
     assert first.result is not None and second.result is not None
-    assert scene.notes.gates[-2:] == [(True, OPEN_AFTER), (False, 0)]
+    assert scene.notes.breaker_changes[-2:] == [(True, OPEN_AFTER), (False, 0)]
 
 
 def test_a_key_that_is_refused_stops_it_and_is_counted() -> None:
@@ -131,7 +131,7 @@ def test_what_stops_the_desk_is_raised_when_all_others_have_been_heard() -> None
     assert not scene.pool.cancel(good if good.result is None else bad)  # its claim was not used
 
 
-def test_an_abandoned_interview_is_not_called_for_again() -> None:
+def test_a_cancelled_task_is_not_called_for_again() -> None:
     """Its partition is somebody else's by now."""
     scene = Scene(Scripted(ProviderResponse("busy"), is_held=True))
     task = scene.start("a1")

@@ -61,10 +61,10 @@ def test_with_the_workers_key_a_request_stands_where_the_worker_drew_it() -> Non
         article = item.article
         u = Sampler(policy(KEY)).draw(article.id, article.content_hash, SURFACED).u
 
-        standing = DrawPositions(KEY, OWN).position_of(item)
+        position = DrawPositions(KEY, OWN).position_of(item)
 
-        assert standing.rank == pytest.approx(u / PI) and standing.rank < 1
-        assert standing.other_key is None
+        assert position.rank == pytest.approx(u / PI) and position.rank < 1
+        assert position.other_key is None
 
 
 def test_a_request_that_the_draw_did_not_choose_is_no_workers() -> None:

@@ -27,7 +27,7 @@ def bad(text: str = "```json\nnothing\n```", **more: Any) -> ProviderResponse:
 
 def test_a_few_rejections_before_any_label_are_the_way_all_are_asked() -> None:
     """A person has to mend it; the message names an article and the settings, and none of those
-    that were rejected has a verdict."""
+    that were rejected has a result."""
     scene = Scene(Scripted(*rejecting(1)), concurrency=1)
     tasks = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]
 
@@ -94,7 +94,7 @@ def test_a_label_that_was_under_way_decides_nothing_about_those_that_stopped_it(
 
 
 def test_a_rejection_is_the_articles_own_fault_once_another_has_its_label() -> None:
-    """Not before: its verdict is withheld until then. Unless they come one after the other."""
+    """Not before: its result is withheld until then. Unless they come one after the other."""
     scene = Scene(Scripted(*rejecting(1), LABEL, *rejecting(SAME_FAILURES)), concurrency=1)
     first = scene.start("a1")
     scene.collect(1)
@@ -139,7 +139,7 @@ def test_where_there_were_labels_a_lone_rejection_waits_for_the_next_article() -
 def test_answers_that_all_fail_in_the_same_way_stop_it_after_a_few(
     reply: ProviderResponse, says: str
 ) -> None:
-    """None of their articles has a verdict; what they look like is said in one line, its control
+    """None of their articles has a result; what they look like is said in one line, its control
     characters escaped."""
     scene = Scene(Scripted(reply), concurrency=1)
     tasks = [scene.start(f"a{number}") for number in range(SAME_FAILURES)]

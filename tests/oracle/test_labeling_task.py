@@ -1,4 +1,4 @@
-"""One question until its verdict: what is asked again, what is not, and what it cost."""
+"""One task until its result: what is asked again, what is not, and what it cost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def answered(text: str, **more: Any) -> ProviderResponse:
     return ProviderResponse("answered", text=text, model_version="v1", tokens=USED, **more)
 
 
-def test_a_label_is_a_verdict_with_its_cost() -> None:
+def test_a_label_is_a_result_with_its_cost() -> None:
     """Tokens at the prices that are set."""
     found = heard(answered(LABEL, answer_hash="sha256:" + "0" * 64, fingerprint="fp"))
 

@@ -34,7 +34,7 @@ class CallNotes:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.gates: list[tuple[bool, int]] = []
+        self.breaker_changes: list[tuple[bool, int]] = []
         self.reasons: list[str] = []
         self.other_keys: list[str] = []
 
@@ -48,7 +48,7 @@ class CallNotes:
         self.other_keys.append(fingerprint)
 
     def breaker_changed(self, *, is_open: bool, failures: int, **_: Any) -> None:
-        self.gates.append((is_open, failures))
+        self.breaker_changes.append((is_open, failures))
 
 
 class Scripted:

@@ -135,25 +135,25 @@ class AskingConsumer:
         """Nothing to leave."""
 
 
-class Books:
-    """Reads back what is committed."""
+class TopicBudgetStore:
+    """Restores budgets and labels from committed records."""
 
     def __init__(self, topics: Topics, caps: budgets.Caps) -> None:
         self._topics, self._caps = topics, caps
-        self._notes = LedgerCodec(CONTROL, "g", "s")
+        self._codec = LedgerCodec(CONTROL, "g", "s")
         self.read = 0
 
     def budget(self, owned: Sequence[Partition]) -> budgets.Budget:
         self.read += 1
         latest = dict(self._topics.records.get(CONTROL, []))
         numbers = [number for _, number in owned]
-        return budgets.Budget(self._caps, PARTITIONS, self._notes.read(numbers, latest))
+        return budgets.Budget(self._caps, PARTITIONS, self._codec.read(numbers, latest))
 
     def labels(self) -> Iterator[bytes]:
         return iter([value for _, value in self._topics.records.get(SCORES, [])])
 
     def ledger_record(self, partition: int, ledger: budgets.Ledger, now: str) -> OutRecord:
-        return self._notes.write(partition, ledger, now)
+        return self._codec.write(partition, ledger, now)
 
 
 class Quiet(CallNotes):
@@ -219,7 +219,7 @@ class OracleScene:
         pool = CallPool(self.provider, self.concurrency, self.observer, lambda: 0.0, self.clock)
         limits = DeadLetterLimiter(1, 1_000, 100)
         caps = budgets.Caps(self.calls_per_day, self.usd_per_day, self.source_share)
-        self.budget_store = Books(self.topics, caps)
+        self.budget_store = TopicBudgetStore(self.topics, caps)
         loop = LabelingLoop(
             runner,
             OutcomePublisher(producer, limits, Writer(LETTERS, "g", "0"), lambda: NOW),

@@ -215,7 +215,7 @@ def test_a_bad_answer_before_refusals_alone_does_not_wait_for_ever(
     assert {label.status for label in made.topics.labels()} == {"refused"}
 
 
-def test_while_a_verdict_is_withheld_the_loop_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_a_result_is_withheld_the_loop_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second request for its text waits for it, and cannot be asked."""
     same = Message(0, 1, request_record("a0.0")[1])
     made = scene(
