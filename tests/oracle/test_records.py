@@ -282,7 +282,7 @@ def test_the_demos_labels_are_a_label_file() -> None:
     file = read_label_file(path, ASKED)
 
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    prompts = {name: Prompt(load(name), 1_000) for name in {row["filter"] for row in rows}}
     for row in rows:
-        prompt = Prompt(load(row["filter"]), 1_000)
-        reply = file.complete(prompt.for_article(row["id"], "A text."))
+        reply = file.complete(prompts[row["filter"]].for_article(row["id"], "A text."))
         assert json.loads(reply.text)["scores"] == row["scores"]
