@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from newsieve.deadline import Deadline
@@ -87,7 +88,7 @@ class ProgramGroup:
         number = len(self.programs)
         slot = {f"NEWSIEVE_{command.upper()}__SLOT": f"demo-{self.run}-{number}"}
         log = self.folder / f"{command}-{number}.log"
-        with log.open("wb") as stream:
+        with log.open("wb") as stream, _signals_held():
             process = subprocess.Popen(
                 self._words(command),
                 env={**self._environment(), **slot, **(settings or {})},
@@ -96,7 +97,7 @@ class ProgramGroup:
                 start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
                 preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call, no locks
             )
-        self.programs.append(Program(command, process, log))
+            self.programs.append(Program(command, process, log))
         return self.programs[-1]
 
     def command(self, *words: str) -> str:
@@ -144,6 +145,25 @@ class ProgramGroup:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **self.settings, "NEWSIEVE_OBSERVE__PORT": "0"}
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block ends: while a process is forked Python loses an
+    exception that a signal's handler raises, and nobody would end the demo."""
+    received: list[int] = []
+
+    def hold(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    former = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
 
 
 @contextlib.contextmanager

@@ -91,16 +91,16 @@ def _thinking(level: str) -> dict[str, Any]:
 
 def _schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """JSON Schema in Gemini's own dialect, which also says in which order to write."""
-    found: dict[str, Any] = {"type": schema["type"].upper()}
+    result: dict[str, Any] = {"type": schema["type"].upper()}
     for limit in ("minimum", "maximum", "required"):
         if limit in schema:
-            found[limit] = schema[limit]
+            result[limit] = schema[limit]
     if "items" in schema:
-        found["items"] = _schema(schema["items"])
+        result["items"] = _schema(schema["items"])
     if "properties" in schema:
-        found["properties"] = {name: _schema(item) for name, item in schema["properties"].items()}
-        found["propertyOrdering"] = list(schema["properties"])
-    return found
+        result["properties"] = {name: _schema(item) for name, item in schema["properties"].items()}
+        result["propertyOrdering"] = list(schema["properties"])
+    return result
 
 
 def _reply(body: Body, mask: Redactor) -> ProviderResponse:

@@ -7,7 +7,6 @@ it is never passed on. Knows no provider's JSON but for where errors stand.
 
 from __future__ import annotations
 
-import email.utils
 import re
 import socket
 import ssl
@@ -31,12 +30,12 @@ from newsieve.oracle.providers.base import (
     ProviderResponse,
 )
 from newsieve.oracle.providers.call_deadline import Closed, Deadlines
+from newsieve.oracle.providers.retry_advice import retry_after, retry_info
 from newsieve.oracle.redaction import Redactor
 
 CONNECT_SECONDS: Final = 10.0
 MAX_BODY_BYTES: Final = 1_000_000  # an honest answer has a few thousand
 REASON_CHARACTERS: Final = 300
-RETRY_INFO: Final = "google.rpc.RetryInfo"
 
 # RFC 9110, section 5.5: what a header's value may be, and clients agree on.
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ !-~]*[!-~])?")
@@ -257,32 +256,6 @@ async def _read(chunks: AsyncIterable[bytes]) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             break
     return bytes(body)
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds of a Retry-After header: a number or an HTTP date (RFC 9110, section
-    10.2.3)."""
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return float(value)
-    try:
-        return max(email.utils.parsedate_to_datetime(value).timestamp() - now, 0.0)
-    except (ValueError, OverflowError):
-        return None
-
-
-def retry_info(body: Mapping[str, Any]) -> float | None:
-    """Return the seconds of a google.rpc.RetryInfo among the error's details, such as "12.5s"."""
-    error = body.get("error")
-    details = error.get("details") if isinstance(error, dict) else None
-    for detail in details if isinstance(details, list) else []:
-        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(RETRY_INFO):
-            delay = str(detail.get("retryDelay", "")).strip().removesuffix("s")
-            if delay.isascii() and delay.replace(".", "", 1).isdigit():
-                return float(delay)
-    return None
 
 
 def _json_object(raw: bytes) -> dict[str, Any] | None:
