@@ -112,7 +112,7 @@ def test_failures_are_part_of_the_baseline() -> None:
     assert baseline.fail_limit == rate_limit(2, 100)
 
 
-def test_tally_and_baseline_survive_a_snapshot() -> None:
+def test_accumulator_and_baseline_survive_a_snapshot() -> None:
     """Bit by bit."""
     tally = tally_of([(0.1, 0.3), (0.7, 0.2), (0.4, 1.0)])
     tally.add(None, 1.0)

@@ -21,7 +21,7 @@ from tests.support.drift import (
 WORSE = errors_times(1.6)
 
 
-def test_a_severity_that_rises_is_told_at_once() -> None:
+def test_a_severity_that_rises_is_published_at_once() -> None:
     """Not only with the next day's reminder."""
     config = MonitorConfig(reminder=DAY)
     monitor, steps = monitor_after(10, (20, as_it_is), (300, errors_times(1.25)), config=config)
@@ -37,7 +37,7 @@ def test_a_severity_that_rises_is_told_at_once() -> None:
     assert monitor.tick(40_000_001) is None
 
 
-def test_an_incident_is_told_again_once_a_day_until_acknowledged() -> None:
+def test_an_incident_is_repeated_once_a_day_until_acknowledged() -> None:
     """The state stays what it is."""
     config = MonitorConfig(reminder=DAY)
     monitor, steps = monitor_after(11, (20, as_it_is), (100, errors_times(1.5)), config=config)

@@ -165,7 +165,7 @@ def through_json(saved: Snapshot) -> Snapshot:
     return replace(saved, detector=json.loads(json.dumps(saved.detector)))
 
 
-def test_a_watch_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
+def test_a_filter_monitor_stopped_at_any_moment_goes_on_as_one_that_was_not() -> None:
     """Twenty times at random, from the snapshots of what had changed; the same transitions, and
     the same anchors asked for."""
     rules = MonitorConfig(silence=30 * DAY, reminder=DAY)

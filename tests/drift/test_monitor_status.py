@@ -1,4 +1,4 @@
-"""What a monitor or a signal would say if it were asked now."""
+"""The status of a monitor, and its present state as a reminder."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_monitor_without_a_baseline_says_what_it_waits_for() -> None:
     assert "next labels" in str(asked["headline"])
 
 
-def test_a_watch_says_where_its_signals_stand() -> None:
+def test_a_filter_monitor_gives_the_state_of_canaries_articles_and_anchors() -> None:
     """Beside its monitors; that of canaries that moved is the alert that was raised."""
     filter_monitor = a_filter_monitor()
     (raised,) = filter_monitor.canaries(canary(5, passed=False))

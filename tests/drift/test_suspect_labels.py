@@ -111,7 +111,7 @@ def test_no_decision_makes_a_baseline_of_them() -> None:
     assert "suspect" not in {identity.stratum for identity in filter_monitor.monitors.by_identity}
 
 
-def test_a_watch_made_of_snapshots_goes_on_with_them() -> None:
+def test_a_filter_monitor_made_of_snapshots_goes_on_with_suspect_labels() -> None:
     """And one of an older version's snapshots begins with none."""
     filter_monitor = a_filter_monitor(with_anchors=False)
     for row in suspects(40):

@@ -55,7 +55,7 @@ def worlds(field: Field) -> dict[str, World]:
 
 
 class Stage:
-    """One run: a watch and the world around it."""
+    """One run: a filter monitor and the world around it."""
 
     def __init__(self, field: Field, seed: int) -> None:
         self._field = field

@@ -1,4 +1,4 @@
-"""A watch with anchors, and an oracle that labels them."""
+"""A filter monitor with anchors, and an oracle that labels them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a monitor's course: what is written at lines and axes."""
+"""Charts of a monitor: what is written at lines and axes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_ends_of_an_axis_differ(span: int, ends: list[str]) -> None:
 
 
 def test_a_single_label_is_a_dot_with_one_time() -> None:
-    """There is no course yet."""
+    """There is no curve yet."""
     picture = drawn(evidence_chart(history(count=1)))
 
     assert len(texts(picture, "end")) == 1 and len(picture.all("circle", "dot")) == 1

@@ -67,7 +67,7 @@ def states(topics: Topics, stratum: str | None = None) -> list[str]:
 def test_a_transaction_that_fails_is_taken_back_whole(
     scene: DriftScene, student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the watches had seen by then was not committed: they begin with what is on record, and
+    """What the monitors had seen by then was not committed: they begin with what was, and
     nothing is told twice or never."""
     other = DriftScene(monkeypatch, student)
     for item in (scene, other):

@@ -54,17 +54,11 @@ def tail(
     ] = None,
     group: Annotated[
         str,
-        typer.Option(
-            "--group",
-            metavar="NAME",
-            help="Consumer group that remembers which alerts CMD has dealt with.",
-        ),
+        typer.Option("--group", metavar="NAME", help="The group that has dealt with alerts."),
     ] = DEFAULT_GROUP,
     from_beginning: Annotated[
         bool,
-        typer.Option(
-            "--from-beginning", help="Also show alerts that are there already; with --exec, once."
-        ),
+        typer.Option("--from-beginning", help="Also show earlier alerts; with --exec, once."),
     ] = False,
     until_end: Annotated[
         bool, typer.Option("--until-end", help="Stop at the present end; not with --exec.")

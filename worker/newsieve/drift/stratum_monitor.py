@@ -63,16 +63,12 @@ class StratumMonitor:
     def reference(self, label: Label) -> bool:
         """Adds a row of the baseline. Returns False when the row comes after a label or from
         another oracle, and is not used."""
-        current = self.state
-        if current.has_begun:
-            return False
-        if (
-            self.accumulator.labels + self.accumulator.failures
-            and label.oracle_key != current.oracle_key
-        ):
+        current, rows = self.state, self.accumulator
+        is_first = rows.labels + rows.failures == 0
+        if current.has_begun or not (is_first or label.oracle_key == current.oracle_key):
             return False
         current.oracle_key = label.oracle_key
-        self.accumulator.add(label.values, label.pi)
+        rows.add(label.values, label.pi)
         return True
 
     def adopt(self, other: StratumMonitor) -> None:
@@ -92,9 +88,8 @@ class StratumMonitor:
             return None
         if label.values is not None and not self._is_accepted(label):
             return self._meet_other_oracle(label)
-        current.last_label_at = max(
-            current.last_label_at or label.position, label.position
-        )  # some are set back
+        last = current.last_label_at or label.position
+        current.last_label_at = max(last, label.position)  # a producer's clock may be set back
         current.policy = label.policy
         if self.test is None:
             return self._warm(label)
@@ -151,8 +146,8 @@ class StratumMonitor:
 
     def tick(self, now: int) -> Transition | None:
         """Suspends the monitor after a long silence, or returns a reminder when one is due."""
-        current = self.state
-        config, last = self._config, current.last_label_at
+        current, config = self.state, self._config
+        last = current.last_label_at
         is_silent = config.silence is not None and last is not None and now - last >= config.silence
         if is_silent and current.state in SILENCED and not current.awaits_cause:
             current.before = current.state
@@ -163,16 +158,14 @@ class StratumMonitor:
         is_due = now - current.published_at >= config.reminder and not current.is_acknowledged
         if not is_worse and not is_due:
             return None
-        return replace(
-            self._step(current.state, current_reason(current, self.test), now), is_reminder=True
-        )
+        reason = current_reason(current, self.test)
+        return replace(self._step(current.state, reason, now), is_reminder=True)
 
     def as_reminder(self, position: int) -> Transition:
         """Returns the present state as a reminder of it, and changes nothing."""
         current, test = self.state, self.test
-        step = transition(
-            self.identity, current, test, current.state, current_reason(current, test), position
-        )
+        reason = current_reason(current, test)
+        step = transition(self.identity, current, test, current.state, reason, position)
         return replace(step, is_reminder=True)
 
     def _is_accepted(self, label: Label) -> bool:
