@@ -54,7 +54,7 @@ def tail(
     ] = None,
     group: Annotated[
         str,
-        typer.Option("--group", metavar="NAME", help="The group that has dealt with alerts."),
+        typer.Option("--group", metavar="NAME", help="Consumer group that remembers what CMD saw."),
     ] = DEFAULT_GROUP,
     from_beginning: Annotated[
         bool,
