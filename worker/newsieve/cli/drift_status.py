@@ -106,7 +106,7 @@ def _row(item: OverviewItem) -> Row:
         "state": item.state,
         "severity": item.alert["severity"],
         "cause": item.alert["cause"],
-        **(_facts(item.status) if item.status is not None else {}),
+        **(_status_fields(item.status) if item.status is not None else {}),
         "advice": item.advice,
         "headline": item.alert["headline"],
         "incident_id": item.alert["incident_id"] if item.state not in CALM else None,
@@ -116,7 +116,7 @@ def _row(item: OverviewItem) -> Row:
     }
 
 
-def _facts(status: MonitorStatus) -> Row:
+def _status_fields(status: MonitorStatus) -> Row:
     state, error = status.state, status.error
     return {
         "student": status.identity.student_version,

@@ -173,7 +173,7 @@ def _show(stored: StoredRecord, *, as_json: bool) -> None:
 
 
 def _readable(alert: dict[str, Any]) -> str:
-    again = ", told again" if alert["repeated"] else ""
+    again = ", repeated" if alert["repeated"] else ""
     lines = [
         f"{alert['raised_at']}  {alert['filter']}: {alert['previous_state']} → {alert['state']}, "
         f"{alert['severity']}, {alert['cause']}{again}",

@@ -1,1 +1,4 @@
-"""The drift monitor's thinking: pure, no Kafka, no clock. `watch` is the way in."""
+"""Has a student drifted from its oracle, and why? Pure: no Kafka, no clock.
+
+`filter_monitor` is the way in.
+"""

@@ -43,7 +43,7 @@ class AlarmAttribution:
         self._moved_at: int | None = None  # when canaries last failed to be reproduced
 
     def alerts(self) -> dict[str, ConditionAlert | Anchors]:
-        """The alerts on canaries and on anchors, if there are any, by stratum."""
+        """Returns the alerts on canaries and on anchors, if there are any, by stratum."""
         alerts: dict[str, ConditionAlert | Anchors] = {"canaries": self.canaries}
         return alerts if self.anchors is None else {**alerts, "anchors": self.anchors}
 
@@ -84,7 +84,7 @@ class AlarmAttribution:
     def cause_of(
         self, monitor: StratumMonitor, articles: ScoreDistributionMonitor, now: int
     ) -> Cause | None:
-        """The cause of a monitor's alarm, or None while it cannot be told yet."""
+        """Returns the cause of a monitor's alarm, or None while it is not known yet."""
         anchors_alarm = self._anchors_alarm(monitor)
         has_moved = self.canaries.is_active
         if anchors_alarm is False and not has_moved and not self._window.is_over(now):
@@ -98,11 +98,13 @@ class AlarmAttribution:
             self._window.close()
 
     def anchor_difference(self) -> AnchorDifference | None:
-        """How the oracle that waits for a decision labels the anchors, None without labels."""
+        """Returns how the oracle that waits for a decision labels the anchors, or None without
+        labels."""
         return self.anchors.anchor_difference() if self.anchors is not None else None
 
     def _anchors_alarm(self, monitor: StratumMonitor) -> bool | None:
-        """Whether the anchors alarm; None without anchors by the monitor's accepted oracle."""
+        """Returns whether the anchors alarm, or None without anchors by the monitor's accepted
+        oracle."""
         if self.anchors is None or self.anchors.oracle_key != monitor.state.oracle_key:
             return None
         return self.anchors.is_alarmed

@@ -168,7 +168,9 @@ class LabelReader:
         )
         stratum = fields.get("stratum")
         if is_failure and stratum is None:
-            raise InvalidLabel("stratum is missing: without scores it cannot be told")
+            raise InvalidLabel(
+                "stratum is missing, and without scores it does not follow from a tier"
+            )
         return _Row(
             position=position,
             id=id_of(fields),
