@@ -6,11 +6,19 @@ from pathlib import Path
 
 import docx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from newsieve.printable import printable
+from newsieve_training.data.audit_report import (
+    AuditReport,
+    DimensionSpread,
+    Disagreement,
+    LabelTimes,
+    Outlier,
+    SelfDisagreement,
+)
 from newsieve_training.reports.document import (
     Block,
     Heading,
@@ -21,6 +29,7 @@ from newsieve_training.reports.document import (
     as_markdown,
     write_word,
 )
+from newsieve_training.reports.label_quality import label_quality
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -68,6 +77,7 @@ def shown(text: str) -> str:
 
 @settings(max_examples=100, deadline=None)
 @given(texts.filter(str.strip))
+@example("C #")
 def test_markdown_shows_what_others_wrote_as_it_is(text: str) -> None:
     """Rendered with HTML allowed, there is no element but the report's own, and no word is lost."""
     tokens = renderer.parse(as_markdown(blocks_of(text)))
@@ -79,6 +89,47 @@ def test_markdown_shows_what_others_wrote_as_it_is(text: str) -> None:
     said = ["".join(child.content for child in token.children or []) for token in inline]
     here = shown(text)
     assert said == [here, here, here, here, "a", here, here, "x", "x", here]
+
+
+@settings(max_examples=20, deadline=None)
+@given(texts.filter(str.strip))
+def test_a_template_shows_what_others_wrote_as_it_is(text: str) -> None:
+    """Reasons, tiers, oracles, ids and links alike, in the report on labels."""
+    spread = DimensionSpread(
+        mean=5.0, standard_deviation=1.0, histogram=[0] * 11, bins_populated=0.5, empty_bins=[]
+    )
+    nothing = {"pairs": 0, "mean_difference": None, "standard_error": None}
+    floor = {"share_of_articles": 1.0, "noise_floor": None, "noise_floor_if_normal": None}
+    audit = AuditReport(
+        verdict="usable",
+        reasons=[text],
+        articles=1,
+        labels=1,
+        dimensions={"hope": spread},
+        bins_populated=0.5,
+        standard_deviation=1.0,
+        correlations={"hope": {"hope": 1.0}},
+        components=[1.0],
+        dimensions_really=1,
+        participation_ratio=1.0,
+        tiers={text: 1},
+        content_rules={},
+        languages={text: 1},
+        oracles={text: 1},
+        labelled=LabelTimes(first=text, last="z", days_apart=None),
+        self_disagreement={text: SelfDisagreement(**nothing, **floor)},
+        disagreement_of_oracles=Disagreement(**nothing),
+        outliers=[Outlier(id=text, url=text, distance=9.0, scores={"hope": 1.0})],
+    )
+
+    tokens = renderer.parse(label_quality(audit, "village/v1"))
+
+    assert {token.type for token in tokens if token.nesting >= 0} <= OURS
+    inline = [token for token in tokens if token.type == "inline"]
+    assert {child.type for token in inline for child in token.children} <= {"text", "text_special"}
+    said = ["".join(child.content for child in token.children) for token in inline]
+    assert said.count(shown(text)) >= 7
+    assert f"Labelled from {shown(text)} to z." in said
 
 
 def test_a_word_report_is_written_of_all_of_them(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ Block = Heading | Paragraph | Points | Table | Picture
 
 
 # What a reader of Markdown, or of the HTML that is allowed in it, takes for more than a character.
-# An underscore between two letters is one.
-_MARKDOWN: Final = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
+# An underscore between two letters is one; a hash at the end would be the end of a heading.
+_MARKDOWN: Final = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|#$")
 _HTML: Final = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 # What makes more of a line that begins with it: a heading, a list, a rule. A number may begin one.
 _BEGINNING: Final = re.compile(r"^(?:#|[-+](?=[\s+-]|$)|(\d{1,9})(?=[.)](?:\s|$)))")
@@ -72,7 +72,7 @@ def _line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def _inline(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Returns the line in Markdown, where nothing of it is markup, whoever wrote it."""
     escaped = _MARKDOWN.sub(r"\\\g<0>", _line(text).translate(_HTML))
     return _BEGINNING.sub(_escaped, escaped)
@@ -117,18 +117,18 @@ def write_word(blocks: Sequence[Block], pictures: Path, path: Path) -> None:
 def _markdown(block: Block) -> Iterator[str]:
     match block:
         case Heading(text, level):
-            yield f"{'#' * level} {_inline(text)}"
+            yield f"{'#' * level} {escape_markdown(text)}"
         case Paragraph(text):
-            yield _inline(text)
+            yield escape_markdown(text)
         case Points(items):
-            yield from (f"- {_inline(item)}" for item in items)
+            yield from (f"- {escape_markdown(item)}" for item in items)
         case Table(columns, rows):
-            yield f"| {' | '.join(map(_inline, columns))} |"
+            yield f"| {' | '.join(map(escape_markdown, columns))} |"
             yield f"|{' --- |' * len(columns)}"
             for row in rows:
-                yield f"| {' | '.join(map(_inline, row))} |"
+                yield f"| {' | '.join(map(escape_markdown, row))} |"
         case Picture(name, caption):
-            yield f"![{_inline(caption)}]({name})"
+            yield f"![{escape_markdown(caption)}]({name})"
 
 
 def _text(block: Block) -> Iterator[str]:

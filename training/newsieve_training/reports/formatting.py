@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from newsieve_training.evaluation.baselines import NAMES
@@ -35,3 +35,7 @@ def span(interval: Sequence[float] | None) -> str:
 
 def with_span(value: float | None, interval: Sequence[float] | None) -> str:
     return number(value) if interval is None else f"{number(value)} ({span(interval)})"
+
+
+def counts(by_name: Mapping[str, int]) -> str:
+    return ", ".join(f"{name or 'unnamed'} {count:,}" for name, count in by_name.items())

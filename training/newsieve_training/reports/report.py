@@ -17,7 +17,7 @@ from newsieve_training.pipeline.graph import REPORT
 from newsieve_training.pipeline.run_folder import REPORTS_FOLDER, SUMMARY, Run
 from newsieve_training.pipeline.stage import StageWorkspace, run_stage
 from newsieve_training.reports import figures
-from newsieve_training.reports.document import as_markdown, as_text, write_word
+from newsieve_training.reports.document import as_text, write_word
 from newsieve_training.reports.formatting import JUDGED_ON, SCORERS
 from newsieve_training.reports.label_quality import label_quality
 from newsieve_training.reports.sections import TrainingReport
@@ -45,7 +45,7 @@ def _write(run: Run, workspace: StageWorkspace) -> Mapping[str, Any]:
     _draw(made, folder)
     write_text(folder / SUMMARY, as_text(list(made.summary())))
     labels = label_quality(made.audit, made.filter)
-    write_text(folder / "ground_truth_quality_report.md", as_markdown(labels))
+    write_text(folder / "ground_truth_quality_report.md", labels)
     for name in STALE:  # of what this run was before
         for path in run.path(REPORTS_FOLDER).glob(name):
             path.unlink()
