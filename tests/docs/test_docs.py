@@ -5,6 +5,7 @@ Knows no command; tests/docs/test_examples.py runs those.
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -18,9 +19,12 @@ TRACKED = subprocess.run(
     cwd=ROOT, capture_output=True, text=True, check=True,
 ).stdout.splitlines()  # fmt: skip
 MAX_LINES = 300
+MAX_METHODS = 15
+MAX_FUNCTION_LINES = 50
 MAX_FILE_BYTES = 20_000_000
 MAX_TREE_BYTES = 60_000_000
 PACKAGES = ("schemas/newsieve_schemas", "worker/newsieve", "training/newsieve_training")
+PYTHON = [ROOT / name for name in TRACKED if name.startswith(PACKAGES) and name.endswith(".py")]
 PAGES = [
     name
     for name in TRACKED
@@ -63,6 +67,30 @@ def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+def test_no_class_has_more_methods_than_an_idea() -> None:
+    """15, or a reason in a comment of the class."""
+    for path in PYTHON:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.ClassDef):
+                methods = sum(isinstance(item, ast.FunctionDef) for item in node.body)
+                of_class = "\n".join(lines[node.lineno - 3 : node.end_lineno])
+                assert methods <= MAX_METHODS or "More than 15 methods" in of_class, (
+                    f"{path}: {node.name} has {methods}"
+                )
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    """50 lines, without its parameters and its docstring."""
+    for path in PYTHON:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                has_docstring = ast.get_docstring(node) is not None
+                body = node.body[1:] if has_docstring else node.body
+                lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+                assert lines <= MAX_FUNCTION_LINES, f"{path}: {node.name} has {lines}"
 
 
 def test_no_module_is_longer_than_an_idea() -> None:

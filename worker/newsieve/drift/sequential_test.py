@@ -46,7 +46,7 @@ class Evidence(NamedTuple):
         return int(self.shares.argmax())
 
 
-# More than fifteen methods: one test, its recovery and its estimates share all of their arrays.
+# More than 15 methods: one test, its recovery and its estimates share all of their arrays.
 class SequentialTest:
     """Tests all labels since one baseline was made."""
 

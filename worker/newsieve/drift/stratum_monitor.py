@@ -42,7 +42,7 @@ from newsieve.drift.transitions import current_reason, severity, transition
 from newsieve_schemas.drift import Cause, State
 
 
-# More than fifteen methods: each input of the state machine is one, and each kind of step is one.
+# More than 15 methods: each input of the state machine is one, and each kind of step is one.
 class StratumMonitor:
     """The monitor of one student in one stratum. Its inputs return the transition that they led to,
     or None."""
