@@ -23,7 +23,7 @@ def run_all(
     tensorboard: bool = False,
     failed_gate_reason: str | None = None,
 ) -> Iterator[tuple[str, bool]]:
-    """Yields each stage after `prepare` by name, with whether there was anything to do.
+    """Yield each stage after `prepare` by name, with whether there was anything to do.
 
     A stage is run only when it is asked for. Raises what the stages raise.
     """

@@ -16,19 +16,19 @@ _REPLACEMENT: Final = "?"  # of a lone surrogate, which has no UTF-8 form
 
 
 def printable(text: str) -> str:
-    """Returns the text with every character escaped that is not visible, line ends included."""
+    """Return the text with every character escaped that is not visible, line ends included."""
     if text.isprintable():
         return text
     return text.translate({ord(c): _shown(c) for c in set(text) if not c.isprintable()})
 
 
 def printable_lines(text: str) -> str:
-    """Returns the text with each of its lines escaped, and the line ends kept."""
+    """Return the text with each of its lines escaped, and the line ends kept."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def one_line(text: str, characters: int = SHOWN_CHARACTERS) -> str:
-    """Returns the text for an error message: escaped, white space as single blanks, cut to size."""
+    """Return the text for an error message: escaped, white space as single blanks, cut to size."""
     shown = printable(" ".join(text[:characters].split()))
     return shown[:characters] + ("…" if len(text) > characters or len(shown) > characters else "")
 

@@ -47,7 +47,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Runs the command line and exits."""
+    """Run the command line and exit."""
     run_application(app, "newsieve-train")
 
 

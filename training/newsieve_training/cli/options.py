@@ -68,7 +68,7 @@ YesOption = Annotated[
 
 
 def open_run(folder: Path, config: Path | None) -> Run:
-    """Opens the run in this folder, with the filters of the settings. Raises SettingsInvalid."""
+    """Open the run in this folder, with the filters of the settings. Raises SettingsInvalid."""
     return Run(folder, read_settings(config).filters.registry)
 
 
@@ -78,7 +78,7 @@ def print_previous(folder: Path | None) -> None:
 
 
 def print_rows(manifest: DataManifest) -> None:
-    """Prints what `prepare` made of the rows of labels."""
+    """Print what `prepare` made of the rows of labels."""
     rows = ", ".join(f"{name} {count}" for name, count in manifest.rows.items())
     echo_err(
         f"articles: {rows}; rows without a label {manifest.rows_without_label}, of oracles "
@@ -99,12 +99,12 @@ def print_stage(stage: str, did: bool) -> None:  # noqa: FBT001 - what a stage r
 
 
 def verdict_text(audit: AuditReport) -> str:
-    """Returns the verdict on the labels and its reasons, one a line."""
+    """Return the verdict on the labels and its reasons, one a line."""
     return "\n".join([f"{audit.verdict}:", *(f"- {printable(item)}" for item in audit.reasons)])
 
 
 def confirm_unusable(run: Run, audit: AuditReport, *, confirmed: bool) -> None:
-    """Prints why the labels are not usable, and asks whether to go on, unless confirmed already.
+    """Print why the labels are not usable, and ask whether to go on, unless confirmed already.
 
     Raises LabelsRefused where nobody can be asked, and Abort where the answer is no.
     """

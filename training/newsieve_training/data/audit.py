@@ -48,7 +48,7 @@ LEAST_PAIRS: Final = 20  # of labels of one article, for figures of them
 
 
 def audit(run: Run) -> bool:
-    """Audits the labels of a run. Returns False when that was done already."""
+    """Audit the labels of a run. Returns False when that was done already."""
     return run_stage(run, AUDIT, lambda workspace: _write(run, workspace))
 
 
@@ -63,7 +63,7 @@ def _write(run: Run, workspace: StageWorkspace) -> Mapping[str, Any]:
 
 
 def audit_of(rows: Sequence[Row], filter_: Filter, *, cross_validated: bool) -> AuditReport:
-    """Computes all figures and the verdict. `rows` are as `decided` returns them."""
+    """Compute all figures and the verdict. `rows` are as `decided` returns them."""
     names = filter_.definition.dimension_names
     scores = label_scores(rows, filter_)
     single = np.array([label["scores"] for row in rows for label in row["labels"]])
@@ -109,7 +109,7 @@ class _Structure(NamedTuple):
 
 
 def _structure(scores: Floats, names: Sequence[str]) -> _Structure:
-    """Computes correlations, and principal components of the standardised scores."""
+    """Compute correlations, and principal components of the standardised scores."""
     spread = scores.std(axis=0)
     standardised = (scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1)
     correlations = standardised.T @ standardised / len(scores)
@@ -129,7 +129,7 @@ def _structure(scores: Floats, names: Sequence[str]) -> _Structure:
 
 
 def _label_times(rows: Sequence[Row]) -> LabelTimes | None:
-    """Returns how far the labels lie apart: an oracle may have changed in between."""
+    """Return how far the labels lie apart: an oracle may have changed in between."""
     times = sorted(t for row in rows for label in row["labels"] if (t := label["scored_at"]))
     if not times:
         return None
@@ -147,7 +147,7 @@ class _Disagreements(NamedTuple):
 
 
 def _disagreements(rows: Sequence[Row], names: Sequence[str]) -> _Disagreements:
-    """Computes how two labels of one article differ: of one oracle, and of different ones."""
+    """Compute how two labels of one article differ: of one oracle, and of different ones."""
     pairs: dict[str, list[Pair]] = defaultdict(list)
     mixed: list[Pair] = []
     for row in rows:
@@ -169,7 +169,7 @@ def _disagreements(rows: Sequence[Row], names: Sequence[str]) -> _Disagreements:
 
 
 def _differences(pairs: Sequence[Pair], names: Sequence[str]) -> dict[str, Any]:
-    """Returns the fields of `Disagreement`, with figures only where there are enough pairs."""
+    """Return the fields of `Disagreement`, with figures only where there are enough pairs."""
     if len(pairs) < LEAST_PAIRS:
         return {"pairs": len(pairs), "mean_difference": None, "standard_error": None}
     distances = _distances(pairs)
@@ -183,7 +183,7 @@ def _differences(pairs: Sequence[Pair], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _noise_floor(pairs: Sequence[Pair]) -> dict[str, float | None]:
-    """Returns the least error that a student can have on articles such as these.
+    """Return the least error that a student can have on articles such as these.
 
     For independent labels X and Y of one article E|X - Y| ≤ 2 E|X - m| whatever m is, so half of it
     bounds any student. If errors were normal, a student that knew the oracle's own mean would be
@@ -196,13 +196,13 @@ def _noise_floor(pairs: Sequence[Pair]) -> dict[str, float | None]:
 
 
 def _distances(pairs: Sequence[Pair]) -> Floats:
-    """Returns (P, D) absolute differences of the scores of each pair of labels."""
+    """Return (P, D) absolute differences of the scores of each pair of labels."""
     a, b = (np.array([pair[side] for pair in pairs], dtype=np.float64) for side in (0, 1))
     return np.abs(a - b)
 
 
 def _outliers(rows: Sequence[Row], scores: Floats, names: Sequence[str]) -> Iterator[Outlier]:
-    """Yields labels whose combination of scores is odd by Mahalanobis' distance, oddest first."""
+    """Yield labels whose combination of scores is odd by Mahalanobis' distance, oddest first."""
     centred = scores - scores.mean(axis=0)
     precision = np.linalg.pinv(np.cov(centred.T).reshape(len(names), len(names)))
     distances = np.einsum("nd,de,ne->n", centred, precision, centred)

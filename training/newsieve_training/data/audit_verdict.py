@@ -29,7 +29,7 @@ LEAST_TO_LEARN: Final = 100
 
 
 def judge(report: AuditReport, *, cross_validated: bool) -> tuple[str, list[str]]:
-    """Returns the verdict, and the reasons for it."""
+    """Return the verdict, and the reasons for it."""
     articles = report.articles
     if articles < LEAST_TO_LEARN:
         return NOT_USABLE, [f"{articles} articles: fewer than {LEAST_TO_LEARN} teach nothing"]

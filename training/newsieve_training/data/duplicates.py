@@ -45,7 +45,7 @@ class Groups(NamedTuple):
 
 
 def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], None]) -> Groups:
-    """Groups rows that are about one article. `similarity` is Jaccard's, of shingles of words, from
+    """Group rows that are about one article. `similarity` is Jaccard's, of shingles of words, from
     which two texts are one; `advance` is called after each row."""
     groups = DisjointSet(range(len(rows)))
     _join_texts(groups, rows, similarity, advance)
@@ -60,7 +60,7 @@ def groups_of(rows: Sequence[Row], similarity: float, advance: Callable[[int], N
 
 
 def _numbers(groups: DisjointSet) -> list[int]:
-    """Returns the number of each row's group: the row that stands for all of the group."""
+    """Return the number of each row's group: the row that stands for all of the group."""
     return [groups[row] for row in groups]
 
 
@@ -88,7 +88,7 @@ def _join(
     texts: Sequence[int],
     is_none: Callable[[str], bool],
 ) -> Iterable[Shared]:
-    """Joins rows that share a value; yields instead a value that different articles share."""
+    """Join rows that share a value; yield instead a value that different articles share."""
     members: dict[str, list[int]] = defaultdict(list)
     for index, value in values.items():
         if value:
@@ -103,7 +103,7 @@ def _join(
 
 
 def _words(text: str) -> list[str]:
-    """Returns the words of a text, whose Unicode form (ligatures, soft hyphens) does not matter."""
+    """Return the words of a text, whose Unicode form (ligatures, soft hyphens) does not matter."""
     return _WORD.findall(fold(text).casefold())
 
 

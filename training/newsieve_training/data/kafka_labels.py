@@ -45,7 +45,7 @@ class Snapshot:
 
 
 def read_topics(cluster: Cluster, prefix: str, filter_: Filter) -> Snapshot:
-    """Reads all labels of this filter that are committed by now. Raises BrokerUnavailable,
+    """Read all labels of this filter that are committed by now. Raises BrokerUnavailable,
     TopicsWrong."""
     scores, requests = (
         _values(cluster, topic_name(prefix, suffix)) for suffix in (ORACLE_SCORES, ORACLE_REQUESTS)
@@ -54,7 +54,7 @@ def read_topics(cluster: Cluster, prefix: str, filter_: Filter) -> Snapshot:
 
 
 def records_in(sources: Sequence[Source], filter_: Filter) -> tuple[list[Source], Snapshot | None]:
-    """Takes newsieve's own records out of the sources; returns the rest, and a snapshot of those
+    """Take newsieve's own records out of the sources; return the rest, and a snapshot of those
     records, None where there are none."""
     scores: list[bytes] = []
     texts: list[bytes] = []
@@ -97,7 +97,7 @@ def _values(cluster: Cluster, topic: str) -> Iterator[bytes]:
 def snapshot(
     scores: Iterable[bytes], requests: Iterable[bytes], filter_: Filter, missing: str = GONE
 ) -> Snapshot:
-    """Joins the last label of each article and oracle to the article's text, by article id.
+    """Join the last label of each article and oracle to the article's text, by article id.
     `missing` is the reason that is counted where there is no text."""
     left_out: Counter[str] = Counter()
     labels: dict[tuple[str, str], dict[str, OracleScore]] = {}
@@ -146,7 +146,7 @@ def _unfit(score: OracleScore, filter_: Filter) -> str | None:
 def _texts(
     requests: Iterable[bytes], wanted: set[tuple[str, str]], filter_: Filter
 ) -> dict[tuple[str, str], Row]:
-    """Returns the wanted articles whose text has the hash that was labelled."""
+    """Return the wanted articles whose text has the hash that was labelled."""
     articles: dict[tuple[str, str], Row] = {}
     for value in requests:
         article = _article(value, filter_)
@@ -173,7 +173,7 @@ def _article(value: bytes, filter_: Filter) -> Row | None:
 
 
 def _is_text(value: Any) -> bool:
-    """Says whether a value is None or a text with a UTF-8 form; a lone surrogate has none."""
+    """Say whether a value is None or a text with a UTF-8 form; a lone surrogate has none."""
     if not isinstance(value, str):
         return value is None
     try:

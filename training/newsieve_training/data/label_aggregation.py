@@ -45,7 +45,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Reads a file of labels. Raises InputFileInvalid."""
+    """Read a file of labels. Raises InputFileInvalid."""
     try:
         return Source(path.name, path.read_bytes())
     except OSError as error:
@@ -66,7 +66,7 @@ class Labelled:
 
 
 def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) -> Labelled:
-    """Reads all labels and averages those of one article.
+    """Read all labels and average those of one article.
 
     Raises LabelsRefused: above the recipe's share of bad rows, for several oracles of which it
     names none, or when no label is left.
@@ -103,7 +103,7 @@ def read_labelled(sources: Sequence[Source], labels: Labels, filter_: Filter) ->
 
 
 def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
-    """Returns the rows with the content rules they meet, the tier of their label, and the rules by
+    """Return the rows with the content rules they meet, the tier of their label, and the rules by
     which they speak to a model, by the filter as it is now: files of labels do not say it."""
     definition = filter_.definition
     rules = ContentRules([definition, suspect_rules(definition.dimension_names)])
@@ -117,18 +117,18 @@ def decided(rows: Sequence[Row], filter_: Filter) -> list[Row]:
 
 
 def trainable(rows: Sequence[Row], labels: Labels) -> list[Row]:
-    """Returns the rows to train on and to judge by: not those of articles that speak to a model,
+    """Return the rows to train on and to judge by: not those of articles that speak to a model,
     since whoever writes to the oracle chooses its label. The recipe may include them."""
     return [row for row in rows if labels.include_suspect or not row["suspect"]]
 
 
 def is_scored(rules: Iterable[str], filter_: Filter) -> bool:
-    """Says whether a worker scores an article with these content rules: whether none blocks."""
+    """Say whether a worker scores an article with these content rules: whether none blocks."""
     return filter_.definition.blocking_rules.isdisjoint(rules)
 
 
 def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64]:
-    """Returns (N, D) mean oracle scores in the filter's dimension order."""
+    """Return (N, D) mean oracle scores in the filter's dimension order."""
     names = filter_.definition.dimension_names
     return np.array(
         [[row["scores"][name] for name in names] for row in rows], dtype=np.float64
@@ -138,7 +138,7 @@ def label_scores(rows: Sequence[Row], filter_: Filter) -> npt.NDArray[np.float64
 def _rows(
     sources: Sequence[Source], filter_: Filter, bad: list[BadRow]
 ) -> Iterator[tuple[Row, list[Label]]]:
-    """Yields articles with their labels, a row that says it has none as nothing with none; appends
+    """Yield articles with their labels, a row that says it has none as nothing with none; append
     bad rows to `bad`."""
     for source in sources:
         for number, raw in numbered(source.content.split(b"\n")):
@@ -164,7 +164,7 @@ def _labels(row: Mapping[str, Any], filter_: Filter) -> list[Label]:
 
 
 def _article(row: Mapping[str, Any]) -> Row:
-    """Returns the fields of an article that training needs. Raises BadLabel."""
+    """Return the fields of an article that training needs. Raises BadLabel."""
     for field in ("title", "content"):
         if not isinstance(row.get(field), str | None):
             raise BadLabel(field, "not a text")
@@ -209,7 +209,7 @@ def _counted_oracles(wanted: Labels, labels: Iterable[Label]) -> set[str]:
 
 
 def _none_counts(wanted: Labels, labels: Iterable[Label]) -> str:
-    """Says why no article is left, and what to do where other oracles' labels are there."""
+    """Say why no article is left, and what to do where other oracles' labels are there."""
     seen = Counter(label.oracle for label in labels)
     if not seen:
         return "no row has a label of any oracle"

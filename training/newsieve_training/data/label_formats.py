@@ -32,7 +32,7 @@ class BadLabel(Exception):
 
 
 def parse_row(raw: bytes) -> LabelLine:
-    """Reads a line of a labels file as the worker reads articles. Raises BadLabel."""
+    """Read a line of a labels file as the worker reads articles. Raises BadLabel."""
     try:
         return LabelLine(read_object(raw))
     except DecodeError as error:
@@ -49,7 +49,7 @@ class Label:
 
 
 def labels_of(row: Mapping[str, Any], filter_name: str, dimensions: Sequence[str]) -> list[Label]:
-    """Returns all labels of a row. Raises BadLabel, also when there is none."""
+    """Return all labels of a row. Raises BadLabel, also when there is none."""
     labels = [
         Label(
             _oracle(label, where) or _oracle(row, "") or UNKNOWN_ORACLE,
@@ -81,7 +81,7 @@ def _places(
 
 
 def _oracle(label: Mapping[str, Any], where: str) -> str | None:
-    """Returns who labelled, None where the label does not say.
+    """Return who labelled, None where the label does not say.
 
     Raises BadLabel for a name that is no text: if it were passed over, labels of several oracles
     would count as those of one.

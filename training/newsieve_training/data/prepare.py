@@ -53,7 +53,7 @@ def prepare(
     filters: FilterRegistry,
     extends: Run | None = None,
 ) -> tuple[Run, bool]:
-    """Returns the run for this recipe and these labels, and whether its data had to be made.
+    """Return the run for this recipe and these labels, and whether its data had to be made.
 
     Raises RunInvalid, or LabelsRefused: see `read_labelled`.
     """
@@ -88,7 +88,7 @@ def _write(workspace: StageWorkspace, prepared: _Prepared) -> Mapping[str, Any]:
 
 
 def _run_folder(runs: Path, filter_name: str, identity: str) -> Path:
-    """Returns the folder of an earlier run with the same inputs, else one named after today."""
+    """Return the folder of an earlier run with the same inputs, else one named after today."""
     short = identity[:SHORT_HASH]
     earlier = sorted(runs.glob(f"{filter_name}-*-{short}"))
     today = dt.datetime.now(dt.UTC).strftime("%Y%m%d")
@@ -96,7 +96,7 @@ def _run_folder(runs: Path, filter_name: str, identity: str) -> Path:
 
 
 def _earlier(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, str]:
-    """Returns the hashes of the splits of the run to extend. Raises RunInvalid if it cannot be."""
+    """Return the hashes of the splits of the run to extend. Raises RunInvalid if it cannot be."""
     require_up_to_date(extends, PREPARE)
     if extends.state["label_hash"] != filter_.label_hash:
         raise RunInvalid(
@@ -155,7 +155,7 @@ def _kept(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, list[Row]]
 
 
 def _require_oracles(old: Sequence[Row], new: Sequence[Row], recipe: Recipe) -> None:
-    """Raises LabelsRefused unless old and new labels are of one oracle, or of named ones."""
+    """Raise LabelsRefused unless old and new labels are of one oracle, or of named ones."""
     theirs, ours = ({key for row in rows for key in row["oracles"]} for rows in (old, new))
     named = set(recipe.labels.oracles)
     if theirs - named if named else len(theirs | ours) > 1:
@@ -187,7 +187,7 @@ def _remarks_on_shared(shared: Sequence[Shared]) -> list[str]:
 
 
 def _remarks_on_groups(groups: Sequence[int], split: Split) -> list[str]:
-    """Warns of a group so large that shares differ from the recipe's: no group is parted."""
+    """Warn of a group so large that shares differ from the recipe's: no group is parted."""
     largest = max(Counter(groups).values())
     if largest <= max(1.0, smallest_share(split) * len(groups)):
         return []

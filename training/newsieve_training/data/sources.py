@@ -26,7 +26,7 @@ def prepared(
     *,
     from_kafka: bool,
 ) -> tuple[Run, bool]:
-    """Returns the run, and whether its data had to be made.
+    """Return the run, and whether its data had to be made.
 
     With `from_kafka` the oracle's topics are read, too, and what they held is kept in the run's
     labels.jsonl, which can be named as a label file the next time.

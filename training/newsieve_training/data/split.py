@@ -16,12 +16,12 @@ TEST: Final = "test"
 
 
 def split_names(split: Split) -> tuple[str, ...]:
-    """Names the splits of a run; with cross-validation it is one, whose rows name their fold."""
+    """Name the splits of a run; with cross-validation it is one, whose rows name their fold."""
     return (TRAIN,) if split.kind == CROSS_VALIDATION else (TRAIN, VALIDATION, TEST)
 
 
 def divide(rows: Sequence[Row], groups: Sequence[int], split: Split) -> dict[str, list[Row]]:
-    """Assigns whole groups to splits, so that each split has its share of each tier's articles.
+    """Assign whole groups to splits, so that each split has its share of each tier's articles.
 
     `groups` has the number of each row's group; a group has the tier of its first row.
     """
@@ -41,14 +41,14 @@ def divide(rows: Sequence[Row], groups: Sequence[int], split: Split) -> dict[str
 
 
 def smallest_share(split: Split) -> float:
-    """Returns the share of all articles that the smallest split or fold should have."""
+    """Return the share of all articles that the smallest split or fold should have."""
     if split.kind == CROSS_VALIDATION:
         return 1 / split.folds
     return min(split.test, split.validation, 1 - split.test - split.validation)
 
 
 def _to_folds(splits: dict[str, list[Row]], groups: list[list[Row]], split: Split) -> None:
-    """Assigns each group to the fold that has the fewest articles of this tier so far."""
+    """Assign each group to the fold that has the fewest articles of this tier so far."""
     sizes = [0] * split.folds
     for group in groups:
         fold = sizes.index(min(sizes))
@@ -57,7 +57,7 @@ def _to_folds(splits: dict[str, list[Row]], groups: list[list[Row]], split: Spli
 
 
 def _to_parts(splits: dict[str, list[Row]], groups: list[list[Row]], split: Split) -> None:
-    """Fills the test split first, then validation.
+    """Fill the test split first, then validation.
 
     A group that alone is larger than one of them should be comes last, where it is trained on; if
     the others are too few for shares of all articles, the shares are of the others.

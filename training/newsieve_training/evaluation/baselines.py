@@ -30,19 +30,19 @@ NAMES: Final = {
 
 
 def mean(labels: Floats, count: int) -> Floats:
-    """Returns (count, D) scores: the mean of the training labels for every text."""
+    """Return (count, D) scores: the mean of the training labels for every text."""
     return round_scores(np.tile(labels.mean(axis=0), (count, 1)))
 
 
 def tf_idf(texts: Sequence[str], labels: Floats, unseen: Sequence[str]) -> Floats:
-    """Returns (N, D) scores by ridge regression on TF-IDF of words and pairs of words."""
+    """Return (N, D) scores by ridge regression on TF-IDF of words and pairs of words."""
     vectors = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2, max_features=WORDS)
     model = Ridge(alpha=RIDGE_ALPHA).fit(vectors.fit_transform(texts), labels)
     return round_scores(np.asarray(model.predict(vectors.transform(unseen)), dtype=np.float64))
 
 
 def frozen_base(embedded: Floats, labels: Floats, unseen: Floats) -> Floats:
-    """Returns (N, D) scores by ridge regression on the base's (·, H) pooled hidden states."""
+    """Return (N, D) scores by ridge regression on the base's (·, H) pooled hidden states."""
     model = make_pipeline(StandardScaler(), RidgeCV(alphas=RIDGE_ALPHAS))
     model.fit(embedded, labels)
     return round_scores(np.asarray(model.predict(unseen), dtype=np.float64))

@@ -44,7 +44,7 @@ SURE: Final = (0.8, 0.9)
 
 
 def calibrate(run: Run) -> bool:
-    """Fits curves and residuals of the run's student. Returns False when that was done already."""
+    """Fit curves and residuals of the run's student. Returns False when that was done already."""
     return run_stage(run, CALIBRATE, lambda workspace: _write(run, workspace))
 
 
@@ -93,7 +93,7 @@ def _write(run: Run, workspace: StageWorkspace) -> Mapping[str, Any]:
 
 
 def publish(filter_: Filter, subject: Evaluated, fitted: Refined) -> Published:
-    """Returns scores and probabilities of articles that fitted nothing, as the worker does."""
+    """Return scores and probabilities of articles that fitted nothing, as the worker does."""
     calibration = Calibration(filter_.definition.dimension_names, fitted.curves)
     scores = round_scores(calibration.apply(subject.raw))
     tiers = filter_.tiering.decide(scores, subject.rules).tier
@@ -139,7 +139,7 @@ def _reliability(filter_: Filter, subject: Evaluated, published: Published) -> R
 def _scored_alone(
     filter_: Filter, subject: Evaluated, published: Published, seed: int
 ) -> Quality | None:
-    """Returns the quality of the articles that a worker scores; None for all of them, or none."""
+    """Return the quality of the articles that a worker scores; None for all of them, or none."""
     scored = [index for index, rules in enumerate(subject.rules) if is_scored(rules, filter_)]
     if len(scored) in (0, len(subject.rules)):
         return None

@@ -46,7 +46,7 @@ class Refined:
 
 
 def refine(filter_: Filter, chosen: Evaluated, seed: int) -> Refined:
-    """Fits curves and residuals on articles that no student was trained on."""
+    """Fit curves and residuals on articles that no student was trained on."""
     folds = np.random.default_rng(seed).permutation(len(chosen.rows)) % FOLDS
     crossed = _crossed(chosen, folds)
     gains = _gains(chosen, crossed)
@@ -62,7 +62,7 @@ def refine(filter_: Filter, chosen: Evaluated, seed: int) -> Refined:
 
 
 def fit_curve(raw: Floats, oracle: Floats) -> Curve:
-    """Fits one dimension's labels to its raw scores by isotonic regression (Barlow et al. 1972)."""
+    """Fit one dimension's labels to its raw scores by isotonic regression (Barlow et al. 1972)."""
     model = IsotonicRegression(y_min=SCORE_MIN, y_max=SCORE_MAX).fit(raw, oracle)
     points = model.X_thresholds_.round(CURVE_DECIMALS)
     values = np.maximum.accumulate(model.y_thresholds_.round(CURVE_DECIMALS))
@@ -71,7 +71,7 @@ def fit_curve(raw: Floats, oracle: Floats) -> Curve:
 
 
 def _crossed(chosen: Evaluated, folds: Folds) -> Floats:
-    """Returns (N, D) scores, each calibrated by curves that did not see its article."""
+    """Return (N, D) scores, each calibrated by curves that did not see its article."""
     scores = np.empty_like(chosen.raw)
     for fold in range(FOLDS):
         inside = folds == fold
@@ -83,7 +83,7 @@ def _crossed(chosen: Evaluated, folds: Folds) -> Floats:
 
 
 def _gains(chosen: Evaluated, crossed: Floats) -> list[tuple[float, float]]:
-    """Returns the error that each dimension's curve saves, and the standard error of that."""
+    """Return the error that each dimension's curve saves, and the standard error of that."""
     gain = np.abs(chosen.student - chosen.oracle) - np.abs(round_scores(crossed) - chosen.oracle)
     errors = gain.std(axis=0, ddof=1) / len(gain) ** 0.5
     return list(zip(gain.mean(axis=0).tolist(), errors.tolist(), strict=True))
@@ -92,7 +92,7 @@ def _gains(chosen: Evaluated, crossed: Floats) -> list[tuple[float, float]]:
 def _kept(
     filter_: Filter, chosen: Evaluated, crossed: Floats, gains: Sequence[tuple[float, float]]
 ) -> list[bool]:
-    """Says of each dimension whether its curve is kept.
+    """Say of each dimension whether its curve is kept.
 
     Curves that gain beyond chance are, but for those that gain least while, together, they cost
     agreement of tiers beyond chance: tiers are what is published.
@@ -116,7 +116,7 @@ def _kept(
 def _residuals(
     filter_: Filter, chosen: Evaluated, scores: Floats, folds: Folds
 ) -> Residuals | None:
-    """Returns residuals with the number of neighbours that predicts other folds best; None for few
+    """Return residuals with the number of neighbours that predicts other folds best; None for few
     rows."""
     if len(scores) < LEAST_ARTICLES:
         return None
@@ -150,7 +150,7 @@ def _log_loss(
 def crossed_confidences(
     filter_: Filter, chosen: Evaluated, scores: Floats, folds: Folds, neighbours: int
 ) -> list[float]:
-    """Returns the confidence of each article's tier, by the residuals of the other folds."""
+    """Return the confidence of each article's tier, by the residuals of the other folds."""
     tiers = filter_.tiering.decide(scores, chosen.rules).tier
     confidences = np.zeros(len(scores))
     for fold in range(FOLDS):

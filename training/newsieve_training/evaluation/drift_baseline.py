@@ -21,7 +21,7 @@ PURPOSE: Final = "reference"
 
 
 def reference_rows(run: Run, filter_: Filter) -> Iterator[Row]:
-    """Yields the rows of baseline.jsonl, with the scores as they are published."""
+    """Yield the rows of baseline.jsonl, with the scores as they are published."""
     published = set(filter_.definition.published_tiers)
     for row in read_jsonl(run.path("predictions", "published.jsonl")):
         is_suspect = bool(row.get("suspect"))  # runs of earlier versions do not say

@@ -46,23 +46,23 @@ Known = TypeVar("Known")
 
 
 def evaluate(run: Run) -> bool:
-    """Judges the run's student. Returns False when that was done already."""
+    """Judge the run's student. Returns False when that was done already."""
     return run_stage(run, EVALUATE, lambda workspace: _write(run, workspace))
 
 
 def test_split(run: Run) -> str:
-    """Names the split whose figures are the student's: no weights were trained on it, nor chosen
+    """Name the split whose figures are the student's: no weights were trained on it, nor chosen
     by it. With cross-validation the same articles say which calibration curves are kept."""
     return CROSS_VALIDATION if run.recipe.split.kind == CROSS_VALIDATION else TEST
 
 
 def selection_split(run: Run) -> str:
-    """Names the split that may choose the epoch, the calibration and the residuals."""
+    """Name the split that may choose the epoch, the calibration and the residuals."""
     return CROSS_VALIDATION if run.recipe.split.kind == CROSS_VALIDATION else VALIDATION
 
 
 def source_split(name: str) -> str:
-    """Names the data file that holds the articles of an evaluated split."""
+    """Name the data file that holds the articles of an evaluated split."""
     return TRAIN if name == CROSS_VALIDATION else name
 
 
@@ -84,7 +84,7 @@ class Evaluated:
 
 
 def evaluated(run: Run, name: str, filter_: Filter) -> Evaluated:
-    """Reads the articles of a split with the scores that `evaluate` predicted for them."""
+    """Read the articles of a split with the scores that `evaluate` predicted for them."""
     rows = decided(run.rows(source_split(name)), filter_)
     raw = np.array([row["raw"] for row in read_jsonl(run.path("predictions", f"{name}.jsonl"))])
     rules = [row["content_rules"] for row in rows]
@@ -119,7 +119,7 @@ class _Evaluation:
         self._embedded = self._embeddings()
 
     def scores(self, name: str) -> Scores:
-        """Returns (N, D) raw scores of the student and rounded ones of the baselines, in the
+        """Return (N, D) raw scores of the student and rounded ones of the baselines, in the
         order of the data."""
         if name != CROSS_VALIDATION:
             everything = np.arange(len(self._rows(name)))
@@ -140,7 +140,7 @@ class _Evaluation:
         name: str,
         unseen: npt.NDArray[np.intp],
     ) -> Scores:
-        """Scores unseen articles by one student and by baselines fitted on the same articles."""
+        """Score unseen articles by one student and by baselines fitted on the same articles."""
         folder = checkpoint(self._run, adapter)
         forward = load_forward(self._recipe, self._filter, folder, self._parameters)
         trained_on = [self._rows(TRAIN)[index] for index in seen]
@@ -178,7 +178,7 @@ class _Evaluation:
         return worst_of(self._filter, rows, student, label_scores(rows, self._filter))
 
     def rows(self, name: str, scores: Scores) -> Iterator[Row]:
-        """Yields the rows of the predictions file, in the order of the data."""
+        """Yield the rows of the predictions file, in the order of the data."""
         names = self._filter.definition.dimension_names
         raw, student = scores[STUDENT], round_scores(scores[STUDENT]).tolist()
         for index, row in enumerate(self._rows(source_split(name))):
@@ -191,7 +191,7 @@ class _Evaluation:
             }
 
     def _rows(self, name: str) -> list[Row]:
-        """Returns a split's rows with the rules they meet now, which `prepare` cannot know."""
+        """Return a split's rows with the rules they meet now, which `prepare` cannot know."""
         return self._once(self._articles, name, lambda: decided(self._run.rows(name), self._filter))
 
     def _tokens_of(self, name: str) -> list[Tokens]:
@@ -202,7 +202,7 @@ class _Evaluation:
         )
 
     def _embeddings(self) -> dict[str, Floats]:
-        """Returns the base's hidden states of all articles, and frees the base's memory."""
+        """Return the base's hidden states of all articles, and free the base's memory."""
         splits = (TRAIN, selection_split(self._run), test_split(self._run))
         embedder = load_embedder(self._recipe)
         return {

@@ -34,7 +34,7 @@ DECIMALS: Final = 4
 def quality(
     filter_: Filter, student: Floats, oracle: Floats, rules: Sequence[Sequence[str]], seed: int
 ) -> Quality:
-    """Returns all figures of one set of (N, D) scores. `rules`: the content rules each text met."""
+    """Return all figures of one set of (N, D) scores. `rules`: the content rules each text met."""
     error = student - oracle
     draws = resamples(len(student), seed)
     ranks, oracle_ranks = _ranks(student), _ranks(oracle)
@@ -62,7 +62,7 @@ def quality(
 
 
 def without_ranks(quality: Quality) -> Quality:
-    """Returns the quality without rank correlations.
+    """Return the quality without rank correlations.
 
     A scorer that gives all articles of a fold one score ranks none of them, and its differences
     between folds are those of the other folds' labels.
@@ -83,7 +83,7 @@ def _tier_figures(
     rules: Sequence[Sequence[str]],
     draws: Integers,
 ) -> dict[str, Any]:
-    """Returns the fields of `Quality` about the tiers that both lead to; caps apply to both."""
+    """Return the fields of `Quality` about the tiers that both lead to; caps apply to both."""
     names = list(dict.fromkeys(tier.name for tier in filter_.definition.tiers))
     published = np.isin(names, filter_.definition.published_tiers)
     ours, theirs = (
@@ -123,12 +123,12 @@ def _by_tier(names: Sequence[str], ours: Integers, theirs: Integers) -> dict[str
 
 
 def resamples(count: int, seed: int) -> Integers:
-    """Returns (RESAMPLES, N) indices of articles, drawn with replacement."""
+    """Return (RESAMPLES, N) indices of articles, drawn with replacement."""
     return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
 
 
 def paired_difference(ours: Floats, theirs: Floats, seed: int) -> PairedDifference:
-    """Returns the mean of one student's figure minus another's, on the same articles."""
+    """Return the mean of one student's figure minus another's, on the same articles."""
     difference = ours - theirs
     means = difference[resamples(len(difference), seed)].mean(axis=1)
     return PairedDifference(difference=_rounded(difference.mean()), interval=_interval(means))
@@ -137,7 +137,7 @@ def paired_difference(ours: Floats, theirs: Floats, seed: int) -> PairedDifferen
 def calibration_error(
     probability: Floats, hit: npt.NDArray[np.bool_], bins: int
 ) -> tuple[float, list[ReliabilityBin]]:
-    """Returns the expected calibration error over bins of equal width (Naeini et al. 2015), and
+    """Return the expected calibration error over bins of equal width (Naeini et al. 2015), and
     those bins that are not empty."""
     bin_of = np.minimum((probability * bins).astype(int), bins - 1)
     filled, total = [], 0.0
@@ -160,7 +160,7 @@ def calibration_error(
 
 
 def _agreement(ours: Integers, theirs: Integers) -> tuple[Floats, Floats]:
-    """Returns the share of equal tiers and Cohen's κ, for each row of (R, N)."""
+    """Return the share of equal tiers and Cohen's κ, for each row of (R, N)."""
     hits = (ours == theirs).mean(axis=1)
     chance = np.zeros(len(ours))
     for tier in range(int(max(ours.max(), theirs.max())) + 1):
@@ -186,7 +186,7 @@ def _pearson(a: Floats, b: Floats) -> float | None:
 
 
 def _spearman_interval(a: Floats, b: Floats, draws: Integers) -> Interval | None:
-    """Returns the interval of the mean over dimensions. Ranks are those among all articles: they
+    """Return the interval of the mean over dimensions. Ranks are those among all articles: they
     are not ranked anew in each draw."""
     if any(np.ptp(column) == 0 for pair in _columns(a, b) for column in pair):
         return None
@@ -200,7 +200,7 @@ def _spearman_interval(a: Floats, b: Floats, draws: Integers) -> Interval | None
 
 
 def _shuffled(student: Floats, seed: int) -> Floats:
-    """Returns the scores of other texts: a student that reads the text must get much worse."""
+    """Return the scores of other texts: a student that reads the text must get much worse."""
     return np.random.default_rng(seed).permutation(student)
 
 

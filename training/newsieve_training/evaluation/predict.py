@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 def load_forward(
     recipe: Recipe, filter_: Filter, folder: Path, trainable_parameters: int
 ) -> PaddedForward:
-    """Loads the checkpoint in this folder, merged, in fp32."""
+    """Load the checkpoint in this folder, merged, in fp32."""
     base = recipe.base
     outputs = len(filter_.definition.dimensions)
     backbone = load_backbone(find_base(base.name, base.revision))
@@ -44,7 +44,7 @@ def load_forward(
 
 
 def load_embedder(recipe: Recipe) -> PaddedForward:
-    """Loads the base alone, which gives its (N, H) pooled hidden states."""
+    """Load the base alone, which gives its (N, H) pooled hidden states."""
     base = recipe.base
     backbone: Any = load_backbone(find_base(base.name, base.revision))
     width = int(backbone.config.hidden_size)
@@ -58,7 +58,7 @@ def tokens_of(recipe: Recipe, texts: Sequence[str]) -> list[Tokens]:
 
 
 def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
-    """Returns (N, D) raw outputs, in order. `what` names the progress bar."""
+    """Return (N, D) raw outputs, in order. `what` names the progress bar."""
     outputs: dict[int, Floats] = {}
     with progress(what, len(tokens)) as advance:
         for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS):
@@ -69,7 +69,7 @@ def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
 
 
 def _scores(forward: Forward, ids: Sequence[Sequence[int]]) -> Floats:
-    """Scores texts together, or in halves where memory runs out. Raises FitFailed."""
+    """Score texts together, or in halves where memory runs out. Raises FitFailed."""
     try:
         return forward(ids)
     except OutOfMemory:

@@ -25,7 +25,7 @@ def gate_failures(
     baselines: Mapping[str, Quality],
     start: WarmStart | None,
 ) -> list[str]:
-    """Returns what keeps a student from being shipped, in words.
+    """Return what keeps a student from being shipped, in words.
 
     `published` is the quality of the student's published scores and `baselines` that of each
     baseline, all on the judging articles. `start` is what the student's fit continued from.

@@ -162,5 +162,5 @@ class CalibrationReport(Part, ResultFile):
 
 
 def scorers_of(metrics: Metrics, calibration: CalibrationReport) -> Mapping[str, Quality]:
-    """Returns the quality of each scorer on the judging articles, the published scores first."""
+    """Return the quality of each scorer on the judging articles, the published scores first."""
     return {PUBLISHED: calibration.quality, **metrics.quality[metrics.judged_on]}

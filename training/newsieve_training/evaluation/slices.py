@@ -30,7 +30,7 @@ WORST_LISTED: Final = 20
 def slices_of(
     filter_: Filter, rows: Sequence[Row], lengths: Sequence[int], student: Floats, oracle: Floats
 ) -> dict[str, dict[str, SliceQuality]]:
-    """Returns errors by kind of slice and slice, the largest first. `lengths`: tokens read."""
+    """Return errors by kind of slice and slice, the largest first. `lengths`: tokens read."""
     error = student - oracle
     rules = [row["content_rules"] for row in rows]
     ours, theirs = (filter_.tiering.decide(scores, rules).tier for scores in (student, oracle))
@@ -53,7 +53,7 @@ def slices_of(
 def worst_of(
     filter_: Filter, rows: Sequence[Row], student: Floats, oracle: Floats
 ) -> list[WorstArticle]:
-    """Returns the articles on which student and oracle differ most, with links."""
+    """Return the articles on which student and oracle differ most, with links."""
     error = np.abs(student - oracle)
     names = filter_.definition.dimension_names
     worst = []

@@ -86,7 +86,7 @@ class AdapterTrainer:
         start: Path | None,
         curves: Path | None,
     ) -> None:
-        """Takes an adapter file to continue from, `start`, and a folder for TensorBoard, `curves`;
+        """Take an adapter file to continue from, `start`, and a folder for TensorBoard, `curves`;
         None: from the base, and no curves."""
         self._recipe = recipe
         self._workspace = workspace
@@ -99,7 +99,7 @@ class AdapterTrainer:
         logging.set_verbosity_error()
 
     def train(self, adapter: AdapterJob) -> TrainedAdapter:
-        """Trains an adapter, unless an interrupted fit finished it, and returns how that went.
+        """Train an adapter, unless an interrupted fit finished it, and return how that went.
 
         The weights are written below the workspace's `out`.
         """
@@ -110,7 +110,7 @@ class AdapterTrainer:
         return self._workspace.folder / f"{adapter.name}.json"
 
     def _train(self, adapter: AdapterJob) -> TrainedAdapter:
-        """Trains one adapter, with fewer articles at once each time that memory runs out."""
+        """Train one adapter, with fewer articles at once each time that memory runs out."""
         fit, world = self._recipe.fit, self._machine.world
         if fit.batch_size % world:
             raise FitFailed(
@@ -133,7 +133,7 @@ class AdapterTrainer:
             micro_batch = smaller
 
     def _attempt(self, adapter: AdapterJob, micro_batch: int) -> TrainedAdapter | None:
-        """Trains an adapter with this micro-batch; returns None when memory ran out."""
+        """Train an adapter with this micro-batch; return None when memory ran out."""
         try:
             return self._finish(adapter, micro_batch)
         except torch.OutOfMemoryError:
@@ -221,7 +221,7 @@ class AdapterTrainer:
         return (self._workspace.folder / adapter.name).absolute()
 
     def _interrupted(self, adapter: AdapterJob) -> str | None:
-        """Returns the last whole checkpoint of a killed fit, and deletes those that are not."""
+        """Return the last whole checkpoint of a killed fit, and delete those that are not."""
         work = self._work(adapter)
         if self._machine.is_leader:
             for folder in work.glob("checkpoint-*"):
@@ -235,7 +235,7 @@ class AdapterTrainer:
         return last
 
     def _keep(self, adapter: AdapterJob, model: PeftModel, trained: TrainedAdapter) -> None:
-        """Saves the adapter, then that it is finished, then deletes its checkpoints."""
+        """Save the adapter, then that it is finished, then delete its checkpoints."""
         folder = self._workspace.out / "checkpoints" / adapter.name
         save(model, folder)
         (folder / MODEL_CARD).unlink(missing_ok=True)  # PEFT's own, of blanks
@@ -244,12 +244,12 @@ class AdapterTrainer:
 
 
 def _is_about_writing(error: Exception) -> bool:
-    """Says whether an error is about a full disk, for which both writers have no error class."""
+    """Say whether an error is about a full disk, for which both writers have no error class."""
     return isinstance(error, SafetensorError) or "inline_container" in str(error)
 
 
 def _repair_path(state_file: Path, work: Path) -> None:
-    """Replaces the best checkpoint's path, which is absolute: the run may have been moved."""
+    """Replace the best checkpoint's path, which is absolute: the run may have been moved."""
     state = json.loads(state_file.read_bytes())
     if state["best_model_checkpoint"] is not None:
         best = work / Path(state["best_model_checkpoint"]).name
@@ -257,7 +257,7 @@ def _repair_path(state_file: Path, work: Path) -> None:
 
 
 def _largest_part(share: int, at_most: int) -> int | None:
-    """Returns the largest size up to `at_most` that divides a batch's share without remainder."""
+    """Return the largest size up to `at_most` that divides a batch's share without remainder."""
     return next((size for size in range(min(share, at_most), 0, -1) if share % size == 0), None)
 
 

@@ -14,7 +14,7 @@ from newsieve.inference.tokenize import Tokeniser
 
 
 def base_file(base: BaseName, name: str) -> Path | None:
-    """Returns a file of the base; None where it has none of that name. Raises StudentInvalid."""
+    """Return a file of the base; None where it has none of that name. Raises StudentInvalid."""
     if base.name.startswith(PACKAGE_PREFIX) or Path(base.name).is_dir():
         path = find_base(base.name, base.revision) / name
         return path if path.is_file() else None

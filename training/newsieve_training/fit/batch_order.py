@@ -19,7 +19,7 @@ LEAST_POOLS: Final = 4  # or small data would have the same groups in every epoc
 
 
 def length_grouped_order(lengths: Sequence[int], group: int, seed: int, epoch: int) -> list[int]:
-    """Returns indices into `lengths`, each once. Every `group` of them in a row are of like length;
+    """Return indices into `lengths`, each once. Every `group` of them in a row are of like length;
     the first holds the longest article, so that memory runs out at once or never.
 
     A group should be a micro-batch: a step over several then sees several lengths. Texts of one

@@ -39,7 +39,7 @@ class Machine:
 
 
 def machine_of(threads: int | None, environment: Mapping[str, str]) -> Machine:
-    """Reads which process this is from torchrun's variables. Raises WrongUsage."""
+    """Read which process this is from torchrun's variables. Raises WrongUsage."""
     try:
         rank, world = (int(environment.get(n, d)) for n, d in (("RANK", "0"), ("WORLD_SIZE", "1")))
     except ValueError:
@@ -58,7 +58,7 @@ class Environment(NamedTuple):
 
 
 def environment_of(machine: Machine) -> Environment:
-    """Looks up what the fit of this process runs with."""
+    """Look up what the fit of this process runs with."""
     versions = {name: metadata.version(name) for name in LIBRARIES}
     return Environment(
         device=_device(),

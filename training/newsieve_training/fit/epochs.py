@@ -59,7 +59,7 @@ class TrainingHistory(RootModel[dict[str, list[Epoch]]], ResultFile):
     FILE: ClassVar = "training_history.json"
 
     def without_seconds(self) -> dict[str, Any]:
-        """Returns the history without wall-clock times: the reproducible part of it."""
+        """Return the history without wall-clock times: the reproducible part of it."""
         return {
             name: [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in e]
             for name, e in as_json(self).items()
@@ -121,7 +121,7 @@ def _mean_epoch(epochs: Sequence[Epoch]) -> Epoch:
 
 
 def _mean(values: Sequence[Any]) -> Any:
-    """Returns the mean of trees of numbers that have one shape, number by number."""
+    """Return the mean of trees of numbers that have one shape, number by number."""
     first = values[0]
     if isinstance(first, Mapping):
         return {key: _mean([value[key] for value in values]) for key in first}

@@ -27,7 +27,7 @@ MEASURED: Final = ("absolute", "squared")
 def errors_of(
     absolute: Sequence[float], squared: Sequence[float], loss: float, names: Sequence[str]
 ) -> Errors:
-    """Builds a history entry of the mean absolute and squared errors of each dimension."""
+    """Build a history entry of the mean absolute and squared errors of each dimension."""
     return Errors(
         mae=_rounded(np.mean(absolute)),
         rmse=_rounded(np.sqrt(np.mean(squared))),
@@ -40,7 +40,7 @@ def errors_of(
 
 
 def mean_errors(scores: Floats, labels: Floats, names: Sequence[str]) -> dict[str, float]:
-    """Returns mean errors of (N, D) raw scores, by the names that `on_evaluate` reads."""
+    """Return mean errors of (N, D) raw scores, by the names that `on_evaluate` reads."""
     error = np.clip(scores, SCORE_MIN, SCORE_MAX) - labels
     by_name = {"mae": float(np.abs(error).mean())}
     for kind, values in zip(MEASURED, (np.abs(error), error**2), strict=True):
@@ -68,7 +68,7 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     """
 
     def __init__(self, names: Sequence[str], patience: int | None) -> None:
-        """Stops training after `patience` epochs without a better validation; None: never."""
+        """Stop training after `patience` epochs without a better validation; None: never."""
         self.epochs: list[Epoch] = []
         self._names = names
         self._patience = patience
@@ -78,7 +78,7 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self._start = time.monotonic()
 
     def add(self, scores: Tensor, labels: Tensor, loss: Tensor) -> None:
-        """Adds a micro-batch's (N, D) scores and labels, and its mean loss. Waits for no device."""
+        """Add a micro-batch's (N, D) scores and labels, and its mean loss. Waits for no device."""
         error = (scores.detach().clamp(SCORE_MIN, SCORE_MAX) - labels).double()
         count = error.new_tensor([float(len(error))])
         parts = [count, loss.detach().double().reshape(1) * count, error.abs().sum(0)]
@@ -88,7 +88,7 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def on_epoch_end(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **more: Any
     ) -> None:
-        """Records the training errors of the epoch. Raises FitFailed for a loss that diverged."""
+        """Record the training errors of the epoch. Raises FitFailed for a loss that diverged."""
         count, loss, *sums = self._total()
         if not math.isfinite(loss):
             raise FitFailed(
@@ -113,7 +113,7 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def on_evaluate(
         self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        """Records the validation errors of the epoch, and ends training after the last one."""
+        """Record the validation errors of the epoch, and end training after the last one."""
         metrics: Mapping[str, float] = more["metrics"]
         absolute, squared = (
             [metrics[f"eval_{kind}:{name}"] for name in self._names] for kind in MEASURED
@@ -124,7 +124,7 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             control.should_training_stop = True
 
     def center_best(self, scores: Floats, labels: Floats, loss: float, moved: Floats) -> None:
-        """Records what the best epoch errs by, with (N, D) raw scores, after its head was moved by
+        """Record what the best epoch errs by, with (N, D) raw scores, after its head was moved by
         (D,)."""
         means = mean_errors(scores, labels, self._names)
         absolute, squared = ([means[f"{kind}:{n}"] for n in self._names] for kind in MEASURED)
@@ -144,15 +144,15 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         return self._patience is not None and len(validated) - 1 - best >= self._patience
 
     def _validated(self) -> list[float]:
-        """Returns the validation errors so far: of each epoch, or of none."""
+        """Return the validation errors so far: of each epoch, or of none."""
         return [item.validation.mae for item in self.epochs if item.validation is not None]
 
     def snapshot(self) -> HistorySnapshot:
-        """Returns what `restore` takes. Every process must call it: it adds up all their sums."""
+        """Return what `restore` takes. Every process must call it: it adds up all their sums."""
         return HistorySnapshot(epochs=self.epochs, sums=self._total(), seconds=self._seconds())
 
     def restore(self, snapshot: HistorySnapshot, *, is_leader: bool) -> None:
-        """Goes on from a snapshot. The sums of all processes are given to the leader alone."""
+        """Go on from a snapshot. The sums of all processes are given to the leader alone."""
         self.epochs = list(snapshot.epochs)
         self._earlier_seconds = snapshot.seconds
         if is_leader:
@@ -163,7 +163,7 @@ class History(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         return self._earlier_seconds + time.monotonic() - self._start
 
     def _total(self) -> list[float]:
-        """Returns the sums over all processes."""
+        """Return the sums over all processes."""
         total = torch.tensor(self._earlier, dtype=torch.float64)
         if self._sums is not None:
             total = total.to(self._sums.device) + self._sums

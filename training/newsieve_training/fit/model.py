@@ -29,7 +29,7 @@ HEAD: Final = "score"
 
 
 def build(recipe: Recipe, label_means: npt.NDArray[np.float64]) -> PeftModel:
-    """Builds the model to train on the recipe's base model. Raises FitFailed, StudentInvalid."""
+    """Build the model to train on the recipe's base model. Raises FitFailed, StudentInvalid."""
     base = recipe.base
     backbone: Any = load_backbone(find_base(base.name, base.revision))
     positions = getattr(backbone.config, "max_position_embeddings", base.max_tokens)
@@ -44,7 +44,7 @@ def build(recipe: Recipe, label_means: npt.NDArray[np.float64]) -> PeftModel:
 def adapt(
     model: StudentModel, recipe: Recipe, label_means: npt.NDArray[np.float64] | None = None
 ) -> PeftModel:
-    """Adds what is trained. A head with a bias starts at the labels' mean. Raises FitFailed."""
+    """Add what is trained. A head with a bias starts at the labels' mean. Raises FitFailed."""
     if recipe.base.head_bias and label_means is not None:
         nn.init.zeros_(model.score.weight)
         model.score.bias.data = torch.tensor(label_means, dtype=torch.float32)
@@ -70,7 +70,7 @@ def all_parameters(model: nn.Module) -> int:
 
 
 def require_trainable(model: nn.Module, expected: int, when: str) -> None:
-    """Raises FitFailed if other parameters are trainable than before: a resumed model that trains
+    """Raise FitFailed if other parameters are trainable than before: a resumed model that trains
     only its head would look like a plateau."""
     now = trainable_parameters(model)
     if now != expected:
@@ -78,7 +78,7 @@ def require_trainable(model: nn.Module, expected: int, when: str) -> None:
 
 
 def read_adapter(path: Path) -> dict[str, Tensor]:
-    """Reads the tensors of an adapter file. Raises FitFailed."""
+    """Read the tensors of an adapter file. Raises FitFailed."""
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -87,12 +87,12 @@ def read_adapter(path: Path) -> dict[str, Tensor]:
 
 
 def is_head(name: str) -> bool:
-    """Says whether a tensor or parameter of this name is the head's."""
+    """Say whether a tensor or parameter of this name is the head's."""
     return f".{HEAD}." in name
 
 
 def continue_from(model: PeftModel, adapter: Path) -> None:
-    """Loads another student's adapter, and its head where the file has one, into the model. Raises
+    """Load another student's adapter, and its head where the file has one, into the model. Raises
     FitFailed when it does not fit."""
     theirs = read_adapter(adapter)
     ours = get_peft_model_state_dict(model)
@@ -107,7 +107,7 @@ def continue_from(model: PeftModel, adapter: Path) -> None:
 
 
 def save(model: PeftModel, folder: Path) -> None:
-    """Writes adapter and head as PEFT files that also open as a sequence classifier."""
+    """Write adapter and head as PEFT files that also open as a sequence classifier."""
     config = model.peft_config["default"]
     config.task_type = "SEQ_CLS"
     config.base_model_name_or_path = None  # student.json names it; a path would be this machine's
@@ -117,7 +117,7 @@ def save(model: PeftModel, folder: Path) -> None:
 
 
 def center_head_bias(model: PeftModel, moved: npt.NDArray[np.float64]) -> None:
-    """Moves the head's bias by (D,) means of labels minus scores.
+    """Move the head's bias by (D,) means of labels minus scores.
 
     Huber's loss fits medians, and most dimensions are skewed: uncentred, too few articles would
     reach a tier.

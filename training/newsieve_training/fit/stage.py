@@ -39,7 +39,7 @@ def fold_name(fold: int) -> str:
 
 
 def checkpoint(run: Run, name: str) -> Path:
-    """Returns the folder of the adapter of this name."""
+    """Return the folder of the adapter of this name."""
     return run.path("checkpoints", name)
 
 
@@ -50,7 +50,7 @@ def fit(
     start: Path | None = None,
     tensorboard: bool = False,
 ) -> bool:
-    """Trains the adapters that are missing. Returns False when none is.
+    """Train the adapters that are missing. Returns False when none is.
 
     `start` is a student folder to continue from; the run remembers it. Raises FitFailed,
     StudentInvalid.
@@ -76,7 +76,7 @@ def fit(
 def _train(
     run: Run, workspace: StageWorkspace, machine: Machine, curves: Path | None
 ) -> Mapping[str, Any]:
-    """Trains what an interrupted fit has not finished; writes history and metadata."""
+    """Train what an interrupted fit has not finished; write history and metadata."""
     start = run.path(START, ADAPTER) if start_of(run) else None
     trainer = AdapterTrainer(run.recipe, run.filter, workspace, machine, start, curves)
     trained = {job.name: trainer.train(job) for job in _jobs(run)}
@@ -108,7 +108,7 @@ def _jobs(run: Run) -> Iterator[AdapterJob]:
 
 
 def _metadata(run: Run, parameters: ParameterCounts, environment: Environment) -> TrainingMetadata:
-    """Collects the configuration of the fit."""
+    """Collect the configuration of the fit."""
     recipe, rows = run.recipe, DataManifest.read(run.folder).rows
     return TrainingMetadata(
         filter=run.state["filter"],

@@ -47,7 +47,7 @@ LOGGED_STEPS: Final = 10  # between TensorBoard's points
 def arguments(
     fit: Fit, folder: Path, *, micro_batch: int, world: int, validates: bool, choose_best: bool
 ) -> TrainingArguments:
-    """Returns the library's arguments for this fit. `micro_batch` articles are on each of `world`
+    """Return the library's arguments for this fit. `micro_batch` articles are on each of `world`
     devices at once, and steps add up as many of them as the batch needs."""
     made = TrainingArguments(
         output_dir=str(folder),
@@ -103,7 +103,7 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
             self.add_callback(_ProgressBar)
 
     def center_head(self) -> None:
-        """Moves the head's bias by the mean error on validation, and records the errors then."""
+        """Move the head's bias by the mean error on validation, and record the errors then."""
         predicted = self.predict(self.eval_dataset)
         labels, scores = np.asarray(predicted.label_ids), np.asarray(predicted.predictions)
         moved = (labels - scores).mean(axis=0)
@@ -148,7 +148,7 @@ class StudentTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
         return _ByLength(lengths, group, self._fit.seed)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> None:
-        """Keeps the order of the data set, which is sorted by length."""
+        """Keep the order of the data set, which is sorted by length."""
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -203,11 +203,11 @@ class _ProgressBar(ProgressCallback):  # type: ignore[misc]  # as above
     """Shows the bar alone, since standard output is for results."""
 
     def on_log(self, *_: Any, **__: Any) -> None:
-        """Prints nothing: the history file has the figures."""
+        """Print nothing: the history file has the figures."""
 
 
 def collate(examples: Sequence[Row]) -> dict[str, Tensor]:
-    """Builds a batch, padded on the right to its longest article."""
+    """Build a batch, padded on the right to its longest article."""
     width = max(len(example["input_ids"]) for example in examples)
     ids = torch.zeros(len(examples), width, dtype=torch.long)
     mask = torch.zeros(len(examples), width, dtype=torch.long)

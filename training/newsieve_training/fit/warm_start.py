@@ -29,7 +29,7 @@ METADATA_KEY: Final = "facts"
 
 
 def import_warm_start(run: Run, student: Path) -> None:
-    """Lets the run's fit continue from this student; where it is of another filter without its
+    """Let the run's fit continue from this student; where it is of another filter without its
     head, which means something else. Raises FitFailed, StudentInvalid, RunInvalid."""
     require_up_to_date(run, PREPARE)
     manifest = read_manifest(student)
@@ -49,7 +49,7 @@ def import_warm_start(run: Run, student: Path) -> None:
 
 
 def read_warm_start(run: Run) -> WarmStart | None:
-    """Reads what the run's fit continues from; None for a fit from the base."""
+    """Read what the run's fit continues from; None for a fit from the base."""
     adapter = start_of(run)
     if adapter is None:
         return None
@@ -59,7 +59,7 @@ def read_warm_start(run: Run) -> WarmStart | None:
 
 
 def never_saw_test_articles(run: Run, manifest: Manifest) -> bool:
-    """Says whether a student was trained on no article that judges this run: its training articles
+    """Say whether a student was trained on no article that judges this run: its training articles
     are those of the run that this one extends or, held-out articles apart, this run's own."""
     known = [run.state["extends"] or {}]
     if run.recipe.split.kind == HOLDOUT:
@@ -71,7 +71,7 @@ def never_saw_test_articles(run: Run, manifest: Manifest) -> bool:
 
 
 def _differing(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
-    """Yields what differs from the recipe: tensors of the same shapes may mean something else."""
+    """Yield what differs from the recipe: tensors of the same shapes may mean something else."""
     lora = manifest.training.get("lora", {})
     pairs = {
         "base model": (manifest.base.name, recipe.base.name),

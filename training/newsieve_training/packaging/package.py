@@ -69,7 +69,7 @@ PUBLIC_COUNTS: Final = ("rows", "hashes", "oracles", "tiers", "languages")
 
 
 def package(run: Run, failed_gate_reason: str | None = None) -> bool:
-    """Writes the student folder of a run. Returns False when that was done already.
+    """Write the student folder of a run. Returns False when that was done already.
 
     Raises GateFailed, unless a reason is given, which then stands in the model card; RunInvalid
     when the student was not judged, or not as it and its filter now are.
@@ -93,7 +93,7 @@ def package(run: Run, failed_gate_reason: str | None = None) -> bool:
 
 
 def _where(run: Run) -> str:
-    """Says where the report of a run is, or how to write it."""
+    """Say where the report of a run is, or how to write it."""
     report = run.path(REPORTS_FOLDER, SUMMARY)
     if report.is_file():
         return f"The run is {run.folder}, its report {report}"
@@ -101,7 +101,7 @@ def _where(run: Run) -> str:
 
 
 def failures_of(run: Run) -> list[str]:
-    """Returns what the student misses of its recipe's gate. Raises RunInvalid."""
+    """Return what the student misses of its recipe's gate. Raises RunInvalid."""
     for stage in (EVALUATE, CALIBRATE):
         require_up_to_date(run, stage)
     metrics = Metrics.read(run.folder)
@@ -113,7 +113,7 @@ def failures_of(run: Run) -> list[str]:
 
 
 def require_place(folder: Path) -> Path:
-    """Resolves the folder to which a student is to be copied. Raises RunInvalid if it cannot be."""
+    """Resolve the folder to which a student is to be copied. Raises RunInvalid if it cannot be."""
     folder = folder.resolve()
     if folder.is_dir():
         if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
@@ -131,7 +131,7 @@ def _previous(folder: Path) -> Path:
 
 
 def copy_student(run: Run, folder: Path) -> Path | None:
-    """Copies the packaged student to another folder, all of it or nothing. A student that is there
+    """Copy the packaged student to another folder, all of it or nothing. A student that is there
     is moved to the folder's name with `.previous`, which is returned. Raises RunInvalid."""
     folder, source = require_place(folder), run.path(STUDENT_FOLDER)
     if _hashes(folder) == _hashes(source):
@@ -226,7 +226,7 @@ def _manifest(run: Run, filter_: Filter, shipped: Shipped) -> Manifest:
 
 
 def _metrics(metrics: Metrics, calibration: CalibrationReport) -> dict[str, Any]:
-    """Returns figures of the judging articles: no ids, titles or links of others' articles."""
+    """Return figures of the judging articles: no ids, titles or links of others' articles."""
     scored, confidence = calibration.scored, calibration.confidence
     return {
         "judged_on": metrics.judged_on,
@@ -238,7 +238,7 @@ def _metrics(metrics: Metrics, calibration: CalibrationReport) -> dict[str, Any]
 
 
 def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
-    """Yields texts written for the purpose, with the raw scores of this machine."""
+    """Yield texts written for the purpose, with the raw scores of this machine."""
     parameters = require_up_to_date(run, FIT)["trainable_parameters"]
     forward = load_forward(run.recipe, run.filter, checkpoint(run, FINAL), parameters)
     base = run.recipe.base
@@ -247,7 +247,7 @@ def _canaries(run: Run, filter_: Filter) -> Iterator[Row]:
 
 
 def canary_rows(forward: Forward, tokeniser: Tokeniser, names: Sequence[str]) -> Iterator[Row]:
-    """Yields the canaries, each with its raw scores by this forward pass."""
+    """Yield the canaries, each with its raw scores by this forward pass."""
     for row in read_jsonl(CANARY_TEXTS):
         (item,) = tokeniser.encode([row["text"]])
         scores = forward([item.ids])[0].round(CANARY_DECIMALS).tolist()

@@ -19,13 +19,13 @@ _NUMBERS: Final = re.compile(r"\[\n\s*(-?[0-9][-+0-9.,eE\s]*?)\s*\]")  # no stri
 
 
 def hash_of(*values: Any) -> str:
-    """Returns a SHA-256 of JSON values, independent of the order of keys."""
+    """Return a SHA-256 of JSON values, independent of the order of keys."""
     canonical = json.dumps(values, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes. Raises OSError."""
+    """Return the SHA-256 of a file's bytes. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
@@ -34,7 +34,7 @@ def file_hash(path: Path) -> str:
 
 
 def files_below(folder: Path) -> list[str]:
-    """Lists all files of a folder as sorted relative paths; none where there is no folder."""
+    """List all files of a folder as sorted relative paths; none where there is no folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
@@ -50,20 +50,20 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON, with lists of numbers on one line."""
+    """Write indented JSON, with lists of numbers on one line."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     write_text(path, _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes all of the text or nothing, also when the power fails."""
+    """Write all of the text or nothing, also when the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as stream:
         stream.write(text.encode())
 
 
 def copy_file(source: Path, path: Path) -> None:
-    """Copies all of a file or nothing, also when the power fails."""
+    """Copy all of a file or nothing, also when the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with source.open("rb") as original, whole_file(path) as stream:
         shutil.copyfileobj(original, stream, CHUNK_BYTES)

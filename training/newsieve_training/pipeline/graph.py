@@ -27,13 +27,13 @@ CANARY_TEXTS: Final = Path(str(files("newsieve_training") / "canaries.jsonl"))
 
 
 def start_of(run: Run) -> str | None:
-    """Returns the hash of the adapter that the fit continues from; None: from the base."""
+    """Return the hash of the adapter that the fit continues from; None: from the base."""
     path = run.path(START, ADAPTER)
     return file_hash(path) if path.is_file() else None
 
 
 def _filter_now(run: Run) -> str:
-    """Returns the filter's hash today: thresholds and rules may change after `prepare`."""
+    """Return the filter's hash today: thresholds and rules may change after `prepare`."""
     return run.filter.filter_hash
 
 

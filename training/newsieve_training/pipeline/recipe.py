@@ -169,7 +169,7 @@ class Recipe(Part):
         return self
 
     def settings(self, *sections: str) -> dict[str, Any]:
-        """Returns these sections as JSON values, from which inputs of stages are hashed."""
+        """Return these sections as JSON values, from which inputs of stages are hashed."""
         values = self.model_dump(mode="json")
         if not self.labels.include_suspect:  # runs of versions that had no such setting stay good
             del values["labels"]["include_suspect"]
@@ -177,7 +177,7 @@ class Recipe(Part):
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Reads and checks a recipe file. Raises RecipeInvalid."""
+    """Read and check a recipe file. Raises RecipeInvalid."""
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -187,5 +187,5 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def recipe_from(saved: dict[str, Any]) -> Recipe:
-    """Returns the recipe that a run saved. Raises pydantic's ValidationError."""
+    """Return the recipe that a run saved. Raises pydantic's ValidationError."""
     return Recipe.model_validate(saved)

@@ -27,11 +27,11 @@ class ResultFile(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Reads the file of this run folder. Raises RunInvalid, naming the file and the key."""
+        """Read the file of this run folder. Raises RunInvalid, naming the file and the key."""
         return read_result(cls, folder / cls.FILE)
 
     def write(self, folder: Path) -> None:
-        """Writes the file below this folder, whole or not at all."""
+        """Write the file below this folder, whole or not at all."""
         write_json(folder / self.FILE, as_json(self))
 
 
@@ -42,12 +42,12 @@ class Part(BaseModel):
 
 
 def as_json(result: BaseModel) -> Any:
-    """Returns the JSON values of a result. A field that was not set is not among them."""
+    """Return the JSON values of a result. A field that was not set is not among them."""
     return result.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def read_result(kind: type[Model], path: Path) -> Model:
-    """Reads a file that holds one result. Raises RunInvalid, naming the file and the key."""
+    """Read a file that holds one result. Raises RunInvalid, naming the file and the key."""
     try:
         return kind.model_validate_json(path.read_bytes(), extra="ignore")
     except OSError as error:

@@ -54,7 +54,7 @@ class Run:
         return self._state
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Puts values into run.json, beside what it says now. Call it while the run is locked."""
+        """Put values into run.json, beside what it says now. Call it while the run is locked."""
         known = self.state if self.path(RUN_FILE).exists() else {}
         write_json(self.path(RUN_FILE), {**known, **values})
 
@@ -104,11 +104,11 @@ class Run:
         return self.folder.joinpath(*parts)
 
     def rows(self, name: str) -> list[Row]:
-        """Reads the rows of a split."""
+        """Read the rows of a split."""
         return list(read_jsonl(self.path("data", f"{name}.jsonl")))
 
     def make(self) -> None:
-        """Makes the folder, where it is not there. Raises RunInvalid."""
+        """Make the folder, where it is not there. Raises RunInvalid."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -116,7 +116,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the run for this process. The lock ends with the process, however it ends. Raises
+        """Hold the run for this process. The lock ends with the process, however it ends. Raises
         RunInvalid."""
         lock = FileLock(self.path(LOCK_FILE), timeout=0, fallback_to_soft=False)
         try:

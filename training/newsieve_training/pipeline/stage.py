@@ -58,7 +58,7 @@ StageBody = Callable[[StageWorkspace], Mapping[str, Any]]
 
 
 def run_stage(run: Run, stage: Stage, body: StageBody) -> bool:
-    """Makes the stage's files, unless they are there. Returns whether they had to be made.
+    """Make the stage's files, unless they are there. Returns whether they had to be made.
 
     Raises RunInvalid when a stage before it is missing or out of date, or another process works on
     the run.
@@ -83,7 +83,7 @@ def run_stage(run: Run, stage: Stage, body: StageBody) -> bool:
 
 
 def run_stage_as_follower(run: Run, stage: Stage, body: StageBody) -> bool:
-    """Does the work of `run_stage` as one of several processes, of which another one writes."""
+    """Do the work of `run_stage` as one of several processes, of which another one writes."""
     inputs = inputs_of(run, stage)
     if is_done(run, stage.name, inputs):
         return False
@@ -92,13 +92,13 @@ def run_stage_as_follower(run: Run, stage: Stage, body: StageBody) -> bool:
 
 
 def inputs_of(run: Run, stage: Stage) -> str:
-    """Returns a hash of all that the stage is made of. Raises RunInvalid."""
+    """Return a hash of all that the stage is made of. Raises RunInvalid."""
     read = {earlier.name: require_up_to_date(run, earlier)["result"] for earlier in stage.reads}
     return hash_of(stage.fingerprint_inputs(run), read)
 
 
 def require_up_to_date(run: Run, stage: Stage) -> dict[str, Any]:
-    """Returns what run.json records of a stage that is up to date. Raises RunInvalid."""
+    """Return what run.json records of a stage that is up to date. Raises RunInvalid."""
     record = _stages(run).get(stage.name)
     command = f"`newsieve-train {stage.name} {run.folder}`"
     if stage.name == FIRST:
@@ -118,7 +118,7 @@ def _workspace_of(run: Run, name: str, inputs: str) -> StageWorkspace:
 
 
 def is_done(run: Run, name: str, inputs: str) -> bool:
-    """Says whether a stage was made of these inputs and its files are as it left them."""
+    """Say whether a stage was made of these inputs and its files are as it left them."""
     record = _stages(run).get(name)
     if record is None or record["inputs"] != inputs:
         return False
@@ -131,7 +131,7 @@ def _stages(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def _first_damaged(run: Run, files: Mapping[str, str]) -> str | None:
-    """Returns the first of these files that is not as its stage left it."""
+    """Return the first of these files that is not as its stage left it."""
     for name, known in files.items():
         path = run.path(name)
         if not path.is_file() or file_hash(path) != known:
@@ -140,7 +140,7 @@ def _first_damaged(run: Run, files: Mapping[str, str]) -> str | None:
 
 
 def _publish(run: Run, name: str, out: Path) -> dict[str, str]:
-    """Copies what a stage made into its place, and deletes what only its last result had. The
+    """Copy what a stage made into its place, and delete what only its last result had. The
     workspace stays as it is: a crash before the stage is recorded begins here again."""
     made = {relative: file_hash(out / relative) for relative in files_below(out)}
     for relative in made:
@@ -151,14 +151,14 @@ def _publish(run: Run, name: str, out: Path) -> dict[str, str]:
 
 
 def _delete_stale_workspaces(run: Run, name: str, current: StageWorkspace) -> None:
-    """Deletes what this stage began with other inputs, or was deleting when it crashed."""
+    """Delete what this stage began with other inputs, or was deleting when it crashed."""
     for folder in run.path(UNFINISHED).glob(f"{name}-*"):
         if folder != current.folder:
             _delete(folder)
 
 
 def _delete(folder: Path) -> None:
-    """Renames a folder first, then deletes it, so that a crash leaves no half-deleted workspace
+    """Rename a folder first, then delete it, so that a crash leaves no half-deleted workspace
     under its live name."""
     deleting = folder.with_suffix(DELETING)
     if folder != deleting:

@@ -22,7 +22,7 @@ from newsieve_training.reports.tables import error_cell
 
 
 def compare(run: Run, other: Run) -> str:
-    """Writes training_reports/comparison_<other>.md and returns its name. Raises RunInvalid."""
+    """Write training_reports/comparison_<other>.md and return its name. Raises RunInvalid."""
     blocks = list(_blocks([_read(run), _read(other)]))
     name = f"comparison_{other.folder.name}.md"
     write_text(run.path(REPORTS_FOLDER, name), as_markdown(blocks))

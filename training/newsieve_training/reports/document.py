@@ -68,12 +68,12 @@ _BEGINNING: Final = re.compile(r"^(?:#|[-+](?=[\s+-]|$)|(\d{1,9})(?=[.)](?:\s|$)
 
 
 def _line(text: str) -> str:
-    """Returns a text, of whoever, as one line of characters that every form can show."""
+    """Return a text, of whoever, as one line of characters that every form can show."""
     return printable(" ".join(text.split()))
 
 
 def escape_markdown(text: str) -> str:
-    """Returns the line in Markdown, where nothing of it is markup, whoever wrote it."""
+    """Return the line in Markdown, where nothing of it is markup, whoever wrote it."""
     escaped = _MARKDOWN.sub(r"\\\g<0>", _line(text).translate(_HTML))
     return _BEGINNING.sub(_escaped, escaped)
 
@@ -91,7 +91,7 @@ def as_text(blocks: Sequence[Block]) -> str:
 
 
 def write_word(blocks: Sequence[Block], pictures: Path, path: Path) -> None:
-    """Writes a .docx file with the pictures of a folder inside."""
+    """Write a .docx file with the pictures of a folder inside."""
     document = docx.Document()
     for block in blocks:
         match block:

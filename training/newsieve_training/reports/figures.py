@@ -29,7 +29,7 @@ HIGHEST_SHARE: Final = 1.0
 def overall_metrics(
     path: Path, names: Sequence[str], qualities: Sequence[Quality], judged_on: str
 ) -> None:
-    """Draws error, rank correlation and tier agreement of each scorer, with intervals."""
+    """Draw error, rank correlation and tier agreement of each scorer, with intervals."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     panels = (
         ("mae", "Mean absolute error (lower is better)"),
@@ -74,7 +74,7 @@ def per_dimension_mae(
     gate: float,
     gate_is_of: str,
 ) -> None:
-    """Draws bars for each dimension, one for each series, and a line where the gate is."""
+    """Draw bars for each dimension, one for each series, and a line where the gate is."""
     figure = Figure(figsize=(9, 0.2 * len(names) * len(series) + 1.4), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(series)
@@ -96,7 +96,7 @@ def per_dimension_mae(
 
 
 def loss_curves(path: Path, epochs: Sequence[Epoch], best: int | None) -> None:
-    """Draws loss and mean absolute error by epoch. `best` is the epoch that ships."""
+    """Draw loss and mean absolute error by epoch. `best` is the epoch that ships."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     numbers = [item.epoch for item in epochs]
     for axes, (key, title) in zip(
@@ -122,7 +122,7 @@ def calibration(
     confidence: Reliability | None,
     curves: Mapping[str, CurvePoints],
 ) -> None:
-    """Draws the reliability of tier confidences, and where the curves bring raw scores."""
+    """Draw the reliability of tier confidences, and where the curves bring raw scores."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     _reliability(left, confidence)

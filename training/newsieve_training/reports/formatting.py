@@ -17,7 +17,7 @@ JUDGED_ON: Final = {
 
 
 def number(value: float | None) -> str:
-    """Formats a count as it is, a figure with three decimals, and None as a dash."""
+    """Format a count as it is, a figure with three decimals, and None as a dash."""
     if value is None:
         return NONE
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

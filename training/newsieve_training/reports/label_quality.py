@@ -12,7 +12,7 @@ from newsieve_training.reports.templating import render
 
 
 def label_quality(audit: AuditReport, filter_reference: str) -> str:
-    """Returns the report on the labels of this filter in Markdown."""
+    """Return the report on the labels of this filter in Markdown."""
     pairs: dict[str, SelfDisagreement | Disagreement] = {
         **{name or "unnamed": item for name, item in audit.self_disagreement.items()},
         "different oracles": audit.disagreement_of_oracles,

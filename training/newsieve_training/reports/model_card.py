@@ -40,7 +40,7 @@ class Shipped:
 
 
 def model_card(manifest: Manifest, shipped: Shipped) -> str:
-    """Returns the card's Markdown, with Hugging Face's metadata before it."""
+    """Return the card's Markdown, with Hugging Face's metadata before it."""
     calibration, scorers = shipped.calibration, scorers_of(shipped.metrics, shipped.calibration)
     published = calibration.quality
     text = render(
@@ -64,7 +64,7 @@ def model_card(manifest: Manifest, shipped: Shipped) -> str:
 
 
 def _metadata(manifest: Manifest, shipped: Shipped) -> ModelCardData:
-    """Returns the metadata by which hubs find the student. A base in a package has no hub name."""
+    """Return the metadata by which hubs find the student. A base in a package has no hub name."""
     published, name = shipped.calibration.quality, manifest.base.name
     figures = {"mae": published.mae, "spearmanr": published.spearman}
     return ModelCardData(
@@ -91,5 +91,5 @@ def _metadata(manifest: Manifest, shipped: Shipped) -> ModelCardData:
 
 
 def _languages(manifest: Manifest) -> list[str]:
-    """Returns the languages of the data, where labels name them by two-letter codes."""
+    """Return the languages of the data, where labels name them by two-letter codes."""
     return [name for name in manifest.data["languages"] if len(name) == TWO_LETTERS]

@@ -76,7 +76,7 @@ class PromotionReport(Part, ResultFile):
 
 
 def promotion(run: Run, old_folder: Path) -> str:
-    """Writes training_reports/promotion_report.md and .json, and returns the verdict.
+    """Write training_reports/promotion_report.md and .json, and return the verdict.
 
     Raises RunInvalid, StudentInvalid.
     """
@@ -106,7 +106,7 @@ def promotion(run: Run, old_folder: Path) -> str:
 
 
 def _unseen(run: Run) -> npt.NDArray[np.intp]:
-    """Returns the judging articles that the old student cannot have been trained on. A held-out
+    """Return the judging articles that the old student cannot have been trained on. A held-out
     split of the old run stays held out; with cross-validation it has seen all of its run."""
     rows = run.rows(source_split(test_split(run)))
     crossed = test_split(run) == CROSS_VALIDATION
@@ -114,7 +114,7 @@ def _unseen(run: Run) -> npt.NDArray[np.intp]:
 
 
 def _old_scores(old: Student, subject: Evaluated) -> Floats:
-    """Scores the articles by the old student, as the worker publishes its scores."""
+    """Score the articles by the old student, as the worker publishes its scores."""
     tokens = old.tokeniser.encode([row["text"] for row in subject.rows])
     calibration = old.manifest.score_calibration(old.filter.tiering)
     return round_scores(calibration.scores(predict(old.forward, tokens, "scoring by the old one")))
@@ -158,7 +158,7 @@ def _equal(ours: Sequence[str], theirs: Sequence[str]) -> Floats:
 
 
 def verdict_of(error: Sequence[float], agreement: Sequence[float]) -> str:
-    """Decides by intervals of new minus old, of the error, where less is better, and agreement."""
+    """Decide by intervals of new minus old, of the error, where less is better, and agreement."""
     is_better, is_worse = error[1] < 0, error[0] > 0
     if is_better and agreement[1] < 0:
         return MIXED

@@ -26,7 +26,7 @@ STALE: Final = ("promotion_report.*", "comparison_*.md")
 
 
 def report(run: Run) -> bool:
-    """Writes the reports of a run. Returns False when that was done already."""
+    """Write the reports of a run. Returns False when that was done already."""
     return run_stage(run, REPORT, lambda workspace: _write(run, workspace))
 
 
@@ -55,7 +55,7 @@ def _write(run: Run, workspace: StageWorkspace) -> Mapping[str, Any]:
 
 
 def _draw(report: TrainingReport, folder: Path) -> None:
-    """Draws the PNG files of the report."""
+    """Draw the PNG files of the report."""
     scorers, shipped, calibration = report.scorers, report.shipped, report.calibration
     figures.overall_metrics(
         folder / "overall_metrics.png",

@@ -64,7 +64,7 @@ class TrainingReport:
         return gate_failures(self.recipe.gate, scorers[PUBLISHED], baselines, self.metadata.start)
 
     def summary(self) -> Iterator[Block]:
-        """Yields the report on a page."""
+        """Yield the report on a page."""
         yield Heading(f"Training report: {self.filter}", 1)
         yield Paragraph(self.recipe.purpose)
         yield self._verdict()
@@ -77,7 +77,7 @@ class TrainingReport:
         yield from self._quality()
 
     def whole(self) -> Iterator[Block]:
-        """Yields the Word report: everything that `evaluate` and `calibrate` found."""
+        """Yield the Word report: everything that `evaluate` and `calibrate` found."""
         yield from self.summary()
         yield Picture("overall_metrics.png", "Students and baselines on the same articles.")
         yield Picture("per_dimension_mae.png", "Mean absolute error by dimension.")

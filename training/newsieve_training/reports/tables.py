@@ -18,14 +18,14 @@ from newsieve_training.reports.formatting import JUDGED_ON, NONE, number, percen
 
 
 def error_cell(errors: Errors | None, dimension: str | None = None) -> str:
-    """Shows the mean absolute error of all dimensions, or of one; a dash where there is none."""
+    """Show the mean absolute error of all dimensions, or of one; a dash where there is none."""
     if errors is None:
         return NONE
     return number((errors if dimension is None else errors.dimensions[dimension]).mae)
 
 
 def quality_table(qualities: Mapping[str, Quality]) -> Table:
-    """Shows the overall figures of scorers, by name, with intervals."""
+    """Show the overall figures of scorers, by name, with intervals."""
     return Table(
         ("", "MAE", "RMSE", "bias", "Spearman", "tier agreement", "κ", "shuffled"),
         [
@@ -45,7 +45,7 @@ def quality_table(qualities: Mapping[str, Quality]) -> Table:
 
 
 def dimension_table(quality: Quality) -> Table:
-    """Shows the errors of one scorer by dimension."""
+    """Show the errors of one scorer by dimension."""
     return Table(
         ("dimension", "MAE", "RMSE", "bias", "Spearman"),
         [
@@ -62,7 +62,7 @@ def dimension_table(quality: Quality) -> Table:
 
 
 def tier_blocks(quality: Quality) -> Iterator[Block]:
-    """Shows where articles were put, tier by tier, and how often student and oracle agreed."""
+    """Show where articles were put, tier by tier, and how often student and oracle agreed."""
     yield Table(
         (
             "tier by the oracle",
@@ -97,7 +97,7 @@ def tier_blocks(quality: Quality) -> Iterator[Block]:
 
 
 def calibration_blocks(calibration: CalibrationReport) -> Iterator[Block]:
-    """Shows which curves were kept, and how reliable tier_confidence is."""
+    """Show which curves were kept, and how reliable tier_confidence is."""
     fitted, articles = JUDGED_ON[calibration.fitted_on], calibration.articles
     yield Paragraph(
         f"Isotonic curves, fitted on {articles} articles ({fitted}); a dimension has one where in "
@@ -147,7 +147,7 @@ def calibration_blocks(calibration: CalibrationReport) -> Iterator[Block]:
 
 
 def provenance(metadata: TrainingMetadata, shipped: Epoch) -> Iterator[Block]:
-    """Says what the weights come from besides training from the base."""
+    """Say what the weights come from besides training from the base."""
     start, moved = metadata.start, shipped.head_moved_by
     if start is not None:
         judged = (
@@ -168,7 +168,7 @@ def provenance(metadata: TrainingMetadata, shipped: Epoch) -> Iterator[Block]:
 
 
 def scored_alone(quality: Quality | None) -> Iterator[Block]:
-    """Says what the figures are without articles that content rules block."""
+    """Say what the figures are without articles that content rules block."""
     if quality is not None:
         yield Paragraph(
             f"A worker scores {quality.articles} of these articles; content rules block the "
@@ -180,7 +180,7 @@ def scored_alone(quality: Quality | None) -> Iterator[Block]:
 
 
 def slice_blocks(by_kind: Mapping[str, Mapping[str, SliceQuality]]) -> Iterator[Block]:
-    """Shows errors by kind of slice and slice."""
+    """Show errors by kind of slice and slice."""
     for kind, slices in by_kind.items():
         yield Heading(f"By {kind}", 3)
         columns = ("articles", "mae", "standard_error", "bias", "tier_agreement")
@@ -194,7 +194,7 @@ def slice_blocks(by_kind: Mapping[str, Mapping[str, SliceQuality]]) -> Iterator[
 
 
 def worst_table(worst: Sequence[WorstArticle]) -> Table:
-    """Shows the articles on which student and oracle differ most, with links."""
+    """Show the articles on which student and oracle differ most, with links."""
     return Table(
         ("article", "MAE", "worst dimension", "oracle", "student", "link"),
         [

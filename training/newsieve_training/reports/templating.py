@@ -22,7 +22,7 @@ class _Markdown(str):
 
 
 def _blocks(blocks: Iterable[Block]) -> _Markdown:
-    """Writes blocks that other reports show, too."""
+    """Write blocks that other reports show, too."""
     return _Markdown(as_markdown(list(blocks)).rstrip("\n"))
 
 
@@ -46,5 +46,5 @@ _ENVIRONMENT.globals["rule"] = lambda columns: _Markdown(" --- |" * columns)
 
 
 def render(template: str, **values: Any) -> str:
-    """Returns the template of this name, filled in with these values."""
+    """Return the template of this name, filled in with these values."""
     return _ENVIRONMENT.get_template(f"{template}.md").render(values)

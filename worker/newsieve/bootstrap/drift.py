@@ -87,7 +87,7 @@ class FilterInputs:
 
 
 def drift_topics(settings: Settings) -> list[Topic]:
-    """Returns the topics that the drift monitor reads or writes."""
+    """Return the topics that the drift monitor reads or write."""
     used = {*INPUTS, ORACLE_REQUESTS}
     return [
         topic
@@ -97,13 +97,13 @@ def drift_topics(settings: Settings) -> list[Topic]:
 
 
 def acquire_slot(settings: Settings, heartbeat: Callable[[], None]) -> Slot:
-    """Acquires the producer slot of this process. Raises Fenced, TopicsWrong or BrokerLost."""
+    """Acquire the producer slot of this process. Raises Fenced, TopicsWrong or BrokerLost."""
     drift = settings.drift
     return acquire_group_slot(settings, drift.group, drift.slot, "NEWSIEVE_DRIFT__SLOT", heartbeat)
 
 
 def load_filter_inputs(settings: Settings) -> list[FilterInputs]:
-    """Returns the inputs of all filters at work. Raises InputFileInvalid, StudentInvalid or
+    """Return the inputs of all filters at work. Raises InputFileInvalid, StudentInvalid or
     UnknownFilter."""
     lines = _anchor_lines(settings)
     inputs = []
@@ -120,7 +120,7 @@ def load_filter_inputs(settings: Settings) -> list[FilterInputs]:
 
 
 def monitor_config(settings: Settings) -> MonitorConfig:
-    """Returns the settings of a live monitor."""
+    """Return the settings of a live monitor."""
     return MonitorConfig(
         silence=int(settings.drift.silence_hours * HOUR_MILLISECONDS),
         reminder=REMINDER_MILLISECONDS,
@@ -129,7 +129,7 @@ def monitor_config(settings: Settings) -> MonitorConfig:
 
 
 def make_filter_monitor(settings: Settings, inputs: FilterInputs) -> FilterMonitor:
-    """Returns a filter's monitor as it is before any record."""
+    """Return a filter's monitor as it is before any record."""
     anchors = inputs.anchors.reference if inputs.anchors is not None else None
     monitor = FilterMonitor(inputs.filter, monitor_config(settings), anchors)
     for student in inputs.students:
@@ -140,7 +140,7 @@ def make_filter_monitor(settings: Settings, inputs: FilterInputs) -> FilterMonit
 def monitored_filters(
     settings: Settings, filters: Sequence[FilterInputs]
 ) -> Callable[[], Mapping[str, MonitoredFilter]]:
-    """Returns a function that makes all filters' monitors as they are before any record."""
+    """Return a function that makes all filters' monitors as they are before any record."""
     prefix = settings.kafka.topic_prefix
     source = f"{APP}/{COMPONENT}/{settings.drift.group}"
     records = {
@@ -169,7 +169,7 @@ def monitored_filters(
 
 
 def replay_command(settings: Settings, inputs: FilterInputs) -> str:
-    """Returns the command that reproduces an alert from the oracle's records."""
+    """Return the command that reproduces an alert from the oracle's records."""
     scores = shlex.quote(topic_name(settings.kafka.topic_prefix, ORACLE_SCORES))
     command = (
         f"newsieve tail {scores} --from-beginning --until-end --json | "
@@ -193,7 +193,7 @@ class RunningMonitor:
 def make_monitor(
     settings: Settings, filters: Sequence[FilterInputs], slot: Slot, health: Health[DriftMetrics]
 ) -> RunningMonitor:
-    """Builds a drift loop that can run, which is ready once it has joined its group."""
+    """Build a drift loop that can run, which is ready once it has joined its group."""
     group, prefix = settings.drift.group, settings.kafka.topic_prefix
     member = make_member(settings, group, slot, health, drift_topics(settings), CONTROL)
     topics = [topic_name(prefix, suffix) for suffix in INPUTS]
@@ -232,7 +232,7 @@ def make_monitor(
 
 
 def _load_student(folder: Path, filter_: Filter) -> KnownStudent:
-    """Reads a student's hash and reference rows. Raises InputFileInvalid or StudentInvalid."""
+    """Read a student's hash and reference rows. Raises InputFileInvalid or StudentInvalid."""
     known = student_hash(folder, read_manifest(folder).base)
     baseline = folder / BASELINE
     rows = []
@@ -248,7 +248,7 @@ def _load_student(folder: Path, filter_: Filter) -> KnownStudent:
 
 
 def _anchor_lines(settings: Settings) -> list[bytes]:
-    """Returns the lines of the file of anchors. Raises InputFileInvalid."""
+    """Return the lines of the file of anchors. Raises InputFileInvalid."""
     path = settings.drift.anchors
     if path is None:
         return []
@@ -259,6 +259,6 @@ def _anchor_lines(settings: Settings) -> list[bytes]:
 
 
 def _relative(path: Path) -> Path:
-    """Returns a path below the present folder as a relative one, so that a record names no more of
+    """Return a path below the present folder as a relative one, so that a record names no more of
     this machine than it has to."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -29,7 +29,7 @@ class CurrentState(NamedTuple):
     written_at: Mapping[Identity, int | None]
 
     def last_written_at(self, filter_name: str) -> int | None:
-        """Returns when the latest snapshot of a filter was written, None where there is none."""
+        """Return when the latest snapshot of a filter was written, None where there is none."""
         mine = (
             written_ms for item, written_ms in self.written_at.items() if item.filter == filter_name
         )
@@ -37,7 +37,7 @@ class CurrentState(NamedTuple):
 
 
 def load_current_state(settings: Settings, filters: Sequence[FilterInputs]) -> CurrentState:
-    """Restores all filters' monitors from the state topic. Raises BrokerUnavailable or
+    """Restore all filters' monitors from the state topic. Raises BrokerUnavailable or
     TopicsWrong."""
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_STATE)
     states = latest_records(cluster(settings), topic, None, _no_heartbeat)
@@ -58,7 +58,7 @@ class MonitorGroup(NamedTuple):
 
 
 def monitor_group(settings: Settings) -> MonitorGroup:
-    """Returns whether a monitor is at work: one that was given the control topic's first
+    """Return whether a monitor is at work: one that was given the control topic's first
     partition."""
     name = settings.drift.group
     control = topic_name(settings.kafka.topic_prefix, CONTROL)
@@ -72,4 +72,4 @@ def monitor_group(settings: Settings) -> MonitorGroup:
 
 
 def _no_heartbeat() -> None:
-    """Does nothing, since a command has no watchdog."""
+    """Do nothing, since a command has no watchdog."""

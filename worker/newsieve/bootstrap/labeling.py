@@ -97,7 +97,7 @@ def oracle_of(settings: Settings) -> OracleSpec:
 
 
 def make_provider(settings: Settings) -> Provider:
-    """Makes the provider that the settings name, without a call to it.
+    """Make the provider that the settings name, without a call to it.
 
     Raises SettingsInvalid or InputFileInvalid.
     """

@@ -182,7 +182,7 @@ class _DecisionContext:
     def __init__(
         self, settings: Settings, filter_: str, stratum: str | None, by: str | None
     ) -> None:
-        """Restores the filter's monitors. Raises UnknownFilter, WrongUsage, BrokerUnavailable or
+        """Restore the filter's monitors. Raises UnknownFilter, WrongUsage, BrokerUnavailable or
         TopicsWrong."""
         self.filter = settings.filters.registry.load(filter_)
         self._settings = settings
@@ -206,7 +206,7 @@ class _DecisionContext:
         self.rebaseline_labels = settings.drift.rebaseline_labels
 
     def oracle(self, named: str | None) -> str:
-        """Returns the key of the oracle that is meant. Raises NothingToDecide or WrongUsage."""
+        """Return the key of the oracle that is meant. Raises NothingToDecide or WrongUsage."""
         if not self.monitors:
             raise NothingToDecide(
                 f"no label of {self.filter.name} has come yet: there is no monitor to decide about"
@@ -226,7 +226,7 @@ class _DecisionContext:
         )
 
     def compared(self, key: str) -> str:
-        """Returns what the anchors say of an oracle."""
+        """Return what the anchors say of an oracle."""
         difference = self.monitor.attribution.anchor_difference()
         if difference is None or difference.oracle_key != key:
             is_known = any(
@@ -244,7 +244,7 @@ class _DecisionContext:
     def decide(
         self, decision: str, about: str, arguments: dict[str, Any], consequence: str, *, ask: bool
     ) -> None:
-        """Says what will happen, asks, and writes the decision. Raises WrongUsage or
+        """Say what will happen, ask, and write the decision. Raises WrongUsage or
         BrokerUnavailable."""
         echo(consequence, is_line=True)
         group = monitor_group(self._settings)
@@ -269,7 +269,7 @@ class _DecisionContext:
 
 
 def _sayable(option: str, text: str) -> str:
-    """Returns a text that a record may have and that a monitor reads there. Raises WrongUsage."""
+    """Return a text that a record may have and that a monitor reads there. Raises WrongUsage."""
     if text.strip() and text.isprintable() and len(text) <= LONGEST_NAME:
         return text
     raise WrongUsage(
@@ -279,7 +279,7 @@ def _sayable(option: str, text: str) -> str:
 
 
 def _user() -> str:
-    """Returns the user's name, or the number of one without a name, as in many containers."""
+    """Return the user's name, or the number of one without a name, as in many containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -91,7 +91,7 @@ def _batches(stream: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
 
 
 def _reference_rows(file: str, reader: LabelReader) -> Iterator[Label]:
-    """Yields the reference rows of a file. Raises InputFileInvalid: a baseline with a missing row
+    """Yield the reference rows of a file. Raises InputFileInvalid: a baseline with a missing row
     is none."""
     with open_input(file) as stream:
         for batch in _batches(stream):
@@ -108,7 +108,7 @@ def _command(file: str, filter_: str, reference: str | None) -> str:
 
 
 def _explain(monitors: MonitorRegistry, others: int) -> None:
-    """Says which lines were read and not tested."""
+    """Say which lines were read and not tested."""
     if monitors.untested:
         echo_err(
             f"{monitors.untested:,} labels have no baseline: nothing was tested. Put rows with "

@@ -149,7 +149,7 @@ def _estimate(part: StreamPart) -> Row:
 
 
 def _suspects(current: CurrentState) -> Iterator[Row]:
-    """Yields a row for each filter, student and oracle with labels of suspect articles."""
+    """Yield a row for each filter, student and oracle with labels of suspect articles."""
     for name, status, written_at in suspect_items(current):
         low, high = status.interval or (None, None)
         error = {"estimate": status.error, "low": low, "high": high}
@@ -169,7 +169,7 @@ def _suspects(current: CurrentState) -> Iterator[Row]:
 
 
 def _without_monitors(current: CurrentState, group: MonitorGroup) -> Iterator[Row]:
-    """Yields a row for each filter that has no monitor."""
+    """Yield a row for each filter that has no monitor."""
     for name, monitored in current.monitored.items():
         if not monitored.monitor.monitors.by_identity:
             written_at = current.last_written_at(name)
@@ -199,7 +199,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _mae(error: Row | None) -> tuple[str, str]:
-    """Returns the error, and the usual one where it is known."""
+    """Return the error, and the usual one where it is known."""
     if error is None:
         return "", ""
     around = f" ({error['low']:.2f}–{error['high']:.2f})" if error["low"] is not None else ""
@@ -214,7 +214,7 @@ def _last(row: Row) -> tuple[str, str]:
 
 
 def _show(item: OverviewItem) -> None:
-    """Prints what an alert on the item says now."""
+    """Print what an alert on the item says now."""
     action = item.alert["action"]
     lines = [
         f"{item.filter.reference}, {item.stratum}: {item.state}. {item.alert['headline']}.",
@@ -228,7 +228,7 @@ def _show(item: OverviewItem) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes the page so that nobody reads half of it. Raises InputFileInvalid, or OSError when the
+    """Write the page so that nobody reads half of it. Raises InputFileInvalid, or OSError when the
     disk is full."""
     if not path.resolve().parent.is_dir():
         raise InputFileInvalid(f"cannot write {path}: no such folder")

@@ -101,7 +101,7 @@ def _run_for_each(
     from_beginning: bool,
     tries: Tries = TRIES,
 ) -> None:
-    """Runs the command for each alert until stopped. Raises CommandFailed, BrokerUnavailable,
+    """Run the command for each alert until stopped. Raises CommandFailed, BrokerUnavailable,
     TopicsWrong or ConsumerFailed."""
     stop = stop_on_signals("drift tail")
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
@@ -114,7 +114,7 @@ def _run_for_each(
 
 
 def _handle(stored: StoredRecord, command: list[str], stop: Event, tries: Tries) -> bool:
-    """Runs the command until it succeeds. Returns False when stopped meanwhile. Raises
+    """Run the command until it succeeds. Returns False when stopped meanwhile. Raises
     CommandFailed."""
     for pause in (*tries.pauses_seconds, None):
         reason = _run(command, stored.record.value, tries.run_seconds)
@@ -133,7 +133,7 @@ def _handle(stored: StoredRecord, command: list[str], stop: Event, tries: Tries)
 
 
 def _run(command: list[str], alert: bytes, seconds: float = TRIES.run_seconds) -> str | None:
-    """Runs the command once. Returns what was wrong, or None if nothing was."""
+    """Run the command once. Returns what was wrong, or None if nothing was."""
     try:
         done = subprocess.run(
             command, input=alert or b"", timeout=seconds, check=False, env=_environment()
@@ -146,12 +146,12 @@ def _run(command: list[str], alert: bytes, seconds: float = TRIES.run_seconds) -
 
 
 def _environment() -> dict[str, str]:
-    """Returns this process's environment without newsieve's settings, which may be secrets."""
+    """Return this process's environment without newsieve's settings, which may be secrets."""
     return {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
 
 
 def _words(text: str) -> list[str]:
-    """Returns a command's words. Raises WrongUsage when there is no such command."""
+    """Return a command's words. Raises WrongUsage when there is no such command."""
     try:
         words = shlex.split(text)
     except ValueError as error:

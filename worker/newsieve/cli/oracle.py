@@ -210,10 +210,10 @@ class _CallObserver:
     """Says on standard error what keeps a labelling waiting."""
 
     def called(self, outcome: str, seconds: float, tokens: tuple[int, int], usd: float) -> None:
-        """Does nothing: the progress bar shows it."""
+        """Do nothing: the progress bar shows it."""
 
     def withheld(self, reason: str) -> None:
-        """Does nothing: the next answers show whether it matters."""
+        """Do nothing: the next answers show whether it matters."""
 
     def breaker_changed(self, *, is_open: bool, failures: int, seconds: float, reason: str) -> None:
         what = "the provider seems to be away" if is_open else "the provider asks to wait"

@@ -43,12 +43,12 @@ class AlarmAttribution:
         self._moved_at: int | None = None  # when canaries last failed to be reproduced
 
     def alerts(self) -> dict[str, ConditionAlert | Anchors]:
-        """Returns the alerts on canaries and on anchors, if there are any, by stratum."""
+        """Return the alerts on canaries and on anchors, if there are any, by stratum."""
         alerts: dict[str, ConditionAlert | Anchors] = {"canaries": self.canaries}
         return alerts if self.anchors is None else {**alerts, "anchors": self.anchors}
 
     def label_anchor(self, label: AnchorLabel) -> Transition | None:
-        """Tests an anchor's label; returns the transition of the oracle's own monitor."""
+        """Test an anchor's label; return the transition of the oracle's own monitor."""
         if self.anchors is None:
             return None
         step = self.anchors.label(label)
@@ -57,7 +57,7 @@ class AlarmAttribution:
         return step
 
     def report_canaries(self, result: CanaryResult) -> Transition | None:
-        """Takes in a worker's report. One failed report counts for two hours, since another worker
+        """Take in a worker's report. One failed report counts for two hours, since another worker
         may report the same canaries as reproduced."""
         now = result.timestamp_ms
         if not result.passed:
@@ -67,7 +67,7 @@ class AlarmAttribution:
         return self.canaries.set(result.student_version, parts, result.tolerance, now)
 
     def request_anchors(self, monitor: StratumMonitor, *, is_new_oracle: bool, now: int) -> None:
-        """Adds the anchors to label after one more production label of a monitor: now and then one,
+        """Add the anchors to label after one more production label of a monitor: now and then one,
         all of them to compare a new oracle by, and a window's to find the cause of an alarm.
 
         They say nothing of a monitor whose accepted oracle is another than theirs.
@@ -84,7 +84,7 @@ class AlarmAttribution:
     def cause_of(
         self, monitor: StratumMonitor, articles: ScoreDistributionMonitor, now: int
     ) -> Cause | None:
-        """Returns the cause of a monitor's alarm, or None while it is not known yet."""
+        """Return the cause of a monitor's alarm, or None while it is not known yet."""
         anchors_alarm = self._anchors_alarm(monitor)
         has_moved = self.canaries.is_active
         if anchors_alarm is False and not has_moved and not self._window.is_over(now):
@@ -93,17 +93,17 @@ class AlarmAttribution:
         return cause_of_alarm(CauseSigns(anchors_alarm, has_moved, is_shifted))
 
     def close_window(self) -> None:
-        """Ends the window, once no alarm waits for its cause."""
+        """End the window, once no alarm waits for its cause."""
         if self._window.is_open:
             self._window.close()
 
     def anchor_difference(self) -> AnchorDifference | None:
-        """Returns how the oracle that waits for a decision labels the anchors, or None without
+        """Return how the oracle that waits for a decision labels the anchors, or None without
         labels."""
         return self.anchors.anchor_difference() if self.anchors is not None else None
 
     def _anchors_alarm(self, monitor: StratumMonitor) -> bool | None:
-        """Returns whether the anchors alarm, or None without anchors by the monitor's accepted
+        """Return whether the anchors alarm, or None without anchors by the monitor's accepted
         oracle."""
         if self.anchors is None or self.anchors.oracle_key != monitor.state.oracle_key:
             return None
@@ -118,7 +118,7 @@ class AlarmAttribution:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from a snapshot, which may have other parts beside these."""
+        """Continue from a snapshot, which may have other parts beside these."""
         if self.anchors is not None and snapshot["anchors"] is not None:
             self.anchors.resume(snapshot["anchors"])
         self._window.resume(snapshot["attribution"])

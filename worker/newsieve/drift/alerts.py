@@ -82,18 +82,18 @@ class AlertSubject:
 
 
 def fingerprint(identity: Identity) -> str:
-    """Returns the key of a monitor's records."""
+    """Return the key of a monitor's records."""
     parts = orjson.dumps([identity.filter, identity.student_version, identity.stratum])
     return hashlib.sha256(parts).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def incident_id(identity: Identity, episode: int) -> str:
-    """Returns an id that is the same for all transitions of one episode, and on every replay."""
+    """Return an id that is the same for all transitions of one episode, and on every replay."""
     return str(uuid.uuid5(INCIDENTS, f"{fingerprint(identity)}\n{episode}"))
 
 
 def replay_line(step: Transition, command: str, runbook_url: str) -> bytes:
-    """Returns the DriftReplayLine of a transition. `command` reproduces it."""
+    """Return the DriftReplayLine of a transition. `command` reproduces it."""
     record = {
         "line": step.position,
         "filter": step.identity.filter,
@@ -106,7 +106,7 @@ def replay_line(step: Transition, command: str, runbook_url: str) -> bytes:
 
 
 def error_line(bad: BadLine) -> bytes:
-    """Returns the DriftReplayError of a line that is no label."""
+    """Return the DriftReplayError of a line that is no label."""
     message = str(bad.error)[:MAX_MESSAGE_CHARACTERS]
     return orjson.dumps({"line": bad.position, "error": bad.error.name, "message": message})
 
@@ -114,7 +114,7 @@ def error_line(bad: BadLine) -> bytes:
 def drift_alert(
     step: Transition, subject: AlertSubject, command: str, runbook_url: str
 ) -> dict[str, Any]:
-    """Returns the DriftAlert of a live transition, whose positions are milliseconds."""
+    """Return the DriftAlert of a live transition, whose positions are milliseconds."""
     stratum = step.identity.stratum
     return {
         "fingerprint": fingerprint(step.identity),
@@ -134,7 +134,7 @@ def drift_alert(
 
 
 def _common_fields(step: Transition, command: str, runbook_url: str) -> dict[str, Any]:
-    """Returns the fields that both kinds of record have. `runbook_url` has no section."""
+    """Return the fields that both kinds of record have. `runbook_url` has no section."""
     return {
         "incident_id": incident_id(step.identity, step.episode),
         "state": step.state,
@@ -160,7 +160,7 @@ def _common_fields(step: Transition, command: str, runbook_url: str) -> dict[str
 
 
 def _stream_fields(part: StreamPart | ConditionPart) -> dict[str, Any]:
-    """Returns one of an alert's streams. A condition's size is no estimate and has no interval: it
+    """Return one of an alert's streams. A condition's size is no estimate and has no interval: it
     takes the place of the estimate and of both ends, which the record must have."""
     if isinstance(part, ConditionPart):
         numbers = (0.0, part.size, (part.size, part.size))
@@ -244,12 +244,12 @@ def _change(step: Transition, where: str) -> str:
 
 
 def _rise(part: StreamPart) -> float:
-    """Returns by how much a dimension's absolute error has grown, and 0 for any other stream."""
+    """Return by how much a dimension's absolute error has grown, and 0 for any other stream."""
     return part.estimate - part.baseline if part.stream.dimension is not None else 0.0
 
 
 def _number(part: StreamPart, value: float) -> str:
-    """Returns a value as people read it: a share in per cent, a bias as student minus oracle."""
+    """Return a value as people read it: a share in per cent, a bias as student minus oracle."""
     if part.stream.unit == "share":
         return f"{value:.1%}".replace("%", " %")
     if part.stream.is_signed:

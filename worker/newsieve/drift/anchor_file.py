@@ -39,7 +39,7 @@ class AnchorFile:
 
 
 def read_anchors(name: str, lines: Iterable[bytes], filter_: Filter) -> AnchorFile | None:
-    """Returns one filter's anchors, or None where the file has none of it.
+    """Return one filter's anchors, or None where the file has none of it.
 
     `name` is the file's. Raises InputFileInvalid.
     """

@@ -80,7 +80,7 @@ class Anchors:
         return self._monitor.state.state in (WARNING, *INCIDENT)
 
     def production_label(self) -> list[str]:
-        """Counts one more production label. Returns the ids of the anchors to be labelled now."""
+        """Count one more production label. Returns the ids of the anchors to be labelled now."""
         self._labels_until_next -= 1
         if self._labels_until_next:
             return []
@@ -88,13 +88,13 @@ class Anchors:
         return self.next(1)
 
     def next(self, count: int) -> list[str]:
-        """Returns the ids of the next anchors, round and round."""
+        """Return the ids of the next anchors, round and round."""
         ids = [self._ids[(self._cursor + step) % self.size] for step in range(count)]
         self._cursor = (self._cursor + count) % self.size
         return ids
 
     def label(self, label: AnchorLabel) -> Transition | None:
-        """Tests an anchor's label. A label by another oracle is compared and not tested."""
+        """Test an anchor's label. A label by another oracle is compared and not tested."""
         index = self._index.get(label.id)
         if index is None:
             return None
@@ -107,7 +107,7 @@ class Anchors:
         return None
 
     def anchor_difference(self) -> AnchorDifference | None:
-        """Returns how the latest other oracle differs from the accepted one."""
+        """Return how the latest other oracle differs from the accepted one."""
         if self._other is None or not self._other[1].labels:
             return None
         key, accumulator = self._other
@@ -115,7 +115,7 @@ class Anchors:
         return AnchorDifference(key, accumulator.labels, float(error), self._usual)
 
     def as_reminder(self, position: int) -> Transition:
-        """Returns the state of the oracle's own monitor as a reminder of it."""
+        """Return the state of the oracle's own monitor as a reminder of it."""
         return self._monitor.as_reminder(position)
 
     def acknowledge(self) -> None:
@@ -125,7 +125,7 @@ class Anchors:
         return self._monitor.tick(now)
 
     def _learn(self, replicates: Floats) -> float:
-        """Makes the monitor's baseline of the distances of each replicate from the mean of the
+        """Make the monitor's baseline of the distances of each replicate from the mean of the
         others. Returns their mean absolute error."""
         count = replicates.shape[1]
         no_rules_met = [()] * len(replicates)
@@ -152,7 +152,7 @@ class Anchors:
         return float(values[:, self._streams.mae].mean())
 
     def _compared(self, index: int, scores: list[float]) -> ComparedBatch:
-        """Compares one anchor's reference with these scores."""
+        """Compare one anchor's reference with these scores."""
         oracle = np.array([scores], dtype=np.float64)
         return self._streams.compare(self._means[index : index + 1], oracle, [()])
 
@@ -167,7 +167,7 @@ class Anchors:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the state of a snapshot, unless the reference is another one by now."""
+        """Continue from the state of a snapshot, unless the reference is another one by now."""
         if snapshot["reference"] != self._digest:
             return
         self._monitor = StratumMonitor.restore(
@@ -184,7 +184,7 @@ class Anchors:
 
 
 def _label(label: AnchorLabel, purpose: str, compared: ComparedBatch | None) -> Label:
-    """Returns an anchor's label as the monitor tests it; `compared` is None where the oracle
+    """Return an anchor's label as the monitor tests it; `compared` is None where the oracle
     failed."""
     return Label(
         position=label.position,
@@ -203,6 +203,6 @@ def _label(label: AnchorLabel, purpose: str, compared: ComparedBatch | None) -> 
 
 
 def _digest(reference: AnchorSet) -> str:
-    """Returns a digest by which two references can be told apart."""
+    """Return a digest by which two references can be told apart."""
     name = "\n".join([reference.oracle_key, *reference.ids]).encode()
     return hashlib.sha256(name + reference.replicates.tobytes()).hexdigest()[:DIGEST_DIGITS]

@@ -14,13 +14,13 @@ LEVEL: Final = 6
 
 
 def encode_array(array: npt.NDArray[Any]) -> str:
-    """Returns the array's values as text. Whoever decodes them has to know dtype and shape."""
+    """Return the array's values as text. Whoever decodes them has to know dtype and shape."""
     raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(LITTLE_ENDIAN)).tobytes()
     return base64.b64encode(zlib.compress(raw, LEVEL)).decode()
 
 
 def decode_array(text: str, dtype: Any = np.float64) -> npt.NDArray[Any]:
-    """Returns the values that `encode_array` has encoded as a flat, writable array."""
+    """Return the values that `encode_array` has encoded as a flat, writable array."""
     kind = np.dtype(dtype)
     raw = zlib.decompress(base64.b64decode(text))
     return np.frombuffer(raw, dtype=kind.newbyteorder(LITTLE_ENDIAN)).astype(kind)

@@ -45,7 +45,7 @@ class Baseline:
     labels: int
 
     def bet_share(self, pi: float) -> float:
-        """Returns u: the share of a full bet that a label of this inclusion probability carries."""
+        """Return u: the share of a full bet that a label of this inclusion probability carries."""
         return min(1.0, self.pi_min / pi)
 
     def snapshot(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Baseline:
     def restore(
         cls, snapshot: Mapping[str, Any], then: Sequence[str] = (), now: Sequence[str] = ()
     ) -> Baseline:
-        """Returns the baseline of a snapshot written with the streams `then`, for the streams
+        """Return the baseline of a snapshot written with the streams `then`, for the streams
         `now`. A new stream's limit and mean are NaN: the reference rows say nothing of it."""
         arrays = {
             name: align(decode_array(snapshot[name]), then, now, np.nan)
@@ -88,7 +88,7 @@ class BaselineAccumulator:
         self._weight = self._squared_weight = 0.0
 
     def add(self, values: Floats | None, pi: float) -> None:
-        """Adds a row of (S,) values that was drawn with probability `pi`, or None for a failed
+        """Add a row of (S,) values that was drawn with probability `pi`, or None for a failed
         label."""
         if values is None:
             self.failures += 1
@@ -107,7 +107,7 @@ class BaselineAccumulator:
         self._sums[2] += (weight * distance) ** 2
 
     def estimate(self) -> Estimate:
-        """Returns the Hájek means of the rows so far, of which there is at least one, and the
+        """Return the Hájek means of the rows so far, of which there is at least one, and the
         linearised standard errors of these means (Särndal, Swensson, Wretman: Model Assisted Survey
         Sampling, section 5.7)."""
         first, second, third = self._sums
@@ -116,7 +116,7 @@ class BaselineAccumulator:
         return Estimate(self._origin + mean, np.sqrt(np.maximum(variance, 0)) / self._weight)
 
     def baseline(self, streams: ErrorStreams) -> Baseline:
-        """Returns the baseline of the rows so far, of which there is at least one.
+        """Return the baseline of the rows so far, of which there is at least one.
 
         m0 = Hájek mean + 1.645 standard errors. A stream that never left its lowest value has a
         standard error of 0; its limit is the one that a rate gets of which no case was seen.
@@ -151,7 +151,7 @@ class BaselineAccumulator:
     def restore(
         cls, snapshot: Mapping[str, Any], then: Sequence[str] = (), now: Sequence[str] = ()
     ) -> BaselineAccumulator:
-        """Returns the accumulator of a snapshot written with the streams `then`, for the streams
+        """Return the accumulator of a snapshot written with the streams `then`, for the streams
         `now`. A new stream is NaN, unless there are no rows yet: rows are not kept."""
         sums = align(decode_array(snapshot["sums"]).reshape(4, -1), then, now, np.nan, axis=1)
         restored = cls(sums.shape[1])
@@ -164,7 +164,7 @@ class BaselineAccumulator:
 
 
 def rate_limit(failures: int, trials: int) -> float:
-    """Returns the exact one-sided 95 % upper limit of a binomial rate (Clopper, Pearson, 1934).
+    """Return the exact one-sided 95 % upper limit of a binomial rate (Clopper, Pearson, 1934).
 
     It is 1 − 0.05^(1/n) when nothing failed.
     """
@@ -188,7 +188,7 @@ def rate_limit(failures: int, trials: int) -> float:
 
 
 def hajek(values: Floats, weights: Floats) -> Estimate:
-    """Returns the weighted means of (N, S) values and their linearised standard errors."""
+    """Return the weighted means of (N, S) values and their linearised standard errors."""
     share = (weights / weights.sum())[:, None]
     mean = (share * values).sum(axis=0)
     return Estimate(mean, np.sqrt((share**2 * (values - mean) ** 2).sum(axis=0)))

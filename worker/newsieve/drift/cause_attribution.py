@@ -32,7 +32,7 @@ class CauseSigns:
 
 
 def cause_of_alarm(signs: CauseSigns) -> Cause:
-    """Returns the cause of an alarm of labelled production articles."""
+    """Return the cause of an alarm of labelled production articles."""
     if signs.canaries_moved:
         return "serving_defect"
     if signs.anchors_alarm is None:
@@ -56,7 +56,7 @@ class AttributionWindow:
         return self._opened_at is not None
 
     def open(self, timestamp_ms: int) -> int:
-        """Opens the window, unless it is open. Returns the number of anchors to be labelled for
+        """Open the window, unless it is open. Returns the number of anchors to be labelled for
         it."""
         if self.is_open:
             return 0
@@ -64,7 +64,7 @@ class AttributionWindow:
         return self._needed
 
     def count(self) -> None:
-        """Counts one anchor that was labelled."""
+        """Count one anchor that was labelled."""
         self._seen += 1
 
     def is_over(self, now: int) -> bool:
@@ -79,5 +79,5 @@ class AttributionWindow:
         return {"opened_at": self._opened_at, "seen": self._seen}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the state of a snapshot."""
+        """Continue from the state of a snapshot."""
         self._opened_at, self._seen = snapshot["opened_at"], snapshot["seen"]

@@ -79,7 +79,7 @@ class ConditionAlert:
         threshold: float,
         timestamp_ms: int,
     ) -> Transition | None:
-        """Sets whether the condition is active: it is if there are parts, the largest of which
+        """Set whether the condition is active: it is if there are parts, the largest of which
         comes first. Returns a transition when that has changed."""
         is_active = bool(parts)
         if is_active == self.is_active:
@@ -91,18 +91,18 @@ class ConditionAlert:
         return self._step(self._kind.state if is_active else self._kind.cleared_state, timestamp_ms)
 
     def acknowledge(self) -> None:
-        """Stops the reminders of the present alert."""
+        """Stop the reminders of the present alert."""
         self._is_acknowledged = True
 
     def tick(self, now: int) -> Transition | None:
-        """Returns a reminder when the time for one has come."""
+        """Return a reminder when the time for one has come."""
         is_due = self._reminder is not None and now - self._published_at >= self._reminder
         if not is_due or self.state != ALERT or self._is_acknowledged:
             return None
         return self._step(self.state, now, is_reminder=True)
 
     def as_reminder(self, timestamp_ms: int) -> Transition:
-        """Returns the present state as a reminder of it, and changes nothing."""
+        """Return the present state as a reminder of it, and change nothing."""
         return self._transition(self.state, timestamp_ms, is_reminder=True)
 
     def _step(self, state: State, timestamp_ms: int, *, is_reminder: bool = False) -> Transition:
@@ -139,7 +139,7 @@ class ConditionAlert:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the state of a snapshot."""
+        """Continue from the state of a snapshot."""
         self.state, self.student_version = snapshot["state"], snapshot["student_version"]
         self._episode, self._published_at = snapshot["episode"], snapshot["published_at"]
         self._is_acknowledged, self._threshold = snapshot["acknowledged"], snapshot["threshold"]

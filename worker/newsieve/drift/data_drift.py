@@ -66,7 +66,7 @@ class Shares(NamedTuple):
     articles: int  # of the window
 
     def rows(self) -> list[tuple[str, float, float | None]]:
-        """Returns each tier with its share in the present window and its usual one."""
+        """Return each tier with its share in the present window and its usual one."""
         usual = self.usual or {}
         return [(tier, share, usual.get(tier)) for tier, share in self.now.items()]
 
@@ -107,12 +107,12 @@ class DistributionSketch:
             row[min(int(score * SCORE_BINS / SCORE_MAX), SCORE_BINS - 1)] += 1
 
     def shares(self) -> dict[str, float]:
-        """Returns the share of each tier among the scored articles."""
+        """Return the share of each tier among the scored articles."""
         counts = self._tier.tolist()
         return {name: counts[index] / max(self.scored, 1) for name, index in self._tiers.items()}
 
     def effects(self, reference: DistributionSketch) -> list[EffectSize]:
-        """Returns the size of every change since the reference that is measured."""
+        """Return the size of every change since the reference that is measured."""
         effects = []
         for index, name in enumerate(self._dimensions):
             now, then = self._scores[index], reference._scores[index]
@@ -136,7 +136,7 @@ class DistributionSketch:
         return [rates, self._scores.ravel(), self._tier, *self._names.values()]
 
     def merge(self, other: DistributionSketch) -> None:
-        """Adds the counts of another sketch of the same filter."""
+        """Add the counts of another sketch of the same filter."""
         self._set(mine + more for mine, more in zip(self._counts(), other._counts(), strict=True))
 
     def _set(self, counts: Any) -> None:
@@ -149,7 +149,7 @@ class DistributionSketch:
         return encode_array(np.concatenate(self._counts()))
 
     def resume(self, text: str) -> None:
-        """Continues from a snapshot of a sketch of the same filter."""
+        """Continue from a snapshot of a sketch of the same filter."""
         ends = np.cumsum([len(counts) for counts in self._counts()])[:-1]
         self._set(np.split(decode_array(text, np.int64), ends))
 
@@ -167,7 +167,7 @@ class DataDriftDetector:
         self.shifts: tuple[EffectSize, ...] = ()  # large in the last two windows, largest first
 
     def looks_shifted(self) -> bool:
-        """Returns whether one window alone shows a shift. That is enough of a sign when labels
+        """Return whether one window alone shows a shift. That is enough of a sign when labels
         already say that errors grow, which may be before a second window is full."""
         if self.shifts or self._large:
             return True
@@ -181,7 +181,7 @@ class DataDriftDetector:
         return Shares(usual, self._window.shares(), self._window.articles)
 
     def add(self, article: ScoreSample) -> bool:
-        """Counts an article. Returns True when it opened a new window, so that `shifts` is new."""
+        """Count an article. Returns True when it opened a new window, so that `shifts` is new."""
         if self._started_at is None:
             self._started_at = self._opened_at = article.timestamp_ms
         is_over = article.timestamp_ms - self._opened_at >= WINDOW_MILLISECONDS
@@ -218,7 +218,7 @@ class DataDriftDetector:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the state of a snapshot."""
+        """Continue from the state of a snapshot."""
         self._reference.resume(snapshot["reference"])
         self._window.resume(snapshot["window"])
         self._started_at, self._opened_at = snapshot["started_at"], snapshot["opened_at"]
@@ -231,13 +231,13 @@ def _bin(name: str | None) -> int:
 
 
 def _wasserstein(now: Counts, then: Counts) -> float:
-    """Returns the 1-Wasserstein distance in score points: the area between two distributions."""
+    """Return the 1-Wasserstein distance in score points: the area between two distributions."""
     gap = np.cumsum(now) / max(now.sum(), 1) - np.cumsum(then) / max(then.sum(), 1)
     return float(np.abs(gap).sum() * SCORE_MAX / SCORE_BINS)
 
 
 def _by_quantiles(now: Counts, then: Counts) -> tuple[Counts, Counts]:
-    """Returns both counts in bins that hold about a tenth of the reference each."""
+    """Return both counts in bins that hold about a tenth of the reference each."""
     reached = np.cumsum(then) * QUANTILE_BINS / max(then.sum(), 1)
     starts = np.unique(np.searchsorted(reached, np.arange(QUANTILE_BINS), side="right"))
     starts = starts[starts < len(then)]
@@ -246,7 +246,7 @@ def _by_quantiles(now: Counts, then: Counts) -> tuple[Counts, Counts]:
 
 
 def _stability(now: Counts, then: Counts) -> float:
-    """Returns the population stability index, less its mean when nothing has changed, (B − 1)(1/n +
+    """Return the population stability index, less its mean when nothing has changed, (B − 1)(1/n +
     1/m) (Yurdakul, 2018)."""
     bins = int(((now + then) > 0).sum())
     if bins < 2 or not now.sum() or not then.sum():  # noqa: PLR2004 - one bin holds all

@@ -47,11 +47,11 @@ class DecisionLog:
         self._ahead: list[tuple[str, str]] = []  # students and strata
 
     def latest(self, scope: str) -> int:
-        """Returns the time of the last decision of a scope, -1 where there is none."""
+        """Return the time of the last decision of a scope, -1 where there is none."""
         return self._latest.get(scope, -1)
 
     def is_new(self, decision: Decision) -> bool:
-        """Returns whether a decision was not carried out before, and remembers that it is now."""
+        """Return whether a decision was not carried out before, and remember that it is now."""
         if decision.timestamp_ms <= self.latest(decision.scope):
             return False
         self._latest.pop(decision.scope, None)
@@ -61,12 +61,12 @@ class DecisionLog:
         return True
 
     def rebaseline_ahead(self, identity: Identity) -> None:
-        """Remembers that a monitor's first labels are to make its baseline."""
+        """Remember that a monitor's first labels are to make its baseline."""
         if not self._is_ahead(identity):
             self._ahead = [*self._ahead[1 - REMEMBERED :], _short(identity)]
 
     def wants_baseline(self, identity: Identity) -> bool:
-        """Returns whether the first labels of a monitor are to make its baseline, and forgets
+        """Return whether the first labels of a monitor are to make its baseline, and forget
         it."""
         is_ahead = self._is_ahead(identity)
         self._ahead = [item for item in self._ahead if item != _short(identity)]
@@ -79,13 +79,13 @@ class DecisionLog:
         return {"latest": self._latest, "ahead": self._ahead}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the state of a snapshot."""
+        """Continue from the state of a snapshot."""
         self._latest = dict(snapshot["latest"])
         self._ahead = [(student, stratum) for student, stratum in snapshot["ahead"]]
 
 
 def decide(monitor: StratumMonitor, decision: Decision) -> Transition | None:
-    """Carries out a decision on one monitor."""
+    """Carry out a decision on one monitor."""
     if decision.kind == "accept_oracle":
         return monitor.accept(decision.oracle_key, decision.timestamp_ms)
     if decision.kind == "reject_oracle":

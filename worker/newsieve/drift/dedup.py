@@ -32,7 +32,7 @@ class LabelDeduplicator:
         self._remembered = remembered
 
     def add(self, label: Label) -> bool:
-        """Remembers a label that has an id. Returns False when it was remembered already."""
+        """Remember a label that has an id. Returns False when it was remembered already."""
         name = orjson.dumps([label.student_version, label.oracle_key, label.id])
         fingerprint = _fingerprint(name, FINGERPRINT_BYTES)
         if fingerprint in self._known:
@@ -50,11 +50,11 @@ class LabelDeduplicator:
         return True
 
     def snapshot(self) -> str:
-        """Returns the remembered fingerprints, oldest first."""
+        """Return the remembered fingerprints, oldest first."""
         return encode_array(np.array(self._order, dtype=np.uint64))
 
     def resume(self, snapshot: str) -> None:
-        """Continues from the fingerprints of a snapshot."""
+        """Continue from the fingerprints of a snapshot."""
         self._order = deque(decode_array(snapshot, np.uint64).tolist())
         self._known = set(self._order)
         self._short_left = sum(item < SHORT_LIMIT for item in self._order)

@@ -60,7 +60,7 @@ class EDetectorBank:
         self._since: Positions = np.zeros(self._stakes.shape, dtype=np.int64)
 
     def step(self, x: Floats, u: float | Floats, position: int) -> None:
-        """Bets on one label: (…, R) values, NaN where a row has none and keeps its capital.
+        """Bet on one label: (…, R) values, NaN where a row has none and keeps its capital.
 
         `u` (…, 1) scales its bets, `position` is the label's.
         """
@@ -74,17 +74,17 @@ class EDetectorBank:
         self._track_onset(growth, tested, position)
 
     def evidence(self) -> Floats:
-        """Returns e per row, (…, R): the mean of its bets' capital."""
+        """Return e per row, (…, R): the mean of its bets' capital."""
         evidence: Floats = self._capital.sum(axis=-1) / self._capital.shape[-1]
         return evidence
 
     def reset(self, which: slice | npt.NDArray[np.bool_]) -> None:
-        """Empties the rows, or whole banks, that this index of (…, R) selects."""
+        """Empty the rows, or whole banks, that this index of (…, R) selects."""
         self._capital[which] = 0
         self._excursion[which] = 0
 
     def onset(self, row: int) -> tuple[int, int]:
-        """Returns the earliest and latest likely position at which a row's rise began.
+        """Return the earliest and latest likely position at which a row's rise began.
 
         A CUSUM of the same bets runs beside them. It last stood at its floor where the rise began,
         by that bet (Page, 1954).
@@ -107,7 +107,7 @@ class EDetectorBank:
         }
 
     def resume(self, snapshot: Mapping[str, Any], align: Align = _as_it_is) -> None:
-        """Continues from a snapshot. `align` moves its (rows, bets) to the rows of this bank."""
+        """Continue from a snapshot. `align` moves its (rows, bets) to the rows of this bank."""
 
         def read(name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
             values = decode_array(snapshot[name], dtype).reshape(-1, self._capital.shape[-1])
@@ -136,7 +136,7 @@ class RecoveryTest:
         self._capital: Floats = np.zeros(self._stakes.shape)
 
     def step(self, x: Floats, u: float) -> None:
-        """Bets on one label's (R,) values; a row whose value is NaN keeps its capital."""
+        """Bet on one label's (R,) values; a row whose value is NaN keeps its capital."""
         tested = ~np.isnan(x)
         payoff = u * (self._bounds - np.minimum(x, self._clip))
         growth = np.where(tested[:, None], self._stakes * payoff[:, None] + 1, 1)
@@ -145,12 +145,12 @@ class RecoveryTest:
         np.minimum(self._capital, RECOVERY_CEILING, out=self._capital)
 
     def evidence(self) -> float:
-        """Returns the evidence that all rows have recovered, which is the least of theirs."""
+        """Return the evidence that all rows have recovered, which is the least of theirs."""
         return float((self._capital.sum(axis=1) / BETS).min())
 
     def snapshot(self) -> str:
         return encode_array(self._capital)
 
     def resume(self, snapshot: str, align: Align = _as_it_is) -> None:
-        """Continues from a snapshot. `align` moves its (rows, bets) to the rows of this test."""
+        """Continue from a snapshot. `align` moves its (rows, bets) to the rows of this test."""
         self._capital = align(decode_array(snapshot).reshape(-1, BETS)).reshape(self._capital.shape)

@@ -76,7 +76,7 @@ class Stream:
 
 
 def streams_of(filter_: Filter) -> tuple[Stream, ...]:
-    """Returns the table of a filter's streams."""
+    """Return the table of a filter's streams."""
     dimensions = filter_.definition.dimension_names
     weights = [item.weight for item in filter_.definition.dimensions]
     count = len(dimensions)
@@ -166,7 +166,7 @@ class ErrorStreams:
     def compare(
         self, student: Floats, oracle: Floats, rules_met: Sequence[Collection[str]]
     ) -> ComparedBatch:
-        """Compares the scores of N articles. `student` and `oracle` are (N, D) in dimension
+        """Compare the scores of N articles. `student` and `oracle` are (N, D) in dimension
         order."""
         clamped = np.clip(student, SCORE_MIN, SCORE_MAX)
         students = self._tiering.decide(round_scores(clamped), rules_met).tier
@@ -178,7 +178,7 @@ class ErrorStreams:
         return ComparedBatch(values, differences, differs, values[:, self.mae], surfaced)
 
     def values(self, articles: Comparison) -> Floats:
-        """Returns the (N, S) values of all streams."""
+        """Return the (N, S) values of all streams."""
         computed: Floats = np.stack([stream.compute(articles) for stream in self.table], axis=1)
         return computed
 

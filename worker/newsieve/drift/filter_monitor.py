@@ -60,7 +60,7 @@ class FilterMonitor:
         self._changed: set[Identity] = set()
 
     def label(self, label: Label) -> list[Transition]:
-        """Tests a label, or adds a reference row, in the order of the stream."""
+        """Test a label, or add a reference row, in the order of the stream."""
         if label.stratum == SUSPECT:
             self.monitors.label(label)
             return self._attribute_alarms(label.position)
@@ -80,21 +80,21 @@ class FilterMonitor:
         return [*_as_list(step), *self._attribute_alarms(label.position)]
 
     def anchor(self, label: AnchorLabel) -> list[Transition]:
-        """Tests an anchor's label."""
+        """Test an anchor's label."""
         step = self.attribution.label_anchor(label)
         return [*_as_list(step), *self._attribute_alarms(label.position)]
 
     def scored(self, article: ScoreSample, student_version: str) -> list[Transition]:
-        """Counts a scored or blocked article."""
+        """Count a scored or blocked article."""
         return _as_list(self.score_distribution.scored(article, student_version))
 
     def canaries(self, result: CanaryResult) -> list[Transition]:
-        """Takes in a worker's report of its canaries."""
+        """Take in a worker's report of its canaries."""
         step = self.attribution.report_canaries(result)
         return [*_as_list(step), *self._attribute_alarms(result.timestamp_ms)]
 
     def decide(self, decision: Decision) -> list[Transition]:
-        """Carries out an operator's decision, once however often it is read."""
+        """Carry out an operator's decision, once however often it is read."""
         if not self.decisions.is_new(decision):
             return []
         steps: list[Transition] = []
@@ -112,7 +112,7 @@ class FilterMonitor:
         return steps
 
     def tick(self, now: int) -> list[Transition]:
-        """Does what time alone brings: the end of an attribution window, silence, reminders."""
+        """Do what time alone brings: the end of an attribution window, silence, reminders."""
         self.ticked_at = now
         steps = self._attribute_alarms(now)
         for identity, monitor in self.monitors.in_order():
@@ -159,7 +159,7 @@ class FilterMonitor:
         return snapshots
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Continues from a snapshot, which is the latest of its identity.
+        """Continue from a snapshot, which is the latest of its identity.
 
         Raises AttributeError, LookupError, TypeError, ValueError or zlib.error for a snapshot that
         no FilterMonitor has made.
@@ -176,7 +176,7 @@ class FilterMonitor:
             )
 
     def _attribute_alarms(self, now: int) -> list[Transition]:
-        """Gives alarms their cause where it can be told, which makes them alerts."""
+        """Give alarms their cause where it can be told, which makes them alerts."""
         steps = []
         waiting = [item for _, item in self.monitors.in_order() if item.state.awaits_cause]
         for monitor in waiting:

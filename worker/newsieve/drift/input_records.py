@@ -62,7 +62,7 @@ class EventReader:
         }
 
     def read(self, topic: str, value: bytes, timestamp_ms: int) -> Event | None:
-        """Returns what a record says. `topic` is its topic's name without the prefix. Raises
+        """Return what a record says. `topic` is its topic's name without the prefix. Raises
         RecordError."""
         fields = parse(value, MAX_MESSAGE_BYTES)
         if type(fields) is not dict:
@@ -120,7 +120,7 @@ class EventReader:
         return Event(report.filter, report.student, result)
 
     def _decision(self, fields: dict[str, Any], _: bytes, timestamp_ms: int) -> Event | None:
-        """Returns an operator's decision; notes of programs on the same topic are None."""
+        """Return an operator's decision; notes of programs on the same topic are None."""
         decision = _checked(ControlDecision, fields)
         if decision.decision not in KINDS:
             return None
@@ -140,7 +140,7 @@ class EventReader:
         return Event(about["filter"], about["student"] or "", payload)
 
     def _filter_of(self, fields: Mapping[str, Any]) -> Filter | None:
-        """Returns the filter that a record is about, if its labels mean what ours do."""
+        """Return the filter that a record is about, if its labels mean what ours do."""
         name, label_hash = (_text(fields, key) for key in ("filter", "label_hash"))
         if name is None or label_hash is None:
             raise InvalidEvent(

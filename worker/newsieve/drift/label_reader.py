@@ -95,7 +95,7 @@ class LabelReader:
         self._streams = streams
 
     def read(self, lines: Iterable[tuple[int, bytes]]) -> list[Label | AnchorLabel | BadLine]:
-        """Reads (position, line) pairs, in order. Lines about other filters, of other purposes and
+        """Read (position, line) pairs, in order. Lines about other filters, of other purposes and
         about articles that the oracle was not asked about are left out."""
         rows: list[_Row | AnchorLabel | BadLine] = []
         for position, line in lines:
@@ -186,7 +186,7 @@ class LabelReader:
         )
 
     def _label_row(self, row: LabelLine) -> dict[str, Any]:
-        """Returns a line of `newsieve oracle label` in the short form."""
+        """Return a line of `newsieve oracle label` in the short form."""
         fields = row.fields
         if fields["oracle_scores"] is not None and fields.get("student") is None:
             raise InvalidScore(
@@ -206,7 +206,7 @@ class LabelReader:
     def _scores(
         self, fields: Mapping[str, Any], name: str, lowest: float, highest: float
     ) -> list[float]:
-        """Returns scores in the order of dimensions. Raises MissingDimension or InvalidScore."""
+        """Return scores in the order of dimensions. Raises MissingDimension or InvalidScore."""
         scores = fields.get(name)
         if type(scores) is not dict:
             problem = "is missing" if scores is None else "is not an object"
@@ -225,7 +225,7 @@ class LabelReader:
 
 
 def _short_form(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an OracleScore in the short form."""
+    """Return an OracleScore in the short form."""
     article, oracle, sampling = (
         object_of(fields, name) for name in ("article", "oracle", "sampling")
     )

@@ -43,7 +43,7 @@ class MonitorRegistry:
         self._baselines: dict[tuple[str | None, str], StratumMonitor] = {}
 
     def expect(self, student_version: str | None, rows: Iterable[Label]) -> None:
-        """Adds reference rows for those of a student's monitors that have none by their first
+        """Add reference rows for those of a student's monitors that have none by their first
         label."""
         for row in rows:
             key = (student_version, row.stratum)
@@ -55,7 +55,7 @@ class MonitorRegistry:
                 self.unused += 1
 
     def label(self, label: Label) -> Transition | None:
-        """Tests a label or adds a reference row; the label of a suspect article is only counted."""
+        """Test a label or add a reference row; the label of a suspect article is only counted."""
         if label.stratum == SUSPECT and label.purpose == MONITOR:
             self.suspects.add(label)
             return None
@@ -76,16 +76,16 @@ class MonitorRegistry:
         return step
 
     def in_order(self) -> list[tuple[Identity, StratumMonitor]]:
-        """Returns all monitors in an order that does not depend on when they were made or
+        """Return all monitors in an order that does not depend on when they were made or
         restored."""
         return sorted(self.by_identity.items(), key=itemgetter(0))
 
     def suspending_oracles(self) -> set[str | None]:
-        """Returns the keys of the oracles that have suspended a monitor and wait for a decision."""
+        """Return the keys of the oracles that have suspended a monitor and wait for a decision."""
         return {monitor.state.other_oracle_key for monitor in self.by_identity.values()}
 
     def is_replaced(self, monitor: StratumMonitor, now: int) -> bool:
-        """Returns whether another student is labelled in the monitor's stratum, and the last label
+        """Return whether another student is labelled in the monitor's stratum, and the last label
         of the monitor's own student is as old as silence may be."""
         last, silence = monitor.state.last_label_at, self._config.silence
         if silence is None or last is None or now - last < silence:

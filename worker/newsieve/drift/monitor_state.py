@@ -177,25 +177,25 @@ class MonitorState:
     is_acknowledged: bool = False
 
     def accept(self, oracle_key: str) -> None:
-        """Accepts an oracle, and rejects the one before it, so that its late labels suspend
+        """Accept an oracle, and reject the one before it, so that its late labels suspend
         nothing."""
         keys = (*self.rejected, self.oracle_key)
         self.rejected = [key for key in keys if key is not None and key != oracle_key]
         self.oracle_key = oracle_key
 
     def acknowledge(self) -> None:
-        """Marks the open incident or suspension as known, which stops its reminders."""
+        """Mark the open incident or suspension as known, which stops its reminders."""
         self.is_acknowledged = self.is_acknowledged or self.state in REMINDED
 
     def after_suspension(self) -> State:
-        """Returns the state to go on in. An incident stays acknowledged only if it was one
+        """Return the state to go on in. An incident stays acknowledged only if it was one
         before."""
         self.is_acknowledged = self.is_acknowledged and self.before in REMINDED
         return OK if self.before == RESOLVED else self.before
 
 
 def level(value: float, state: State) -> State:
-    """Returns the state that so much evidence leads to from the given one, outside of incidents."""
+    """Return the state that so much evidence leads to from the given one, outside of incidents."""
     reached = next((name for name in LEVELS if value >= THRESHOLDS[name]), OK)
     is_falling = state in LEVELS and THRESHOLDS[state] > THRESHOLDS.get(reached, 0.0)
     return state if is_falling and value >= LEAVE * THRESHOLDS[state] else reached

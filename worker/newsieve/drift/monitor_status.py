@@ -57,7 +57,7 @@ class MonitorStatus(NamedTuple):
 
 
 def monitor_status(monitor: StratumMonitor) -> MonitorStatus:
-    """Returns the present status of a monitor, which it does not change."""
+    """Return the present status of a monitor, which it does not change."""
     test, state = monitor.test, monitor.state
     if test is None:
         return MonitorStatus(

@@ -73,14 +73,14 @@ class DriftRecordEncoder:
         }
 
     def alert_fields(self, step: Transition) -> dict[str, Any]:
-        """Returns the fields of a transition's DriftAlert."""
+        """Return the fields of a transition's DriftAlert."""
         filter_ = self._filter
         student = step.identity.student_version or self.student
         subject = AlertSubject(filter_.version, filter_.filter_hash, filter_.label_hash, student)
         return drift_alert(step, subject, self._command, self._runbook_url)
 
     def alert(self, step: Transition) -> OutRecord:
-        """Returns the DriftAlert record of a transition."""
+        """Return the DriftAlert record of a transition."""
         fields = self.alert_fields(step)
         parts = [fields[name] for name in ("fingerprint", "incident_id", "state", "previous_state")]
         fact = "\n".join([*parts, step.reason, str(step.position), events.DRIFT_ALERT])
@@ -93,7 +93,7 @@ class DriftRecordEncoder:
         return OutRecord(self._topics[DRIFT_ALERTS], key, orjson.dumps(fields), headers)
 
     def state(self, snapshot: Snapshot, timestamp_ms: int) -> OutRecord:
-        """Returns the DriftState record of a snapshot, which is a tombstone for a retired
+        """Return the DriftState record of a snapshot, which is a tombstone for a retired
         monitor."""
         identity, key = snapshot.identity, fingerprint(snapshot.identity)
         if snapshot.detector is None:
@@ -123,7 +123,7 @@ class DriftRecordEncoder:
         return OutRecord(self._topics[DRIFT_STATE], key.encode(), value, headers)
 
     def anchor_request(self, anchor: AnchorArticle, timestamp_ms: int) -> OutRecord:
-        """Returns the OracleRequest record of an anchor. It says nothing of a student."""
+        """Return the OracleRequest record of an anchor. It says nothing of a student."""
         requested_at = timestamp(timestamp_ms)
         fields: dict[str, Any] = {
             "article": anchor.article,
@@ -163,7 +163,7 @@ class DriftRecordEncoder:
 
 
 def read_state(key: bytes, value: bytes) -> RestoredMonitor:
-    """Returns the snapshot in a DriftState record. Raises TopicsWrong."""
+    """Return the snapshot in a DriftState record. Raises TopicsWrong."""
     try:
         state = DriftState.model_validate_json(value, extra="ignore")
         fields = state.detector
@@ -186,7 +186,7 @@ def read_state(key: bytes, value: bytes) -> RestoredMonitor:
 
 
 def unreadable(key: bytes, reason: str) -> TopicsWrong:
-    """Returns the error for a record of the state topic that cannot be read, with its remedy."""
+    """Return the error for a record of the state topic that cannot be read, with its remedy."""
     return TopicsWrong(
         f"the state topic's record with key {key!r:.80} cannot be read: {reason}. A null value "
         "with that key forgets it: the monitor then begins anew"

@@ -14,18 +14,18 @@ STRATA: Final = 2
 
 
 def labels_a_day(calls_a_day: float, filters: int) -> float:
-    """Returns the labels that each monitor gets from a budget of oracle calls, less those of
+    """Return the labels that each monitor gets from a budget of oracle calls, less those of
     anchors."""
     return calls_a_day * (1 - ANCHOR_SHARE) / (filters * STRATA)
 
 
 def days_until_found(rise: float, labels_a_day: float) -> float:
-    """Returns the median time to find one of the measured rises. Raises KeyError for another."""
+    """Return the median time to find one of the measured rises. Raises KeyError for another."""
     return dict(LABELS_TO_FIND)[rise] / labels_a_day
 
 
 def rise_found_within(labels: float) -> str:
-    """Returns the smallest rise that so many labels find, as words that go before "is found".
+    """Return the smallest rise that so many labels find, as words that go before "is found".
 
     Between the measured points it is interpolated in logarithms.
     """

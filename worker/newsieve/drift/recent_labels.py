@@ -61,7 +61,7 @@ class RecentLabels:
         self._ids: list[tuple[int, str]] = []  # with the number of their label
 
     def add(self, label: Label) -> None:
-        """Adds a label, or a failed one."""
+        """Add a label, or a failed one."""
         slot = self.count % LABELS
         if slot >= len(self._ring):
             self._ring = _resized(self._ring, min(2 * len(self._ring), LABELS))
@@ -78,12 +78,12 @@ class RecentLabels:
         self.count += 1
 
     def set_evidence(self, evidence: float) -> None:
-        """Stores the evidence after the label that was added last."""
+        """Store the evidence after the label that was added last."""
         logarithm = math.log10(min(max(evidence, LEAST_EVIDENCE), MOST_EVIDENCE))
         self._ring["evidence"][(self.count - 1) % LABELS] = logarithm
 
     def history(self) -> LabelHistory:
-        """Returns the course of evidence and error over the labels that are kept."""
+        """Return the course of evidence and error over the labels that are kept."""
         ring = self._ring[self._latest_first()[::-1]]
         errors = np.abs(ring["differences"].astype(np.float64)).mean(axis=1)
         errors[ring["marks"] == FAILED] = np.nan
@@ -95,7 +95,7 @@ class RecentLabels:
         )
 
     def estimates(self, since: int | None) -> RecentEstimates | None:
-        """Returns estimates from the labels since a position, but from FEWEST labels at least and
+        """Return estimates from the labels since a position, but from FEWEST labels at least and
         from all that are kept at most.
 
         Returns None when there are no labels.
@@ -118,7 +118,7 @@ class RecentLabels:
         return RecentEstimates(len(labelled), mean, mean - margin, mean + margin, *failing)
 
     def examples(self, stream: int) -> tuple[str, ...]:
-        """Returns the ids of those of the latest articles on which a stream is worst."""
+        """Return the ids of those of the latest articles on which a stream is worst."""
         known = [(n, name) for n, name in self._ids if n >= self.count - LABELS]
         if not known:
             return ()
@@ -135,13 +135,13 @@ class RecentLabels:
         return self._streams.values(Comparison(ring["differences"].astype(np.float64), differs))
 
     def snapshot(self) -> dict[str, Any]:
-        """Returns all labels that are kept, as JSON values."""
+        """Return all labels that are kept, as JSON values."""
         used = self._ring[: min(self.count, LABELS)]
         fields = {name: encode_array(used[name]) for name in FIELDS}
         return {"count": self.count, **fields, "ids": self._ids}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the labels of a snapshot."""
+        """Continue from the labels of a snapshot."""
         self.count = snapshot["count"]
         kind, used = self._ring.dtype, min(self.count, LABELS)
         self._ring = np.zeros(max(used, FIRST_SLOTS), kind)
@@ -152,7 +152,7 @@ class RecentLabels:
 
 
 def _slot(dimensions: int) -> np.dtype[np.void]:
-    """Returns the dtype of one label in the ring."""
+    """Return the dtype of one label in the ring."""
     kinds = [
         ("differences", np.float32, (dimensions,)),
         ("weights", np.float64),
@@ -170,7 +170,7 @@ def _resized(ring: np.ndarray[Any, Any], slots: int) -> np.ndarray[Any, Any]:
 
 
 def _rate(count: int, of: int) -> tuple[float, float, float]:
-    """Returns a rate and the ends of its 95 % interval (Wilson, 1927)."""
+    """Return a rate and the ends of its 95 % interval (Wilson, 1927)."""
     rate, squared = count / of, TWO_SIDED_95**2
     middle = (rate + squared / (2 * of)) / (1 + squared / of)
     half = math.sqrt(rate * (1 - rate) / of + squared / (4 * of * of)) / (1 + squared / of)

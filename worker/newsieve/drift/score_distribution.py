@@ -36,11 +36,11 @@ class ScoreDistributionMonitor:
         return self._condition.state
 
     def as_reminder(self, timestamp_ms: int) -> Transition:
-        """Returns the present state as a reminder of it, and changes nothing."""
+        """Return the present state as a reminder of it, and change nothing."""
         return self._condition.as_reminder(timestamp_ms)
 
     def scored(self, article: ScoreSample, student_version: str) -> Transition | None:
-        """Counts a scored or blocked article; returns a transition when a shift begins or ends."""
+        """Count a scored or blocked article; return a transition when a shift begins or end."""
         detector = self._students.get(student_version)
         if detector is None:
             detector = self._students[student_version] = DataDriftDetector(*self._shape)
@@ -56,7 +56,7 @@ class ScoreDistributionMonitor:
         return detector is not None and detector.looks_shifted()
 
     def shares(self) -> dict[str, Shares]:
-        """Returns the shares of tiers of each student."""
+        """Return the shares of tiers of each student."""
         return {name: item.shares() for name, item in self._students.items()}
 
     def snapshot(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class ScoreDistributionMonitor:
         return {"condition": self._condition.snapshot(), "students": students}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the state of a snapshot."""
+        """Continue from the state of a snapshot."""
         self._condition.resume(snapshot["condition"])
         for name, item in snapshot["students"].items():
             self._students[name] = DataDriftDetector(*self._shape)
@@ -72,7 +72,7 @@ class ScoreDistributionMonitor:
 
 
 def _parts(detector: DataDriftDetector) -> tuple[ConditionPart, ...]:
-    """Returns effects as parts of an alert; their shares are of how far each is beyond its
+    """Return effects as parts of an alert; their shares are of how far each is beyond its
     limit."""
     total = sum(effect.size / effect.limit for effect in detector.shifts)
     return tuple(

@@ -74,7 +74,7 @@ class SequentialTest:
         self._opened_at = 0
 
     def label(self, label: Label) -> None:
-        """Tests one label, or a failed one. During an incident only recovery is tested."""
+        """Test one label, or a failed one. During an incident only recovery is tested."""
         u = self.baseline.bet_share(label.pi)
         x = np.full(len(self._rows), np.nan)
         x[self._fail] = label.values is None
@@ -91,7 +91,7 @@ class SequentialTest:
         self.window.set_evidence(self.evidence().value)
 
     def evidence(self) -> Evidence:
-        """Returns the evidence of drift, by stream. During an incident it is the evidence that
+        """Return the evidence of drift, by stream. During an incident it is the evidence that
         opened it."""
         if self._frozen is not None:
             return self._frozen
@@ -103,12 +103,12 @@ class SequentialTest:
         return Evidence(total, np.append(parts / (total or 1.0), 0.0))
 
     def shares(self) -> dict[str, float]:
-        """Returns each stream's share of the evidence, by the stream's name."""
+        """Return each stream's share of the evidence, by the stream's name."""
         shares = self.evidence().shares.tolist()
         return {item.name: share for item, share in zip(self._tested_streams, shares, strict=True)}
 
     def group_shares(self) -> dict[str, float]:
-        """Returns shares of the evidence, added up by the streams' groups."""
+        """Return shares of the evidence, added up by the streams' groups."""
         shares: dict[str, float] = {}
         for stream, share in zip(
             self._tested_streams, self.evidence().shares.tolist(), strict=True
@@ -117,11 +117,11 @@ class SequentialTest:
         return shares
 
     def breaks_service_level(self) -> bool:
-        """Returns whether the mean absolute error is above the service level for certain."""
+        """Return whether the mean absolute error is above the service level for certain."""
         return bool(self._bank.evidence()[self._service] >= ALERT_AT)
 
     def is_improvement(self) -> bool:
-        """Returns whether the change is for the better: the error is lower for certain, and most of
+        """Return whether the change is for the better: the error is lower for certain, and most of
         the evidence is of biases that have come nearer to zero."""
         estimates, mae = self.recent_estimates(), self._streams.mae
         if (
@@ -135,13 +135,13 @@ class SequentialTest:
         return bool(self.evidence().shares[: self._count][nearer].sum() > ATTRIBUTED)
 
     def restart(self) -> None:
-        """Discards all evidence and ends an incident; the baseline stays."""
+        """Discard all evidence and end an incident; the baseline stays."""
         self._bank.reset(self._tested)
         self._frozen = self._recovery = self._onset = None
         self._attributed = []
 
     def freeze_evidence(self) -> None:
-        """Keeps the evidence of this moment, and tests for drift no more until `restart`."""
+        """Keep the evidence of this moment, and test for drift no more until `restart`."""
         evidence = self.evidence()
         self._onset = self._bank.onset(evidence.first)
         self._frozen = evidence
@@ -151,7 +151,7 @@ class SequentialTest:
         self._bank.reset(self._tested)
 
     def begin_recovery(self, position: int) -> None:
-        """Tests from now on whether the streams that the incident is attributed to have
+        """Test from now on whether the streams that the incident is attributed to have
         recovered."""
         self._opened_at, self._recovery = position, self._new_recovery()
 
@@ -164,30 +164,30 @@ class SequentialTest:
         return RecoveryTest(limits, highest, margins)
 
     def recovery(self) -> float:
-        """Returns the evidence that the incident is over."""
+        """Return the evidence that the incident is over."""
         return self._recovery.evidence() if self._recovery is not None else 0.0
 
     def value(self, state: State) -> float:
-        """Returns the evidence that a state rests on, at most the largest number that JSON can
+        """Return the evidence that a state rests on, at most the largest number that JSON can
         hold."""
         is_back = state in (RECOVERING, RESOLVED)
         return min(self.recovery() if is_back else self.evidence().value, sys.float_info.max)
 
     def onset(self) -> tuple[int, int] | None:
-        """Returns the earliest and latest likely position at which the rise began: that of the
+        """Return the earliest and latest likely position at which the rise began: that of the
         incident, or else that of the stream with the largest share."""
         if self._frozen is not None:
             return self._onset
         return self._bank.onset(self.evidence().first) if self.labels else None
 
     def recent_estimates(self) -> RecentEstimates | None:
-        """Returns estimates from the labels since the rise began, or since recovery is tested."""
+        """Return estimates from the labels since the rise began, or since recovery is tested."""
         onset = self.onset()
         since = self._opened_at if self._recovery is not None else onset[0] if onset else None
         return self.window.estimates(since)
 
     def parts(self, estimates: RecentEstimates | None) -> tuple[StreamPart, ...]:
-        """Returns the streams that matter, the largest share first."""
+        """Return the streams that matter, the largest share first."""
         if estimates is None:
             return ()
         shares = self.evidence().shares
@@ -199,7 +199,7 @@ class SequentialTest:
         )
 
     def mean_error(self, estimates: RecentEstimates | None) -> StreamPart | None:
-        """Returns the mean absolute error's part in the evidence, whatever its share."""
+        """Return the mean absolute error's part in the evidence, whatever its share."""
         if estimates is None or estimates.labels == 0:
             return None
         return self._part(self._streams.mae, estimates)
@@ -214,13 +214,13 @@ class SequentialTest:
         return StreamPart(stream, share, usual, *now)
 
     def examples(self) -> tuple[str, ...]:
-        """Returns the ids of recent articles that are worst in the stream with the largest
+        """Return the ids of recent articles that are worst in the stream with the largest
         share."""
         first = self.evidence().first
         return self.window.examples(self._streams.mae if first == self._fail else first)
 
     def snapshot(self) -> dict[str, Any]:
-        """Returns all of the test's state as JSON values."""
+        """Return all of the test's state as JSON values."""
         frozen = self._frozen
         return {
             "baseline": self.baseline.snapshot(),
@@ -238,7 +238,7 @@ class SequentialTest:
     def restore(
         cls, streams: ErrorStreams, snapshot: Mapping[str, Any], then: Sequence[str]
     ) -> SequentialTest:
-        """Returns the test of a snapshot, bit by bit. `then` names the streams it was written with;
+        """Return the test of a snapshot, bit by bit. `then` names the streams it was written with;
         a stream that is new has no baseline and is not tested until there is one."""
         test = cls(streams, Baseline.restore(snapshot["baseline"], then, streams.names))
         test.labels = snapshot["labels"]
@@ -254,7 +254,7 @@ class SequentialTest:
         return test
 
     def _resume_recovery(self, snapshot: Mapping[str, Any]) -> None:
-        """Attributes an incident whose streams are all gone to the mean absolute error."""
+        """Attribute an incident whose streams are all gone to the mean absolute error."""
         then = snapshot["attributed"]
         kept = [name for name in then if name in self._rows]
         now = kept if kept or not then else [self._rows[self._streams.mae]]
@@ -266,11 +266,11 @@ class SequentialTest:
 
 @cache
 def _ceilings(rows: int) -> Floats:
-    """Returns the ceiling of each row's bets; the service level is the last row."""
+    """Return the ceiling of each row's bets; the service level is the last row."""
     return np.array([np.inf] * (rows - 1) + [SERVICE_CEILING])
 
 
 @cache
 def _rows(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the names of the rows in the array of bets."""
+    """Return the names of the rows in the array of bets."""
     return (*names, FAIL.name, SERVICE)

@@ -35,7 +35,7 @@ RENAMED_STATES: Final = {
 
 
 def read_detector(format_: Any, snapshot: Any) -> Detector:
-    """Returns the detector in a record's snapshot, in the format it was written with. Raises
+    """Return the detector in a record's snapshot, in the format it was written with. Raises
     ValueError or zlib.error for anything that no format explains."""
     if type(format_) is not int or not 1 <= format_ <= FORMAT:
         raise ValueError(f"its format is {format_!r:.20}, not 1 to {FORMAT}")
@@ -47,7 +47,7 @@ def read_detector(format_: Any, snapshot: Any) -> Detector:
 
 
 def migrate(detector: Detector, format_: int, dimensions: Sequence[str]) -> Detector:
-    """Returns a detector in today's format. `dimensions` are its filter's."""
+    """Return a detector in today's format. `dimensions` are its filter's."""
     for number in range(format_, FORMAT):
         detector = MIGRATIONS[number](detector, dimensions)
     return detector
@@ -110,7 +110,7 @@ def _test_from_1(test: Mapping[str, Any], rows: Sequence[str]) -> Detector:
 
 
 def _streams_of_1(dimensions: Sequence[str]) -> list[str]:
-    """Returns the streams that format 1 did not name, in their order."""
+    """Return the streams that format 1 did not name, in their order."""
     kinds = {kind: [f"{kind}:{name}" for name in dimensions] for kind in ("abs", "b+", "b-")}
     return ["mae", *kinds["abs"], "bias+", "bias-", *kinds["b+"], *kinds["b-"], "wabs", "tier"]
 

@@ -61,7 +61,7 @@ class StratumMonitor:
         return self.test is None and not self.state.collects
 
     def reference(self, label: Label) -> bool:
-        """Adds a row of the baseline. Returns False when the row comes after a label or from
+        """Add a row of the baseline. Returns False when the row comes after a label or from
         another oracle, and is not used."""
         current, rows = self.state, self.accumulator
         is_first = rows.labels + rows.failures == 0
@@ -72,14 +72,14 @@ class StratumMonitor:
         return True
 
     def adopt(self, other: StratumMonitor) -> None:
-        """Takes over another monitor's reference rows, unless it has rows of its own."""
+        """Take over another monitor's reference rows, unless it has rows of its own."""
         current = self.state
         if not current.has_begun and not self.accumulator.labels:
             self.accumulator = BaselineAccumulator.restore(other.accumulator.snapshot())
             current.oracle_key = other.state.oracle_key
 
     def label(self, label: Label) -> Transition | None:
-        """Tests a label, or a failed one."""
+        """Test a label, or a failed one."""
         current = self.state
         is_first, current.has_begun = not current.has_begun, True
         if is_first and self.accumulator.labels:
@@ -99,14 +99,14 @@ class StratumMonitor:
         return self._judge(self.test, label.position)
 
     def set_cause(self, cause: Cause, position: int) -> Transition | None:
-        """Makes an alarm that waits for its cause an alert."""
+        """Make an alarm that waits for its cause an alert."""
         current = self.state
         if self.test is None or not current.awaits_cause or current.state == SUSPENDED:
             return None
         return self._open(self.test, cause, position)
 
     def accept(self, oracle_key: str, position: int) -> Transition | None:
-        """Accepts an oracle, as an operator has decided: its next labels make a new baseline."""
+        """Accept an oracle, as an operator has decided: its next labels make a new baseline."""
         current = self.state
         if oracle_key == current.oracle_key:
             return None
@@ -114,7 +114,7 @@ class StratumMonitor:
         return self.rebaseline(position)
 
     def reject(self, oracle_key: str, position: int) -> Transition | None:
-        """Rejects an oracle, as an operator has decided: its labels are ignored."""
+        """Reject an oracle, as an operator has decided: its labels are ignored."""
         current = self.state
         if oracle_key == current.oracle_key:
             return None
@@ -126,7 +126,7 @@ class StratumMonitor:
         return self._resume("rejected", position)
 
     def rebaseline(self, position: int) -> Transition | None:
-        """Begins a new baseline of the next labels, as an operator has decided."""
+        """Begin a new baseline of the next labels, as an operator has decided."""
         current = self.state
         self.accumulator = BaselineAccumulator(len(self._streams.names))
         current.collects = current.has_begun = True
@@ -136,16 +136,16 @@ class StratumMonitor:
         return None if is_warming else self._step(WARMING, "rebaseline", position)
 
     def acknowledge(self) -> None:
-        """Stops the reminders of the open incident, as an operator has decided."""
+        """Stop the reminders of the open incident, as an operator has decided."""
         self.state.acknowledge()
 
     def retire(self, position: int) -> Transition | None:
-        """Ends the monitor, since another student has taken over: an open incident is resolved."""
+        """End the monitor, since another student has taken over: an open incident is resolved."""
         is_calm = self.state.state in (*CALM, PENDING)
         return None if is_calm else self._step(RESOLVED, "replaced", position)
 
     def tick(self, now: int) -> Transition | None:
-        """Suspends the monitor after a long silence, or returns a reminder when one is due."""
+        """Suspend the monitor after a long silence, or return a reminder when one is due."""
         current, config = self.state, self._config
         last = current.last_label_at
         is_silent = config.silence is not None and last is not None and now - last >= config.silence
@@ -162,7 +162,7 @@ class StratumMonitor:
         return replace(self._step(current.state, reason, now), is_reminder=True)
 
     def as_reminder(self, position: int) -> Transition:
-        """Returns the present state as a reminder of it, and changes nothing."""
+        """Return the present state as a reminder of it, and change nothing."""
         current, test = self.state, self.test
         reason = current_reason(current, test)
         step = transition(self.identity, current, test, current.state, reason, position)
@@ -184,7 +184,7 @@ class StratumMonitor:
         return self._step(SUSPENDED, "oracle_changed", label.position)
 
     def _warm(self, label: Label) -> Transition | None:
-        """Adds a label to the baseline that an operator has asked for; without one nothing is
+        """Add a label to the baseline that an operator has asked for; without one nothing is
         tested."""
         if not self.state.collects:
             return None
@@ -200,7 +200,7 @@ class StratumMonitor:
         self.state.collects = False
 
     def _judge(self, test: SequentialTest, position: int) -> Transition | None:
-        """Takes the step that the evidence asks for."""
+        """Take the step that the evidence asks for."""
         current = self.state
         if current.awaits_cause:
             return None
@@ -248,11 +248,11 @@ class StratumMonitor:
         return step
 
     def _resume(self, reason: TransitionReason, position: int) -> Transition:
-        """Goes back to the state before a suspension. The next label judges."""
+        """Go back to the state before a suspension. The next label judges."""
         return self._step(self.state.after_suspension(), reason, position)
 
     def _step(self, next_state: State, reason: TransitionReason, position: int) -> Transition:
-        """Goes to a state, perhaps the same one, and returns the transition."""
+        """Go to a state, perhaps the same one, and return the transition."""
         current = self.state
         if current.state in CALM:
             current.episode, current.is_acknowledged = position, False
@@ -266,7 +266,7 @@ class StratumMonitor:
         return step
 
     def snapshot(self) -> dict[str, Any]:
-        """Returns all of the monitor's state as JSON values."""
+        """Return all of the monitor's state as JSON values."""
         return {
             "streams": list(self._streams.names),
             "state": asdict(self.state),
@@ -282,7 +282,7 @@ class StratumMonitor:
         config: MonitorConfig,
         snapshot: Mapping[str, Any],
     ) -> StratumMonitor:
-        """Returns the monitor of a snapshot, bit by bit."""
+        """Return the monitor of a snapshot, bit by bit."""
         monitor = cls(identity, streams, config)
         monitor.state = MonitorState(**snapshot["state"])
         monitor.accumulator = BaselineAccumulator.restore(

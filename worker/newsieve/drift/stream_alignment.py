@@ -16,7 +16,7 @@ import numpy.typing as npt
 def align(
     values: npt.NDArray[Any], then: Sequence[str], now: Sequence[str], fill: float, axis: int = 0
 ) -> npt.NDArray[Any]:
-    """Returns `values` with an axis moved from the names `then` to the names `now`."""
+    """Return `values` with an axis moved from the names `then` to the names `now`."""
     if tuple(then) == tuple(now):
         return values
     shape = list(values.shape)

@@ -44,7 +44,7 @@ class SuspectLabels:
         self._errors: OrderedDict[tuple[str, str], tuple[BaselineAccumulator, int]] = OrderedDict()
 
     def add(self, label: Label) -> None:
-        """Adds a label or a failed one, each once."""
+        """Add a label or a failed one, each once."""
         if label.id is not None and not self._seen.add(label):
             return
         self.labels += 1
@@ -56,7 +56,7 @@ class SuspectLabels:
             self._errors.popitem(last=False)
 
     def statuses(self) -> list[SuspectStatus]:
-        """Returns the status of each student and oracle; the one that was labelled last comes
+        """Return the status of each student and oracle; the one that was labelled last comes
         last."""
         return [_status(key, *error) for key, error in self._errors.items()]
 
@@ -70,7 +70,7 @@ class SuspectLabels:
         }
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from the state of a snapshot."""
+        """Continue from the state of a snapshot."""
         self._seen.resume(snapshot["seen"])
         self._errors = OrderedDict(
             ((student, oracle), (BaselineAccumulator.restore(accumulator), last_label_at))
@@ -78,7 +78,7 @@ class SuspectLabels:
         )
 
     def _key(self, label: Label) -> tuple[str, str]:
-        """Returns the student and oracle of a label. A failed one may not say whose it is: then it
+        """Return the student and oracle of a label. A failed one may not say whose it is: then it
         is the oracle's that labelled the student last."""
         if label.values is None:
             for student, oracle in reversed(self._errors):

@@ -31,7 +31,7 @@ def transition(
     reason: TransitionReason,
     position: int,
 ) -> Transition:
-    """Returns the transition from the current state to the next, perhaps the same."""
+    """Return the transition from the current state to the next, perhaps the same."""
     estimates = test.recent_estimates() if test else None
     parts = test.parts(estimates) if test and next_state not in (OK, WARMING, SUSPENDED) else ()
     return Transition(
@@ -61,14 +61,14 @@ def transition(
 
 
 def severity(next_state: State, test: SequentialTest | None) -> Severity:
-    """Returns how severe a state is; an incident that breaks the service level is critical."""
+    """Return how severe a state is; an incident that breaks the service level is critical."""
     if next_state not in INCIDENT:
         return "warning" if next_state in (WARNING, SUSPENDED) else "info"
     return "critical" if test and test.breaks_service_level() else "warning"
 
 
 def current_reason(current: MonitorState, test: SequentialTest | None) -> TransitionReason:
-    """Returns the reason why a monitor is in its state."""
+    """Return the reason why a monitor is in its state."""
     if current.state == SUSPENDED:
         return "oracle_changed" if current.other_oracle_key is not None else "no_labels"
     if current.state != WARMING:

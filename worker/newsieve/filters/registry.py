@@ -112,17 +112,17 @@ class FilterRegistry:
 
     @property
     def references(self) -> list[str]:
-        """Returns each filter there is as `name/vN`, by name, the oldest version first."""
+        """Return each filter there is as `name/vN`, by name, the oldest version first."""
         return [f"{name}/v{version}" for name, version in sorted(self._folders())]
 
     @property
     def names(self) -> list[str]:
-        """Returns the names of the filters there are, each once."""
+        """Return the names of the filters there are, each once."""
         return list(dict.fromkeys(name for name, _ in sorted(self._folders())))
 
     @property
     def shadowed(self) -> list[Shadowed]:
-        """Returns the filters that an earlier folder of the search path hides."""
+        """Return the filters that an earlier folder of the search path hides."""
         used = self._folders()
         return [
             Shadowed(f"{key[0]}/v{key[1]}", used[key], folder)
@@ -131,7 +131,7 @@ class FilterRegistry:
         ]
 
     def load(self, reference: str) -> Filter:
-        """Returns the filter of a name or `name/vN`. Raises UnknownFilter or FilterInvalid."""
+        """Return the filter of a name or `name/vN`. Raises UnknownFilter or FilterInvalid."""
         folders = self._folders()
         fitting = [key for key in sorted(folders) if reference in (key[0], f"{key[0]}/v{key[1]}")]
         if not fitting:

@@ -22,7 +22,7 @@ _FILES: Final = ("filter.toml", "prompt.md")
 
 
 def filter_schema() -> dict[str, Any]:
-    """Returns the JSON Schema of filter.toml."""
+    """Return the JSON Schema of filter.toml."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **FilterDefinition.model_json_schema(),
@@ -31,7 +31,7 @@ def filter_schema() -> dict[str, Any]:
 
 
 def write_new_filter(root: Path, name: str) -> Path:
-    """Writes the first version of a filter below `root` and returns its folder.
+    """Write the first version of a filter below `root` and return its folder.
 
     Raises WrongUsage for a name that no filter can have, and where the folder exists or cannot be
     written.

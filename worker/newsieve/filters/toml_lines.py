@@ -25,7 +25,7 @@ class KeyLines:
         self._characters_left = MOST_CHARACTERS
 
     def line_of(self, key: Key) -> int | None:
-        """Returns the line, counted from 1, of the statement that sets a key.
+        """Return the line, counted from 1, of the statement that sets a key.
 
         Where the key is missing, it is the line of the innermost table that should have it. Returns
         None for the whole text, and where it is too large to be searched.

@@ -56,7 +56,7 @@ class Forward(Protocol):
     """The seam for the forward pass: token ids of N texts in, (N, D) raw scores out."""
 
     def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """Raises OutOfMemory when fewer texts might fit, else whatever the model raises."""
+        """Raise OutOfMemory when fewer texts might fit, else whatever the model raises."""
         ...
 
 

@@ -42,7 +42,7 @@ class Tokeniser:
     """A fast tokenizer with its limit. Thread-safe; `encode` releases the GIL."""
 
     def __init__(self, tokenizer_file: Path, max_tokens: int) -> None:
-        """Reads a `tokenizer.json`. `max_tokens` counts special tokens too.
+        """Read a `tokenizer.json`. `max_tokens` counts special tokens too.
 
         Raises StudentInvalid.
         """

@@ -121,7 +121,7 @@ class LabelingTask:
     def handle_response(
         self, response: ProviderResponse, seconds: float, *, others_answered: bool
     ) -> None:
-        """Takes the response of a call: afterwards there is a result, perhaps a withheld one, or
+        """Take the response of a call: afterwards there is a result, perhaps a withheld one, or
         the task needs another call. `others_answered` says whether other calls were answered while
         this task waited for its response, or for its next call."""
         self.failure = None

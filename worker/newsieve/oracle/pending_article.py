@@ -45,7 +45,7 @@ class PendingArticle(PendingLabel):
 
     @property
     def claim_key(self) -> int:
-        """Names the article in the file of claims: the same number in every run and version,
+        """Name the article in the file of claims: the same number in every run and version,
         whatever lines are added to the input or taken from it."""
         digest = hashlib.sha256(_CLAIM_KEY.format(*self.text or ("", "", ())).encode()).digest()
         return int.from_bytes(digest[:CLAIM_KEY_BYTES], "big")

@@ -259,7 +259,7 @@ class DriftMetrics(Metrics):
         self._alerts.labels(filter_name, state).inc()
 
     def at_work(self, buffered: int | None) -> None:
-        """Sets the number of buffered records, and forgets all monitors until they are set again.
+        """Set the number of buffered records, and forget all monitors until they are set again.
         None: another process is at work, whose metrics have the monitors."""
         self._at_work.set(buffered is not None)
         self._buffered.set(buffered or 0)
@@ -285,7 +285,7 @@ class DriftMetrics(Metrics):
             self._labelled_at.labels(filter_name, stratum).set(last_label_ms / 1_000)
 
     def error(self, filter_name: str, stratum: str, **values: float) -> None:
-        """Sets the mean absolute error: `estimate`, and where they are known `low`, `high` (the
+        """Set the mean absolute error: `estimate`, and where they are known `low`, `high` (the
         ends of its 95 % interval) and `usual` (the baseline)."""
         for name, value in values.items():
             self._error.labels(filter_name, stratum, name).set(value)

@@ -76,7 +76,7 @@ class Chart:
 
 
 def evidence_chart(history: LabelHistory) -> Chart:
-    """Returns a chart of the evidence after each label, on a scale of powers of ten."""
+    """Return a chart of the evidence after each label, on a scale of powers of ten."""
     top = HIGHEST if max(history.evidence) <= HIGHEST else CEILING
     scale = (math.log10(LEAST), math.log10(top))
     course = [
@@ -102,7 +102,7 @@ def evidence_chart(history: LabelHistory) -> Chart:
 
 
 def error_chart(history: LabelHistory, usual: float | None) -> Chart | None:
-    """Returns a chart of the mean error of the last few labels after each label, with its interval
+    """Return a chart of the mean error of the last few labels after each label, with its interval
     and the usual error; None where there are too few labels for an interval."""
     middle, low, high = _rolling(history)
     if not middle:
@@ -124,12 +124,12 @@ def error_chart(history: LabelHistory, usual: float | None) -> Chart | None:
 
 
 def path(points: Sequence[Point]) -> str:
-    """Returns the points as the data of an SVG path."""
+    """Return the points as the data of an SVG path."""
     return f"M{'L'.join(f'{x:.1f} {y:.1f}' for x, y in points)}"
 
 
 def _rolling(history: LabelHistory) -> tuple[list[Point], list[Point], list[Point]]:
-    """Returns the mean and the ends of its interval after each label, from FEWEST on; weights are
+    """Return the mean and the ends of its interval after each label, from FEWEST on; weights are
     1/π."""
     errors, weights = np.array(history.errors), np.array(history.weights)
     middle, low, high = [], [], []
@@ -148,7 +148,7 @@ def _rolling(history: LabelHistory) -> tuple[list[Point], list[Point], list[Poin
 
 
 def _rounded_up(value: float) -> float:
-    """Returns the next number that reads well, and 1 for 0, so that an axis has two ends."""
+    """Return the next number that reads well, and 1 for 0, so that an axis has two ends."""
     if value <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(value))
@@ -156,14 +156,14 @@ def _rounded_up(value: float) -> float:
 
 
 def _across(history: LabelHistory) -> str:
-    """Returns the name of the horizontal axis."""
+    """Return the name of the horizontal axis."""
     count = len(history.positions)
     labels = "the only label so far" if count == 1 else f"the last {count} labels, in order"
     return f"{labels}, UTC"
 
 
 def _ends(history: LabelHistory) -> tuple[str, ...]:
-    """Returns both ends of the axis, as precise as it takes to tell them apart, the second one
+    """Return both ends of the axis, as precise as it takes to tell them apart, the second one
     without its date where that is the first one's. A single label has one end."""
     first, last = history.positions[0], history.positions[-1]
     times = [(timestamp(position) or str(position)).removesuffix("Z") for position in (first, last)]
@@ -180,7 +180,7 @@ def _ends(history: LabelHistory) -> tuple[str, ...]:
 
 
 def _points(points: Sequence[Point], count: int, scale: Scale) -> tuple[Point, ...]:
-    """Returns (index of a label, value) pairs in the picture's coordinates."""
+    """Return (index of a label, value) pairs in the picture's coordinates."""
     return tuple((_x(index, count), _y(value, scale)) for index, value in points)
 
 

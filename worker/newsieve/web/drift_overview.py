@@ -59,7 +59,7 @@ class OverviewItem:
 
 
 def overview_items(current: CurrentState, now: int) -> list[OverviewItem]:
-    """Returns all items, worst first. `now` is in milliseconds."""
+    """Return all items, worst first. `now` is in milliseconds."""
     overview = [
         item
         for monitored in current.monitored.values()
@@ -99,7 +99,7 @@ def _items_of(
 
 
 def suspect_items(current: CurrentState) -> Iterator[tuple[str, SuspectStatus, int | None]]:
-    """Yields each filter's suspect labels by student and oracle, and when they were written."""
+    """Yield each filter's suspect labels by student and oracle, and when they were written."""
     for name, monitored in current.monitored.items():
         for status in monitored.monitor.monitors.suspects.statuses():
             yield name, status, current.last_written_at(name)
@@ -117,7 +117,7 @@ def _cause(step: Transition, status: MonitorStatus | None) -> str:
 
 
 def _commands(name: str, step: Transition, status: MonitorStatus | None) -> tuple[str, ...]:
-    """Returns the commands by which people can decide now."""
+    """Return the commands by which people can decide now."""
     if step.reason == "oracle_changed":
         kinds = ("accept-oracle", "reject-oracle")
         return tuple(f"newsieve drift {kind} --filter {name}" for kind in kinds)
@@ -130,7 +130,7 @@ def _commands(name: str, step: Transition, status: MonitorStatus | None) -> tupl
 
 
 def _advice(monitor: FilterMonitor, status: MonitorStatus) -> str:
-    """Returns what there is to know or do, for one cell of a table."""
+    """Return what there is to know or do, for one cell of a table."""
     state, name = status.state, monitor.filter.name
     if state.state == SUSPENDED:
         return _suspended(monitor, state.other_oracle_key)
@@ -155,7 +155,7 @@ def _suspended(monitor: FilterMonitor, other: str | None) -> str:
 
 
 def _power(status: MonitorStatus) -> str:
-    """Returns the drift that the monitor's rate of labels can find."""
+    """Return the drift that the monitor's rate of labels can find."""
     rate = status.labels_a_day
     if rate is None:
         span = duration(status.span_milliseconds)
@@ -167,7 +167,7 @@ def _power(status: MonitorStatus) -> str:
 
 
 def nothing_yet(written_at: int | None, group: MonitorGroup) -> str:
-    """Returns what a filter without monitors still waits for."""
+    """Return what a filter without monitors still waits for."""
     if written_at is not None:
         return "no label has come yet: does `newsieve oracle` run, and do workers sample for it?"
     if group.at_work:
@@ -179,25 +179,25 @@ def nothing_yet(written_at: int | None, group: MonitorGroup) -> str:
 
 
 def freshness(current: CurrentState, group: MonitorGroup, now: int) -> str:
-    """Returns when the state was last written, and whether a monitor is at work."""
+    """Return when the state was last written, and whether a monitor is at work."""
     return f"{written(last_written_at(current), now)} {at_work(group)}"
 
 
 def last_written_at(current: CurrentState) -> int | None:
-    """Returns when the latest snapshot of any filter was written, None where there is none."""
+    """Return when the latest snapshot of any filter was written, None where there is none."""
     times = current.written_at.values()
     return max((time_ms for time_ms in times if time_ms is not None), default=None)
 
 
 def written(written_ms: int | None, now: int) -> str:
-    """Returns a sentence on when the state was last written."""
+    """Return a sentence on when the state was last written."""
     if written_ms is None:
         return "The state topic has no state yet."
     return f"State last written {moment(written_ms)}, {duration(now - written_ms)} ago."
 
 
 def at_work(group: MonitorGroup) -> str:
-    """Returns one sentence or two on whether a monitor is at work."""
+    """Return one sentence or two on whether a monitor is at work."""
     if group.at_work is None:
         return f"Whether a monitor is at work is not known: {group.why_not_known}."
     if group.at_work:
@@ -216,13 +216,13 @@ def at_work(group: MonitorGroup) -> str:
 
 
 def moment(timestamp_ms: int) -> str:
-    """Returns a time for people, in UTC."""
+    """Return a time for people, in UTC."""
     text = timestamp(timestamp_ms) or str(timestamp_ms)
     return f"{text[:SECOND_CHARACTERS].replace('T', ' ')} UTC"
 
 
 def duration(milliseconds: int) -> str:
-    """Returns a time span in the largest unit of which there are two."""
+    """Return a time span in the largest unit of which there are two."""
     seconds = max(milliseconds, 0) / 1_000
     for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
         if seconds >= MOST_OF_A_UNIT * unit:

@@ -57,7 +57,7 @@ class Card(NamedTuple):
 def page(
     items: Sequence[OverviewItem], current: CurrentState, group: MonitorGroup, now: int
 ) -> str:
-    """Returns the whole page. `now` is when the state was read, in milliseconds."""
+    """Return the whole page. `now` is when the state was read, in milliseconds."""
     filters = [
         (monitored.monitor, current.last_written_at(name))
         for name, monitored in current.monitored.items()
@@ -99,7 +99,7 @@ def _card(item: OverviewItem, now: int) -> Card:
 
 
 def _details(item: OverviewItem, status: MonitorStatus, now: int) -> Iterator[str]:
-    """Yields what else is known of a monitor, in the order in which it is read."""
+    """Yield what else is known of a monitor, in the order in which it is read."""
     state = status.state
     if status.baseline_labels:
         yield f"{status.labels:,} labels tested against {status.baseline_labels:,}"
@@ -125,6 +125,6 @@ def _details(item: OverviewItem, status: MonitorStatus, now: int) -> Iterator[st
 
 
 def _attribution(shares: Mapping[str, float]) -> list[tuple[str, float, None]]:
-    """Returns the shares of the evidence that are worth showing, the largest first."""
+    """Return the shares of the evidence that are worth showing, the largest first."""
     worth = [(name, share, None) for name, share in shares.items() if share >= WORTH_SHOWING]
     return sorted(worth, key=lambda row: -row[1])

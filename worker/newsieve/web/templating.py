@@ -20,7 +20,7 @@ COMMAND: Final = re.compile(r"`([^`]+)`")
 
 @cache
 def environment() -> Environment:
-    """Returns the environment of all templates."""
+    """Return the environment of all templates."""
     environment = Environment(
         loader=PackageLoader("newsieve.web"),
         autoescape=True,
@@ -34,12 +34,12 @@ def environment() -> Environment:
 
 
 def _seen(value: Any) -> Any:
-    """Returns text with its invisible characters shown, and markup and numbers as they are."""
+    """Return text with its invisible characters shown, and markup and numbers as they are."""
     return printable(value) if type(value) is str else value
 
 
 def _prose(text: str) -> Markup:
-    """Returns sentences with the commands that stand between backticks as code."""
+    """Return sentences with the commands that stand between backticks as code."""
     return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(printable(text)))))  # noqa: S704 - escaped
 
 
@@ -48,7 +48,7 @@ def _percent(share: float) -> str:
 
 
 def _link(address: str) -> Markup | str:
-    """Returns a link to an address on the web, and any other address as text."""
+    """Return a link to an address on the web, and any other address as text."""
     if not address.startswith(("https://", "http://")):
         return address
     return Markup('<a href="{0}">{0}</a>').format(printable(address))

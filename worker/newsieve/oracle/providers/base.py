@@ -66,11 +66,11 @@ class Provider(Protocol):
     threads at once."""
 
     def complete(self, prompt: LabelPrompt) -> ProviderResponse:
-        """Makes one call, within the provider's time limit. Does not raise for a failed call."""
+        """Make one call, within the provider's time limit. Does not raise for a failed call."""
         ...
 
     def close(self) -> None:
-        """Closes the connections. Calls in flight return no answer."""
+        """Close the connections. Calls in flight return no answer."""
         ...
 
 

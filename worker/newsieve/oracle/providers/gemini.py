@@ -53,7 +53,7 @@ class Gemini(HttpProvider[GeminiOptions]):
     options_model: ClassVar[type[ProviderOptions]] = GeminiOptions
 
     def complete(self, prompt: LabelPrompt) -> ProviderResponse:
-        """Makes one call, within the time limit of the endpoint."""
+        """Make one call, within the time limit of the endpoint."""
         model = quote(self._config.model.removeprefix(MODELS), safe="")
         body = self._endpoint.post(f"/{MODELS}{model}:generateContent", self._request(prompt))
         if isinstance(body, ProviderResponse):

@@ -42,7 +42,7 @@ class HttpProvider(ABC, Generic[Options]):
 
     @classmethod
     def connect(cls, setup: ProviderSetup) -> Self:
-        """Makes the provider that the settings describe. Raises SettingsInvalid."""
+        """Make the provider that the settings describe. Raises SettingsInvalid."""
         endpoint = Endpoint(
             setup.endpoint or cls.default_endpoint,
             setup.api_key,
@@ -55,15 +55,15 @@ class HttpProvider(ABC, Generic[Options]):
 
     @classmethod
     def kind(cls) -> ProviderKind:
-        """Returns what the registry has to know about the provider."""
+        """Return what the registry has to know about the provider."""
         return ProviderKind(
             cls.connect, cls.default_endpoint, needs_key=True, options=cls.options_model
         )
 
     @abstractmethod
     def complete(self, prompt: LabelPrompt) -> ProviderResponse:
-        """Makes one call, within the time limit of the endpoint."""
+        """Make one call, within the time limit of the endpoint."""
 
     def close(self) -> None:
-        """Closes the connections. Calls in flight return no answer."""
+        """Close the connections. Calls in flight return no answer."""
         self._endpoint.close()

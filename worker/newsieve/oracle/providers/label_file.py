@@ -42,7 +42,7 @@ class LabelFile:
         self._config = config
 
     def complete(self, prompt: LabelPrompt) -> ProviderResponse:
-        """Returns the label as it stands in the file. Whether it is valid is judged later."""
+        """Return the label as it stands in the file. Whether it is valid is judged later."""
         filter_ = prompt.prompt.filter
         label = self._labels.get((prompt.article_id, filter_.reference))
         if label is None:
@@ -66,7 +66,7 @@ class LabelFile:
         return ProviderResponse(ANSWERED, text=text, **common)
 
     def close(self) -> None:
-        """Does nothing: no connection is open."""
+        """Do nothing: no connection is open."""
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -49,7 +49,7 @@ class OpenAIChat(HttpProvider[OpenAIOptions]):
     _limit = LIMIT  # the name by which the endpoint knows the limit, once it has refused the other
 
     def complete(self, prompt: LabelPrompt) -> ProviderResponse:
-        """Makes one call, or a second where the endpoint knows the token limit by its old name."""
+        """Make one call, or a second where the endpoint knows the token limit by its old name."""
         limit = self._limit
         body = self._endpoint.post(PATH, self._request(prompt, limit))
         if limit == LIMIT and isinstance(body, Body) and body.refuses(LIMIT):

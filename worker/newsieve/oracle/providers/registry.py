@@ -64,7 +64,7 @@ class ProviderKind:
     options: type[ProviderOptions] = ProviderOptions
 
     def read_options(self, name: str, values: Mapping[str, Any]) -> ProviderOptions:
-        """Returns the options of the provider `name`, validated. Raises SettingsInvalid."""
+        """Return the options of the provider `name`, validated. Raises SettingsInvalid."""
         try:
             return self.options.model_validate(values)
         except ValidationError as error:
@@ -85,12 +85,12 @@ class ProviderKind:
 
 
 def provider_names() -> list[str]:
-    """Returns the names of all installed providers, in order."""
+    """Return the names of all installed providers, in order."""
     return sorted({item.name for item in entry_points(group=GROUP)})
 
 
 def require_provider(name: str) -> str:
-    """Returns the name. Raises ValueError, with the names there are, for one that is unknown."""
+    """Return the name. Raises ValueError, with the names there are, for one that is unknown."""
     names = provider_names()
     if name not in names:
         there_are = ", ".join(names) or "none; install newsieve again"
@@ -101,7 +101,7 @@ def require_provider(name: str) -> str:
 
 
 def provider_kind(name: str) -> ProviderKind:
-    """Imports the provider of this name. Raises SettingsInvalid when that cannot be done."""
+    """Import the provider of this name. Raises SettingsInvalid when that cannot be done."""
     registered = list(entry_points(group=GROUP, name=name))
     if len(registered) != 1:
         owners = ", ".join(map(_distribution, registered)) or "no distribution"
@@ -125,7 +125,7 @@ def provider_kind(name: str) -> ProviderKind:
 
 
 def meant(name: str, known: list[str]) -> str:
-    """Returns "; did you mean …?" where one of the known names is like this one, else nothing."""
+    """Return "; did you mean …?" where one of the known names is like this one, else nothing."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=LEAST_LIKENESS)
     return f"; did you mean {close[0]}?" if close else ""
 

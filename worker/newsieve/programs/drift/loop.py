@@ -51,12 +51,12 @@ class StateStore(Protocol):
     """The state that a predecessor left behind."""
 
     def restore(self) -> RestoredState:
-        """Returns the stored state, once no predecessor can still be writing. Raises Unavailable or
+        """Return the stored state, once no predecessor can still be writing. Raises Unavailable or
         Fatal."""
         ...
 
     def partitions(self) -> list[Partition]:
-        """Returns all partitions that are to be read. Raises as `restore` does."""
+        """Return all partitions that are to be read. Raises as `restore` does."""
         ...
 
 
@@ -69,19 +69,19 @@ class Inputs(Protocol):
         ...
 
     def start(self, offsets: Mapping[Partition, int]) -> None:
-        """Starts to read from these offsets."""
+        """Start to read from these offsets."""
         ...
 
     def poll(self, seconds: float) -> list[GroupRecord]:
-        """Returns the records that have come. Raises Unavailable or Fatal."""
+        """Return the records that have come. Raises Unavailable or Fatal."""
         ...
 
     def hold(self, partitions: Collection[Partition]) -> None:
-        """Pauses these partitions, and resumes all others."""
+        """Pause these partitions, and resume all others."""
         ...
 
     def close(self) -> None:
-        """Stops consuming. `start` may be called again."""
+        """Stop consuming. `start` may be called again."""
         ...
 
 
@@ -130,7 +130,7 @@ class DriftLoop:
         self._report(session)
 
     def commit(self) -> None:
-        """Publishes alerts, requests and changed state together with the offsets."""
+        """Publish alerts, requests and changed state together with the offsets."""
         session, self._changed_at = self._session, None
         if session is None or not self._has_news(session):
             return
@@ -144,28 +144,28 @@ class DriftLoop:
         session.pending, self._committed_at = Pending(), time.monotonic()
 
     def drain(self, guarded: Callable[[Callable[[], None]], None]) -> None:
-        """Commits and stops. Records that are buffered will come again."""
+        """Commit and stop. Records that are buffered will come again."""
         left = self._session.timeline.size if self._session is not None else 0
         guarded(self.commit)
         self._observer.drained(left)
 
     def on_partitions_revoked(self, partitions: Sequence[Partition], seconds: float) -> None:  # noqa: ARG002 - of the protocol
-        """Commits before partitions are revoked. Raises as `commit` does."""
+        """Commit before partitions are revoked. Raises as `commit` does."""
         self.commit()
 
     def on_abort(self) -> None:
-        """Drops the session, which has taken in what was not committed; the next step restores
+        """Drop the session, which has taken in what was not committed; the next step restores
         one."""
         self._publisher.rolled_back()
         self.on_partitions_lost(None)
 
     def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:  # noqa: ARG002 - of the protocol
-        """Drops the session, since the partitions are another process's now."""
+        """Drop the session, since the partitions are another process's now."""
         self._session = self._changed_at = None
         self._inputs.close()
 
     def _at_work(self) -> DriftSession | None:
-        """Returns the session, which is restored when this process is given its partition. Raises
+        """Return the session, which is restored when this process is given its partition. Raises
         TopicsWrong, and what `StateStore.restore` raises."""
         owned = self._runner.consumer.offsets.owned()
         if self._session is None and any(number == 0 for _, number in owned):
@@ -177,7 +177,7 @@ class DriftLoop:
         return self._session
 
     def _throttle(self, session: DriftSession) -> None:
-        """Pauses the partitions that are ahead when too many records are buffered: where one
+        """Pause the partitions that are ahead when too many records are buffered: where one
         partition is slow, the others need not be read to their ends meanwhile."""
         size, at_hand = session.timeline.size, session.timeline.at_hand()
         if size > MOST_BUFFERED:
@@ -186,7 +186,7 @@ class DriftLoop:
             self._inputs.hold(self._inputs.held & at_hand if size > MOST_BUFFERED // 2 else ())
 
     def _has_news(self, session: DriftSession) -> bool:
-        """Returns whether there is something to commit, or it is time to commit the same offsets
+        """Return whether there is something to commit, or it is time to commit the same offsets
         again."""
         return bool(session.pending) or time.monotonic() - self._committed_at > REMIND_SECONDS
 
@@ -200,7 +200,7 @@ class DriftLoop:
             self.commit()
 
     def _look_for_partitions(self, session: DriftSession) -> None:
-        """Looks now and then whether partitions were added. Raises Transient if so, which restores
+        """Look now and then whether partitions were added. Raises Transient if so, which restores
         a session that reads them, too."""
         if time.monotonic() - self._looked_at > self._policy.look_for_partitions_seconds:
             self._looked_at = time.monotonic()

@@ -46,7 +46,7 @@ class MonitorObserver(WorkerObserver):
         )
 
     def measured(self, monitors: Sequence[FilterMonitor], buffered: int | None) -> None:
-        """Sets the metrics of all monitors at once: computing them first takes longer than a scrape
+        """Set the metrics of all monitors at once: computing them first takes longer than a scrape
         should see half of them."""
         statuses = [(monitor, _latest(monitor)) for monitor in monitors]
         self._drift_metrics.at_work(buffered)
@@ -88,7 +88,7 @@ def set_suspects(metrics: DriftMetrics, filter_name: str, suspects: SuspectStatu
 
 
 def _latest(filter_monitor: FilterMonitor) -> list[MonitorStatus]:
-    """Returns the status of each stratum's monitor, of the student that was labelled last."""
+    """Return the status of each stratum's monitor, of the student that was labelled last."""
     latest: dict[str, MonitorStatus] = {}
     for monitor in filter_monitor.monitors.by_identity.values():
         status = monitor_status(monitor)

@@ -96,7 +96,7 @@ class DriftSession:
         offsets: Mapping[Partition, int],
         states: Mapping[bytes, bytes],
     ) -> None:
-        """Continues from `states`, by key, and from `offsets`, in the order of partitions that
+        """Continue from `states`, by key, and from `offsets`, in the order of partitions that
         decides between records of one moment. Raises TopicsWrong for a state that cannot be
         read."""
         self.monitored = monitored
@@ -112,7 +112,7 @@ class DriftSession:
         self._ticked_at = max((tick for tick in ticks if tick is not None), default=None)
 
     def add_records(self, arrivals: Iterable[GroupRecord], prefix: str, now: int) -> None:
-        """Reads records and buffers them until their turn. `prefix` is the topics'."""
+        """Read records and buffer them until their turn. `prefix` is the topics'."""
         for record, (topic, number), offset, _ in arrivals:
             if record is None:
                 self.timeline.at_end((topic, number))
@@ -123,7 +123,7 @@ class DriftSession:
             self.timeline.put(TimedRecord((topic, number), offset, timestamp_ms, item, is_own), now)
 
     def process_due(self, now: int) -> None:
-        """Processes the records that are due, in order, with the ticks in between.
+        """Process the records that are due, in order, with the ticks in between.
 
         Raises DeadLetterLimit before anything of a record is done, and what
         `OutcomePublisher.publish` raises.
@@ -138,7 +138,7 @@ class DriftSession:
             self._tick(watermark)
 
     def take_changes(self) -> Iterator[OutRecord]:
-        """Yields the records of all state that differs from what is on the state topic."""
+        """Yield the records of all state that differs from what is on the state topic."""
         for monitored in self.monitored.values():
             for snapshot in monitored.monitor.take_changes():
                 if self._recorded.get(snapshot.identity) != snapshot:
@@ -174,7 +174,7 @@ class DriftSession:
         self.next[record.partition] = record.offset + 1
 
     def _tick(self, until: int) -> None:
-        """Lets time pass in the monitors, minute by minute, up to a moment of the stream."""
+        """Let time pass in the monitors, minute by minute, up to a moment of the stream."""
         if self._ticked_at is None:
             self._ticked_at = until - until % TICK_MILLISECONDS
         first = self._ticked_at + TICK_MILLISECONDS
@@ -186,7 +186,7 @@ class DriftSession:
                 self._publish_alerts(monitored, monitored.monitor.tick(timestamp_ms))
 
     def _publish_alerts(self, monitored: MonitoredFilter, steps: Sequence[Transition]) -> None:
-        """Makes alerts of transitions, but for those that only status and metrics show."""
+        """Make alerts of transitions, but for those that only status and metrics show."""
         for step in steps:
             if step.is_published:
                 self.pending.out.append(monitored.encoder.alert(step))
@@ -194,7 +194,7 @@ class DriftSession:
                 self.pending.is_urgent = True
 
     def _request_anchor_labels(self, monitored: MonitoredFilter, timestamp_ms: int) -> None:
-        """Requests labels for the anchors that are wanted. A single one can wait for the next
+        """Request labels for the anchors that are wanted. A single one can wait for the next
         commit."""
         wanted = list(dict.fromkeys(monitored.monitor.attribution.wanted))
         monitored.monitor.attribution.wanted.clear()
@@ -208,7 +208,7 @@ class DriftSession:
 def resume(
     monitored: Mapping[str, MonitoredFilter], states: Mapping[bytes, bytes]
 ) -> dict[Identity, Snapshot]:
-    """Lets fresh monitors continue from the records of the state topic; returns the snapshots used.
+    """Let fresh monitors continue from the records of the state topic; return the snapshots used.
 
     States of other filters, and of versions whose labels mean something else, are left alone.
     Raises TopicsWrong.
@@ -232,7 +232,7 @@ def resume(
 
 
 def _migrated(restored: RestoredMonitor, filter_: Filter) -> Snapshot:
-    """Returns the snapshot in today's format."""
+    """Return the snapshot in today's format."""
     if restored.snapshot.detector is None:
         return restored.snapshot
     names = filter_.definition.dimension_names
@@ -242,7 +242,7 @@ def _migrated(restored: RestoredMonitor, filter_: Filter) -> Snapshot:
 
 
 def _apply(monitor: FilterMonitor, event: Event) -> list[Transition]:
-    """Gives an input to its filter's monitor."""
+    """Give an input to its filter's monitor."""
     payload = event.payload
     if isinstance(payload, ScoreSample):
         return monitor.scored(payload, event.student)

@@ -44,7 +44,7 @@ class KafkaStateStore:
         self._expired = expired
 
     def restore(self) -> RestoredState:
-        """Returns offsets and states. A predecessor's transaction is decided before its offsets are
+        """Return offsets and states. A predecessor's transaction is decided before its offsets are
         known, so its states are there by the time that they are read. Raises BrokerUnavailable,
         TopicsWrong or OffsetsWrong."""
         watermarks = self._offset_query.watermarks(self._consumer.partitions())
@@ -63,11 +63,11 @@ class KafkaStateStore:
         )
 
     def partitions(self) -> list[Partition]:
-        """Returns all partitions of the inputs. Raises BrokerUnavailable or TopicsWrong."""
+        """Return all partitions of the inputs. Raises BrokerUnavailable or TopicsWrong."""
         return self._consumer.partitions()
 
 
 def _begins_at_end(partition: Partition) -> bool:
-    """Returns whether a new group skips what is in a partition. It reads all labels there are, and
+    """Return whether a new group skips what is in a partition. It reads all labels there are, and
     scored articles from now on: its first day is what later ones are compared with."""
     return partition[0].endswith(f".{SCORED}")

@@ -91,7 +91,7 @@ class Canaries:
         return self._reports
 
     def committed(self) -> None:
-        """Marks the pending reports as committed."""
+        """Mark the pending reports as committed."""
         self._reports = []
 
     def _submit(self) -> None:
