@@ -1,6 +1,6 @@
 """Runs a command line of newsieve and ends it: `newsieve` and `newsieve-train` share this.
 
-Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 restart me. A user's mistake gets a
+Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 start it again. A user's mistake gets a
 sentence, never a traceback. This module knows no command, so that `--help` need not load one.
 """
 

@@ -22,7 +22,7 @@ def drift(context: typer.Context, config: ConfigOption = None) -> None:
     """Compare the oracle's labels with the student's scores and publish alerts, until SIGTERM.
 
     One process of a group is at work; others stand by and take over. Exit codes: 0 drained, 1 a
-    person is needed, 2 settings, 3 restart me.
+    person is needed, 2 the settings are wrong, 3 start it again.
 
     Example: newsieve drift
     """

@@ -180,7 +180,7 @@ def _has_prices(settings: Settings) -> bool:
 def _confirm() -> None:
     """Ask whether to begin. Raises WrongUsage where nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise WrongUsage("not on a terminal: say --yes")
+        raise WrongUsage("there is no terminal to ask on: begin with --yes")
     typer.confirm("Begin?", abort=True, err=True)
 
 

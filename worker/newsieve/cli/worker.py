@@ -70,7 +70,7 @@ def work(
     """Score raw articles and publish the outcomes, exactly once, until SIGTERM.
 
     SIGTERM finishes what is in flight; a second signal exits at once. Exit codes: 0 drained,
-    1 a person is needed, 2 settings, 3 restart me.
+    1 a person is needed, 2 the settings are wrong, 3 start it again.
 
     --from-timestamp makes a backfill. It runs in a consumer group of its own, named after the
     times, so that the live group's offsets stay where they are and the same command resumes it.
