@@ -187,7 +187,7 @@ def test_what_commands_say(text: str) -> None:
         print_rows(manifest)
         echo_err(verdict_text(AuditReport.model_construct(verdict="usable", reasons=[text])))
         echo(oracle._summary(Path("out.jsonl"), summary, Settings()))
-        oracle._Watcher().breaker_changed(is_open=True, failures=1, seconds=1.0, reason=text)
+        oracle._CallObserver().breaker_changed(is_open=True, failures=1, seconds=1.0, reason=text)
         out.flush()
 
     shown = out.buffer.getvalue().decode() + err.getvalue()  # type: ignore[attr-defined]

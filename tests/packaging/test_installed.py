@@ -136,12 +136,17 @@ def test_without_extras_score_says_what_to_install(slim: Environment) -> None:
 
 def test_without_extras_doctor_reports_what_it_can(slim: Environment) -> None:
     """It says that torch is missing and what to install, and gives the rest of its report."""
-    done = slim.run("newsieve", "doctor", "--json")
+    unreachable = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+    done = slim.run("newsieve", "doctor", "--json", env=unreachable)
 
     rows = {row["check"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    assert rows["students"]["verdict"] == "note"
     assert "is not installed: worker, score and demo need it" in rows["students"]["finding"]
     assert rows["students"]["mend"] == "pip install 'newsieve[worker]'"
-    assert {"settings", "filters", "broker", "sampling key", "label rate"} <= set(rows)
+    assert rows["filters"]["verdict"] == "ok" and rows["broker"]["verdict"] == "wrong"
+    assert {"settings", "sampling key", "label rate"} <= set(rows)
 
 
 def test_without_extras_the_contract_is_not_written(slim: Environment) -> None:
