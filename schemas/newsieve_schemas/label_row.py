@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
-from newsieve_schemas.base import Written, id_text
+from newsieve_schemas.base import Written, id_text, whole
 from newsieve_schemas.oracle import (
     INVALID,
     LABELLED,
@@ -32,7 +32,7 @@ DEAD_LETTER: Final = "dead_letter"  # the outcome of a DeadLetterLine, which sta
 _WITHOUT_LABEL: Final = (REFUSED, INVALID, OVER_BUDGET)
 
 _Id = Annotated[str, BeforeValidator(lambda value: id_text(value) or value)]
-_Score = Annotated[OracleInteger, Field(strict=False)]  # other programs write 6.0
+_Score = Annotated[OracleInteger, BeforeValidator(whole)]  # other programs write 6.0
 
 
 class OracleLabel(Written):

@@ -49,7 +49,7 @@ def test_help_and_version_load_no_command(option: str) -> None:
     assert not loaded & {f"newsieve.cli.{place.module}" for place in COMMANDS.values()}
 
 
-def test_help_takes_less_than_half_a_second_of_cpu() -> None:
+def test_help_takes_four_tenths_of_a_second_of_cpu_at_most() -> None:
     """The best of three, so that another program on the machine does not count."""
     assert min(cpu_seconds_of_help() for _ in range(3)) <= MAX_CPU_SECONDS
 

@@ -100,6 +100,14 @@ def other_text(found: Rows) -> None:
             lambda found: found[1].update(id=True),
             "line 3: not written by `newsieve oracle label`: id",
         ),
+        (  # the line of another filter is not taken, but a file with a hole in it is not whole
+            lambda found: found[1].update(filter="another", id=True),
+            "line 3: not written by `newsieve oracle label`: id",
+        ),
+        (
+            lambda found: found[1]["oracle_scores"]["scores"].update(wonder="6"),
+            "not written by `newsieve oracle label`",
+        ),
     ],
 )
 def test_a_hole_in_the_reference_is_refused(

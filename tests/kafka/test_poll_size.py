@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka import group_consumer
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.messages import GroupRecord
 from newsieve.kafka.offset_query import OffsetQuery
@@ -33,13 +33,13 @@ class Unfolded(ScriptedConsumer):
         return [Message(0, at, self.value) for at in places]
 
 
-def intake_of(consumer: ScriptedConsumer, monkeypatch: pytest.MonkeyPatch) -> GroupConsumer:
-    monkeypatch.setattr(intake_module, "make_consumer", lambda _: consumer)
-    intake = GroupConsumer({}, TOPIC, OffsetQuery({}, [TOPIC], lambda: None), lambda _: None)
+def consumer_of(consumer: ScriptedConsumer, monkeypatch: pytest.MonkeyPatch) -> GroupConsumer:
+    monkeypatch.setattr(group_consumer, "make_consumer", lambda _: consumer)
+    member = GroupConsumer({}, TOPIC, OffsetQuery({}, [TOPIC], lambda: None), lambda _: None)
     idle = SimpleNamespace(before_revoke=lambda _: None, after_loss=lambda: None)
-    intake.subscribe(idle)
+    member.subscribe(idle)
     consumer.assign(0)
-    return intake
+    return member
 
 
 def total_bytes(taken: list[GroupRecord]) -> int:
@@ -48,9 +48,9 @@ def total_bytes(taken: list[GroupRecord]) -> int:
 
 def test_of_large_records_few_are_taken_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """None is passed over. Only the first step does not know yet how large they are."""
-    intake = intake_of(Unfolded(BOMB), monkeypatch)
+    member = consumer_of(Unfolded(BOMB), monkeypatch)
 
-    taken = [intake.poll(128, 0) for _ in range(5)]
+    taken = [member.poll(128, 0) for _ in range(5)]
 
     assert total_bytes(taken[0]) <= STEP_RECORDS * len(BOMB) * 1.01
     assert all(0 < total_bytes(more) <= MOST_BYTES + len(BOMB) for more in taken[1:])
@@ -59,9 +59,9 @@ def test_of_large_records_few_are_taken_at_a_time(monkeypatch: pytest.MonkeyPatc
 
 def test_of_usual_records_as_many_are_taken_as_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are as full as they were."""
-    intake = intake_of(Unfolded(USUAL), monkeypatch)
+    member = consumer_of(Unfolded(USUAL), monkeypatch)
 
-    assert [len(intake.poll(count, 0)) for count in (1, 128, 1_000)] == [1, 128, 1_000]
+    assert [len(member.poll(count, 0)) for count in (1, 128, 1_000)] == [1, 128, 1_000]
 
 
 def test_steps_grow_over_usual_records_and_are_small_again_after_a_large_one(
@@ -69,17 +69,17 @@ def test_steps_grow_over_usual_records_and_are_small_again_after_a_large_one(
 ) -> None:
     """Each step has its price; and a whole batch of large records comes once at most."""
     consumer = Unfolded(USUAL)
-    intake = intake_of(consumer, monkeypatch)
+    member = consumer_of(consumer, monkeypatch)
     for _ in range(4):
-        intake.poll(128, 0)
+        member.poll(128, 0)
     assert consumer.asked[-1] == 128
 
     consumer.value = BOMB
-    taken = [total_bytes(intake.poll(128, 0)) for _ in range(3)]
+    taken = [total_bytes(member.poll(128, 0)) for _ in range(3)]
 
     assert taken[0] <= 128 * len(BOMB) * 1.01 and max(taken[1:]) <= MOST_BYTES + len(BOMB)
     consumer.value, consumer.asked = USUAL, []
-    intake.poll(128, 0)
+    member.poll(128, 0)
     assert max(consumer.asked[:2]) <= STEP_RECORDS
 
 

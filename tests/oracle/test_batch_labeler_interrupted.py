@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from newsieve.oracle.budget import Ledger
+from newsieve.oracle.label_file_writer import LabelFileWriter
 from tests.support.bulk import KEY, articles, environment, label, rows
 from tests.support.oracle_server import OracleServer, and_then, fails, good, raw, serving
 
@@ -40,6 +45,28 @@ def test_a_key_that_is_refused_ends_it_with_what_was_labelled() -> None:
         assert label(server).code == 0
 
     assert [row["calls_without_record"] for row in rows()] == [0, 0, 0, 0]
+
+
+def test_a_disk_that_is_full_once_makes_no_call_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call is made whose claim could not be written; the next run makes each one once."""
+    Path("articles.jsonl").write_bytes(articles(3))
+    write = LabelFileWriter.claim
+    failures = [OSError(errno.ENOSPC, "No space left on device", "labels.jsonl.claims")]
+
+    def claim(writer: LabelFileWriter, ledger: Ledger) -> None:
+        if failures:
+            raise failures.pop()
+        write(writer, ledger)
+
+    monkeypatch.setattr(LabelFileWriter, "claim", claim)
+    with serving(good()) as server:
+        stopped = label(server)
+        calls_of_the_first_run = len(server.calls)
+        assert label(server).code == 0
+
+    assert stopped.code == 1 and "No space left on device" in stopped.err
+    assert calls_of_the_first_run == 0 and len(server.calls) == 3
+    assert [row["calls_without_record"] for row in rows()] == [0, 0, 0]
 
 
 def run_in_a_process(server: OracleServer) -> subprocess.Popen[bytes]:

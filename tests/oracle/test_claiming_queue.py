@@ -76,6 +76,29 @@ def test_claims_that_are_not_on_record_are_forgotten_with_their_tasks() -> None:
     assert claims.pool.pending == 0 and notes.calls == []
 
 
+def test_claims_that_could_not_be_put_on_record_are_taken_back_and_other_changes_stay() -> None:
+    """As where the disk is full: calls are claimed once, and what was settled stays settled."""
+    claims, notes = queue()
+    first, *others = articles = pending(3)
+    claims.draft([first], admit, DAY, may_begin=1)
+    claims.recorded()
+    while not notes.calls:
+        claims.pool.collect(SOON)
+    claims.give_back(first)
+    claims.settle(first)
+    before = claims.budget
+    claims.draft(others, admit, DAY, may_begin=2)
+
+    claims.withdraw()
+
+    assert claims.budget.ledgers[PARTITION].calls == before.ledgers[PARTITION].calls == 1
+    assert claims.budget.ledgers[PARTITION].claims == {}
+    assert [item.task is not None for item in articles] == [True, False, False]
+    claims.draft(others, admit, DAY, may_begin=2)
+    claims.recorded()
+    assert claims.pool.pending == 2 and claims.budget.ledgers[PARTITION].calls == 3
+
+
 def test_the_owner_decides_about_each_article_that_needs_a_call() -> None:
     """One is passed over, at one it ends, and only so many begin."""
     claims, _ = queue()

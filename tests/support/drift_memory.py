@@ -132,7 +132,7 @@ class MemoryInputs:
         self._at = {}
 
 
-class MemoryArchive:
+class MemoryStateStore:
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
 

@@ -1,6 +1,6 @@
 """A real drift monitor on topics in memory, which can be killed at any moment.
 
-Monitor, course, watches, runner, intake and publisher are the product's own.
+Loop, session, monitors, runner, consumer and publisher are the product's own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.input_records import EventReader
 from newsieve.drift.monitor_state import Transition
 from newsieve.drift.monitor_status import MonitorStatus, monitor_status
-from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka import group_consumer
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.kafka.transactional_producer import TransactionalProducer
@@ -35,9 +35,9 @@ from tests.support.drift_memory import (
     Death,
     Killed,
     Member,
-    MemoryArchive,
     MemoryInputs,
     MemoryProducer,
+    MemoryStateStore,
     Topics,
 )
 
@@ -83,8 +83,8 @@ class DriftScene:
         environment = {f"NEWSIEVE_{name.upper()}": str(value) for name, value in settings.items()}
         folders = {"NEWSIEVE_STUDENT__FOLDERS": json.dumps({"uplifting": str(student)})}
         self._settings = load_settings(None, environment | folders)
-        self._grounds = load_filter_inputs(self._settings)
-        self._begin = monitored_filters(self._settings, self._grounds)
+        self._inputs = load_filter_inputs(self._settings)
+        self._begin = monitored_filters(self._settings, self._inputs)
 
     def run(
         self,
@@ -98,7 +98,7 @@ class DriftScene:
         monitor raises."""
         death = Death(dies_after)
         self.member = Member(is_chosen=self.is_chosen, partition=self.partition)
-        self._monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.member)
+        self._monkeypatch.setattr(group_consumer, "make_consumer", lambda _: self.member)
         client = MemoryProducer(self.topics, death)
         client.failing = list(failing)
         producer = TransactionalProducer(lambda _: client, lambda: None)  # type: ignore[arg-type,return-value]
@@ -109,9 +109,9 @@ class DriftScene:
         monitor = DriftLoop(
             runner,
             inputs,
-            MemoryArchive(self.topics),
+            MemoryStateStore(self.topics),
             self._begin,
-            EventReader([inputs.filter for inputs in self._grounds]),
+            EventReader([inputs.filter for inputs in self._inputs]),
             outcome_publisher(self._settings, producer, "g"),
             self.observer,
             DriftLoopConfig(

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from newsieve.bootstrap.common import utc_now
 from newsieve.bootstrap.students import StudentIdentity, scoring_path
-from newsieve.kafka import group_consumer as intake_module
+from newsieve.kafka import group_consumer
 from newsieve.kafka.config import Partition
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
@@ -168,7 +168,7 @@ class Scene:
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Play all steps, then stop. Raises what the worker raises."""
-        monkeypatch.setattr(intake_module, "make_consumer", lambda _: self.consumer)
+        monkeypatch.setattr(group_consumer, "make_consumer", lambda _: self.consumer)
         settings = load_settings(None, {})
         identity = StudentIdentity(load("uplifting"), "sha256:" + "0" * 64, "fp32")
         path = scoring_path(settings, [identity], self.scorer)

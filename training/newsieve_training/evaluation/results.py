@@ -40,7 +40,8 @@ class TierQuality(Part):
 
 class Quality(Part):
     """How good one set of scores is. `surfaced` compares published tiers with all others;
-    `majority` is the agreement of whoever always says the commonest tier."""
+    `tier_majority` and `surfaced_majority` are the agreement of a scorer that always names the
+    commonest tier."""
 
     articles: int
     mae: float

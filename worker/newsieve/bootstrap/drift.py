@@ -87,7 +87,7 @@ class FilterInputs:
 
 
 def drift_topics(settings: Settings) -> list[Topic]:
-    """Return the topics that the drift monitor reads or write."""
+    """Return the topics that the drift monitor reads or writes."""
     used = {*INPUTS, ORACLE_REQUESTS}
     return [
         topic

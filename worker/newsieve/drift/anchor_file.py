@@ -70,10 +70,11 @@ def _row(where: str, line: bytes, filter_: Filter) -> LabelRow | None:
     label, or one that was no article. Raises InputFileInvalid."""
     try:
         label = LabelLine(read_object(line))
-        if label.is_dead_letter or _is_other(label, filter_):
+        if label.is_dead_letter:
             return None
+        is_other = _is_other(label, filter_)
         label_hash = label.fields.get("label_hash")
-        if type(label_hash) is str and label_hash != filter_.label_hash:
+        if not is_other and type(label_hash) is str and label_hash != filter_.label_hash:
             raise InputFileInvalid(
                 f"{where}: labelled for another version of {filter_.name}: label the anchors again"
             )
@@ -84,7 +85,7 @@ def _row(where: str, line: bytes, filter_: Filter) -> LabelRow | None:
         raise InputFileInvalid(
             f"{where}: not written by `newsieve oracle label`: {validation_message(error)}"
         ) from None
-    if row.oracle_scores is None:
+    if is_other or row.oracle_scores is None:
         return None
     if set(row.oracle_scores.scores) != set(filter_.definition.dimension_names):
         raise InputFileInvalid(

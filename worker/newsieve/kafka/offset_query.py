@@ -128,6 +128,7 @@ class OffsetQuery:
             self._timeouts.query_patience_seconds,
             self._timeouts.query_retry_seconds,
             "the broker does not say what is committed: {reason}",
+            counts_unlisted=True,
         )
         answer = ask_until_answered(self._consumer, ask, self._explain, policy)
         self._denials = 0

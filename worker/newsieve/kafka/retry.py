@@ -28,6 +28,7 @@ class RetryPolicy(NamedTuple):
     patience_seconds: float
     pause_seconds: float
     message: str  # with "{reason}" in it
+    counts_unlisted: bool = False  # whether an error that nobody has listed is not said to pass
 
 
 def retry_until_available(
@@ -75,7 +76,8 @@ def ask_until_answered(
         if deadline.is_over:
             raise BrokerUnavailable(
                 policy.message.format(reason=reason),
-                passes=message_error_of(error) is not MessageError.UNKNOWN,
+                passes=not policy.counts_unlisted
+                or message_error_of(error) is not MessageError.UNKNOWN,
             )
         time.sleep(policy.pause_seconds)
 

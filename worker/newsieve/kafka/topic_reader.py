@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from newsieve.errors import BrokerUnavailable, TopicsWrong
+from newsieve.errors import BrokerUnavailable, ConsumerFailed, TopicsWrong
 from newsieve.kafka.config import Cluster, Partition, make_consumer, topic_partition
 from newsieve.kafka.message_errors import MessageError, fault_of_message, message_error_of
 from newsieve.kafka.messages import ConsumedRecord, StoredRecord, raw_record
@@ -68,7 +68,7 @@ class Reader:
             if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                 _raise_failure(error, partition[0])
                 continue
-            if message.offset() >= self.ends[partition]:  # else a transaction is undecided
+            if message.offset() >= self.ends[partition]:  # or a transaction is undecided
                 self.unread.discard(partition)
             if error is None:
                 records.append(ConsumedRecord(raw_record(message), partition, message.offset()))
@@ -175,7 +175,10 @@ def _raise_failure(error: KafkaError, topic: str) -> None:
     """Raise what the error of a topic means for a reader, who needs no right on a group."""
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         raise TopicsWrong(f"{error.str()}: {topic}. Allow us to READ it")
-    fault = fault_of_message(error, is_member=False)
+    try:
+        fault = fault_of_message(error, is_member=False)
+    except ConsumerFailed as failure:  # the next reader has a client of its own
+        raise BrokerUnavailable(f"{topic}: {failure}") from None
     if fault is not None:
         is_known = fault is not MessageError.UNKNOWN
         raise BrokerUnavailable(f"{topic}: {error.str()}", passes=is_known)

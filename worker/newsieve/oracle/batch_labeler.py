@@ -188,7 +188,11 @@ class BatchLabeler:
         may_begin = 0 if only_begun else len(self._entries)
         self._claims.draft(self._entries, self._decide, NO_DAY, may_begin=may_begin)
         if self._claims.changes():
-            self._writer.claim(self._claims.budget.ledgers[PARTITION])
+            try:
+                self._writer.claim(self._claims.budget.ledgers[PARTITION])
+            except OSError:  # a full disk: what follows must not claim the same calls again
+                self._claims.withdraw()
+                raise
         self._claims.recorded()
 
     def _decide(self, entry: PendingArticle) -> Admission:

@@ -126,6 +126,17 @@ class ClaimingQueue:
             draft.task.claimed(draft.usd, draft.day)
             self.pool.start(draft.task)
 
+    def withdraw(self) -> None:
+        """Take back the drafts, whose claims could not be put on record. Other changes stay."""
+        for draft in self._drafts:
+            pending = draft.pending
+            self._budget = self.budget.give_back(
+                *pending.claim_place, 1, draft.usd, draft.day, pending.source
+            )
+            if not draft.task.claims:
+                pending.task = None
+        self._drafts.clear()
+
     def discard(self) -> None:
         """Forget what is not on record: claims, what was given back and what was settled."""
         self._budget = self._recorded

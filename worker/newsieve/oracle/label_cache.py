@@ -50,9 +50,8 @@ class LabelCache:
     def __init__(self, labels: int = LABELS) -> None:
         self._most = labels
         self._results: OrderedDict[CacheKey, LabelResult] = OrderedDict()
-        self._versions: dict[
-            OracleConfigKey, tuple[str, str]
-        ] = {}  # when the last one answered, and which it is
+        # When the last version answered, and which it is.
+        self._versions: dict[OracleConfigKey, tuple[str, str]] = {}
 
     def put(self, text: CacheKey, result: LabelResult, labelled_at: str) -> None:
         """Add a label or a refusal. `labelled_at` is ISO 8601, in UTC: of several model versions

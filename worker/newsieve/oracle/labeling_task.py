@@ -79,9 +79,8 @@ class LabelingTask:
     result: LabelResult | None = None
     withheld: LabelResult | None = None
     failure: Failure | None = None  # of the last call
-    silent_since: float | None = (
-        None  # when the last call started, if it got no answer, perhaps by its fault
-    )
+    # When the last call started, if it got no answer, perhaps by its fault.
+    silent_since: float | None = None
     _tokens: Tokens = NO_TOKENS
     _invalid: int = 0
     _unanswered: int = 0

@@ -97,7 +97,7 @@ class DriftLoop:
         reader: EventReader,
         publisher: OutcomePublisher,
         observer: DriftObserver,
-        policy: DriftLoopConfig,
+        config: DriftLoopConfig,
     ) -> None:
         """`begin` makes the monitors, by filter, as they are before any record."""
         self.is_ready = False  # at work, or ready to take over; read by other threads
@@ -108,22 +108,22 @@ class DriftLoop:
         self._reader = reader
         self._publisher = publisher
         self._observer = observer
-        self._policy = policy
+        self._config = config
         self._session: DriftSession | None = None
         self._changed_at: float | None = None  # since when there is something to commit
         self._reported_at = self._looked_at = self._committed_at = 0.0
 
     def step(self) -> None:
-        """Polls, processes what is due, and commits when it is time. Raises Unavailable or Fatal,
+        """Poll, process what is due, and commit when it is time. Raises Unavailable or Fatal,
         as all methods below do."""
         self._runner.poll(REBALANCE_RECORDS, IDLE_SECONDS if self._session is None else 0.0)
         self.is_ready = self._runner.consumer.group_metadata() is not None
         session = self._at_work()
         if session is not None:
             self._throttle(session)
-            arrivals = self._inputs.poll(POLL_SECONDS)
-            now = self._policy.now()
-            session.add_records(arrivals, self._policy.prefix, now)
+            records = self._inputs.poll(POLL_SECONDS)
+            now = self._config.now()
+            session.add_records(records, self._config.prefix, now)
             session.process_due(now)
             self._commit_if_due(session)
             self._look_for_partitions(session)
@@ -195,14 +195,14 @@ class DriftLoop:
             return
         now = time.monotonic()
         self._changed_at = now if self._changed_at is None else self._changed_at
-        is_due = now - self._changed_at >= self._policy.commit_seconds
+        is_due = now - self._changed_at >= self._config.commit_seconds
         if session.pending.is_urgent or is_due:
             self.commit()
 
     def _look_for_partitions(self, session: DriftSession) -> None:
         """Look now and then whether partitions were added. Raises Transient if so, which restores
         a session that reads them, too."""
-        if time.monotonic() - self._looked_at > self._policy.look_for_partitions_seconds:
+        if time.monotonic() - self._looked_at > self._config.look_for_partitions_seconds:
             self._looked_at = time.monotonic()
             if set(self._state_store.partitions()) - session.next.keys():
                 raise Transient("partitions were added")

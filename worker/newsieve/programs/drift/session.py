@@ -111,9 +111,9 @@ class DriftSession:
         ticks = [item.monitor.ticked_at for item in monitored.values()]
         self._ticked_at = max((tick for tick in ticks if tick is not None), default=None)
 
-    def add_records(self, arrivals: Iterable[GroupRecord], prefix: str, now: int) -> None:
+    def add_records(self, records: Iterable[GroupRecord], prefix: str, now: int) -> None:
         """Read records and buffer them until their turn. `prefix` is the topics'."""
-        for record, (topic, number), offset, _ in arrivals:
+        for record, (topic, number), offset, _ in records:
             if record is None:
                 self.timeline.at_end((topic, number))
                 continue

@@ -112,7 +112,7 @@ class ScoringPath:
         self._policy = policy
         self._now = now
         self._replays = replays
-        self._refinements = calibrations
+        self._calibrations = calibrations
         self._shadows = {shadow.encoder.filter.name: shadow for shadow in shadows}
 
     @property
@@ -192,7 +192,7 @@ class ScoringPath:
         encoder = self._encoders[name]
         for at, error in scored.faults.items():
             work[at][0].outcomes.append(Outcome(name, DEAD_LETTER, None, [], error))
-        for at, scoring in _decided(encoder.filter, self._refinements[name], work, scored):
+        for at, scoring in _decided(encoder.filter, self._calibrations[name], work, scored):
             row, encoded, rules_met = work[at]
             records = encoder.scored(encoded, rules_met, scoring, now)
             row.outcomes.append(Outcome(name, SCORED, scoring.tier, records, None))
