@@ -24,19 +24,12 @@ knows nothing of Kafka, torch or any caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
-
-from newsieve.printable import one_line
-
-if TYPE_CHECKING:  # commands that validate nothing start without pydantic
-    from pydantic import ValidationError
+from collections.abc import Collection
+from typing import ClassVar, Literal
 
 EXIT_PERSON = 1
 EXIT_USAGE = 2
 EXIT_RESTART = 3
-SHOWN_ERRORS: Final = 10  # of one object; a person corrects the first ones first
-MESSAGE_CHARACTERS: Final = 1_000  # of one message, which may list what is known
 
 
 class NewsieveError(Exception):
@@ -309,21 +302,3 @@ class ConsumerFailed(NeedsRestart):
 
 class BrokerLost(NeedsRestart):
     """No broker has answered for long: the supervisor should restart the process after a while."""
-
-
-def field_message(item: Mapping[str, Any]) -> str:
-    """Return one of pydantic's errors as `field.name: what is wrong with it`, for people."""
-    where = one_line(".".join(str(step) for step in item["loc"]))
-    message = one_line(item["msg"].removeprefix("Value error, "), MESSAGE_CHARACTERS)
-    return f"{where}: {message}" if where else message
-
-
-def validation_message(
-    error: ValidationError, describe: Callable[[Mapping[str, Any]], str] = field_message
-) -> str:
-    """Return the first things that are wrong with an object, in one line for people."""
-    items = error.errors()
-    messages = [describe(item) for item in items[:SHOWN_ERRORS]]
-    if len(items) > SHOWN_ERRORS:
-        messages.append(f"and {len(items) - SHOWN_ERRORS:,} more")
-    return "; ".join(messages)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from newsieve.errors import validation_message
+from newsieve.validation_text import validation_message
 from newsieve_training.errors import RunInvalid
 from newsieve_training.pipeline.files import write_json
 

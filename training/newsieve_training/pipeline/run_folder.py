@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from newsieve.errors import validation_message
 from newsieve.filters.registry import Filter, FilterRegistry
+from newsieve.validation_text import validation_message
 from newsieve_training.errors import RunInvalid
 from newsieve_training.pipeline.files import Row, read_jsonl, write_json
 from newsieve_training.pipeline.recipe import Recipe, recipe_from

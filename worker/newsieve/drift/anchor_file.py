@@ -15,9 +15,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from newsieve.drift.anchors import FEWEST_REPLICATES, AnchorSet
-from newsieve.errors import DecodeError, InputFileInvalid, validation_message
+from newsieve.errors import DecodeError, InputFileInvalid
 from newsieve.filters.registry import Filter
 from newsieve.records.json_lines import numbered, read_object
+from newsieve.validation_text import validation_message
 from newsieve_schemas.article import ArticleWithContent
 from newsieve_schemas.label_row import LabelLine, LabelRow
 from newsieve_schemas.oracle import LABELLED

@@ -22,11 +22,12 @@ from newsieve.drift.data_drift import ScoreSample
 from newsieve.drift.decision_log import Decision, DecisionKind
 from newsieve.drift.error_streams import ErrorStreams
 from newsieve.drift.label_reader import MONITOR, AnchorLabel, BadLine, Label, LabelReader
-from newsieve.errors import InvalidEvent, InvalidScore, NotAnObject, validation_message
+from newsieve.errors import InvalidEvent, InvalidScore, NotAnObject
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
 from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import Stratum
 from newsieve.records.json_parsing import parse
+from newsieve.validation_text import validation_message
 from newsieve_schemas.drift import CanaryReport, ControlDecision
 from newsieve_schemas.topics import CANARIES, CONTROL, MAX_MESSAGE_BYTES, ORACLE_SCORES, SCORED
 

@@ -19,11 +19,12 @@ from newsieve.drift.label_reader import ANCHOR
 from newsieve.drift.monitor_state import CALM, Identity, Transition
 from newsieve.drift.snapshot import Snapshot
 from newsieve.drift.snapshot_formats import FORMAT, read_detector
-from newsieve.errors import TopicsWrong, validation_message
+from newsieve.errors import TopicsWrong
 from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED
 from newsieve.records.decode import Headers
 from newsieve.records.encode import OutRecord, event_id, filter_headers, opening_headers, timestamp
+from newsieve.validation_text import validation_message
 from newsieve_schemas import events
 from newsieve_schemas.drift import DriftState
 from newsieve_schemas.topics import DRIFT_ALERTS, DRIFT_STATE, ORACLE_REQUESTS, topic_name

@@ -20,13 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from newsieve.errors import (
-    MESSAGE_CHARACTERS,
-    FilterInvalid,
-    UnknownFilter,
-    field_message,
-    validation_message,
-)
+from newsieve.errors import FilterInvalid, UnknownFilter
 from newsieve.filters.content_rules import ContentRules, PatternError
 from newsieve.filters.definition import (
     PARTS,
@@ -38,6 +32,7 @@ from newsieve.filters.definition import (
 from newsieve.filters.tiering import Tiering
 from newsieve.filters.toml_lines import Key, KeyLines
 from newsieve.printable import one_line
+from newsieve.validation_text import MESSAGE_CHARACTERS, field_message, validation_message
 
 BUILTIN_FOLDER: Final = Path(str(files("newsieve.filters") / "builtin"))  # of this installation
 STUDENT_FOLDER: Final = "student"

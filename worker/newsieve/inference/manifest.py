@@ -20,13 +20,14 @@ from pydantic import (
     model_validator,
 )
 
-from newsieve.errors import StudentInvalid, validation_message
+from newsieve.errors import StudentInvalid
 from newsieve.filters.calibration import Calibration, Confidence, Curve, Residuals, ScoreCalibration
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import Tiering
 from newsieve.inference.base_files import MOST_FILES
 from newsieve.inference.student_files import GIB, MIB, file_hash, files_of, read_json
 from newsieve.printable import one_line
+from newsieve.validation_text import validation_message
 
 MANIFEST: Final = "student.json"
 ADAPTER: Final = "adapter_model.safetensors"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from newsieve.errors import CanaryMismatch, StudentInvalid, validation_message
+from newsieve.errors import CanaryMismatch, StudentInvalid
 from newsieve.filters.registry import Filter
 from newsieve.inference import adapter
 from newsieve.inference.base_files import (
@@ -42,6 +42,7 @@ from newsieve.inference.student_files import read_bytes
 from newsieve.inference.tokenize import Tokeniser
 from newsieve.inference.tokenizer_check import highest_id
 from newsieve.printable import one_line
+from newsieve.validation_text import validation_message
 
 MOST_CANARIES: Final = 1_000  # all are scored at the start, and again every hour
 LONGEST_ID: Final = 200  # characters

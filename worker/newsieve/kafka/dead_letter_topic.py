@@ -21,13 +21,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from newsieve.errors import (
-    OutcomeUnknown,
-    TimestampRefused,
-    TopicsWrong,
-    Transient,
-    validation_message,
-)
+from newsieve.errors import OutcomeUnknown, TimestampRefused, TopicsWrong, Transient
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster, largest_message_bytes, make_producer
@@ -42,6 +36,7 @@ from newsieve.records.decode import RawRecord
 from newsieve.records.encode import OutRecord
 from newsieve.records.oversize_letter import TRUNCATED
 from newsieve.records.replay_headers import signed
+from newsieve.validation_text import validation_message
 from newsieve_schemas.topics import CONTROL, DEAD_LETTER, RAW, topic_name
 
 DECISION: Final = "dead_letters_replayed"

@@ -133,17 +133,12 @@ class ClaimingQueue:
             self._budget = self.budget.give_back(
                 *pending.claim_place, 1, draft.usd, draft.day, pending.source
             )
-            if not draft.task.claims:
-                pending.task = None
-        self._drafts.clear()
+        _drop(self._drafts)
 
     def discard(self) -> None:
         """Forget what is not on record: claims, what was given back and what was settled."""
         self._budget = self._recorded
-        for draft in self._drafts:
-            if not draft.task.claims:
-                draft.pending.task = None
-        self._drafts.clear()
+        _drop(self._drafts)
 
     def with_claims(self, pending: Iterable[PendingLabel]) -> list[PendingLabel]:
         """Return those whose claims are drafted or under way: some of them may come back."""
@@ -188,3 +183,11 @@ class ClaimingQueue:
         self._budget = self.budget.claim(*item.claim_place, usd, day, item.source)
         item.task = item.task or LabelingTask(item.label_prompt, self.oracle.prices)
         self._drafts.append(_Draft(item, item.task, usd, day))
+
+
+def _drop(drafts: list[_Draft]) -> None:
+    """Forget the drafts, and the tasks that were begun with them."""
+    for draft in drafts:
+        if not draft.task.claims:
+            draft.pending.task = None
+    drafts.clear()

@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from newsieve.errors import TopicsWrong, validation_message
+from newsieve.errors import TopicsWrong
 from newsieve.oracle.budget import Ledger, Spent
 from newsieve.records.control import decision_record
 from newsieve.records.encode import OutRecord
+from newsieve.validation_text import validation_message
 
 DECISION: Final = "oracle_calls_claimed"
 

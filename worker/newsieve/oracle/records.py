@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from newsieve.errors import FilterNotLoaded, InvalidRequest, NotAnObject, validation_message
+from newsieve.errors import FilterNotLoaded, InvalidRequest, NotAnObject
 from newsieve.filters.tiering import round_scores
 from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.prompt import OracleConfig, Prompt
@@ -23,6 +23,7 @@ from newsieve.records.encode import (
     trace_headers,
 )
 from newsieve.records.json_parsing import parse
+from newsieve.validation_text import validation_message
 from newsieve_schemas import events
 from newsieve_schemas.article import ArticleIdentity
 from newsieve_schemas.oracle import OracleRequest, OracleScore
