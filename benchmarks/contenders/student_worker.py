@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from meter import Meter, Task, read_task
 
 from newsieve.bootstrap.common import load_filters, open_health
-from newsieve.bootstrap.students import identities_of, load_students, make_engine, scoring_path
+from newsieve.bootstrap.students import identities_of, load_students, make_scorer, scoring_path
 from newsieve.bootstrap.scoring import RunningWorker, make_worker, acquire_slot
 from newsieve.stream.metrics import Metrics
 from newsieve.settings.loader import load_settings
@@ -40,7 +40,7 @@ def main() -> None:
     loading_since = time.perf_counter()
     chosen = load_filters(settings)
     students = load_students(settings, chosen)
-    engine = make_engine(settings, students)
+    engine = make_scorer(students)
     identities = identities_of(students)
     path = scoring_path(settings, identities, engine)
     running = make_worker(settings, path, slot, health)

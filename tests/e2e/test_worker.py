@@ -25,12 +25,12 @@ NUMBERS = ("scores", "weighted_average", "score")
 def expected_records(stream: Stream, values: list[bytes]) -> list[dict[str, Any]]:
     """f(inputs): the scored records that these raw values lead to, by the same path in-process."""
     from newsieve.bootstrap.common import load_filters
-    from newsieve.bootstrap.students import identities_of, load_students, make_engine, scoring_path
+    from newsieve.bootstrap.students import identities_of, load_students, make_scorer, scoring_path
 
     settings = load_settings(None, stream.environment())
     filters = load_filters(settings)
     students = load_students(settings, filters)
-    engine = make_engine(settings, students)
+    engine = make_scorer(students)
     identities = identities_of(students)
     path = scoring_path(settings, identities, engine)
     batch = path.start([RawRecord(value, None, None, None, {}) for value in values])

@@ -16,8 +16,7 @@ import newsieve.demo
 from newsieve.errors import RecordError
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
-from newsieve.inference.engine import score_tokens
-from newsieve.inference.student import Student, check_canaries, load_student
+from newsieve.inference.student import Student, check_canaries, load_student, raw_scores
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from tests.support.filters import BUILTIN, load
 
@@ -51,9 +50,7 @@ def labels(filter_: Filter) -> dict[str, list[float]]:
 
 
 def score(student: Student, texts: Sequence[str]) -> np.ndarray:
-    return round_scores(
-        score_tokens(student, student.tokeniser.encode(texts), BUDGET_TOKENS).scores
-    )
+    return round_scores(raw_scores(student, texts, BUDGET_TOKENS))
 
 
 def test_the_demo_has_two_students() -> None:

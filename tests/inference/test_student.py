@@ -18,9 +18,15 @@ from transformers import AutoModelForSequenceClassification
 
 from newsieve.errors import CanaryMismatch, StudentInvalid
 from newsieve.filters.registry import Filter
-from newsieve.inference.engine import score_tokens
 from newsieve.inference.manifest import student_hash
-from newsieve.inference.student import CANARY_PASS_TOKENS, Student, check_canaries, load_student
+from newsieve.inference.student import (
+    CANARY_PASS_TOKENS,
+    Student,
+    check_canaries,
+    load_student,
+    raw_scores,
+)
+from tests.support.forwards import ScriptedForward
 
 TEXTS = [
     "",
@@ -37,7 +43,7 @@ TEXTS = [
 
 
 def scores(student: Student, texts: list[str], budget: int = 256) -> np.ndarray:
-    return score_tokens(student, student.tokeniser.encode(texts), budget).scores
+    return raw_scores(student, texts, budget)
 
 
 @pytest.fixture(params=["bert", "qwen2"])
@@ -98,7 +104,7 @@ def test_canaries_share_forward_passes(student: Student) -> None:
         sizes.append(len(batch) * max(map(len, batch)))
         return np.asarray(student.forward(batch))
 
-    found = check_canaries(replace(student, canaries=many, forward=forward))
+    found = check_canaries(replace(student, canaries=many, forward=ScriptedForward(forward)))
 
     assert [canary for canary, _, _ in found] == list(many)
     assert len(sizes) * 5 < len(many) and max(sizes) <= CANARY_PASS_TOKENS

@@ -15,8 +15,7 @@ from huggingface_hub import ModelCard
 
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
-from newsieve.inference.engine import score_tokens
-from newsieve.inference.student import check_canaries, load_student
+from newsieve.inference.student import check_canaries, load_student, raw_scores
 from newsieve_training.errors import GateFailed, RunInvalid
 from newsieve_training.evaluation.calibrate import calibrate
 from newsieve_training.evaluation.drift_baseline import reference_rows
@@ -41,9 +40,9 @@ def test_the_worker_loads_exactly_what_was_judged(trained: Run, uplifting: Filte
 
     student = load_student(uplifting, trained.path("student"), dtype="fp32")
     check_canaries(student)
-    tokens = student.tokeniser.encode([row["text"] for row in trained.rows("test")])
+    texts = [row["text"] for row in trained.rows("test")]
     calibration = student.manifest.score_calibration(uplifting.tiering)
-    scores = round_scores(calibration.scores(score_tokens(student, tokens, 512).scores))
+    scores = round_scores(calibration.scores(raw_scores(student, texts, 512)))
     judged = list(read_jsonl(trained.path("predictions", "published.jsonl")))
     expected = [[row["student"][name] for name in student.manifest.dimensions] for row in judged]
     assert np.abs(scores - np.array(expected)).max() < 1e-3

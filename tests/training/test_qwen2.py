@@ -12,10 +12,9 @@ from transformers import Qwen2Config, Qwen2Model
 from newsieve.errors import StudentInvalid
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
-from newsieve.inference.engine import score_tokens
 from newsieve.inference.manifest import ADAPTER
 from newsieve.inference.model import StudentModel
-from newsieve.inference.student import check_canaries, load_student
+from newsieve.inference.student import check_canaries, load_student, raw_scores
 from newsieve_training.data.label_aggregation import read_source
 from newsieve_training.data.prepare import prepare
 from newsieve_training.evaluation.calibrate import calibrate
@@ -113,8 +112,8 @@ def test_a_base_model_that_is_out_of_reach_is_said_to_be(monkeypatch: pytest.Mon
 
 
 def scores_of(student: object, run: Run) -> np.ndarray:
-    tokens = student.tokeniser.encode([row["text"] for row in run.rows("test")])
-    return round_scores(score_tokens(student, tokens, 512).scores)
+    texts = [row["text"] for row in run.rows("test")]
+    return round_scores(raw_scores(student, texts, 512))
 
 
 def judged(run: Run) -> np.ndarray:

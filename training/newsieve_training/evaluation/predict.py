@@ -17,10 +17,10 @@ from newsieve.inference import adapter
 from newsieve.inference.base_files import find_base
 from newsieve.inference.batching import OutOfMemory, buckets
 from newsieve.inference.device import choose_device
+from newsieve.inference.forward import Forward
 from newsieve.inference.model import StudentModel, load_backbone
 from newsieve.inference.padded_forward import PaddedForward
 from newsieve.inference.scorer import Tokens
-from newsieve.inference.student import Forward
 from newsieve.terminal import progress
 from newsieve_training.errors import FitFailed
 from newsieve_training.fit.base_model import tokeniser_of
@@ -61,7 +61,7 @@ def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
     """Return (N, D) raw outputs, in order. `what` names the progress bar."""
     outputs: dict[int, Floats] = {}
     with progress(what, len(tokens)) as advance:
-        for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS):
+        for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS, is_padded=True):
             rows = _scores(forward, [tokens[index].ids for index in bucket])
             outputs.update(zip(bucket, rows, strict=True))
             advance(len(bucket))

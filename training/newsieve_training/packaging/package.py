@@ -12,6 +12,7 @@ from typing import Any, Final
 from newsieve.files import partial_folder
 from newsieve.filters.registry import Filter
 from newsieve.inference.base_files import base_hashes, find_base
+from newsieve.inference.forward import Forward
 from newsieve.inference.manifest import (
     ADAPTER,
     ADAPTER_CONFIG,
@@ -23,7 +24,6 @@ from newsieve.inference.manifest import (
     Manifest,
     PinnedBase,
 )
-from newsieve.inference.student import Forward
 from newsieve.inference.tokenize import Tokeniser
 from newsieve_training.data.manifest import DataManifest
 from newsieve_training.errors import GateFailed, RunInvalid

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 from newsieve.bootstrap.common import secret_key, utc_now
 from newsieve.bootstrap.scoring import COMPONENT
 
-CPU_BUDGET_TOKENS: Final = 2_048  # larger buckets leave a CPU's caches
-GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
 # A candidate's records ask nothing of the oracle.
 NEVER: Final = SamplingPolicy("none", "shadow", {LOW: 0.0, SURFACED: 0.0, SUSPECT: 0.0})
 
@@ -77,7 +75,9 @@ def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
     from newsieve.inference.student import check_canaries, load_student, set_threads
 
     set_threads(settings.student.threads)
-    chosen = settings.student.model_dump(include={"base", "trusted_packages", "device", "dtype"})
+    chosen = settings.student.model_dump(
+        include={"base", "trusted_packages", "device", "dtype", "budget_tokens"}
+    )
     student = load_student(filter_, folder, **chosen)
     worst = max((item[2] for item in check_canaries(student)), default=0.0)
     _log.info(
@@ -125,17 +125,25 @@ def canaries_of(settings: Settings, students: Mapping[str, Student], scorer: Sco
     return Canaries(sets, scorer, topic, f"{APP}/{COMPONENT}/{settings.worker.group}", utc_now)
 
 
-def make_engine(
-    settings: Settings,
+def make_scorer(
     students: dict[str, Student],
     step: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Scorer:
-    """Make the engine of these students. `step` watches what may hang."""
-    from newsieve.inference.engine import Engine
+    """Make the scorer of these students. `step` watches what may hang."""
+    from newsieve.inference.micro_batcher import MicroBatcher
 
-    on_cpu = all(student.device == "cpu" for student in students.values())
-    default = CPU_BUDGET_TOKENS if on_cpu else GPU_BUDGET_TOKENS
-    return Engine(students, settings.student.budget_tokens or default, step)
+    return MicroBatcher(students, step, _warn_of_budget)
+
+
+def _warn_of_budget(student: Student, budget_tokens: int) -> None:
+    _log.warning(
+        "budget.halved",
+        filter=student.filter.reference,
+        device=student.device,
+        budget_tokens=budget_tokens,
+        advice="the device's memory did not hold a batch: set student.budget_tokens to this, "
+        "or leave the device to this worker",
+    )
 
 
 def scoring_path(

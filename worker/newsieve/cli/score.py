@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from newsieve.bootstrap.students import identities_of, load_students, make_engine, scoring_path
+from newsieve.bootstrap.students import identities_of, load_students, make_scorer, scoring_path
 from newsieve.cli.common import (
     ConfigOption,
     exit_for_dead_letters,
@@ -45,8 +45,8 @@ def score(
     settings = read_settings(config)
     chosen = settings.filters.registry.load(filter_)
     students = load_students(settings, [chosen])
-    engine = make_engine(settings, students)
-    path = scoring_path(settings, identities_of(students), engine)
+    scorer = make_scorer(students)
+    path = scoring_path(settings, identities_of(students), scorer)
     dead_letters = 0
     try:
         with open_input(file) as stream:
@@ -58,7 +58,7 @@ def score(
                 dead_letters += outcome.outcome == DEAD_LETTER
             sys.stdout.buffer.flush()
     finally:
-        engine.close()
+        scorer.close()
     exit_for_dead_letters(dead_letters)
 
 

@@ -26,7 +26,7 @@ from newsieve.bootstrap.students import (
     identities_of,
     load_candidates,
     load_students,
-    make_engine,
+    make_scorer,
     scoring_path,
 )
 from newsieve.cli.common import ConfigOption, moment_of, read_settings
@@ -115,21 +115,21 @@ def _run(
     slot = acquire_slot(settings, health.watchdog.beat)
     students = load_students(settings, filters)
     students |= load_candidates(settings, filters)
-    engine = make_engine(settings, students, health.watchdog.step)
+    scorer = make_scorer(students, health.watchdog.step)
     identities = identities_of(students)
-    path = scoring_path(settings, identities, engine)
+    path = scoring_path(settings, identities, scorer)
     backfill, published = (
         _begun(settings, filters, span, heartbeat, again=again)
         if span is not None
         else (None, None)
     )
-    canaries = canaries_of(settings, students, engine) if backfill is None else None
+    canaries = canaries_of(settings, students, scorer) if backfill is None else None
     running = make_worker(settings, path, slot, health, backfill, canaries, published)
     health.watchdog.start()
     try:
         running.worker.run(lambda: stop.is_set() or (backfill is not None and backfill.is_done()))
     finally:
-        engine.close()
+        scorer.close()
 
 
 def _span(since: str | None, until: str | None, *, again: bool) -> Span | None:

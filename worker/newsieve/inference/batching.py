@@ -6,29 +6,60 @@ articles cost 1.6 times less than in arrival order.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 Outputs = TypeVar("Outputs")
 
 
-def buckets(lengths: Sequence[int], budget_tokens: int) -> list[list[int]]:
+def buckets(lengths: Sequence[int], budget_tokens: int, *, is_padded: bool) -> list[list[int]]:
     """Split texts into forward passes, longest first.
 
-    Returns indices into `lengths`; each bucket's size times its longest length is within the
-    budget, except that a single longer text has a bucket of its own. Longest first, so that
-    memory peaks at once rather than late.
+    Returns indices into `lengths`; the tokens of each bucket are within the budget, padding
+    included where there is some, except that a single longer text has a bucket of its own.
+    Longest first, so that memory peaks at once rather than late.
     """
-    found: list[list[int]] = []
+    split: list[list[int]] = []
     bucket: list[int] = []
+    used = 0
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if bucket and (len(bucket) + 1) * lengths[bucket[0]] > budget_tokens:
-            found.append(bucket)
-            bucket = []
+        tokens = lengths[bucket[0]] if bucket and is_padded else lengths[index]
+        if bucket and used + tokens > budget_tokens:
+            split.append(bucket)
+            bucket, used = [], 0
+            tokens = lengths[index]
         bucket.append(index)
+        used += tokens
     if bucket:
-        found.append(bucket)
-    return found
+        split.append(bucket)
+    return split
+
+
+def next_batch(lengths: Sequence[int], budget_tokens: int, *, is_padded: bool) -> list[int]:
+    """Choose the texts of the next batch among those that wait, which stand oldest first.
+
+    Returns indices into `lengths`. The oldest is among them, so that none waits for ever. Where
+    texts are padded, the others are of nearly its length; where they are not, they follow it as
+    they came, and what room is left is filled by those that fit best.
+    """
+    if is_padded:
+        split = buckets(lengths, budget_tokens, is_padded=True)
+        return next(bucket for bucket in split if 0 in bucket)
+    room = budget_tokens
+    chosen: list[int] = []
+    for index, length in enumerate(lengths):
+        if chosen and length > room:
+            break
+        chosen.append(index)
+        room -= length
+    by_length = sorted((length, index) for index, length in enumerate(lengths[len(chosen) :]))
+    first_left = len(chosen)
+    while (fitting := bisect.bisect_right(by_length, (room, len(lengths)))) > 0:
+        length, index = by_length.pop(fitting - 1)
+        chosen.append(first_left + index)
+        room -= length
+    return chosen
 
 
 class OutOfMemory(Exception):

@@ -1,31 +1,113 @@
-"""The engine takes batches of texts and returns futures of scores; it tokenizes beside the forward
-pass.
+"""Runs one student: reads texts into tokens, scores batches of them, and finds the texts that make
+the tokenizer or the model fail.
 
-It has two threads, each first in first out: while one batch is on the device, the next is being
-tokenized. A text is tokenized once however many filters score it, as long as their students read it
-alike. It knows no Kafka, no rules, no tiers.
+A text that fails costs its neighbours nothing. It knows neither which texts are batched together
+nor which thread it runs on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from newsieve.errors import DeviceFailed, ModelFailed, RecordError, ScoreNotFinite
-from newsieve.inference.batching import bisect_failures, buckets
-from newsieve.inference.scorer import FilterScores, Tokens
+from newsieve.inference.batching import OutOfMemory, bisect_failures
+from newsieve.inference.forward import Batch, PendingScores, Scores
+from newsieve.inference.scorer import Tokens
 from newsieve.inference.student import Student
 from newsieve.inference.tokenize import Tokeniser
 
 PROBE_TEXT: Final = "The library opened its new reading room on Saturday."
-UNREAD: Final = Tokens([0], truncated=False)  # in the place of a text's that has none
-NOTHING_UNREAD: Final[Mapping[int, RecordError]] = {}
 Step = Callable[[], AbstractContextManager[None]]  # around what may hang
+
+
+class BatchScores(NamedTuple):
+    """The (N, D) raw scores of a batch, and the rows that have none, with the reason."""
+
+    scores: Scores
+    faults: Mapping[int, RecordError]
+
+
+class Engine:
+    """Runs the forward passes of one student. Use it from one thread."""
+
+    def __init__(
+        self,
+        student: Student,
+        step: Step = nullcontext,
+        on_budget_halved: Callable[[Student, int], None] = lambda *_: None,
+    ) -> None:
+        """`step` watches the time of a forward pass; `on_budget_halved` is told the new budget, in
+        tokens, when the device's memory did not hold a batch."""
+        self.student = student
+        self.budget_tokens = student.forward.budget_tokens
+        self._step = step
+        self._on_budget_halved = on_budget_halved
+
+    def submit(self, batch: Batch) -> PendingBatch:
+        """Begin the forward pass of N texts' token ids."""
+        try:
+            with self._step():
+                return PendingBatch(self, batch, self.student.forward.submit(batch))
+        except Exception as error:  # noqa: BLE001 - whatever the model raises: `result` searches whose fault it is
+            return PendingBatch(self, batch, error)
+
+    def result(self, batch: Batch, pending: PendingScores | Exception) -> BatchScores:
+        """Wait for the scores of a batch, or find the rows that made it fail. Raises
+        DeviceFailed."""
+        if isinstance(pending, Exception):
+            return self._without_failures(batch, pending)
+        try:
+            with self._step():
+                return _checked(pending.result(), {})
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._without_failures(batch, error)
+
+    def _without_failures(self, batch: Batch, error: Exception) -> BatchScores:
+        """The scores of a batch that failed as a whole. Raises DeviceFailed when the texts are not
+        to blame."""
+        if isinstance(error, OutOfMemory) and len(batch) > 1:
+            self.budget_tokens = max(self.budget_tokens // 2, 1)
+            self._on_budget_halved(self.student, self.budget_tokens)
+        scores = np.full((len(batch), len(self.student.manifest.dimensions)), np.nan)
+        known = [error]  # of the first try, which was before
+
+        def forward(rows: Sequence[int]) -> None:
+            if known:
+                raise known.pop()
+            with self._step():
+                scores[rows] = self.student.forward([batch[row] for row in rows])
+
+        try:
+            failed = bisect_failures(forward, range(len(batch)), lambda: _is_healthy(self.student))
+        except Exception as last:
+            raise DeviceFailed(
+                f"the {self.student.filter.reference} student fails on {self.student.device} "
+                f"whatever the text: {last}"
+            ) from last
+        faults = {row: ModelFailed(_describe("model", reason)) for row, reason in failed.items()}
+        return _checked(scores, faults)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBatch:
+    """A batch that was given to the device: its scores to come, or how that failed."""
+
+    engine: Engine
+    batch: Batch
+    pending: PendingScores | Exception
+
+    def done(self) -> bool:
+        """Whether `result` does not wait for the device."""
+        return isinstance(self.pending, Exception) or self.pending.done()
+
+    def result(self) -> BatchScores:
+        """Wait for the scores. Raises DeviceFailed when the texts are not to blame."""
+        return self.engine.result(self.batch, self.pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,67 +118,11 @@ class Reading:
     faults: Mapping[int, RecordError]
 
 
-class Engine:
-    """Runs the students of several filters on one device."""
-
-    def __init__(
-        self, students: Mapping[str, Student], budget_tokens: int, step: Step = nullcontext
-    ) -> None:
-        """`budget_tokens` bounds a forward pass, padding included; `step` watches its time."""
-        self._students = students
-        self._budget = budget_tokens
-        self._step = step
-        self._tokenising = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
-        self._scoring = ThreadPoolExecutor(1, thread_name_prefix="forward")
-
-    def submit(
-        self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
-    ) -> Future[dict[str, FilterScores]]:
-        tokens = self._tokenising.submit(self._tokenise, texts, wanted)
-        return self._scoring.submit(lambda: self._score(tokens.result(), wanted))
-
-    def close(self) -> None:
-        self._tokenising.shutdown(wait=False, cancel_futures=True)
-        self._scoring.shutdown(wait=False, cancel_futures=True)
-
-    def _tokenise(
-        self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
-    ) -> dict[str, Reading]:
-        """Tokenize the texts, by tokenizer. Raises DeviceFailed when a tokenizer fails on a
-        harmless text, too."""
-        tokenisers = {
-            self._students[name].tokeniser.identity: self._students[name].tokeniser
-            for name in wanted
-        }
-        found: dict[str, Reading] = {}
-        for identity, tokeniser in tokenisers.items():
-            rows = sorted(
-                {
-                    row
-                    for other, rows in wanted.items()
-                    if self._students[other].tokeniser.identity == identity
-                    for row in rows
-                }
-            )
-            with self._step():
-                found[identity] = read_texts(tokeniser, texts, rows)
-        return found
-
-    def _score(
-        self, readings: dict[str, Reading], wanted: Mapping[str, Sequence[int]]
-    ) -> dict[str, FilterScores]:
-        scored = {}
-        for name, rows in wanted.items():
-            student = self._students[name]
-            read = readings[student.tokeniser.identity]
-            tokens = [read.tokens.get(row, UNREAD) for row in rows]
-            unread = {at: read.faults[row] for at, row in enumerate(rows) if row in read.faults}
-            scored[name] = score_tokens(student, tokens, self._budget, unread, self._step)
-        return scored
-
-
 def read_texts(tokeniser: Tokeniser, texts: Sequence[str], rows: Sequence[int]) -> Reading:
-    """Tokenize these rows' texts, and find those that make the tokenizer fail."""
+    """Tokenize these rows' texts, and find those that make the tokenizer fail.
+
+    Raises DeviceFailed when it fails on a harmless text, too.
+    """
     tokens: dict[int, Tokens] = {}
 
     def read(wanted: Sequence[int]) -> None:
@@ -111,37 +137,13 @@ def read_texts(tokeniser: Tokeniser, texts: Sequence[str], rows: Sequence[int]) 
     return Reading(tokens, faults)
 
 
-def score_tokens(
-    student: Student,
-    tokens: list[Tokens],
-    budget_tokens: int,
-    unread: Mapping[int, RecordError] = NOTHING_UNREAD,
-    step: Step = nullcontext,
-) -> FilterScores:
-    """Score tokenized texts in buckets, and find the rows that make the model fail. `unread` has
-    those that the tokenizer failed on."""
-    scores = np.full((len(tokens), len(student.manifest.dimensions)), np.nan)
-    faults = dict(unread)
-    good = [row for row in range(len(tokens)) if row not in unread]
-
-    def forward(rows: Sequence[int]) -> None:
-        scores[rows] = student.forward([tokens[row].ids for row in rows])
-
-    for part in buckets([len(tokens[row].ids) for row in good], budget_tokens):
-        bucket = [good[at] for at in part]
-        try:
-            with step():
-                failed = bisect_failures(forward, bucket, lambda: _is_healthy(student))
-        except Exception as error:
-            raise DeviceFailed(
-                f"the {student.filter.reference} student fails on {student.device} whatever the "
-                f"text: {error}"
-            ) from error
-        faults |= {row: ModelFailed(_describe("model", error)) for row, error in failed.items()}
-        for row in bucket:
-            if row not in faults and not np.isfinite(scores[row]).all():
-                faults[row] = ScoreNotFinite("the model's score is not a finite number")
-    return FilterScores(scores, tokens, faults)
+def _checked(scores: Scores, faults: Mapping[int, RecordError]) -> BatchScores:
+    """Add a fault for each row whose score is not a finite number."""
+    infinite = {
+        int(row): ScoreNotFinite("the model's score is not a finite number")
+        for row in np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    }
+    return BatchScores(scores, infinite | dict(faults))
 
 
 def _is_healthy(student: Student) -> bool:

@@ -3,29 +3,42 @@ GPU, the only one on a CPU, and the yardstick of any faster one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from newsieve.inference.batching import OutOfMemory
+from newsieve.inference.forward import Batch, Forward, PendingScores, ReadyScores
 from newsieve.inference.model import StudentModel
 
+CPU_BUDGET_TOKENS: Final = 2_048  # larger batches leave a CPU's caches
+GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
 
-class PaddedForward:
-    """Scores buckets of token ids. Use from one thread."""
 
-    def __init__(self, model: StudentModel, device: torch.device, dtype: torch.dtype) -> None:
+class PaddedForward(Forward):
+    """Scores batches of token ids that are padded to the longest of them."""
+
+    is_padded = True
+
+    def __init__(
+        self,
+        model: StudentModel,
+        device: torch.device,
+        dtype: torch.dtype,
+        budget_tokens: int | None = None,
+    ) -> None:
         """Take the merged fp32 model over: the backbone goes to `dtype`, the head stays fp32."""
+        default = CPU_BUDGET_TOKENS if device.type == "cpu" else GPU_BUDGET_TOKENS
+        self.budget_tokens = budget_tokens or default
         model.eval().requires_grad_(requires_grad=False)
         model.model.to(device=device, dtype=dtype)
         model.score.to(device=device)
         self._model = model
         self._device = device
 
-    def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """The (N, D) raw scores of N texts. Raises OutOfMemory, or whatever the model raises."""
+    def submit(self, batch: Batch) -> PendingScores:
+        """Score the batch, and wait for the device."""
         ids, mask = _padded(batch)
         try:
             with torch.inference_mode():
@@ -33,14 +46,13 @@ class PaddedForward:
                     ids.to(self._device, non_blocking=True),
                     mask.to(self._device, non_blocking=True),
                 )
-                found: npt.NDArray[np.float64] = scores.double().cpu().numpy()
-                return found
+                return ReadyScores(scores.double().cpu().numpy())
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemory(str(error)) from error
 
 
-def _padded(batch: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, T) ids and mask, padded on the right with zeros."""
     width = max(map(len, batch))
     ids = np.zeros((len(batch), width), dtype=np.int64)

@@ -31,7 +31,7 @@ class FilterScores:
 
     scores: npt.NDArray[np.float64]
     tokens: Sequence[Tokens]
-    faults: Mapping[int, RecordError]
+    faults: dict[int, RecordError]
 
 
 class Scorer(Protocol):
@@ -40,9 +40,10 @@ class Scorer(Protocol):
     def submit(
         self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
     ) -> Future[dict[str, FilterScores]]:
-        """Score `texts[i]` for each i in `wanted[filter]`. Batches finish in order.
+        """Score `texts[i]` for each i in `wanted[filter]`. May be called from any thread.
 
-        The future raises DeviceFailed when it is not the texts' fault.
+        The future raises DeviceFailed when it is not the texts' fault. Cancelling it drops what
+        has not begun.
         """
         ...
 

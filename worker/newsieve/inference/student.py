@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -26,6 +25,8 @@ from newsieve.inference.base_files import (
 )
 from newsieve.inference.batching import buckets
 from newsieve.inference.device import Dtype, choose_device, choose_dtype, dtype_name
+from newsieve.inference.forward import Forward, Scores
+from newsieve.inference.forward_choice import choose_forward
 from newsieve.inference.manifest import (
     CANARIES,
     LIMITS_BYTES,
@@ -37,7 +38,6 @@ from newsieve.inference.manifest import (
     student_hash,
 )
 from newsieve.inference.model import StudentModel, load_backbone
-from newsieve.inference.padded_forward import PaddedForward
 from newsieve.inference.student_files import read_bytes
 from newsieve.inference.tokenize import Tokeniser
 from newsieve.inference.tokenizer_check import highest_id
@@ -51,14 +51,6 @@ CANARY_PASS_TOKENS: Final = 2_048  # with padding: what a CPU's caches hold
 # What the same student may differ by between machines, in score points. fp32: other processors
 # sum in another order. bf16: the largest error seen against fp32.
 CANARY_TOLERANCE: Final = {"fp32": 0.01, "bf16": 0.2}
-
-
-class Forward(Protocol):
-    """The seam for the forward pass: token ids of N texts in, (N, D) raw scores out."""
-
-    def __call__(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """Raise OutOfMemory when fewer texts might fit, else whatever the model raises."""
-        ...
 
 
 class Canary(BaseModel):
@@ -93,9 +85,10 @@ def load_student(
     trusted_packages: Collection[str] = TRUSTED_PACKAGES,
     device: str = "auto",
     dtype: Dtype = "auto",
+    budget_tokens: int | None = None,
 ) -> Student:
     """Load a student, merge its adapter, and check it. `base` overrides the base model's name, not
-    which one it is.
+    which one it is, and `budget_tokens` how many tokens a forward pass takes.
 
     Raises StudentInvalid for a folder that is incomplete, inconsistent or made for other labels,
     for a base that is not the student's, and for one in a package that is not trusted.
@@ -126,7 +119,7 @@ def load_student(
         device=str(chosen_device),
         dtype=dtype_name(chosen_dtype),
         tokeniser=tokeniser,
-        forward=PaddedForward(model, chosen_device, chosen_dtype),
+        forward=choose_forward(model, chosen_device, chosen_dtype, budget_tokens),
         canaries=canaries,
     )
 
@@ -168,12 +161,13 @@ def read_canaries(path: Path, dimensions: Sequence[str]) -> tuple[Canary, ...]:
     return canaries
 
 
-def _canary_scores(student: Student) -> npt.NDArray[np.float64]:
-    """The scores of all canaries, in few forward passes: one a text would be hundreds of waits for
-    the slowest thread."""
-    tokens = student.tokeniser.encode([canary.text for canary in student.canaries])
+def raw_scores(student: Student, texts: Sequence[str], budget_tokens: int) -> Scores:
+    """The (N, D) raw scores of texts, in few forward passes of at most so many tokens, here and
+    now: one pass a text would be hundreds of waits for the slowest thread."""
+    tokens = student.tokeniser.encode(texts)
     scores = np.empty((len(tokens), len(student.manifest.dimensions)))
-    for rows in buckets([len(row.ids) for row in tokens], CANARY_PASS_TOKENS):
+    lengths = [len(row.ids) for row in tokens]
+    for rows in buckets(lengths, budget_tokens, is_padded=student.forward.is_padded):
         scores[rows] = student.forward([tokens[row].ids for row in rows])
     return scores
 
@@ -185,7 +179,9 @@ def check_canaries(student: Student) -> list[tuple[Canary, dict[str, float], flo
     """
     names = student.manifest.dimensions
     found = []
-    for canary, row in zip(student.canaries, _canary_scores(student), strict=True):
+    texts = [canary.text for canary in student.canaries]
+    rows = raw_scores(student, texts, CANARY_PASS_TOKENS)
+    for canary, row in zip(student.canaries, rows, strict=True):
         scores = dict(zip(names, row.tolist(), strict=True))
         difference = max(abs(scores[name] - canary.scores[name]) for name in names)
         found.append((canary, scores, difference))

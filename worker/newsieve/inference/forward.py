@@ -1,0 +1,63 @@
+"""The seam for the forward pass: token ids in, raw scores out.
+
+A forward pass says how it batches: whether it pads texts to the longest of their batch, and how
+many tokens it takes at once. Nothing else needs to know which one it is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Batch = Sequence[Sequence[int]]  # the token ids of N texts
+Scores = npt.NDArray[np.float64]  # (N, D), raw
+
+
+class PendingScores(Protocol):
+    """The raw scores of a batch that was given to the device."""
+
+    def done(self) -> bool:
+        """Whether `result` returns at once."""
+        ...
+
+    def result(self) -> Scores:
+        """Wait for the (N, D) scores. Raises what the device raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyScores:
+    """The scores of a forward pass that has ended when it returns, as a CPU's does."""
+
+    scores: Scores
+
+    def done(self) -> bool:
+        """Return True."""
+        return True
+
+    def result(self) -> Scores:
+        """The scores."""
+        return self.scores
+
+
+class Forward(ABC):
+    """The forward pass of one student on one device. Use it from one thread."""
+
+    is_padded: bool  # every text of a batch costs as much as the longest
+    budget_tokens: int  # of one batch, padding included
+
+    @abstractmethod
+    def submit(self, batch: Batch) -> PendingScores:
+        """Begin the forward pass of N texts.
+
+        Raises OutOfMemory when fewer texts might fit, else whatever the model raises.
+        """
+
+    def __call__(self, batch: Batch) -> Scores:
+        """The (N, D) raw scores of N texts. Raises as `submit`."""
+        return self.submit(batch).result()
