@@ -6,7 +6,6 @@ It knows neither topics nor offsets.
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated
@@ -21,7 +20,8 @@ from newsieve.cli.common import (
     open_input,
     read_settings,
 )
-from newsieve.programs.scoring.path import MicroBatch, ScoringPath
+from newsieve.programs.scoring.in_flight import InFlight
+from newsieve.programs.scoring.path import ScoringPath
 from newsieve.records.dead_letter import dead_letter_line
 from newsieve.records.decode import RawRecord
 from newsieve.stream.outcome import DEAD_LETTER, Outcome
@@ -70,18 +70,18 @@ def _outcomes(
     path: ScoringPath, records: Iterator[RawRecord], batch_articles: int, batches_in_flight: int
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield each record's line and outcome in order, with batches in flight as in the worker."""
-    in_flight: deque[MicroBatch] = deque()
-    while True:
-        batch = list(islice(records, batch_articles))
-        if batch:
-            in_flight.append(path.start(batch))
-        if not in_flight:
-            return
-        if batch and len(in_flight) <= batches_in_flight:
-            continue
-        for row in path.finish(in_flight.popleft()):
-            for outcome in row.outcomes:
-                yield row.record.input["line"], outcome
+    in_flight = InFlight[None](path)
+    while batch := list(islice(records, batch_articles)):
+        in_flight.append(path.start(batch), None)
+        if len(in_flight) > batches_in_flight:
+            yield from _finished(in_flight)
+    while in_flight:
+        yield from _finished(in_flight)
+
+
+def _finished(in_flight: InFlight[None]) -> Iterator[tuple[int, Outcome]]:
+    _, rows = in_flight.finish_oldest()
+    return ((row.record.input["line"], outcome) for row in rows for outcome in row.outcomes)
 
 
 def _printed(line: int, outcome: Outcome) -> bytes:

@@ -14,11 +14,9 @@ may be in flight together. What each step does inside stands in `path`, `kafka.g
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from newsieve.deadline import Deadline
 from newsieve.errors import KilledWorker
@@ -26,6 +24,7 @@ from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
 from newsieve.programs.scoring.canaries import Canaries, Report
 from newsieve.programs.scoring.events import ScoringObserver
+from newsieve.programs.scoring.in_flight import InFlight
 from newsieve.programs.scoring.path import MicroBatch, RecordOutcomes, ScoringPath
 from newsieve.records.dead_letter import RecordPosition
 from newsieve.stream.crash_recovery import CrashRecovery
@@ -57,13 +56,6 @@ class BatchingConfig:
         return self.commit_records + (self.batches_in_flight + 2) * self.batch_articles
 
 
-class InFlight(NamedTuple):
-    """A micro-batch that is being scored, and the records it came from. Tombstones have no row."""
-
-    batch: MicroBatch
-    consumed: list[GroupRecord]
-
-
 class ScoringLoop:
     """The processor that scores records, with what it holds between two steps."""
 
@@ -88,7 +80,7 @@ class ScoringLoop:
         self._batching = batching
         self._observer = observer
         self._canaries = canaries
-        self._in_flight: deque[InFlight] = deque()
+        self._in_flight = InFlight[list[GroupRecord]](path)  # with the records they came from
         self._buffered: list[GroupRecord] = []  # polled while the scorer was busy
         self._uncommitted = TransactionCounts()
         self._first_uncommitted_at: float | None = None
@@ -106,7 +98,7 @@ class ScoringLoop:
         if len(self._in_flight) < most:
             self._poll_and_submit()
         else:
-            self._wait_for_scores(WAIT_SECONDS)
+            self._in_flight.wait(WAIT_SECONDS)
             self._keep_membership_alive()
         self._publish_finished()
         self._commit_if_due()
@@ -127,7 +119,7 @@ class ScoringLoop:
         if consumed and not self._recovery.allows(consumed):
             consumed = self._admit(consumed)
         if consumed:
-            self._in_flight.append(InFlight(self._begin(consumed), consumed))
+            self._in_flight.append(self._begin(consumed), consumed)
 
     def _admit(self, consumed: list[GroupRecord]) -> list[GroupRecord]:
         """Return the records that may be begun now, after committing that they are in flight. The
@@ -162,17 +154,13 @@ class ScoringLoop:
         if time.monotonic() - self._polled_at > KEEP_ALIVE_SECONDS:
             self._buffered += self._poll(1, 0)
 
-    def _wait_for_scores(self, seconds: float) -> None:
-        if self._in_flight and self._in_flight[0].batch.scores is not None:
-            wait([self._in_flight[0].batch.scores], timeout=seconds)
-
     def _publish_finished(self) -> None:
-        while self._in_flight and self._in_flight[0].batch.is_done:
-            finished = self._in_flight.popleft()
-            rows = iter(self._path.finish(finished.batch))
+        while self._in_flight.is_oldest_done:
+            consumed, outcomes = self._in_flight.finish_oldest()
+            rows = iter(outcomes)  # a tombstone has none
             if not self._in_flight and self._recovery.is_careful():
                 self._note_nothing_in_flight()
-            for item in finished.consumed:
+            for item in consumed:
                 row = next(rows) if item.record is not None else None
                 if self._offsets.is_current(item.partition, item.epoch):
                     self._publish(item, row)
@@ -252,10 +240,10 @@ class ScoringLoop:
         self._buffered = []
         while self._in_flight and not deadline.is_over:
             self._observer.heartbeat()
-            self._wait_for_scores(WAIT_SECONDS)
+            self._in_flight.wait(WAIT_SECONDS)
             guarded(self._publish_finished)
             guarded(self._commit_if_due)
-        abandoned = sum(len(batch.consumed) for batch in self._in_flight)
+        abandoned = sum(map(len, self._in_flight.origins))
         guarded(self.commit)
         self._observer.drained(abandoned)
 
@@ -263,11 +251,11 @@ class ScoringLoop:
         """Finish what is nearly finished and commit it, if any of it is of these partitions."""
         leaving = set(partitions)
         concerned = leaving & self._offsets.to_commit().keys() or any(
-            item.partition in leaving for batch in self._in_flight for item in batch.consumed
+            item.partition in leaving for consumed in self._in_flight.origins for item in consumed
         )
         deadline = Deadline(seconds)
         while concerned and self._in_flight and not deadline.is_over:
-            self._wait_for_scores(deadline.seconds_left)
+            self._in_flight.wait(deadline.seconds_left)
             self._publish_finished()
         unsaid = self._recovery.clear_in_flight(leaving)
         if concerned or unsaid:
@@ -290,8 +278,5 @@ class ScoringLoop:
             self._cancel_in_flight()
 
     def _cancel_in_flight(self) -> None:
-        for item in self._in_flight:
-            if item.batch.scores is not None:
-                item.batch.scores.cancel()
-        self._in_flight.clear()
+        self._in_flight.cancel()
         self._buffered = []
