@@ -19,7 +19,9 @@ from newsieve.filters.registry import Filter
 from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.forward import Scores
 from newsieve.inference.micro_batcher import LINGER_SECONDS, MicroBatcher
+from newsieve.inference.scorer import Tokens
 from newsieve.inference.student import Student, load_student
+from newsieve.inference.tokenize import Tokeniser
 from tests.support.forwards import ScriptedForward
 from tests.support.tiny_student import make_student
 
@@ -220,19 +222,49 @@ def test_a_request_for_nothing_is_answered(student: Student) -> None:
     assert len(batcher.submit([], {"uplifting": []}).result(10)["uplifting"].scores) == 0
 
 
-def test_closing_cancels_what_is_waiting(student: Student) -> None:
-    """Nobody waits for an answer that does not come."""
+def test_closing_cancels_what_is_not_finished(student: Student) -> None:
+    """Nobody waits for an answer that does not come: of texts on the device, of those that wait for
+    it, of those that are not tokenized yet."""
     device = SlowDevice(budget_tokens=16)
-    batcher = MicroBatcher({"uplifting": replace(student, forward=device)})
-    batcher.submit(TEXTS, {"uplifting": range(len(TEXTS))})
-    waiting = batcher.submit(TEXTS, {"uplifting": range(len(TEXTS))})
-    drain(batcher)
+    is_reading, may_read = threading.Event(), threading.Event()
+
+    class Slow(Tokeniser):
+        def __init__(self) -> None:
+            self.identity = "slow"
+
+        def encode(self, texts: Sequence[str]) -> list[Tokens]:
+            if "wait" in texts:
+                is_reading.set()
+                assert may_read.wait(10)
+            return student.tokeniser.encode(texts)
+
+    batcher = MicroBatcher({"uplifting": replace(student, forward=device, tokeniser=Slow())})
+    futures = [batcher.submit(TEXTS, {"uplifting": range(len(TEXTS))})]
+    futures += [batcher.submit(["wait"], {"uplifting": [0]}) for _ in range(2)]
+    assert is_reading.wait(10)
 
     batcher.close()
     device.may_finish.set()
+    may_read.set()
 
-    with pytest.raises(CancelledError):
-        waiting.result(10)
+    for future in futures:
+        with pytest.raises(CancelledError):
+            future.result(10)
+
+
+def test_a_failure_of_the_batcher_itself_is_told_to_all_who_wait(
+    student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker would else stand still."""
+
+    def broken(*_: object, **__: object) -> list[int]:
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr("newsieve.inference.micro_batcher.next_batch", broken)
+    batcher = MicroBatcher({"uplifting": replace(student, forward=ScriptedForward(zeros))})
+
+    with pytest.raises(MemoryError):
+        batcher.submit(TEXTS, {"uplifting": [0, 1]}).result(10)
 
 
 @given(

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -34,7 +33,7 @@ MOST_CONSIDERED: Final = 1_024  # texts, for one batch: more would fill it no be
 UNREAD: Final = Tokens([0], truncated=False)  # in the place of a text's that has none
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """One submission: its future, and the scores that are there so far, by filter."""
 
@@ -97,6 +96,7 @@ class MicroBatcher:
         }
         self._step = step
         self._waiting: dict[str, deque[WaitingText]] = {name: deque() for name in students}
+        self._open: set[Request] = set()  # whose futures are not resolved
         self._changed = threading.Condition()  # guards `_waiting`
         self._tokenising = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._scoring = ThreadPoolExecutor(1, thread_name_prefix="forward")
@@ -110,16 +110,15 @@ class MicroBatcher:
         has not begun.
         """
         request = Request(Future())
+        self._open.add(request)
+        request.future.add_done_callback(lambda _: self._open.discard(request))
         self._tokenising.submit(self._tokenise, request, texts, wanted)
         return request.future
 
     def close(self) -> None:
-        """Drop what is waiting and end the threads."""
-        with self._changed:
-            for waiting in self._waiting.values():
-                for text in waiting:
-                    text.request.future.cancel()
-                waiting.clear()
+        """Cancel what is not finished, and end the threads."""
+        for request in list(self._open):
+            request.future.cancel()
         self._tokenising.shutdown(wait=False, cancel_futures=True)
         self._scoring.shutdown(wait=False, cancel_futures=True)
 
@@ -201,12 +200,8 @@ class MicroBatcher:
                 if launched is None or is_full or on_device[0].pending.done():
                     _deliver(on_device.popleft())
         except BaseException as error:  # noqa: BLE001 - whoever waits for a future is told
-            with self._changed:
-                waiting = [text for texts in self._waiting.values() for text in texts]
-                for texts in self._waiting.values():
-                    texts.clear()
-            for text in chain(waiting, *(launched.texts for launched in on_device)):
-                text.request.fail(error)
+            for request in list(self._open):
+                request.fail(error)
 
     def _launch(self, *, may_linger: bool) -> Launched | None:
         """Give the next batch to the device, unless nothing, or too little, is waiting."""
