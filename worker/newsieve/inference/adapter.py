@@ -1,158 +1,156 @@
-"""Merging a LoRA adapter into its base, in memory, strictly.
+"""Merges a LoRA adapter into its base model, in memory, by PEFT and in fp32.
 
-In fp32 and by the plain formula W + (α / r) · B · A (LoRA, Hu et al. 2021, section 4.1). Every
-tensor of the file must find its place and every place its tensor; anything the formula does
-not cover is refused rather than guessed at.
+Every tensor of the file must belong to a layer that adapter_config.json names, and every such layer
+must have its tensors. PEFT is given one linear layer at a time, with numbers and tensors: it reads
+no file, asks no hub and imports nothing that a folder names.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from peft import LoraConfig
+from peft.functional import inject_adapter_in_model, set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from newsieve.errors import StudentInvalid
-from newsieve.inference.manifest import ADAPTER, ADAPTER_CONFIG, LIMITS_BYTES, compile_targets
+from newsieve.inference.adapter_config import (
+    HEAD,
+    AdaptedLayer,
+    AdapterConfig,
+    adapted_layers,
+    plain_name,
+    read_adapter_config,
+)
+from newsieve.inference.manifest import ADAPTER, ADAPTER_CONFIG, LIMITS_BYTES
 from newsieve.inference.model import StudentModel
-from newsieve.inference.student_files import read_json, require_file
+from newsieve.inference.student_files import require_file
 from newsieve.printable import one_line
 
 PREFIX: Final = "base_model.model."
-HEAD: Final = "score"
 DTYPES: Final = ("F32", "F16", "BF16")
-MOST_TARGETS: Final = 1_000  # names of layers; students adapt some seven kinds
-# Settings of PEFT under which the formula above is the whole truth.
-_PLAIN: Final[dict[str, tuple[Any, ...]]] = {
-    "peft_type": ("LORA",),
-    "bias": ("none",),
-    "use_rslora": (False, None),
-    "use_dora": (False, None),
-    "fan_in_fan_out": (False, None),
-    "rank_pattern": ({}, None),
-    "alpha_pattern": ({}, None),
-    "layers_to_transform": (None,),
-    "modules_to_save": (["score"],),
-}
+_LAYER: Final = "layer"  # the one layer of the model that PEFT gets
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def merge(model: StudentModel, folder: Path, trainable_parameters: int) -> None:
     """Merge the folder's adapter and head into the fp32 model. Raises StudentInvalid."""
-    config = _config(folder)
-    rank = int(config["r"])
-    scale = float(config["lora_alpha"]) / rank
-    targets = _targets(model, config["target_modules"])
-    tensors = _tensors(folder, _expected_shapes(model, targets, rank), trainable_parameters)
-    with torch.no_grad():
-        for name, module in targets.items():
-            down = tensors[f"{PREFIX}{name}.lora_A.weight"].float()
-            up = tensors[f"{PREFIX}{name}.lora_B.weight"].float()
-            module.weight += scale * (up @ down)
-            _require_finite(folder, name, module.weight)
-        for name, parameter in model.score.named_parameters():
-            value = tensors[f"{PREFIX}{HEAD}.{name}"].float()
-            _require_finite(folder, f"{HEAD}.{name}", value)
-            parameter.copy_(value)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / ADAPTER_CONFIG
+    config = read_adapter_config(folder)
     try:
-        config = read_json(path, LIMITS_BYTES[ADAPTER_CONFIG])
-        for key, allowed in _PLAIN.items():
-            if config.get(key) not in allowed:
-                raise StudentInvalid(
-                    f"{path}: {key} = {one_line(repr(config.get(key)))} is not supported; it "
-                    f"must be {allowed[0]!r}"
-                )
-        if int(config["r"]) < 1 or float(config["lora_alpha"]) / int(config["r"]) <= 0:
-            raise ValueError("r and lora_alpha must be set")
-        _require_targets(config["target_modules"])
-    except (
-        ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError
-    ) as error:  # fmt: skip
-        raise StudentInvalid(
-            f"{path} is not a LoRA configuration: {one_line(str(error))}"
-        ) from None
-    return dict(config)
+        layers = adapted_layers(model, config)
+    except ValueError as error:
+        raise StudentInvalid(f"{folder / ADAPTER_CONFIG}: {one_line(str(error))}") from None
+    parts = {name: _parts(layer, config) for name, layer in layers.items()}
+    parts[HEAD] = {name: tuple(item.shape) for name, item in model.score.named_parameters()}
+    with torch.no_grad(), _open(folder) as file:
+        keys = _keys(folder, file, parts, trainable_parameters)
+
+        def tensors_of(name: str) -> dict[str, Tensor]:
+            return {part: file.get_tensor(keys[name, part]).float() for part in parts[name]}
+
+        for name, layer in layers.items():
+            _merge_layer(layer, config, tensors_of(name))
+            _require_finite(folder, name, layer.linear)
+        model.score.load_state_dict(tensors_of(HEAD))
+        _require_finite(folder, HEAD, model.score)
 
 
-def _require_targets(wanted: Any) -> None:
-    if isinstance(wanted, str):
-        compile_targets(wanted)
-    elif not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
-        raise TypeError("target_modules is neither a regular expression nor a list of names")
-    if not wanted:
-        raise ValueError("target_modules must be set")
-    if isinstance(wanted, list) and len(wanted) > MOST_TARGETS:
-        raise ValueError(f"target_modules has more than {MOST_TARGETS:,} names")
+def _merge_layer(layer: AdaptedLayer, config: AdapterConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Let PEFT add what the adapter learnt to the layer's own weights."""
+    holder = nn.ModuleDict({_LAYER: layer.linear})
+    settings = LoraConfig(
+        r=layer.rank,
+        lora_alpha=layer.alpha,
+        target_modules=[_LAYER],
+        use_rslora=bool(config.use_rslora),
+        use_dora=bool(config.use_dora),
+        lora_bias=bool(config.lora_bias),
+        init_lora_weights=False,
+        inference_mode=True,
+    )
+    # Without memory for weights that are replaced at once, and without random numbers.
+    inject_adapter_in_model(settings, holder, low_cpu_mem_usage=True)
+    named = {f"{_LAYER}.{part}": tensor for part, tensor in tensors.items()}
+    loaded = set_peft_model_state_dict(holder, named, low_cpu_mem_usage=True)
+    if loaded.unexpected_keys:
+        raise StudentInvalid(f"the installed PEFT does not know {loaded.unexpected_keys}")
+    adapted: Any = holder[_LAYER]
+    adapted.merge()
 
 
-def _tensors(
-    folder: Path, expected: Mapping[str, tuple[int, ...]], trainable_parameters: int
-) -> dict[str, Tensor]:
-    """The adapter's tensors, once the file's table says that they are what is expected."""
+def _parts(layer: AdaptedLayer, config: AdapterConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors that a layer's adapter has, by PEFT's names."""
+    outputs, inputs = layer.linear.weight.shape
+    parts: dict[str, tuple[int, ...]] = {
+        "lora_A.weight": (layer.rank, inputs),
+        "lora_B.weight": (outputs, layer.rank),
+    }
+    if config.lora_bias:
+        parts["lora_B.bias"] = (outputs,)
+    if config.use_dora:
+        parts["lora_magnitude_vector"] = (outputs,)
+    return parts
+
+
+@contextmanager
+def _open(folder: Path) -> Iterator[Any]:
+    """Open the adapter's file, whose tensors are read when they are asked for."""
     path = folder / ADAPTER
     require_file(path, LIMITS_BYTES[ADAPTER])
     try:
         with safe_open(path, "pt") as file:
-            table = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            shapes = {name: tuple(part.get_shape()) for name, part in table.items()}
-            types = {name: part.get_dtype() for name, part in table.items()}
-            _require_count(folder, shapes, trainable_parameters)
-            _require_keys(folder, set(shapes), set(expected))
-            for name in sorted(shapes):
-                _require_table(folder, name, (shapes[name], expected[name]), types[name])
-            return {name: file.get_tensor(name) for name in shapes}
+            yield file
     except (SafetensorError, OSError) as error:
         raise StudentInvalid(f"{path} cannot be read: {one_line(str(error))}") from None
 
 
-def _require_count(
-    folder: Path, shapes: Mapping[str, tuple[int, ...]], trainable_parameters: int
-) -> None:
+def _keys(
+    folder: Path, file: Any, parts: Mapping[str, Shapes], trainable_parameters: int
+) -> dict[tuple[str, str], str]:
+    """Return the file's keys by layer and part, once its table says that all tensors are what they
+    must be."""
+    table = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+    shapes = {key: tuple(item.get_shape()) for key, item in table.items()}
+    _require_count(folder, shapes, trainable_parameters)
+    places = {
+        f"{PREFIX}{name}.{part}": (name, part) for name, named in parts.items() for part in named
+    }
+    found = {_plain_key(key): key for key in table}
+    _require_keys(folder, set(found), set(places))
+    if len(found) < len(table):
+        raise StudentInvalid(f"{folder / ADAPTER} has a tensor twice, under different prefixes")
+    for key, (name, part) in sorted(places.items()):
+        _require_table(
+            folder,
+            f"{name}.{part}".removesuffix(".weight"),
+            (shapes[found[key]], parts[name][part]),
+            table[found[key]].get_dtype(),
+        )
+    return {place: found[key] for key, place in places.items()}
+
+
+def _plain_key(key: str) -> str:
+    """Return a key as PEFT writes it for a model that nothing wraps."""
+    plain = plain_name(key)
+    if not plain.startswith(PREFIX):
+        return plain
+    return PREFIX + plain_name(plain.removeprefix(PREFIX))
+
+
+def _require_count(folder: Path, shapes: Shapes, trainable_parameters: int) -> None:
     count = sum(math.prod(shape) for shape in shapes.values())
     if count != trainable_parameters:
         raise StudentInvalid(
             f"{folder / ADAPTER} holds {count:,} parameters, its maker counted "
             f"{trainable_parameters:,}: the folder's files do not belong together"
         )
-
-
-def _targets(model: StudentModel, wanted: str | list[str]) -> dict[str, nn.Linear]:
-    """The linear layers that PEFT would adapt: a regular expression for the whole name, or
-    names of last components."""
-
-    pattern = compile_targets(wanted) if isinstance(wanted, str) else None
-
-    def is_wanted(name: str) -> bool:
-        if pattern is not None:
-            return pattern.fullmatch(name) is not None
-        return any(name == suffix or name.endswith(f".{suffix}") for suffix in wanted)
-
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and name != HEAD and is_wanted(name)
-    }
-
-
-def _expected_shapes(
-    model: StudentModel, targets: dict[str, nn.Linear], rank: int
-) -> dict[str, tuple[int, ...]]:
-    expected = {
-        f"{PREFIX}{HEAD}.{name}": tuple(parameter.shape)
-        for name, parameter in model.score.named_parameters()
-    }
-    for name, module in targets.items():
-        outputs, inputs = module.weight.shape
-        expected[f"{PREFIX}{name}.lora_A.weight"] = (rank, inputs)
-        expected[f"{PREFIX}{name}.lora_B.weight"] = (outputs, rank)
-    return expected
 
 
 def _require_keys(folder: Path, found: set[str], expected: set[str]) -> None:
@@ -170,7 +168,6 @@ def _require_table(
     folder: Path, name: str, shapes: tuple[tuple[int, ...], tuple[int, ...]], dtype: str
 ) -> None:
     found, wanted = shapes
-    name = name.removeprefix(PREFIX).removesuffix(".weight")
     if found != wanted:
         raise StudentInvalid(
             f"{folder / ADAPTER}: {name} has shape {found}, by the base model and "
@@ -182,6 +179,8 @@ def _require_table(
         )
 
 
-def _require_finite(folder: Path, name: str, tensor: Tensor) -> None:
-    if not bool(torch.isfinite(tensor).all()):
-        raise StudentInvalid(f"{folder / ADAPTER}: {name} is not finite after merging")
+def _require_finite(folder: Path, name: str, layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        extremes = torch.stack(torch.aminmax(parameter))  # not a number where any value is none
+        if not bool(torch.isfinite(extremes).all()):
+            raise StudentInvalid(f"{folder / ADAPTER}: {name} is not finite after merging")
