@@ -113,9 +113,18 @@ def explode(path: Path) -> None:
     path.write_text(json.dumps(facts))
 
 
+def catastrophe(path: Path) -> None:
+    """Names that Python's re would match for years, and ranks of terabytes."""
+    facts = json.loads(path.read_text())
+    patterns = {f"(([a-z.]*)*)*(x|y|{number})": 1 << 20 for number in range(1_000)}
+    facts |= {"rank_pattern": patterns, "target_modules": "((([a-z.0-9]*)*)*)*query"}
+    path.write_text(json.dumps(facts))
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "sparse": lambda folder: sparse(folder / ADAPTER),
     "fifo with a name": lambda folder: fifo(folder / "\x1b]0;owned\x07"),
+    "adapter": lambda folder: catastrophe(folder / "adapter_config.json"),
     "pattern": lambda folder: explode(folder / "tokenizer.json"),
 }
 

@@ -142,7 +142,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "complaint"), REFUSED)
-def test_a_configuration_that_peft_would_read_otherwise_is_refused_by_name(
+def test_an_unsupported_configuration_is_refused_by_name(
     tiny: Tiny, folder: Path, changes: dict[str, Any], complaint: str
 ) -> None:
     """In one line, and without memory for what it only claims."""

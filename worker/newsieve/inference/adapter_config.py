@@ -37,7 +37,7 @@ V = TypeVar("V", int, float)
 HEAD: Final = "score"
 ALL_LINEAR: Final = "all-linear"  # PEFT's word for every linear layer but the head
 MOST_NAMES: Final = 1_000  # of layers, patterns; students adapt some seven kinds of layers
-LONGEST_NAME: Final = 1_000  # characters
+LONGEST_PATTERN: Final = 200  # characters; a layer's whole name has some 60
 LARGEST_RANK: Final = 1 << 20
 # Settings of PEFT that change no score of a trained adapter, whatever their value.
 WITHOUT_EFFECT: Final = frozenset({
@@ -88,7 +88,7 @@ def _is_common_pattern(pattern: str) -> str:
 
 
 Layers = Annotated[str | list[str], BeforeValidator(_names_layers)]
-Pattern = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_is_common_pattern)]
+Pattern = Annotated[str, Field(max_length=LONGEST_PATTERN), AfterValidator(_is_common_pattern)]
 Index = Annotated[int, Field(ge=0, le=MOST_NAMES)]
 Numbers = Annotated[list[Index], Field(max_length=MOST_NAMES)]
 ListName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,100}$")]

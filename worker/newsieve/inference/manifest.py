@@ -218,6 +218,7 @@ def compile_targets(pattern: str) -> Any:
     it: no lookaround, no back references. Raises ValueError."""
     options = re2.Options()
     options.log_errors = False
+    options.never_capture = True  # nobody asks for groups, and they cost RE2 its fastest way
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
