@@ -149,6 +149,16 @@ def test_how_an_adapter_began_changes_no_score(tiny: Tiny, plain: Path, changes:
     assert np.abs(merged_scores(tiny, plain) - before).max() < TOLERANCE
 
 
+def test_what_a_folder_would_have_peft_import_is_not_followed(tiny: Tiny, plain: Path) -> None:
+    """PEFT writes the model's class where the task is not said; it is no reason to refuse."""
+    before = merged_scores(tiny, plain)
+    edit_config(
+        plain, {"auto_mapping": {"base_model_class": "Nope", "parent_library": "no_such_module"}}
+    )
+
+    assert np.abs(merged_scores(tiny, plain) - before).max() == 0
+
+
 def test_a_classifiers_folder_by_plain_peft_loads(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -55,7 +55,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"peft_type": "ADALORA"}, "peft_type"),
     ({"peft_type": ["LORA"]}, "peft_type"),
     ({"peft_type": None}, "peft_type"),
-    ({"auto_mapping": {"parent_library": "os", "base_model_class": "x"}}, "auto_mapping"),
     ({"bias": "all"}, "bias"),
     ({"bias": "lora_only"}, "bias"),
     ({"fan_in_fan_out": True}, "fan_in_fan_out"),

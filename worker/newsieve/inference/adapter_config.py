@@ -41,6 +41,7 @@ LONGEST_PATTERN: Final = 200  # characters; a layer's whole name has some 60
 LARGEST_RANK: Final = 1 << 20
 # Settings of PEFT that change no score of a trained adapter, whatever their value.
 WITHOUT_EFFECT: Final = frozenset({
+    "auto_mapping",  # what PEFT would import, if it read the file
     "base_model_name_or_path",  # student.json names the base
     "eva_config",  # how the first weights were chosen
     "inference_mode",
