@@ -92,16 +92,20 @@ class SlowDevice(ScriptedForward):
         return self.Pending(self, zeros(batch))
 
 
-def test_the_device_has_its_next_batch_before_a_result_is_waited_for(student: Student) -> None:
-    """Two are on it as long as enough texts wait."""
+@pytest.mark.parametrize("most", [2, 3])
+def test_the_device_has_its_next_batch_before_a_result_is_waited_for(
+    student: Student, most: int
+) -> None:
+    """As many are on it as its forward pass takes, as long as enough texts wait."""
     device = SlowDevice(budget_tokens=16)
+    device.batches_in_flight = most
     batcher = MicroBatcher({"uplifting": replace(student, forward=device)})
 
     future = batcher.submit([f"village {n} " * 20 for n in range(4)], {"uplifting": range(4)})
     device.may_finish.set()
     future.result(10)
 
-    assert device.events[:3] == ["submit", "submit", "fetch"]
+    assert device.events[: most + 1] == [*["submit"] * most, "fetch"]
     assert device.events.count("submit") == 4
 
 

@@ -50,6 +50,7 @@ class Forward(ABC):
 
     is_padded: bool  # every text of a batch costs as much as the longest
     budget_tokens: int  # of one batch, padding included
+    batches_in_flight: int = 2  # submitted at a time: one computing, and one that it goes on with
 
     @abstractmethod
     def submit(self, batch: Batch) -> PendingScores:

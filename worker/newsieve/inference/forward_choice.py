@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from newsieve.inference.cpu_forward import cpu_forward
 from newsieve.inference.forward import Forward
 from newsieve.inference.model import StudentModel
 from newsieve.inference.padded_forward import PaddedForward
@@ -16,4 +17,6 @@ def choose_forward(
 
     `budget_tokens` replaces the budget that suits the device.
     """
+    if device.type == "cpu":
+        return cpu_forward(model, dtype, budget_tokens, torch.get_num_threads())
     return PaddedForward(model, device, dtype, budget_tokens)

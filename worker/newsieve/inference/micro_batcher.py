@@ -1,7 +1,7 @@
 """Gathers the texts that are waiting, from however many submissions, into batches for the device.
 
 `submit` takes texts from any thread and returns a future of their scores. One thread tokenizes
-them; another fills batches from all the texts that wait, the oldest first, and keeps two on the
+them; another fills batches from all the texts that wait, the oldest first, and keeps some on the
 device, so that it never waits for tokens or results. A text is tokenized once however many filters
 score it, as long as their students read it alike. It knows no Kafka, no rules, no tiers.
 """
@@ -26,7 +26,6 @@ from newsieve.inference.forward import Scores
 from newsieve.inference.scorer import FilterScores, Tokens
 from newsieve.inference.student import Student
 
-BATCHES_ON_DEVICE: Final = 2  # one computing, and one that it goes on with
 LINGER_SECONDS: Final = 0.005  # how long a text waits for others to share its batch
 FULL_ENOUGH: Final = 4  # no text waits once the batch has this part, a quarter, of its budget
 MOST_CONSIDERED: Final = 1_024  # texts, for one batch: more would fill it no better
@@ -94,6 +93,9 @@ class MicroBatcher:
         self._engines = {
             name: Engine(student, step, on_budget_halved) for name, student in students.items()
         }
+        self._most_on_device = max(
+            (student.forward.batches_in_flight for student in students.values()), default=1
+        )
         self._step = step
         self._waiting: dict[str, deque[WaitingText]] = {name: deque() for name in students}
         self._open: set[Request] = set()  # whose futures are not resolved
@@ -196,7 +198,7 @@ class MicroBatcher:
                     on_device.append(launched)
                 elif not on_device:
                     return
-                is_full = len(on_device) >= BATCHES_ON_DEVICE
+                is_full = len(on_device) >= self._most_on_device
                 if launched is None or is_full or on_device[0].pending.done():
                     _deliver(on_device.popleft())
         except BaseException as error:  # noqa: BLE001 - whoever waits for a future is told

@@ -35,7 +35,10 @@ class StudentSettings(Section):
         description="auto: bf16 where the device has instructions for it, else fp32.",
     )
     threads: int | None = Field(
-        default=None, gt=0, le=1_024, description="Of a forward pass; default: cores."
+        default=None,
+        gt=0,
+        le=1_024,
+        description="Of a CPU's forward passes together; default: cores.",
     )
     budget_tokens: int | None = Field(
         default=None, gt=0, le=MOST, description="Of a forward pass; see newsieve.example.toml."
