@@ -6,6 +6,7 @@ student's adapter also opens with plain PEFT.
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ class StudentModel(nn.Module):
         with torch.autocast(pooled.device.type, enabled=False):
             scores: Tensor = self.score(pooled.to(self.score.weight.dtype))
         return scores
+
+
+def import_transformers() -> None:
+    """Import what `load_backbone` needs of transformers, which takes seconds, ahead of time."""
+    importlib.import_module("transformers.modeling_utils")
+    importlib.import_module("transformers.models.auto.modeling_auto")
 
 
 def load_backbone(folder: Path) -> nn.Module:

@@ -5,7 +5,9 @@ It does not know what is done with the scores.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +39,7 @@ from newsieve.inference.manifest import (
     read_manifest,
     student_hash,
 )
-from newsieve.inference.model import StudentModel, load_backbone
+from newsieve.inference.model import StudentModel, import_transformers, load_backbone
 from newsieve.inference.student_files import read_bytes
 from newsieve.inference.tokenize import Tokeniser
 from newsieve.inference.tokenizer_check import highest_id
@@ -98,18 +100,25 @@ def load_student(
     canaries = read_canaries(folder / CANARIES, manifest.dimensions)
     tokenizer_file = read_bytes(folder / TOKENIZER, LIMITS_BYTES[TOKENIZER])
     texts = tuple(canary.text for canary in canaries)
-    highest = highest_id(tokenizer_file, texts, folder / TOKENIZER)
+    with ThreadPoolExecutor(1) as beside:  # a process of its own: it costs no time meanwhile
+        trial = beside.submit(highest_id, tokenizer_file, texts, folder / TOKENIZER)
+        import_transformers()
+        highest = trial.result()
     tokeniser = Tokeniser(folder / TOKENIZER, manifest.max_tokens)
     name = base or manifest.base.name
     require_trusted(name, trusted_packages)
     place = find_base(name, manifest.base.revision)
     require_hashes(place, manifest.base.files, folder / MANIFEST)
-    model = StudentModel(
-        load_backbone(place), manifest.pooling, len(manifest.dimensions), bias=manifest.head_bias
-    )
-    _require_embeddings(highest, folder, model)
-    _require_positions(manifest, folder, model)
-    adapter.merge(model, folder, manifest.trainable_parameters)
+    with _one_thread():
+        model = StudentModel(
+            load_backbone(place),
+            manifest.pooling,
+            len(manifest.dimensions),
+            bias=manifest.head_bias,
+        )
+        _require_embeddings(highest, folder, model)
+        _require_positions(manifest, folder, model)
+        adapter.merge(model, folder, manifest.trainable_parameters)
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
     return Student(
@@ -167,8 +176,12 @@ def raw_scores(student: Student, texts: Sequence[str], budget_tokens: int) -> Sc
     tokens = student.tokeniser.encode(texts)
     scores = np.empty((len(tokens), len(student.manifest.dimensions)))
     lengths = [len(row.ids) for row in tokens]
-    for rows in buckets(lengths, budget_tokens, is_padded=student.forward.is_padded):
-        scores[rows] = student.forward([tokens[row].ids for row in rows])
+    pending = [
+        (rows, student.forward.submit([tokens[row].ids for row in rows]))
+        for rows in buckets(lengths, budget_tokens, is_padded=student.forward.is_padded)
+    ]
+    for rows, scored in pending:
+        scores[rows] = scored.result()
     return scores
 
 
@@ -198,6 +211,19 @@ def check_canaries(student: Student) -> list[tuple[Canary, dict[str, float], flo
 
 
 def set_threads(threads: int | None) -> None:
-    """Set the threads of one forward pass; None leaves torch's default, the number of cores."""
+    """Set how many threads a CPU's forward passes use together; None leaves torch's default, the
+    number of cores."""
     if threads:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread inside the block: merging is many small products, and several
+    threads would wait for each other after each, for seconds on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
         torch.set_num_threads(threads)
