@@ -117,7 +117,8 @@ def playground(
         monitor = stream.start_monitor()
         stream.alerts(4)
         assert monitor.terminate() == 0
-        worker_.wait_until("transaction.committed")
+        with closing(stream.reader()) as reader:
+            reader.read_until(lambda seen: {key[:2] for key in seen.outcomes()} == stream.raw, 60)
         yield stream
         assert worker_.terminate() == 0
 

@@ -1,7 +1,7 @@
 """What a CPU's forward pass has beyond the padded one: packed weights, and several batches at once.
 
 Two batches of one thread each take a tenth less of a CPU than one batch of two threads, which wait
-for each other after every kernel; where tokenizer and broker use the same cores, half as much.
+for each other after every kernel, the longer the more tokenizer and broker use the same cores.
 """
 
 from __future__ import annotations

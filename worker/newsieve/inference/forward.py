@@ -37,11 +37,11 @@ class ReadyScores:
     scores: Scores
 
     def done(self) -> bool:
-        """Return True."""
+        """Say that `result` returns at once."""
         return True
 
     def result(self) -> Scores:
-        """The scores."""
+        """Return the (N, D) scores."""
         return self.scores
 
 
