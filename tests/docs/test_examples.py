@@ -117,8 +117,7 @@ def playground(
         monitor = stream.start_monitor()
         stream.alerts(4)
         assert monitor.terminate() == 0
-        with closing(stream.reader()) as reader:
-            reader.read_until(lambda seen: {key[:2] for key in seen.outcomes()} == stream.raw, 60)
+        stream.wait_until_committed()
         yield stream
         assert worker_.terminate() == 0
 

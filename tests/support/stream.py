@@ -106,6 +106,13 @@ class Stream:
         consumer.close()
         return {item.partition: item.offset for item in found if item.offset >= 0}
 
+    def wait_until_committed(self, seconds: float = 60) -> None:
+        """Wait until the group has committed all raw records."""
+        deadline = time.monotonic() + seconds
+        while self.committed() != self.raw_ends():
+            assert time.monotonic() < deadline, f"only {self.committed()} of {self.raw_ends()}"
+            time.sleep(0.1)
+
     def raw_ends(self) -> dict[int, int]:
         """One past the last raw record, by partition with records."""
         ends: dict[int, int] = {}
