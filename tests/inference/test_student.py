@@ -80,6 +80,18 @@ def test_an_articles_scores_do_not_depend_on_its_neighbours(student: Student) ->
     assert np.abs(scores(student, TEXTS[::-1])[::-1] - alone).max() < 1e-4
 
 
+def test_a_student_shares_its_bases_memory_with_those_that_are_loaded(
+    tiny_student: Path, uplifting: Filter
+) -> None:
+    """And scores as it does alone."""
+    first = load_student(uplifting, tiny_student, dtype="fp32")
+    second = load_student(uplifting, tiny_student, dtype="fp32", loaded=[first])
+
+    one, two = (s.model.model.get_input_embeddings().weight for s in (first, second))
+    assert one.data_ptr() == two.data_ptr()
+    assert np.array_equal(scores(first, TEXTS), scores(second, TEXTS))
+
+
 def test_bf16_stays_near_fp32(tiny_student: Path, uplifting: Filter) -> None:
     """Rounding, not another model."""
     full = load_student(uplifting, tiny_student, dtype="fp32")

@@ -6,7 +6,7 @@ Imports of torch happen inside functions, so that commands without a model start
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +59,12 @@ def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, St
 
     Raises StudentInvalid or CanaryMismatch.
     """
+    students: dict[str, Student] = {}
     with _without_collector():
-        return {
-            item.name: _load(settings, item, student_folder(settings, item)) for item in filters
-        }
+        for item in filters:
+            folder = student_folder(settings, item)
+            students[item.name] = _load(settings, item, folder, students.values())
+    return students
 
 
 @contextmanager
@@ -76,24 +78,29 @@ def _without_collector() -> Iterator[None]:
         gc.enable()
 
 
-def load_candidates(settings: Settings, filters: Sequence[Filter]) -> dict[str, Student]:
-    """Load the students on trial, by `shadow_name`. Raises as `load_students`."""
+def load_candidates(
+    settings: Settings, filters: Sequence[Filter], loaded: Collection[Student] = ()
+) -> dict[str, Student]:
+    """Load the students on trial, by `shadow_name`; they share memory with those that are
+    `loaded`. Raises as `load_students`."""
     folders = settings.student.candidates
     return {
-        shadow_name(item.name): _load(settings, item, folders[item.name])
+        shadow_name(item.name): _load(settings, item, folders[item.name], loaded)
         for item in filters
         if item.name in folders
     }
 
 
-def _load(settings: Settings, filter_: Filter, folder: Path) -> Student:
+def _load(
+    settings: Settings, filter_: Filter, folder: Path, loaded: Collection[Student]
+) -> Student:
     from newsieve.inference.student import check_canaries, load_student, set_threads
 
     set_threads(settings.student.threads)
     chosen = settings.student.model_dump(
         include={"base", "trusted_packages", "device", "dtype", "budget_tokens"}
     )
-    student = load_student(filter_, folder, **chosen)
+    student = load_student(filter_, folder, loaded=loaded, **chosen)
     worst = max((item[2] for item in check_canaries(student)), default=0.0)
     _log.info(
         "student.loaded",

@@ -102,7 +102,7 @@ def _filters(settings: Settings, found: list[Filter]) -> Iterator[Finding]:
 
 def _students(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
     students = load_students(settings, filters)
-    for name, student in (students | load_candidates(settings, filters)).items():
+    for name, student in (students | load_candidates(settings, filters, students.values())).items():
         what = f"{student.hash[:19]}… on {student.device} in {student.dtype}, canaries reproduced"
         yield Finding(f"student {name}", "ok", what)
 

@@ -114,7 +114,7 @@ def _run(
     require_topics(settings, worker_topics(settings, filters))
     slot = acquire_slot(settings, health.watchdog.beat)
     students = load_students(settings, filters)
-    students |= load_candidates(settings, filters)
+    students |= load_candidates(settings, filters, students.values())
     scorer = make_scorer(students, health.watchdog.step)
     identities = identities_of(students)
     path = scoring_path(settings, identities, scorer)

@@ -50,6 +50,15 @@ class StudentModel(nn.Module):
         return scores
 
 
+def counted_from(model: StudentModel) -> int | None:
+    """The padding's id, after which RoBERTa and its relatives begin to count positions."""
+    backbone: Any = model.model
+    embeddings: Any = getattr(backbone, "embeddings", None)
+    if hasattr(embeddings, "create_position_ids_from_input_ids"):
+        return int(embeddings.padding_idx)
+    return None
+
+
 def import_transformers() -> None:
     """Import what `load_backbone` needs of transformers, which takes seconds, ahead of time."""
     importlib.import_module("transformers.modeling_utils")

@@ -5,7 +5,7 @@ It does not know what is done with the scores.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ from newsieve.inference.manifest import (
     read_manifest,
     student_hash,
 )
-from newsieve.inference.model import StudentModel, import_transformers, load_backbone
+from newsieve.inference.model import StudentModel, counted_from, import_transformers, load_backbone
 from newsieve.inference.student_files import read_bytes
 from newsieve.inference.tokenize import Tokeniser
 from newsieve.inference.tokenizer_check import highest_id
@@ -75,11 +75,12 @@ class Student:
     device: str
     dtype: str
     tokeniser: Tokeniser
+    model: StudentModel
     forward: Forward
     canaries: tuple[Canary, ...]
 
 
-def load_student(
+def load_student(  # noqa: PLR0913 - a student, its machine, and who listens
     filter_: Filter,
     folder: Path,
     *,
@@ -88,9 +89,12 @@ def load_student(
     device: str = "auto",
     dtype: Dtype = "auto",
     budget_tokens: int | None = None,
+    loaded: Collection[Student] = (),
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Student:
     """Load a student, merge its adapter, and check it. `base` overrides the base model's name, not
-    which one it is, and `budget_tokens` how many tokens a forward pass takes.
+    which one it is, and `budget_tokens` how many tokens a forward pass takes. It shares what memory
+    it can with the students that are `loaded`; `warn` is told what could not be made fast.
 
     Raises StudentInvalid for a folder that is incomplete, inconsistent or made for other labels,
     for a base that is not the student's, and for one in a package that is not trusted.
@@ -121,6 +125,15 @@ def load_student(
         adapter.merge(model, folder, manifest.trainable_parameters)
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
+    forward = choose_forward(
+        model,
+        chosen_device,
+        chosen_dtype,
+        manifest.max_tokens,
+        budget_tokens,
+        others=[student.model for student in loaded],
+        warn=warn,
+    )
     return Student(
         filter=filter_,
         manifest=manifest,
@@ -128,13 +141,17 @@ def load_student(
         device=str(chosen_device),
         dtype=dtype_name(chosen_dtype),
         tokeniser=tokeniser,
-        forward=choose_forward(model, chosen_device, chosen_dtype, budget_tokens),
+        model=model,
+        forward=forward,
         canaries=canaries,
     )
 
 
 def _require_positions(manifest: Manifest, folder: Path, model: StudentModel) -> None:
     positions = getattr(model.config, "max_position_embeddings", None)
+    padding_id = counted_from(model)
+    if positions is not None and padding_id is not None:
+        positions -= padding_id + 1  # those up to the padding's are no token's
     if positions is not None and manifest.max_tokens > positions:
         raise StudentInvalid(
             f"the student in {folder} reads {manifest.max_tokens:,} tokens, its base model "

@@ -1,0 +1,152 @@
+"""What is made for a GPU's runs: recordings, the choice of a kernel, and the place of compiled
+code. The GPU's own parts are fakes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from newsieve.inference.gpu_runs import (
+    CACHE_VARIABLE,
+    choose_kernel,
+    gpu_ways,
+    keep_compiled_code,
+    record_run,
+    seconds_on,
+)
+from newsieve.inference.packed_forward import PackedForward, Row
+from tests.support.tiny_models import LONGEST, tiny_model
+
+
+class Card:
+    """CUDA graphs as they are used: work that is recorded is done again when it is replayed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.events: list[str] = []
+        self.options: dict[str, Any] = {}
+        monkeypatch.setattr(torch.cuda, "Stream", lambda: self)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: self)
+        monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: self)
+        monkeypatch.setattr(torch.cuda, "graph", self.graph)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda _: self.events.append("wait"))
+
+    def wait_stream(self, _: object) -> None:
+        pass
+
+    @contextmanager
+    def graph(self, graph: object, **options: Any) -> Iterator[None]:
+        assert graph is self
+        self.options = options
+        self.events.append("record")
+        yield
+        self.events.append("recorded")
+
+    def replay(self) -> None:
+        self.events.append("replay")
+        self.scores.copy_(self.held.ids[0, :1] * 2.0)
+
+    def run(self, row: Row) -> torch.Tensor:
+        """What is recorded: it remembers where its row and its scores lie."""
+        self.events.append("run")
+        self.held, self.scores = row, row.ids[0, :1] * 2.0
+        return self.scores
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Card:
+    return Card(monkeypatch)
+
+
+def row_of(number: float) -> Row:
+    return Row(torch.full((1, 4), number), torch.zeros(1, 4), torch.zeros(2))
+
+
+def test_a_recorded_run_scores_the_row_that_it_is_given(card: Card) -> None:
+    """Rows are copied to where the recorded one was, and nothing is run anew."""
+    first = row_of(1.0)
+    replay = record_run(card.run, first)
+    card.events.clear()
+
+    assert replay(row_of(5.0)).tolist() == [10.0]
+    assert replay(row_of(7.0)).tolist() == [14.0]
+    assert card.events == ["replay", "replay"]
+    assert first.ids.tolist() == [[1.0] * 4]
+
+
+def test_work_is_warmed_up_before_it_is_recorded(card: Card) -> None:
+    """Libraries allocate at their first calls, which a recording does not allow; other threads may
+    use the device meanwhile, and all recordings share their memory."""
+    record_run(card.run, row_of(1.0))
+
+    assert card.events == ["run"] * 3 + ["record", "run", "recorded"]
+    assert card.options == {"pool": "pool", "capture_error_mode": "thread_local"}
+
+
+def test_a_stopwatch_waits_for_the_device_on_both_sides(card: Card) -> None:
+    """Else it would time the launching alone."""
+    assert seconds_on(torch.device("cuda"))(card.run, row_of(1.0)) >= 0
+    assert card.events == ["run"] + ["wait", "run", "wait"] * 5
+
+
+def test_the_most_promising_way_comes_first() -> None:
+    """Time may be up before the last."""
+    model = tiny_model("qwen2").merged
+    forward = PackedForward(model, torch.device("cpu"), torch.float32, LONGEST, 512)
+
+    names = [way.name for way in gpu_ways(forward)]
+
+    assert names == ["compiled and recorded", "compiled", "recorded"]
+
+
+@pytest.mark.parametrize(("cudnn", "flash", "chosen"), [(1.0, 2.0, True), (2.0, 1.0, False)])
+def test_the_faster_attention_kernel_is_preferred(
+    *, cudnn: float, flash: float, chosen: bool
+) -> None:
+    """For the whole process, as torch has it."""
+    states: list[bool] = []
+
+    def seconds(*_: object) -> float:
+        return cudnn if states[-1] else flash
+
+    choose_kernel(lambda _: torch.empty(0), Row(*[torch.empty(0)] * 3), seconds, states.append)
+
+    assert states[-1] is chosen
+
+
+def test_an_attention_kernel_that_fails_is_not_chosen() -> None:
+    """It costs nothing but the try."""
+    states: list[bool] = []
+
+    def seconds(*_: object) -> float:
+        if states[-1]:
+            raise RuntimeError("CUDNN_STATUS_NOT_SUPPORTED")
+        return 1.0
+
+    choose_kernel(lambda _: torch.empty(0), Row(*[torch.empty(0)] * 3), seconds, states.append)
+
+    assert states[-1] is False
+
+
+def test_compiled_code_is_kept_where_only_the_user_writes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Unless the environment says where."""
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    keep_compiled_code()
+
+    folder = tmp_path / "newsieve" / "compiled"
+    assert os.environ[CACHE_VARIABLE] == str(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv(CACHE_VARIABLE, "/elsewhere")
+    keep_compiled_code()
+    assert os.environ[CACHE_VARIABLE] == "/elsewhere"
