@@ -14,7 +14,9 @@ import torch
 
 from newsieve.inference.gpu_runs import (
     CACHE_VARIABLE,
+    OPTIONS,
     choose_kernel,
+    compile_run,
     gpu_ways,
     keep_compiled_code,
     record_run,
@@ -150,3 +152,12 @@ def test_compiled_code_is_kept_where_only_the_user_writes(
     monkeypatch.setenv(CACHE_VARIABLE, "/elsewhere")
     keep_compiled_code()
     assert os.environ[CACHE_VARIABLE] == "/elsewhere"
+
+
+def test_torch_knows_the_options_that_it_compiles_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses those it does not know, and then nothing would ever be compiled."""
+    compile_run(lambda row: row.ids)
+
+    monkeypatch.setitem(OPTIONS, "round_as_before", "yes")
+    with pytest.raises(RuntimeError, match="round_as_before"):
+        compile_run(lambda row: row.ids)

@@ -22,6 +22,10 @@ from newsieve.inference.row_runs import Way
 
 WARM_UPS: Final = 3  # before work is recorded, as torch's documentation asks for
 TIMED: Final = 5
+OPTIONS: Final[dict[str, Any]] = {
+    "emulate_precision_casts": True,  # rounds where the plain code does: scores hardly differ
+    "compile_threads": 1,  # in this process: helpers would stay for as long as it runs
+}
 CACHE_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
 
 
@@ -38,11 +42,10 @@ def gpu_ways(forward: PackedForward) -> list[Way]:
 def compile_run(run: RunRow, **extra: Any) -> RunRow:
     """Have torch compile a run, for each shape when the first row of it comes.
 
-    The compiled code rounds where the plain one does, so that scores hardly differ. `extra` goes to
-    torch.compile.
+    `extra` goes to torch.compile.
     """
     if "backend" not in extra:
-        extra["options"] = {"emulate_precision_casts": True}
+        extra["options"] = OPTIONS
     if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
         extra["isolate_recompiles"] = True  # each student has its own limit of shapes
     compiled: RunRow = torch.compile(run, fullgraph=True, dynamic=False, **extra)
