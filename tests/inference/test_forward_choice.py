@@ -85,6 +85,22 @@ def test_a_gpu_without_room_for_a_row_gets_the_smallest_budget(gpu: Gpu) -> None
     assert gpu.pack(tiny_model("qwen2").merged).budget_tokens == BUDGETS[-1]
 
 
+def test_what_fails_on_the_way_to_be_fast_costs_one_warning(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are packed all the same, and run kernel by kernel."""
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(gpu_forward, "choose_kernel", full)
+
+    forward = gpu.pack(tiny_model("qwen2").merged)
+
+    assert not forward.runs and np.isfinite(forward([[5, 6]])).all()
+    assert gpu.warnings == ["rows are run kernel by kernel: OutOfMemoryError: CUDA out of memory"]
+
+
 def test_fp32_is_not_packed(gpu: Gpu) -> None:
     """The kernel does not compute it."""
     with pytest.raises(NotPackable, match="bf16 only"):

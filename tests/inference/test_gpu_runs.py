@@ -154,6 +154,19 @@ def test_compiled_code_is_kept_where_only_the_user_writes(
     assert os.environ[CACHE_VARIABLE] == "/elsewhere"
 
 
+def test_without_a_folder_to_write_to_torch_decides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a container whose file system is read-only."""
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    keep_compiled_code()
+
+    assert CACHE_VARIABLE not in os.environ
+
+
 def test_torch_knows_the_options_that_it_compiles_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """It refuses those it does not know, and then nothing would ever be compiled."""
     compile_run(lambda row: row.ids)

@@ -11,6 +11,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -126,11 +127,13 @@ def choose_kernel(
 def keep_compiled_code() -> None:
     """Have torch keep what it compiles across restarts, where only this user can write.
 
-    torch's own choice is a folder under /tmp, which is gone with the container.
+    torch's own choice is a folder under /tmp, which is gone with the container. It stays where the
+    user has no folder to write to.
     """
     if CACHE_VARIABLE in os.environ:
         return
-    cache_home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(cache_home, "newsieve", "compiled")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.environ[CACHE_VARIABLE] = str(folder)
+    with suppress(OSError, RuntimeError):  # the latter where the user has no home
+        cache_home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        folder = Path(cache_home, "newsieve", "compiled")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ[CACHE_VARIABLE] = str(folder)
