@@ -36,10 +36,12 @@ def choose_forward(
     if device.type == "cpu":
         return cpu_forward(model, dtype, budget_tokens, torch.get_num_threads())
     if device.type == "cuda":
-        from newsieve.inference import gpu_forward  # noqa: PLC0415 - it imports transformers
+        # They import transformers, which takes seconds and is not needed everywhere.
+        from newsieve.inference.gpu_forward import gpu_forward  # noqa: PLC0415
+        from newsieve.inference.packed_attention import NotPackable  # noqa: PLC0415
 
         try:
-            return gpu_forward.gpu_forward(model, device, dtype, longest, budget_tokens, warn)
-        except gpu_forward.NotPackable as refusal:
+            return gpu_forward(model, device, dtype, longest, budget_tokens, warn)
+        except NotPackable as refusal:
             warn(f"the model's batches are padded, which is slower: {refusal}")
     return PaddedForward(model, device, dtype, budget_tokens)
