@@ -100,7 +100,11 @@ def _load(
     chosen = settings.student.model_dump(
         include={"base", "trusted_packages", "device", "dtype", "budget_tokens"}
     )
-    student = load_student(filter_, folder, loaded=loaded, **chosen)
+
+    def warn(reason: str) -> None:
+        _log.warning("forward.slower", filter=filter_.reference, reason=reason)
+
+    student = load_student(filter_, folder, loaded=loaded, warn=warn, **chosen)
     worst = max((item[2] for item in check_canaries(student)), default=0.0)
     _log.info(
         "student.loaded",

@@ -11,6 +11,7 @@ import torch
 from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.forward import Batch, Forward, PendingScores, ReadyScores
 from newsieve.inference.model import StudentModel
+from newsieve.inference.placement import place
 
 CPU_BUDGET_TOKENS: Final = 2_048  # larger batches leave a CPU's caches
 GPU_BUDGET_TOKENS: Final = 16_896  # fills 132 multiprocessors exactly
@@ -31,9 +32,7 @@ class PaddedForward(Forward):
         """Take the merged fp32 model over: the backbone goes to `dtype`, the head stays fp32."""
         default = CPU_BUDGET_TOKENS if device.type == "cpu" else GPU_BUDGET_TOKENS
         self.budget_tokens = budget_tokens or default
-        model.eval().requires_grad_(requires_grad=False)
-        model.model.to(device=device, dtype=dtype)
-        model.score.to(device=device)
+        place(model, device, dtype)
         self._model = model
         self._device = device
 
