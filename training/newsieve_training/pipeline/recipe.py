@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from newsieve.inference.manifest import BaseName, Pooling, compile_targets
+from newsieve.inference.forward import Pooling
+from newsieve.inference.manifest import BaseName, compile_targets
 from newsieve.validation_text import validation_message
 from newsieve_training.errors import RecipeInvalid
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from newsieve.errors import DeviceFailed, ModelFailed, RecordError, ScoreNotFini
 from newsieve.inference.batching import OutOfMemory, bisect_failures
 from newsieve.inference.forward import Batch, PendingScores, Scores
 from newsieve.inference.scorer import Tokens
-from newsieve.inference.student import Student
 from newsieve.inference.tokenize import Tokeniser
+
+if TYPE_CHECKING:  # how a student is checked needs packages that running one does not
+    from newsieve.inference.student import Student
 
 PROBE_TEXT: Final = "The library opened its new reading room on Saturday."
 Step = Callable[[], AbstractContextManager[None]]  # around what may hang

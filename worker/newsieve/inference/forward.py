@@ -9,13 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Batch = Sequence[Sequence[int]]  # the token ids of N texts
 Scores = npt.NDArray[np.float64]  # (N, D), raw
+Pooling = Literal["last", "mean"]  # which of a text's hidden states the head reads
 
 
 class PendingScores(Protocol):

@@ -25,7 +25,15 @@ from newsieve.filters.calibration import Calibration, Confidence, Curve, Residua
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import Tiering
 from newsieve.inference.base_files import MOST_FILES
-from newsieve.inference.student_files import GIB, MIB, file_hash, files_of, read_json
+from newsieve.inference.forward import Pooling
+from newsieve.inference.student_files import (
+    GIB,
+    MIB,
+    TOKENIZER_BYTES,
+    file_hash,
+    files_of,
+    read_json,
+)
 from newsieve.printable import one_line
 from newsieve.validation_text import validation_message
 
@@ -43,7 +51,7 @@ LIMITS_BYTES: Final = {
     MANIFEST: 16 * MIB,
     ADAPTER: 4 * GIB,
     ADAPTER_CONFIG: 1 * MIB,
-    TOKENIZER: 64 * MIB,
+    TOKENIZER: TOKENIZER_BYTES,
     CANARIES: 16 * MIB,
     BASELINE: 64 * MIB,
 }
@@ -53,7 +61,6 @@ MOST_POINTS: Final = 10_000  # of a calibration curve; ours have at most some do
 MOST_RESIDUALS: Final = 1_000_000  # articles that judged a student
 FARTHEST_SCORE: Final = 1_000.0  # a raw score on a scale of 0 to 10, or an error of one
 
-Pooling = Literal["last", "mean"]
 Points = Annotated[float, Field(ge=-FARTHEST_SCORE, le=FARTHEST_SCORE, allow_inf_nan=False)]
 Short = Annotated[str, Field(max_length=1_000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from newsieve.inference.batching import next_batch
 from newsieve.inference.engine import Engine, PendingBatch, Reading, Step, read_texts
 from newsieve.inference.forward import Scores
 from newsieve.inference.scorer import FilterScores, Tokens
-from newsieve.inference.student import Student
+
+if TYPE_CHECKING:  # as in `engine`
+    from newsieve.inference.student import Student
 
 LINGER_SECONDS: Final = 0.005  # how long a text waits for others to share its batch
 FULL_ENOUGH: Final = 4  # no text waits once the batch has this part, a quarter, of its budget

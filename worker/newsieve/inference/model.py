@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from newsieve.errors import StudentInvalid
 from newsieve.inference.base_files import require_loadable
-from newsieve.inference.manifest import Pooling
+from newsieve.inference.forward import Pooling
 from newsieve.printable import one_line
 
 

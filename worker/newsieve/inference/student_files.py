@@ -21,6 +21,7 @@ from newsieve.printable import one_line
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
+TOKENIZER_BYTES: Final = 64 * MIB  # ours have 500 KB, the largest that are published 35 MB
 OTHER_FILE_BYTES: Final = 16 * MIB  # a model card, a training history, a tokenizer's settings
 MOST_ENTRIES: Final = 1_000  # a student has a dozen files
 HASHES_KEPT: Final = 64  # of files: two filters over one base hash its weights once

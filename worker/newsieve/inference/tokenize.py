@@ -15,9 +15,8 @@ from typing import Final
 from tokenizers import Tokenizer
 
 from newsieve.errors import StudentInvalid
-from newsieve.inference.manifest import LIMITS_BYTES, TOKENIZER
 from newsieve.inference.scorer import Tokens
-from newsieve.inference.student_files import read_bytes
+from newsieve.inference.student_files import TOKENIZER_BYTES, read_bytes
 from newsieve.printable import one_line
 
 CHARACTERS_PER_TOKEN: Final = 10  # more than natural text needs; a shorter cut is tried again
@@ -46,7 +45,7 @@ class Tokeniser:
 
         Raises StudentInvalid.
         """
-        facts = read_bytes(tokenizer_file, LIMITS_BYTES[TOKENIZER])
+        facts = read_bytes(tokenizer_file, TOKENIZER_BYTES)
         try:
             self._tokenizer = Tokenizer.from_str(facts.decode())
         except Exception as error:  # the library has no class of its own
