@@ -1,4 +1,7 @@
-"""Runs one contender, a process of its own, and takes its report."""
+"""Runs one contender, a process of its own, and takes its report.
+
+Peers run in environments of their own, which are made on first use, outside of the project.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from newsieve.kafka.config import Cluster
 
 CONTENDERS = Path(__file__).parent / "contenders"
 ROOT = Path(__file__).resolve().parents[1]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newsieve" / "peers"
 SECONDS = 3_000
 
 Report = dict[str, float]
@@ -41,3 +46,21 @@ def run_contender(
         raise SystemExit(f"{script} reported nothing:\n{done.stderr.decode()[-2_000:]}")
     report: Report = json.loads(reports[-1])
     return report
+
+
+def own_python(name: str, packages: Sequence[str]) -> str:
+    """Return the Python of an environment that holds these packages, and make it if need be."""
+    wanted = "\n".join(packages)
+    folder = CACHE / name
+    python, holds = folder / "bin" / "python", folder / "packages.txt"
+    if not holds.is_file() or holds.read_text() != wanted:
+        sys.stderr.write(f"installing {', '.join(packages)} …\n")
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run(
+            [*uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True
+        )
+        subprocess.run(
+            [*uv, "pip", "install", "--quiet", "--python", python, *packages], check=True
+        )
+        holds.write_text(wanted)
+    return str(python)

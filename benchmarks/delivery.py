@@ -12,19 +12,16 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contest import Report, run_contender
+from benchmarks.contest import Report, own_python, run_contender
 from tests.support.raw_topic import SAMPLE, fill
 from tests.support.results import publish, spread
 from newsieve.devbroker.broker import find_or_start
 from newsieve.kafka.config import Cluster
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newsieve" / "peers"
 FILTERS = ("uplifting", "sustainability", "investment_risk")
 BARE = "bare confluent-kafka, transactions"
 OURS = "newsieve, uplifting"
@@ -92,21 +89,10 @@ def run(contender: Contender, cluster: Cluster, prefix: str, records: int) -> Re
         f"{prefix}.raw",
         contender.out or f"{prefix}.shadow",
         min(records, contender.most_records or records),
-        _python(contender),
+        own_python(contender.script.removesuffix(".py"), [contender.package])
+        if contender.package
+        else None,
     )
-
-
-def _python(contender: Contender) -> str | None:
-    """The peer's own."""
-    if contender.package is None:
-        return None
-    folder = CACHE / contender.package.replace("==", "-").replace("[", "-").replace("]", "")
-    python = folder / "bin" / "python"
-    if not python.exists():
-        sys.stderr.write(f"installing {contender.package} …\n")
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", contender.package], check=True)
-    return str(python)
 
 
 def _table(

@@ -111,13 +111,13 @@ class Scene:
         """Let articles arrive for so long, and wait for the outcome of each."""
         assert self.worker is not None
         process = psutil.Process(self.worker.process.pid)
-        before, begin = _cpu_seconds(process), time.monotonic()
+        before, begin = _cpu_seconds(process), time.time()
         ids = self.feeder.feed(rate, seconds)
         self.clock.wait_for(ids, PATIENCE_SECONDS)
-        elapsed = time.monotonic() - begin
+        elapsed = max(self.clock.seen_at[key] for key in ids) - begin
         return Load(
             share,
-            rate,
+            len(ids) / seconds,
             len(ids) / elapsed,
             self._latencies(ids),
             1e3 * (_cpu_seconds(process) - before) / len(ids),
@@ -157,7 +157,9 @@ class Scene:
 
     def _unanswered(self) -> list[int]:
         """The timestamps, in milliseconds, of the articles without an outcome."""
-        return [ms for key, ms in list(self.feeder.sent_ms.items()) if key not in self.clock.seen_at]
+        return [
+            ms for key, ms in list(self.feeder.sent_ms.items()) if key not in self.clock.seen_at
+        ]
 
     def _oldest(self, now: float) -> float:
         """When the article that has waited longest was sent."""
@@ -206,9 +208,7 @@ def _default_commit() -> float:
     return WorkerSettings().commit_seconds
 
 
-def _measure(
-    servers: str, folder: Path, options: argparse.Namespace, commit: float
-) -> list[str]:
+def _measure(servers: str, folder: Path, options: argparse.Namespace, commit: float) -> list[str]:
     scene = Scene(servers, folder, options, commit)
     try:
         capacity = scene.capacity(options.backlog)

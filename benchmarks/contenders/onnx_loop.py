@@ -1,106 +1,83 @@
-"""ONNX Runtime's pass over tokenized articles, sorted by length and cut by the worker's budget.
-
-    python onnx_loop.py FOLDER BUDGET THREADS
-
-It runs in an environment of its own (onnxruntime, onnx, onnxscript, torch, transformers), in a
-folder that `merged_student.py` wrote. It prints `ready`, then one JSON line for each line that it
-reads.
-"""
+"""ONNX Runtime over the student exported to ONNX: sorted by length, a budget of padded tokens."""
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from peer import Export, serve
+from tokenizers import Tokenizer
 from transformers import AutoModel
-
-MODEL = "model.onnx"
-
-
-class Merged(nn.Module):
-    """A merged student in the plainest terms: backbone, mean over the tokens, linear head."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.model = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager"
-        )
-        head = load_file(folder / "head.safetensors")
-        self.score = nn.Linear(head["weight"].shape[1], head["weight"].shape[0])
-        self.score.load_state_dict(head)
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        scores: Tensor = self.score((hidden * weights).sum(dim=1) / weights.sum(dim=1))
-        return scores
 
 
 def main() -> None:
-    folder, budget, threads = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    if not (folder / MODEL).exists():
-        _export(folder)
+    """Take the exported student's folder."""
+    export = Export(Path(sys.argv[1]))
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = export.threads
     session = onnxruntime.InferenceSession(
-        folder / MODEL, options, providers=["CPUExecutionProvider"]
+        _exported(export), options, providers=["CPUExecutionProvider"]
     )
-    articles = json.loads((folder / "tokens.json").read_text())
-    batches = [_padded(batch) for batch in _buckets(articles, budget)]
-    session.run(None, batches[0])
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for _ in sys.stdin:
-        wall, cpu = time.perf_counter(), time.process_time()
-        scores = np.concatenate([session.run(None, batch)[0] for batch in batches])
-        seconds = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-        # The mean score says whether it computed what the others did.
-        report = {"articles": len(scores), **seconds, "mean_score": float(scores.mean())}
-        sys.stdout.write(json.dumps(report) + "\n")
-        sys.stdout.flush()
+    names = [item.name for item in session.get_inputs()]
+    tokenizer = Tokenizer.from_file(str(export.backbone / "tokenizer.json"))
+    tokenizer.enable_truncation(export.max_tokens)
+    tokenizer.no_padding()
+
+    def score() -> tuple[np.ndarray, int]:
+        ids = [item.ids for item in tokenizer.encode_batch(export.texts)]
+        scores = np.empty((len(ids), len(export.bias)))
+        for rows in _batches([len(row) for row in ids], export.budget_tokens):
+            mask = np.zeros((len(rows), len(ids[rows[0]])), dtype=np.int64)
+            padded = np.zeros_like(mask)
+            for place, row in enumerate(rows):
+                padded[place, : len(ids[row])] = ids[row]
+                mask[place, : len(ids[row])] = 1
+            (hidden,) = session.run(None, dict(zip(names, (padded, mask), strict=True)))
+            weights = mask[:, :, None].astype(np.float32)
+            pooled = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
+            scores[rows] = export.head(pooled)
+        return scores, sum(map(len, ids))
+
+    serve(("onnxruntime", "onnx", "torch"), score)
 
 
-def _export(folder: Path) -> None:
-    ids = torch.ones((2, 8), dtype=torch.int64)
-    axes = {0: "articles", 1: "tokens"}
-    with torch.inference_mode():
-        torch.onnx.export(
-            Merged(folder).eval(),
-            (ids, ids),
-            folder / MODEL,
-            input_names=["input_ids", "attention_mask"],
-            output_names=["scores"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "scores": {0: "articles"}},
-            dynamo=False,
-        )
+def _batches(lengths: list[int], budget: int) -> list[list[int]]:
+    """Split texts, longest first, into batches that are within the budget once padded."""
+    found: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if found and lengths[found[-1][0]] * (len(found[-1]) + 1) <= budget:
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return found
 
 
-def _buckets(articles: list[list[int]], budget: int) -> list[list[list[int]]]:
-    """Longest first; each batch's size times its longest article is within the budget."""
-    buckets: list[list[list[int]]] = []
-    for article in sorted(articles, key=len, reverse=True):
-        if not buckets or (len(buckets[-1]) + 1) * len(buckets[-1][0]) > budget:
-            buckets.append([])
-        buckets[-1].append(article)
-    return buckets
+def _exported(export: Export) -> str:
+    """The path of the student in ONNX, with texts and tokens of any number."""
+    file = export.folder / "student.onnx"
+    model = AutoModel.from_pretrained(export.backbone).eval()
 
+    class Hidden(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
 
-def _padded(batch: list[list[int]]) -> dict[str, Any]:
-    ids = np.zeros((len(batch), max(map(len, batch))), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, article in enumerate(batch):
-        ids[row, : len(article)] = article
-        mask[row, : len(article)] = 1
-    return {"input_ids": ids, "attention_mask": mask}
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    ids = torch.ones(3, 17, dtype=torch.long)
+    mask = torch.ones_like(ids)
+    mask[0, 9:] = 0  # a mask of ones alone may be left out
+    dims = {0: torch.export.Dim("texts", max=4_096), 1: torch.export.Dim("tokens", max=512)}
+    torch.onnx.export(
+        Hidden(), (ids, mask), file, dynamo=True, dynamic_shapes=(dims, dims),
+        external_data=False, verbose=False,
+    )  # fmt: skip
+    return os.fspath(file)
 
 
 main()

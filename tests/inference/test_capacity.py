@@ -53,7 +53,9 @@ def test_the_operations_are_those_that_torch_counts() -> None:
         **shape,
     )  # fmt: skip
     model = Qwen2Model(config)
-    matrices = sum(p.numel() for name, p in model.named_parameters() if name.endswith("proj.weight"))
+    matrices = sum(
+        p.numel() for name, p in model.named_parameters() if name.endswith("proj.weight")
+    )
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, 40, dtype=torch.long), use_cache=False)
 

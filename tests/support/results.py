@@ -42,7 +42,7 @@ def publish(title: str, lines: Sequence[str], save: str | None) -> None:
     words = [program.name if program else Path(sys.argv[0]).stem, *sys.argv[1:]]
     if save:
         at = words.index("--save")
-        words[at : at + 2] = []
+        words[at : at + 1 + (save in words[at + 1 : at + 2])] = []
     command = "python -m " + " ".join(
         shlex.quote(Path(word).name if "/" in word else word) for word in words
     )
