@@ -55,12 +55,8 @@ def own_python(name: str, packages: Sequence[str]) -> str:
     python, holds = folder / "bin" / "python", folder / "packages.txt"
     if not holds.is_file() or holds.read_text() != wanted:
         sys.stderr.write(f"installing {', '.join(packages)} …\n")
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run(
-            [*uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True
-        )
-        subprocess.run(
-            [*uv, "pip", "install", "--quiet", "--python", python, *packages], check=True
-        )
+        uv = [sys.executable, "-m", "uv", "--quiet"]
+        subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, folder], check=True)
+        subprocess.run([*uv, "pip", "install", "--python", python, *packages], check=True)
         holds.write_text(wanted)
     return str(python)

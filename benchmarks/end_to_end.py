@@ -27,6 +27,7 @@ from benchmarks.arrivals import Feeder, OutcomeClock, read_articles
 from newsieve.devbroker.broker import find_or_start
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
+from newsieve.settings.worker import WorkerSettings
 from newsieve_schemas.topics import topics
 from tests.support.filters import load
 from tests.support.raw_topic import SAMPLE
@@ -196,16 +197,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shares", type=float, nargs="*", default=[25, 50, 75, 95], help="in %%")
     parser.add_argument("--seconds", type=float, default=60, help="of each load")
     parser.add_argument("--pause", type=float, default=60, help="seconds; 0 leaves it out")
-    parser.add_argument("--commit-seconds", type=float, nargs="+", default=[_default_commit()])
+    parser.add_argument(
+        "--commit-seconds", type=float, nargs="+", default=[WorkerSettings().commit_seconds]
+    )
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--save")
     return parser.parse_args()
-
-
-def _default_commit() -> float:
-    from newsieve.settings.worker import WorkerSettings
-
-    return WorkerSettings().commit_seconds
 
 
 def _measure(servers: str, folder: Path, options: argparse.Namespace, commit: float) -> list[str]:

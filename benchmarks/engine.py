@@ -14,46 +14,47 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-import peft
 import torch
-import transformers
 
 from benchmarks.engine_cases import (
-    SAMPLE, Corpus, Models, made_corpus, random_models, real_corpus, shipped_models,
-)  # fmt: skip
+    SAMPLE,
+    Corpus,
+    Models,
+    made_corpus,
+    random_models,
+    real_corpus,
+    shipped_models,
+)
 from benchmarks.engine_measure import (
-    BareEngine, batches_of, products, score_bare, timed, tokenising_seconds,
-)  # fmt: skip
+    BareEngine,
+    Products,
+    batches_of,
+    score_bare,
+    timed,
+    tokenising_seconds,
+    whole_texts,
+)
+from benchmarks.engine_table import Row, corpus_table, product_table, setting
 from benchmarks.engine_variants import (
-    Difference, Unavailable, chosen, difference, precisions, reference, scale_head, variants,
-)  # fmt: skip
-from newsieve.inference.capacity import flop_per_article
-from newsieve.inference.device import choose_dtype, dtype_name
+    Built,
+    build_all,
+    build_chosen,
+    difference,
+    precisions,
+    reference,
+    scale_head,
+)
+from newsieve.inference.device import dtype_name
 from tests.support.results import publish, spread
 
 CPU_ARTICLES = 400
 CARD_ARTICLES = 2_048
-TERA = 1e12
-
-
-@dataclass
-class Row:
-    """One line of the table: how it runs once, and how long each round took."""
-
-    name: str
-    dtype: torch.dtype
-    run: Callable[[], float]
-    is_bare: bool = True
-    seconds: list[float] = field(default_factory=list)
-    difference: Difference | None = None
 
 
 def main() -> None:
@@ -61,16 +62,22 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    models = (
-        shipped_models(options.student) if options.student
-        else random_models(options.shape, device)
-    )  # fmt: skip
-    multiplied = _products(models, device)
-    lines = [_setting(options, device, models), *_product_table(multiplied)]
-    limits = {dtype: max(rates.values()) for dtype, rates in multiplied.items()}
-    for corpus in _corpora(options):
-        lines += _measure(models, corpus, device, limits, options)
-    name = "engine_" + re.sub(r"\W+", "_", _device_name(device).lower()).strip("_")
+    corpora = _corpora(options)
+    if options.student:
+        models = shipped_models(options.student)
+    else:
+        models = random_models(options.shape, device)
+        scale_head(models, reference(models, corpora[0], device)[1])
+    built, missing = build_all(models, corpora[0], device, with_compiled=options.compiled)
+    engines = [build_chosen(models, device, dtype) for dtype in precisions(device)]
+    budget = engines[0].forward.budget_tokens
+    products = Products(models, device, precisions(device), budget, options.product_seconds)
+    lines = []
+    for corpus in corpora:
+        lines += _measure(models, corpus, device, built, engines, products, options)
+    lines = [*setting(options, device, models), *product_table(products), *lines, *missing]
+    name = "cpu" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    name = "engine_" + re.sub(r"\W+", "_", name.lower()).strip("_")
     publish("The engine beside its limits", lines, name if options.save else None)
 
 
@@ -84,6 +91,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=CARD_ARTICLES if has_card else CPU_ARTICLES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--product-seconds", type=float, default=0.3, help="for each product")
     parser.add_argument("--device", default="cuda" if has_card else "cpu")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--compiled", action=argparse.BooleanOptionalAction, default=has_card)
@@ -94,168 +102,77 @@ def _options() -> argparse.Namespace:
 def _corpora(options: argparse.Namespace) -> list[Corpus]:
     if options.student is None:
         return [made_corpus(mean, options.count) for mean in options.mean_tokens]
-    from newsieve.inference.manifest import read_manifest
-
-    most = read_manifest(options.student).max_tokens
-    file = options.student / "tokenizer.json"
-    return [real_corpus(options.articles, options.count, file, most)]
+    return [real_corpus(options.articles, options.count, options.student)]
 
 
 def _measure(
     models: Models,
     corpus: Corpus,
     device: torch.device,
-    limits: Mapping[torch.dtype, float],
+    built: Sequence[Built],
+    engines: Sequence[Built],
+    products: Products,
     options: argparse.Namespace,
 ) -> list[str]:
+    """Let all take turns over one corpus, and return its part of the report."""
     picked, expected = reference(models, corpus, device)
-    if options.student is None:
-        expected = expected * scale_head(models, expected)
     sample = [corpus.tokens[row] for row in picked]
-    missing: list[str] = []
+    remarks: list[str] = []
     with ExitStack() as stack:
-        rows = _bare_rows(models, corpus, device, options, missing, (sample, expected))
-        rows += _engine_rows(models, corpus, device, stack)
+        rows = []
+        for way in built:
+            row = _bare_row(way, corpus, device)
+            scores = score_bare(way.forward, sample, batches_of(sample, way.forward))
+            row.difference = difference(expected, scores)
+            rows.append(row)
+        rows += [_engine_row(way, corpus, device, stack) for way in engines]
+        rows.append(_engine_row(engines[-1], corpus, device, stack, filters=2))
         if options.student is not None and not options.no_peers:
-            from benchmarks.peers import start_peers
+            # Needs packages that a card's machine has not.
+            from benchmarks.peers import start_peers  # noqa: PLC0415
 
-            peers = start_peers(stack, models, options.student, corpus)
-            for peer in peers:
-                row = Row(peer.name, torch.float32, peer.run, is_bare=False)
-                row.difference = difference(expected, peer.scores[picked])
-                rows.append(row)
-            missing += [f"{peer.name}: {peer.versions}." for peer in peers]
+            for peer in start_peers(stack, models, options.student, corpus):
+                off = difference(expected, peer.scores[picked])
+                rows.append(Row(peer.name, torch.float32, peer.run, difference=off))
+                remarks += ["", f"{peer.name}: {peer.versions}."]
         for number in range(options.rounds):
+            products.measure()
             for row in rows:
                 row.seconds.append(row.run())
                 _say(f"{number + 1} {row.name}: {len(corpus.texts) / row.seconds[-1]:.1f}")
-    tokenising = [1e6 * tokenising_seconds(corpus) / len(corpus.texts) for _ in range(3)]
+    cut, whole = (
+        [1e6 * tokenising_seconds(corpus, encode) / len(corpus.texts) for _ in range(3)]
+        for encode in (corpus.tokeniser.encode, whole_texts(corpus))
+    )
     return [
-        *_table(rows, models, corpus, limits),
+        *corpus_table(rows, models.shape(), corpus, products.limits),
         "",
-        f"Tokenising costs {spread(tokenising, 0)} µs of CPU an article, on a thread of its own.",
-        *("\n" + text for text in missing),
+        f"Tokenising costs {spread(cut, 0)} µs of CPU an article, on a thread of its own; "
+        f"{spread(whole, 0)} without cutting texts first.",
+        *remarks,
     ]
 
 
-def _bare_rows(
-    models: Models,
-    corpus: Corpus,
-    device: torch.device,
-    options: argparse.Namespace,
-    missing: list[str],
-    judged: tuple[list[list[int]], object],
-) -> list[Row]:
-    rows = []
-    sample, expected = judged
-    for variant in variants(models, device, with_compiled=options.compiled):
-        try:
-            forward = variant.build()
-            batches = batches_of([len(ids) for ids in corpus.tokens], forward)
-            score_bare(forward, corpus.tokens, batches)  # warm
-            scores = score_bare(forward, sample, batches_of(list(map(len, sample)), forward))
-        except Exception as error:  # whatever a library makes of this device: the table says so
-            kind = "" if isinstance(error, Unavailable) else f"{type(error).__name__}: "
-            missing.append(f"Not measured: {variant.name} ({kind}{str(error).splitlines()[0]}).")
-            continue
-
-        def run(forward=forward, batches=batches) -> float:
-            return timed(device, lambda: score_bare(forward, corpus.tokens, batches))
-
-        dtype = torch.float32 if variant.name.endswith("fp32") else choose_dtype("auto", device)
-        rows.append(Row(variant.name, dtype, run, difference=difference(expected, scores)))
-    return rows
-
-
-def _engine_rows(
-    models: Models, corpus: Corpus, device: torch.device, stack: ExitStack
-) -> list[Row]:
-    rows = []
-    for dtype in precisions(device):
-        engine = BareEngine(chosen(models, device, dtype), corpus, device)
-        stack.callback(engine.close)
-        engine.score()
-        name = f"**engine, text in, {dtype_name(dtype)}**"
-        rows.append(Row(name, dtype, lambda e=engine: timed(device, e.score), is_bare=False))
-    return rows
-
-
-def _setting(options: argparse.Namespace, device: torch.device, models: Models) -> str:
-    what = (
-        f"The student in `{options.student.parent.parent.name}/{options.student.parent.name}`"
-        if options.student
-        else f"A student of the shape {options.shape} with random weights and a random adapter"
-    )
-    weights = models.shape().non_embedding_weights
-    return (
-        f"{what}: {weights:,} weights without embeddings. Device: {_device_name(device)}"
-        + (f", {torch.get_num_threads()} threads" if device.type == "cpu" else "")
-        + f"; torch {torch.__version__}, transformers {transformers.__version__}, peft "
-        f"{peft.__version__}. {options.rounds} rounds in turn; medians, smallest and largest."
+def _bare_row(way: Built, corpus: Corpus, device: torch.device) -> Row:
+    batches = batches_of(corpus.tokens, way.forward)
+    score_bare(way.forward, corpus.tokens, batches)  # warm
+    return Row(
+        way.name,
+        way.dtype,
+        lambda: timed(device, lambda: score_bare(way.forward, corpus.tokens, batches)),
+        is_bare=True,
     )
 
 
-def _products(models: Models, device: torch.device) -> dict[torch.dtype, dict[str, float]]:
-    """What the device multiplies in each precision that a row is measured in."""
-    budget = chosen(models, device, choose_dtype("auto", device)).budget_tokens
-    return {dtype: products(models, device, dtype, budget) for dtype in precisions(device)}
-
-
-def _product_table(multiplied: Mapping[torch.dtype, Mapping[str, float]]) -> list[str]:
-    names = [dtype_name(dtype) for dtype in multiplied]
-    lines = ["", "| product | " + " | ".join(f"TFLOP/s in {name}" for name in names) + " |"]
-    lines.append("|---" * (1 + len(names)) + "|")
-    for label in next(iter(multiplied.values())):
-        rates = " | ".join(f"{rates[label] / TERA:.3g}" for rates in multiplied.values())
-        lines.append(f"| {label} | {rates} |")
-    return lines
-
-
-def _table(
-    rows: list[Row], models: Models, corpus: Corpus, limits: Mapping[torch.dtype, float]
-) -> list[str]:
-    shape = models.shape()
-    work = sum(flop_per_article(shape, len(ids)) for ids in corpus.tokens)
-    best: dict[torch.dtype, float] = {}
-    for row in rows:
-        if row.is_bare:
-            rate = 1 / statistics.median(row.seconds)
-            best[row.dtype] = max(best.get(row.dtype, 0.0), rate)
-    bounds = ", ".join(
-        f"{limit * len(corpus.texts) / work:.1f} articles/s in {dtype_name(dtype)}"
-        for dtype, limit in limits.items()
-    )
-    lines = [
-        "",
-        f"## {len(corpus.texts):,} articles of {corpus.name}, {corpus.mean:.0f} tokens on average",
-        "",
-        f"The bound, useful tokens' products at the fastest rate above: {bounds}.",
-        "",
-        "| | articles/s | useful tokens/s | useful TFLOP/s | % of the bound | % of the best bare "
-        "forward | largest difference | rank correlation |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        seconds = statistics.median(row.seconds)
-        rates = [len(corpus.texts) / value for value in row.seconds]
-        off = row.difference
-        lines.append(
-            f"| {row.name} | {spread(rates)} | {corpus.count / seconds:,.0f} | "
-            f"{work / seconds / TERA:.3g} | {100 * work / seconds / limits[row.dtype]:.0f} | "
-            f"{100 / seconds / best[row.dtype]:.0f} | "
-            + (f"{off.largest:.2g} | {off.rank_correlation:.4f} |" if off else "| |")
-        )
-    return [
-        *lines,
-        "",
-        "Differences are from the unmerged fp32 model of transformers and PEFT, one article a "
-        "call, in points of the scale; the rank correlation is the worst dimension's. "
-        "Percentages are of what the row's own precision allows.",
-    ]
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+def _engine_row(
+    way: Built, corpus: Corpus, device: torch.device, stack: ExitStack, filters: int = 1
+) -> Row:
+    engine = BareEngine([way.forward] * filters, corpus, device)
+    stack.callback(engine.close)
+    engine.score()  # warm
+    asked = "" if filters == 1 else f" for {filters} filters"
+    name = f"**engine{asked}, text in, {dtype_name(way.dtype)}**"
+    return Row(name, way.dtype, lambda: timed(device, engine.score))
 
 
 def _say(text: str) -> None:

@@ -20,8 +20,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import Qwen2Config, Qwen2Model
 
+from newsieve.inference.base_files import find_base
 from newsieve.inference.capacity import ModelShape
-from newsieve.inference.model import StudentModel
+from newsieve.inference.model import StudentModel, load_backbone
 from newsieve.inference.tokenize import Tokeniser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,6 +91,7 @@ class Corpus:
     texts: list[str]
     tokens: list[list[int]]
     tokeniser: Tokeniser
+    tokenizer_file: Path
 
     @property
     def count(self) -> int:
@@ -120,9 +122,6 @@ def random_models(shape: str, device: torch.device) -> Models:
 
 def shipped_models(folder: Path) -> Models:
     """Open a student's folder by PEFT itself."""
-    from newsieve.inference.base_files import find_base
-    from newsieve.inference.model import load_backbone
-
     manifest = json.loads((folder / "student.json").read_text())
     base = manifest["base"]
     backbone = load_backbone(find_base(base["name"], base["revision"]))
@@ -149,11 +148,18 @@ def articles_of(file: Path, most: int) -> list[str]:
     return texts[:most]
 
 
-def real_corpus(file: Path, most: int, tokenizer: Path, max_tokens: int) -> Corpus:
-    """Take real articles, in the order of their file."""
+def real_corpus(file: Path, most: int, student: Path) -> Corpus:
+    """Take real articles in the order of their file, as a student reads them."""
+    manifest = json.loads((student / "student.json").read_text())
+    return _corpus(
+        file.name, articles_of(file, most), student / "tokenizer.json", manifest["max_tokens"]
+    )
+
+
+def _corpus(name: str, texts: list[str], tokenizer: Path, max_tokens: int) -> Corpus:
     tokeniser = Tokeniser(tokenizer, max_tokens)
-    texts = articles_of(file, most)
-    return Corpus(file.name, texts, [item.ids for item in tokeniser.encode(texts)], tokeniser)
+    tokens = [item.ids for item in tokeniser.encode(texts)]
+    return Corpus(name, texts, tokens, tokeniser, tokenizer)
 
 
 def made_corpus(mean_tokens: int, count: int) -> Corpus:
@@ -172,8 +178,7 @@ def made_corpus(mean_tokens: int, count: int) -> Corpus:
             room -= costs[start % len(words)]
             start += 1
         texts.append(" ".join(chosen))
-    tokens = [item.ids for item in tokeniser.encode(texts)]
-    return Corpus(f"made texts of {mean_tokens} tokens on average", texts, tokens, tokeniser)
+    return _corpus("words in chance lengths", texts, TOKENIZER, MAX_TOKENS)
 
 
 def _lengths(mean_tokens: int, count: int) -> list[int]:

@@ -8,53 +8,85 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
-from benchmarks.engine_cases import DIMENSIONS, Corpus, Models
+from benchmarks.engine_cases import Corpus, Models
 from newsieve.inference.batching import next_batch
 from newsieve.inference.forward import Forward, PendingScores, Scores
 from newsieve.inference.micro_batcher import MOST_CONSIDERED, MicroBatcher
 
 CARD_SIDE = 8_192  # of the square product that shows a device's ceiling
 CPU_SIDE = 2_048
-PRODUCT_SECONDS = 0.5  # for each size, repeated
+FEWEST_PRODUCTS = 3
 BATCHES_ON_DEVICE = 2
 SUBMITTED_ARTICLES = 128  # in one submission, as the worker's: worker.batch_articles
 SUBMISSIONS = 2  # in flight, as the worker's: worker.batches_in_flight
 
 
-def products(
-    models: Models, device: torch.device, dtype: torch.dtype, tokens: int
-) -> dict[str, float]:
-    """FLOP/s of a large square product, and of each of the model's layers with so many tokens."""
-    side = CARD_SIDE if device.type == "cuda" else CPU_SIDE
-    found = {f"{side:,}³": product_rate(device, dtype, side, side, side)}
-    layers = (m for m in models.merged.model.modules() if isinstance(m, nn.Linear))
-    for inputs, outputs in sorted({(layer.in_features, layer.out_features) for layer in layers}):
-        rate = product_rate(device, dtype, tokens, inputs, outputs)
-        found[f"{tokens:,} × {inputs:,} × {outputs:,}"] = rate
-    return found
+class Products:
+    """How fast the device multiplies: a large square, and the model's own layers.
+
+    It is measured in every round, since a device that is warm or shared multiplies slower.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        device: torch.device,
+        dtypes: Sequence[torch.dtype],
+        tokens: int,
+        seconds: float,
+    ) -> None:
+        """`tokens` is how many rows a layer's product has, those of a full batch; `seconds` how long
+        each product is repeated."""
+        side = CARD_SIDE if device.type == "cuda" else CPU_SIDE
+        layers = (m for m in models.merged.model.modules() if isinstance(m, nn.Linear))
+        shapes = sorted({(layer.in_features, layer.out_features) for layer in layers})
+        self._sizes = {f"{side:,} × {side:,} × {side:,}": (side, side, side)} | {
+            f"{tokens:,} × {inputs:,} × {outputs:,}": (tokens, inputs, outputs)
+            for inputs, outputs in shapes
+        }
+        self._device = device
+        self._seconds = seconds
+        self.rates: dict[torch.dtype, dict[str, list[float]]] = {
+            dtype: {label: [] for label in self._sizes} for dtype in dtypes
+        }
+
+    def measure(self) -> None:
+        """Measure all once more."""
+        for dtype, rates in self.rates.items():
+            for label, size in self._sizes.items():
+                rates[label].append(product_rate(self._device, dtype, *size, self._seconds))
+
+    @property
+    def limits(self) -> dict[torch.dtype, float]:
+        """The FLOP/s of the fastest product, by precision: what nothing can exceed."""
+        return {
+            dtype: max(rate for found in rates.values() for rate in found)
+            for dtype, rates in self.rates.items()
+        }
 
 
 def product_rate(
-    device: torch.device, dtype: torch.dtype, rows: int, inputs: int, outputs: int
+    device: torch.device, dtype: torch.dtype, rows: int, inputs: int, outputs: int, seconds: float
 ) -> float:
-    """FLOP/s of one layer's product, the median of many."""
+    """FLOP/s of one layer's product, the median of many in so many seconds."""
     left = torch.randn(rows, inputs, device=device).to(dtype)
     weight = torch.randn(outputs, inputs, device=device).to(dtype)
     nn.functional.linear(left, weight)
-    seconds = []
-    until = time.perf_counter() + PRODUCT_SECONDS
-    while time.perf_counter() < until or len(seconds) < 3:
-        seconds.append(timed(device, lambda: nn.functional.linear(left, weight)))
-    return 2 * rows * inputs * outputs / statistics.median(seconds)
+    found: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(found) < FEWEST_PRODUCTS:
+        found.append(timed(device, lambda: nn.functional.linear(left, weight)))
+    return 2 * rows * inputs * outputs / statistics.median(found)
 
 
 def timed(device: torch.device, work: Callable[[], object]) -> float:
@@ -68,14 +100,14 @@ def timed(device: torch.device, work: Callable[[], object]) -> float:
     return time.perf_counter() - since
 
 
-def batches_of(lengths: list[int], forward: Forward) -> list[list[int]]:
+def batches_of(tokens: Sequence[Sequence[int]], forward: Forward) -> list[list[int]]:
     """Split texts as the engine does when all of them wait."""
-    left = list(range(len(lengths)))
+    left = list(range(len(tokens)))
     found = []
     while left:
         seen = left[:MOST_CONSIDERED]
         picked = next_batch(
-            [lengths[row] for row in seen], forward.budget_tokens, is_padded=forward.is_padded
+            [len(tokens[row]) for row in seen], forward.budget_tokens, is_padded=forward.is_padded
         )
         found.append([seen[index] for index in picked])
         gone = set(found[-1])
@@ -83,54 +115,71 @@ def batches_of(lengths: list[int], forward: Forward) -> list[list[int]]:
     return found
 
 
-def score_bare(forward: Forward, tokens: list[list[int]], batches: list[list[int]]) -> Scores:
+def score_bare(
+    forward: Forward, tokens: Sequence[Sequence[int]], batches: Sequence[Sequence[int]]
+) -> Scores:
     """Run the forward pass alone over batches that are ready, two of them on the device."""
-    scores = np.empty((len(tokens), DIMENSIONS))
-    on_device: deque[tuple[list[int], PendingScores]] = deque()
+    scores: dict[int, Scores] = {}
+    on_device: deque[tuple[Sequence[int], PendingScores]] = deque()
+
+    def fetch() -> None:
+        rows, pending = on_device.popleft()
+        scores.update(zip(rows, pending.result(), strict=True))
+
     for rows in batches:
         on_device.append((rows, forward.submit([tokens[row] for row in rows])))
         if len(on_device) >= BATCHES_ON_DEVICE:
-            done, pending = on_device.popleft()
-            scores[done] = pending.result()
-    for done, pending in on_device:
-        scores[done] = pending.result()
-    return scores
+            fetch()
+    while on_device:
+        fetch()
+    return np.stack([scores[row] for row in range(len(tokens))])
 
 
 class BareEngine:
-    """The engine that the worker runs, with a student that is nothing but its forward pass."""
+    """The engine that the worker runs, with students that are nothing but their forward pass."""
 
-    def __init__(self, forward: Forward, corpus: Corpus, device: torch.device) -> None:
-        student: Any = SimpleNamespace(
-            filter=SimpleNamespace(reference="bench/v1"),
-            manifest=SimpleNamespace(dimensions=[str(number) for number in range(DIMENSIONS)]),
-            device=str(device),
-            tokeniser=corpus.tokeniser,
-            forward=forward,
-        )
-        self._engine = MicroBatcher({"bench": student})
+    def __init__(self, forwards: Sequence[Forward], corpus: Corpus, device: torch.device) -> None:
+        students: dict[str, Any] = {
+            str(number): SimpleNamespace(
+                filter=SimpleNamespace(reference="bench/v1"),
+                manifest=SimpleNamespace(dimensions=range(len(forward([[0]])[0]))),
+                device=str(device),
+                tokeniser=corpus.tokeniser,
+                forward=forward,
+            )
+            for number, forward in enumerate(forwards)
+        }
+        self._engine = MicroBatcher(students)
+        self._filters = list(students)
         self._texts = corpus.texts
 
-    def score(self) -> Scores:
-        """Score all texts, submitted as the worker submits them."""
-        scores: list[Scores] = []
+    def score(self) -> None:
+        """Score all texts for each filter, submitted as the worker submits them."""
         in_flight: deque[Future[Any]] = deque()
         for start in range(0, len(self._texts), SUBMITTED_ARTICLES):
             texts = self._texts[start : start + SUBMITTED_ARTICLES]
-            in_flight.append(self._engine.submit(texts, {"bench": range(len(texts))}))
             if len(in_flight) >= SUBMISSIONS:
-                scores.append(in_flight.popleft().result()["bench"].scores)
-        scores += [future.result()["bench"].scores for future in in_flight]
-        return np.vstack(scores)
+                in_flight.popleft().result()
+            rows = range(len(texts))
+            in_flight.append(self._engine.submit(texts, dict.fromkeys(self._filters, rows)))
+        for future in in_flight:
+            future.result()
 
     def close(self) -> None:
         """End the engine's threads."""
         self._engine.close()
 
 
-def tokenising_seconds(corpus: Corpus) -> float:
+def tokenising_seconds(corpus: Corpus, encode: Callable[[list[str]], object]) -> float:
     """CPU seconds of one thread for all texts, submitted as the worker submits them."""
     since = time.process_time()
     for start in range(0, len(corpus.texts), SUBMITTED_ARTICLES):
-        corpus.tokeniser.encode(corpus.texts[start : start + SUBMITTED_ARTICLES])
+        encode(corpus.texts[start : start + SUBMITTED_ARTICLES])
     return time.process_time() - since
+
+
+def whole_texts(corpus: Corpus) -> Callable[[list[str]], object]:
+    """The library's own way: encode all of a text, then truncate."""
+    tokenizer = Tokenizer.from_file(str(corpus.tokenizer_file))
+    tokenizer.enable_truncation(corpus.tokeniser.max_tokens)
+    return tokenizer.encode_batch

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.engine_cases import MAX_TOKENS, Corpus, Models
+from benchmarks.engine_measure import score_bare
 from newsieve.inference.device import choose_dtype, dtype_name
 from newsieve.inference.forward import Forward, Scores
 from newsieve.inference.forward_choice import choose_forward
@@ -36,10 +37,20 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run the forward pass."""
+    """One way to run the forward pass: its precision, and how it is built."""
 
     name: str
+    dtype: torch.dtype
     build: Callable[[], Forward]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A way that is ready."""
+
+    name: str
+    dtype: torch.dtype
+    forward: Forward
 
 
 @dataclass(frozen=True)
@@ -58,32 +69,45 @@ def precisions(device: torch.device) -> list[torch.dtype]:
     return [fast] if device.type == "cuda" else list(dict.fromkeys((torch.float32, fast)))
 
 
-def variants(models: Models, device: torch.device, *, with_compiled: bool) -> list[Variant]:
-    """All ways worth a row on this device."""
-    fast = choose_dtype("auto", device)
+def build_all(
+    models: Models, corpus: Corpus, device: torch.device, *, with_compiled: bool
+) -> tuple[list[Built], list[str]]:
+    """Build all ways worth a row on this device, and say of the others why they have none."""
+    built, missing = [], []
+    for variant in _variants(models, device, with_compiled=with_compiled):
+        try:
+            forward = variant.build()
+            score_bare(forward, corpus.tokens[:1], [[0]])
+        except Exception as error:  # noqa: BLE001 - whatever a library makes of this device is said
+            why = next(iter(str(error).splitlines()), "")
+            kind = "" if isinstance(error, Unavailable) else f"{type(error).__name__}: "
+            missing += ["", f"Not measured: {variant.name}: {kind}{why}"]
+            continue
+        built.append(Built(variant.name, variant.dtype, forward))
+    return built, missing
+
+
+def build_chosen(models: Models, device: torch.device, dtype: torch.dtype) -> Built:
+    """Build the way that the worker takes."""
+    return Built("chosen", dtype, choose_forward(copy.deepcopy(models.merged), device, dtype))
+
+
+def _variants(models: Models, device: torch.device, *, with_compiled: bool) -> list[Variant]:
     found = []
     for dtype in precisions(device):
+        ways = {
+            "padded, unmerged": _padded(models, device, dtype, merged=False),
+            "padded": _padded(models, device, dtype),
+            "packed": _packed(models, device, dtype),
+        }
+        if with_compiled:
+            ways["padded, compiled"] = _compiled(models, device, dtype)
+        if device.type == "cuda":
+            ways["packed, liger-kernel"] = _liger(models, device, dtype)
+            ways["packed, products in FP8"] = _fp8(models, device, dtype)
         name = dtype_name(dtype)
-        found += [
-            Variant(f"padded, unmerged, {name}", _padded(models, device, dtype, merged=False)),
-            Variant(f"padded, {name}", _padded(models, device, dtype)),
-            Variant(f"packed, {name}", _packed(models, device, dtype)),
-        ]
-    if with_compiled:
-        found.append(
-            Variant(f"padded, compiled, {dtype_name(fast)}", _compiled(models, device, fast))
-        )
-    if device.type == "cuda":
-        found += [
-            Variant(f"packed, liger-kernel, {dtype_name(fast)}", _liger(models, device, fast)),
-            Variant("packed, FP8 products by rows", _fp8(models, device, fast)),
-        ]
+        found += [Variant(f"{way}, {name}", dtype, build) for way, build in ways.items()]
     return found
-
-
-def chosen(models: Models, device: torch.device, dtype: torch.dtype) -> Forward:
-    """The forward pass that the worker takes."""
-    return choose_forward(copy.deepcopy(models.merged), device, dtype)
 
 
 def _padded(

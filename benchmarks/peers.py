@@ -73,7 +73,6 @@ def start_peers(stack: ExitStack, models: Models, student: Path, corpus: Corpus)
             [own_python(script.removesuffix(".py"), packages), CONTENDERS / script, folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
         stack.callback(_end, process)
@@ -105,9 +104,7 @@ def _answer(process: subprocess.Popen[str]) -> Any:
     for line in process.stdout:
         if line.startswith("PEER "):
             return json.loads(line.removeprefix("PEER "))
-    raise SystemExit(
-        f"{process.args!r} ended with code {process.wait()}: run it by hand to see why"
-    )
+    raise SystemExit(f"{process.args!r} ended with code {process.wait()}: see above why")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from meter import Meter, read_task
-from student_worker import StopAfter
+from meter import Meter, Task, read_task
 
 from newsieve.bootstrap.students import StudentIdentity, scoring_path
 from newsieve.bootstrap.common import Slot, open_health
@@ -23,6 +23,7 @@ from tests.support.filters import load
 
 FILTERS = ("uplifting", "sustainability", "investment_risk")
 STUDENT = "sha256:" + "0" * 64
+CHECK_SECONDS = 0.05
 
 
 class NoOp:
@@ -50,6 +51,35 @@ class NoOp:
 
     def close(self) -> None:
         """Nothing to end."""
+
+
+class StopAfter:
+    """Asks the metrics now and then whether all records are committed."""
+
+    def __init__(
+        self,
+        running: RunningWorker,
+        task: Task,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_ready` is called once, when the worker has joined its group: joining takes the
+        broker's group.initial.rebalance.delay.ms, seconds that say nothing about a model."""
+        self._registry = running.health.metrics.registry
+        self._is_ready = running.health.is_ready
+        self._on_ready: Callable[[], None] | None = on_ready
+        self._wanted = task.records
+        self._asked_at = 0.0
+        self.records = 0
+
+    def __call__(self) -> bool:
+        if self._on_ready is not None and self._is_ready():
+            self._on_ready()
+            self._on_ready = None
+        if time.monotonic() - self._asked_at > CHECK_SECONDS:
+            self._asked_at = time.monotonic()
+            value = self._registry.get_sample_value("newsieve_records_total")
+            self.records = int(value or 0)
+        return self.records >= self._wanted
 
 
 def contend(
