@@ -10,6 +10,7 @@ consumer has its outcome. At last the worker is ended for a minute, while articl
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
 import secrets
 import sys
@@ -36,6 +37,13 @@ from tests.support.workers import WorkerProcess
 
 FILTER = "sustainability"  # blocks nothing: every article goes through the model
 PATIENCE_SECONDS = 600.0
+# What the log says while a worker starts, and what has then been done.
+STARTING = {
+    "program.started": "the command line",
+    "health.opened": "settings, filters and the health endpoint",
+    "student.loaded": "torch, the student and its canaries",
+    "partitions.assigned": "the transactional producer and the group",
+}
 PAUSE_SHARE = 0.5
 LATE_SECONDS = 1.0  # an article that took longer still belongs to the backlog of a pause
 EDGES = (0.1, 0.95)  # of a backlog's outcomes: what lies between is the steady rate
@@ -88,7 +96,19 @@ class Scene:
 
     def start(self) -> None:
         log = self._folder / f"{self._prefix}.log"
+        self._started = time.time()
         self.worker = WorkerProcess(log, self._environment)
+
+    def start_up(self) -> str:
+        """How long the worker took from its start until it was ready, part by part."""
+        assert self.worker is not None
+        parts, before = [], self._started
+        for event, what in STARTING.items():
+            stamp = str(self.worker.events(event)[0]["timestamp"])
+            at = dt.datetime.fromisoformat(stamp).timestamp()
+            parts.append(f"{what} {at - before:.1f}")
+            before = at
+        return f"{before - self._started:.1f} s ({', '.join(parts)})"
 
     def stop(self) -> None:
         if self.worker is not None:
@@ -97,13 +117,14 @@ class Scene:
 
     def close(self) -> None:
         self.stop()
+        self.feeder.close()
         self.clock.close()
 
     def capacity(self, articles: int) -> float:
         """Articles a second, of a backlog that was there before the worker."""
         ids = self.feeder.send(articles)
         self.start()
-        self.clock.wait_for(ids, PATIENCE_SECONDS)
+        self._wait_for(ids)
         times = sorted(self.clock.seen_at[key] for key in ids)
         first, last = (int(edge * len(times)) for edge in EDGES)
         return (last - first) / (times[last] - times[first])
@@ -114,7 +135,7 @@ class Scene:
         process = psutil.Process(self.worker.process.pid)
         before, begin = _cpu_seconds(process), time.time()
         ids = self.feeder.feed(rate, seconds)
-        self.clock.wait_for(ids, PATIENCE_SECONDS)
+        self._wait_for(ids)
         elapsed = max(self.clock.seen_at[key] for key in ids) - begin
         return Load(
             share,
@@ -136,22 +157,38 @@ class Scene:
         feeding.start()
         try:
             time.sleep(pause)
+            deadline = time.monotonic() + PATIENCE_SECONDS
             started, waiting = time.time(), self._unanswered()
             self.start()
             while (now := time.time()) - self._oldest(now) > LATE_SECONDS:
-                if now - started > PATIENCE_SECONDS:
-                    raise SystemExit("the worker does not catch up")
+                self._require_progress(deadline, "the worker does not catch up")
                 time.sleep(0.2)
         finally:
             is_over.set()
             feeding.join()
-        self.clock.wait_for(fed, PATIENCE_SECONDS)
+        self._wait_for(fed)
         seen = [self.clock.seen_at[key] for key in fed]
         late = [
             at for key, at in zip(fed, seen, strict=True)
             if at - self.feeder.sent_ms[key] / 1e3 > LATE_SECONDS
         ]  # fmt: skip
         return Recovery(pause, min(seen) - started, len(waiting), max(late) - started, rate)
+
+    def _wait_for(self, ids: Sequence[str]) -> None:
+        """Wait until all of these have an outcome. Raises SystemExit when the worker ends before,
+        or takes too long."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while missing := self.clock.missing(ids):
+            self._require_progress(deadline, f"{missing:,} of {len(ids):,} articles have none")
+            time.sleep(0.1)
+
+    def _require_progress(self, deadline: float, what: str) -> None:
+        assert self.worker is not None
+        code = self.worker.process.poll()
+        if code is not None:
+            raise SystemExit(f"the worker ended with code {code}:\n{self.worker.text()[-2_000:]}")
+        if time.monotonic() > deadline:
+            raise SystemExit(f"no outcomes in {PATIENCE_SECONDS:g} s: {what}")
 
     def _latencies(self, ids: Sequence[str]) -> np.ndarray:
         return np.array([self.clock.seen_at[key] - self.feeder.sent_ms[key] / 1e3 for key in ids])
@@ -209,7 +246,8 @@ def _measure(servers: str, folder: Path, options: argparse.Namespace, commit: fl
     scene = Scene(servers, folder, options, commit)
     try:
         capacity = scene.capacity(options.backlog)
-        _say(f"commit_seconds {commit:g}: {capacity:.1f} articles/s")
+        starting = scene.start_up()
+        _say(f"commit_seconds {commit:g}: {capacity:.1f} articles/s; ready after {starting}")
         loads = []
         for share in options.shares:
             loads.append(scene.load(share, capacity * share / 100, options.seconds))
@@ -221,7 +259,8 @@ def _measure(servers: str, folder: Path, options: argparse.Namespace, commit: fl
         "",
         f"## worker.commit_seconds = {commit:g}",
         "",
-        f"Capacity, from a backlog of {options.backlog:,}: {capacity:.1f} articles/s.",
+        f"Ready {starting} after its start. Capacity, from a backlog of {options.backlog:,}: "
+        f"{capacity:.1f} articles/s.",
         "",
         "| load | offered, articles/s | scored, articles/s | p50, ms | p95, ms | p99, ms | max, ms "
         "| CPU, ms an article | resident MiB |",

@@ -45,8 +45,8 @@ class Products:
         tokens: int,
         seconds: float,
     ) -> None:
-        """`tokens` is how many rows a layer's product has, those of a full batch; `seconds` how long
-        each product is repeated."""
+        """`tokens` is how many rows a layer's product has, those of a full batch; `seconds` is how
+        long each product is repeated."""
         side = CARD_SIDE if device.type == "cuda" else CPU_SIDE
         layers = (m for m in models.merged.model.modules() if isinstance(m, nn.Linear))
         shapes = sorted({(layer.in_features, layer.out_features) for layer in layers})

@@ -47,17 +47,26 @@ class Peer:
         return float(answer["seconds"])
 
 
-# Its name, its script, and what its environment holds.
+# Its name, its script with arguments, and what its environment holds.
 CONTENDING = (
-    ("transformers, batch 16, padded to the longest", "transformers_loop.py", TORCH),
+    (
+        "transformers, batch 16, padded to the longest",
+        ("transformers_loop.py", "longest"),
+        TORCH,
+    ),
+    (
+        "transformers, batch 16, padded to the window",
+        ("transformers_loop.py", "max_length"),
+        TORCH,
+    ),
     (
         "sentence-transformers, text in",
-        "sentence_transformers_loop.py",
+        ("sentence_transformers_loop.py",),
         (*TORCH, "sentence-transformers==6.2.0"),
     ),
     (
         "ONNX Runtime, sorted, the same budget",
-        "onnx_loop.py",
+        ("onnx_loop.py",),
         (*TORCH, "onnxruntime==1.32.0", "onnx==1.23.2", "onnxscript==0.7.2"),
     ),
 )
@@ -68,9 +77,14 @@ def start_peers(stack: ExitStack, models: Models, student: Path, corpus: Corpus)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     export(folder, models, student, corpus)
     peers = []
-    for name, script, packages in CONTENDING:
+    for name, (script, *arguments), packages in CONTENDING:
         process = subprocess.Popen(
-            [own_python(script.removesuffix(".py"), packages), CONTENDERS / script, folder],
+            [
+                own_python(script.removesuffix(".py"), packages),
+                CONTENDERS / script,
+                folder,
+                *arguments,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

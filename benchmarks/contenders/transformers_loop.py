@@ -1,4 +1,4 @@
-"""The loop that everybody writes first: transformers, arrival order, padded to the longest."""
+"""The loop that everybody writes first: transformers, arrival order, batches that are padded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BATCH = 16
 
 
 def main() -> None:
-    """Take the exported student's folder."""
+    """Take the exported student's folder, and what is padded to: longest, or max_length."""
     export = Export(Path(sys.argv[1]))
     torch.set_num_threads(export.threads)
     tokenizer = AutoTokenizer.from_pretrained(export.backbone)
@@ -26,7 +26,7 @@ def main() -> None:
             for start in range(0, len(export.texts), BATCH):
                 batch = tokenizer(
                     export.texts[start : start + BATCH],
-                    padding="longest",
+                    padding=sys.argv[2],
                     truncation=True,
                     max_length=export.max_tokens,
                     return_tensors="pt",
