@@ -5,11 +5,14 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 MINUTES ?= 10
+# What `make bench` scores: JSON Lines of articles, the demo's unless a file is named.
+ARTICLES ?= worker/newsieve/demo/articles.jsonl
+STUDENT ?= worker/newsieve/filters/builtin/sustainability/v1/student
 
 # Where Python is told to keep no bytecode, each process of the tests would rewrite all of them anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: venv demo test suite hostile soak sabotage lint pins schemas docs clean
+.PHONY: venv demo test suite bench hostile soak sabotage lint pins schemas docs clean
 
 venv: $(INSTALLED)
 
@@ -36,6 +39,11 @@ test: venv
 suite: venv
 	@# three on two cores, for the same reason; in their own order (tests/conftest.py), not by how many a file has
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+bench: venv
+	@# one after the other: each has the processors to itself, and writes its tables to benchmarks/results
+	@$(BIN)/python -m benchmarks.engine --device cpu --student $(STUDENT) --articles $(ARTICLES) --save
+	@$(BIN)/python -m benchmarks.end_to_end --articles $(ARTICLES) --seconds 40 --save end_to_end
 
 hostile: venv
 	@# two side by side: they mostly wait for programs to start, and what is metered is a program's own CPU time

@@ -10,7 +10,6 @@ consumer has its outcome. At last the worker is ended for a minute, while articl
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
 import secrets
 import sys
@@ -37,13 +36,6 @@ from tests.support.workers import WorkerProcess
 
 FILTER = "sustainability"  # blocks nothing: every article goes through the model
 PATIENCE_SECONDS = 600.0
-# What the log says while a worker starts, and what has then been done.
-STARTING = {
-    "program.started": "the command line",
-    "health.opened": "settings, filters and the health endpoint",
-    "student.loaded": "torch, the student and its canaries",
-    "partitions.assigned": "the transactional producer and the group",
-}
 PAUSE_SHARE = 0.5
 LATE_SECONDS = 1.0  # an article that took longer still belongs to the backlog of a pause
 EDGES = (0.1, 0.95)  # of a backlog's outcomes: what lies between is the steady rate
@@ -96,19 +88,7 @@ class Scene:
 
     def start(self) -> None:
         log = self._folder / f"{self._prefix}.log"
-        self._started = time.time()
         self.worker = WorkerProcess(log, self._environment)
-
-    def start_up(self) -> str:
-        """How long the worker took from its start until it was ready, part by part."""
-        assert self.worker is not None
-        parts, before = [], self._started
-        for event, what in STARTING.items():
-            stamp = str(self.worker.events(event)[0]["timestamp"])
-            at = dt.datetime.fromisoformat(stamp).timestamp()
-            parts.append(f"{what} {at - before:.1f}")
-            before = at
-        return f"{before - self._started:.1f} s ({', '.join(parts)})"
 
     def stop(self) -> None:
         if self.worker is not None:
@@ -246,8 +226,7 @@ def _measure(servers: str, folder: Path, options: argparse.Namespace, commit: fl
     scene = Scene(servers, folder, options, commit)
     try:
         capacity = scene.capacity(options.backlog)
-        starting = scene.start_up()
-        _say(f"commit_seconds {commit:g}: {capacity:.1f} articles/s; ready after {starting}")
+        _say(f"commit_seconds {commit:g}: {capacity:.1f} articles/s")
         loads = []
         for share in options.shares:
             loads.append(scene.load(share, capacity * share / 100, options.seconds))
@@ -259,8 +238,7 @@ def _measure(servers: str, folder: Path, options: argparse.Namespace, commit: fl
         "",
         f"## worker.commit_seconds = {commit:g}",
         "",
-        f"Ready {starting} after its start. Capacity, from a backlog of {options.backlog:,}: "
-        f"{capacity:.1f} articles/s.",
+        f"Capacity, from a backlog of {options.backlog:,}: {capacity:.1f} articles/s.",
         "",
         "| load | offered, articles/s | scored, articles/s | p50, ms | p95, ms | p99, ms | max, ms "
         "| CPU, ms an article | resident MiB |",

@@ -17,6 +17,7 @@ from newsieve.inference.capacity import (
     catch_up_seconds,
     plan_fleet,
 )
+from newsieve_schemas.topics import PARTITIONS
 
 MEAN_TOKENS: Final = (200, 350, 512)
 SHARES: Final = (0.5, 0.8, 1.0)  # of the bound
@@ -67,10 +68,11 @@ def sizing_page() -> str:
                 ),
                 [_fleet_row(stream) for stream in STREAMS],
             ),
-            f"Partitions are {PARTITIONS_PER_WORKER} for each worker (`newsieve topics create --partitions`): those "
-            "of a worker that ends are shared by the others, and there is room for more workers. The cost is that of "
-            "workers that are always on; a stream that "
-            "is small costs one worker whatever it carries. A fully used card needs "
+            f"Partitions are {PARTITIONS_PER_WORKER} for each worker: those of a worker that ends are shared by the "
+            f"others, and there is room for more workers. `newsieve topics create` makes {PARTITIONS}; where that is too "
+            "few, make the raw topic with Kafka's own tools before, since partitions that are added later take keys "
+            "from the others. The cost is that of workers that are always on: a small stream costs one worker, "
+            "whatever it carries. A fully used card needs "
             f"{_plan(STREAMS[0]).card_hours_per_million_articles:.2f} hours for a million articles.",
             "The functions are in `worker/newsieve/inference/capacity.py`, for other models, cards and prices:",
             "```python\n"
