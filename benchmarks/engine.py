@@ -68,8 +68,8 @@ def main() -> None:
     else:
         models = random_models(options.shape, device)
         scale_head(models, reference(models, corpora[0], device)[1])
+    engines = [build_chosen(models, corpora[0], device, dtype) for dtype in precisions(device)]
     built, missing = build_all(models, corpora[0], device, with_compiled=options.compiled)
-    engines = [build_chosen(models, device, dtype) for dtype in precisions(device)]
     budget = engines[0].forward.budget_tokens
     products = Products(models, device, precisions(device), budget, options.product_seconds)
     lines = []
@@ -120,7 +120,7 @@ def _measure(
     remarks: list[str] = []
     with ExitStack() as stack:
         rows = []
-        for way in built:
+        for way in (*built, *engines):
             row = _bare_row(way, corpus, device)
             scores = score_bare(way.forward, sample, batches_of(sample, way.forward))
             row.difference = difference(expected, scores)
@@ -129,7 +129,7 @@ def _measure(
         rows.append(_engine_row(engines[-1], corpus, device, stack, filters=2))
         if options.student is not None and not options.no_peers:
             # Needs packages that a card's machine has not.
-            from benchmarks.peers import start_peers  # noqa: PLC0415
+            from benchmarks.peers import start_peers
 
             for peer in start_peers(stack, models, options.student, corpus):
                 off = difference(expected, peer.scores[picked])

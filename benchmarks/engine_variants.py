@@ -7,32 +7,26 @@ instead of a figure.
 from __future__ import annotations
 
 import copy
-import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.engine_cases import MAX_TOKENS, Corpus, Models
+from benchmarks.engine_cases import Corpus, Models
 from benchmarks.engine_measure import score_bare
+from benchmarks.engine_packed import Unavailable, packed_forward, use_fp8, use_liger
 from newsieve.inference.device import choose_dtype, dtype_name
 from newsieve.inference.forward import Forward, Scores
 from newsieve.inference.forward_choice import choose_forward
-from newsieve.inference.padded_forward import (
-    CPU_BUDGET_TOKENS, GPU_BUDGET_TOKENS, PaddedForward,
-)  # fmt: skip
+from newsieve.inference.model import StudentModel
+from newsieve.inference.padded_forward import PaddedForward
 
 REFERENCE_ARTICLES = 64  # scored one by one in fp32, spread over the corpus
 SPREAD = 2.0  # standard deviation of a student's scores, in points of the scale
-FP8_COMPUTE_CAPABILITY = (8, 9)
-FP8_MAX = 448.0  # the largest e4m3
-
-
-class Unavailable(Exception):
-    """This way cannot be tried here: the message says why."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,8 @@ def build_all(
 ) -> tuple[list[Built], list[str]]:
     """Build all ways worth a row on this device, and say of the others why they have none."""
     built, missing = [], []
-    for variant in _variants(models, device, with_compiled=with_compiled):
+    longest = corpus.tokeniser.max_tokens
+    for variant in _variants(models, longest, device, with_compiled=with_compiled):
         try:
             forward = variant.build()
             score_bare(forward, corpus.tokens[:1], [[0]])
@@ -87,115 +82,59 @@ def build_all(
     return built, missing
 
 
-def build_chosen(models: Models, device: torch.device, dtype: torch.dtype) -> Built:
+def build_chosen(models: Models, corpus: Corpus, device: torch.device, dtype: torch.dtype) -> Built:
     """Build the way that the worker takes."""
-    return Built("chosen", dtype, choose_forward(copy.deepcopy(models.merged), device, dtype))
+    more = {"longest": corpus.tokeniser.max_tokens}
+    if "longest" not in inspect.signature(choose_forward).parameters:
+        more = {}
+    return Built(
+        "chosen", dtype, choose_forward(copy.deepcopy(models.merged), device, dtype, **more)
+    )
 
 
-def _variants(models: Models, device: torch.device, *, with_compiled: bool) -> list[Variant]:
+def _variants(
+    models: Models, longest: int, device: torch.device, *, with_compiled: bool
+) -> list[Variant]:
     found = []
     for dtype in precisions(device):
+
+        def packed(
+            prepare: Callable[[nn.Module], None] = lambda _: None,
+            way: str | None = None,
+            dtype: torch.dtype = dtype,
+        ) -> Callable[[], Forward]:
+            return lambda: packed_forward(models, longest, device, dtype, prepare, way)
+
         ways = {
-            "padded, unmerged": _padded(models, device, dtype, merged=False),
-            "padded": _padded(models, device, dtype),
-            "packed": _packed(models, device, dtype),
+            "padded, unmerged": _padded(models.unmerged, device, dtype),
+            "padded": _padded(models.merged, device, dtype),
+            "packed": packed(),
         }
-        if with_compiled:
-            ways["padded, compiled"] = _compiled(models, device, dtype)
         if device.type == "cuda":
-            ways["packed, liger-kernel"] = _liger(models, device, dtype)
-            ways["packed, products in FP8"] = _fp8(models, device, dtype)
+            ways["packed, recorded"] = packed(way="recorded")
+            ways["packed, liger-kernel"] = packed(use_liger)
+            ways["packed, products in FP8"] = packed(use_fp8)
+        if with_compiled:
+            ways["padded, compiled"] = _padded(models.merged, device, dtype, is_compiled=True)
+        if with_compiled and device.type == "cuda":
+            for way in ("compiled", "compiled and recorded"):
+                ways[f"packed, {way}"] = packed(way=way)
+                ways[f"packed, products in FP8, {way}"] = packed(use_fp8, way)
         name = dtype_name(dtype)
         found += [Variant(f"{way}, {name}", dtype, build) for way, build in ways.items()]
     return found
 
 
 def _padded(
-    models: Models, device: torch.device, dtype: torch.dtype, *, merged: bool = True
-) -> Callable[[], Forward]:
-    return lambda: PaddedForward(
-        copy.deepcopy(models.merged if merged else models.unmerged), device, dtype
-    )
-
-
-def _packed(
-    models: Models,
-    device: torch.device,
-    dtype: torch.dtype,
-    prepare: Callable[[nn.Module], None] = lambda _: None,
+    model: StudentModel, device: torch.device, dtype: torch.dtype, *, is_compiled: bool = False
 ) -> Callable[[], Forward]:
     def build() -> Forward:
-        model = copy.deepcopy(models.merged)
-        prepare(model.model)
-        module = importlib.import_module("newsieve.inference.packed_forward")
-        longest = MAX_TOKENS
-        budget = CPU_BUDGET_TOKENS if device.type == "cpu" else GPU_BUDGET_TOKENS
-        return module.PackedForward(model, device, dtype, longest, budget)
+        own = copy.deepcopy(model)
+        if is_compiled:
+            own.model.compile(dynamic=True)
+        return PaddedForward(own, device, dtype)
 
     return build
-
-
-def _compiled(models: Models, device: torch.device, dtype: torch.dtype) -> Callable[[], Forward]:
-    def build() -> Forward:
-        model = copy.deepcopy(models.merged)
-        model.model.compile(dynamic=True)
-        return PaddedForward(model, device, dtype)
-
-    return build
-
-
-def _liger(models: Models, device: torch.device, dtype: torch.dtype) -> Callable[[], Forward]:
-    def prepare(backbone: nn.Module) -> None:
-        try:
-            kernels = importlib.import_module("liger_kernel.transformers")
-        except ImportError:
-            raise Unavailable("liger-kernel is not installed") from None
-        kernels.apply_liger_kernel_to_qwen2(model=backbone)
-
-    return _packed(models, device, dtype, prepare)
-
-
-def _fp8(models: Models, device: torch.device, dtype: torch.dtype) -> Callable[[], Forward]:
-    def prepare(backbone: nn.Module) -> None:
-        if torch.cuda.get_device_capability(device) < FP8_COMPUTE_CAPABILITY:
-            raise Unavailable("this card multiplies no FP8")
-        use_fp8(backbone)
-
-    return _packed(models, device, dtype, prepare)
-
-
-def use_fp8(backbone: nn.Module) -> None:
-    """Replace every linear layer by one that multiplies in FP8."""
-    for module in list(backbone.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.Linear):
-                setattr(module, name, Fp8Linear(child))
-
-
-class Fp8Linear(nn.Module):
-    """A linear layer whose product is of FP8 numbers, with a scale for each row of both sides."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        weight, scale = _rows_as_fp8(linear.weight.data)
-        # As bytes and plain tensors: moving a module to bf16 would move FP8 and scales, too.
-        self._weight, self._scale = weight, scale
-        self.bias = linear.bias
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        rows = inputs.reshape(-1, inputs.shape[-1])
-        quantized, scale = _rows_as_fp8(rows)
-        out = torch._scaled_mm(
-            quantized, self._weight.t(), scale, self._scale.t(), out_dtype=torch.bfloat16
-        )
-        if self.bias is not None:
-            out = out + self.bias
-        return out.reshape(*inputs.shape[:-1], -1)
-
-
-def _rows_as_fp8(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    scale = matrix.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / FP8_MAX
-    return (matrix / scale).to(torch.float8_e4m3fn), scale
 
 
 def reference(models: Models, corpus: Corpus, device: torch.device) -> tuple[list[int], Scores]:
