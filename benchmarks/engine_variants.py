@@ -88,7 +88,9 @@ def build_chosen(models: Models, corpus: Corpus, device: torch.device, dtype: to
     if "longest" not in inspect.signature(choose_forward).parameters:
         more = {}
     return Built(
-        "chosen", dtype, choose_forward(copy.deepcopy(models.merged), device, dtype, **more)
+        f"as the worker chooses, {dtype_name(dtype)}",
+        dtype,
+        choose_forward(copy.deepcopy(models.merged), device, dtype, **more),
     )
 
 
