@@ -43,7 +43,7 @@ suite: venv
 bench: venv
 	@# one after the other: each has the processors to itself, and writes its tables to benchmarks/results
 	@$(BIN)/python -m benchmarks.engine --device cpu --student $(STUDENT) --articles $(ARTICLES) --save
-	@$(BIN)/python -m benchmarks.end_to_end --articles $(ARTICLES) --seconds 40 --save end_to_end
+	@$(BIN)/python -m benchmarks.end_to_end --articles $(ARTICLES) --seconds 30 --save end_to_end
 
 hostile: venv
 	@# two side by side: they mostly wait for programs to start, and what is metered is a program's own CPU time

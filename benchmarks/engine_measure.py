@@ -153,11 +153,12 @@ class BareEngine:
         self._filters = list(students)
         self._texts = corpus.texts
 
-    def score(self) -> None:
-        """Score all texts for each filter, submitted as the worker submits them."""
+    def score(self, most: int | None = None) -> None:
+        """Score all texts, or the first, for each filter, submitted as the worker submits them."""
         in_flight: deque[Future[Any]] = deque()
-        for start in range(0, len(self._texts), SUBMITTED_ARTICLES):
-            texts = self._texts[start : start + SUBMITTED_ARTICLES]
+        wanted = self._texts[:most]
+        for start in range(0, len(wanted), SUBMITTED_ARTICLES):
+            texts = wanted[start : start + SUBMITTED_ARTICLES]
             if len(in_flight) >= SUBMISSIONS:
                 in_flight.popleft().result()
             rows = range(len(texts))

@@ -73,10 +73,10 @@ CONTENDING = (
 
 
 def start_peers(stack: ExitStack, models: Models, student: Path, corpus: Corpus) -> list[Peer]:
-    """Start every peer, and have each score the texts once. They end with the stack."""
+    """Start every peer. They end with the stack."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     export(folder, models, student, corpus)
-    peers = []
+    peers: list[Peer] = []
     for name, (script, *arguments), packages in CONTENDING:
         process = subprocess.Popen(
             [
@@ -91,7 +91,6 @@ def start_peers(stack: ExitStack, models: Models, student: Path, corpus: Corpus)
         )
         stack.callback(_end, process)
         peers.append(Peer(name, _answer(process)["versions"], process, corpus.count))
-        peers[-1].run()
     return peers
 
 

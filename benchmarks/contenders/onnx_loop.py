@@ -27,8 +27,8 @@ def main() -> None:
     tokenizer.enable_truncation(export.max_tokens)
     tokenizer.no_padding()
 
-    def score() -> tuple[np.ndarray, int]:
-        ids = [item.ids for item in tokenizer.encode_batch(export.texts)]
+    def score(texts: list[str]) -> tuple[np.ndarray, int]:
+        ids = [item.ids for item in tokenizer.encode_batch(texts)]
         scores = np.empty((len(ids), len(export.bias)))
         for rows in _batches([len(row) for row in ids], export.budget_tokens):
             mask = np.zeros((len(rows), len(ids[rows[0]])), dtype=np.int64)
@@ -42,7 +42,7 @@ def main() -> None:
             scores[rows] = export.head(pooled)
         return scores, sum(map(len, ids))
 
-    serve(("onnxruntime", "onnx", "torch"), score)
+    serve(("onnxruntime", "onnx", "torch"), export.texts, score)
 
 
 def _batches(lengths: list[int], budget: int) -> list[list[int]]:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+WARM_UP = 48  # texts
+
 
 class Export:
     """A merged student in fp32, as `peers.export` writes it, and the texts to score."""
@@ -35,15 +37,19 @@ class Export:
         return pooled @ self.weight.T + self.bias
 
 
-def serve(packages: Sequence[str], score: Callable[[], tuple[np.ndarray, int]]) -> None:
+def serve(
+    packages: Sequence[str], texts: list[str], score: Callable[[list[str]], tuple[np.ndarray, int]]
+) -> None:
     """Say which versions run, and then score all texts once for every line that comes.
 
-    `score` returns the (N, D) scores, in the order of the texts, and how many tokens it read.
+    A few are scored before, to be warm. `score` returns the (N, D) scores, in the order of the
+    texts, and how many tokens it read.
     """
     _say({"versions": ", ".join(f"{name} {version(name)}" for name in packages)})
+    score(texts[:WARM_UP])
     for _ in sys.stdin:
         since = time.perf_counter()
-        scores, tokens = score()
+        scores, tokens = score(texts)
         seconds = time.perf_counter() - since
         _say({"seconds": seconds, "tokens": tokens, "scores": scores.tolist()})
 

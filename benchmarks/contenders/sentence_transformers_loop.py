@@ -22,11 +22,11 @@ def main() -> None:
         len(ids) for ids in model.tokenizer(export.texts, truncation=True)["input_ids"]
     ]  # fmt: skip
 
-    def score() -> tuple[np.ndarray, int]:
-        pooled = model.encode(export.texts, show_progress_bar=False)
+    def score(texts: list[str]) -> tuple[np.ndarray, int]:
+        pooled = model.encode(texts, show_progress_bar=False)
         return export.head(pooled), sum(tokens)
 
-    serve(("sentence-transformers", "transformers", "torch"), score)
+    serve(("sentence-transformers", "transformers", "torch"), export.texts, score)
 
 
 main()

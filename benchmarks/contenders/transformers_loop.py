@@ -20,12 +20,12 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(export.backbone)
     model = AutoModel.from_pretrained(export.backbone).eval()
 
-    def score() -> tuple[np.ndarray, int]:
+    def score(texts: list[str]) -> tuple[np.ndarray, int]:
         rows, tokens = [], 0
         with torch.inference_mode():
-            for start in range(0, len(export.texts), BATCH):
+            for start in range(0, len(texts), BATCH):
                 batch = tokenizer(
-                    export.texts[start : start + BATCH],
+                    texts[start : start + BATCH],
                     padding=sys.argv[2],
                     truncation=True,
                     max_length=export.max_tokens,
@@ -38,7 +38,7 @@ def main() -> None:
                 tokens += int(mask.sum())
         return np.vstack(rows), tokens
 
-    serve(("transformers", "torch"), score)
+    serve(("transformers", "torch"), export.texts, score)
 
 
 main()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,8 @@ from newsieve.inference.capacity import (
     flop_per_article,
     plan_fleet,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("mean_tokens", "articles"), [(200, 1498), (350, 852), (512, 579)])
@@ -72,6 +76,17 @@ def test_a_fleet_has_room_for_its_headroom_and_no_worker_more() -> None:
     assert fleet.partitions == 16
     assert fleet.card_hours_per_million_articles == pytest.approx(4.63, abs=0.01)
     assert fleet.cost_per_million_articles == pytest.approx(4 * 3 / 0.36)
+
+
+def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """It plans the fleet that stands in the page's table for the same stream."""
+    page = (ROOT / "docs" / "operations" / "sizing.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+    exec(code, {})  # noqa: S102 - the page's own code
+
+    assert capsys.readouterr().out.startswith("Fleet(workers=5, partitions=20,")
+    assert "| 1,000 | 5 | 20 |" in page
 
 
 def test_a_backlog_lasts_as_long_as_the_spare_capacity_makes_it() -> None:
