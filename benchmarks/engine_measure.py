@@ -26,8 +26,8 @@ from newsieve.inference.micro_batcher import MOST_CONSIDERED, MicroBatcher
 CARD_SIDE = 8_192  # of the square product that shows a device's ceiling
 CPU_SIDE = 2_048
 FEWEST_PRODUCTS = 3
-BATCHES_ON_DEVICE = 2
 SUBMITTED_ARTICLES = 128  # in one submission, as the worker's: worker.batch_articles
+BATCHES_IN_FLIGHT = 2  # where a forward pass does not say
 SUBMISSIONS = 2  # in flight, as the worker's: worker.batches_in_flight
 
 
@@ -118,7 +118,8 @@ def batches_of(tokens: Sequence[Sequence[int]], forward: Forward) -> list[list[i
 def score_bare(
     forward: Forward, tokens: Sequence[Sequence[int]], batches: Sequence[Sequence[int]]
 ) -> Scores:
-    """Run the forward pass alone over batches that are ready, two of them on the device."""
+    """Run the forward pass alone over batches that are ready, as many at a time as it takes."""
+    most = getattr(forward, "batches_in_flight", BATCHES_IN_FLIGHT)
     scores: dict[int, Scores] = {}
     on_device: deque[tuple[Sequence[int], PendingScores]] = deque()
 
@@ -128,7 +129,7 @@ def score_bare(
 
     for rows in batches:
         on_device.append((rows, forward.submit([tokens[row] for row in rows])))
-        if len(on_device) >= BATCHES_ON_DEVICE:
+        if len(on_device) >= most:
             fetch()
     while on_device:
         fetch()

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from benchmarks.engine_cases import Corpus, Models
 from newsieve.inference.padded_forward import CPU_BUDGET_TOKENS
 
 SECONDS_TO_END = 30
-TORCH = ("torch==2.15.0", "transformers==5.23.0")
+TORCH = tuple(f"{name}=={version(name)}" for name in ("torch", "transformers"))  # as newsieve's
 
 
 @dataclass
