@@ -27,7 +27,6 @@ CARD_SIDE = 8_192  # of the square product that shows a device's ceiling
 CPU_SIDE = 2_048
 FEWEST_PRODUCTS = 3
 SUBMITTED_ARTICLES = 128  # in one submission, as the worker's: worker.batch_articles
-BATCHES_IN_FLIGHT = 2  # where a forward pass does not say
 SUBMISSIONS = 2  # in flight, as the worker's: worker.batches_in_flight
 
 
@@ -119,7 +118,6 @@ def score_bare(
     forward: Forward, tokens: Sequence[Sequence[int]], batches: Sequence[Sequence[int]]
 ) -> Scores:
     """Run the forward pass alone over batches that are ready, as many at a time as it takes."""
-    most = getattr(forward, "batches_in_flight", BATCHES_IN_FLIGHT)
     scores: dict[int, Scores] = {}
     on_device: deque[tuple[Sequence[int], PendingScores]] = deque()
 
@@ -129,7 +127,7 @@ def score_bare(
 
     for rows in batches:
         on_device.append((rows, forward.submit([tokens[row] for row in rows])))
-        if len(on_device) >= most:
+        if len(on_device) >= forward.batches_in_flight:
             fetch()
     while on_device:
         fetch()
