@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from benchmarks.engine_cases import Models
 from newsieve.inference.forward import Forward
+from newsieve.inference.gpu_runs import gpu_ways
+from newsieve.inference.packed_forward import PackedForward
 from newsieve.inference.padded_forward import CPU_BUDGET_TOKENS, GPU_BUDGET_TOKENS
+from newsieve.inference.row_runs import full_batch
 
 FP8_COMPUTE_CAPABILITY = (8, 9)
 FP8_MAX = 448.0  # the largest e4m3
@@ -33,10 +36,6 @@ def packed_forward(
     way: str | None,
 ) -> Forward:
     """Pack rows, and run the full ones in one of the worker's ways, by its name."""
-    from newsieve.inference.gpu_runs import gpu_ways
-    from newsieve.inference.packed_forward import PackedForward
-    from newsieve.inference.row_runs import full_batch
-
     model = copy.deepcopy(models.merged)
     prepare(model.model)
     budget = CPU_BUDGET_TOKENS if device.type == "cpu" else GPU_BUDGET_TOKENS

@@ -7,7 +7,7 @@ instead of a figure.
 from __future__ import annotations
 
 import copy
-import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,14 +84,11 @@ def build_all(
 
 def build_chosen(models: Models, corpus: Corpus, device: torch.device, dtype: torch.dtype) -> Built:
     """Build the way that the worker takes."""
-    more = {"longest": corpus.tokeniser.max_tokens}
-    if "longest" not in inspect.signature(choose_forward).parameters:
-        more = {}
-    return Built(
-        f"as the worker chooses, {dtype_name(dtype)}",
-        dtype,
-        choose_forward(copy.deepcopy(models.merged), device, dtype, **more),
+    model, longest = copy.deepcopy(models.merged), corpus.tokeniser.max_tokens
+    forward = choose_forward(
+        model, device, dtype, longest, warn=lambda text: print(text, file=sys.stderr)
     )
+    return Built(f"as the worker chooses, {dtype_name(dtype)}", dtype, forward)
 
 
 def _variants(
