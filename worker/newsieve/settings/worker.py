@@ -49,7 +49,7 @@ class WorkerSettings(Section):
         default=2, gt=0, le=8, description="One on the device, the next being tokenised."
     )
     commit_seconds: Positive = Field(
-        default=0.4, le=10, description="Oldest a transaction gets; the broker ends it after 30."
+        default=0.25, le=10, description="Oldest a transaction gets; the broker ends it after 30."
     )
     commit_records: int = Field(
         default=5_000, gt=0, le=MOST, description="Raw records a transaction covers at most, about."
