@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import pytest
 
 from newsieve.errors import DeviceFailed, ModelFailed, ScoreNotFinite
 from newsieve.filters.registry import Filter
-from newsieve.inference.engine import PROBE_TEXT
-from newsieve.inference.forward import Forward, Scores
+from newsieve.inference.batching import OutOfMemory
+from newsieve.inference.engine import PROBE_TEXT, Engine
+from newsieve.inference.forward import Batch, Forward, Scores
 from newsieve.inference.micro_batcher import MicroBatcher
 from newsieve.inference.scorer import Tokens
 from newsieve.inference.student import Student, load_student
@@ -167,3 +168,117 @@ def test_a_tokeniser_that_fails_on_everything_is_not_the_articles_fault(student:
 
     with pytest.raises(DeviceFailed, match="tokeniser fails whatever the text"):
         MicroBatcher({"uplifting": broken}).submit(TEXTS, {"uplifting": [0, 1, 2]}).result()
+
+
+class Late(ScriptedForward):
+    """A device whose failures show only when a result is fetched, as a GPU's."""
+
+    class Pending:
+        def __init__(self, answer: Callable[[], Scores]) -> None:
+            self.result = answer
+
+    def submit(self, batch: Batch) -> Pending:
+        return self.Pending(lambda: self.answer(batch))
+
+
+def test_a_device_that_fails_late_is_not_the_articles_fault(student: Student) -> None:
+    """The future says so, as it does where the failure came at once."""
+
+    def dead(_: Batch) -> Scores:
+        raise RuntimeError("device lost")
+
+    batcher = MicroBatcher({"uplifting": replace(student, forward=Late(dead))})
+
+    with pytest.raises(DeviceFailed, match="device lost"):
+        batcher.submit(TEXTS, {"uplifting": [0, 1, 2]}).result(10)
+
+
+def test_the_search_and_its_harmless_text_are_watched(student: Student) -> None:
+    """A device that is gone may hang on either."""
+    step = Step()
+    watched: list[bool] = []
+
+    def dead(_: Batch) -> Scores:
+        watched.append(bool(step.threads))
+        raise RuntimeError("device lost")
+
+    batcher = MicroBatcher({"uplifting": replace(student, forward=Late(dead))}, lambda: step)
+    with pytest.raises(DeviceFailed):
+        batcher.submit(TEXTS, {"uplifting": [0]}).result(10)
+
+    assert len(watched) >= 2
+    assert all(watched)
+
+
+def test_scores_of_another_shape_are_the_devices_failure(student: Student) -> None:
+    """No text gets the score of another."""
+    batcher = MicroBatcher(
+        {"uplifting": replace(student, forward=ScriptedForward(lambda _: np.zeros((1, 3))))}
+    )
+
+    with pytest.raises(DeviceFailed, match="shape"):
+        batcher.submit(TEXTS, {"uplifting": range(8)}).result(10)
+
+
+def test_out_of_memory_halves_the_budget_and_goes_on(student: Student) -> None:
+    """All are scored, nobody is blamed, later batches are smaller, and somebody is told."""
+    sizes: list[int] = []
+    halved: list[int] = []
+
+    def answer(batch: Batch) -> Scores:
+        sizes.append(sum(map(len, batch)))
+        if sizes[-1] > 100:
+            raise OutOfMemory
+        return np.zeros((len(batch), 8))
+
+    forward = ScriptedForward(answer, budget_tokens=256, is_padded=False)
+    batcher = MicroBatcher(
+        {"uplifting": replace(student, forward=forward)},
+        on_budget_halved=lambda _, tokens: halved.append(tokens),
+    )
+    texts = [f"village {n} " * 20 for n in range(40)]
+
+    scored = batcher.submit(texts, {"uplifting": range(40)}).result(30)["uplifting"]
+
+    assert not scored.faults
+    assert np.isfinite(scored.scores).all()
+    assert halved == [128, 64]
+    after = sizes[max(at for at, size in enumerate(sizes) if size > 100) + 1 :]
+    assert after and max(after) <= 100
+
+
+def test_batches_that_ran_out_of_memory_together_halve_the_budget_once(student: Student) -> None:
+    """Those that were submitted under the former budget say nothing of the new one."""
+    halved: list[int] = []
+
+    def answer(batch: Batch) -> Scores:
+        if sum(map(len, batch)) > 200:
+            raise OutOfMemory
+        return np.zeros((len(batch), 8))
+
+    forward = Late(answer, budget_tokens=256, is_padded=False)
+    engine = Engine(
+        replace(student, forward=forward),
+        threading.Lock(),
+        on_budget_halved=lambda _, tokens: halved.append(tokens),
+    )
+    together = [engine.submit([[1] * 60] * 4) for _ in range(3)]
+
+    for pending in together:
+        assert not pending.result().faults
+
+    assert halved == [128]
+
+
+def test_a_text_that_fits_once_the_budget_is_smaller_is_scored(student: Student) -> None:
+    """Rows of a GPU are filled up to a part of the budget, however little is in them."""
+
+    def answer(batch: Batch) -> Scores:
+        if forward.budget_tokens // 8 > 100:
+            raise OutOfMemory
+        return np.zeros((len(batch), 8))
+
+    forward = ScriptedForward(answer, budget_tokens=4_224, is_padded=False)
+    batcher = MicroBatcher({"uplifting": replace(student, forward=forward)})
+
+    assert not batcher.submit(TEXTS, {"uplifting": [0]}).result(10)["uplifting"].faults

@@ -1,8 +1,12 @@
-"""A forward pass that a test rules: what it does with a batch, and how it batches."""
+"""Forward passes that a test rules: what they do with a batch, when, and how they batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from newsieve.inference.forward import Batch, Forward, PendingScores, ReadyScores, Scores
 
@@ -23,3 +27,36 @@ class ScriptedForward(Forward):
 
     def submit(self, batch: Batch) -> PendingScores:
         return ReadyScores(self.answer(batch))
+
+
+def zeros(batch: Sequence[Sequence[int]]) -> Scores:
+    return np.zeros((len(batch), 8))
+
+
+class SlowDevice(ScriptedForward):
+    """A device that works on its own: what was submitted is finished when the test says so."""
+
+    class Pending:
+        def __init__(self, device: SlowDevice, scores: Scores) -> None:
+            self.device, self.scores = device, scores
+
+        def result(self) -> Scores:
+            self.device.events.append("fetch")
+            assert self.device.may_finish.wait(10)
+            return self.scores
+
+    def __init__(self, budget_tokens: int) -> None:
+        super().__init__(zeros, budget_tokens, is_padded=False)
+        self.events: list[str] = []
+        self.may_finish = threading.Event()
+
+    def wait_for(self, event: str, count: int = 1) -> None:
+        """Wait until this has happened so often."""
+        deadline = time.monotonic() + 10
+        while self.events.count(event) < count:
+            assert time.monotonic() < deadline, self.events
+            time.sleep(0.001)
+
+    def submit(self, batch: Sequence[Sequence[int]]) -> Pending:
+        self.events.append("submit")
+        return self.Pending(self, zeros(batch))

@@ -170,7 +170,7 @@ def _require_table(
     found, wanted = shapes
     if found != wanted:
         raise StudentInvalid(
-            f"{folder / ADAPTER}: {name} has shape {found}, by the base model and "
+            f"{folder / ADAPTER}: {name} has shape {one_line(str(found))}, by the base model and "
             f"{ADAPTER_CONFIG} it must have {wanted}"
         )
     if dtype not in DTYPES:

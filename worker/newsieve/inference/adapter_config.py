@@ -38,7 +38,7 @@ HEAD: Final = "score"
 ALL_LINEAR: Final = "all-linear"  # PEFT's word for every linear layer but the head
 MOST_NAMES: Final = 1_000  # of layers, patterns; students adapt some seven kinds of layers
 LONGEST_PATTERN: Final = 200  # characters; a layer's whole name has some 60
-LARGEST_RANK: Final = 1 << 20
+LARGEST_RANK: Final = 1 << 13  # of published adapters: 512
 # Settings of PEFT that change no score of a trained adapter, whatever their value.
 WITHOUT_EFFECT: Final = frozenset({
     "auto_mapping",  # what PEFT would import, if it read the file

@@ -43,6 +43,8 @@ def next_batch(lengths: Sequence[int], budget_tokens: int, *, is_padded: bool) -
     texts are padded, the others are of nearly its length; where they are not, they follow it as
     they came, and what room is left is filled by those that fit best.
     """
+    if not lengths:
+        return []
     if is_padded:
         split = buckets(lengths, budget_tokens, is_padded=True)
         return next(bucket for bucket in split if 0 in bucket)
@@ -73,11 +75,12 @@ def bisect_failures(
 ) -> dict[int, Exception]:
     """Run `forward` over all rows it can take; return the rows it cannot, with their errors.
 
-    `forward` stores its own results. One bad row among N costs at most ⌈log2 N⌉ + 1 forwards more
-    than none: each test halves the suspects, and the neighbours set aside are run together at
-    the end. OutOfMemory halves the batch and blames nobody: for a single row it is raised.
-    `is_healthy` decides whether the rows are bad or the device is, at the first failure when
-    nothing has succeeded and once at the end: if the device, the error is raised.
+    `forward` stores its own results. One bad row among N costs at most ⌈log2 N⌉ + 2 forwards more
+    than none: each test halves the suspects, a row that is found by elimination is tried alone, and
+    the neighbours set aside are run together at the end. OutOfMemory halves the batch and blames
+    nobody: for a single row it is raised. `is_healthy` decides whether the rows are bad or the
+    device is, at the first failure when nothing has succeeded and once at the end: if the device,
+    the error is raised.
     """
     faults: dict[int, Exception] = {}
     succeeded = False
@@ -115,6 +118,7 @@ def _search(
     """One bad row of a group that failed, its error, the rows not run yet, and whether any row
     passed."""
     suspects, set_aside, some_passed = group, list[int](), False
+    failed = group  # the rows of the last failure
     while len(suspects) > 1:
         half = len(suspects) // 2
         failure = _attempt(forward, suspects[:half])
@@ -122,12 +126,12 @@ def _search(
             suspects, some_passed = suspects[half:], True
         else:
             set_aside += suspects[half:]
-            suspects, error = suspects[:half], failure
+            suspects = failed = suspects[:half]
+            error = failure
     confirmed: Exception | None = error
-    if len(group) > 1 and not set_aside:
-        # Found by elimination alone: the failure may have been a passing one.
+    if len(failed) > 1:  # found by elimination: the failure may have been a passing one
         confirmed = _attempt(forward, suspects)
-        some_passed = True
+        some_passed = some_passed or confirmed is None
     return suspects[0], confirmed, set_aside, some_passed
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import torch
 
 from newsieve.errors import SettingsInvalid
+from newsieve.printable import one_line
 
 Dtype = Literal["auto", "fp32", "bf16"]
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -30,7 +31,9 @@ def choose_device(wanted: str) -> torch.device:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsInvalid(f"student.device {wanted!r} cannot be used: {error}") from None
+        raise SettingsInvalid(
+            f"student.device {wanted!r} cannot be used: {one_line(str(error))}"
+        ) from None
     return device
 
 

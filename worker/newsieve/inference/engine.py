@@ -7,6 +7,7 @@ nor which thread it runs on.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -35,57 +36,71 @@ class BatchScores(NamedTuple):
 
 
 class Engine:
-    """Runs the forward passes of one student. Use it from one thread."""
+    """Runs the forward passes of one student. One thread may submit batches while another waits for
+    their scores."""
 
     def __init__(
         self,
         student: Student,
+        device_lock: threading.Lock,
         step: Step = nullcontext,
         on_budget_halved: Callable[[Student, int], None] = lambda *_: None,
     ) -> None:
-        """`step` watches the time of a forward pass; `on_budget_halved` is told the new budget, in
+        """`device_lock` is held by whoever gives work to the device, for this student or another;
+        `step` watches the time of what is done there; `on_budget_halved` is told the new budget, in
         tokens, when the device's memory did not hold a batch."""
         self.student = student
-        self.budget_tokens = student.forward.budget_tokens
+        self._device_lock = device_lock
         self._step = step
         self._on_budget_halved = on_budget_halved
 
+    @property
+    def budget_tokens(self) -> int:
+        """How many tokens a batch may have."""
+        return self.student.forward.budget_tokens
+
     def submit(self, batch: Batch) -> PendingBatch:
         """Begin the forward pass of N texts' token ids."""
+        budget_tokens = self.budget_tokens
         try:
-            with self._step():
-                return PendingBatch(self, batch, self.student.forward.submit(batch))
+            with self._device_lock, self._step():
+                pending = self.student.forward.submit(batch)
         except Exception as error:  # noqa: BLE001 - whatever the model raises: `result` searches whose fault it is
-            return PendingBatch(self, batch, error)
+            return PendingBatch(self, batch, budget_tokens, error)
+        return PendingBatch(self, batch, budget_tokens, pending)
 
-    def result(self, batch: Batch, pending: PendingScores | Exception) -> BatchScores:
+    def result(self, batch: PendingBatch) -> BatchScores:
         """Wait for the scores of a batch, or find the rows that made it fail. Raises
         DeviceFailed."""
-        if isinstance(pending, Exception):
-            return self._without_failures(batch, pending)
+        if isinstance(batch.pending, Exception):
+            return self._without_failures(batch, batch.pending)
         try:
             with self._step():
-                return _checked(pending.result(), {})
+                scores = batch.pending.result()
+            return _checked(self._shaped(scores, len(batch.ids)), {})
         except Exception as error:  # noqa: BLE001 - as above
             return self._without_failures(batch, error)
 
-    def _without_failures(self, batch: Batch, error: Exception) -> BatchScores:
+    def _without_failures(self, failed_batch: PendingBatch, error: Exception) -> BatchScores:
         """The scores of a batch that failed as a whole. Raises DeviceFailed when the texts are not
         to blame."""
-        if isinstance(error, OutOfMemory) and len(batch) > 1:
-            self.budget_tokens = max(self.budget_tokens // 2, 1)
-            self._on_budget_halved(self.student, self.budget_tokens)
+        batch = failed_batch.ids
+        if isinstance(error, OutOfMemory):
+            is_halved = self._halve_budget(failed_batch.budget_tokens)
+            if is_halved and len(batch) == 1:  # a row may be filled up less now
+                return self.submit(batch).result()
         scores = np.full((len(batch), len(self.student.manifest.dimensions)), np.nan)
         known = [error]  # of the first try, which was before
 
         def forward(rows: Sequence[int]) -> None:
             if known:
                 raise known.pop()
-            with self._step():
-                scores[rows] = self.student.forward([batch[row] for row in rows])
+            with self._device_lock, self._step():
+                scored = self.student.forward([batch[row] for row in rows])
+            scores[rows] = self._shaped(scored, len(rows))
 
         try:
-            failed = bisect_failures(forward, range(len(batch)), lambda: _is_healthy(self.student))
+            failed = bisect_failures(forward, range(len(batch)), self._is_healthy)
         except Exception as last:
             raise DeviceFailed(
                 f"the {self.student.filter.reference} student fails on {self.student.device} "
@@ -94,22 +109,46 @@ class Engine:
         faults = {row: ModelFailed(_describe("model", reason)) for row, reason in failed.items()}
         return _checked(scores, faults)
 
+    def _halve_budget(self, budget_tokens: int) -> bool:
+        """Halve the budget, unless that was done since a batch within `budget_tokens` was
+        submitted: batches that were on the device together run short of memory together."""
+        if budget_tokens > self.budget_tokens or budget_tokens == 1:
+            return False
+        self.student.forward.set_budget(budget_tokens // 2)
+        self._on_budget_halved(self.student, self.budget_tokens)
+        return True
+
+    def _is_healthy(self) -> bool:
+        """Whether the student can score a harmless text."""
+        try:
+            probe = self.student.tokeniser.encode([PROBE_TEXT])[0]
+            with self._device_lock, self._step():
+                scores = self._shaped(self.student.forward([probe.ids]), 1)
+            return bool(np.isfinite(scores).all())
+        except Exception:  # noqa: BLE001 - any failure here is the answer
+            return False
+
+    def _shaped(self, scores: Scores, count: int) -> Scores:
+        """The scores, which must be one row for each text. Raises ValueError."""
+        shape = (count, len(self.student.manifest.dimensions))
+        if np.shape(scores) != shape:
+            raise ValueError(f"the model's scores have the shape {np.shape(scores)}, not {shape}")
+        return scores
+
 
 @dataclass(frozen=True, slots=True)
 class PendingBatch:
-    """A batch that was given to the device: its scores to come, or how that failed."""
+    """A batch that was given to the device, under a budget: its scores to come, or how that
+    failed."""
 
     engine: Engine
-    batch: Batch
+    ids: Batch
+    budget_tokens: int
     pending: PendingScores | Exception
-
-    def done(self) -> bool:
-        """Whether `result` does not wait for the device."""
-        return isinstance(self.pending, Exception) or self.pending.done()
 
     def result(self) -> BatchScores:
         """Wait for the scores. Raises DeviceFailed when the texts are not to blame."""
-        return self.engine.result(self.batch, self.pending)
+        return self.engine.result(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +185,6 @@ def _checked(scores: Scores, faults: Mapping[int, RecordError]) -> BatchScores:
         for row in np.flatnonzero(~np.isfinite(scores).all(axis=1))
     }
     return BatchScores(scores, infinite | dict(faults))
-
-
-def _is_healthy(student: Student) -> bool:
-    """Whether the student can score a harmless text."""
-    try:
-        probe = student.tokeniser.encode([PROBE_TEXT])[0]
-        return bool(np.isfinite(student.forward([probe.ids])).all())
-    except Exception:  # noqa: BLE001 - any failure here is the answer
-        return False
 
 
 def _can_read(tokeniser: Tokeniser) -> bool:

@@ -22,10 +22,6 @@ Pooling = Literal["last", "mean"]  # which of a text's hidden states the head re
 class PendingScores(Protocol):
     """The raw scores of a batch that was given to the device."""
 
-    def done(self) -> bool:
-        """Whether `result` returns at once."""
-        ...
-
     def result(self) -> Scores:
         """Wait for the (N, D) scores. Raises what the device raises."""
         ...
@@ -37,21 +33,22 @@ class ReadyScores:
 
     scores: Scores
 
-    def done(self) -> bool:
-        """Say that `result` returns at once."""
-        return True
-
     def result(self) -> Scores:
         """Return the (N, D) scores."""
         return self.scores
 
 
 class Forward(ABC):
-    """The forward pass of one student on one device. Use it from one thread."""
+    """The forward pass of one student on one device. Submit from one thread at a time; another
+    may wait for results."""
 
     is_padded: bool  # every text of a batch costs as much as the longest
     budget_tokens: int  # of one batch, padding included
     batches_in_flight: int = 2  # submitted at a time: one computing, and one that it goes on with
+
+    def set_budget(self, budget_tokens: int) -> None:
+        """Set how many tokens a batch has at most, from the next one on."""
+        self.budget_tokens = budget_tokens
 
     @abstractmethod
     def submit(self, batch: Batch) -> PendingScores:

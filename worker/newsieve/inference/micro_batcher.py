@@ -1,9 +1,9 @@
 """Gathers the texts that are waiting, from however many submissions, into batches for the device.
 
 `submit` takes texts from any thread and returns a future of their scores. One thread tokenizes
-them; another fills batches from all the texts that wait, the oldest first, and keeps some on the
-device, so that it never waits for tokens or results. A text is tokenized once however many filters
-score it, as long as their students read it alike. It knows no Kafka, no rules, no tiers.
+them; another fills batches from all the texts that wait, the oldest first, and gives one to the
+device whenever it has a slot free; a third waits for scores. A text is tokenized once however many
+filters score it, as long as their students read it alike. It knows no Kafka, no rules, no tiers.
 """
 
 from __future__ import annotations
@@ -73,15 +73,6 @@ class WaitingText:
     since: float  # by the monotonic clock
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """A batch on the device: the texts of one filter, and their scores to come."""
-
-    name: str
-    texts: list[WaitingText]
-    pending: PendingBatch
-
-
 class MicroBatcher:
     """Scores texts for several filters on one device."""
 
@@ -92,18 +83,22 @@ class MicroBatcher:
         on_budget_halved: Callable[[Student, int], None] = lambda *_: None,
     ) -> None:
         """`step` watches what may hang; `on_budget_halved` as for `Engine`."""
+        device_lock = threading.Lock()
         self._engines = {
-            name: Engine(student, step, on_budget_halved) for name, student in students.items()
+            name: Engine(student, device_lock, step, on_budget_halved)
+            for name, student in students.items()
         }
-        self._most_on_device = max(
+        self._free_slots = max(
             (student.forward.batches_in_flight for student in students.values()), default=1
         )
         self._step = step
         self._waiting: dict[str, deque[WaitingText]] = {name: deque() for name in students}
+        self._is_closed = False
         self._open: set[Request] = set()  # whose futures are not resolved
-        self._changed = threading.Condition()  # guards `_waiting`
+        self._changed = threading.Condition()  # guards all four
         self._tokenising = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
-        self._scoring = ThreadPoolExecutor(1, thread_name_prefix="forward")
+        self._launching = ThreadPoolExecutor(1, thread_name_prefix="forward")
+        self._delivering = ThreadPoolExecutor(1, thread_name_prefix="scores")
 
     def submit(
         self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
@@ -114,17 +109,30 @@ class MicroBatcher:
         has not begun.
         """
         request = Request(Future())
-        self._open.add(request)
-        request.future.add_done_callback(lambda _: self._open.discard(request))
-        self._tokenising.submit(self._tokenise, request, texts, wanted)
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError("the micro-batcher is closed")
+            self._open.add(request)
+            self._tokenising.submit(self._tokenise, request, texts, wanted)
+        request.future.add_done_callback(lambda _: self._close_request(request))
         return request.future
 
     def close(self) -> None:
         """Cancel what is not finished, and end the threads."""
-        for request in list(self._open):
+        with self._changed:
+            self._is_closed = True
+            requests = list(self._open)
+        for request in requests:
             request.future.cancel()
-        self._tokenising.shutdown(wait=False, cancel_futures=True)
-        self._scoring.shutdown(wait=False, cancel_futures=True)
+        with self._changed:
+            self._changed.notify()  # whoever waits for a slot has nothing to do any more
+        for threads in (self._tokenising, self._launching, self._delivering):
+            threads.shutdown(wait=False)
+
+    def _close_request(self, request: Request) -> None:
+        self._open.discard(request)
+        if request.future.cancelled():  # or `concurrent.futures.wait` would not see it
+            request.future.set_running_or_notify_cancel()
 
     # On the tokenizing thread.
 
@@ -138,7 +146,7 @@ class MicroBatcher:
                 for name, rows in waiting.items():
                     self._waiting[name] += rows
                 self._changed.notify()
-            self._scoring.submit(self._score_all)
+            self._launching.submit(self._launch_all)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the future is told
             request.fail(error)
 
@@ -188,51 +196,63 @@ class MicroBatcher:
                 readings[identity] = read_texts(tokeniser, texts, sorted(rows_of[identity]))
         return readings
 
-    # On the thread that owns the device.
+    # On the thread that gives batches to the device.
 
-    def _score_all(self) -> None:
-        """Score until nothing is waiting and nothing is on the device."""
-        on_device: deque[Launched] = deque()
+    def _launch_all(self) -> None:
+        """Give batches to the device until no text is waiting."""
         try:
-            while True:
-                launched = self._launch(may_linger=not on_device)
-                if launched is not None:
-                    on_device.append(launched)
-                elif not on_device:
-                    return
-                is_full = len(on_device) >= self._most_on_device
-                if launched is None or is_full or on_device[0].pending.done():
-                    _deliver(on_device.popleft())
+            while (name := self._next_filter()) is not None:
+                with self._changed:
+                    texts = self._take(name)
+                if texts:
+                    self._launch(name, texts)
+                else:
+                    self._release_slot()
         except BaseException as error:  # noqa: BLE001 - whoever waits for a future is told
             for request in list(self._open):
                 request.fail(error)
 
-    def _launch(self, *, may_linger: bool) -> Launched | None:
-        """Give the next batch to the device, unless nothing, or too little, is waiting."""
+    def _launch(self, name: str, texts: list[WaitingText]) -> None:
+        """Begin the forward pass of a batch, and have its scores delivered when it ends."""
+        try:
+            pending = self._engines[name].submit([text.ids for text in texts])
+            self._delivering.submit(self._deliver, name, texts, pending)
+        except BaseException:
+            self._release_slot()
+            raise
+
+    def _next_filter(self) -> str | None:
+        """Take one of the device's slots for a batch of the filter that is returned, when there are
+        a free one and texts that need not wait for others; None when no text is waiting."""
         with self._changed:
-            name = self._longest_waiting()
-            if name is not None and self._is_little(name):
-                if not may_linger:
-                    return None
-                self._linger(name)
-                name = self._longest_waiting()
-            if name is None:
-                return None
-            engine, texts = self._engines[name], self._take(name)
-        return Launched(name, texts, engine.submit([text.ids for text in texts]))
+            while self._oldest_waiting():
+                seconds = None
+                if self._free_slots:
+                    name, seconds = self._choose()
+                    if seconds <= 0:
+                        self._free_slots -= 1
+                        return name
+                self._changed.wait(seconds)
+            return None
 
-    def _linger(self, name: str) -> None:
-        """Let a filter's texts wait for others, until the oldest has waited long enough."""
-        seconds = self._waiting[name][0].since + LINGER_SECONDS - time.monotonic()
-        self._changed.wait_for(lambda: not self._is_little(name), max(seconds, 0.0))
-
-    def _longest_waiting(self) -> str | None:
-        """The filter whose oldest text has waited longest, if any is waiting."""
+    def _oldest_waiting(self) -> dict[str, float]:
+        """Since when the oldest text of each filter has waited, of those with any."""
         for waiting in self._waiting.values():
             while waiting and waiting[0].request.future.done():  # cancelled, or failed elsewhere
                 waiting.popleft()
-        names = [name for name, waiting in self._waiting.items() if waiting]
-        return min(names, key=lambda name: self._waiting[name][0].since, default=None)
+        return {name: waiting[0].since for name, waiting in self._waiting.items() if waiting}
+
+    def _choose(self) -> tuple[str, float]:
+        """The filter whose batch is next, and how many seconds it may yet wait to be fuller."""
+        oldest = self._oldest_waiting()
+        now = time.monotonic()
+        seconds = {
+            name: since + LINGER_SECONDS - now if self._is_little(name) else 0.0
+            for name, since in oldest.items()
+        }
+        due = [name for name in oldest if seconds[name] <= 0]
+        name = min(due or oldest, key=lambda name: oldest[name])
+        return name, seconds[name]
 
     def _is_little(self, name: str) -> bool:
         """Whether a batch of all that is waiting would leave most of its budget unused."""
@@ -255,15 +275,22 @@ class MicroBatcher:
         waiting.extendleft(seen[index] for index in sorted(left, reverse=True))
         return [seen[index] for index in chosen]
 
+    # On the thread that waits for the device.
 
-def _deliver(launched: Launched) -> None:
-    """Wait for the scores of a batch, and give each request its own."""
-    try:
-        scored = launched.pending.result()
-    except Exception as error:  # noqa: BLE001 - whoever waits for the future is told
-        for text in launched.texts:
-            text.request.fail(error)
-        return
-    for index, text in enumerate(launched.texts):
-        fault = scored.faults.get(index)
-        text.request.set(launched.name, text.row, scored.scores[index], fault)
+    def _deliver(self, name: str, texts: list[WaitingText], pending: PendingBatch) -> None:
+        """Wait for the scores of a batch, and give each request its own."""
+        try:
+            try:
+                scored = pending.result()
+            finally:
+                self._release_slot()
+            for index, text in enumerate(texts):
+                text.request.set(name, text.row, scored.scores[index], scored.faults.get(index))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the future is told
+            for text in texts:
+                text.request.fail(error)
+
+    def _release_slot(self) -> None:
+        with self._changed:
+            self._free_slots += 1
+            self._changed.notify()

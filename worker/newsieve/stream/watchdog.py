@@ -20,9 +20,9 @@ from typing import Final
 from newsieve.errors import EXIT_RESTART
 
 SILENCE_SECONDS: Final = 45  # more than the slowest honest call: send_offsets, twice 10 s
-# A model of 1.5 billion parameters takes less for the 2,048 tokens of a forward pass on a CPU, with
-# 20 GFLOP/s. Everything else is done in seconds.
-STEP_SECONDS: Final = 300
+# A model of 1.5 billion parameters takes 270 s for the 2,048 tokens of a forward pass on half of a
+# CPU with 40 GFLOP/s, and twice that if it waits for another to end. All else takes seconds.
+STEP_SECONDS: Final = 600
 CHECK_SECONDS: Final = 1.0
 
 
