@@ -63,7 +63,7 @@ DEFECTS = {
     ),
     "one-by-one": Defect(
         defects.search_one_by_one,
-        "tests/inference/test_batching.py::test_one_bad_row_costs_at_most_log2_n_plus_1_forwards_more",
+        "tests/inference/test_batching.py::test_one_bad_row_costs_at_most_log2_n_plus_2_forwards_more",
     ),
     "no-rewind": Defect(
         defects.never_go_back,

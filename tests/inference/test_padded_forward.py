@@ -143,11 +143,29 @@ def test_batches_are_scored_side_by_side() -> None:
         both_are_here.wait()
         return np.full((len(batch), OUTPUTS), float(len(batch[0])))
 
-    forward = ConcurrentForward(ScriptedForward(answer), batches=2, threads=2)
+    forward = ConcurrentForward(ScriptedForward(answer), threads=2)
     first, second = forward.submit([[1]]), forward.submit([[1, 2]])
 
     assert (first.result() == 1).all()
     assert (second.result() == 2).all()
+
+
+@pytest.mark.parametrize(("total", "shares"), [(1, [1]), (2, [1, 1]), (3, [1, 2]), (5, [2, 3])])
+def test_forward_passes_of_a_process_use_no_more_threads_than_they_are_given(
+    total: int, shares: list[int]
+) -> None:
+    """And no fewer; several students share them."""
+    both_are_here = threading.Barrier(len(shares), timeout=30)
+
+    def answer(batch: Batch) -> Scores:
+        both_are_here.wait()
+        return np.full((len(batch), 1), float(torch.get_num_threads()))
+
+    students = [ConcurrentForward(ScriptedForward(answer), total) for _ in range(2)]
+    pending = [students[index % 2].submit([[1]]) for index in range(len(shares))]
+
+    assert sorted(int(scores.result()[0, 0]) for scores in pending) == shares
+    assert students[0]._threads is students[1]._threads
 
 
 def test_failure_of_a_batch_is_raised_where_its_scores_are_asked_for() -> None:
@@ -158,7 +176,7 @@ def test_failure_of_a_batch_is_raised_where_its_scores_are_asked_for() -> None:
             raise ValueError("too many")
         return np.zeros((1, OUTPUTS))
 
-    forward = ConcurrentForward(ScriptedForward(answer), batches=1, threads=1)
+    forward = ConcurrentForward(ScriptedForward(answer), threads=1)
     bad, good = forward.submit([[1], [2]]), forward.submit([[1]])
 
     with pytest.raises(ValueError, match="too many"):

@@ -5,16 +5,17 @@ Imports of torch happen inside functions, so that commands without a model start
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from newsieve.errors import SettingsInvalid
 from newsieve.filters.calibration import NO_CALIBRATION, ScoreCalibration
 from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED, SUSPECT, EpochDraw, SamplingPolicy
+from newsieve.inference.imports import collector_paused
 from newsieve.inference.scorer import Scorer
 from newsieve.kafka.config import APP
 from newsieve.programs.scoring.canaries import Canaries, CanarySet, CanaryText
@@ -60,22 +61,10 @@ def load_students(settings: Settings, filters: Sequence[Filter]) -> dict[str, St
     Raises StudentInvalid or CanaryMismatch.
     """
     students: dict[str, Student] = {}
-    with _without_collector():
-        for item in filters:
-            folder = student_folder(settings, item)
-            students[item.name] = _load(settings, item, folder, students.values())
+    for item in filters:
+        folder = student_folder(settings, item)
+        students[item.name] = _load(settings, item, folder, students.values())
     return students
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Let the garbage collector rest while libraries are imported: it would walk a million objects
-    again and again, of which it may free none, for a sixth of the imports' time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def load_candidates(
@@ -94,7 +83,8 @@ def load_candidates(
 def _load(
     settings: Settings, filter_: Filter, folder: Path, loaded: Collection[Student]
 ) -> Student:
-    from newsieve.inference.student import check_canaries, load_student, set_threads
+    with collector_paused(), _explaining_torchs_cache():
+        from newsieve.inference.student import check_canaries, load_student, set_threads
 
     set_threads(settings.student.threads)
     chosen = settings.student.model_dump(
@@ -115,6 +105,19 @@ def _load(
         canary_difference=round(worst, 5),
     )
     return student
+
+
+@contextmanager
+def _explaining_torchs_cache() -> Iterator[None]:
+    """Name the setting where torch, when it is imported, cannot make its folder for compiled
+    code."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsInvalid(
+            f"torch cannot keep compiled code in {error.filename} ({error.strerror}): set "
+            "TORCHINDUCTOR_CACHE_DIR to a folder that can be written"
+        ) from None
 
 
 def identities_of(students: Mapping[str, Student]) -> list[StudentIdentity]:

@@ -30,11 +30,12 @@ from newsieve.inference.adapter_config import (
 )
 from newsieve.inference.manifest import ADAPTER, ADAPTER_CONFIG, LIMITS_BYTES
 from newsieve.inference.model import StudentModel
-from newsieve.inference.student_files import require_file
+from newsieve.inference.student_files import MIB, require_file
 from newsieve.printable import one_line
 
 PREFIX: Final = "base_model.model."
 DTYPES: Final = ("F32", "F16", "BF16")
+MOST_TABLE_BYTES: Final = 4 * MIB  # of a file's names and shapes; a model's adapter has 100 kB
 _LAYER: Final = "layer"  # the one layer of the model that PEFT gets
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -105,6 +106,12 @@ def _open(folder: Path) -> Iterator[Any]:
     path = folder / ADAPTER
     require_file(path, LIMITS_BYTES[ADAPTER])
     try:
+        with path.open("rb") as stream:  # a file of safetensors begins with its table's size
+            table_bytes = int.from_bytes(stream.read(8), "little")
+        if table_bytes > MOST_TABLE_BYTES:
+            raise StudentInvalid(
+                f"{path}: its table has {table_bytes:,} bytes, at most {MOST_TABLE_BYTES:,} are read"
+            )
         with safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError) as error:

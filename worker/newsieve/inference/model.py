@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from newsieve.errors import StudentInvalid
 from newsieve.inference.base_files import require_loadable
 from newsieve.inference.forward import Pooling
+from newsieve.inference.imports import collector_paused
 from newsieve.printable import one_line
 
 
@@ -61,8 +62,9 @@ def counted_from(model: StudentModel) -> int | None:
 
 def import_transformers() -> None:
     """Import what `load_backbone` needs of transformers, which takes seconds, ahead of time."""
-    importlib.import_module("transformers.modeling_utils")
-    importlib.import_module("transformers.models.auto.modeling_auto")
+    with collector_paused():
+        importlib.import_module("transformers.modeling_utils")
+        importlib.import_module("transformers.models.auto.modeling_auto")
 
 
 def load_backbone(folder: Path) -> nn.Module:

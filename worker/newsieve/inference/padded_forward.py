@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import torch
 
-from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.forward import Batch, Forward, PendingScores, ReadyScores
 from newsieve.inference.model import StudentModel
+from newsieve.inference.out_of_memory import raising_out_of_memory
 from newsieve.inference.placement import place
 
 CPU_BUDGET_TOKENS: Final = 2_048  # larger batches leave a CPU's caches
@@ -39,16 +39,12 @@ class PaddedForward(Forward):
     def submit(self, batch: Batch) -> PendingScores:
         """Score the batch, and wait for the device."""
         ids, mask = _padded(batch)
-        try:
-            with torch.inference_mode():
-                scores = self._model(
-                    ids.to(self._device, non_blocking=True),
-                    mask.to(self._device, non_blocking=True),
-                )
-                return ReadyScores(scores.double().cpu().numpy())
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(str(error)) from error
+        with raising_out_of_memory(), torch.inference_mode():
+            scores = self._model(
+                ids.to(self._device, non_blocking=True),
+                mask.to(self._device, non_blocking=True),
+            )
+            return ReadyScores(scores.double().cpu().numpy())
 
 
 def _padded(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

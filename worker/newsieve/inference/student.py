@@ -122,6 +122,7 @@ def load_student(  # noqa: PLR0913 - a student, its machine, and who listens
         )
         _require_embeddings(highest, folder, model)
         _require_positions(manifest, folder, model)
+        _require_fixed_positions(manifest, folder, model)
         adapter.merge(model, folder, manifest.trainable_parameters)
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
@@ -157,6 +158,21 @@ def _require_positions(manifest: Manifest, folder: Path, model: StudentModel) ->
             f"the student in {folder} reads {manifest.max_tokens:,} tokens, its base model "
             f"only {positions:,}: correct max_tokens, or name the right base model"
         )
+
+
+def _require_fixed_positions(manifest: Manifest, folder: Path, model: StudentModel) -> None:
+    """Require that an article's scores cannot depend on the lengths of others: LongRoPE embeds all
+    positions of a batch otherwise once its longest text has more tokens than the model began with.
+    """
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    for one in (rope, *(layers for layers in rope.values() if isinstance(layers, dict))):
+        began_with = one.get("original_max_position_embeddings") or 0
+        if one.get("rope_type") == "longrope" and manifest.max_tokens > began_with:
+            raise StudentInvalid(
+                f"the student in {folder} reads {manifest.max_tokens:,} tokens, and its base "
+                f"model's positions (longrope) are a text's own up to {began_with:,} only: make a "
+                "student with fewer max_tokens, or take another base model"
+            )
 
 
 def _require_embeddings(highest_id: int, folder: Path, model: StudentModel) -> None:
