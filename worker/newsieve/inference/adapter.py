@@ -110,7 +110,8 @@ def _open(folder: Path) -> Iterator[Any]:
             table_bytes = int.from_bytes(stream.read(8), "little")
         if table_bytes > MOST_TABLE_BYTES:
             raise StudentInvalid(
-                f"{path}: its table has {table_bytes:,} bytes, at most {MOST_TABLE_BYTES:,} are read"
+                f"{path}: its table has {table_bytes:,} bytes, of which at most "
+                f"{MOST_TABLE_BYTES:,} are read"
             )
         with safe_open(path, "pt") as file:
             yield file
