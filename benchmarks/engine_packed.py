@@ -1,6 +1,6 @@
-"""Ways to run packed rows: the worker's own, and with other kernels or in FP8.
+"""Packed forward passes: the worker's own execution modes, and other kernels or FP8.
 
-Each takes a copy of the merged fp32 student. A way whose kernels are not there raises Unavailable.
+Each takes a copy of the merged fp32 student. One whose kernels are not there raises Unavailable.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 from benchmarks.engine_cases import Models
 from newsieve.inference.forward import Forward
-from newsieve.inference.gpu_runs import gpu_ways
+from newsieve.inference.execution_choice import full_batch
+from newsieve.inference.execution_modes import gpu_modes
 from newsieve.inference.packed_forward import PackedForward
 from newsieve.inference.padded_forward import CPU_BUDGET_TOKENS, GPU_BUDGET_TOKENS
-from newsieve.inference.row_runs import full_batch
 
 FP8_COMPUTE_CAPABILITY = (8, 9)
 FP8_MAX = 448.0  # the largest e4m3
 
 
 class Unavailable(Exception):
-    """This way cannot be tried here: the message says why."""
+    """This cannot be tried here: the message says why."""
 
 
 def packed_forward(
@@ -33,19 +33,19 @@ def packed_forward(
     device: torch.device,
     dtype: torch.dtype,
     prepare: Callable[[nn.Module], None],
-    way: str | None,
+    mode: str | None,
 ) -> Forward:
-    """Pack rows, and run the full ones in one of the worker's ways, by its name."""
+    """Pack rows, and run the full ones in one of the worker's execution modes, by its name."""
     model = copy.deepcopy(models.merged)
     prepare(model.model)
     budget = CPU_BUDGET_TOKENS if device.type == "cpu" else GPU_BUDGET_TOKENS
     forward = PackedForward(model, device, dtype, longest, budget)
-    if way is not None:
-        build = next(item.build for item in gpu_ways(forward) if item.name == way)
+    if mode is not None:
+        build = next(item.build for item in gpu_modes(forward) if item.name == mode)
         with torch.no_grad():
             for shape in forward.shapes[-1:]:
                 row, _ = forward.stage(full_batch(forward, shape.tokens))
-                forward.runs[shape] = build(row)
+                forward.runners[shape] = build(row)
     return forward
 
 

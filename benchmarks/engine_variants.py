@@ -1,6 +1,6 @@
-"""The ways to run one student's forward pass, by name, and how far each is from the reference.
+"""Variants of one student's forward pass, by name, and how far each is from the reference.
 
-Each is built from a copy of the fp32 models. A way whose library or device is not there says so
+Each is built from a copy of the fp32 models. A variant whose library or device is not there says so
 instead of a figure.
 """
 
@@ -31,7 +31,7 @@ SPREAD = 2.0  # standard deviation of a student's scores, in points of the scale
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run the forward pass: its precision, and how it is built."""
+    """A variant of the forward pass: its precision, and how it is built."""
 
     name: str
     dtype: torch.dtype
@@ -40,7 +40,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Built:
-    """A way that is ready."""
+    """A variant that is ready."""
 
     name: str
     dtype: torch.dtype
@@ -49,7 +49,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a way's scores are from those of the unmerged fp32 model, one article a call."""
+    """How far a variant's scores are from those of the unmerged fp32 model, one article a call."""
 
     mean: float
     largest: float
@@ -66,7 +66,7 @@ def precisions(device: torch.device) -> list[torch.dtype]:
 def build_all(
     models: Models, corpus: Corpus, device: torch.device, *, with_compiled: bool
 ) -> tuple[list[Built], list[str]]:
-    """Build all ways worth a row on this device, and say of the others why they have none."""
+    """Build all variants worth a row on this device, and say of the others why they have none."""
     built, missing = [], []
     longest = corpus.tokeniser.max_tokens
     for variant in _variants(models, longest, device, with_compiled=with_compiled):
@@ -83,7 +83,7 @@ def build_all(
 
 
 def build_chosen(models: Models, corpus: Corpus, device: torch.device, dtype: torch.dtype) -> Built:
-    """Build the way that the worker takes."""
+    """Build the forward pass that the worker takes."""
     model, longest = copy.deepcopy(models.merged), corpus.tokeniser.max_tokens
     forward = choose_forward(
         model, device, dtype, longest, warn=lambda text: print(text, file=sys.stderr)
@@ -99,28 +99,28 @@ def _variants(
 
         def packed(
             prepare: Callable[[nn.Module], None] = lambda _: None,
-            way: str | None = None,
+            mode: str | None = None,
             dtype: torch.dtype = dtype,
         ) -> Callable[[], Forward]:
-            return lambda: packed_forward(models, longest, device, dtype, prepare, way)
+            return lambda: packed_forward(models, longest, device, dtype, prepare, mode)
 
-        ways = {
+        passes = {
             "padded, unmerged": _padded(models.unmerged, device, dtype),
             "padded": _padded(models.merged, device, dtype),
             "packed": packed(),
         }
         if device.type == "cuda":
-            ways["packed, recorded"] = packed(way="recorded")
-            ways["packed, liger-kernel"] = packed(use_liger)
-            ways["packed, products in FP8"] = packed(use_fp8)
+            passes["packed, as a CUDA graph"] = packed(mode="as a CUDA graph")
+            passes["packed, liger-kernel"] = packed(use_liger)
+            passes["packed, products in FP8"] = packed(use_fp8)
         if with_compiled:
-            ways["padded, compiled"] = _padded(models.merged, device, dtype, is_compiled=True)
+            passes["padded, compiled"] = _padded(models.merged, device, dtype, is_compiled=True)
         if with_compiled and device.type == "cuda":
-            for way in ("compiled", "compiled and recorded"):
-                ways[f"packed, {way}"] = packed(way=way)
-                ways[f"packed, products in FP8, {way}"] = packed(use_fp8, way)
+            for mode in ("compiled", "compiled, as a CUDA graph"):
+                passes[f"packed, {mode}"] = packed(mode=mode)
+                passes[f"packed, products in FP8, {mode}"] = packed(use_fp8, mode)
         name = dtype_name(dtype)
-        found += [Variant(f"{way}, {name}", dtype, build) for way, build in ways.items()]
+        found += [Variant(f"{kind}, {name}", dtype, build) for kind, build in passes.items()]
     return found
 
 
@@ -158,7 +158,7 @@ def scale_head(models: Models, scores: Scores) -> float:
 
 
 def difference(expected: Scores, scores: Scores) -> Difference:
-    """Compare a way's scores with the reference."""
+    """Compare a variant's scores with the reference."""
     off = scores - expected
     columns = zip(expected.T, scores.T, strict=True)
     return Difference(

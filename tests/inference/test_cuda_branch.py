@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModel, BertConfig, MistralConfig, Qwen2Config
 
 from newsieve.inference import packed_attention, packed_forward
-from newsieve.inference.gpu_runs import compile_run
+from newsieve.inference.execution_modes import compile_runner
 from newsieve.inference.model import StudentModel
 from newsieve.inference.packed_forward import CopiedScores, PackedForward
 from tests.support.device_watch import Stream, Watching
@@ -193,7 +193,7 @@ def test_what_is_compiled_for_a_gpu_is_one_graph(config: Any, pooling: str) -> N
         graphs.append(graph)
         return graph.forward
 
-    compiled = compile_run(forward.run, backend=backend)
+    compiled = compile_runner(forward.run_eagerly, backend=backend)
     with torch.no_grad():
         for _ in range(2):
             scores = compiled(row)
@@ -214,7 +214,7 @@ def test_no_architecture_looks_at_a_number_of_the_device(
     monkeypatch.setattr(packed_attention, "_by_article", lambda query, *_: query)
 
     with torch.no_grad(), Watching():
-        forward.run(forward.stage(ARTICLES)[0])
+        forward.run_eagerly(forward.stage(ARTICLES)[0])
 
 
 @pytest.mark.parametrize(

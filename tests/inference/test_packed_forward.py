@@ -20,10 +20,11 @@ from newsieve.errors import StudentInvalid
 from newsieve.inference import packed_attention, packed_layout
 from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.forward_choice import choose_forward
-from newsieve.inference.gpu_forward import checked
+from newsieve.inference.model import StudentModel
 from newsieve.inference.packed_attention import NotPackable
 from newsieve.inference.packed_forward import PackedForward, attention_of
 from newsieve.inference.packed_layout import fixed_shapes, lay_out
+from newsieve.inference.packing_check import require_exact
 from newsieve.inference.padded_forward import PaddedForward
 from newsieve.inference.student import _require_positions
 from newsieve.inference.tokenize import Tokeniser
@@ -76,6 +77,11 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> list[list[int]]:
 @cache
 def forward_of(name: str) -> PackedForward:
     return PackedForward(model_of(name).merged, CPU, torch.float32, LONGEST, BUDGET)
+
+
+def require_packable(model: StudentModel) -> None:
+    forward = PackedForward(model, CPU, torch.float32, LONGEST, BUDGET)
+    require_exact(forward, torch.float32, CPU)
 
 
 _references: dict[str, npt.NDArray[np.float64]] = {}
@@ -167,6 +173,26 @@ def test_a_row_holds_its_articles_one_behind_the_other(
         assert positions == list(range(first, first + length))
 
 
+def test_an_article_without_tokens_is_refused() -> None:
+    """It would get the scores of the article before it."""
+    with pytest.raises(ValueError, match="without tokens"):
+        forward_of("qwen2")([[5, 6], [], [7]])
+
+
+def test_rows_are_filled_up_to_parts_of_the_budget_that_is_set_last() -> None:
+    """Runners of larger shapes are dropped, and with them what their graphs keep of the memory."""
+    forward = PackedForward(model_of("qwen2").merged, CPU, torch.float32, LONGEST, BUDGET)
+    expected = forward([[5, 6, 7]])
+    forward.runners = dict.fromkeys(forward.shapes, forward.run_eagerly)
+    assert forward.stage([[5, 6, 7]])[1].tokens == BUDGET // 8
+
+    forward.set_budget(BUDGET // 2)
+
+    assert forward.stage([[5, 6, 7]])[1].tokens == BUDGET // 16
+    assert [shape.tokens for shape in forward.runners] == [BUDGET // 8, BUDGET // 4, BUDGET // 2]
+    assert np.abs(forward([[5, 6, 7]]) - expected).max() < 1e-4
+
+
 def test_the_paddings_id_does_not_count_where_roberta_meets_it() -> None:
     """As the model itself counts, alone and packed."""
     model = model_of("xlm-roberta")
@@ -211,7 +237,7 @@ def test_positions_that_roberta_does_not_count_are_no_room_for_tokens() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_architecture_passes_the_check_at_the_start(name: str) -> None:
     """In fp32; what is packed is packed because of this, not because of its name."""
-    assert checked(tiny_model(name).merged, CPU, torch.float32, LONGEST).longest == LONGEST
+    require_packable(tiny_model(name).merged)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +267,7 @@ def test_a_model_that_cannot_be_packed_exactly_is_refused_by_name(config: Any, r
     before = attention_of(model)
 
     with pytest.raises(NotPackable, match=reason):
-        checked(model, CPU, torch.float32, LONGEST)
+        require_packable(model)
 
     assert attention_of(model) == before
     assert np.isfinite(PaddedForward(model, CPU, torch.float32)([[5, 6], [7]])).all()
@@ -258,7 +284,7 @@ def test_a_model_that_leaks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_attention, "_by_article", leaking)
 
     with pytest.raises(NotPackable, match="otherwise than alone"):
-        checked(tiny_model("qwen2").merged, CPU, torch.float32, LONGEST)
+        require_packable(tiny_model("qwen2").merged)
 
 
 def test_a_cpu_pads() -> None:
@@ -277,7 +303,7 @@ def test_too_little_memory_is_told_from_other_failures(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(forward, "run", full)
+    monkeypatch.setattr(forward, "run_eagerly", full)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
 
     with pytest.raises(OutOfMemory, match="out of memory"):

@@ -10,7 +10,7 @@ from newsieve.inference.cpu_forward import cpu_forward
 from newsieve.inference.forward import Forward
 from newsieve.inference.model import StudentModel
 from newsieve.inference.padded_forward import PaddedForward
-from newsieve.inference.placement import place, share_parameters
+from newsieve.inference.placement import share_parameters
 
 
 def choose_forward(
@@ -30,18 +30,20 @@ def choose_forward(
     shares what it can with `others`, which are placed already. `warn` is told what could not be
     made fast, and why.
     """
-    place(model, device, dtype)
-    for other in others:
-        share_parameters(model, other)
-    if device.type == "cpu":
-        return cpu_forward(model, dtype, budget_tokens, torch.get_num_threads())
     if device.type == "cuda":
         # They import transformers, which takes seconds and is not needed everywhere.
         from newsieve.inference.gpu_forward import gpu_forward  # noqa: PLC0415
         from newsieve.inference.packed_attention import NotPackable  # noqa: PLC0415
 
         try:
-            return gpu_forward(model, device, dtype, longest, budget_tokens, warn)
+            return gpu_forward(
+                model, device, dtype, longest, budget_tokens, others=others, warn=warn
+            )
         except NotPackable as refusal:
             warn(f"the model's batches are padded, which is slower: {refusal}")
-    return PaddedForward(model, device, dtype, budget_tokens)
+    if device.type == "cpu":
+        forward: Forward = cpu_forward(model, dtype, budget_tokens, torch.get_num_threads())
+    else:
+        forward = PaddedForward(model, device, dtype, budget_tokens)
+    share_parameters(model, others)
+    return forward

@@ -29,7 +29,7 @@ class Row(NamedTuple):
     offsets: Tensor
 
 
-RunRow = Callable[[Row], Tensor]  # the (articles, D) scores of a row, on the device, in fp32
+RowRunner = Callable[[Row], Tensor]  # the (articles, D) scores of a row, on the device, in fp32
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,22 @@ class PackedForward(Forward):
         set_attention(model, NAME)
         model.config.use_cache = False  # a decoder would keep all keys and values for a next token
         self.longest = longest
-        self.runs: dict[RowShape, RunRow] = {}  # faster ways for rows of a shape
+        self.runners: dict[RowShape, RowRunner] = {}  # what runs rows of a shape faster
         self.set_budget(budget_tokens)
         self._device = device
         self._padding_id = counted_from(model)
 
     def set_budget(self, budget_tokens: int) -> None:
-        """Set how many tokens a row has at most."""
+        """Set how many tokens a row has at most, at any time.
+
+        Rows are filled up to parts of this budget from then on. Runners of other shapes are
+        dropped, and the memory of their CUDA graphs with them.
+        """
         self.budget_tokens = budget_tokens
         self.shapes = fixed_shapes(budget_tokens)
+        self.runners = {
+            shape: runner for shape, runner in self.runners.items() if shape in self.shapes
+        }
 
     def use_own_attention(self) -> None:
         """Give the model back the attention that it came with, for another forward pass."""
@@ -96,13 +103,13 @@ class PackedForward(Forward):
         try:
             with torch.no_grad():
                 row, shape = self.stage(batch)
-                scores = self.runs.get(shape, self.run)(row)[: len(batch)]
+                scores = self.runners.get(shape, self.run_eagerly)(row)[: len(batch)]
                 return self._fetch(scores)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemory(str(error)) from error
 
-    def run(self, row: Row) -> Tensor:
+    def run_eagerly(self, row: Row) -> Tensor:
         """Score a row of any shape, one kernel after the other."""
         return score_row(self.model, row, self.longest)
 

@@ -1,6 +1,6 @@
 """Lays articles out in one row, without padding between them. Pure: no torch.
 
-A device that compiles or records its work wants few different shapes. So a row is filled up to one
+A device that compiles or captures its work wants few different shapes. So a row is filled up to one
 of a few counts of tokens with articles that nobody reads, and its list of offsets to the count of
 articles that suits them.
 """
@@ -58,8 +58,11 @@ def lay_out(
 
     No filler is longer than `longest`, which is the length of the longest article there can be.
     Positions begin with 0, or after `padding_id` where there is one, as RoBERTa counts them.
+    Raises ValueError for an article without tokens: it would get its predecessor's scores.
     """
     lengths = [len(ids) for ids in batch]
+    if 0 in lengths:
+        raise ValueError("an article without tokens cannot be scored")
     used = sum(lengths)
     tokens = next((shape.tokens for shape in shapes if shape.tokens >= used), used)
     fillers = _fillers(tokens - used, longest)

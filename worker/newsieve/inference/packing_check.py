@@ -6,6 +6,7 @@ complaint; only its scores betray it. So a few articles of random ids are scored
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +26,24 @@ SHORT_LENGTHS: Final = (1, 2, 7)
 
 def require_exact(forward: PackedForward, dtype: torch.dtype, device: torch.device) -> None:
     """Require that the packed row gives the scores that articles have alone, whatever their
-    neighbours say. Raises NotPackable."""
+    neighbours say. Raises NotPackable, and leaves the model its own attention."""
+    try:
+        _compare(forward, dtype, device)
+    except Exception as error:
+        with suppress(NotPackable):
+            forward.use_own_attention()
+        if isinstance(error, NotPackable):
+            raise
+        raise NotPackable(f"a packed row fails: {type(error).__name__}: {error}") from error
+
+
+def vocabulary_of(forward: PackedForward) -> int:
+    """How many token ids the model knows."""
+    backbone: Any = forward.model.model
+    return len(backbone.get_input_embeddings().weight)
+
+
+def _compare(forward: PackedForward, dtype: torch.dtype, device: torch.device) -> None:
     batch = _articles(forward.longest, vocabulary_of(forward))
     forward.use_own_attention()
     alone = _scores_alone(forward, batch, device)
@@ -42,12 +60,6 @@ def require_exact(forward: PackedForward, dtype: torch.dtype, device: torch.devi
             TOLERANCE_OF_NEIGHBOURS[dtype],
             "an article's scores depend on its neighbours in a packed row",
         )
-
-
-def vocabulary_of(forward: PackedForward) -> int:
-    """How many token ids the model knows."""
-    backbone: Any = forward.model.model
-    return len(backbone.get_input_embeddings().weight)
 
 
 def _articles(longest: int, vocabulary: int) -> list[list[int]]:

@@ -1,5 +1,6 @@
-"""The forward pass through transformers: any architecture, padded buckets. The slow path on a
-GPU, the only one on a CPU, and the yardstick of any faster one."""
+"""The forward pass through transformers, for any architecture: texts are padded to the longest of
+their batch. On a CPU `cpu_forward` runs it on several threads; a GPU takes it where a model cannot
+be packed."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ It knows nothing of batches.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
@@ -19,21 +21,18 @@ def place(model: StudentModel, device: torch.device, dtype: torch.dtype) -> None
     model.score.to(device=device)
 
 
-def share_parameters(model: nn.Module, other: nn.Module) -> int:
-    """Let `model` use the tensors of `other` wherever both hold the same numbers.
+def share_parameters(model: nn.Module, others: Iterable[nn.Module]) -> None:
+    """Let `model` use the tensors of any of the others wherever both hold the same numbers.
 
     Two students over one base then hold its embeddings once, and all else that their adapters left
-    alone. Returns the bytes that are free again. Do it before anything is compiled or recorded:
-    that remembers where tensors lie.
+    alone. Do it before anything is compiled or captured: that remembers where tensors lie.
     """
-    theirs = dict(other.named_parameters())
-    freed = 0
-    for name, parameter in model.named_parameters():
-        twin = theirs.get(name)
-        if twin is not None and _is_copy(parameter, twin):
-            parameter.data = twin.data
-            freed += parameter.numel() * parameter.element_size()
-    return freed
+    for other in others:
+        theirs = dict(other.named_parameters())
+        for name, parameter in model.named_parameters():
+            twin = theirs.get(name)
+            if twin is not None and _is_copy(parameter, twin):
+                parameter.data = twin.data
 
 
 def _is_copy(parameter: nn.Parameter, twin: nn.Parameter) -> bool:

@@ -1,5 +1,5 @@
-"""What is made for a GPU's runs: recordings, the choice of a kernel, and the place of compiled
-code. The GPU's own parts are fakes."""
+"""The execution modes of a GPU: CUDA graphs, compiling, and where compiled code is kept. The GPU's
+own parts are fakes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from newsieve.inference.gpu_runs import (
+from newsieve.inference.execution_modes import (
     CACHE_VARIABLE,
     OPTIONS,
-    choose_kernel,
-    compile_run,
-    gpu_ways,
+    capture_graph,
+    compile_runner,
+    gpu_modes,
     keep_compiled_code,
-    record_run,
     seconds_on,
 )
 from newsieve.inference.packed_forward import PackedForward, Row
@@ -27,7 +26,7 @@ from tests.support.tiny_models import LONGEST, tiny_model
 
 
 class Card:
-    """CUDA graphs as they are used: work that is recorded is done again when it is replayed."""
+    """CUDA graphs as they are used: work that is captured is done again when it is replayed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[str] = []
@@ -37,7 +36,6 @@ class Card:
         monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
         monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: self)
         monkeypatch.setattr(torch.cuda, "graph", self.graph)
-        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
         monkeypatch.setattr(torch.cuda, "synchronize", lambda _: self.events.append("wait"))
 
     def wait_stream(self, _: object) -> None:
@@ -47,16 +45,16 @@ class Card:
     def graph(self, graph: object, **options: Any) -> Iterator[None]:
         assert graph is self
         self.options = options
-        self.events.append("record")
+        self.events.append("capture")
         yield
-        self.events.append("recorded")
+        self.events.append("captured")
 
     def replay(self) -> None:
         self.events.append("replay")
         self.scores.copy_(self.held.ids[0, :1] * 2.0)
 
     def run(self, row: Row) -> torch.Tensor:
-        """What is recorded: it remembers where its row and its scores lie."""
+        """What is captured: it remembers where its row and its scores lie."""
         self.events.append("run")
         self.held, self.scores = row, row.ids[0, :1] * 2.0
         return self.scores
@@ -71,10 +69,10 @@ def row_of(number: float) -> Row:
     return Row(torch.full((1, 4), number), torch.zeros(1, 4), torch.zeros(2))
 
 
-def test_a_recorded_run_scores_the_row_that_it_is_given(card: Card) -> None:
-    """Rows are copied to where the recorded one was, and nothing is run anew."""
+def test_a_cuda_graph_scores_the_row_that_it_is_given(card: Card) -> None:
+    """Rows are copied to where the captured one was, and nothing is run anew."""
     first = row_of(1.0)
-    replay = record_run(card.run, first)
+    replay = capture_graph(card.run, first)
     card.events.clear()
 
     assert replay(row_of(5.0)).tolist() == [10.0]
@@ -83,13 +81,13 @@ def test_a_recorded_run_scores_the_row_that_it_is_given(card: Card) -> None:
     assert first.ids.tolist() == [[1.0] * 4]
 
 
-def test_work_is_warmed_up_before_it_is_recorded(card: Card) -> None:
-    """Libraries allocate at their first calls, which a recording does not allow; other threads may
-    use the device meanwhile, and all recordings share their memory."""
-    record_run(card.run, row_of(1.0))
+def test_work_is_warmed_up_before_it_is_captured(card: Card) -> None:
+    """Libraries allocate at their first calls, which a capture does not allow. Other threads may
+    use the device meanwhile, and no two graphs share memory, which goes with the graph."""
+    capture_graph(card.run, row_of(1.0))
 
-    assert card.events == ["run"] * 3 + ["record", "run", "recorded"]
-    assert card.options == {"pool": "pool", "capture_error_mode": "thread_local"}
+    assert card.events == ["run"] * 3 + ["capture", "run", "captured"]
+    assert card.options == {"capture_error_mode": "thread_local"}
 
 
 def test_a_stopwatch_waits_for_the_device_on_both_sides(card: Card) -> None:
@@ -98,43 +96,14 @@ def test_a_stopwatch_waits_for_the_device_on_both_sides(card: Card) -> None:
     assert card.events == ["run"] + ["wait", "run", "wait"] * 5
 
 
-def test_the_most_promising_way_comes_first() -> None:
+def test_the_most_promising_mode_comes_first() -> None:
     """Time may be up before the last."""
     model = tiny_model("qwen2").merged
     forward = PackedForward(model, torch.device("cpu"), torch.float32, LONGEST, 512)
 
-    names = [way.name for way in gpu_ways(forward)]
+    names = [mode.name for mode in gpu_modes(forward)]
 
-    assert names == ["compiled and recorded", "compiled", "recorded"]
-
-
-@pytest.mark.parametrize(("cudnn", "flash", "chosen"), [(1.0, 2.0, True), (2.0, 1.0, False)])
-def test_the_faster_attention_kernel_is_preferred(
-    *, cudnn: float, flash: float, chosen: bool
-) -> None:
-    """For the whole process, as torch has it."""
-    states: list[bool] = []
-
-    def seconds(*_: object) -> float:
-        return cudnn if states[-1] else flash
-
-    choose_kernel(lambda _: torch.empty(0), Row(*[torch.empty(0)] * 3), seconds, states.append)
-
-    assert states[-1] is chosen
-
-
-def test_an_attention_kernel_that_fails_is_not_chosen() -> None:
-    """It costs nothing but the try."""
-    states: list[bool] = []
-
-    def seconds(*_: object) -> float:
-        if states[-1]:
-            raise RuntimeError("CUDNN_STATUS_NOT_SUPPORTED")
-        return 1.0
-
-    choose_kernel(lambda _: torch.empty(0), Row(*[torch.empty(0)] * 3), seconds, states.append)
-
-    assert states[-1] is False
+    assert names == ["compiled, as a CUDA graph", "compiled", "as a CUDA graph"]
 
 
 def test_compiled_code_is_kept_where_only_the_user_writes(
@@ -169,8 +138,8 @@ def test_without_a_folder_to_write_to_torch_decides(
 
 def test_torch_knows_the_options_that_it_compiles_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """It refuses those it does not know, and then nothing would ever be compiled."""
-    compile_run(lambda row: row.ids)
+    compile_runner(lambda row: row.ids)
 
     monkeypatch.setitem(OPTIONS, "round_as_before", "yes")
     with pytest.raises(RuntimeError, match="round_as_before"):
-        compile_run(lambda row: row.ids)
+        compile_runner(lambda row: row.ids)
