@@ -56,8 +56,5 @@ class Stream:
     def record_event(self) -> Stream:
         return self
 
-    def query(self) -> bool:
-        return False
-
     def synchronize(self) -> None:
         raise AssertionError("waited for the device")

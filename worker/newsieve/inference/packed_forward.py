@@ -39,10 +39,6 @@ class CopiedScores:
     scores: Tensor
     arrived: Any  # a torch.cuda.Event
 
-    def done(self) -> bool:
-        """Return whether the scores are there."""
-        return bool(self.arrived.query())
-
     def result(self) -> Scores:
         """Wait for the (N, D) scores. Raises what the device raises."""
         self.arrived.synchronize()
@@ -79,7 +75,7 @@ class PackedForward(Forward):
         self._padding_id = counted_from(model)
 
     def set_budget(self, budget_tokens: int) -> None:
-        """Set how many tokens a row has at most, at any time.
+        """Set how many tokens a row has at most, at any time, also while a row is submitted.
 
         Rows are filled up to parts of this budget from then on. Runners of other shapes are
         dropped, and the memory of their CUDA graphs with them.
