@@ -257,3 +257,26 @@ def test_the_shipped_students_name_every_file_of_their_base() -> None:
         facts = json.loads((load(name).student_folder / "student.json").read_text())
         found = find_base(facts["base"]["name"], facts["base"]["revision"])
         assert facts["base"]["files"] == base_hashes(found)
+
+
+def test_a_base_whose_positions_depend_on_other_texts_is_refused(
+    tiny_qwen: Path, uplifting: Filter, tmp_path: Path
+) -> None:
+    """LongRoPE takes other factors once a batch holds a long text: scores would depend on it."""
+    student = Path(shutil.copytree(tiny_qwen, tmp_path / "student"))
+    manifest = json.loads((student / "student.json").read_text())
+    base = Path(shutil.copytree(manifest["base"]["name"], tmp_path / "base"))
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10_000.0,
+        "factor": 4.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0] * 4,
+        "original_max_position_embeddings": 16,
+    }
+    edit_json(base / "config.json", rope_parameters=rope)
+    pinned = {"name": str(base), "revision": "main", "files": base_hashes(base)}
+    edit_json(student / "student.json", base=pinned)
+
+    with pytest.raises(StudentInvalid, match="longrope"):
+        load_student(uplifting, student)

@@ -3,22 +3,18 @@ own parts are fakes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from newsieve.inference.execution_modes import (
-    CACHE_VARIABLE,
     OPTIONS,
     capture_graph,
     compile_runner,
     gpu_modes,
-    keep_compiled_code,
     seconds_on,
 )
 from newsieve.inference.packed_forward import PackedForward, Row
@@ -104,36 +100,6 @@ def test_the_most_promising_mode_comes_first() -> None:
     names = [mode.name for mode in gpu_modes(forward)]
 
     assert names == ["compiled, as a CUDA graph", "compiled", "as a CUDA graph"]
-
-
-def test_compiled_code_is_kept_where_only_the_user_writes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Unless the environment says where."""
-    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-    keep_compiled_code()
-
-    folder = tmp_path / "newsieve" / "compiled"
-    assert os.environ[CACHE_VARIABLE] == str(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
-    monkeypatch.setenv(CACHE_VARIABLE, "/elsewhere")
-    keep_compiled_code()
-    assert os.environ[CACHE_VARIABLE] == "/elsewhere"
-
-
-def test_without_a_folder_to_write_to_torch_decides(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As in a container whose file system is read-only."""
-    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-
-    keep_compiled_code()
-
-    assert CACHE_VARIABLE not in os.environ
 
 
 def test_torch_knows_the_options_that_it_compiles_with(monkeypatch: pytest.MonkeyPatch) -> None:

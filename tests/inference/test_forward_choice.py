@@ -45,7 +45,6 @@ class Gpu:
         monkeypatch.setattr(gpu_forward, "seconds_on", lambda _: self.time)
         kernels = KernelChoice(self.switch, lambda: self.is_cudnn)
         monkeypatch.setattr(gpu_forward, "KERNEL_CHOICE", kernels)
-        monkeypatch.setattr(gpu_forward, "keep_compiled_code", lambda: None)
         monkeypatch.setattr(gpu_forward, "gpu_modes", self.modes)
 
     def choose_budget(self, _: object, run: Callable[[int], None], wanted: int | None) -> int:

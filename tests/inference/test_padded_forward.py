@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model
 
+from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.cpu_forward import ConcurrentForward, cpu_forward
 from newsieve.inference.cpu_linear import PackedLinear, can_pack
 from newsieve.inference.forward import Batch, Scores
@@ -224,3 +225,27 @@ def test_padded_forward_alone_leaves_layers_plain() -> None:
     PaddedForward(model, torch.device("cpu"), torch.float32)
 
     assert not any(isinstance(module, PackedLinear) for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("could not create a primitive"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+    ids=str,
+)
+def test_a_machine_without_memory_blames_no_text(error: Exception) -> None:
+    """Whatever words it has for that: fewer texts may fit."""
+    model = student("bert")
+    forward = PaddedForward(model, torch.device("cpu"), torch.float32)
+
+    def short(**_: Any) -> Any:
+        raise error
+
+    model.model.forward = short
+
+    with pytest.raises(OutOfMemory):
+        forward([[1, 2]])

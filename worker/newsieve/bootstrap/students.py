@@ -15,7 +15,7 @@ from newsieve.errors import SettingsInvalid
 from newsieve.filters.calibration import NO_CALIBRATION, ScoreCalibration
 from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED, SUSPECT, EpochDraw, SamplingPolicy
-from newsieve.inference.imports import collector_paused
+from newsieve.inference.imports import collector_paused, keep_compiled_code
 from newsieve.inference.scorer import Scorer
 from newsieve.kafka.config import APP
 from newsieve.programs.scoring.canaries import Canaries, CanarySet, CanaryText
@@ -83,6 +83,7 @@ def load_candidates(
 def _load(
     settings: Settings, filter_: Filter, folder: Path, loaded: Collection[Student]
 ) -> Student:
+    keep_compiled_code()
     with collector_paused(), _explaining_torchs_cache():
         from newsieve.inference.student import check_canaries, load_student, set_threads
 

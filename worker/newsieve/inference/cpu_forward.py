@@ -55,11 +55,12 @@ def _threads(total: int) -> ThreadPoolExecutor:
     """The threads that score a process's batches, each with its part of those that torch uses."""
     batches = min(BATCHES_AT_ONCE, total)
     shares = iter([(total + index) // batches for index in range(batches)])
-    return ThreadPoolExecutor(
-        batches,
-        thread_name_prefix="cpu-forward",
-        initializer=lambda: torch.set_num_threads(next(shares)),
-    )
+
+    def use_share() -> None:
+        torch.get_num_threads()  # or torch sets this thread's number later, to the last one set
+        torch.set_num_threads(next(shares))
+
+    return ThreadPoolExecutor(batches, thread_name_prefix="cpu-forward", initializer=use_share)
 
 
 def cpu_forward(

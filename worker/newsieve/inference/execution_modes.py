@@ -7,12 +7,9 @@ decided in `execution_choice`.
 from __future__ import annotations
 
 import inspect
-import os
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -26,7 +23,6 @@ OPTIONS: Final[dict[str, Any]] = {
     "emulate_precision_casts": True,  # round where the eager mode does
     "compile_threads": 1,  # in this process: helpers would stay for as long as it runs
 }
-CACHE_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def gpu_modes(forward: PackedForward) -> list[ExecutionMode]:
@@ -97,18 +93,3 @@ def seconds_on(device: torch.device) -> Callable[[RowRunner, Row], float]:
         return statistics.median(times)
 
     return seconds
-
-
-def keep_compiled_code() -> None:
-    """Have torch keep what it compiles across restarts, where only this user can write.
-
-    torch's own choice is a folder under /tmp, which is gone with the container. It stays where the
-    user has no folder to write to.
-    """
-    if CACHE_VARIABLE in os.environ:
-        return
-    with suppress(OSError, RuntimeError):  # the latter where the user has no home
-        cache_home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        folder = Path(cache_home, "newsieve", "compiled")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.environ[CACHE_VARIABLE] = str(folder)

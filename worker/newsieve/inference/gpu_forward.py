@@ -14,7 +14,7 @@ import torch
 from newsieve.inference.attention_kernel import KERNEL_CHOICE
 from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.execution_choice import choose_execution, full_batch
-from newsieve.inference.execution_modes import gpu_modes, keep_compiled_code, seconds_on
+from newsieve.inference.execution_modes import gpu_modes, seconds_on
 from newsieve.inference.model import StudentModel
 from newsieve.inference.packed_attention import KERNEL_PARAMETERS, NotPackable
 from newsieve.inference.packed_forward import PackedForward
@@ -57,7 +57,6 @@ def gpu_forward(
         _choose_kernel(forward, device, budget_tokens)
         require_exact(forward, dtype, device)  # with the kernel that will be used
         _fit_memory(forward, device, budget_tokens)
-        keep_compiled_code()
         try:
             choose_execution(forward, gpu_modes(forward), seconds_on(device), warn)
         except Exception as error:  # noqa: BLE001 - whatever a driver raises: the eager mode is there

@@ -114,7 +114,13 @@ class MicroBatcher:
                 raise RuntimeError("the micro-batcher is closed")
             self._open.add(request)
             self._tokenising.submit(self._tokenise, request, texts, wanted)
-        request.future.add_done_callback(lambda _: self._close_request(request))
+
+        def resolved(future: Future[dict[str, FilterScores]]) -> None:
+            self._open.discard(request)
+            if future.cancelled():  # or `concurrent.futures.wait` would not see it
+                future.set_running_or_notify_cancel()
+
+        request.future.add_done_callback(resolved)
         return request.future
 
     def close(self) -> None:
@@ -128,11 +134,6 @@ class MicroBatcher:
             self._changed.notify()  # whoever waits for a slot has nothing to do any more
         for threads in (self._tokenising, self._launching, self._delivering):
             threads.shutdown(wait=False)
-
-    def _close_request(self, request: Request) -> None:
-        self._open.discard(request)
-        if request.future.cancelled():  # or `concurrent.futures.wait` would not see it
-            request.future.set_running_or_notify_cancel()
 
     # On the tokenizing thread.
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.forward import Batch, Forward, PendingScores, ReadyScores, Scores
 from newsieve.inference.model import StudentModel, counted_from
+from newsieve.inference.out_of_memory import raising_out_of_memory
 from newsieve.inference.packed_attention import NAME, NotPackable, register
 from newsieve.inference.packed_layout import RowArrays, RowShape, fixed_shapes, lay_out
 from newsieve.inference.placement import place
@@ -96,14 +96,10 @@ class PackedForward(Forward):
 
     def submit(self, batch: Batch) -> PendingScores:
         """Begin the forward pass. On a CPU it has ended when this returns."""
-        try:
-            with torch.no_grad():
-                row, shape = self.stage(batch)
-                scores = self.runners.get(shape, self.run_eagerly)(row)[: len(batch)]
-                return self._fetch(scores)
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(str(error)) from error
+        with raising_out_of_memory(), torch.no_grad():
+            row, shape = self.stage(batch)
+            scores = self.runners.get(shape, self.run_eagerly)(row)[: len(batch)]
+            return self._fetch(scores)
 
     def run_eagerly(self, row: Row) -> Tensor:
         """Score a row of any shape, one kernel after the other."""
