@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from newsieve.errors import DeviceFailed
 from newsieve.filters.registry import Filter
 from newsieve.inference.forward import Scores
 from newsieve.inference.micro_batcher import MicroBatcher
+from newsieve.inference.request import Request
 from newsieve.inference.scorer import Tokens
 from newsieve.inference.student import Student, load_student
 from newsieve.inference.tokenize import Tokeniser
@@ -172,6 +173,22 @@ def test_no_request_stays_open_whenever_the_batcher_is_closed(student: Student) 
             thread.join()
 
         assert not wait(futures, timeout=10).not_done
+
+
+def test_a_request_is_resolved_once_whoever_comes_first() -> None:
+    """A failure on one thread, scores on another, a cancellation on a third: none of them fails."""
+    for _ in range(200):
+        request = Request(Future())
+        with ThreadPoolExecutor(3) as threads:
+            steps = [
+                threads.submit(request.complete),
+                threads.submit(request.fail, ValueError("boom")),
+                threads.submit(request.future.cancel),
+            ]
+        for step in steps:
+            step.result()
+
+        assert request.future.done()
 
 
 def drain(batcher: MicroBatcher) -> None:

@@ -14,15 +14,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from newsieve.errors import RecordError
 from newsieve.inference.batching import next_batch
 from newsieve.inference.engine import Engine, PendingBatch, Reading, Step, read_texts
-from newsieve.inference.forward import Scores
+from newsieve.inference.request import Request, WaitingText
 from newsieve.inference.scorer import FilterScores, Tokens
 
 if TYPE_CHECKING:  # as in `engine`
@@ -32,45 +30,6 @@ LINGER_SECONDS: Final = 0.005  # how long a text waits for others to share its b
 FULL_ENOUGH: Final = 4  # no text waits once the batch has this part, a quarter, of its budget
 MOST_CONSIDERED: Final = 1_024  # texts, for one batch: more would fill it no better
 UNREAD: Final = Tokens([0], truncated=False)  # in the place of a text's that has none
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One submission: its future, and the scores that are there so far, by filter."""
-
-    future: Future[dict[str, FilterScores]]
-    scored: dict[str, FilterScores] = field(default_factory=dict)
-    open_rows: int = 0
-
-    def set(self, name: str, row: int, scores: Scores, fault: RecordError | None) -> None:
-        """Take the (D,) scores of one row, or the reason why it has none. The last row resolves the
-        future."""
-        self.scored[name].scores[row] = scores
-        if fault is not None:
-            self.scored[name].faults[row] = fault
-        self.open_rows -= 1
-        if not self.open_rows:
-            self.complete()
-
-    def complete(self) -> None:
-        """Resolve the future by the scores, unless it is resolved."""
-        if not self.future.done() and self.future.set_running_or_notify_cancel():
-            self.future.set_result(self.scored)
-
-    def fail(self, error: BaseException) -> None:
-        """Resolve the future by an error, unless it is resolved."""
-        if not self.future.done() and self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingText:
-    """A tokenized text that one filter has yet to score."""
-
-    request: Request
-    row: int  # in the request's rows of this filter
-    ids: list[int]
-    since: float  # by the monotonic clock
 
 
 class MicroBatcher:
@@ -117,8 +76,8 @@ class MicroBatcher:
 
         def resolved(future: Future[dict[str, FilterScores]]) -> None:
             self._open.discard(request)
-            if future.cancelled():  # or `concurrent.futures.wait` would not see it
-                future.set_running_or_notify_cancel()
+            if future.cancelled():
+                request.begin_to_resolve()
 
         request.future.add_done_callback(resolved)
         return request.future
@@ -226,10 +185,10 @@ class MicroBatcher:
         """Take one of the device's slots for a batch of the filter that is returned, when there are
         a free one and texts that need not wait for others; None when no text is waiting."""
         with self._changed:
-            while self._oldest_waiting():
+            while oldest := self._oldest_waiting():
                 seconds = None
                 if self._free_slots:
-                    name, seconds = self._choose()
+                    name, seconds = self._choose(oldest)
                     if seconds <= 0:
                         self._free_slots -= 1
                         return name
@@ -243,9 +202,8 @@ class MicroBatcher:
                 waiting.popleft()
         return {name: waiting[0].since for name, waiting in self._waiting.items() if waiting}
 
-    def _choose(self) -> tuple[str, float]:
+    def _choose(self, oldest: Mapping[str, float]) -> tuple[str, float]:
         """The filter whose batch is next, and how many seconds it may yet wait to be fuller."""
-        oldest = self._oldest_waiting()
         now = time.monotonic()
         seconds = {
             name: since + LINGER_SECONDS - now if self._is_little(name) else 0.0
@@ -286,7 +244,8 @@ class MicroBatcher:
             finally:
                 self._release_slot()
             for index, text in enumerate(texts):
-                text.request.set(name, text.row, scored.scores[index], scored.faults.get(index))
+                fault = scored.faults.get(index)
+                text.request.score_row(name, text.row, scored.scores[index], fault)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the future is told
             for text in texts:
                 text.request.fail(error)
