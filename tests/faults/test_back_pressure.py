@@ -30,6 +30,7 @@ LONG_STALL_SECONDS = 11  # more than a call's patience, a session, and the broke
 RECOVERY_SECONDS = 40
 QUIET_SHARE = 0.4  # of a core; a loop that spins takes all of it
 GROWTH_BYTES = 80 * 2**20
+WARM_UP_SECONDS = 2
 CLIENT = "newsieve"  # whose outputs are throttled; the test's own clients have other names
 
 
@@ -68,6 +69,7 @@ def test_a_worker_waits_for_a_slow_broker_and_loses_nothing(
         worker = stream.start_worker("a", kafka__options=json.dumps(options))
         worker.wait_until("transaction.committed")
         process = psutil.Process(worker.process.pid)
+        time.sleep(WARM_UP_SECONDS)  # the first commit comes before the first batches have all run
         memory_before = process.memory_info().rss
 
         assert_quiet(process, OBSERVED_SECONDS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +160,24 @@ def test_a_request_for_nothing_is_answered(student: Student) -> None:
     batcher = MicroBatcher({"uplifting": replace(student, forward=ScriptedForward(zeros))})
 
     assert len(batcher.submit([], {"uplifting": []}).result(10)["uplifting"].scores) == 0
+
+
+def test_a_finished_request_leaves_nothing_to_the_collector(student: Student) -> None:
+    """Workers let it run seldom: what stands in cycles would fill their memory meanwhile."""
+    batcher = MicroBatcher({"uplifting": replace(student, forward=ScriptedForward(zeros))})
+    gc.collect()
+    gc.disable()
+    try:
+        future = batcher.submit(TEXTS, {"uplifting": range(len(TEXTS))})
+        future.result(10)
+        finished = weakref.ref(future)
+        del future
+        for threads in (batcher._tokenising, batcher._launching, batcher._delivering):
+            threads.submit(lambda: None).result(10)  # they forget what they did before
+
+        assert finished() is None
+    finally:
+        gc.enable()
 
 
 @given(

@@ -53,7 +53,9 @@ class MicroBatcher:
         self._step = step
         self._waiting: dict[str, deque[WaitingText]] = {name: deque() for name in students}
         self._is_closed = False
-        self._open: set[Request] = set()  # whose futures are not resolved
+        self._open: dict[
+            Future[dict[str, FilterScores]], Request
+        ] = {}  # whose futures are not resolved
         self._changed = threading.Condition()  # guards all four
         self._tokenising = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._launching = ThreadPoolExecutor(1, thread_name_prefix="forward")
@@ -71,28 +73,27 @@ class MicroBatcher:
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("the micro-batcher is closed")
-            self._open.add(request)
+            self._open[request.future] = request
             self._tokenising.submit(self._tokenise, request, texts, wanted)
-
-        def resolved(future: Future[dict[str, FilterScores]]) -> None:
-            self._open.discard(request)
-            if future.cancelled():
-                request.begin_to_resolve()
-
-        request.future.add_done_callback(resolved)
+        request.future.add_done_callback(self._resolved)  # which makes no cycle, as a closure would
         return request.future
 
     def close(self) -> None:
         """Cancel what is not finished, and end the threads."""
         with self._changed:
             self._is_closed = True
-            requests = list(self._open)
+            requests = list(self._open.values())
         for request in requests:
             request.future.cancel()
         with self._changed:
             self._changed.notify()  # whoever waits for a slot has nothing to do any more
         for threads in (self._tokenising, self._launching, self._delivering):
             threads.shutdown(wait=False)
+
+    def _resolved(self, future: Future[dict[str, FilterScores]]) -> None:
+        request = self._open.pop(future)
+        if future.cancelled():
+            request.begin_to_resolve()
 
     # On the tokenizing thread.
 
@@ -169,7 +170,7 @@ class MicroBatcher:
                 else:
                     self._release_slot()
         except BaseException as error:  # noqa: BLE001 - whoever waits for a future is told
-            for request in list(self._open):
+            for request in list(self._open.values()):
                 request.fail(error)
 
     def _launch(self, name: str, texts: list[WaitingText]) -> None:
