@@ -117,7 +117,7 @@ class MicroBatcher:
         """The request's texts that can be scored, by filter. Raises DeviceFailed."""
         if request.future.cancelled():
             return {}
-        readings = self._readings(texts, wanted)
+        readings = _read_all(self._engines, texts, wanted, self._step)
         now = time.monotonic()
         waiting: dict[str, list[WaitingText]] = {}
         for name, rows in wanted.items():
@@ -140,22 +140,6 @@ class MicroBatcher:
         if not request.open_rows:
             request.complete()
         return waiting
-
-    def _readings(
-        self, texts: Sequence[str], wanted: Mapping[str, Sequence[int]]
-    ) -> dict[str, Reading]:
-        """What each tokenizer makes of the texts that its students are asked for."""
-        tokenisers = {}
-        rows_of: dict[str, set[int]] = {}
-        for name, rows in wanted.items():
-            tokeniser = self._engines[name].student.tokeniser
-            tokenisers[tokeniser.identity] = tokeniser
-            rows_of.setdefault(tokeniser.identity, set()).update(rows)
-        readings = {}
-        for identity, tokeniser in tokenisers.items():
-            with self._step():
-                readings[identity] = read_texts(tokeniser, texts, sorted(rows_of[identity]))
-        return readings
 
     # On the thread that gives batches to the device.
 
@@ -255,3 +239,23 @@ class MicroBatcher:
         with self._changed:
             self._free_slots += 1
             self._changed.notify()
+
+
+def _read_all(
+    engines: Mapping[str, Engine],
+    texts: Sequence[str],
+    wanted: Mapping[str, Sequence[int]],
+    step: Step,
+) -> dict[str, Reading]:
+    """What each tokenizer makes of the texts that its students are asked for, by its identity."""
+    tokenisers = {}
+    rows_of: dict[str, set[int]] = {}
+    for name, rows in wanted.items():
+        tokeniser = engines[name].student.tokeniser
+        tokenisers[tokeniser.identity] = tokeniser
+        rows_of.setdefault(tokeniser.identity, set()).update(rows)
+    readings = {}
+    for identity, tokeniser in tokenisers.items():
+        with step():
+            readings[identity] = read_texts(tokeniser, texts, sorted(rows_of[identity]))
+    return readings
