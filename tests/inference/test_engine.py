@@ -5,32 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from newsieve.errors import DeviceFailed, ModelFailed, ScoreNotFinite
-from newsieve.filters.registry import Filter
 from newsieve.inference.batching import OutOfMemory
 from newsieve.inference.engine import PROBE_TEXT, Engine
 from newsieve.inference.forward import Batch, Forward, Scores
 from newsieve.inference.micro_batcher import MicroBatcher
 from newsieve.inference.scorer import Tokens
-from newsieve.inference.student import Student, load_student
+from newsieve.inference.student import Student
 from newsieve.inference.tokenize import Tokeniser, TokeniserFailed
-from tests.support.forwards import ScriptedForward
-
-TEXTS = [
-    f"The {word} story of a village"
-    for word in ["good", "bad", "long", "old", "new", "sad", "sea", "sky"]
-]
-
-
-@pytest.fixture(scope="module")
-def student(tiny_student: Path, uplifting: Filter) -> Student:
-    return load_student(uplifting, tiny_student, dtype="fp32")
+from tests.support.forwards import TEXTS, ScriptedForward
 
 
 class Poisoned(ScriptedForward):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from newsieve.bootstrap.students import _explaining_torchs_cache
+from newsieve.errors import SettingsInvalid
 from newsieve.inference.imports import CACHE_VARIABLE, collector_paused, keep_compiled_code
 
 
@@ -82,3 +84,12 @@ def test_the_collector_is_as_it_was_after_imports() -> None:
     with collector_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_only_a_folder_that_cannot_be_made_is_said_to_be_one() -> None:
+    """A library of torch's that is missing is another matter."""
+    unwritable = pytest.raises(SettingsInvalid, match=r"/proc/nope .*TORCHINDUCTOR_CACHE_DIR")
+    with unwritable, _explaining_torchs_cache():
+        Path("/proc/nope").mkdir()
+    with pytest.raises(OSError, match="libcudart"), _explaining_torchs_cache():
+        raise OSError("libcudart.so.12: cannot open shared object file")

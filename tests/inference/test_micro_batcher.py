@@ -19,18 +19,8 @@ from newsieve.filters.registry import Filter
 from newsieve.inference.forward import Scores
 from newsieve.inference.micro_batcher import LINGER_SECONDS, MicroBatcher
 from newsieve.inference.student import Student, load_student
-from tests.support.forwards import ScriptedForward, SlowDevice, zeros
+from tests.support.forwards import TEXTS, ScriptedForward, SlowDevice, drain, zeros
 from tests.support.tiny_student import make_student
-
-TEXTS = [
-    f"The {word} story of a village"
-    for word in ["good", "bad", "long", "old", "new", "sad", "sea", "sky"]
-]
-
-
-@pytest.fixture(scope="module")
-def student(tiny_student: Path, uplifting: Filter) -> Student:
-    return load_student(uplifting, tiny_student, dtype="fp32")
 
 
 def test_a_second_filter_costs_its_forward_pass_and_no_second_tokenisation(
@@ -101,11 +91,6 @@ def test_submissions_share_a_batch(student: Student) -> None:
         assert len(future.result(10)["uplifting"].scores) == 1
 
     assert sizes == [1, len(TEXTS) - 1]
-
-
-def drain(batcher: MicroBatcher) -> None:
-    """Wait until all that was submitted is tokenized."""
-    batcher._tokenising.submit(lambda: None).result(10)
 
 
 def test_a_free_slot_takes_what_comes_while_a_result_is_waited_for(student: Student) -> None:

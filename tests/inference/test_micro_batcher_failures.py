@@ -8,29 +8,17 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from newsieve.errors import DeviceFailed
-from newsieve.filters.registry import Filter
 from newsieve.inference.forward import Scores
 from newsieve.inference.micro_batcher import MicroBatcher
 from newsieve.inference.request import Request
 from newsieve.inference.scorer import Tokens
-from newsieve.inference.student import Student, load_student
+from newsieve.inference.student import Student
 from newsieve.inference.tokenize import Tokeniser
-from tests.support.forwards import ScriptedForward, SlowDevice, zeros
-
-TEXTS = [
-    f"The {word} story of a village"
-    for word in ["good", "bad", "long", "old", "new", "sad", "sea", "sky"]
-]
-
-
-@pytest.fixture(scope="module")
-def student(tiny_student: Path, uplifting: Filter) -> Student:
-    return load_student(uplifting, tiny_student, dtype="fp32")
+from tests.support.forwards import TEXTS, ScriptedForward, SlowDevice, drain, zeros
 
 
 def test_a_cancelled_request_is_not_scored(student: Student) -> None:
@@ -189,8 +177,3 @@ def test_a_request_is_resolved_once_whoever_comes_first() -> None:
             step.result()
 
         assert request.future.done()
-
-
-def drain(batcher: MicroBatcher) -> None:
-    """Wait until all that was submitted is tokenized."""
-    batcher._tokenising.submit(lambda: None).result(10)

@@ -9,6 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from newsieve.inference.forward import Batch, Forward, PendingScores, ReadyScores, Scores
+from newsieve.inference.micro_batcher import MicroBatcher
+
+TEXTS = [
+    f"The {word} story of a village"
+    for word in ["good", "bad", "long", "old", "new", "sad", "sea", "sky"]
+]
 
 
 class ScriptedForward(Forward):
@@ -60,3 +66,8 @@ class SlowDevice(ScriptedForward):
     def submit(self, batch: Sequence[Sequence[int]]) -> Pending:
         self.events.append("submit")
         return self.Pending(self, zeros(batch))
+
+
+def drain(batcher: MicroBatcher) -> None:
+    """Wait until all that was submitted is tokenized."""
+    batcher._tokenising.submit(lambda: None).result(10)

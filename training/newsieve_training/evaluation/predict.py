@@ -61,7 +61,8 @@ def predict(forward: Forward, tokens: Sequence[Tokens], what: str) -> Floats:
     """Return (N, D) raw outputs, in order. `what` names the progress bar."""
     outputs: dict[int, Floats] = {}
     with progress(what, len(tokens)) as advance:
-        for bucket in buckets([len(item.ids) for item in tokens], BUDGET_TOKENS, is_padded=True):
+        lengths = [len(item.ids) for item in tokens]
+        for bucket in buckets(lengths, BUDGET_TOKENS, is_padded=forward.is_padded):
             rows = _scores(forward, [tokens[index].ids for index in bucket])
             outputs.update(zip(bucket, rows, strict=True))
             advance(len(bucket))

@@ -15,7 +15,7 @@ from newsieve.errors import SettingsInvalid
 from newsieve.filters.calibration import NO_CALIBRATION, ScoreCalibration
 from newsieve.filters.registry import Filter
 from newsieve.filters.sampling import LOW, SURFACED, SUSPECT, EpochDraw, SamplingPolicy
-from newsieve.inference.imports import collector_paused, keep_compiled_code
+from newsieve.inference.imports import CACHE_VARIABLE, collector_paused, keep_compiled_code
 from newsieve.inference.scorer import Scorer
 from newsieve.kafka.config import APP
 from newsieve.programs.scoring.canaries import Canaries, CanarySet, CanaryText
@@ -115,9 +115,11 @@ def _explaining_torchs_cache() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.filename is None:  # a library that torch needs cannot be loaded
+            raise
         raise SettingsInvalid(
             f"torch cannot keep compiled code in {error.filename} ({error.strerror}): set "
-            "TORCHINDUCTOR_CACHE_DIR to a folder that can be written"
+            f"{CACHE_VARIABLE} to a folder that can be written"
         ) from None
 
 

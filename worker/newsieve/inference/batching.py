@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from typing import TypeVar
-
-Outputs = TypeVar("Outputs")
 
 
 def buckets(lengths: Sequence[int], budget_tokens: int, *, is_padded: bool) -> list[list[int]]:

@@ -1,8 +1,8 @@
 """What a CPU's forward pass has beyond the padded one: packed weights, and several batches at once.
 
-Two batches side by side, each on its part of the threads, take a tenth less of a CPU than one batch
-on all of them, where threads wait for each other after every kernel, the longer the more tokenizer
-and broker use the same cores.
+Two batches side by side, each on its part of the threads, do not wait for each other after every
+kernel as the threads of one batch do, the longer the more tokenizer and broker use the same cores.
+What it gains stands in benchmarks/results/engine_cpu.md.
 """
 
 from __future__ import annotations

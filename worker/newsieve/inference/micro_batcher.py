@@ -53,10 +53,10 @@ class MicroBatcher:
         self._step = step
         self._waiting: dict[str, deque[WaitingText]] = {name: deque() for name in students}
         self._is_closed = False
-        self._open: dict[
-            Future[dict[str, FilterScores]], Request
-        ] = {}  # whose futures are not resolved
-        self._changed = threading.Condition()  # guards all four
+        # Whose futures are not resolved. Each use is one step of the dictionary, so that resolving
+        # one needs no lock.
+        self._open: dict[Future[dict[str, FilterScores]], Request] = {}
+        self._changed = threading.Condition()  # guards `_free_slots`, `_waiting`, `_is_closed`
         self._tokenising = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._launching = ThreadPoolExecutor(1, thread_name_prefix="forward")
         self._delivering = ThreadPoolExecutor(1, thread_name_prefix="scores")
