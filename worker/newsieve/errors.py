@@ -15,6 +15,7 @@
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
         │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong GroupOccupied
         │                      AccessDenied OracleRejects BudgetUsedUp NothingToDecide CommandFailed
+        │                      StoreFailed
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed BrokerLost
 
@@ -254,6 +255,10 @@ class NothingToDecide(NeedsPerson):
 
 class CommandFailed(NeedsPerson):
     """A user's command failed repeatedly on an alert; the alert waits where it is."""
+
+
+class StoreFailed(NeedsPerson):
+    """The store of `newsieve serve` cannot be read or written: its file, its disk, its version."""
 
 
 class WrongUsage(Fatal):

@@ -1,0 +1,152 @@
+"""How fast records get into the store of `newsieve serve`, and how fast they are searched in it.
+
+Articles are made up: words of a Zipf distribution, 400 on average, a tenth of them copies of an
+earlier one with a new heading. Each has one outcome of each of two filters. It measures one process
+that does nothing else: no Kafka, no HTTP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import resource
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import orjson
+
+from newsieve.filters.rendering import content_hash, render
+from newsieve.records.decode import DecodePolicy, RawRecord, decode
+from newsieve.records.encode import timestamp
+from newsieve.store.rows import Row, outcome_row, text_row
+from newsieve.store.writer import StoreWriter
+
+VOCABULARY: Final = 60_000
+WORDS: Final = 400
+COPY_SHARE: Final = 0.1
+BATCH: Final = 500
+FILTERS: Final = {"uplifting": ["impact", "connection", "not_uplifting"], "risk": ["red", "green"]}
+TIER_SHARES: Final = {"impact": 0.02, "connection": 0.2, "not_uplifting": 0.78, "red": 0.1}
+START_MS: Final = 1_790_000_000_000
+POLICY: Final = DecodePolicy(4_000_000, id_from_key=False)
+
+
+class Articles:
+    """Makes up articles, the same ones each time."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._random = random.Random(seed)
+        self._numbers = np.random.default_rng(seed)
+        letters = "abcdefghijklmnoprstuvwyz"
+        self.words = [
+            "".join(self._random.choices(letters, k=self._random.randint(2, 11)))
+            for _ in range(VOCABULARY)
+        ]
+        self._earlier: list[str] = []
+
+    def __iter__(self) -> Iterator[tuple[int, str, str, str]]:
+        """Yield number, title, content and source without end."""
+        number = 0
+        while True:
+            ranks = np.minimum(self._numbers.zipf(1.1, WORDS) - 1, VOCABULARY - 1)
+            content = " ".join(map(self.words.__getitem__, ranks.tolist()))
+            if self._earlier and self._random.random() < COPY_SHARE:
+                content = self._random.choice(self._earlier)
+            elif len(self._earlier) < 10_000:
+                self._earlier.append(content)
+            title = f"{number} " + " ".join(self._random.choices(self.words, k=8))
+            yield (
+                number,
+                title,
+                content,
+                f"source{int(self._random.paretovariate(1)) % 500}.example",
+            )
+            number += 1
+
+
+def records(count: int, seed: int = 1) -> Iterator[list[RawRecord]]:
+    """Yield the raw record of each article and the records of its outcomes."""
+    chooser = random.Random(seed + 1)
+    articles = iter(Articles(seed))
+    for _ in range(count):
+        number, title, content, source = next(articles)
+        now = timestamp(START_MS + number * 100)
+        identity = {
+            "id": str(number), "title": title, "url": f"https://{source}/{number}",
+            "source": source, "language": chooser.choice(["en", "en", "de", "fr"]),
+            "published_at": now,
+        }  # fmt: skip
+        raw = {**identity, "content": content}
+        place = {"topic": "articles.raw", "partition": number % 6, "offset": number // 6}
+        found = [RawRecord(orjson.dumps(raw), None, None, START_MS, {**place, "timestamp": now})]
+        digest = content_hash(render(title, content))
+        for name, tiers in FILTERS.items():
+            tier = chooser.choices(tiers, [TIER_SHARES.get(item, 0.9) for item in tiers])[0]
+            value = _outcome(identity | {"content_hash": digest}, name, tier, place, now)
+            fact = str(uuid.UUID(bytes=hashlib.md5(f"{number}{name}".encode()).digest()))  # noqa: S324
+            headers = [("ce_id", fact.encode())]
+            found.append(
+                RawRecord(value, None, headers, START_MS + number * 100 + 350, dict(place))
+            )
+        yield found
+
+
+def _outcome(article: dict[str, object], name: str, tier: str, place: object, now: object) -> bytes:
+    digest = "sha256:" + "a" * 64
+    dimensions = [f"dimension_{index}" for index in range(8)]
+    return orjson.dumps(
+        {
+            "article": article, "filter": name, "filter_version": "4", "filter_hash": digest,
+            "label_hash": digest, "student": digest, "dtype": "bf16", "outcome": "scored",
+            "scores": dict.fromkeys(dimensions, 5.1234), "weighted_average": 5.1, "score": 5.1,
+            "gates": [], "caps": [], "content_rules": [], "blocked_by": None, "tier": tier,
+            "tier_confidence": 0.8, "tokens": 312, "truncated": False, "suspect": [],
+            "sampling": None, "input": {**place, "timestamp": now}, "scored_at": now,
+        }
+    )  # fmt: skip
+
+
+def fill(path: Path, count: int, every: int) -> None:
+    """Fill a store and print how fast, in steps."""
+    writer = StoreWriter(path)
+    made = records(count)
+    spent, done = 0.0, 0
+    while done < count:
+        batch = [record for _, record in zip(range(BATCH), made, strict=False)]
+        if not batch:
+            break
+        begun = time.process_time()
+        rows: list[Row] = [text_row(decode(item[0], POLICY), START_MS) for item in batch]
+        rows += [outcome_row(record) for item in batch for record in item[1:]]
+        writer.write(rows, {("articles.raw", 0): done})
+        spent += time.process_time() - begun
+        done += len(batch)
+        if done % every < BATCH:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            size = path.stat().st_size / 1e6
+            print(
+                f"{done:,} articles: {done / spent:,.0f}/s of CPU; {memory:,.0f} MiB; {size:,.0f} MB"
+            )
+    writer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--articles", type=int, default=20_000)
+    parser.add_argument("--every", type=int, default=5_000)
+    parser.add_argument("--store", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        fill(arguments.store or Path(folder) / "store.db", arguments.articles, arguments.every)
+    _ = statistics
+
+
+if __name__ == "__main__":
+    main()

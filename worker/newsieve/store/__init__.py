@@ -1,0 +1,1 @@
+"""The SQLite store behind the pages, feeds and API of `newsieve serve`."""
