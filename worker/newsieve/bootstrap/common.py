@@ -9,6 +9,7 @@ import datetime as dt
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import newsieve
 from newsieve.filters.registry import Filter, FilterRegistry
@@ -30,9 +31,12 @@ from newsieve.stream.dead_letter_limit import DeadLetterLimiter
 from newsieve.stream.exactly_once import ExactlyOnceRunner, FailureObserver
 from newsieve.stream.health import Health, M
 from newsieve.stream.logs import get_logger
+from newsieve.stream.metrics import Metrics
 from newsieve.stream.outcome_publisher import OutcomePublisher
 from newsieve.stream.published import Published
 from newsieve_schemas.topics import DEAD_LETTER, Topic, topic_name, topics
+
+Transactional = TypeVar("Transactional", bound=Metrics)  # metrics of a program with transactions
 
 _log = get_logger("assemble")
 
@@ -128,7 +132,7 @@ def make_member(
     settings: Settings,
     group: str,
     slot: Slot,
-    health: Health[M],
+    health: Health[Transactional],
     topics: Sequence[Topic],
     reads: str,
     ends: Mapping[Partition, int] | None = None,

@@ -17,7 +17,7 @@ from newsieve.kafka.assignment import PausedPartitions, records_behind
 from newsieve.kafka.config import Cluster, Partition, make_consumer, topic_partition
 from newsieve.kafka.message_errors import MessageError, fault_of_message, unlisted_failure
 from newsieve.kafka.messages import ConsumedRecord, GroupRecord, raw_record
-from newsieve.kafka.topic_reader import GROUP, partitions_of
+from newsieve.kafka.topic_reader import GROUP, bounds_of, partitions_of
 
 POLL_RECORDS: Final = 2_000
 
@@ -27,10 +27,14 @@ _log = logging.getLogger("newsieve.kafka")
 class AssignedConsumer:
     """A consumer that reads the partitions it is told to. It may be started again."""
 
-    def __init__(self, cluster: Cluster, topics: Sequence[str]) -> None:
+    def __init__(
+        self, cluster: Cluster, topics: Sequence[str], poll_records: int = POLL_RECORDS
+    ) -> None:
+        """`poll_records` is how many records a poll gives at most."""
         self._config = cluster.consumer(GROUP, {"enable.partition.eof": True})
         self._timeouts = cluster.timeouts
         self._topics = topics
+        self._poll_records = poll_records
         self._consumer: Consumer | None = None
         self._paused = PausedPartitions()
         self._positions: dict[Partition, int] = {}
@@ -53,6 +57,19 @@ class AssignedConsumer:
         finally:
             consumer.close()
 
+    def bounds(self) -> dict[Partition, tuple[int, int]]:
+        """The first offset of each partition of all topics, and the one behind its last record.
+        Raises TopicsWrong or BrokerUnavailable."""
+        consumer = make_consumer(self._config)
+        try:
+            return {
+                (topic, number): bounds_of(consumer, topic, number, self._timeouts)
+                for topic in self._topics
+                for number in partitions_of(consumer, topic, self._timeouts)
+            }
+        finally:
+            consumer.close()
+
     def start(self, offsets: Mapping[Partition, int]) -> None:
         """Read each partition from its offset on."""
         self.close()
@@ -69,7 +86,7 @@ class AssignedConsumer:
         if self._consumer is None:
             raise RuntimeError("start first")
         try:
-            messages = self._consumer.consume(POLL_RECORDS, seconds)
+            messages = self._consumer.consume(self._poll_records, seconds)
         except KafkaException as failure:
             raise ConsumerFailed(f"consume: {failure.args[0]}") from None
         records: list[GroupRecord] = []

@@ -26,6 +26,7 @@ from newsieve.settings.observability import ObserveSettings
 from newsieve.settings.oracle import OracleSettings
 from newsieve.settings.sampling import SamplingSettings
 from newsieve.settings.secret_files import file_of_secret, read_secret, require_no_secret
+from newsieve.settings.serve import ServeSettings
 from newsieve.settings.student import StudentSettings
 from newsieve.settings.worker import WorkerSettings
 
@@ -46,6 +47,7 @@ class Settings(Section):
     sampling: SamplingSettings = SamplingSettings()
     oracle: OracleSettings = OracleSettings()
     drift: DriftSettings = DriftSettings()
+    serve: ServeSettings = ServeSettings()
     observe: ObserveSettings = ObserveSettings()
 
 

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 from newsieve.errors import SettingsInvalid
 
-SECRETS: Final = frozenset({("kafka", "options"), ("oracle", "api_key"), ("sampling", "key")})
+SECRETS: Final = frozenset(
+    {
+        ("kafka", "options"),
+        ("oracle", "api_key"),
+        ("sampling", "key"),
+        ("serve", "read_token"),
+        ("serve", "review_token"),
+    }
+)
 MIXED: Final = ("kafka", "options")  # may be in newsieve.toml, without the secrets among them
 SUFFIX: Final = "_file"
 MAX_BYTES: Final = 1_000_000  # more holds no secret: options with certificates in PEM have 20,000

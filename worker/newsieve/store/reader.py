@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from newsieve.errors import StoreFailed, Unavailable
 from newsieve.store.queries import MOST_ROWS, ArticleQuery, articles_statement
 from newsieve.store.schema import open_to_read
@@ -171,21 +173,20 @@ class StoreReader:
             "SELECT * FROM letters WHERE id < ? ORDER BY id DESC LIMIT ?",
             [2**62 if before is None else before, limit],
         )
-        return [StoredLetter(*row) for row in rows]
+        return self._letters(rows)
 
     def letter(self, letter_id: int) -> StoredLetter | None:
         """Return one dead letter; None where it is not there (any more)."""
         rows = self._rows("SELECT * FROM letters WHERE id = ?", [letter_id])
-        return StoredLetter(*rows[0]) if rows else None
+        return self._letters(rows)[0] if rows else None
 
-    def letter_counts(self) -> list[tuple[str, str, str | None, bool, int]]:
-        """Return how many dead letters there are by stage, error, filter, and whether they were
-        replayed, the most first."""
+    def letter_counts(self) -> list[tuple[str, str, str | None, int]]:
+        """Return how many dead letters there are by stage, error and filter, the most first."""
         rows = self._rows(
-            "SELECT stage, error, filter, is_replayed, count(*) AS letters FROM letters "
-            "GROUP BY 1, 2, 3, 4 ORDER BY letters DESC LIMIT 100"
+            "SELECT stage, error, filter, count(*) AS letters FROM letters "
+            "GROUP BY 1, 2, 3 ORDER BY letters DESC LIMIT 100"
         )
-        return [(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     def alerts(self, limit: int = 200) -> list[bytes]:
         """Return the records of the newest DriftAlerts, the newest first."""
@@ -237,6 +238,15 @@ class StoreReader:
         """Return the offset behind the last record of each partition that is in the store."""
         rows = self._rows("SELECT topic, partition, next_offset FROM positions")
         return {(row[0], row[1]): row[2] for row in rows}
+
+    def _letters(self, rows: Sequence[sqlite3.Row]) -> list[StoredLetter]:
+        ranges = {row[0]: orjson.loads(row[1]) for row in self._rows("SELECT * FROM replays")}
+
+        def is_replayed(row: sqlite3.Row) -> bool:
+            put_back = ranges.get(row["partition"], ())
+            return any(first <= row["offset"] <= last for first, last in put_back)
+
+        return [StoredLetter._make((*row[:8], is_replayed(row), *row[8:])) for row in rows]
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._cursor(sql, values) as rows:

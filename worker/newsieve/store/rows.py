@@ -101,7 +101,14 @@ class CanaryRow(NamedTuple):
     record: bytes
 
 
-Row = TextRow | OutcomeRow | LabelRow | LetterRow | AlertRow | CanaryRow
+class ReplayRow(NamedTuple):
+    """Which dead letters of a partition were put back: a JSON array of [first, last] offsets."""
+
+    partition: int
+    ranges: str
+
+
+Row = ReplayRow | TextRow | OutcomeRow | LabelRow | LetterRow | AlertRow | CanaryRow
 
 
 def text_row(article: Article, came_ms: int) -> TextRow:
@@ -201,6 +208,20 @@ def canary_row(record: RawRecord) -> CanaryRow:
         return CanaryRow(str(fields["filter"]), str(fields["student"]), record.value)
     except KeyError as error:
         raise InvalidRecord(f"not a CanaryReport: no {error}") from None
+
+
+def replay_row(record: RawRecord) -> ReplayRow | None:
+    """Return the row of a decision on the control topic; None where it is about other things than
+    dead letters that were put back. Raises InvalidRecord or NotAnObject."""
+    fields = _object(record)
+    if fields.get("decision") != "dead_letters_replayed":
+        return None
+    try:
+        arguments = fields["arguments"]
+        ranges = [[int(first), int(last)] for first, last in arguments["replayed"]]
+        return ReplayRow(int(arguments["partition"]), orjson.dumps(ranges).decode())
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidRecord(f"not a ControlDecision: {error!r:.200}") from None
 
 
 def _object(record: RawRecord) -> Mapping[str, Any]:

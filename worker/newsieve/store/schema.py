@@ -15,7 +15,7 @@ from newsieve.errors import StoreFailed
 
 VERSION: Final = 1
 BUSY_MILLISECONDS: Final = 10_000  # for another process that has the file for a moment
-CACHE_KIB: Final = 16_384
+CACHE_KIB: Final = 65_536  # of the writer: random places of its indexes
 READER_CACHE_KIB: Final = 2_048  # of each thread that reads
 MMAP_BYTES: Final = 1 << 30  # pages that all connections share
 # Truncated to this after a checkpoint, or a burst's log would stay.
@@ -63,8 +63,9 @@ CREATE INDEX labels_of_text ON labels (text_id, filter);
 CREATE TABLE letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
     stage TEXT NOT NULL, error TEXT NOT NULL, message TEXT NOT NULL, filter TEXT,
-    failed_ms INTEGER NOT NULL, is_replayed INTEGER NOT NULL DEFAULT 0, key BLOB, value BLOB,
-    headers BLOB NOT NULL, UNIQUE (partition, offset));
+    failed_ms INTEGER NOT NULL, key BLOB, value BLOB, headers BLOB NOT NULL,
+    UNIQUE (partition, offset));
+CREATE TABLE replays (partition INTEGER PRIMARY KEY, ranges TEXT NOT NULL);
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, fact BLOB NOT NULL UNIQUE, incident_id TEXT NOT NULL,
     filter TEXT NOT NULL, raised_ms INTEGER NOT NULL, record BLOB NOT NULL);

@@ -19,6 +19,7 @@ from newsieve.store.rows import (
     LabelRow,
     LetterRow,
     OutcomeRow,
+    ReplayRow,
     Row,
     TextRow,
 )
@@ -109,6 +110,8 @@ class StoreWriter:
                     "VALUES (?, ?, ?, ?, ?)",
                     row,
                 )
+            case ReplayRow():
+                self._execute("INSERT OR REPLACE INTO replays VALUES (?, ?)", row)
             case CanaryRow():
                 self._execute("INSERT OR REPLACE INTO canaries VALUES (?, ?, ?)", row)
 
@@ -207,13 +210,6 @@ class StoreWriter:
             "VALUES (?, ?, ?, ?, ?, ?)",
             (row.fact, text_id, row.filter, row.oracle, row.labelled_ms, row.record),
         )
-
-    def mark_replayed(self, letters: Sequence[tuple[int, int]]) -> None:
-        """Mark dead letters, by partition and offset, as put back on their topic."""
-        with self.transaction():
-            self.connection.executemany(
-                "UPDATE letters SET is_replayed = 1 WHERE partition = ? AND offset = ?", letters
-            )
 
 
 def fold(connection: sqlite3.Connection, stories: Iterable[int]) -> None:

@@ -6,13 +6,25 @@ heartbeat.
 
 from __future__ import annotations
 
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
-from newsieve.stream.metrics import Metrics
+from prometheus_client import CollectorRegistry
+
 from newsieve.stream.observe_server import Check, ObserveServer
 from newsieve.stream.watchdog import Watchdog
 
-M = TypeVar("M", bound=Metrics)
+
+class ProgramMetrics(Protocol):
+    """The metrics of a program, whatever it does."""
+
+    registry: CollectorRegistry
+
+    def ready_when(self, is_ready: Check) -> None:
+        """Export whether the program is ready, as this says."""
+        ...
+
+
+M = TypeVar("M", bound=ProgramMetrics)
 
 
 class Health(Generic[M]):

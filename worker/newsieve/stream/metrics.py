@@ -47,7 +47,7 @@ def _build() -> dict[str, str]:
     return found
 
 
-def _describe_process(registry: CollectorRegistry) -> None:
+def describe_process(registry: CollectorRegistry) -> None:
     """Export what runs, and since when, which shows whether it starts anew."""
     ProcessCollector(registry=registry)
     Info("newsieve_build", "What runs: the labels say it.", registry=registry).info(_build())
@@ -58,7 +58,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        _describe_process(self.registry)
+        describe_process(self.registry)
         self._ready = self._gauge("ready", "1: at work, or ready to take over; as /readyz.")
         self._records = self._counter("records", "Raw records with an outcome, committed.")
         self._outcomes = self._counter(
