@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from newsieve.cli.common import lines_of
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.producer import PlainProducer
+from newsieve.records.json_lines import lines_of
 from newsieve_schemas.topics import topics
 from tests.support.filters import load
 

@@ -9,7 +9,7 @@ import datetime as dt
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated
@@ -98,12 +98,3 @@ def open_input(file: str) -> Iterator[IO[bytes]]:
         raise InputFileInvalid(f"cannot read {file}: {error.strerror}") from None
     with stream:
         yield stream
-
-
-def lines_of(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield lines with their numbers from 0, ended by \\n only. Blank lines are skipped but
-    counted.
-    """
-    for number, line in enumerate(stream):
-        if line.strip():
-            yield number, line.removesuffix(b"\n")

@@ -16,7 +16,7 @@ import typer
 
 from newsieve.bootstrap.common import all_topics
 from newsieve.bootstrap.students import student_folder
-from newsieve.cli.common import ConfigOption, lines_of, open_input, read_settings, this_program
+from newsieve.cli.common import ConfigOption, open_input, read_settings, this_program
 from newsieve.cli.first_line import require_json_lines
 from newsieve.cli.lifecycle import interrupt_on_signals
 from newsieve.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
@@ -27,6 +27,7 @@ from newsieve.devbroker.broker import find_or_start
 from newsieve.filters.registry import Filter
 from newsieve.kafka.config import Cluster
 from newsieve.kafka.producer import PlainProducer
+from newsieve.records.json_lines import lines_of
 from newsieve.settings.loader import Settings
 from newsieve.terminal import echo, echo_err, progress
 from newsieve_schemas.topics import DRIFT_STATE

@@ -10,7 +10,7 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from newsieve.cli.common import ConfigOption, lines_of, open_input, read_settings
+from newsieve.cli.common import ConfigOption, open_input, read_settings
 from newsieve.drift.alerts import error_line, replay_line
 from newsieve.drift.dedup import LabelDeduplicator
 from newsieve.drift.error_streams import ErrorStreams
@@ -18,6 +18,7 @@ from newsieve.drift.label_reader import AnchorLabel, BadLine, Label, LabelReader
 from newsieve.drift.monitor_registry import ANY_STUDENT, MonitorRegistry
 from newsieve.drift.monitor_state import MonitorConfig
 from newsieve.errors import InputFileInvalid
+from newsieve.records.json_lines import lines_of
 from newsieve.settings.observability import RUNBOOK_URL
 from newsieve.terminal import echo_err, write_line
 

@@ -11,13 +11,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from newsieve.cli.common import ConfigOption, JsonOption, lines_of, open_input, read_settings
+from newsieve.cli.common import ConfigOption, JsonOption, open_input, read_settings
 from newsieve.errors import FilterInvalid, RecordError, WrongUsage
 from newsieve.filters.content_rules import ContentRules
 from newsieve.filters.definition import Rule
 from newsieve.filters.registry import Filter, FilterRegistry
 from newsieve.filters.scaffold import filter_schema, write_new_filter
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
+from newsieve.records.json_lines import lines_of
 from newsieve.records.json_parsing import MAX_RECORD_BYTES
 from newsieve.terminal import echo, echo_err, show_json, show_table
 

@@ -12,7 +12,7 @@ import typer
 
 from newsieve.bootstrap import labeling as assembled
 from newsieve.bootstrap.common import open_health, utc_now
-from newsieve.cli.common import ConfigOption, lines_of, open_input, read_settings
+from newsieve.cli.common import ConfigOption, open_input, read_settings
 from newsieve.cli.first_line import require_json_lines
 from newsieve.cli.lifecycle import EXIT_SECOND_SIGNAL, require_topics, stop_on_signals
 from newsieve.errors import BudgetUsedUp, WrongUsage
@@ -22,6 +22,7 @@ from newsieve.oracle.label_file_writer import LabelFileWriter
 from newsieve.oracle.providers.base import Provider
 from newsieve.printable import printable
 from newsieve.records.decode import DecodePolicy
+from newsieve.records.json_lines import lines_of
 from newsieve.settings.loader import Settings
 from newsieve.stream.metrics import OracleMetrics
 from newsieve.terminal import echo, echo_err, progress

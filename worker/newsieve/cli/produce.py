@@ -13,11 +13,12 @@ from typing import Annotated, Final
 import typer
 
 from newsieve.bootstrap.common import cluster
-from newsieve.cli.common import ConfigOption, lines_of, open_input, read_settings
+from newsieve.cli.common import ConfigOption, open_input, read_settings
 from newsieve.cli.first_line import require_json_lines
 from newsieve.errors import BrokerUnavailable, InputFileInvalid
 from newsieve.kafka.producer import PlainProducer
 from newsieve.records.decode import record_key
+from newsieve.records.json_lines import lines_of
 from newsieve.terminal import echo, echo_err, progress
 from newsieve_schemas.topics import RAW, topic_name
 

@@ -16,7 +16,6 @@ from newsieve.bootstrap.students import identities_of, load_students, make_score
 from newsieve.cli.common import (
     ConfigOption,
     exit_for_dead_letters,
-    lines_of,
     open_input,
     read_settings,
 )
@@ -24,6 +23,7 @@ from newsieve.programs.scoring.in_flight import InFlight
 from newsieve.programs.scoring.path import ScoringPath
 from newsieve.records.dead_letter import dead_letter_line
 from newsieve.records.decode import RawRecord
+from newsieve.records.json_lines import lines_of
 from newsieve.stream.outcome import DEAD_LETTER, Outcome
 from newsieve.terminal import write_line
 

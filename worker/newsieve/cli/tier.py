@@ -17,7 +17,6 @@ import typer
 from newsieve.cli.common import (
     ConfigOption,
     exit_for_dead_letters,
-    lines_of,
     open_input,
     read_settings,
 )
@@ -25,6 +24,7 @@ from newsieve.errors import RecordError
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve.records.dead_letter import dead_letter_line
+from newsieve.records.json_lines import lines_of
 from newsieve.records.score_object import ScoreObject, parse_score_object
 from newsieve.terminal import write_line
 

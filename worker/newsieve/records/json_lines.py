@@ -1,7 +1,8 @@
 """JSON Lines as files have them, whoever made the file: with a byte order mark, with CRLF, with ids
 beyond 64 bits.
 
-Lines are counted from 1, as editors do. What an object means this module does not know.
+Lines are counted from 1, as editors do, but for `lines_of`, whose numbers stand in records. What an
+object means this module does not know.
 """
 
 from __future__ import annotations
@@ -31,3 +32,12 @@ def read_object(line: bytes) -> dict[str, Any]:
     if type(facts.get("id")) is float:  # perhaps an integer beyond 64 bits
         facts["id"] = parse_exactly(line).get("id")
     return facts
+
+
+def lines_of(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield lines with their numbers from 0, ended by \\n only. Blank lines are skipped but
+    counted.
+    """
+    for number, line in enumerate(stream):
+        if line.strip():
+            yield number, line.removesuffix(b"\n")
