@@ -39,9 +39,9 @@ class ScoreQueue:
         self, most_articles: int, most_bytes: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.articles = 0  # admitted, and without a line yet
+        self.body_bytes = 0  # in memory
         self._most_articles = most_articles
         self._most_bytes = most_bytes
-        self._bytes = 0
         self._clock = clock
         self._finished: deque[tuple[float, int]] = deque()  # when, and how many articles
 
@@ -68,12 +68,12 @@ class ScoreQueue:
         try:
             yield body
         finally:
-            self._bytes -= body.count
+            self.body_bytes -= body.count
 
     def add_body_bytes(self, count: int) -> None:
         """Count bytes. Raises HttpError where there are too many."""
-        self._bytes += count
-        if self._bytes > self._most_bytes:
+        self.body_bytes += count
+        if self.body_bytes > self._most_bytes:
             raise self._full("the bodies that wait to be scored take all the memory they may")
 
     def note_finished(self, articles: int) -> None:
