@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from newsieve.bootstrap.drift_state import MonitorGroup
+from newsieve.programs.drift.current_state import MonitorGroup
 from tests.support.drift_records import DAY, MINUTE, sampling
 from tests.support.drift_status import AT_WORK, Commands, articles, drifting, labels
 from tests.support.html_page import pairs_of

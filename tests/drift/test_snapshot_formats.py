@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
-from newsieve.bootstrap.drift_state import CurrentState, MonitorGroup
 from newsieve.drift.error_streams import Comparison, ErrorStreams, Floats, Stream, streams_of
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.label_reader import Label, LabelReader
@@ -18,6 +17,7 @@ from newsieve.drift.monitor_state import MonitorConfig
 from newsieve.drift.output_records import read_state
 from newsieve.drift.snapshot import Snapshot
 from newsieve.drift.snapshot_formats import FORMAT
+from newsieve.programs.drift.current_state import CurrentState, MonitorGroup
 from newsieve.programs.drift.observer import MonitorObserver
 from newsieve.programs.drift.session import MonitoredFilter, resume
 from newsieve.stream.metrics import DriftMetrics

@@ -15,7 +15,6 @@ import pytest
 
 from newsieve.bootstrap.common import outcome_publisher
 from newsieve.bootstrap.drift import load_filter_inputs, monitored_filters
-from newsieve.bootstrap.drift_state import CurrentState
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.input_records import EventReader
 from newsieve.drift.monitor_state import Transition
@@ -24,6 +23,7 @@ from newsieve.kafka import group_consumer
 from newsieve.kafka.group_consumer import GroupConsumer
 from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.kafka.transactional_producer import TransactionalProducer
+from newsieve.programs.drift.current_state import CurrentState
 from newsieve.programs.drift.loop import DriftLoop, DriftLoopConfig
 from newsieve.programs.drift.session import resume
 from newsieve.settings.loader import load_settings

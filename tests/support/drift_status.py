@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from newsieve.bootstrap.drift_state import MonitorGroup
+from newsieve.programs.drift.current_state import MonitorGroup
 from tests.support.cli import Result, newsieve
 from tests.support.drift import PAIRS, errors_times
 from tests.support.drift_records import (

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "worker": CommandPlace("worker", "work", "Score raw articles and publish the outcomes."),
     "score": CommandPlace("score", "score", "Score articles: one JSON line for each line in."),
     "tier": CommandPlace("tier", "tier", "Decide tiers from scores that are there already."),
+    "serve": CommandPlace("serve", "serve", "Show pages, feeds and an API over the topics."),
     "tail": CommandPlace("tail", "tail", "Show a topic's committed records."),
     "doctor": CommandPlace("doctor", "doctor", "Check settings, filters, students and the broker."),
     "topics": CommandPlace("topics", "app", "Create the topics, or check them."),

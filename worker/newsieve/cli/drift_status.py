@@ -13,18 +13,14 @@ from typing import Annotated, Any
 import typer
 
 from newsieve.bootstrap import drift as assembled
-from newsieve.bootstrap.drift_state import (
-    CurrentState,
-    MonitorGroup,
-    load_current_state,
-    monitor_group,
-)
+from newsieve.bootstrap.drift_state import load_current_state, monitor_group
 from newsieve.cli.common import ConfigOption, JsonOption, read_settings
 from newsieve.drift.monitor_state import CALM, INCIDENT, StreamPart
 from newsieve.drift.monitor_status import MonitorStatus
 from newsieve.errors import InputFileInvalid
 from newsieve.files import whole_file
 from newsieve.filters.sampling import SUSPECT
+from newsieve.programs.drift.current_state import CurrentState, MonitorGroup
 from newsieve.records.encode import timestamp
 from newsieve.terminal import echo, echo_err, show_json, show_table
 from newsieve.web.drift_overview import (

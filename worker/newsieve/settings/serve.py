@@ -51,8 +51,8 @@ class ServeSettings(Section):
     )
     hosts: Annotated[list[str], FromCommas] = Field(
         default=[],
-        description="Host names that requests may be for, beside localhost, the host and the url's: "
-        "a page of somebody else's must not reach it through a reader's browser.",
+        description="Host names that requests may be for, beside localhost, the host and that of "
+        "url: nobody's page may reach it through a reader's browser.",
     )
     read_token: Token | None = Field(
         default=None,
@@ -91,8 +91,8 @@ class ServeSettings(Section):
     )
     store: Path = Field(
         default=Path("newsieve.db"),
-        description="The file of what pages show. Without it, it is filled from the topics; reviews "
-        "are in it alone.",
+        description="The file of what pages show. Where it is missing, it is filled from the "
+        "topics; reviews are in it alone.",
     )
     retention_days: Positive = Field(
         default=30, le=36_500, description="How long articles, labels and dead letters stay."

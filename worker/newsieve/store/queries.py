@@ -15,8 +15,9 @@ from newsieve.errors import WrongUsage
 from newsieve.store.words import match_expression
 
 MOST_ROWS: Final = 200  # of a page
-_COLUMNS: Final = (
-    "o.id, o.text_id, o.story, o.is_listed, o.copies, o.filter, o.tier, o.score, o.record"
+COLUMNS: Final = (
+    "o.id, o.text_id, o.story, o.is_listed, o.copies, o.filter, o.tier, o.score, o.source, "
+    "o.language, o.record"
 )
 _CURSOR: Final = re.compile(r"[0-9]{1,18}")
 
@@ -90,8 +91,21 @@ def articles_statement(query: ArticleQuery) -> Statement | None:
         )
     # Nothing but the place may be in the order: the rows come one by one, nothing is sorted.
     return Statement(
-        f"SELECT {_COLUMNS}, {place} AS place FROM {tables} "  # noqa: S608 - names alone
+        f"SELECT {COLUMNS}, {place} AS place FROM {tables} "  # noqa: S608 - names alone
         f"WHERE {' AND '.join(conditions)} ORDER BY {place} DESC",
+        values,
+    )
+
+
+def after_statement(query: ArticleQuery, outcome_id: int, limit: int) -> Statement:
+    """Return the statement that lists what came after an outcome, oldest first."""
+    conditions, values = ["o.is_listed", "o.id > ?"], [outcome_id]
+    for condition, value in query.conditions():
+        conditions.append(condition)
+        values.append(value)
+    return Statement(
+        f"SELECT {COLUMNS}, o.id AS place FROM outcomes o WHERE {' AND '.join(conditions)} "  # noqa: S608 - names alone
+        f"ORDER BY o.id LIMIT {limit}",
         values,
     )
 

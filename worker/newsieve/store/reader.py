@@ -17,14 +17,19 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from newsieve.errors import StoreFailed, Unavailable
-from newsieve.store.queries import MOST_ROWS, ArticleQuery, articles_statement
+from newsieve.store.queries import (
+    COLUMNS,
+    MOST_ROWS,
+    ArticleQuery,
+    after_statement,
+    articles_statement,
+)
 from newsieve.store.schema import open_to_read
 
+ANY: Final = ArticleQuery()
 QUERY_SECONDS: Final = 3.0
 STEPS_BETWEEN_LOOKS: Final = 20_000  # of SQLite's machine: about a millisecond
-_OUTCOME: Final = (
-    "SELECT id, text_id, story, is_listed, copies, filter, tier, score, record FROM outcomes "
-)
+_OUTCOME: Final = f"SELECT {COLUMNS} FROM outcomes o"  # noqa: S608 - names alone
 
 
 class QueryTooSlow(Unavailable):
@@ -43,6 +48,8 @@ class StoredOutcome(NamedTuple):
     filter: str
     tier: str
     score: float | None
+    source: str | None
+    language: str | None
     record: bytes
 
 
@@ -140,12 +147,12 @@ class StoreReader:
         )
         return [_outcome(row) for row in rows]
 
-    def outcomes_after(self, outcome_id: int, limit: int) -> list[StoredOutcome]:
-        """Return the listed outcomes that came after one, oldest first."""
-        rows = self._rows(
-            f"{_OUTCOME} WHERE id > ? AND is_listed ORDER BY id LIMIT ?", [outcome_id, limit]
-        )
-        return [_outcome(row) for row in rows]
+    def outcomes_after(
+        self, outcome_id: int, limit: int, query: ArticleQuery = ANY
+    ) -> list[StoredOutcome]:
+        """Return the listed outcomes that came after one, oldest first; `query` without a text."""
+        statement = after_statement(query, outcome_id, limit)
+        return [_outcome(row) for row in self._rows(statement.sql, statement.values)]
 
     def last_outcome(self) -> int:
         """Return the id of the newest outcome, 0 where there is none."""
@@ -284,4 +291,4 @@ def _limit(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
 
 
 def _outcome(row: sqlite3.Row) -> StoredOutcome:
-    return StoredOutcome._make((*row[:3], bool(row[3]), *row[4:9]))
+    return StoredOutcome._make((*row[:3], bool(row[3]), *row[4:11]))

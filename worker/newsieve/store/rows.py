@@ -218,7 +218,7 @@ def replay_row(record: RawRecord) -> ReplayRow | None:
         return None
     try:
         arguments = fields["arguments"]
-        ranges = [[int(first), int(last)] for first, last in arguments["replayed"]]
+        ranges = [[int(first), int(last)] for first, last in arguments["ranges"]]
         return ReplayRow(int(arguments["partition"]), orjson.dumps(ranges).decode())
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidRecord(f"not a ControlDecision: {error!r:.200}") from None

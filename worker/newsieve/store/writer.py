@@ -6,6 +6,7 @@ thread writes.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,13 +46,21 @@ class StoreWriter:
     """The one writer of a store. Close it."""
 
     def __init__(self, path: Path) -> None:
-        """Open the store, and make it where there is none. Raises StoreFailed."""
+        """Open the store, and make it where there is none. Raises StoreFailed, also where another
+        process fills it."""
         self.connection = open_to_write(path)
+        self._lock = path.open("rb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise StoreFailed(f"{path} is filled by another `newsieve serve`: stop one") from None
         self._execute = self.connection.execute
 
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
+        self._lock.close()
 
     def positions(self) -> dict[Partition, int]:
         """Return the offset behind the last record of each partition that is in the store."""

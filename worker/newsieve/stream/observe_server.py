@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -19,7 +18,7 @@ import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from newsieve.errors import SettingsInvalid
+from newsieve.stream.listener import listen
 
 CONNECTION_SECONDS: Final = 5.0  # from its opening to the end of the answer
 MOST_CONNECTIONS: Final = 256  # at a time; honest ones take milliseconds
@@ -54,7 +53,7 @@ class ObserveServer:
             "/livez": lambda: _answer(is_live()),
             "/readyz": lambda: _answer(is_ready()),
         }
-        listener = _listener(host, port)
+        listener = listen(host, port, BACKLOG, "observe")
         self.port = int(listener.getsockname()[1])
         self._server = uvicorn.Server(_config(pages, connection_seconds))
         self._thread = threading.Thread(
@@ -66,24 +65,6 @@ class ObserveServer:
         """Stop listening, and end the thread."""
         self._server.should_exit = True
         self._thread.join(CLOSE_SECONDS)
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """Listen on an address; `::` is every address, of both kinds where the system can. Raises
-    SettingsInvalid."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        both = host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(
-            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both
-        )
-    except OSError as error:
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        reason = error.strerror or "no such address"
-        raise SettingsInvalid(
-            f"cannot listen on {where}: {reason}. Set NEWSIEVE_OBSERVE__HOST and "
-            "NEWSIEVE_OBSERVE__PORT; port 0 takes a free one"
-        ) from None
 
 
 def _config(pages: dict[str, Page], connection_seconds: float) -> uvicorn.Config:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from newsieve.bootstrap.drift_state import CurrentState, MonitorGroup
 from newsieve.drift.filter_monitor import FilterMonitor
 from newsieve.drift.monitor_state import (
     ALERT,
@@ -29,6 +28,7 @@ from newsieve.drift.monitor_status import MonitorStatus, monitor_status
 from newsieve.drift.power_analysis import days_until_found, rise_found_within
 from newsieve.drift.suspect_labels import SuspectStatus
 from newsieve.filters.registry import Filter
+from newsieve.programs.drift.current_state import CurrentState, MonitorGroup
 from newsieve.programs.drift.session import MonitoredFilter
 from newsieve.records.encode import timestamp
 from newsieve_schemas.drift import State

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from newsieve.bootstrap.drift_state import CurrentState, MonitorGroup
 from newsieve.drift.monitor_state import (
     ALERT,
     CALM,
@@ -22,6 +21,7 @@ from newsieve.drift.monitor_state import (
 )
 from newsieve.drift.monitor_status import MonitorStatus
 from newsieve.drift.recent_labels import FEWEST
+from newsieve.programs.drift.current_state import CurrentState, MonitorGroup
 from newsieve.web.charts import FRAME, Chart, error_chart, evidence_chart, path
 from newsieve.web.drift_overview import (
     NOT_TESTED,

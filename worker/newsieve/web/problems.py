@@ -100,6 +100,11 @@ def messages_of(errors: Sequence[Any]) -> str:
     )
 
 
+def usual_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of refusals whose status says enough."""
+    return problem_responses({status: HTTPStatus(status).phrase for status in statuses})
+
+
 def problem_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of refusals with these statuses."""
     content = {PROBLEM_JSON: {"schema": Problem.model_json_schema()}}

@@ -1,0 +1,203 @@
+"""Builds `newsieve serve`: the collector that fills the store, and the application over it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.types import ASGIApp
+
+from newsieve.bootstrap.common import cluster, filter_registry
+from newsieve.bootstrap.score_paths import ScorePaths
+from newsieve.filters.registry import Filter
+from newsieve.kafka.assigned_consumer import AssignedConsumer
+from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.programs.collecting.loop import POLL_RECORDS, CollectorLoop, MakeRow, Routes
+from newsieve.programs.collecting.observer import LoggingCollectorObserver
+from newsieve.records.decode import DecodePolicy, RawRecord, decode
+from newsieve.settings.loader import Settings
+from newsieve.store import rows
+from newsieve.store.reader import StoreReader
+from newsieve.store.retention import Retention, remove_expired
+from newsieve.store.writer import StoreWriter
+from newsieve.stream.health import Health
+from newsieve.stream.logs import get_logger
+from newsieve.stream.serve_metrics import ServeMetrics
+from newsieve.web.access import Access
+from newsieve.web.app import make_app
+from newsieve.web.articles_api import articles_router
+from newsieve.web.filters_api import filters_router, served_filter
+from newsieve.web.hub import NewsHub
+from newsieve.web.open_inference import open_inference_router
+from newsieve.web.refreshed import Refreshed
+from newsieve.web.score_api import score_router
+from newsieve.web.score_service import ScoreLimits, ScoreService
+from newsieve.web.server import CLOSE_SECONDS
+from newsieve.web.site import Site
+from newsieve.web.sse import EventStreams
+from newsieve_schemas.topics import (
+    CANARIES,
+    CONTROL,
+    DEAD_LETTER,
+    DRIFT_ALERTS,
+    ORACLE_SCORES,
+    RAW,
+    SCORED,
+    topic_name,
+)
+
+DAY_MS = 24 * 3_600_000
+GIGABYTE = 1_000_000_000
+LAG_SECONDS = 5.0  # how old the workers' lag may be
+
+_log = get_logger("assemble")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What `newsieve serve` runs: a loop in its main thread, an application beside it."""
+
+    loop: CollectorLoop
+    app: ASGIApp
+    hub: NewsHub
+    writer: StoreWriter
+
+
+def make_serving(
+    settings: Settings, health: Health[ServeMetrics], scores: ScorePaths | None = None
+) -> Serving:
+    """Build the collector and the application, which scores where students are loaded. Raises
+    StoreFailed, UnknownFilter or FilterInvalid."""
+    path = settings.serve.store
+    writer = StoreWriter(path)
+    reader = StoreReader(path)
+    hub = NewsHub(reader)
+    observer = LoggingCollectorObserver(health.metrics, health.watchdog, hub.notify)
+    routes = collected_topics(settings)
+    inputs = AssignedConsumer(cluster(settings), list(routes.by_topic), POLL_RECORDS)
+    retention = Retention(
+        int(settings.serve.retention_days * DAY_MS),
+        int(settings.serve.retention_gigabytes * GIGABYTE),
+    )
+    loop = CollectorLoop(
+        inputs,
+        writer,
+        routes,
+        observer,
+        lambda: remove_expired(writer, path, retention, time.time_ns() // 1_000_000),
+    )
+    site = Site(
+        settings=settings,
+        filters=served_filters(settings),
+        reader=reader,
+        hub=hub,
+        streams=EventStreams(hub, settings.serve.streams, health.metrics.streams),
+        access=Access(settings.serve),
+        topics=observer,
+        worker_lag=Refreshed(_worker_lag(settings), LAG_SECONDS).get,
+    )
+    service = score_service(settings, scores) if scores is not None else None
+    routers = routers_of(site, scores, service)
+    app = make_app(site, routers, health.metrics.requested, lambda: _running(hub, service))
+    _log.info(
+        "site.assembled",
+        store=str(path),
+        filters=list(site.filters),
+        observe_port=health.port,
+        pid=os.getpid(),
+    )
+    return Serving(loop, app, hub, writer)
+
+
+def routers_of(
+    site: Site, scores: ScorePaths | None = None, service: ScoreService | None = None
+) -> list[APIRouter]:
+    """Return all routes of a site."""
+    students = scores.students if scores is not None else {}
+    served = [served_filter(item, students.get(name)) for name, item in site.filters.items()]
+    routers = [articles_router(site), filters_router(lambda: served)]
+    if service is not None:
+        routers += [score_router(service), open_inference_router(service)]
+    return routers
+
+
+def score_service(settings: Settings, scores: ScorePaths) -> ScoreService:
+    """Build what scores the articles of requests."""
+    limits = ScoreLimits(
+        queue_articles=settings.serve.score_queue_articles,
+        deadline_seconds=settings.serve.score_deadline_seconds,
+        articles=settings.serve.score_articles,
+        body_bytes=settings.serve.body_bytes,
+    )
+    return ScoreService(scores.paths, scores.scorer, limits)
+
+
+@asynccontextmanager
+async def _running(hub: NewsHub, service: ScoreService | None) -> AsyncIterator[None]:
+    """Tell clients the news while the application runs, and finish what is being scored."""
+    task = asyncio.create_task(hub.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        if service is not None:
+            await service.close(CLOSE_SECONDS)
+
+
+def served_filters(settings: Settings) -> Mapping[str, Filter]:
+    """Return the filters of `worker.filters`, by name. Raises UnknownFilter or FilterInvalid."""
+    registry = filter_registry(settings)
+    filters = [registry.load(reference) for reference in settings.worker.filters]
+    return {item.name: item for item in filters}
+
+
+def collected_topics(settings: Settings) -> Routes:
+    """Return which topics are read, and what is made of their records."""
+    policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+
+    def text(record: RawRecord) -> rows.TextRow:
+        came_ms = record.timestamp_ms
+        return rows.text_row(
+            decode(record, policy), time.time_ns() // 1_000_000 if came_ms is None else came_ms
+        )
+
+    makers: dict[str, MakeRow] = {
+        RAW: text,
+        SCORED: rows.outcome_row,
+        ORACLE_SCORES: rows.label_row,
+        DEAD_LETTER: rows.letter_row,
+        DRIFT_ALERTS: rows.alert_row,
+        CANARIES: rows.canary_row,
+        CONTROL: rows.replay_row,
+    }
+    prefix = settings.kafka.topic_prefix
+    by_topic = {topic_name(prefix, suffix): _unless_null(make) for suffix, make in makers.items()}
+    return Routes(by_topic, topic_name(prefix, RAW))
+
+
+def _unless_null(make: MakeRow) -> MakeRow:
+    """Return a maker of rows that makes none of a tombstone."""
+    return lambda record: make(record) if record.value is not None else None
+
+
+def _worker_lag(settings: Settings) -> Callable[[], int]:
+    """Return what asks how many raw records the workers' group has not scored."""
+    topic = topic_name(settings.kafka.topic_prefix, RAW)
+    kafka = cluster(settings)
+    query = OffsetQuery(
+        kafka.consumer(settings.worker.group), [topic], lambda: None, kafka.timeouts
+    )
+    partitions = AssignedConsumer(kafka, [topic]).partitions
+
+    def ask() -> int:
+        marks = query.watermarks(partitions()).values()
+        return sum(
+            item.high - (item.low if item.committed is None else item.committed) for item in marks
+        )
+
+    return ask

@@ -1,0 +1,147 @@
+"""`/v1/articles` and `/v1/stream`: outcomes as JSON, a page of them or as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from newsieve.store.queries import ArticleQuery
+from newsieve.store.reader import StoredLabel, StoredOutcome
+from newsieve.web.article_query import ArticlesWanted, Name, Score
+from newsieve.web.problems import HttpError, ProblemRoute, usual_problems
+from newsieve.web.site import Site
+from newsieve_schemas.oracle import OracleScore
+from newsieve_schemas.scored import ScoredArticle
+
+MAX_ID_CHARACTERS: Final = 2_048
+JSON: Final = "application/json"
+
+
+class ListedArticle(BaseModel):
+    """An outcome with what the store knows beside its record."""
+
+    id: int = Field(description="Grows with time; `Last-Event-ID` and `before` take it.")
+    copies: int = Field(
+        ge=0, description="Other articles of the same story, filter and tier, which are not listed."
+    )
+    record: ScoredArticle
+    label: OracleScore | None = Field(description="The oracle's latest label, where it has one.")
+
+
+class ArticleList(BaseModel):
+    """A page of articles, the newest first."""
+
+    articles: list[ListedArticle]
+    next: str | None = Field(description="`before` of the next page; null at the end.")
+
+
+class StreamParameters(BaseModel):
+    """Which outcomes a stream has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filter: Name = Field(None, description="A filter's name.")
+    tier: Name = Field(None, description="A tier of it, or `blocked`.")
+    source: Name = None
+    language: Name = None
+    min_score: Score = None
+    since_id: Annotated[int | None, Field(ge=0, le=2**62)] = Field(
+        None, description="Begin behind this id, as with `Last-Event-ID`."
+    )
+
+
+def articles_router(site: Site) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(
+        prefix="/v1",
+        tags=["articles"],
+        route_class=ProblemRoute,
+        responses=usual_problems(401, 429),
+    )
+
+    @router.get("/articles", response_model=ArticleList, responses=usual_problems(422, 503))
+    def articles(wanted: ArticlesWanted) -> Response:
+        """List articles, the newest first, copies of one story once."""
+        page = site.reader.articles(wanted.query())
+        labels = latest_labels(site, page.outcomes)
+        listed = [_listed(item, labels) for item in page.outcomes]
+        end = b"null" if page.next is None else orjson.dumps(page.next)
+        body = b'{"articles":[' + b",".join(listed) + b'],"next":' + end + b"}"
+        return Response(body, media_type=JSON)
+
+    @router.get(
+        "/articles/by-id/{article_id:path}",
+        response_model=ArticleList,
+        responses=usual_problems(404, 422, 503),
+    )
+    def article(article_id: str) -> Response:
+        """Return all outcomes of one article, the newest first."""
+        outcomes = site.reader.outcomes_of_article(article_id)
+        if not outcomes:
+            raise HttpError(404, f"no article {article_id!r:.200} is in the store")
+        labels = latest_labels(site, outcomes)
+        listed = [_listed(item, labels) for item in outcomes]
+        return Response(b'{"articles":[' + b",".join(listed) + b'],"next":null}', media_type=JSON)
+
+    @router.get(
+        "/stream",
+        response_class=StreamingResponse,
+        responses={
+            200: {
+                "description": "Server-sent events: `id` is the outcome's, `data` its record.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            **usual_problems(422, 503),
+        },
+    )
+    async def stream(
+        wanted: Annotated[StreamParameters, Query()],
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Send outcomes as they come, and with `Last-Event-ID` those that came meanwhile."""
+        query = ArticleQuery(**wanted.model_dump(exclude={"since_id"}))
+        cursor = wanted.since_id if last_event_id is None else _id(last_event_id)
+        return site.streams.open(query, cursor, _record_event)
+
+    return router
+
+
+def latest_labels(
+    site: Site, outcomes: Sequence[StoredOutcome]
+) -> Mapping[tuple[int, str], StoredLabel]:
+    """Return the latest label of each outcome's text, by text and filter."""
+    if not outcomes:
+        return {}
+    found: dict[tuple[int, str], StoredLabel] = {}
+    for label in site.reader.labels(sorted({item.text_id for item in outcomes})):
+        found.setdefault((label.text_id, label.filter), label)
+    return found
+
+
+def _listed(outcome: StoredOutcome, labels: Mapping[tuple[int, str], StoredLabel]) -> bytes:
+    label = labels.get((outcome.text_id, outcome.filter))
+    return (
+        b'{"id":%d,"copies":%d,"record":' % (outcome.id, outcome.copies)
+        + outcome.record
+        + b',"label":'
+        + (label.record if label is not None else b"null")
+        + b"}"
+    )
+
+
+def _record_event(outcome: StoredOutcome) -> bytes:
+    """Return an outcome as an event: a record is one line of JSON."""
+    return b"id: %d\ndata: %b\n\n" % (outcome.id, outcome.record)
+
+
+def _id(text: str) -> int:
+    """Return the id in a Last-Event-ID header. Raises HttpError."""
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(2**62)) - 1:
+        raise HttpError(422, "Last-Event-ID is no id of this stream")
+    return int(text)

@@ -1,0 +1,197 @@
+"""What every request passes before it reaches a route: host, client's rate, size, rights; and the
+headers that every answer has.
+
+Plain ASGI, since answers may be streams without end. It knows no route but those of signing in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from newsieve.settings.serve import ServeSettings
+from newsieve.web.access import Access, Visitor
+from newsieve.web.problems import HttpError, problem_response
+
+BODY_SECONDS: Final = 30.0  # between two parts of a request's body
+MOST_CLIENTS: Final = 10_000  # whose rates are remembered
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN_PATHS: Final = ("/sign-in", "/static/")
+API_PATHS: Final = ("/v1/", "/v2", "/openapi.json", "/feeds/", "/stream")
+LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to compare with
+SIGN_INS_PER_MINUTE: Final = 20
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+Requested = Callable[[str, int, float], None]
+
+
+class RateLimit:
+    """A token bucket for each client: so many requests a minute, as many of them at once."""
+
+    def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._capacity = per_minute
+        self._now = now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait_seconds(self, client: str) -> float:
+        """Take a token. Returns 0, or how long the client should wait for one."""
+        now = self._now()
+        left, seen = self._buckets.pop(client, (float(self._capacity), now))
+        left = min(left + (now - seen) * self._capacity / 60, self._capacity)
+        wait = 0.0 if left >= 1 else (1 - left) * 60 / self._capacity
+        self._buckets[client] = (left if wait else left - 1, now)
+        if len(self._buckets) > MOST_CLIENTS:
+            self._buckets.popitem(last=False)
+        return wait
+
+
+class Guards:
+    """The ASGI middleware. `requested` is told of each answer: the route's pattern, its status, and
+    the seconds until its first byte."""
+
+    def __init__(
+        self, app: ASGIApp, settings: ServeSettings, access: Access, requested: Requested
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._access = access
+        self._requested = requested
+        self._rate = RateLimit(settings.requests_per_minute)
+        self._sign_ins = RateLimit(SIGN_INS_PER_MINUTE)
+        self._hosts = _hosts(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on. Whatever it answers has the headers of safety."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.monotonic()
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-cache")
+                route = getattr(scope.get("route"), "path", "other")
+                self._requested(route, message["status"], time.monotonic() - begun)
+            await send(message)
+
+        refused = self._refusal(scope)
+        if refused is not None:
+            await refused(scope, receive, send_guarded)
+        else:
+            await self._app(scope, _limited(receive, self._settings.body_bytes), send_guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return why a request goes no further, None where it does; the visitor is then in its
+        state."""
+        request = Request(scope)
+        headers = request.headers
+        peer = request.client.host if request.client is not None else ""
+        if self._hosts and _name(headers.get("host", "")) not in self._hosts:
+            return refusal(421, "this host name is not served here: see serve.hosts")
+        client = self._access.client_address(headers.get("x-forwarded-for"), peer)
+        if wait := self._wait_seconds(request, client):
+            detail = f"too many requests from {client}: wait {wait:.1f} s"
+            return refusal(429, detail, {"retry-after": str(int(wait) + 1)})
+        visitor = self._access.visitor(headers, request.cookies, peer)
+        scope.setdefault("state", {})["visitor"] = visitor
+        is_open = request.url.path.startswith(OPEN_PATHS)
+        if not (visitor.may_read or is_open):
+            return _unauthorised(request)
+        if (visitor.has_session or is_open) and not _is_same_origin(headers, request.method):
+            return refusal(403, "the request comes from a page of another site")
+        return None
+
+    def _wait_seconds(self, request: Request, client: str) -> float:
+        wait = self._rate.wait_seconds(client)
+        if request.method == "POST" and request.url.path == "/sign-in":
+            wait = max(wait, self._sign_ins.wait_seconds(client))
+        return wait
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return who makes a request that passed the guards."""
+    visitor: Visitor = request.state.visitor
+    return visitor
+
+
+def _unauthorised(request: Request) -> Response:
+    if request.method in SAFE and not request.url.path.startswith(API_PATHS):
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", 303)
+    challenge = {"www-authenticate": "Bearer"}
+    return refusal(401, "send `Authorization: Bearer TOKEN`, or sign in", challenge)
+
+
+def refusal(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """Return the answer that refuses a request."""
+    return problem_response(HttpError(status, detail, headers))
+
+
+def _is_same_origin(headers: Headers, method: str) -> bool:
+    """Return whether a request that changes something comes from a page of ours, or from none."""
+    origin = headers.get("origin")
+    return method in SAFE or origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def _hosts(settings: ServeSettings) -> frozenset[str]:
+    """Return the names that requests may be for; empty for any, where tokens are what protects."""
+    named = {item.lower() for item in settings.hosts}
+    if settings.url is not None:
+        named.add((urlsplit(settings.url).hostname or "").lower())
+    if settings.host in ANY_HOST:
+        return frozenset(named | LOCAL_NAMES) if named else frozenset()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return frozenset(named | LOCAL_NAMES | {host.lower()})
+
+
+def _name(host: str) -> str:
+    """Return a Host header without its port."""
+    name, _, port = host.rpartition(":")
+    return (name if name and port.isdigit() else host).lower()
+
+
+def _limited(receive: Receive, most_bytes: int) -> Receive:
+    """Return a `receive` that raises HttpError for a body that is too long, or does not come."""
+    received = 0
+    is_whole = False
+
+    async def limited() -> Message:
+        nonlocal received, is_whole
+        if is_whole:  # what comes now is the client's leaving
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), BODY_SECONDS)
+        except TimeoutError:
+            raise HttpError(408, f"no part of the body came for {BODY_SECONDS:g} s") from None
+        received += len(message.get("body", b""))
+        if received > most_bytes:
+            raise HttpError(413, f"a body has at most {most_bytes:,} bytes")
+        is_whole = not message.get("more_body", False)
+        return message
+
+    return limited
