@@ -103,6 +103,13 @@ class StoreReader:
         self._path = path
         self._seconds = query_seconds
         self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def close(self) -> None:
+        """Close the connections of all threads, which read no longer."""
+        while self._opened:
+            self._opened.pop().close()
+        self._local = threading.local()
 
     def articles(self, query: ArticleQuery) -> ArticlePage:
         """Return a page of listed outcomes, each story once. Raises WrongUsage for what is no
@@ -276,6 +283,7 @@ class StoreReader:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = open_to_read(self._path)
+            self._opened.append(connection)
         return connection
 
 

@@ -16,6 +16,9 @@ from newsieve.store.writer import HOUR_MS, StoreWriter, fold, remove_from_index
 
 BATCH_ROWS: Final = 1_000  # in a transaction: whoever collects waits for no more
 FREED_PAGES: Final = 2_000  # given back to the file system with each batch
+# Of the search index, which frees the room of removed texts only where it merges: so many of its
+# pages are merged after each batch that makes room, some 16 MB.
+MERGED_PAGES: Final = 4_000
 ANY_AGE_MS: Final = 2**62
 
 
@@ -32,6 +35,10 @@ def remove_expired(writer: StoreWriter, path: Path, retention: Retention, now_ms
     removed = _remove(writer, now_ms - retention.milliseconds)
     if removed == 0 and store_bytes(path) > retention.bytes:
         removed = _remove(writer, _oldest_batch_ms(writer.connection, now_ms))
+        with writer.transaction():
+            writer.connection.execute(
+                "INSERT INTO search (search, rank) VALUES ('merge', ?)", (-MERGED_PAGES,)
+            )
     return removed
 
 
