@@ -17,6 +17,7 @@ from newsieve.bootstrap.score_paths import ScorePaths
 from newsieve.filters.registry import Filter
 from newsieve.kafka.assigned_consumer import AssignedConsumer
 from newsieve.kafka.offset_query import OffsetQuery
+from newsieve.programs.collecting.events import CollectorObserver
 from newsieve.programs.collecting.loop import POLL_RECORDS, CollectorLoop, MakeRow, Routes
 from newsieve.programs.collecting.observer import LoggingCollectorObserver
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
@@ -78,19 +79,7 @@ def make_serving(
     reader = StoreReader(path)
     hub = NewsHub(reader)
     observer = LoggingCollectorObserver(health.metrics, health.watchdog, hub.notify)
-    routes = collected_topics(settings)
-    inputs = AssignedConsumer(cluster(settings), list(routes.by_topic), POLL_RECORDS)
-    retention = Retention(
-        int(settings.serve.retention_days * DAY_MS),
-        int(settings.serve.retention_gigabytes * GIGABYTE),
-    )
-    loop = CollectorLoop(
-        inputs,
-        writer,
-        routes,
-        observer,
-        lambda: remove_expired(writer, path, retention, time.time_ns() // 1_000_000),
-    )
+    loop = make_collector(settings, writer, observer)
     site = Site(
         settings=settings,
         filters=served_filters(settings),
@@ -112,6 +101,26 @@ def make_serving(
         pid=os.getpid(),
     )
     return Serving(loop, app, hub, writer)
+
+
+def make_collector(
+    settings: Settings, writer: StoreWriter, observer: CollectorObserver
+) -> CollectorLoop:
+    """Build the loop that fills the store."""
+    routes = collected_topics(settings)
+    inputs = AssignedConsumer(cluster(settings), list(routes.by_topic), POLL_RECORDS)
+    retention = Retention(
+        int(settings.serve.retention_days * DAY_MS),
+        int(settings.serve.retention_gigabytes * GIGABYTE),
+    )
+    path = settings.serve.store
+    return CollectorLoop(
+        inputs,
+        writer,
+        routes,
+        observer,
+        lambda: remove_expired(writer, path, retention, time.time_ns() // 1_000_000),
+    )
 
 
 def routers_of(
