@@ -41,6 +41,7 @@ from newsieve.web.score_service import ScoreLimits, ScoreService
 from newsieve.web.server import CLOSE_SECONDS
 from newsieve.web.site import Site
 from newsieve.web.sse import EventStreams
+from newsieve.web.static_files import static_router
 from newsieve_schemas.topics import (
     CANARIES,
     CONTROL,
@@ -129,7 +130,7 @@ def routers_of(
     """Return all routes of a site."""
     students = scores.students if scores is not None else {}
     served = [served_filter(item, students.get(name)) for name, item in site.filters.items()]
-    routers = [articles_router(site), filters_router(lambda: served)]
+    routers = [static_router(), articles_router(site), filters_router(lambda: served)]
     if service is not None:
         routers += [score_router(service), open_inference_router(service)]
     return routers

@@ -20,8 +20,10 @@ import newsieve
 from newsieve.errors import NewsieveError, WrongUsage
 from newsieve.store.reader import QueryTooSlow
 from newsieve.stream.logs import get_logger
+from newsieve.web.access import Access
+from newsieve.web.error_pages import error_response
 from newsieve.web.guards import Guards, Requested
-from newsieve.web.problems import HttpError, messages_of, problem_response
+from newsieve.web.problems import HttpError, messages_of
 from newsieve.web.site import Site
 
 TITLE: Final = "newsieve"
@@ -47,35 +49,34 @@ def make_app(
     )
     for router in routers:
         app.include_router(router)
-    _explain_errors(app)
+    _explain_errors(app, site.access)
     app.openapi = _openapi_of(app)  # type: ignore[method-assign]  # as FastAPI's manual has it
     return Guards(app, site.settings.serve, site.access, requested)
 
 
-def _explain_errors(app: FastAPI) -> None:
-    """Answer each kind of error with problem details that a client understands."""
+def _explain_errors(app: FastAPI, access: Access) -> None:
+    """Answer each kind of error in a form that a client understands."""
 
-    def register(kind: type[Exception], answer: Callable[[Any], Response]) -> None:
+    def register(kind: type[Exception], refusal_of: Callable[[Any], HttpError]) -> None:
         async def handle(request: Request, error: Exception) -> Response:
             if not isinstance(error, HttpError | HTTPException | RequestValidationError):
                 _log.warning("request.failed", path=request.url.path, reason=str(error)[:500])
-            return answer(error)
+            return error_response(request, refusal_of(error), access)
 
         app.add_exception_handler(kind, handle)
 
-    def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-        return problem_response(HttpError(status, detail, headers))
-
-    register(HttpError, problem_response)
+    register(HttpError, lambda error: error)
     register(
         HTTPException,
-        lambda error: problem(error.status_code, _said(error), dict(error.headers or {})),
+        lambda error: HttpError(error.status_code, _said(error), dict(error.headers or {})),
     )
-    register(RequestValidationError, lambda error: problem(422, messages_of(error.errors())))
-    register(WrongUsage, lambda error: problem(422, str(error)))
-    register(QueryTooSlow, lambda error: problem(503, str(error), {"retry-after": "5"}))
-    register(NewsieveError, lambda _: problem(503, "the store, or what fills it, does not answer"))
-    register(Exception, lambda _: problem(500, "a fault of newsieve's: see its log"))
+    register(RequestValidationError, lambda error: HttpError(422, messages_of(error.errors())))
+    register(WrongUsage, lambda error: HttpError(422, str(error)))
+    register(QueryTooSlow, lambda error: HttpError(503, str(error), {"retry-after": "5"}))
+    register(
+        NewsieveError, lambda _: HttpError(503, "the store, or what fills it, does not answer")
+    )
+    register(Exception, lambda _: HttpError(500, "a fault of newsieve's: see its log"))
 
 
 def _said(error: HTTPException) -> str:

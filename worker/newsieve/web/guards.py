@@ -20,13 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from newsieve.settings.serve import ServeSettings
 from newsieve.web.access import Access, Visitor
-from newsieve.web.problems import HttpError, problem_response
+from newsieve.web.error_pages import API_PATHS, error_response
+from newsieve.web.problems import HttpError
 
 BODY_SECONDS: Final = 30.0  # between two parts of a request's body
 MOST_CLIENTS: Final = 10_000  # whose rates are remembered
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS: Final = ("/sign-in", "/static/")
-API_PATHS: Final = ("/v1/", "/v2", "/openapi.json", "/feeds/", "/stream")
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to compare with
 SIGN_INS_PER_MINUTE: Final = 20
@@ -112,19 +112,32 @@ class Guards:
         headers = request.headers
         peer = request.client.host if request.client is not None else ""
         if self._hosts and _name(headers.get("host", "")) not in self._hosts:
-            return refusal(421, "this host name is not served here: see serve.hosts")
+            return self._refused(request, 421, "this host name is not served here: see serve.hosts")
         client = self._access.client_address(headers.get("x-forwarded-for"), peer)
         if wait := self._wait_seconds(request, client):
             detail = f"too many requests from {client}: wait {wait:.1f} s"
-            return refusal(429, detail, {"retry-after": str(int(wait) + 1)})
+            return self._refused(request, 429, detail, {"retry-after": str(int(wait) + 1)})
         visitor = self._access.visitor(headers, request.cookies, peer)
         scope.setdefault("state", {})["visitor"] = visitor
         is_open = request.url.path.startswith(OPEN_PATHS)
         if not (visitor.may_read or is_open):
-            return _unauthorised(request)
+            return self._unauthorised(request)
         if (visitor.has_session or is_open) and not _is_same_origin(headers, request.method):
-            return refusal(403, "the request comes from a page of another site")
+            return self._refused(request, 403, "the request comes from a page of another site")
         return None
+
+    def _unauthorised(self, request: Request) -> Response:
+        if request.method in SAFE and not request.url.path.startswith(API_PATHS):
+            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", 303)
+        challenge = {"www-authenticate": "Bearer"}
+        detail = "send `Authorization: Bearer TOKEN`, or sign in"
+        return self._refused(request, 401, detail, challenge)
+
+    def _refused(
+        self, request: Request, status: int, detail: str, headers: dict[str, str] | None = None
+    ) -> Response:
+        return error_response(request, HttpError(status, detail, headers), self._access)
 
     def _wait_seconds(self, request: Request, client: str) -> float:
         wait = self._rate.wait_seconds(client)
@@ -137,19 +150,6 @@ def visitor_of(request: Request) -> Visitor:
     """Return who makes a request that passed the guards."""
     visitor: Visitor = request.state.visitor
     return visitor
-
-
-def _unauthorised(request: Request) -> Response:
-    if request.method in SAFE and not request.url.path.startswith(API_PATHS):
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", 303)
-    challenge = {"www-authenticate": "Bearer"}
-    return refusal(401, "send `Authorization: Bearer TOKEN`, or sign in", challenge)
-
-
-def refusal(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """Return the answer that refuses a request."""
-    return problem_response(HttpError(status, detail, headers))
 
 
 def _is_same_origin(headers: Headers, method: str) -> bool:
