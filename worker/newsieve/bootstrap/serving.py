@@ -31,9 +31,11 @@ from newsieve.stream.logs import get_logger
 from newsieve.stream.serve_metrics import ServeMetrics
 from newsieve.web.access import Access
 from newsieve.web.app import make_app
+from newsieve.web.article_pages import article_pages
 from newsieve.web.articles_api import articles_router
 from newsieve.web.filters_api import filters_router, served_filter
 from newsieve.web.hub import NewsHub
+from newsieve.web.layout import Layout
 from newsieve.web.open_inference import open_inference_router
 from newsieve.web.refreshed import Refreshed
 from newsieve.web.score_api import score_router
@@ -130,7 +132,13 @@ def routers_of(
     """Return all routes of a site."""
     students = scores.students if scores is not None else {}
     served = [served_filter(item, students.get(name)) for name, item in site.filters.items()]
-    routers = [static_router(), articles_router(site), filters_router(lambda: served)]
+    layout = Layout(site.access)
+    routers = [
+        static_router(),
+        article_pages(site, layout),
+        articles_router(site),
+        filters_router(lambda: served),
+    ]
     if service is not None:
         routers += [score_router(service), open_inference_router(service)]
     return routers

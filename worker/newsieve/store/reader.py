@@ -130,27 +130,27 @@ class StoreReader:
 
     def outcome(self, outcome_id: int) -> StoredOutcome | None:
         """Return one outcome, listed or not; None where it is not there (any more)."""
-        rows = self._rows(f"{_OUTCOME} WHERE id = ?", [outcome_id])
+        rows = self.rows(f"{_OUTCOME} WHERE id = ?", [outcome_id])
         return _outcome(rows[0]) if rows else None
 
     def outcomes_of_text(self, text_id: int) -> list[StoredOutcome]:
         """Return the outcomes of one text, the newest first."""
-        rows = self._rows(f"{_OUTCOME} WHERE text_id = ? ORDER BY id DESC LIMIT 50", [text_id])
+        rows = self.rows(f"{_OUTCOME} WHERE text_id = ? ORDER BY id DESC LIMIT 50", [text_id])
         return [_outcome(row) for row in rows]
 
     def outcomes_of_article(self, article_id: str) -> list[StoredOutcome]:
         """Return the outcomes of one article by its id, the newest first."""
-        rows = self._rows(
+        rows = self.rows(
             f"{_OUTCOME} WHERE article_id = ? ORDER BY id DESC LIMIT 200", [article_id]
         )
         return [_outcome(row) for row in rows]
 
-    def copies(self, outcome: StoredOutcome) -> list[StoredOutcome]:
+    def copies(self, outcome: StoredOutcome, limit: int = 100) -> list[StoredOutcome]:
         """Return the other outcomes of the story, of the same filter and tier, oldest first."""
-        rows = self._rows(
+        rows = self.rows(
             f"{_OUTCOME} WHERE story = ? AND filter = ? AND tier = ? AND id != ? ORDER BY id "
-            "LIMIT 100",
-            [outcome.story, outcome.filter, outcome.tier, outcome.id],
+            "LIMIT ?",
+            [outcome.story, outcome.filter, outcome.tier, outcome.id, limit],
         )
         return [_outcome(row) for row in rows]
 
@@ -159,22 +159,22 @@ class StoreReader:
     ) -> list[StoredOutcome]:
         """Return the listed outcomes that came after one, oldest first; `query` without a text."""
         statement = after_statement(query, outcome_id, limit)
-        return [_outcome(row) for row in self._rows(statement.sql, statement.values)]
+        return [_outcome(row) for row in self.rows(statement.sql, statement.values)]
 
     def last_outcome(self) -> int:
         """Return the id of the newest outcome, 0 where there is none."""
-        return int(self._rows("SELECT ifnull(max(id), 0) FROM outcomes")[0][0])
+        return int(self.rows("SELECT ifnull(max(id), 0) FROM outcomes")[0][0])
 
     def content(self, text_id: int) -> str | None:
         """Return a text's content; None where there is none, or it has not come."""
-        rows = self._rows("SELECT content FROM texts WHERE id = ?", [text_id])
+        rows = self.rows("SELECT content FROM texts WHERE id = ?", [text_id])
         return rows[0][0] if rows else None
 
     def labels(self, text_ids: Sequence[int], filter_name: str | None = None) -> list[StoredLabel]:
         """Return the labels of these texts, each text's newest first."""
         places = ", ".join("?" * len(text_ids))
         condition = "" if filter_name is None else " AND filter = ?"
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT text_id, filter, oracle, record FROM labels WHERE text_id IN ({places})"  # noqa: S608 - marks alone
             f"{condition} ORDER BY labelled_ms DESC, id DESC LIMIT 1000",
             [*text_ids, *([] if filter_name is None else [filter_name])],
@@ -183,7 +183,7 @@ class StoreReader:
 
     def letters(self, before: int | None = None, limit: int = 50) -> list[StoredLetter]:
         """Return dead letters, the newest first, those before an id."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT * FROM letters WHERE id < ? ORDER BY id DESC LIMIT ?",
             [2**62 if before is None else before, limit],
         )
@@ -191,12 +191,12 @@ class StoreReader:
 
     def letter(self, letter_id: int) -> StoredLetter | None:
         """Return one dead letter; None where it is not there (any more)."""
-        rows = self._rows("SELECT * FROM letters WHERE id = ?", [letter_id])
+        rows = self.rows("SELECT * FROM letters WHERE id = ?", [letter_id])
         return self._letters(rows)[0] if rows else None
 
     def letter_counts(self) -> list[tuple[str, str, str | None, int]]:
         """Return how many dead letters there are by stage, error and filter, the most first."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT stage, error, filter, count(*) AS letters FROM letters "
             "GROUP BY 1, 2, 3 ORDER BY letters DESC LIMIT 100"
         )
@@ -204,23 +204,23 @@ class StoreReader:
 
     def alerts(self, limit: int = 200) -> list[bytes]:
         """Return the records of the newest DriftAlerts, the newest first."""
-        rows = self._rows("SELECT record FROM alerts ORDER BY id DESC LIMIT ?", [limit])
+        rows = self.rows("SELECT record FROM alerts ORDER BY id DESC LIMIT ?", [limit])
         return [row[0] for row in rows]
 
     def incident(self, incident_id: str) -> list[bytes]:
         """Return the records of an incident's DriftAlerts, oldest first."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT record FROM alerts WHERE incident_id = ? ORDER BY id LIMIT 1000", [incident_id]
         )
         return [row[0] for row in rows]
 
     def canaries(self) -> list[bytes]:
         """Return the latest CanaryReport of each filter's students."""
-        return [row[0] for row in self._rows("SELECT record FROM canaries ORDER BY filter")]
+        return [row[0] for row in self.rows("SELECT record FROM canaries ORDER BY filter")]
 
     def tallies(self, since_hour: int) -> list[Tally]:
         """Return the counts of each tier and hour, from an hour on."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT filter, tier, hour, count FROM tallies WHERE hour >= ? ORDER BY hour",
             [since_hour],
         )
@@ -229,7 +229,7 @@ class StoreReader:
     def recent_latencies(self, limit: int = 1_000) -> list[tuple[int, int]]:
         """Return when the newest outcomes were scored, in milliseconds since 1970, and how long
         after their raw records they were published, in milliseconds."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT scored_ms, latency_ms FROM outcomes WHERE id > "
             "(SELECT ifnull(max(id), 0) FROM outcomes) - ? AND latency_ms IS NOT NULL",
             [limit],
@@ -240,7 +240,7 @@ class StoreReader:
         """Return the sources, or languages, of the newest outcomes, the most frequent first."""
         if column not in {"source", "language"}:
             raise ValueError(column)
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT {column}, count(*) AS times FROM outcomes WHERE id > "  # noqa: S608 - one of two
             f"(SELECT ifnull(max(id), 0) FROM outcomes) - ? AND {column} IS NOT NULL "
             "GROUP BY 1 ORDER BY times DESC LIMIT 100",
@@ -250,11 +250,11 @@ class StoreReader:
 
     def positions(self) -> dict[tuple[str, int], int]:
         """Return the offset behind the last record of each partition that is in the store."""
-        rows = self._rows("SELECT topic, partition, next_offset FROM positions")
+        rows = self.rows("SELECT topic, partition, next_offset FROM positions")
         return {(row[0], row[1]): row[2] for row in rows}
 
     def _letters(self, rows: Sequence[sqlite3.Row]) -> list[StoredLetter]:
-        ranges = {row[0]: orjson.loads(row[1]) for row in self._rows("SELECT * FROM replays")}
+        ranges = {row[0]: orjson.loads(row[1]) for row in self.rows("SELECT * FROM replays")}
 
         def is_replayed(row: sqlite3.Row) -> bool:
             put_back = ranges.get(row["partition"], ())
@@ -262,7 +262,8 @@ class StoreReader:
 
         return [StoredLetter._make((*row[:8], is_replayed(row), *row[8:])) for row in rows]
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return the rows of a statement, for the modules of this package."""
         with self._cursor(sql, values) as rows:
             return rows.fetchall()
 

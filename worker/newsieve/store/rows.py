@@ -121,11 +121,11 @@ def outcome_row(record: RawRecord) -> OutcomeRow:
     fields = _object(record)
     try:
         article, outcome = fields["article"], fields["outcome"]
-        scored_ms = _milliseconds(fields["scored_at"])
-        came_ms = _milliseconds(fields["input"].get("timestamp"))
+        scored_ms = milliseconds_of(fields["scored_at"])
+        came_ms = milliseconds_of(fields["input"].get("timestamp"))
         if scored_ms is None:
             raise KeyError("scored_at")
-        dated_ms = _milliseconds(article["published_at"])
+        dated_ms = milliseconds_of(article["published_at"])
         return OutcomeRow(
             fact=_fact(record),
             content_hash=_digest(article["content_hash"]),
@@ -156,7 +156,7 @@ def label_row(record: RawRecord) -> LabelRow:
             title=_text(article["title"]),
             filter=str(fields["filter"]),
             oracle=f"{key['provider']}/{key['model']}",
-            labelled_ms=_milliseconds(fields["labelled_at"]) or 0,
+            labelled_ms=milliseconds_of(fields["labelled_at"]) or 0,
             record=record.value,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -179,7 +179,7 @@ def letter_row(record: RawRecord) -> LetterRow:
         error=said("error") or "",
         message=said("message") or "",
         filter=said("filter"),
-        failed_ms=_milliseconds(said("failed-at")) or record.timestamp_ms or 0,
+        failed_ms=milliseconds_of(said("failed-at")) or record.timestamp_ms or 0,
         key=record.key,
         value=None if record.value is None else record.value[:LETTER_BYTES],
         headers=orjson.dumps(shown),
@@ -194,7 +194,7 @@ def alert_row(record: RawRecord) -> AlertRow:
             fact=_fact(record),
             incident_id=str(fields["incident_id"]),
             filter=str(fields["filter"]),
-            raised_ms=_milliseconds(fields["raised_at"]) or 0,
+            raised_ms=milliseconds_of(fields["raised_at"]) or 0,
             record=record.value,
         )
     except KeyError as error:
@@ -254,7 +254,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _milliseconds(text: Any) -> int | None:
+def milliseconds_of(text: Any) -> int | None:
     """Return a time as milliseconds since 1970; None for what is no time of the years 1970 to 9999.
     A time without a zone is in UTC."""
     if not isinstance(text, str):

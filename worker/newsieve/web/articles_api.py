@@ -106,7 +106,7 @@ def articles_router(site: Site) -> APIRouter:
     ) -> Response:
         """Send outcomes as they come, and with `Last-Event-ID` those that came meanwhile."""
         query = ArticleQuery(**wanted.model_dump(exclude={"since_id"}))
-        cursor = wanted.since_id if last_event_id is None else _id(last_event_id)
+        cursor = wanted.since_id if last_event_id is None else last_event(last_event_id)
         return site.streams.open(query, cursor, _record_event)
 
     return router
@@ -140,7 +140,7 @@ def _record_event(outcome: StoredOutcome) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (outcome.id, outcome.record)
 
 
-def _id(text: str) -> int:
+def last_event(text: str) -> int:
     """Return the id in a Last-Event-ID header. Raises HttpError."""
     if not text.isascii() or not text.isdigit() or len(text) > len(str(2**62)) - 1:
         raise HttpError(422, "Last-Event-ID is no id of this stream")

@@ -13,7 +13,8 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from newsieve.printable import printable
+from newsieve.printable import printable, printable_lines
+from newsieve.web.shown import shown_date
 
 COMMAND: Final = re.compile(r"`([^`]+)`")
 
@@ -29,7 +30,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"prose": _prose, "link": _link, "percent": _percent}
+    environment.filters |= {
+        "prose": _prose,
+        "link": _link,
+        "percent": _percent,
+        "words": _words,
+        "lines": _lines,
+        "date": shown_date,
+    }
     return environment
 
 
@@ -41,6 +49,17 @@ def _seen(value: Any) -> Any:
 def _prose(text: str) -> Markup:
     """Return sentences with the commands that stand between backticks as code."""
     return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(printable(text)))))  # noqa: S704 - escaped
+
+
+def _words(name: str) -> str:
+    """Return a name of the filter's file as words."""
+    return name.replace("_", " ")
+
+
+def _lines(text: str) -> Markup:
+    """Return a text with its lines and tabs as they are."""
+    plain = text.replace("\r\n", "\n").replace("\t", "    ")
+    return escape(printable_lines(plain))
 
 
 def _percent(share: float) -> str:
