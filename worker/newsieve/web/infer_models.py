@@ -5,16 +5,23 @@ Only what a filter's model takes and gives is here. It knows neither filters nor
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 INPUT: Final = "articles"
 ANY_NUMBER: Final = -1  # in the shape of a tensor, by the protocol
 
 Parameters = dict[str, str | float | bool]
 OutputName = Literal["scores", "score", "tier", "outcome", "records"]
-Size = Annotated[int, Field(ge=0)]
+
+
+def _as_integer(value: Any) -> Any:
+    """Return 2.0 as 2: in JSON they are one number."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+Size = Annotated[int, Field(ge=0), BeforeValidator(_as_integer)]
 
 
 class Part(BaseModel):

@@ -36,7 +36,7 @@ from newsieve.web.infer_models import (
 )
 from newsieve.web.problems import MOST_CHARACTERS, Handler, HttpError, answering, messages_of
 from newsieve.web.score_request import answer, media_type_of, timeout_parameter
-from newsieve.web.score_schemas import JSON
+from newsieve.web.score_schemas import JSON, inlined
 from newsieve.web.score_service import Article, Line, ScoreService
 
 NOT_SCORED: Final = -1.0
@@ -166,14 +166,15 @@ def _add_model(
 
 
 def _refusals(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of refusals with these statuses, and of any other."""
+    named: dict[int | str, str] = {**descriptions, "default": "The request is refused."}
     return {
-        int(status): {"model": InferenceError, "description": text}
-        for status, text in descriptions.items()
+        status: {"model": InferenceError, "description": text} for status, text in named.items()
     }
 
 
 def _request_body() -> dict[str, Any]:
-    schema = InferenceRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = inlined(InferenceRequest.model_json_schema())
     return {"required": True, "content": {JSON: {"schema": schema}}}
 
 

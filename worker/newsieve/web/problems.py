@@ -106,8 +106,7 @@ def usual_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI says of refusals with these statuses."""
+    """Return what OpenAPI says of refusals with these statuses, and of any other."""
     content = {PROBLEM_JSON: {"schema": Problem.model_json_schema()}}
-    return {
-        status: {"description": text, "content": content} for status, text in descriptions.items()
-    }
+    named: dict[int | str, str] = {**descriptions, "default": "The request is refused."}
+    return {status: {"description": text, "content": content} for status, text in named.items()}

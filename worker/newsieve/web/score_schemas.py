@@ -66,15 +66,14 @@ def request_body(limits: ScoreLimits) -> dict[str, Any]:
     lines = {
         "type": "string",
         "description": f"A raw article on each line, {limits.articles:,} at most. Blank lines are "
-        "skipped but counted.",
-        "examples": ['{"id": "a1", "title": "A village opens a library"}\n'],
+        f"skipped but counted. Other names of the type are taken too: {', '.join(JSON_LINES[1:])}.",
     }
     return {
         "required": True,
         "description": f"At most {limits.body_bytes:,} bytes.",
         "content": {
             JSON: {"schema": {"anyOf": [ARTICLE, many]}},
-            **{media_type: {"schema": lines} for media_type in JSON_LINES},
+            JSON_LINES[0]: {"schema": lines},
         },
     }
 
@@ -84,9 +83,26 @@ def success() -> dict[str, Any]:
     lines = {
         "type": "string",
         "description": "A ScoredArticle or a DeadLetterLine on each line, in the order of the "
-        "request's.",
+        "request's; under the request's name of the type.",
     }
     return {
         "description": "The lines that `newsieve score` prints.",
-        "content": {media_type: {"schema": lines} for media_type in JSON_LINES},
+        "content": {JSON_LINES[0]: {"schema": lines}},
     }
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a pydantic model without references, for where OpenAPI has no
+    components of it. No model may contain itself."""
+    parts = schema.pop("$defs", {})
+
+    def inline(value: Any) -> Any:
+        if isinstance(value, list):
+            return [inline(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return inline(parts[value["$ref"].rpartition("/")[2]])
+        return {key: inline(item) for key, item in value.items()}
+
+    return {key: inline(item) for key, item in schema.items()}
