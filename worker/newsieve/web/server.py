@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 HEAD_SECONDS: Final = 15.0  # for a request's head to come, and between two requests
 MOST_CONNECTIONS: Final = 4_000
@@ -26,28 +26,37 @@ class _Connection(H11Protocol):
     The server bounds the time between two requests, but not that of a head's arrival.
     """
 
+    head_seconds = HEAD_SECONDS
     _timer: asyncio.TimerHandle | None = None
+    _answered: RequestResponseCycle | None = None  # the last request, when that was looked at
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._abort_without_request)
+        self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
 
+    def _look_later(self) -> None:
+        self._timer = self.loop.call_later(self.head_seconds, self._abort_without_request)
+
     def _abort_without_request(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        """End the connection where none has come since it was opened or looked at."""
+        if self.cycle is None or self.cycle is self._answered:
             self.transport.abort()
-        else:  # one was answered, or is being answered: look again
-            self._timer = self.loop.call_later(HEAD_SECONDS, self._abort_without_request)
+            return
+        # A client that sends one request after another has none under way now and then.
+        self._answered = self.cycle if self.cycle.response_complete else None
+        self._look_later()
 
 
-def make_server(app: ASGIApp) -> uvicorn.Server:
-    """Return the server of an application, which `run` starts on sockets."""
+def make_server(app: ASGIApp, head_seconds: float = HEAD_SECONDS) -> uvicorn.Server:
+    """Return the server of an application, which `run` starts on sockets. `head_seconds` is how
+    long a request's head may take to come."""
     config: dict[str, Any] = {
-        "http": _Connection,
+        "http": type("Connection", (_Connection,), {"head_seconds": head_seconds}),
         "ws": "none",
         "loop": "asyncio",
         "lifespan": "on",
