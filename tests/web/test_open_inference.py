@@ -162,6 +162,16 @@ def test_a_model_or_version_that_is_not_served_is_not_found(path: str) -> None:
     assert "there are: uplifting/versions/4" in answer.json()["error"]
 
 
+def test_a_client_need_not_say_that_it_sends_json() -> None:
+    """Triton's does not."""
+
+    async def test() -> httpx2.Response:
+        async with client_of() as (client, _):
+            return await client.post(INFER, content=json.dumps(request(GOOD)).encode())
+
+    assert outputs_of(run(test()))["outcome"]["data"] == ["scored"]
+
+
 def test_other_forms_of_a_request_are_refused_with_the_way_out() -> None:
     """The binary extension of tensors, and bodies that are not JSON."""
 

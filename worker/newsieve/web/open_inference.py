@@ -213,7 +213,7 @@ def _require_json(request: Request) -> None:
             HTTPStatus.BAD_REQUEST,
             "tensors in binary form are not read (tritonclient: set binary_data=False)",
         )
-    if media_type_of(request) != JSON:
+    if media_type_of(request) not in {JSON, ""}:  # tritonclient does not say what it sends
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {JSON}")
 
 
