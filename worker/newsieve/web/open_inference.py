@@ -201,7 +201,7 @@ def _metadata(filter_: Filter) -> ModelMetadata:
         inputs=[TensorMetadata(name=INPUT, datatype="BYTES", shape=[ANY_NUMBER])],
         outputs=[
             TensorMetadata(name=item.name, datatype=item.datatype, shape=[ANY_NUMBER, *item.shape])
-            for item in _outputs(filter_, [])
+            for item in model_outputs(filter_, [])
         ],
     )
 
@@ -239,7 +239,7 @@ def _read(body: bytes) -> tuple[InferenceRequest, list[Article]]:
 
 def _response(filter_: Filter, asked: InferenceRequest, lines: Sequence[Line]) -> Response:
     """Return the answer, with the outputs that were asked for."""
-    outputs = _outputs(filter_, [orjson.loads(line.value) for line in lines])
+    outputs = model_outputs(filter_, [orjson.loads(line.value) for line in lines])
     outputs[-1].data = [line.value.decode() for line in lines]
     if asked.outputs:
         by_name = {item.name: item for item in outputs}
@@ -252,7 +252,7 @@ def _response(filter_: Filter, asked: InferenceRequest, lines: Sequence[Line]) -
     return Response(answered.model_dump_json(exclude_none=True), media_type=JSON)
 
 
-def _outputs(filter_: Filter, records: Sequence[Mapping[str, Any]]) -> list[OutputTensor]:
+def model_outputs(filter_: Filter, records: Sequence[Mapping[str, Any]]) -> list[OutputTensor]:
     """Return all outputs for these records, in the order of `OutputName`, `records` last and
     empty. Their shapes are those of one row."""
     names = filter_.definition.dimension_names

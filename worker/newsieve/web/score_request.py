@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from newsieve.web.problems import HttpError
 from newsieve.web.score_queue import BodyBytes
-from newsieve.web.score_service import ScoreLimits, ScoreService
+from newsieve.web.score_service import ScoreLimits, ScoreService, stopping
 
 LEAST_SECONDS: Final = 1.0  # that a client can give a request
 CLIENT_GONE: Final = 499  # in logs; nobody else sees it
@@ -33,8 +33,8 @@ def timeout_parameter(limits: ScoreLimits) -> Any:
 async def answer(request: Request, service: ScoreService, seconds: float, work: Work) -> Response:
     """Read the request's body, and return what `work` makes of it.
 
-    The work is cancelled when so many seconds have passed since the request came, and when the
-    client has gone. Raises HttpError.
+    The work is cancelled when so many seconds have passed since the request came, when the client
+    has gone, and when this is cancelled, which is answered too. Raises HttpError.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -49,6 +49,8 @@ async def answer(request: Request, service: ScoreService, seconds: float, work: 
         ) from None
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)
+    except asyncio.CancelledError:  # the HTTP server does, with what is not done when it stops
+        raise stopping() from None
 
 
 async def _read(request: Request, counted: BodyBytes, most_bytes: int) -> bytes:

@@ -97,7 +97,7 @@ class ScoreService:
     def admit(self) -> None:
         """Raise HttpError where a request would be refused now, whatever is in it."""
         if self._is_closed:
-            raise _stopping()
+            raise stopping()
         self.queue.require_room()
 
     async def score(self, filter_: Filter, articles: Sequence[Article]) -> list[Line]:
@@ -172,7 +172,7 @@ class ScoreService:
             raise
         except RuntimeError:
             if self._is_closed:  # and so is the scorer
-                raise _stopping() from None
+                raise stopping() from None
             raise
 
     async def _finish(self, path: ScoringPath, batch: MicroBatch) -> list[Line]:
@@ -184,7 +184,7 @@ class ScoreService:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._is_closed and task is not None and not task.cancelling():
-                raise _stopping() from None  # the scorer dropped it
+                raise stopping() from None  # the scorer dropped it
             raise
         self.queue.note_finished(len(rows))
         return [_line(row) for row in rows]
@@ -193,7 +193,7 @@ class ScoreService:
         try:
             return self._thread.submit(function)
         except RuntimeError:  # its thread is shut down
-            raise _stopping() from None
+            raise stopping() from None
 
 
 def _line(row: RecordOutcomes) -> Line:
@@ -203,7 +203,8 @@ def _line(row: RecordOutcomes) -> Line:
     return Line(outcome.records[0].value or b"", None)
 
 
-def _stopping() -> HttpError:
+def stopping() -> HttpError:
+    """Return the refusal of whatever comes, or waits, when the server stops."""
     return HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
 
 
