@@ -1,4 +1,4 @@
-"""Requests for scores: bounds of their bodies, deadlines, clients that go away, a server that stops."""
+"""Requests for scores: bounds, deadlines, clients that go away, a server that stops."""
 
 from __future__ import annotations
 

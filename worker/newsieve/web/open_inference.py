@@ -36,7 +36,7 @@ from newsieve.web.infer_models import (
 )
 from newsieve.web.problems import MOST_CHARACTERS, Handler, HttpError, answering, messages_of
 from newsieve.web.score_request import answer, media_type_of, timeout_parameter
-from newsieve.web.score_schemas import JSON, inlined
+from newsieve.web.score_schemas import JSON, RETRY_AFTER, inlined
 from newsieve.web.score_service import Article, Line, ScoreService
 
 NOT_SCORED: Final = -1.0
@@ -120,6 +120,8 @@ def _add_model(
 ) -> None:
     """Add the endpoints of a model below a path; `served` gives the filter that the path names."""
     chosen, timeout = Depends(served), timeout_parameter(service.limits)
+    refusals = _refusals(REFUSALS)
+    refusals[HTTPStatus.TOO_MANY_REQUESTS]["headers"] = RETRY_AFTER
 
     @router.get(
         path,
@@ -149,7 +151,7 @@ def _add_model(
         summary="Score articles",
         response_model=InferenceResponse,
         response_model_exclude_none=True,
-        responses=_refusals(REFUSALS),
+        responses=refusals,
         openapi_extra={"requestBody": _request_body()},
     )
     async def infer(
@@ -167,7 +169,8 @@ def _add_model(
 
 def _refusals(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of refusals with these statuses, and of any other."""
-    named: dict[int | str, str] = {**descriptions, "default": "The request is refused."}
+    named: dict[int | str, str] = {"default": "The request is refused."}
+    named.update(descriptions.items())
     return {
         status: {"model": InferenceError, "description": text} for status, text in named.items()
     }

@@ -108,5 +108,6 @@ def usual_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def problem_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of refusals with these statuses, and of any other."""
     content = {PROBLEM_JSON: {"schema": Problem.model_json_schema()}}
-    named: dict[int | str, str] = {**descriptions, "default": "The request is refused."}
+    named: dict[int | str, str] = {"default": "The request is refused."}
+    named.update(descriptions.items())
     return {status: {"description": text, "content": content} for status, text in named.items()}

@@ -20,7 +20,7 @@ from newsieve.records.json_array import elements_of, is_array
 from newsieve.records.json_lines import lines_of
 from newsieve.web.problems import HttpError, ProblemRoute, problem_responses
 from newsieve.web.score_request import answer, media_type_of, timeout_parameter
-from newsieve.web.score_schemas import JSON, JSON_LINES, request_body, success
+from newsieve.web.score_schemas import JSON, JSON_LINES, RETRY_AFTER, request_body, success
 from newsieve.web.score_service import Article, ScoreService
 from newsieve_schemas.dead_letter import DeadLetterLine
 from newsieve_schemas.scored import ScoredArticle
@@ -60,7 +60,7 @@ def score_router(service: ScoreService) -> APIRouter:
         operation_id="score",
         summary="Score one article, or many",
         response_model=ScoredArticle | list[ScoredArticle | DeadLetterLine],
-        responses={200: success(), **problem_responses(REFUSALS)},
+        responses=_responses(),
         openapi_extra={"requestBody": request_body(service.limits)},
     )
     async def score(
@@ -84,6 +84,12 @@ def score_router(service: ScoreService) -> APIRouter:
         return await answer(request, service, timeout_seconds, work)
 
     return router
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    responses = {200: success(), **problem_responses(REFUSALS)}
+    responses[HTTPStatus.TOO_MANY_REQUESTS]["headers"] = RETRY_AFTER
+    return responses
 
 
 async def _score(service: ScoreService, filter_: Filter, body: bytes, media_type: str) -> Response:

@@ -52,6 +52,12 @@ ARTICLE: Final[dict[str, Any]] = {
         }
     ],
 }
+RETRY_AFTER: Final = {
+    "Retry-After": {
+        "description": "Seconds, by the recent throughput.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
 
 
 def request_body(limits: ScoreLimits) -> dict[str, Any]:
