@@ -12,7 +12,7 @@ STUDENT ?= worker/newsieve/filters/builtin/sustainability/v1/student
 # Where Python is told to keep no bytecode, each process of the tests would rewrite all of them anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: venv demo test suite bench hostile soak sabotage lint pins schemas docs clean
+.PHONY: venv demo test suite bench hostile soak sabotage lint pins schemas docs screenshots clean
 
 venv: $(INSTALLED)
 
@@ -73,6 +73,10 @@ docs: venv
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
 	@echo "docs/_build/index.html"
+
+screenshots: venv
+	@# the pages of the demo, as docs/images has them; needs Chromium
+	@$(BIN)/python -m docs.screenshots
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import psutil
 
 from newsieve.cli.demo import how_to_keep
@@ -34,13 +35,14 @@ def test_the_demo_takes_articles(broker: Broker, prefix: str, tmp_path: Path) ->
     """On a broker that stays, what it says to look around with works afterwards as well."""
     (tmp_path / "articles.jsonl").write_text('{"title": "A village opens a library"}\n{\n')
     articles = str(tmp_path / "articles.jsonl")
-    demo = start_demo(broker, prefix, "--articles", articles, "--workers", "1")
+    demo = start_demo(broker, prefix, "--articles", articles, "--workers", "1", "--no-web")
     shown, complaints = demo.communicate(timeout=240)
 
     assert demo.returncode == 0, complaints[-2_000:]
     assert "2 raw records × 2 filters = 4 outcomes; missing 0, doubled 0" in shown
     assert "students of sustainability and uplifting are for demonstration" in shown
     assert "oracle" not in shown and "drift" not in shown
+    assert "pages: " not in complaints
     assert f"To look around:\n  export {ENVIRONMENT}='{broker.bootstrap_servers}'" in shown
     tail = next(line for line in shown.splitlines() if "newsieve tail" in line)
     assert paste(shown, tail).count("A village opens a library") >= 1
@@ -61,6 +63,10 @@ def test_the_demo_sums_up_and_stays_until_interrupted(broker: Broker, prefix: st
     assert len(commands) == 6
     outputs = [paste(shown, command) for command in commands]
     assert all(outputs), outputs
+    address = re.search(r"^Pages: (http://localhost:\d+/)$", shown, re.MULTILINE)
+    assert address is not None, shown
+    page = httpx2.get(address[1], follow_redirects=True).text
+    assert page.count("<article") >= 20
     demo.send_signal(signal.SIGINT)
     rest, complaints = demo.communicate(timeout=60)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import tempfile
 import threading
 import time
@@ -20,7 +21,7 @@ from newsieve.cli.common import ConfigOption, open_input, read_settings, this_pr
 from newsieve.cli.first_line import require_json_lines
 from newsieve.cli.lifecycle import interrupt_on_signals
 from newsieve.demo.incidents import DRIFTING, SWAPPED, Incidents, forget_states, has_other_state
-from newsieve.demo.processes import DemoFailed, ProgramGroup, program_group
+from newsieve.demo.processes import READY_TEXTS, DemoFailed, Program, ProgramGroup, program_group
 from newsieve.demo.run import DemoRun
 from newsieve.demo.summary import further_commands, summary, what_drifted, what_is_staged
 from newsieve.devbroker.broker import find_or_start
@@ -46,6 +47,9 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Stay afterwards, to look around, until Ctrl-C.")
     ] = False,
+    web: Annotated[
+        bool, typer.Option("--web/--no-web", help="Show it on pages, too (`newsieve serve`).")
+    ] = True,
     config: ConfigOption = None,
 ) -> None:
     """Find or start a broker, score articles with all filters that have a student, and report.
@@ -75,18 +79,23 @@ def demo(
         if articles is None:
             incidents = _prepared_incidents(run, settings, lines, Path(folder))
         with program_group(Path(folder), _environment(run, incidents), config) as programs:
+            pages = _start_pages(programs, settings) if web else None
             _start(run, programs, incidents)
+            address = pages.logged(READY_TEXTS["serve"])["address"] if pages is not None else None
+            if address is not None:
+                echo_err(f"pages: {address}")
             _run_phases(run, programs, incidents, lines)
             run.close()
             _print_summary(run, incidents, _for_demonstration(settings, filters))
             options = "" if config is None else f" --config {shlex.quote(str(config))}"
             further = further_commands(run, this_program(), options, incidents)
             if keep:
+                where = "" if address is None else f"\nPages: {address}"
                 _wait_for_interrupt(
-                    f"\nEverything stays until Ctrl-C. In another terminal:\n{further}"
+                    f"\nEverything stays until Ctrl-C.{where}\nIn another terminal:\n{further}"
                 )
     if broker.ends_with_us and not keep:
-        echo(how_to_keep(articles, options))
+        echo(how_to_keep(articles, options, address))
     elif not keep:
         echo(f"\nTo look around:\n{further}")
     _require_success(run, incidents)
@@ -142,6 +151,24 @@ def _start(run: DemoRun, programs: ProgramGroup, incidents: Incidents | None) ->
             programs.command("drift", "rebaseline", "--filter", name, "--yes")
     programs.wait_until_ready()
     run.start_seconds = time.monotonic() - started_at
+
+
+def _start_pages(programs: ProgramGroup, settings: Settings) -> Program:
+    """Start the pages, on the settings' port or on a free one where that is taken."""
+    port = settings.serve.port if _is_free(settings.serve.port) else 0
+    variables = {
+        "NEWSIEVE_SERVE__STORE": str(programs.folder / "pages.db"),
+        "NEWSIEVE_SERVE__PORT": str(port),
+    }
+    return programs.start("serve", variables)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return True
+    except OSError:
+        return False
 
 
 def _run_phase(run: DemoRun, programs: ProgramGroup, lines: Sequence[bytes]) -> None:
@@ -201,12 +228,13 @@ def _for_demonstration(settings: Settings, filters: Sequence[Filter]) -> list[st
     return [item.name for item in filters if student_folder(settings, item) == item.student_folder]
 
 
-def how_to_keep(articles: Path | None, options: str) -> str:
-    """Return how to run the demo again so that its broker stays."""
+def how_to_keep(articles: Path | None, options: str, address: str | None = None) -> str:
+    """Return how to run the demo again so that its broker and its pages stay."""
     mine = "" if articles is None else f" --articles {shlex.quote(str(articles))}"
+    pages = "" if address is None else f"\nIts pages are then at {address}"
     return (
         "\nThe broker has ended with the demo. To look around, run it again so that it stays, and "
-        f"in another terminal what it says:\n  {this_program()} demo{mine}{options} --keep"
+        f"in another terminal what it says:\n  {this_program()} demo{mine}{options} --keep{pages}"
     )
 
 

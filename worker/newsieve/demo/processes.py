@@ -6,6 +6,7 @@ They are started as an operator would start them. What they are for this module 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from newsieve.deadline import Deadline
 from newsieve.devbroker.java_broker import die_with_parent
@@ -26,7 +27,9 @@ READY_TEXTS: Final = {
     "worker": "worker.assembled",
     "oracle": "oracle.assembled",
     "drift": "monitor.resumed",
+    "serve": "site.opened",
 }
+WITH_A_SLOT: Final = ("worker", "oracle", "drift")
 READY_SECONDS: Final = 180  # a cold disk, two cores
 STOP_SECONDS: Final = 40
 COMMAND_SECONDS: Final = 60
@@ -52,6 +55,15 @@ class Program:
                 f"{self.last_lines()}"
             )
         return READY_TEXTS[self.command] in self.log.read_text(errors="replace")
+
+    def logged(self, event: str) -> dict[str, Any]:
+        """Return the first line of its log with this event; {} where there is none."""
+        for line in self.log.read_bytes().splitlines():
+            with contextlib.suppress(ValueError):
+                fields: dict[str, Any] = json.loads(line)
+                if fields.get("event") == event:
+                    return fields
+        return {}
 
     def stop(self) -> None:
         """Ask it to end, by SIGTERM; `wait` waits until it has."""
@@ -86,7 +98,9 @@ class ProgramGroup:
     def start(self, command: str, settings: Mapping[str, str] | None = None) -> Program:
         """Start `newsieve <command>`, with settings of its own over those of the group."""
         number = len(self.programs)
-        slot = {f"NEWSIEVE_{command.upper()}__SLOT": f"demo-{self.run}-{number}"}
+        slot = {}
+        if command in WITH_A_SLOT:
+            slot = {f"NEWSIEVE_{command.upper()}__SLOT": f"demo-{self.run}-{number}"}
         log = self.folder / f"{command}-{number}.log"
         with log.open("wb") as stream, _signals_held():
             process = subprocess.Popen(
