@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +28,17 @@ from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.records.encode import timestamp
 from newsieve.store.rows import Row, outcome_row, text_row
 from newsieve.store.writer import StoreWriter
+from tests.support.filters import load
 
 VOCABULARY: Final = 60_000
 WORDS: Final = 400
 COPY_SHARE: Final = 0.1
 BATCH: Final = 500
-FILTERS: Final = {"uplifting": ["impact", "connection", "not_uplifting"], "risk": ["red", "green"]}
+FILTERS: Final = {
+    "uplifting": ["impact", "connection", "not_uplifting"],
+    "investment_risk": ["red", "green"],
+}
+KEPT_FOR_COPIES: Final = 10_000
 TIER_SHARES: Final = {"impact": 0.02, "connection": 0.2, "not_uplifting": 0.78, "red": 0.1}
 START_MS: Final = 1_790_000_000_000
 POLICY: Final = DecodePolicy(4_000_000, id_from_key=False)
@@ -59,7 +65,7 @@ class Articles:
             content = " ".join(map(self.words.__getitem__, ranks.tolist()))
             if self._earlier and self._random.random() < COPY_SHARE:
                 content = self._random.choice(self._earlier)
-            elif len(self._earlier) < 10_000:
+            elif len(self._earlier) < KEPT_FOR_COPIES:
                 self._earlier.append(content)
             title = f"{number} " + " ".join(self._random.choices(self.words, k=8))
             yield (
@@ -100,17 +106,22 @@ def records(count: int, seed: int = 1) -> Iterator[list[RawRecord]]:
 
 def _outcome(article: dict[str, object], name: str, tier: str, place: object, now: object) -> bytes:
     digest = "sha256:" + "a" * 64
-    dimensions = [f"dimension_{index}" for index in range(8)]
+    scores = dict.fromkeys(_dimensions(name), 5.1234)
     return orjson.dumps(
         {
             "article": article, "filter": name, "filter_version": "4", "filter_hash": digest,
             "label_hash": digest, "student": digest, "dtype": "bf16", "outcome": "scored",
-            "scores": dict.fromkeys(dimensions, 5.1234), "weighted_average": 5.1, "score": 5.1,
+            "scores": scores, "weighted_average": 5.1, "score": 5.1,
             "gates": [], "caps": [], "content_rules": [], "blocked_by": None, "tier": tier,
             "tier_confidence": 0.8, "tokens": 312, "truncated": False, "suspect": [],
             "sampling": None, "input": {**place, "timestamp": now}, "scored_at": now,
         }
     )  # fmt: skip
+
+
+@cache
+def _dimensions(name: str) -> tuple[str, ...]:
+    return tuple(load(name).definition.dimension_names)
 
 
 def fill(path: Path, count: int, every: int) -> None:
