@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,7 @@ from newsieve.devbroker.java_broker import JavaBroker
 from newsieve.errors import BrokerMissing
 from newsieve.filters.registry import Filter
 from tests.support.filters import load
+from tests.support.fork_server import ForkServer
 from tests.support.topics import unique_prefix
 from tests.support.workers import ROOT
 
@@ -35,6 +38,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 LONG_FILES = ("faults", "e2e", "training", "packaging", "inference", "docs", "kafka")
 """Folders whose files take longest. What comes last has to be short, or one process works alone."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let the garbage collector rest while torch and the rest are imported, and never walk what
+    they made: it would for as long as the tests run, and free none of it."""
+    gc.disable()
+    yield
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries that count their objects report leaks at the end
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,6 +79,16 @@ def broker() -> Iterator[Broker]:
         find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as found,
     ):
         yield found
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer | None]:
+    """Has the libraries of newsieve's programs imported; None where a fork would not do."""
+    if sys.platform != "linux":
+        yield None
+        return
+    with ForkServer() as server:
+        yield server
 
 
 @contextmanager

@@ -180,7 +180,9 @@ def test_status_and_decisions_say_whether_a_monitor_is_at_work(
     }  # fmt: skip
 
     drift_stream.give(labels(student)[:40])
-    monitor, other = drift_stream.start_monitor(), drift_stream.start_monitor("1")
+    monitor = drift_stream.start_monitor()
+    monitor.wait_until("monitor.resumed")  # the other is to be the one that stands by
+    other = drift_stream.start_monitor("1")
     drift_stream.alerts(2)
     deadline = time.monotonic() + 30
     while not (rows := drift("status", "--json").json())[0]["monitor"]["standing_by"]:

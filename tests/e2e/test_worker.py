@@ -60,6 +60,7 @@ def assert_same(outputs: list[dict[str, Any]], expected: list[dict[str, Any]]) -
             assert one[field] == approximate, field
 
 
+@pytest.mark.usefixtures("started")
 def test_outputs_are_a_function_of_the_inputs(stream: Stream) -> None:
     """Each (raw record, filter) has exactly one outcome, the right one; bad records are dead
     letters with their bytes; tombstones are skipped; offsets, order and ends as promised."""
@@ -111,6 +112,7 @@ def _is_bad(value: bytes) -> bool:
     )
 
 
+@pytest.mark.usefixtures("started")
 def test_health_says_what_the_loop_does(stream: Stream) -> None:
     """Live at once, before a student is loaded; ready when the model is warm and the group
     joined."""

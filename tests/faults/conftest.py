@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from newsieve.devbroker.broker import Broker
+from tests.support.fork_server import ForkServer
 from tests.support.stream import Stream
+from tests.support.workers import WorkerProcess
+
+
+@pytest.fixture(autouse=True)
+def _forked(fork_server: ForkServer | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs need not import their libraries anew."""
+    monkeypatch.setattr(WorkerProcess, "fork_server", fork_server)
 
 
 @pytest.fixture

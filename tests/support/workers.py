@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.fork_server import ForkedProcess, ForkServer
+
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 120
 
@@ -19,6 +21,7 @@ class WorkerProcess:
     """`newsieve worker` in a process of its own."""
 
     sabotage: str | None = None  # a deliberate defect, when tests are to fail
+    fork_server: ForkServer | None = None  # forks the processes, which are started without one
     command = "worker"
 
     def __init__(
@@ -35,11 +38,17 @@ class WorkerProcess:
             program = ["tests.faults.breakable", "--sabotage", self.sabotage]
         if device is not None:
             program = ["tests.faults.breakable", "--device", str(device), *program[1:]]
+        module = [*program, self.command, *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        self.process: subprocess.Popen[bytes] | ForkedProcess
         with log.open("ab") as stream:
+            if self.fork_server is not None:
+                self.process = self.fork_server.start(module, log.parent, environment, stream)
+                return
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *program, self.command, *arguments],
+                [sys.executable, "-m", *module],
                 cwd=log.parent,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                env=environment,
                 stdout=stream,
                 stderr=stream,
             )
