@@ -71,7 +71,7 @@ def test_several_processes_train_one_student(
 ) -> None:
     """Two under torchrun, over gloo: the leader writes, steps are as many, and the student is about
     as good as one process's. Other stages refuse."""
-    made = recipe(fit__epochs=6)
+    made = recipe(fit__epochs=3)
     alone, together = prepared(made), prepared(made, "together")
     fit(alone, ONE_THREAD)
 

@@ -46,7 +46,7 @@ def test_a_fit_that_was_interrupted_anywhere_ends_with_the_same_weights(
 def test_a_fit_that_was_killed_goes_on(recipe: Make, prepared: Prepared, tmp_path: Path) -> None:
     """`kill -9` in the middle of an epoch, in a process of its own; then elsewhere: the run was
     moved in between."""
-    made = recipe(fit__epochs=12, fit__checkpoint_steps=4)
+    made = recipe(fit__epochs=6, fit__checkpoint_steps=4)
     run, whole = prepared(made), prepared(made, "whole")
     code = "import sys; from newsieve_training.cli.main import main; main()"
     process = subprocess.Popen(

@@ -64,7 +64,7 @@ def test_the_better_student_is_said_to_be_better(
     assert 0 < low < report.mae.difference < high
     package(worse, "a test")
     shutil.copytree(worse.path("student"), tmp_path / "bad")
-    better = judged(recipe(), more, trained, tmp_path / "better")
+    better = judged(recipe(fit__epochs=6), more, trained, tmp_path / "better")
     assert promotion(better, tmp_path / "bad") == "better"
     text = better.path("training_reports", "promotion_report.md").read_text()
     assert ": promote it" in text and "drift monitor" in text
