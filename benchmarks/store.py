@@ -85,7 +85,7 @@ def records(count: int, seed: int = 1) -> Iterator[list[RawRecord]]:
         number, title, content, source = next(articles)
         now = timestamp(START_MS + number * 100)
         identity = {
-            "id": str(number), "title": title, "url": f"https://{source}/{number}",
+            "id": f"{seed}-{number}", "title": title, "url": f"https://{source}/{number}",
             "source": source, "language": chooser.choice(["en", "en", "de", "fr"]),
             "published_at": now,
         }  # fmt: skip
@@ -96,7 +96,7 @@ def records(count: int, seed: int = 1) -> Iterator[list[RawRecord]]:
         for name, tiers in FILTERS.items():
             tier = chooser.choices(tiers, [TIER_SHARES.get(item, 0.9) for item in tiers])[0]
             value = _outcome(identity | {"content_hash": digest}, name, tier, place, now)
-            fact = str(uuid.UUID(bytes=hashlib.md5(f"{number}{name}".encode()).digest()))  # noqa: S324
+            fact = str(uuid.UUID(bytes=hashlib.md5(f"{seed}/{number}/{name}".encode()).digest()))  # noqa: S324
             headers = [("ce_id", fact.encode())]
             found.append(
                 RawRecord(value, None, headers, START_MS + number * 100 + 350, dict(place))
