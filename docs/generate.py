@@ -25,6 +25,7 @@ from newsieve.filters import conditions
 from newsieve.filters.definition import FilterDefinition
 from newsieve.settings.loader import DELIMITER, PREFIX, Settings
 from newsieve.stream.metrics import DriftMetrics, Metrics, OracleMetrics
+from newsieve.stream.push_metrics import PushMetrics
 from newsieve_schemas.export import EVENT_TYPES, MODELS, json_schema
 from newsieve_schemas.topics import DEFAULT_PREFIX, KINDS, TIER
 from newsieve_training.pipeline import recipe
@@ -93,6 +94,7 @@ def metrics_page() -> str:
         "newsieve worker": Metrics(),
         "newsieve oracle": OracleMetrics(),
         "newsieve drift": DriftMetrics(),
+        "newsieve push": PushMetrics(),
     }
     for program, metrics in programs.items():
         rows = []

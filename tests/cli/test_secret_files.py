@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -17,6 +18,14 @@ OPTIONS = "NEWSIEVE_KAFKA__OPTIONS"
 SAMPLING_KEY = "NEWSIEVE_SAMPLING__KEY"
 SECRET = "planted-secret-of-this-test"
 FILES = {
+    "NEWSIEVE_PUSH__SECRET": (
+        base64.b64encode(SECRET.encode()).decode(),
+        lambda settings: settings.push.secret,
+    ),
+    "NEWSIEVE_PUSH__URL": (
+        f"https://example.org/{SECRET}",
+        lambda settings: settings.push.url,
+    ),
     API_KEY: (KEY, lambda settings: settings.oracle.api_key),
     SAMPLING_KEY: (f"{SECRET}-{SECRET}", lambda settings: settings.sampling.key),
     OPTIONS: (

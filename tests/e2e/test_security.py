@@ -66,6 +66,7 @@ COMMANDS = (
     "newsieve drift status",
     "newsieve drift tail",
     "newsieve drift rebaseline",
+    "newsieve push --topic scored",
 )
 
 
@@ -92,6 +93,8 @@ def test_a_command_needs_what_the_table_says_and_no_less(
         arguments.append("raw.jsonl")
     elif "tail" in command:
         arguments += ["--from-beginning", "--until-end"]
+    elif "push" in command:
+        arguments += ["--to", "http://127.0.0.1:9/", "--group", prefix, "--until-end"]
     elif "rebaseline" in command:
         arguments += ["--filter", "uplifting", "--yes"]
     rights = rights_of(command, prefix)

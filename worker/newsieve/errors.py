@@ -15,7 +15,7 @@
         ├── NeedsPerson   (1)  DeadLetterLimit StudentInvalid CanaryMismatch BrokerMissing
         │                      TopicsWrong TimestampRefused NoProgress OffsetsWrong GroupOccupied
         │                      AccessDenied OracleRejects BudgetUsedUp NothingToDecide CommandFailed
-        │                      StoreFailed
+        │                      DeliveryRefused StoreFailed
         ├── WrongUsage    (2)  SettingsInvalid FilterInvalid UnknownFilter InputFileInvalid
         └── NeedsRestart  (3)  Fenced TooManyRecreations DeviceFailed ConsumerFailed BrokerLost
 
@@ -259,6 +259,10 @@ class CommandFailed(NeedsPerson):
 
 class StoreFailed(NeedsPerson):
     """The store of `newsieve serve` cannot be read or written: its file, its disk, its version."""
+
+
+class DeliveryRefused(NeedsPerson):
+    """A webhook refused a record repeatedly; the record waits where it is."""
 
 
 class WrongUsage(Fatal):

@@ -11,8 +11,6 @@ import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
-from urllib.request import getproxies
 
 from newsieve.bootstrap.common import (
     Slot,
@@ -23,6 +21,7 @@ from newsieve.bootstrap.common import (
     secret_key,
     utc_now,
 )
+from newsieve.bootstrap.proxies import uses_proxies
 from newsieve.errors import SettingsInvalid
 from newsieve.filters.secret_key import SecretKey
 from newsieve.kafka.config import APP
@@ -41,7 +40,6 @@ from newsieve.programs.labeling.budget_store import KafkaBudgetStore
 from newsieve.programs.labeling.loop import LabelingLoop
 from newsieve.programs.labeling.observer import OracleObserver
 from newsieve.settings.loader import Settings
-from newsieve.settings.oracle import OracleSettings, is_loopback
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve.stream.health import Health
 from newsieve.stream.logs import get_logger
@@ -66,8 +64,6 @@ RIGHTS = (
     (CONTROL, "WRITE"),
     (DEAD_LETTER, "WRITE"),
 )
-
-PROXIED: Final = ("https", "http", "all")  # schemes, of the variables that name proxies
 
 _log = get_logger(COMPONENT)
 
@@ -113,31 +109,13 @@ def make_provider(settings: Settings) -> Provider:
         config,
         endpoint,
         oracle.api_key,
-        endpoint is not None and _uses_proxies(oracle, endpoint),
+        endpoint is not None and uses_proxies(endpoint, "oracle", is_wanted=oracle.use_proxies),
         oracle.timeout_seconds,
         oracle.max_output_tokens,
         oracle.label_file,
         options,
     )
     return kind.make(setup)
-
-
-def _uses_proxies(oracle: OracleSettings, url: str) -> bool:
-    """Whether the environment's proxies are used; where there are some, a log line says so. What is
-    on this machine is asked directly: a proxy would read a key that is sent by http://."""
-    known = getproxies()
-    variables = [f"{scheme.upper()}_PROXY" for scheme in PROXIED if scheme in known]
-    if not variables or is_loopback(url):
-        return False
-    if oracle.use_proxies:
-        _log.info("proxies.used", of=variables)
-    else:
-        _log.warning(
-            "proxies.ignored",
-            of=variables,
-            advice="the oracle is asked directly: set oracle.use_proxies to ask through them",
-        )
-    return oracle.use_proxies
 
 
 def caps(settings: Settings) -> Caps:

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "topics": CommandPlace("topics", "app", "Create the topics, or check them."),
     "oracle": CommandPlace("oracle", "app", "Ask the oracle for the label of each request."),
     "dlq": CommandPlace("dlq", "app", "List dead letters, and replay them."),
+    "push": CommandPlace("push", "push", "Deliver a topic's records to a webhook."),
     "filters": CommandPlace("filters", "app", "List, show, check and begin filters."),
     "drift": CommandPlace("drift", "app", "Watch for drift of students and of the oracle."),
 }

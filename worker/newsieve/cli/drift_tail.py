@@ -6,12 +6,11 @@ Does not know what the command does with an alert.
 from __future__ import annotations
 
 import os
+import random
 import re
 import shlex
 import shutil
-import subprocess
 from contextlib import closing
-from threading import Event
 from typing import Annotated, Any, Final, NamedTuple
 
 import orjson
@@ -20,23 +19,25 @@ import typer
 from newsieve.bootstrap.common import cluster
 from newsieve.cli.common import ConfigOption, JsonOption, read_settings
 from newsieve.cli.lifecycle import stop_on_signals
-from newsieve.errors import CommandFailed, WrongUsage
+from newsieve.errors import WrongUsage
 from newsieve.kafka.at_least_once_consumer import AtLeastOnceConsumer
 from newsieve.kafka.messages import StoredRecord
 from newsieve.kafka.topic_reader import read
 from newsieve.printable import printable
+from newsieve.programs.pushing.command import CommandDeliverer
+from newsieve.programs.pushing.events import Attempt
+from newsieve.programs.pushing.loop import DeliveryLoop, RetryPolicy
 from newsieve.settings.drift import GROUP_PATTERN
 from newsieve.settings.loader import PREFIX, Settings
 from newsieve.terminal import echo, echo_err, show_value
 from newsieve_schemas.topics import DRIFT_ALERTS, topic_name
 
 DEFAULT_GROUP: Final = "newsieve-drift-tail"
-POLL_SECONDS: Final = 0.5
 
 
 class Tries(NamedTuple):
     """How long a run of the command may take, and the pauses between runs that fail, in seconds.
-    After the last pause and one more run it is given up."""
+    After the last pause and one more run the command is given up."""
 
     run_seconds: float = 60.0
     pauses_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -95,54 +96,51 @@ def tail(
 
 def _run_for_each(
     settings: Settings,
-    command: list[str],
+    words: list[str],
     group: str,
     *,
     from_beginning: bool,
     tries: Tries = TRIES,
 ) -> None:
     """Run the command for each alert until stopped. Raises CommandFailed, BrokerUnavailable,
-    TopicsWrong or ConsumerFailed."""
+    BrokerLost, TopicsWrong or ConsumerFailed."""
     stop = stop_on_signals("drift tail")
     topic = topic_name(settings.kafka.topic_prefix, DRIFT_ALERTS)
+    command = CommandDeliverer(words, tries.run_seconds, _environment(), "alert")
+    policy = RetryPolicy(refused_pauses_seconds=tries.pauses_seconds, commit_seconds=0)
     consumer = AtLeastOnceConsumer(cluster(settings), group, topic, from_beginning=from_beginning)
     with closing(consumer):
-        while not stop.is_set():
-            stored = consumer.poll(POLL_SECONDS)
-            if stored is not None and _handle(stored, command, stop, tries):
-                consumer.commit(stored)
+        observer = _TailObserver(command)
+        loop = DeliveryLoop(consumer, lambda _: True, command, observer, policy, random.random)
+        loop.run(stop.is_set)
 
 
-def _handle(stored: StoredRecord, command: list[str], stop: Event, tries: Tries) -> bool:
-    """Run the command until it succeeds. Returns False when stopped meanwhile. Raises
-    CommandFailed."""
-    for pause in (*tries.pauses_seconds, None):
-        reason = _run(command, stored.record.value, tries.run_seconds)
-        if reason is None:
-            return True
-        where = f"alert at {stored.partition[1]}/{stored.offset}"
-        if pause is None:
-            raise CommandFailed(
-                f"{command[0]} {reason} {len(tries.pauses_seconds) + 1} times on the {where}, "
-                "which stays the next one. Repair the command and start again"
-            )
-        echo_err(f"{command[0]} {reason} on the {where}; again in {pause:g} s")
-        if stop.wait(pause):
-            return False
-    return False
+class _TailObserver:
+    """Tells people on stderr what went wrong, and nothing else."""
 
+    def __init__(self, command: CommandDeliverer) -> None:
+        self._command = command
 
-def _run(command: list[str], alert: bytes, seconds: float = TRIES.run_seconds) -> str | None:
-    """Run the command once. Returns what was wrong, or None if nothing was."""
-    try:
-        done = subprocess.run(
-            command, input=alert or b"", timeout=seconds, check=False, env=_environment()
-        )
-    except subprocess.TimeoutExpired:
-        return f"took more than {seconds:g} s"
-    except OSError as error:
-        return f"could not be run ({error.strerror})"
-    return None if done.returncode == 0 else f"ended with {done.returncode}"
+    def heartbeat(self) -> None:
+        pass
+
+    def attempted(self, attempt: Attempt, seconds: float) -> None:
+        pass
+
+    def delivered(self, item: StoredRecord) -> None:
+        pass
+
+    def passed_over(self, item: StoredRecord) -> None:
+        pass
+
+    def retried(self, item: StoredRecord, reason: str, pause_seconds: float) -> None:
+        echo_err(f"{self._command.failed(item, reason)}; again in {pause_seconds:g} s")
+
+    def commit_failed(self, reason: str) -> None:
+        echo_err(f"{reason}; an alert may come again")
+
+    def committed(self) -> None:
+        pass
 
 
 def _environment() -> dict[str, str]:

@@ -24,6 +24,7 @@ from newsieve.settings.filters import FilterSettings
 from newsieve.settings.kafka import KafkaSettings
 from newsieve.settings.observability import ObserveSettings
 from newsieve.settings.oracle import OracleSettings
+from newsieve.settings.push import PushSettings
 from newsieve.settings.sampling import SamplingSettings
 from newsieve.settings.secret_files import file_of_secret, read_secret, require_no_secret
 from newsieve.settings.serve import ServeSettings
@@ -47,6 +48,7 @@ class Settings(Section):
     sampling: SamplingSettings = SamplingSettings()
     oracle: OracleSettings = OracleSettings()
     drift: DriftSettings = DriftSettings()
+    push: PushSettings = PushSettings()
     serve: ServeSettings = ServeSettings()
     observe: ObserveSettings = ObserveSettings()
 

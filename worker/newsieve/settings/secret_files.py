@@ -16,6 +16,8 @@ SECRETS: Final = frozenset(
     {
         ("kafka", "options"),
         ("oracle", "api_key"),
+        ("push", "secret"),
+        ("push", "url"),
         ("sampling", "key"),
         ("serve", "read_token"),
         ("serve", "review_token"),

@@ -45,6 +45,10 @@ class Watchdog:
         self._is_watching = True
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
+    def stop(self) -> None:
+        """Watch the process no longer."""
+        self._is_watching = False
+
     def beat(self) -> None:
         """Report that the loop is alive."""
         self._beaten_at = time.monotonic()
@@ -82,6 +86,8 @@ class Watchdog:
         checked_at = time.monotonic()
         while (complaint := self._complaint()) is None:
             time.sleep(CHECK_SECONDS)
+            if not self._is_watching:
+                return
             now = time.monotonic()
             if now - checked_at > 2 * CHECK_SECONDS:  # the whole process was stopped
                 self._start_over()
