@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from newsieve.stream.metrics import DriftMetrics, Metrics, OracleMetrics
+from newsieve.stream.push_metrics import PushMetrics
 from tests.support.workers import ROOT
 
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
@@ -45,7 +46,7 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are(of: Any) -> None:
     """A name with a slip in it is an alert that never comes."""
     families = [
         family
-        for metrics in (Metrics(), OracleMetrics(), DriftMetrics())
+        for metrics in (Metrics(), OracleMetrics(), DriftMetrics(), PushMetrics())
         for family in metrics.registry.collect()
     ]
     known = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,13 @@ OK = Reply()
 class WebhookServer:
     """Answers each request by what `behaviour` says of it and of its number, from 0."""
 
-    def __init__(self, behaviour: Callable[[Request, int], Reply], port: int = 0) -> None:
+    def __init__(
+        self,
+        behaviour: Callable[[Request, int], Reply],
+        port: int = 0,
+        certificate: Path | None = None,
+    ) -> None:
+        """`certificate` is a file with a key and its certificate: then it speaks TLS."""
         self.requests: list[Request] = []  # in the order of their coming
         self.taken: list[Request] = []  # those that were answered by 2xx
         self.behaviour = behaviour
@@ -81,6 +89,10 @@ class WebhookServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -119,9 +131,11 @@ class WebhookServer:
 
 @contextmanager
 def webhook(
-    behaviour: Callable[[Request, int], Reply] = lambda *_: OK, port: int = 0
+    behaviour: Callable[[Request, int], Reply] = lambda *_: OK,
+    port: int = 0,
+    certificate: Path | None = None,
 ) -> Iterator[WebhookServer]:
-    server = WebhookServer(behaviour, port)
+    server = WebhookServer(behaviour, port, certificate)
     try:
         yield server
     finally:

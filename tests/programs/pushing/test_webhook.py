@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from newsieve.programs.pushing.events import Attempt
+from newsieve.programs.pushing.events import DELIVERED, Attempt
 from newsieve.programs.pushing.loop import DeliveryLoop, RetryPolicy
 from newsieve.programs.pushing.shapes import SHAPES, json_body
 from newsieve.programs.pushing.signature import key_of
@@ -92,6 +94,32 @@ def test_no_connection_is_said_without_the_address() -> None:
     with deliverer(server) as made:
         found = made.deliver(stored(ARTICLE, EVENT))
         assert found == Attempt("unavailable", "the connection is refused")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent, and it is tried again: a certificate may be renewed. SSL_CERT_FILE names
+    those of one's own."""
+    file = tmp_path / "both.pem"
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", file)
+    name = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    made = ["openssl", "req", "-x509", *key, *name, "-out", tmp_path / "certificate.pem"]
+    subprocess.run(made, check=True, capture_output=True)
+    with file.open("a") as both:
+        both.write((tmp_path / "certificate.pem").read_text())
+
+    with webhook(certificate=file) as server:
+        found = []
+        for authorities in (None, str(tmp_path / "certificate.pem")):
+            if authorities is not None:
+                monkeypatch.setenv("SSL_CERT_FILE", authorities)
+            address = f"https://localhost:{server.port}/"
+            with closing(WebhookDeliverer(address, json_body, None, 5.0)) as trusting:
+                found.append(trusting.deliver(stored(ARTICLE, EVENT)))
+
+    assert found == [Attempt("unavailable", "its certificate cannot be verified"), DELIVERED]
+    assert len(server.requests) == 1
 
 
 def test_an_answer_is_read_to_a_bound_and_shown_without_secrets_or_control_characters() -> None:

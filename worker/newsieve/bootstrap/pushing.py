@@ -95,9 +95,16 @@ def group_for(topic: str, address: str) -> str:
     return GROUP_PREFIX + digest[:GROUP_DIGITS]
 
 
+def retry_policy(max_pause_seconds: float) -> RetryPolicy:
+    """Return the usual pauses, none longer than this."""
+    usual = RetryPolicy()
+    pauses = tuple(min(pause, max_pause_seconds) for pause in usual.refused_pauses_seconds)
+    return RetryPolicy(max_pause_seconds, pauses)
+
+
 def make_push(settings: Settings, order: PushOrder, health: Health[PushMetrics]) -> RunningPush:
-    """Build a delivery loop, which joins its group at once. Raises SettingsInvalid, TopicsWrong or
-    BrokerLost."""
+    """Build a delivery loop, which joins its group at once. Raises SettingsInvalid, TopicsWrong,
+    AccessDenied or BrokerLost."""
     push = settings.push
     key = key_of(push.secret.get_secret_value()) if push.secret is not None else None
     with ExitStack() as opened:
@@ -121,7 +128,7 @@ def make_push(settings: Settings, order: PushOrder, health: Health[PushMetrics])
             raise BrokerLost(str(error)) from None
         opened.callback(consumer.close)
         observer = PushObserver(health.metrics, health.watchdog, consumer.lag)
-        policy = RetryPolicy(push.max_backoff_seconds)
+        policy = retry_policy(push.max_backoff_seconds)
         loop = DeliveryLoop(
             consumer, order.conditions.are_met_by, deliverer, observer, policy, random.random
         )

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from newsieve.errors import BrokerUnavailable, ConsumerFailed
 from newsieve.kafka.assignment import PausedPartitions, records_behind
 from newsieve.kafka.config import Cluster, Partition, make_consumer, topic_partition
+from newsieve.kafka.group_membership import group_of
 from newsieve.kafka.message_errors import MessageError, fault_of_message
 from newsieve.kafka.messages import ConsumedRecord, StoredRecord, raw_record
 from newsieve.kafka.offsets import Offsets
@@ -47,7 +48,7 @@ class AtLeastOnceConsumer:
         """A new group begins at the end, or at the beginning if it is told to; with `until_end` it
         takes nothing from the present ends on.
 
-        Raises BrokerUnavailable or TopicsWrong.
+        Raises BrokerUnavailable, TopicsWrong or AccessDenied.
         """
         ours = {
             "auto.offset.reset": "earliest",  # what expired is told again rather than not at all
@@ -69,6 +70,7 @@ class AtLeastOnceConsumer:
                 for number in numbers
             }
         if not from_beginning:
+            group_of(cluster, group)  # without a right on it, `committed` would wait in vain
             call_seconds = cluster.timeouts.call_seconds
             known = retry_until_available(
                 self._consumer,
@@ -178,6 +180,7 @@ class AtLeastOnceConsumer:
         _log.info("partitions.revoked %s", [item.partition for item in partitions])
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.is_member = False
         self._forget(partitions)
         _log.warning("partitions.lost %s", [item.partition for item in partitions])
 
