@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from newsieve.oracle.circuit_breaker import MAX_SECONDS, OPEN_AFTER, CircuitBreaker
-from newsieve.oracle.providers.retry_advice import retry_after, retry_info
+from newsieve.oracle.providers.retry_advice import retry_info
+from newsieve.outgoing.retry_after import retry_after
 
 NOON = 1_795_608_000.0  # Wed, 25 Nov 2026 12:00:00 GMT
 

@@ -11,7 +11,7 @@ from newsieve.oracle.answer import MAX_REASONING_CHARACTERS
 from newsieve.oracle.labeling_task import LabelingTask
 from newsieve.oracle.prompt import Prompt
 from newsieve.oracle.providers.base import Prices, ProviderResponse, Tokens
-from newsieve.oracle.redaction import Redactor
+from newsieve.outgoing.redaction import Redactor
 from tests.support.filters import load
 
 PROMPT = Prompt(load("uplifting"), 1_000)

@@ -93,7 +93,7 @@ def test_no_connection_is_said_without_the_address() -> None:
         pass
     with deliverer(server) as made:
         found = made.deliver(stored(ARTICLE, EVENT))
-        assert found == Attempt("unavailable", "the connection is refused")
+        assert found == Attempt("unavailable", "no answer: refused")
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
@@ -118,7 +118,10 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
             with closing(WebhookDeliverer(address, json_body, None, 5.0)) as trusting:
                 found.append(trusting.deliver(stored(ARTICLE, EVENT)))
 
-    assert found == [Attempt("unavailable", "its certificate cannot be verified"), DELIVERED]
+    assert found == [
+        Attempt("unavailable", "no answer: the certificate cannot be verified"),
+        DELIVERED,
+    ]
     assert len(server.requests) == 1
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
 from newsieve.oracle.prompt import CONTENT_TYPE, KEY_MARKERS, REASONING, SCORES
-from newsieve.oracle.redaction import NOTHING_MASKED, Redactor
+from newsieve.outgoing.redaction import NOTHING_MASKED, Redactor
 from newsieve_schemas.base import whole
 
 MAX_REASONING_CHARACTERS: Final = 2_000  # the prompt asks for two or three sentences

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, Protocol
 
 from newsieve.oracle.prompt import LabelPrompt
-from newsieve.oracle.redaction import NOTHING_MASKED, Redactor
+from newsieve.outgoing.redaction import NOTHING_MASKED, Redactor
 
 ANSWERED: Final = "answered"
 REFUSED: Final = "refused"

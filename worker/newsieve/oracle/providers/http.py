@@ -8,17 +8,15 @@ it is never passed on. Knows no provider's JSON but for where errors stand.
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 import time
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import httpx2
 import orjson
 from pydantic import SecretStr
 
-import newsieve
 from newsieve.errors import SettingsInvalid
 from newsieve.oracle.providers import failures
 from newsieve.oracle.providers.base import (
@@ -29,11 +27,13 @@ from newsieve.oracle.providers.base import (
     UNANSWERED,
     ProviderResponse,
 )
-from newsieve.oracle.providers.call_deadline import Closed, Deadlines
-from newsieve.oracle.providers.retry_advice import retry_after, retry_info
-from newsieve.oracle.redaction import Redactor
+from newsieve.oracle.providers.retry_advice import retry_info
+from newsieve.outgoing.call_deadline import Closed, Deadlines
+from newsieve.outgoing.client import make_client
+from newsieve.outgoing.failure_reason import causes, failure_reason
+from newsieve.outgoing.redaction import Redactor
+from newsieve.outgoing.retry_after import retry_after
 
-CONNECT_SECONDS: Final = 10.0
 MAX_BODY_BYTES: Final = 1_000_000  # an honest answer has a few thousand
 REASON_CHARACTERS: Final = 300
 
@@ -53,18 +53,6 @@ _NOT_SENT: Final = (
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
     httpx2.ProxyError,
-)
-# Why a call failed, by the first of these among an error and its causes.
-_WHY: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (ssl.SSLCertVerificationError, "the certificate cannot be verified"),
-    (ssl.SSLError, "TLS cannot be agreed on"),
-    (socket.gaierror, "the host's name is not known"),
-    (ConnectionRefusedError, "refused"),
-    (ConnectionResetError, "reset"),
-    (httpx2.ProxyError, "the proxy does not let it through"),
-    (httpx2.TimeoutException, "not in time"),
-    (httpx2.RemoteProtocolError, "broken off, or no HTTP"),
-    (httpx2.NetworkError, "broken off"),
 )
 
 
@@ -114,7 +102,8 @@ class Endpoint:
         self._timeout_seconds = timeout_seconds
         self._now = now
         name, before = key_header
-        self._client = _client(
+        self._client = make_client(
+            "oracle",
             timeout_seconds,
             {name: before + secret} if secret else {},
             uses_proxies=uses_proxies,
@@ -169,10 +158,8 @@ class Endpoint:
 
     def _failed(self, error: Exception) -> ProviderResponse:
         """Return what a call means that ended in an error of the client library."""
-        causes = list(_causes(error))
-        kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in causes))
-        why = next(kinds, type(error).__name__)
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        why = failure_reason(error)
+        if any(isinstance(item, ssl.SSLCertVerificationError) for item in causes(error)):
             return self._denied(
                 f"cannot be asked: {why}", "Check NEWSIEVE_ORACLE__ENDPOINT, and SSL_CERT_FILE"
             )
@@ -191,36 +178,6 @@ class Endpoint:
     def _denied(self, said: str, advice: str) -> ProviderResponse:
         reason = f"the oracle at {self.mask(self.url)} {said}. {advice}"
         return ProviderResponse(DENIED, reason=reason, mask=self.mask)
-
-
-def _client(
-    timeout_seconds: float,
-    key_header: Mapping[str, str],
-    *,
-    uses_proxies: bool,
-    transport: httpx2.AsyncBaseTransport | None,
-) -> httpx2.AsyncClient:
-    """Return the HTTP client of an endpoint. Raises SettingsInvalid."""
-    try:
-        return httpx2.AsyncClient(
-            headers={
-                "accept-encoding": "identity",  # so that a small body cannot become a large one
-                "user-agent": f"newsieve/{newsieve.__version__}",
-                **key_header,
-            },
-            # Of a connection and of TLS each: together they end before the deadline, whose end of
-            # a handshake the library does not clean up after.
-            timeout=httpx2.Timeout(None, connect=min(CONNECT_SECONDS, timeout_seconds / 2)),
-            follow_redirects=False,  # the key is for this address
-            verify=httpx2.create_ssl_context(),  # of SSL_CERT_FILE, where it is set
-            trust_env=uses_proxies,
-            transport=transport,
-        )
-    except (ImportError, ValueError, httpx2.InvalidURL):  # of a proxy, whose address has a password
-        raise SettingsInvalid(
-            "oracle.use_proxies: the environment names a proxy that cannot be used. HTTPS_PROXY, "
-            "HTTP_PROXY and ALL_PROXY take addresses with http:// or https://"
-        ) from None
 
 
 class _Exchange:
@@ -267,11 +224,3 @@ def _json_object(raw: bytes) -> dict[str, Any] | None:
     if isinstance(value, list) and value:
         value = value[0]
     return value if isinstance(value, dict) else None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):  # of each address that a name has
-            yield from error.exceptions
-        error = error.__cause__ or error.__context__

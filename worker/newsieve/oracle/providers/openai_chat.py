@@ -16,7 +16,7 @@ from newsieve.oracle.providers.base import ANSWERED, REFUSED, ProviderResponse, 
 from newsieve.oracle.providers.http import REASON_CHARACTERS, Body
 from newsieve.oracle.providers.http_provider import HttpProvider, KeyHeader
 from newsieve.oracle.providers.registry import ProviderOptions
-from newsieve.oracle.redaction import Redactor
+from newsieve.outgoing.redaction import Redactor
 
 PATH: Final = "/chat/completions"
 SCHEMA_NAME: Final = "label"

@@ -6,22 +6,21 @@ address, which may be a secret, so it is never passed on. Does not know when an 
 
 from __future__ import annotations
 
-import socket
-import ssl
 import time
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx2
 
-import newsieve
-from newsieve.errors import DeliveryRefused, SettingsInvalid
+from newsieve.errors import DeliveryRefused
 from newsieve.kafka.messages import StoredRecord
-from newsieve.oracle.providers.call_deadline import Closed, Deadlines
-from newsieve.oracle.providers.retry_advice import retry_after
-from newsieve.oracle.redaction import Redactor
+from newsieve.outgoing.call_deadline import Closed, Deadlines
+from newsieve.outgoing.client import make_client
+from newsieve.outgoing.failure_reason import failure_reason
+from newsieve.outgoing.redaction import Redactor
+from newsieve.outgoing.retry_after import retry_after
 from newsieve.printable import one_line
 from newsieve.programs.pushing.address import secret_parts, shown_address
 from newsieve.programs.pushing.events import DELIVERED, Attempt
@@ -30,21 +29,9 @@ from newsieve.programs.pushing.signature import signed_headers
 
 MAX_ANSWER_BYTES: Final = 16_384
 REASON_CHARACTERS: Final = 200
-CONNECT_SECONDS: Final = 10.0
 # Answers that say "later", beside those of 500 and more.
 LATER: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)
-# Why there is no answer, by the first of these among an error and its causes.
-_WHY: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (ssl.SSLCertVerificationError, "its certificate cannot be verified"),
-    (ssl.SSLError, "TLS cannot be agreed on"),
-    (socket.gaierror, "its name is not known"),
-    (ConnectionRefusedError, "the connection is refused"),
-    (httpx2.ProxyError, "the proxy does not let it through"),
-    (httpx2.TimeoutException, "no connection in time"),
-    (httpx2.RemoteProtocolError, "the answer is broken off, or no HTTP"),
-    (httpx2.NetworkError, "the connection is broken off"),
 )
 
 
@@ -70,7 +57,7 @@ class WebhookDeliverer:
         self._timeout_seconds = timeout_seconds
         self._now = now
         self._masks = [Redactor(part) for part in secret_parts(address)]
-        self._client = _client(timeout_seconds, uses_proxies=uses_proxies)
+        self._client = make_client("push", timeout_seconds, {}, uses_proxies=uses_proxies)
         self._deadlines = Deadlines("push-http")
 
     def deliver(self, item: StoredRecord) -> Attempt:
@@ -132,28 +119,6 @@ class WebhookDeliverer:
         return one_line(text, REASON_CHARACTERS).rstrip(".")
 
 
-def _client(timeout_seconds: float, *, uses_proxies: bool) -> httpx2.AsyncClient:
-    """Return the HTTP client of a webhook. Raises SettingsInvalid."""
-    try:
-        return httpx2.AsyncClient(
-            headers={
-                "accept-encoding": "identity",  # so that a small answer cannot become a large one
-                "user-agent": f"newsieve/{newsieve.__version__}",
-            },
-            # Of a connection and of TLS each: together they end before the deadline, whose end of
-            # a handshake the library does not clean up after.
-            timeout=httpx2.Timeout(None, connect=min(CONNECT_SECONDS, timeout_seconds / 2)),
-            follow_redirects=False,  # the records and the signature are for this address
-            verify=httpx2.create_ssl_context(),  # of SSL_CERT_FILE, where it is set
-            trust_env=uses_proxies,
-        )
-    except (ImportError, ValueError, httpx2.InvalidURL):  # of a proxy, whose address has a password
-        raise SettingsInvalid(
-            "push.use_proxies: the environment names a proxy that cannot be used. HTTPS_PROXY, "
-            "HTTP_PROXY and ALL_PROXY take addresses with http:// or https://"
-        ) from None
-
-
 class _Exchange:
     """One request, and what came back of its answer."""
 
@@ -192,20 +157,10 @@ async def _beginning(chunks: AsyncIterable[bytes]) -> str:
 
 def _failed(error: Exception) -> Attempt:
     """Return what an attempt means that ended in an error of the client library."""
-    causes = list(_causes(error))
-    kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in causes))
-    why = next(kinds, type(error).__name__)
+    why = failure_reason(error)
     is_ours = isinstance(error, httpx2.LocalProtocolError) or not isinstance(
         error, httpx2.HTTPError
     )
     if is_ours:
         return Attempt("refused", f"the request cannot be sent ({why})")
-    return Attempt("unavailable", why)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):  # of each address that a name has
-            yield from error.exceptions
-        error = error.__cause__ or error.__context__
+    return Attempt("unavailable", f"no answer: {why}")

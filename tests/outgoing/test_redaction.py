@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from newsieve.oracle.redaction import Redactor
+from newsieve.outgoing.redaction import Redactor
 
 KEY = 'sk/a+b"c\\d=é%20~secret'
 SPELLINGS = {

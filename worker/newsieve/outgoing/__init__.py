@@ -1,0 +1,1 @@
+"""Requests to the outside by HTTP: limited in time, told without secrets, for whoever sends any."""
