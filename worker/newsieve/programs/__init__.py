@@ -1,1 +1,1 @@
-"""The three loops, which do not know each other: scoring, labeling, drift."""
+"""The programs' loops, which do not know each other: scoring, labeling, drift, and others."""
