@@ -61,6 +61,7 @@ class WebhookServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or every answer would wait 40 ms for an ACK
 
             def setup(self) -> None:
                 outer.connections.append(self.request)
