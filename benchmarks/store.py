@@ -26,14 +26,18 @@ import orjson
 from newsieve.filters.rendering import content_hash, render
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.records.encode import timestamp
+from newsieve.store.queries import ArticleQuery
+from newsieve.store.reader import StoreReader
 from newsieve.store.rows import Row, outcome_row, text_row
 from newsieve.store.writer import StoreWriter
 from tests.support.filters import load
+from tests.support.results import publish
 
 VOCABULARY: Final = 60_000
 WORDS: Final = 400
 COPY_SHARE: Final = 0.1
 BATCH: Final = 500
+ANSWERS: Final = 7
 FILTERS: Final = {
     "uplifting": ["impact", "connection", "not_uplifting"],
     "investment_risk": ["red", "green"],
@@ -124,28 +128,56 @@ def _dimensions(name: str) -> tuple[str, ...]:
     return tuple(load(name).definition.dimension_names)
 
 
-def fill(path: Path, count: int, every: int) -> None:
-    """Fill a store and print how fast, in steps."""
+def fill(path: Path, count: int, every: int) -> Iterator[str]:
+    """Fill a store, and yield a row of the table for each so many articles."""
     writer = StoreWriter(path)
     made = records(count)
-    spent, done = 0.0, 0
-    while done < count:
-        batch = [record for _, record in zip(range(BATCH), made, strict=False)]
-        if not batch:
-            break
+    spent, done, written = 0.0, 0, 0
+    while batch := [record for _, record in zip(range(BATCH), made, strict=False)]:
         begun = time.process_time()
         rows: list[Row] = [text_row(decode(item[0], POLICY), START_MS) for item in batch]
         rows += [outcome_row(record) for item in batch for record in item[1:]]
         writer.write(rows, {("articles.raw", 0): done})
         spent += time.process_time() - begun
         done += len(batch)
-        if done % every < BATCH:
+        written += len(batch)
+        if done % every < BATCH or done == count:
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             size = path.stat().st_size / 1e6
-            print(
-                f"{done:,} articles: {done / spent:,.0f}/s of CPU; {memory:,.0f} MiB; {size:,.0f} MB"
-            )
+            row = f"| {done:,} | {written / spent:,.0f} | {memory:,.0f} | {size:,.0f} |"
+            print(row, flush=True)
+            yield row
+            spent, written = 0.0, 0
     writer.close()
+
+
+def searches(path: Path) -> Iterator[str]:
+    """Yield a row of the table for each question: the median and the longest of its answers."""
+    reader, words = StoreReader(path, query_seconds=60), Articles().words
+    questions = {
+        "the newest of a filter": ArticleQuery(filter="uplifting"),
+        "of its rarest tier": ArticleQuery(filter="uplifting", tier="impact"),
+        "of it, in one language": ArticleQuery(filter="uplifting", tier="impact", language="fr"),
+        "of a frequent source": ArticleQuery(source="source1.example"),
+        "of a rare source": ArticleQuery(source="source300.example"),
+        "the most frequent word": ArticleQuery(text=words[0]),
+        "it, in the rarest tier": ArticleQuery(text=words[0], filter="uplifting", tier="impact"),
+        "a frequent word": ArticleQuery(text=words[50]),
+        "a rare word": ArticleQuery(text=words[40_000]),
+        "two frequent words": ArticleQuery(text=f"{words[3]} {words[7]}"),
+        "a phrase": ArticleQuery(text=f'"{words[0]} {words[1]}"'),
+        "a beginning": ArticleQuery(text=f"{words[10][:3]}*"),
+        "a word and a rare source": ArticleQuery(text=words[50], source="source300.example"),
+    }
+    for name, query in questions.items():
+        seconds = []
+        for _ in range(ANSWERS):
+            begun = time.perf_counter()
+            found = len(reader.articles(query).outcomes)
+            seconds.append(time.perf_counter() - begun)
+        middle, longest = statistics.median(seconds) * 1e3, max(seconds) * 1e3
+        yield f"| {name} | {found} | {middle:.1f} | {longest:.1f} |"
+    reader.close()
 
 
 def main() -> None:
@@ -153,10 +185,24 @@ def main() -> None:
     parser.add_argument("--articles", type=int, default=20_000)
     parser.add_argument("--every", type=int, default=5_000)
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        fill(arguments.store or Path(folder) / "store.db", arguments.articles, arguments.every)
-    _ = statistics
+        path = arguments.store or Path(folder) / "store.db"
+        lines = [
+            "Articles of some 400 words, each with an outcome of two filters; a tenth are copies.",
+            "",
+            "| Articles | stored per second of CPU, since the row above | memory MiB | file MB |",
+            "|---|---|---|---|",
+            *fill(path, arguments.articles, arguments.every),
+            "",
+            f"Questions to it, the first 50 answers, {ANSWERS} times each:",
+            "",
+            "| Question | answers | median ms | longest ms |",
+            "|---|---|---|---|",
+            *searches(path),
+        ]
+    publish("The store of newsieve serve", lines, "store" if arguments.save else None)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,7 @@ ELSEWHERE = (
     "newsieve worker",
     "newsieve oracle",
     "newsieve demo",
+    "newsieve serve",
 )  # tests/e2e run them as processes
 EXAMPLES = sorted(
     {

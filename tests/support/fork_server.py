@@ -32,6 +32,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 LONGEST_REQUEST: Final = 128 * 1024
 LIBRARIES: Final = (
     "confluent_kafka.admin",
+    "fastapi",
     "httpx2",
     "jinja2",
     "numpy",
@@ -45,6 +46,7 @@ LIBRARIES: Final = (
     "transformers.models.auto.modeling_auto",
     "transformers.models.bert.modeling_bert",
     "typer",
+    "uvicorn",
     "yaml",
 )
 

@@ -58,7 +58,7 @@ class StoreWriter:
         self._execute = self.connection.execute
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, so that another process may fill it."""
         self.connection.close()
         self._lock.close()
 

@@ -57,7 +57,7 @@ class StreamParameters(BaseModel):
 
 
 def articles_router(site: Site) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of lists and streams of articles."""
     router = APIRouter(
         prefix="/v1",
         tags=["articles"],
