@@ -27,7 +27,7 @@ from tests.support.secure_broker import Right, SecureBroker, secure_broker
 from tests.support.secure_user import User
 from tests.support.spellings import found
 from tests.support.topics import unique_prefix
-from tests.support.workers import WorkerProcess
+from tests.support.workers import ServeProcess, WorkerProcess
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
 KEY_PASSWORD = "password-of-a-tls-key"
@@ -129,6 +129,30 @@ def test_a_worker_needs_what_the_table_says_and_no_less(user: User) -> None:
         assert refused.wait(60) == 1, refused.text()[-2_000:]
         assert "refuses" in refused.text() and "Traceback" not in refused.text()
         user.broker.allow(user.name, [right])
+
+
+def test_pages_need_what_the_table_says(user: User) -> None:
+    """They read all topics and join no group; without a right they end with 1 and say which."""
+    rights = rights_of("newsieve serve", user.stream.prefix)
+    user.broker.allow(user.name, rights)
+    ours = {
+        "NEWSIEVE_SERVE__PORT": "0",
+        "NEWSIEVE_SERVE__STORE": str(user.stream.folder / "pages.db"),
+    }
+
+    pages = ServeProcess(user.stream.folder / "serve.log", user.environment() | ours)
+    user.stream.workers.append(pages)
+    pages.wait_until("collector.started", 60)
+    assert pages.terminate() == 0
+
+    (right,) = (
+        item for item in rights if item.name.endswith(".scored") and "oracle" not in item.name
+    )
+    user.broker.forbid(user.name, right)
+    refused = ServeProcess(user.stream.folder / "refused.log", user.environment() | ours)
+    user.stream.workers.append(refused)
+    assert refused.wait(90) == 1, refused.text()[-2_000:]
+    assert right.name in refused.text() and "Traceback" not in refused.text()
 
 
 def test_an_oracle_needs_what_the_table_says(user: User) -> None:

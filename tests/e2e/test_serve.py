@@ -15,17 +15,7 @@ import pytest
 
 from newsieve.store.writer import StoreWriter
 from tests.support.stream import Stream
-from tests.support.workers import WorkerProcess
-
-
-class ServeProcess(WorkerProcess):
-    """`newsieve serve` in a process of its own."""
-
-    command = "serve"
-
-    def address(self) -> str:
-        self.wait_until("site.opened")
-        return str(self.events("site.opened")[0]["address"])
+from tests.support.workers import ServeProcess
 
 
 @contextmanager

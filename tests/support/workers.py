@@ -89,6 +89,16 @@ class OracleProcess(WorkerProcess):
     command = "oracle"
 
 
+class ServeProcess(WorkerProcess):
+    """`newsieve serve` in a process of its own."""
+
+    command = "serve"
+
+    def address(self) -> str:
+        self.wait_until("site.opened")
+        return str(self.events("site.opened")[0]["address"])
+
+
 def environment(
     bootstrap_servers: str, prefix: str, students: Mapping[str, Path], **more: object
 ) -> dict[str, str]:
