@@ -185,11 +185,17 @@ def _measure_command(lines: Sequence[bytes], rounds: Rounds) -> None:
         file.seek(0)
         writer = subprocess.Popen(["cat"], stdin=file, stdout=process.stdin)
         process.stdin.close()
-        ends = [time.perf_counter() for _ in process.stdout]
+        ends, used = list[float](), list[float]()
+        last = len(lines) - UNFINISHED * BATCH
+        for _ in process.stdout:
+            ends.append(time.perf_counter())
+            if len(ends) in {BATCH, last}:
+                used.append(_cpu_seconds(process))
         writer.wait()
     if process.wait(60) > 1 or len(ends) != len(lines):  # 1: dead letters are among the lines
         raise SystemExit("newsieve score did not score all articles")
-    rounds.rates.append(_rate(ends, BATCH, len(ends) - UNFINISHED * BATCH))
+    rounds.rates.append(_rate(ends, BATCH, last))
+    rounds.cpu_milliseconds.append(1e3 * (used[1] - used[0]) / (last - BATCH))
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
@@ -199,6 +205,10 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 def _table(options: argparse.Namespace, command: Rounds, server: Rounds) -> list[str]:
     shares = [100 * http / plain for http, plain in zip(server.rates, command.rates, strict=True)]
+    by_cpu = [
+        100 * plain / http
+        for http, plain in zip(server.cpu_milliseconds, command.cpu_milliseconds, strict=True)
+    ]
     milliseconds = [
         spread([1e3 * float(np.percentile(item, share)) for item in server.latencies], 0)
         for share in (50, 95, 99, 100)
@@ -208,18 +218,23 @@ def _table(options: argparse.Namespace, command: Rounds, server: Rounds) -> list
         f"filter {FILTER} with the student that ships; {options.clients} clients, one article a "
         "request. Medians, smallest and largest. Clients, server and broker share the machine.",
         "",
-        "| | articles/s |",
-        "|---|---|",
-        f"| `newsieve score` | {spread(command.rates)} |",
-        f"| `POST /v1/score` of `newsieve serve --score` | {spread(server.rates)} |",
+        "| | articles/s | CPU, ms an article |",
+        "|---|---|---|",
+        _row("`newsieve score`", command),
+        _row("`POST /v1/score` of `newsieve serve --score`", server),
         "",
-        f"By HTTP the throughput is **{spread(shares, 0)} %** of the command's in the same round, "
-        f"with {spread(server.cpu_milliseconds)} ms of the server's CPU an article.",
+        f"By HTTP the throughput is **{spread(shares, 0)} %** of the command's in the same round; "
+        f"by CPU an article it would be {spread(by_cpu, 0)} %, which does not depend on what else "
+        "the machine does.",
         "",
         "| latency by HTTP, ms | p50 | p95 | p99 | max |",
         "|---|---|---|---|---|",
         f"| {options.clients} clients | {' | '.join(milliseconds)} |",
     ]
+
+
+def _row(name: str, rounds: Rounds) -> str:
+    return f"| {name} | {spread(rounds.rates)} | {spread(rounds.cpu_milliseconds)} |"
 
 
 def _say(text: str) -> None:
