@@ -64,6 +64,21 @@ def test_a_command_whose_extra_is_missing_names_it(
     assert "Traceback" not in complaint
 
 
+def test_pages_need_no_model(tmp_path: Path) -> None:
+    """Without torch `newsieve serve` comes as far as its store; only to score it needs the extra."""
+    settings = {
+        "NEWSIEVE_SERVE__PORT": "0",
+        "NEWSIEVE_SERVE__STORE": str(tmp_path / "none" / "pages.db"),
+    }
+    code, complaint = run_without(WORKER_EXTRA, "newsieve.cli", "serve", **settings)
+    assert code == 1
+    assert "as the store of pages" in complaint
+
+    code, complaint = run_without(WORKER_EXTRA, "newsieve.cli", "serve", "--score", **settings)
+    assert code == 2
+    assert complaint.splitlines()[-1].endswith("is not installed: pip install 'newsieve[worker]'")
+
+
 def test_a_missing_module_of_our_own_is_a_defect() -> None:
     """No extra would mend it: a traceback."""
     code, complaint = run_without(("newsieve.inference.student",), "newsieve.cli", "score")
