@@ -65,7 +65,7 @@ def test_a_command_whose_extra_is_missing_names_it(
 
 
 def test_pages_need_no_model(tmp_path: Path) -> None:
-    """Without torch `newsieve serve` comes as far as its store; only to score it needs the extra."""
+    """Without torch `newsieve serve` comes as far as its store; to score, it needs the extra."""
     settings = {
         "NEWSIEVE_SERVE__PORT": "0",
         "NEWSIEVE_SERVE__STORE": str(tmp_path / "none" / "pages.db"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def test_pages_have_every_article_once_the_newest_first(filled: StoreReader) -> 
         (ArticleQuery(text="even", language="de"), [20, 10, 0]),
         (ArticleQuery(text="even -10", tier="impact"), [20, 0]),
         (ArticleQuery(text="words 203"), [29]),
+        (ArticleQuery(text="even", source="s1.example"), [28, 22, 16, 10, 4]),
         (ArticleQuery(text="..."), []),
         (ArticleQuery(filter="other"), []),
     ],
@@ -76,6 +78,20 @@ def test_each_condition_narrows_a_list(
 ) -> None:
     """Filter, tier, source, language, score, date and words, alone and together."""
     assert titles(filled, query) == numbers
+
+
+def test_a_search_in_a_source_finds_the_same_whether_it_is_rare(
+    filled: StoreReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ways lead to an answer, and the reader of a large store sees no difference."""
+    query = ArticleQuery(text="common -15", source="s0.example", limit=4)
+    pages = []
+    for few in (1_000, 0):
+        monkeypatch.setattr("newsieve.store.reader.FEW_OUTCOMES", few)
+        first = filled.articles(query)
+        rest = titles(filled, dataclasses.replace(query, before=first.next))
+        pages.append((titles(filled, query), rest))
+    assert pages[0] == pages[1] == ([27, 24, 21, 18], [12, 9, 6, 3])
 
 
 def test_what_came_after_an_outcome_is_in_its_order(filled: StoreReader) -> None:
@@ -97,7 +113,7 @@ def test_a_question_that_takes_too_long_is_broken_off(filled: StoreReader, path:
     impatient = StoreReader(path, query_seconds=-1.0)
     try:
         with pytest.raises(QueryTooSlow):
-            impatient._rows(
+            impatient.rows(
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
                 "SELECT max(i) FROM n"
             )

@@ -62,39 +62,57 @@ class Statement(NamedTuple):
     values: list[Any]
 
 
-def articles_statement(query: ArticleQuery) -> Statement | None:
-    """Return the statement that lists outcomes; None where the text has no word to look for.
+def articles_statement(query: ArticleQuery) -> Statement:
+    """Return the statement that lists outcomes, the newest first. Raises WrongUsage for what is no
+    cursor."""
+    conditions, values = _conditions(query, "o.id")
+    # Nothing but the place may be in the order: the rows come one by one, nothing is sorted.
+    return Statement(
+        f"SELECT {COLUMNS}, o.id AS place FROM outcomes o "  # noqa: S608 - names alone
+        f"WHERE {' AND '.join(conditions)} ORDER BY o.id DESC",
+        values,
+    )
 
-    A search gives the newest texts first, and all else the newest outcomes. Raises WrongUsage for
-    what is no cursor.
-    """
-    conditions = ["o.is_listed"]
-    values: list[Any] = []
+
+def search_statement(query: ArticleQuery) -> Statement | None:
+    """Return the statement that lists what a text is found in, the newest texts first; None where
+    the text has no word to look for. Raises WrongUsage for what is no cursor."""
+    expression = match_expression(query.text or "")
+    if expression is None:
+        return None
+    conditions, values = _conditions(query, "s.rowid")
+    return Statement(
+        f"SELECT {COLUMNS}, s.rowid AS place FROM search s "  # noqa: S608 - names alone
+        "CROSS JOIN texts t ON t.id = s.rowid CROSS JOIN outcomes o ON o.story = t.story "
+        f"WHERE search MATCH ? AND {' AND '.join(conditions)} ORDER BY s.rowid DESC",
+        [expression, *values],
+    )
+
+
+def rare_source_statement(query: ArticleQuery) -> Statement | None:
+    """Return the statement that finds the same where the source has few outcomes: it looks into the
+    texts of these, where `search_statement` would walk through all texts with a frequent word."""
+    expression = match_expression(query.text or "")
+    if expression is None:
+        return None
+    conditions, values = _conditions(query, "o.text_id")
+    return Statement(
+        f"SELECT {COLUMNS}, o.text_id AS place FROM outcomes o INDEXED BY listed_by_source "  # noqa: S608 - names alone
+        f"WHERE {' AND '.join(conditions)} AND EXISTS (SELECT 1 FROM texts t JOIN search s "
+        "ON s.rowid = t.id WHERE t.story = o.story AND search MATCH ?) ORDER BY o.text_id DESC",
+        [*values, expression],
+    )
+
+
+def _conditions(query: ArticleQuery, place: str) -> tuple[list[str], list[Any]]:
+    conditions, values = ["o.is_listed"], list[Any]()
     for condition, value in query.conditions():
         conditions.append(condition)
         values.append(value)
-    is_search = query.text is not None and query.text.strip() != ""
-    place = "s.rowid" if is_search else "o.id"
     if query.before is not None:
         conditions.append(f"{place} < ?")
         values.append(_cursor(query.before))
-    tables = "outcomes o"
-    if is_search:
-        expression = match_expression(query.text or "")
-        if expression is None:
-            return None
-        conditions.insert(0, "search MATCH ?")
-        values.insert(0, expression)
-        tables = (
-            "search s CROSS JOIN texts t ON t.id = s.rowid "
-            "CROSS JOIN outcomes o ON o.story = t.story"
-        )
-    # Nothing but the place may be in the order: the rows come one by one, nothing is sorted.
-    return Statement(
-        f"SELECT {COLUMNS}, {place} AS place FROM {tables} "  # noqa: S608 - names alone
-        f"WHERE {' AND '.join(conditions)} ORDER BY {place} DESC",
-        values,
-    )
+    return conditions, values
 
 
 def after_statement(query: ArticleQuery, outcome_id: int, limit: int) -> Statement:

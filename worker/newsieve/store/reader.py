@@ -21,13 +21,17 @@ from newsieve.store.queries import (
     COLUMNS,
     MOST_ROWS,
     ArticleQuery,
+    Statement,
     after_statement,
     articles_statement,
+    rare_source_statement,
+    search_statement,
 )
 from newsieve.store.schema import open_to_read
 
 ANY: Final = ArticleQuery()
 QUERY_SECONDS: Final = 3.0
+FEW_OUTCOMES: Final = 1_000  # whose texts are looked into one by one, 0.1 ms each
 STEPS_BETWEEN_LOOKS: Final = 20_000  # of SQLite's machine: about a millisecond
 _OUTCOME: Final = f"SELECT {COLUMNS} FROM outcomes o"  # noqa: S608 - names alone
 
@@ -114,7 +118,7 @@ class StoreReader:
     def articles(self, query: ArticleQuery) -> ArticlePage:
         """Return a page of listed outcomes, each story once. Raises WrongUsage for what is no
         cursor, and, as all methods do, QueryTooSlow or StoreFailed."""
-        statement = articles_statement(query)
+        statement = self._statement(query)
         if statement is None:
             return ArticlePage([], None)
         limit = min(max(query.limit, 1), MOST_ROWS)
@@ -127,6 +131,18 @@ class StoreReader:
                 place = row["place"]
                 page[row["id"]] = _outcome(row)
         return ArticlePage(list(page.values()), None)
+
+    def _statement(self, query: ArticleQuery) -> Statement | None:
+        if query.text is None or not query.text.strip():
+            return articles_statement(query)
+        if query.source is None:
+            return search_statement(query)
+        few = self.rows(
+            "SELECT 1 FROM outcomes WHERE is_listed AND source = ? LIMIT ?",
+            [query.source, FEW_OUTCOMES + 1],
+        )
+        is_rare = len(few) <= FEW_OUTCOMES
+        return rare_source_statement(query) if is_rare else search_statement(query)
 
     def outcome(self, outcome_id: int) -> StoredOutcome | None:
         """Return one outcome, listed or not; None where it is not there (any more)."""

@@ -35,6 +35,7 @@ CREATE TABLE texts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, content_hash BLOB NOT NULL UNIQUE,
     story INTEGER NOT NULL, came_ms INTEGER NOT NULL, is_whole INTEGER NOT NULL,
     title TEXT, content TEXT, sketch BLOB NOT NULL);
+CREATE INDEX texts_of_story ON texts (story);
 CREATE INDEX texts_by_age ON texts (came_ms);
 CREATE TABLE story_bands (
     band INTEGER NOT NULL, text_id INTEGER NOT NULL, PRIMARY KEY (band, text_id)) WITHOUT ROWID;
