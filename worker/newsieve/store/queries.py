@@ -17,7 +17,7 @@ from newsieve.store.words import match_expression
 MOST_ROWS: Final = 200  # of a page
 COLUMNS: Final = (
     "o.id, o.text_id, o.story, o.is_listed, o.copies, o.filter, o.tier, o.score, o.source, "
-    "o.language, o.record"
+    "o.language, o.record, o.fact, o.dated_ms, o.scored_ms"
 )
 _CURSOR: Final = re.compile(r"[0-9]{1,18}")
 
@@ -115,9 +115,15 @@ def _conditions(query: ArticleQuery, place: str) -> tuple[list[str], list[Any]]:
     return conditions, values
 
 
-def after_statement(query: ArticleQuery, outcome_id: int, limit: int) -> Statement:
-    """Return the statement that lists what came after an outcome, oldest first."""
+def after_statement(
+    query: ArticleQuery, outcome_id: int, limit: int, until: int | None = None
+) -> Statement:
+    """Return the statement that lists what came after an outcome, until another (None: to the end),
+    oldest first."""
     conditions, values = ["o.is_listed", "o.id > ?"], [outcome_id]
+    if until is not None:
+        conditions.append("o.id <= ?")
+        values.append(until)
     for condition, value in query.conditions():
         conditions.append(condition)
         values.append(value)

@@ -42,7 +42,7 @@ class QueryTooSlow(Unavailable):
 
 class StoredOutcome(NamedTuple):
     """An outcome as the store has it. `record` is the ScoredArticle's bytes, `copies` the number
-    of other outcomes of the same story, filter and tier."""
+    of other outcomes of the same story, filter and tier, `fact` the record's ce_id."""
 
     id: int
     text_id: int
@@ -55,6 +55,9 @@ class StoredOutcome(NamedTuple):
     source: str | None
     language: str | None
     record: bytes
+    fact: bytes
+    dated_ms: int
+    scored_ms: int
 
 
 class ArticlePage(NamedTuple):
@@ -171,19 +174,21 @@ class StoreReader:
         return [_outcome(row) for row in rows]
 
     def outcomes_after(
-        self, outcome_id: int, limit: int, query: ArticleQuery = ANY
+        self, outcome_id: int, limit: int, query: ArticleQuery = ANY, until: int | None = None
     ) -> list[StoredOutcome]:
-        """Return the listed outcomes that came after one, oldest first; `query` without a text."""
-        statement = after_statement(query, outcome_id, limit)
+        """Return the listed outcomes after one, and until another, oldest first; `query` without a
+        text."""
+        statement = after_statement(query, outcome_id, limit, until)
         return [_outcome(row) for row in self.rows(statement.sql, statement.values)]
 
     def last_outcome(self) -> int:
         """Return the id of the newest outcome, 0 where there is none."""
         return int(self.rows("SELECT ifnull(max(id), 0) FROM outcomes")[0][0])
 
-    def content(self, text_id: int) -> str | None:
+    def content(self, text_id: int, most_characters: int = 2**31) -> str | None:
         """Return a text's content; None where there is none, or it has not come."""
-        rows = self.rows("SELECT content FROM texts WHERE id = ?", [text_id])
+        sql = "SELECT substr(content, 1, ?) FROM texts WHERE id = ?"
+        rows = self.rows(sql, [most_characters, text_id])
         return rows[0][0] if rows else None
 
     def labels(self, text_ids: Sequence[int], filter_name: str | None = None) -> list[StoredLabel]:
@@ -316,4 +321,4 @@ def _limit(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
 
 
 def _outcome(row: sqlite3.Row) -> StoredOutcome:
-    return StoredOutcome._make((*row[:3], bool(row[3]), *row[4:11]))
+    return StoredOutcome._make((*row[:3], bool(row[3]), *row[4:14]))

@@ -1,7 +1,8 @@
 """Who asks, and what they may do: read, or review as well.
 
-Three ways say so: a bearer token, a signed cookie that signing in with a token sets, and the header
-of a reverse proxy that has signed somebody in. It knows no page.
+Four ways say so: a bearer token, a token as the password of HTTP Basic, a signed cookie that
+signing in with a token sets, and the header of a reverse proxy that has signed somebody in. It
+knows no page.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ import hashlib
 import hmac
 import ipaddress
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import orjson
 from pydantic import SecretStr
+from starlette.datastructures import Headers
 
 from newsieve.settings.serve import ServeSettings
 
 COOKIE: Final = "newsieve_session"
 SESSION_SECONDS: Final = 14 * 24 * 3_600
 MAX_NAME_CHARACTERS: Final = 80
-BEARER: Final = "bearer "
+BEARER: Final = "bearer"
+BASIC: Final = "basic"
+SCRYPT_COST: Final = 2**14  # some 50 ms, once
+MAX_HOPS: Final = 20  # of X-Forwarded-For, from its end
+IPV6_CLIENT_BITS: Final = 64  # what one client has of addresses, or could make up
 READ: Final = "read"
 REVIEW: Final = "review"
 
@@ -30,8 +36,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Visitor(NamedTuple):
-    """Whoever asks. `name` is None where nobody has said it; `has_session` says that a cookie, and
-    not a header, tells it, so that other sites' pages could make the browser ask."""
+    """Whoever asks. `name` is None where nobody has said it; `has_session` says that a cookie tells
+    it, so that there is something to sign out of."""
 
     may_read: bool
     may_review: bool
@@ -51,23 +57,22 @@ class Access:
         ]
         self.is_open = self._read is None and not self._user_header
         self.can_review = self._review is not None
-        # Another token makes all sessions of the former one invalid.
-        tokens = (self._read or b"") + b"\n" + (self._review or b"")
-        self._key = hashlib.sha256(b"newsieve session\n" + tokens).digest()
+        self._key = _session_key(self._read, self._review)
 
-    def visitor(
-        self, headers: Mapping[str, str], cookies: Mapping[str, str], address: str
-    ) -> Visitor:
-        """Return who asks. Names of headers are lower-case; `address` is the connection's."""
-        named = headers.get(self._user_header) if self._user_header else None
-        if named is not None and not self.is_proxy(address):
-            named = None
-        name = named[:MAX_NAME_CHARACTERS] if named else None
-        authorization = headers.get("authorization", "")
-        if authorization[: len(BEARER)].lower() == BEARER:
-            right = self.right_of(authorization[len(BEARER) :].strip())
+    def visitor(self, headers: Headers, cookies: Mapping[str, str], address: str) -> Visitor:
+        """Return who asks, from an address that is the connection's."""
+        named = headers.getlist(self._user_header) if self._user_header else []
+        # One that a client wrote may stand beside the proxy's: nobody knows which is which.
+        is_named = len(named) == 1 and named[0] != "" and self.is_proxy(address)
+        name = named[0][:MAX_NAME_CHARACTERS] if is_named else None
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == BEARER:
+            right = self.right_of(credentials.strip())
             may_read = self.is_open or right is not None
             return Visitor(may_read, right == REVIEW, name, has_session=False)
+        if scheme.lower() == BASIC:  # for feed readers, which review nothing
+            may_read = self.is_open or self.right_of(_password(credentials)) is not None
+            return Visitor(may_read, may_review=False, name=name, has_session=False)
         session = self._session(cookies.get(COOKIE, ""))
         if session is not None:
             right, signed_in = session
@@ -95,21 +100,32 @@ class Access:
 
     def is_proxy(self, address: str) -> bool:
         """Return whether an address is that of a trusted reverse proxy."""
-        try:
-            return any(ipaddress.ip_address(address) in network for network in self._proxies)
-        except ValueError:
-            return False
+        parsed = _address(address)
+        return parsed is not None and any(parsed in network for network in self._proxies)
 
-    def client_address(self, forwarded: str | None, address: str) -> str:
-        """Return the client's address: behind trusted proxies the last one in X-Forwarded-For that
-        is none of them."""
-        hops = [hop.strip() for hop in (forwarded or "").split(",") if hop.strip()]
+    def client_address(self, forwarded: Sequence[str], address: str) -> str:
+        """Return the client's address: behind trusted proxies the last one in their headers
+        X-Forwarded-For that is none of them. What is no address is nobody's: it is the proxy's."""
+        hops = ",".join(forwarded).split(",")[-MAX_HOPS:]
         while hops and self.is_proxy(address):
-            address = hops.pop()
+            hop = _address(hops.pop())
+            if hop is None:
+                break
+            address = str(hop)
         return address
+
+    def client_of(self, forwarded: Sequence[str], address: str) -> str:
+        """Return whose rate a request counts for: its client's address, of IPv6 its network."""
+        client = self.client_address(forwarded, address)
+        parsed = _address(client)
+        if isinstance(parsed, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((parsed.packed, IPV6_CLIENT_BITS), strict=False))
+        return client
 
     def _session(self, cookie: str) -> tuple[str, str | None] | None:
         payload, _, signature = cookie.partition(".")
+        if self._key is None or not signature:
+            return None
         try:
             if not hmac.compare_digest(self._signature(payload.encode()), signature):
                 return None
@@ -119,8 +135,48 @@ class Access:
         return (right, name or None) if time.time() < until else None
 
     def _signature(self, payload: bytes) -> str:
-        return hmac.new(self._key, payload, hashlib.sha256).hexdigest()
+        return hmac.new(self._key or b"", payload, hashlib.sha256).hexdigest()
+
+
+def is_bearer(headers: Headers) -> bool:
+    """Return whether a request has a bearer token, which no page of another site can add."""
+    return headers.get("authorization", "").partition(" ")[0].lower() == BEARER
 
 
 def _secret(token: SecretStr | None) -> bytes | None:
     return None if token is None else token.get_secret_value().encode()
+
+
+def _session_key(read: bytes | None, review: bytes | None) -> bytes | None:
+    """Return the key that signs sessions, None where there is no token to sign in with.
+
+    Another token makes all sessions of the former ones invalid. It is slow on purpose: who may read
+    sees a signature, and could try guesses of the review token on it.
+    """
+    if read is None and review is None:
+        return None
+    tokens = (read or b"") + b"\n" + (review or b"")
+    return hashlib.scrypt(tokens, salt=b"newsieve session", n=SCRYPT_COST, r=8, p=1)
+
+
+def _password(credentials: str) -> str:
+    """Return the password of HTTP Basic's credentials; "" where they are none."""
+    try:
+        return b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address, as IPv4 where it is one within IPv6; None for other text. A port behind
+    it, as some proxies write it, does not matter."""
+    host = text.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed

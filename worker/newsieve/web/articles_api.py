@@ -136,8 +136,9 @@ def _listed(outcome: StoredOutcome, labels: Mapping[tuple[int, str], StoredLabel
 
 
 def _record_event(outcome: StoredOutcome) -> bytes:
-    """Return an outcome as an event: a record is one line of JSON."""
-    return b"id: %d\ndata: %b\n\n" % (outcome.id, outcome.record)
+    """Return an outcome as an event, its record as one line of JSON: line ends between JSON's words
+    mean nothing there, and would end the event."""
+    return b"id: %d\ndata: %b\n\n" % (outcome.id, outcome.record.translate(None, b"\r\n"))
 
 
 def last_event(text: str) -> int:

@@ -19,14 +19,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from newsieve.settings.serve import ServeSettings
-from newsieve.web.access import Access, Visitor
+from newsieve.web.access import Access, Visitor, is_bearer
 from newsieve.web.error_pages import API_PATHS, error_response
 from newsieve.web.problems import HttpError
 
-BODY_SECONDS: Final = 30.0  # between two parts of a request's body
+BODY_SECONDS: Final = 30.0  # for a request's body, and more for each of its bytes:
+LEAST_BYTES_PER_SECOND: Final = 10_000
 MOST_CLIENTS: Final = 10_000  # whose rates are remembered
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS: Final = ("/sign-in", "/static/")
+FEEDS: Final = "/feeds/"
+BASIC_CHALLENGE: Final = 'Basic realm="newsieve: any user, the token as password", charset="UTF-8"'
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to compare with
 SIGN_INS_PER_MINUTE: Final = 20
@@ -100,10 +103,12 @@ class Guards:
             await send(message)
 
         refused = self._refusal(scope)
-        if refused is not None:
-            await refused(scope, receive, send_guarded)
-        else:
-            await self._app(scope, _limited(receive, self._settings.body_bytes), send_guarded)
+        exchange = _Exchange(receive, send_guarded, self._settings.body_bytes)
+        send_answer = exchange.send
+        if scope["method"] == "HEAD":  # whatever can be got has a head
+            scope = {**scope, "method": "GET"}
+            send_answer = exchange.send_head
+        await (refused or self._app)(scope, exchange.receive, send_answer)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return why a request goes no further, None where it does; the visitor is then in its
@@ -113,26 +118,39 @@ class Guards:
         peer = request.client.host if request.client is not None else ""
         if self._hosts and _name(headers.get("host", "")) not in self._hosts:
             return self._refused(request, 421, "this host name is not served here: see serve.hosts")
-        client = self._access.client_address(headers.get("x-forwarded-for"), peer)
+        client = self._access.client_of(headers.getlist("x-forwarded-for"), peer)
         if wait := self._wait_seconds(request, client):
             detail = f"too many requests from {client}: wait {wait:.1f} s"
             return self._refused(request, 429, detail, {"retry-after": str(int(wait) + 1)})
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._settings.body_bytes:
+            return self._refused(request, 413, _too_long(self._settings.body_bytes))
         visitor = self._access.visitor(headers, request.cookies, peer)
         scope.setdefault("state", {})["visitor"] = visitor
-        is_open = request.url.path.startswith(OPEN_PATHS)
-        if not (visitor.may_read or is_open):
+        if not (visitor.may_read or request.url.path.startswith(OPEN_PATHS)):
             return self._unauthorised(request)
-        if (visitor.has_session or is_open) and not _is_same_origin(headers, request.method):
+        if not self._is_of_ours(headers, request.method):
             return self._refused(request, 403, "the request comes from a page of another site")
         return None
+
+    def _is_of_ours(self, headers: Headers, method: str) -> bool:
+        """Return whether a request that changes something comes from a page of ours, or from no
+        page. A page of another site can make a browser send its cookies, or reach a server that is
+        open to this machine; a bearer token it would have to know."""
+        origin = headers.get("origin")
+        if method in SAFE or origin is None or is_bearer(headers):
+            return True
+        ours = {headers.get("host", "").lower(), urlsplit(self._settings.url or "").netloc.lower()}
+        return _netloc(origin) in ours - {""}
 
     def _unauthorised(self, request: Request) -> Response:
         if request.method in SAFE and not request.url.path.startswith(API_PATHS):
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", 303)
-        challenge = {"www-authenticate": "Bearer"}
-        detail = "send `Authorization: Bearer TOKEN`, or sign in"
-        return self._refused(request, 401, detail, challenge)
+        # A browser asks for a password where Basic is named: only feed readers are to do so.
+        scheme = BASIC_CHALLENGE if request.url.path.startswith(FEEDS) else "Bearer"
+        detail = "send `Authorization: Bearer TOKEN`, or the token as a password, or sign in"
+        return self._refused(request, 401, detail, {"www-authenticate": scheme})
 
     def _refused(
         self, request: Request, status: int, detail: str, headers: dict[str, str] | None = None
@@ -152,10 +170,12 @@ def visitor_of(request: Request) -> Visitor:
     return visitor
 
 
-def _is_same_origin(headers: Headers, method: str) -> bool:
-    """Return whether a request that changes something comes from a page of ours, or from none."""
-    origin = headers.get("origin")
-    return method in SAFE or origin is None or urlsplit(origin).netloc == headers.get("host")
+def _netloc(origin: str) -> str:
+    """Return an origin's host and port; "" for what is no origin, such as `null`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _hosts(settings: ServeSettings) -> frozenset[str]:
@@ -175,23 +195,62 @@ def _name(host: str) -> str:
     return (name if name and port.isdigit() else host).lower()
 
 
-def _limited(receive: Receive, most_bytes: int) -> Receive:
-    """Return a `receive` that raises HttpError for a body that is too long, or does not come."""
-    received = 0
-    is_whole = False
+def _too_long(most_bytes: int) -> str:
+    return f"a body has at most {most_bytes:,} bytes"
 
-    async def limited() -> Message:
-        nonlocal received, is_whole
-        if is_whole:  # what comes now is the client's leaving
-            return await receive()
+
+class _Exchange:
+    """A request's body, whose length and time are bounded, and the answer to it."""
+
+    def __init__(self, receive: Receive, send: Send, most_bytes: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._most_bytes = most_bytes
+        self._received = 0
+        self._is_whole = False
+        self._is_answered = False  # at least its beginning is sent
+        self._is_over = False
+        self._begun = time.monotonic()
+
+    async def receive(self) -> Message:
+        """Return the next part of the body. Raises HttpError for a body that is too long, or comes
+        too slowly; once an answer has begun, such a client counts as gone."""
+        if self._is_over:
+            return {"type": "http.disconnect"}
+        if self._is_whole:  # what comes now is the client's leaving
+            return await self._receive()
         try:
-            message = await asyncio.wait_for(receive(), BODY_SECONDS)
-        except TimeoutError:
-            raise HttpError(408, f"no part of the body came for {BODY_SECONDS:g} s") from None
-        received += len(message.get("body", b""))
-        if received > most_bytes:
-            raise HttpError(413, f"a body has at most {most_bytes:,} bytes")
-        is_whole = not message.get("more_body", False)
+            message = await self._part()
+        except HttpError:
+            if self._is_answered:
+                return {"type": "http.disconnect"}
+            raise
+        self._is_whole = not message.get("more_body", False)
         return message
 
-    return limited
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        self._is_answered = True
+        await self._send(message)
+
+    async def send_head(self, message: Message) -> None:
+        """Send the head of the answer, and no body: an answer without end is over with it."""
+        if self._is_over:
+            return
+        self._is_answered = True
+        await self._send(message)
+        if message["type"] == "http.response.start":
+            self._is_over = True
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _part(self) -> Message:
+        allowed = BODY_SECONDS + self._received / LEAST_BYTES_PER_SECOND
+        left = self._begun + allowed - time.monotonic()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(left, 0))
+        except TimeoutError:
+            raise HttpError(408, f"the body did not come within {allowed:.0f} s") from None
+        self._received += len(message.get("body", b""))
+        if self._received > self._most_bytes:
+            raise HttpError(413, _too_long(self._most_bytes))
+        return message

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 PROBLEM_JSON: Final = "application/problem+json"
 MOST_MESSAGES: Final = 5  # of a request with many mistakes
@@ -36,7 +37,7 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, and what to do.")
 
 
-class HttpError(Exception):
+class HttpError(HTTPException):
     """A request is refused. `str(error)` is a sentence for people; `members` are further fields of
     the problem details."""
 
@@ -47,10 +48,12 @@ class HttpError(Exception):
         headers: Mapping[str, str] | None = None,
         **members: Any,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(status, detail, dict(headers or {}))
         self.status = status
-        self.headers = dict(headers or {})
         self.members = members
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class ProblemRoute(APIRoute):

@@ -7,56 +7,97 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
+import math
+import resource
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS: Final = 15.0  # for a request's head to come, and between two requests
-MOST_CONNECTIONS: Final = 4_000
 BACKLOG: Final = 256
 MAX_HEAD_BYTES: Final = 32_768
 CLOSE_SECONDS: Final = 3  # for answers under way when it stops
+FILES_BESIDE: Final = 256  # that the program opens beside its connections
+
+
+class ConnectionLimits(NamedTuple):
+    """What a client may do without asking for anything, or without taking what it asked for."""
+
+    head_seconds: float = 15.0  # for a request's head to come, and between two requests
+    stalled_seconds: float = 60.0  # in which a client takes nothing of its answer
+    connections: int = 4_000
+
+
+DEFAULT: Final = ConnectionLimits()
 
 
 class _Connection(H11Protocol):
-    """A connection that ends where no whole head of a request comes in time.
+    """A connection that ends where no whole head of a request comes in time, or an answer is not
+    taken.
 
-    The server bounds the time between two requests, but not that of a head's arrival.
+    uvicorn bounds the time between two requests, but not that of a head's arrival, and waits for a
+    client that does not read as long as it likes.
     """
 
-    head_seconds = HEAD_SECONDS
-    _timer: asyncio.TimerHandle | None = None
-    _answered: RequestResponseCycle | None = None  # the last request, when that was looked at
+    def __init__(self, limits: ConnectionLimits, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._limits = limits
+        self._head: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._look_later()
+        if len(self.connections) > self._limits.connections:
+            transport.abort()
+        else:
+            self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._head = _cancelled(self._head)
+        self._stalled = _cancelled(self._stalled)
         super().connection_lost(exc)
 
-    def _look_later(self) -> None:
-        self._timer = self.loop.call_later(self.head_seconds, self._abort_without_request)
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self._is_asked:
+            self._head = _cancelled(self._head)
 
-    def _abort_without_request(self) -> None:
-        """End the connection where none has come since it was opened or looked at."""
-        if self.cycle is None or self.cycle is self._answered:
-            self.transport.abort()
-            return
-        # A client that sends one request after another has none under way now and then.
-        self._answered = self.cycle if self.cycle.response_complete else None
-        self._look_later()
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._is_asked and not self.transport.is_closing():
+            self._expect_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = _cancelled(self._stalled)
+        self._stalled = self.loop.call_later(self._limits.stalled_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stalled = _cancelled(self._stalled)
+        super().resume_writing()
+
+    @property
+    def _is_asked(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect_head(self) -> None:
+        self._head = _cancelled(self._head)
+        self._head = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
 
 
-def make_server(app: ASGIApp, head_seconds: float = HEAD_SECONDS) -> uvicorn.Server:
-    """Return the server of an application, which `run` starts on sockets. `head_seconds` is how
-    long a request's head may take to come."""
+def _cancelled(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def make_server(app: ASGIApp, limits: ConnectionLimits = DEFAULT) -> uvicorn.Server:
+    """Return the server of an application, which `run` starts on sockets."""
+    limits = limits._replace(connections=_connections(limits.connections))
     config: dict[str, Any] = {
-        "http": type("Connection", (_Connection,), {"head_seconds": head_seconds}),
+        "http": partial(_Connection, limits),
         "ws": "none",
         "loop": "asyncio",
         "lifespan": "on",
@@ -66,9 +107,21 @@ def make_server(app: ASGIApp, head_seconds: float = HEAD_SECONDS) -> uvicorn.Ser
         "proxy_headers": False,  # the application decides which proxies are to be believed
         "server_header": False,
         "backlog": BACKLOG,
-        "limit_concurrency": MOST_CONNECTIONS,
-        "timeout_keep_alive": int(HEAD_SECONDS),
+        "timeout_keep_alive": math.ceil(limits.head_seconds),
         "timeout_graceful_shutdown": CLOSE_SECONDS,
         "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
     }
     return uvicorn.Server(uvicorn.Config(app, **config))
+
+
+def _connections(wanted: int) -> int:
+    """Return how many connections there may be, so that the program can open other files beside
+    them, whose number is raised where the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    needed = wanted + FILES_BESIDE
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(wanted, max(soft - FILES_BESIDE, soft // 2))
