@@ -159,9 +159,8 @@ class StoreReader:
 
     def outcomes_of_article(self, article_id: str) -> list[StoredOutcome]:
         """Return the outcomes of one article by its id, the newest first."""
-        rows = self.rows(
-            f"{_OUTCOME} WHERE article_id = ? ORDER BY id DESC LIMIT 200", [article_id]
-        )
+        sql = f"{_OUTCOME} WHERE article_id = ? ORDER BY id DESC LIMIT 200"
+        rows = self.rows(sql, [article_id])
         return [_outcome(row) for row in rows]
 
     def copies(self, outcome: StoredOutcome, limit: int = 100) -> list[StoredOutcome]:
@@ -176,8 +175,7 @@ class StoreReader:
     def outcomes_after(
         self, outcome_id: int, limit: int, query: ArticleQuery = ANY, until: int | None = None
     ) -> list[StoredOutcome]:
-        """Return the listed outcomes after one, and until another, oldest first; `query` without a
-        text."""
+        """Return the listed outcomes from one to another, oldest first; `query` without a text."""
         statement = after_statement(query, outcome_id, limit, until)
         return [_outcome(row) for row in self.rows(statement.sql, statement.values)]
 
@@ -185,7 +183,7 @@ class StoreReader:
         """Return the id of the newest outcome, 0 where there is none."""
         return int(self.rows("SELECT ifnull(max(id), 0) FROM outcomes")[0][0])
 
-    def content(self, text_id: int, most_characters: int = 2**31) -> str | None:
+    def content(self, text_id: int, most_characters: int = 2**30) -> str | None:
         """Return a text's content; None where there is none, or it has not come."""
         sql = "SELECT substr(content, 1, ?) FROM texts WHERE id = ?"
         rows = self.rows(sql, [most_characters, text_id])
@@ -204,10 +202,8 @@ class StoreReader:
 
     def letters(self, before: int | None = None, limit: int = 50) -> list[StoredLetter]:
         """Return dead letters, the newest first, those before an id."""
-        rows = self.rows(
-            "SELECT * FROM letters WHERE id < ? ORDER BY id DESC LIMIT ?",
-            [2**62 if before is None else before, limit],
-        )
+        sql = "SELECT * FROM letters WHERE id < ? ORDER BY id DESC LIMIT ?"
+        rows = self.rows(sql, [2**62 if before is None else before, limit])
         return self._letters(rows)
 
     def letter(self, letter_id: int) -> StoredLetter | None:
@@ -230,9 +226,8 @@ class StoreReader:
 
     def incident(self, incident_id: str) -> list[bytes]:
         """Return the records of an incident's DriftAlerts, oldest first."""
-        rows = self.rows(
-            "SELECT record FROM alerts WHERE incident_id = ? ORDER BY id LIMIT 1000", [incident_id]
-        )
+        sql = "SELECT record FROM alerts WHERE incident_id = ? ORDER BY id LIMIT 1000"
+        rows = self.rows(sql, [incident_id])
         return [row[0] for row in rows]
 
     def canaries(self) -> list[bytes]:
@@ -241,10 +236,8 @@ class StoreReader:
 
     def tallies(self, since_hour: int) -> list[Tally]:
         """Return the counts of each tier and hour, from an hour on."""
-        rows = self.rows(
-            "SELECT filter, tier, hour, count FROM tallies WHERE hour >= ? ORDER BY hour",
-            [since_hour],
-        )
+        sql = "SELECT filter, tier, hour, count FROM tallies WHERE hour >= ? ORDER BY hour"
+        rows = self.rows(sql, [since_hour])
         return [Tally(*row) for row in rows]
 
     def recent_latencies(self, limit: int = 1_000) -> list[tuple[int, int]]:

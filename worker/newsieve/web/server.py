@@ -55,14 +55,14 @@ class _Connection(H11Protocol):
             self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head = _cancelled(self._head)
-        self._stalled = _cancelled(self._stalled)
+        _cancel(self._head)
+        _cancel(self._stalled)
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
         super().handle_events()
         if self._is_asked:
-            self._head = _cancelled(self._head)
+            _cancel(self._head)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -71,11 +71,11 @@ class _Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = _cancelled(self._stalled)
+        _cancel(self._stalled)
         self._stalled = self.loop.call_later(self._limits.stalled_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        self._stalled = _cancelled(self._stalled)
+        _cancel(self._stalled)
         super().resume_writing()
 
     @property
@@ -84,11 +84,11 @@ class _Connection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _expect_head(self) -> None:
-        self._head = _cancelled(self._head)
+        _cancel(self._head)
         self._head = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
 
 
-def _cancelled(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
 
