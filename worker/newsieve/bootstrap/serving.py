@@ -33,6 +33,7 @@ from newsieve.web.access import Access
 from newsieve.web.app import make_app
 from newsieve.web.article_pages import article_pages
 from newsieve.web.articles_api import articles_router
+from newsieve.web.feeds import feeds_router
 from newsieve.web.filters_api import filters_router, served_filter
 from newsieve.web.hub import NewsHub
 from newsieve.web.layout import Layout
@@ -137,6 +138,7 @@ def routers_of(
         static_router(),
         article_pages(site, layout),
         articles_router(site),
+        feeds_router(site),
         filters_router(lambda: served),
     ]
     if service is not None:
