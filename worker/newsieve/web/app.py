@@ -12,6 +12,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -23,10 +24,20 @@ from newsieve.stream.logs import get_logger
 from newsieve.web.access import Access
 from newsieve.web.error_pages import error_response
 from newsieve.web.guards import Guards, Requested
-from newsieve.web.problems import HttpError, messages_of
+from newsieve.web.problems import HttpError, messages_of, usual_problems
 from newsieve.web.site import Site
 
 TITLE: Final = "newsieve"
+DOCUMENTED: Final = ("/v1/", "/v2", "/feeds/")  # what programs use; the rest are pages
+ANYWHERE: Final = (401, 403, 413, 421, 429, 500)  # the answers of the guards, and of a fault
+SECURITY_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "For feed readers: any user, the token as the password. It reads only.",
+    },
+}
 
 _log = get_logger("serve")
 
@@ -48,10 +59,18 @@ def make_app(
         lifespan=lambda _: running(),
     )
     for router in routers:
-        app.include_router(router)
+        _hide_pages(router)
+        app.include_router(router, responses=usual_problems(*ANYWHERE))
     _explain_errors(app, site.access)
-    app.openapi = _openapi_of(app)  # type: ignore[method-assign]  # as FastAPI's manual has it
+    app.openapi = _openapi_of(app, site.access)  # type: ignore[method-assign]  # as FastAPI's manual has it
     return Guards(app, site.settings.serve, site.access, requested)
+
+
+def _hide_pages(router: APIRouter) -> None:
+    """Leave pages for people out of the OpenAPI document."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and not route.path.startswith(DOCUMENTED):
+            route.include_in_schema = False
 
 
 def _explain_errors(app: FastAPI, access: Access) -> None:
@@ -85,14 +104,18 @@ def _said(error: HTTPException) -> str:
     return str(error.detail)
 
 
-def _openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """Return what makes the OpenAPI document, with the summary of all."""
+def _openapi_of(app: FastAPI, access: Access) -> Callable[[], dict[str, Any]]:
+    """Return what makes the OpenAPI document, with the summary of all, and what opens a server that
+    is not open to everybody."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
                 title=app.title, version=app.version, summary=app.summary, routes=app.routes
             )
+            if not access.is_open:
+                document["components"]["securitySchemes"] = SECURITY_SCHEMES
+                document["security"] = [{name: []} for name in SECURITY_SCHEMES]
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -20,7 +20,7 @@ from newsieve.store.queries import MOST_ROWS, ArticleQuery
 from newsieve.store.reader import StoredLabel, StoredOutcome
 from newsieve.store.rows import BLOCKED
 from newsieve.web.article_query import ArticleParameters
-from newsieve.web.articles_api import StreamParameters, last_event
+from newsieve.web.articles_api import LastEventId, StreamParameters
 from newsieve.web.cards import CardMaker
 from newsieve.web.layout import Layout
 from newsieve.web.problems import HttpError
@@ -92,12 +92,11 @@ def article_pages(site: Site, layout: Layout) -> APIRouter:
     @router.get("/stream", response_class=StreamingResponse)
     async def stream(
         wanted: Annotated[StreamParameters, Query()],
-        last_event_id: Annotated[str | None, Header()] = None,
+        last_event_id: LastEventId = "",
     ) -> Response:
         """Send cards as they come, and those that came meanwhile."""
         query = ArticleQuery(**wanted.model_dump(exclude={"since_id"}))
-        cursor = wanted.since_id if last_event_id is None else last_event(last_event_id)
-        return site.streams.open(query, cursor, cards.event)
+        return site.streams.open(query, wanted.cursor(last_event_id), cards.event)
 
     @router.get("/articles/by-id/{article_id:path}")
     def by_id(article_id: str) -> Response:

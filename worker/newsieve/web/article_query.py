@@ -6,7 +6,8 @@ It knows no route.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Final
+import re
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -16,6 +17,7 @@ from newsieve.store.queries import MOST_ROWS, ArticleQuery
 MAX_TEXT_CHARACTERS: Final = 500
 MAX_NAME_CHARACTERS: Final = 1_000
 DAY: Final = dt.timedelta(days=1)
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _none_if_empty(value: Any) -> Any:
@@ -23,10 +25,25 @@ def _none_if_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-NoneIfEmpty = BeforeValidator(_none_if_empty)
-Name = Annotated[str | None, Field(max_length=MAX_NAME_CHARACTERS), NoneIfEmpty]
-Score = Annotated[float | None, Field(ge=0, le=10, allow_inf_nan=False), NoneIfEmpty]
-Day = Annotated[dt.date | None, NoneIfEmpty]
+def _day(value: Any) -> Any:
+    """Return a day as it is, if it is written as one: pydantic takes numbers of seconds, too."""
+    if isinstance(value, str) and value and _DAY.fullmatch(value) is None:
+        raise ValueError("a day is written YYYY-MM-DD")
+    return value
+
+
+def _or_empty(kind: Any) -> BeforeValidator:
+    """Return what takes "" as nothing, and says so in OpenAPI."""
+    return BeforeValidator(_none_if_empty, json_schema_input_type=kind | Literal[""] | None)
+
+
+Named = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
+Number = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+Cursor = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
+Name = Annotated[Named | None, _or_empty(Named)]
+Score = Annotated[Number | None, _or_empty(Number)]
+Day = Annotated[dt.date | None, _or_empty(dt.date), BeforeValidator(_day)]
 
 
 class ArticleParameters(BaseModel):
@@ -36,7 +53,7 @@ class ArticleParameters(BaseModel):
 
     filter: Name = Field(None, description="A filter's name.")
     tier: Name = Field(None, description="A tier of it, or `blocked`.")
-    q: Annotated[str | None, Field(max_length=MAX_TEXT_CHARACTERS), NoneIfEmpty] = Field(
+    q: Annotated[Text | None, _or_empty(Text)] = Field(
         None,
         description='Words of title and text, all of which occur; "several words" are a phrase, '
         "`-word` must not occur, `word*` is a beginning. The newest texts come first.",
@@ -51,7 +68,7 @@ class ArticleParameters(BaseModel):
         "else of its coming.",
     )
     until: Day = Field(None, description="The last day, UTC.")
-    before: Annotated[str | None, Field(pattern=r"^[0-9]{1,18}$"), NoneIfEmpty] = Field(
+    before: Annotated[Cursor | None, _or_empty(Cursor)] = Field(
         None, description="`next` of the page before."
     )
     limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = Field(50, description="Articles of a page.")

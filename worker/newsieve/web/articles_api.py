@@ -21,6 +21,7 @@ from newsieve_schemas.scored import ScoredArticle
 
 MAX_ID_CHARACTERS: Final = 2_048
 JSON: Final = "application/json"
+LastEventId = Annotated[str, Header(pattern=r"^[0-9]{1,18}$")]
 
 
 class ListedArticle(BaseModel):
@@ -55,17 +56,22 @@ class StreamParameters(BaseModel):
         None, description="Begin behind this id, as with `Last-Event-ID`."
     )
 
+    def cursor(self, last_event_id: str) -> int | None:
+        """Return the id that a stream begins behind; None: with what comes from now on."""
+        return int(last_event_id) if last_event_id else self.since_id
+
 
 def articles_router(site: Site) -> APIRouter:
     """Return the routes of lists and streams of articles."""
-    router = APIRouter(
-        prefix="/v1",
-        tags=["articles"],
-        route_class=ProblemRoute,
-        responses=usual_problems(401, 429),
-    )
+    router = APIRouter(prefix="/v1", tags=["articles"], route_class=ProblemRoute)
 
-    @router.get("/articles", response_model=ArticleList, responses=usual_problems(422, 503))
+    @router.get(
+        "/articles",
+        operation_id="articles",
+        summary="Articles that were scored, the newest first",
+        response_model=ArticleList,
+        responses=usual_problems(422, 503),
+    )
     def articles(wanted: ArticlesWanted) -> Response:
         """List articles, the newest first, copies of one story once."""
         page = site.reader.articles(wanted.query())
@@ -77,6 +83,8 @@ def articles_router(site: Site) -> APIRouter:
 
     @router.get(
         "/articles/by-id/{article_id:path}",
+        operation_id="article",
+        summary="One article's outcomes, by its id",
         response_model=ArticleList,
         responses=usual_problems(404, 422, 503),
     )
@@ -91,6 +99,8 @@ def articles_router(site: Site) -> APIRouter:
 
     @router.get(
         "/stream",
+        operation_id="stream",
+        summary="Articles as they come, as server-sent events",
         response_class=StreamingResponse,
         responses={
             200: {
@@ -102,12 +112,11 @@ def articles_router(site: Site) -> APIRouter:
     )
     async def stream(
         wanted: Annotated[StreamParameters, Query()],
-        last_event_id: Annotated[str | None, Header()] = None,
+        last_event_id: LastEventId = "",
     ) -> Response:
         """Send outcomes as they come, and with `Last-Event-ID` those that came meanwhile."""
         query = ArticleQuery(**wanted.model_dump(exclude={"since_id"}))
-        cursor = wanted.since_id if last_event_id is None else last_event(last_event_id)
-        return site.streams.open(query, cursor, _record_event)
+        return site.streams.open(query, wanted.cursor(last_event_id), _record_event)
 
     return router
 
@@ -139,10 +148,3 @@ def _record_event(outcome: StoredOutcome) -> bytes:
     """Return an outcome as an event, its record as one line of JSON: line ends between JSON's words
     mean nothing there, and would end the event."""
     return b"id: %d\ndata: %b\n\n" % (outcome.id, outcome.record.translate(None, b"\r\n"))
-
-
-def last_event(text: str) -> int:
-    """Return the id in a Last-Event-ID header. Raises HttpError."""
-    if not text.isascii() or not text.isdigit() or len(text) > len(str(2**62)) - 1:
-        raise HttpError(422, "Last-Event-ID is no id of this stream")
-    return int(text)

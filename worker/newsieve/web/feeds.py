@@ -64,6 +64,7 @@ class Format(NamedTuple):
     write: Callable[[Feed], bytes]
 
 
+SCHEMAS: Final = {JSON_FEED: "object"}
 FORMATS: Final = (Format("atom", ATOM, atom), Format("json", JSON_FEED, json_feed))
 
 
@@ -251,7 +252,7 @@ def _documented(media_type: str) -> dict[int | str, dict[str, object]]:
     return {
         200: {
             "description": "The document.",
-            "content": {media_type: {"schema": {"type": "string"}}},
+            "content": {media_type: {"schema": {"type": SCHEMAS.get(media_type, "string")}}},
         },
         304: {"description": "The client has it: `If-None-Match`, `If-Modified-Since`."},
     }
