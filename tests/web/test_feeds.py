@@ -95,7 +95,7 @@ def test_feedparser_reads_back_what_an_outcome_says(served: Served) -> None:
     assert feed.feed.title == "uplifting: connection"
     links = {link.rel: link.href for link in feed.feed.links}
     assert links["self"] == f"http://localhost:8080{TIER}.atom"
-    assert links["alternate"] == "http://localhost:8080/?filter=uplifting&tier=connection"
+    assert links["alternate"] == "http://localhost:8080/articles?filter=uplifting&tier=connection"
     assert feed.feed.updated == entry.updated
     assert entry.title == "A village opens a library"
     assert entry.link == "https://news.example/library?a=1&b=2"
@@ -244,7 +244,7 @@ def test_addresses_are_those_that_people_use(tmp_path: Path) -> None:
 
     links = {link.rel: link.href for link in feed.links}
     assert links["self"] == f"https://reader.example/news{TIER}.atom"
-    assert links["alternate"].startswith("https://reader.example/news/?")
+    assert links["alternate"].startswith("https://reader.example/news/articles?")
     served.close()
 
 

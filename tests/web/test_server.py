@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from newsieve.web.server import make_server
+from newsieve.web.server import ConnectionLimits, make_server
 
 HEAD_SECONDS = 0.1
 REQUEST = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -21,7 +21,7 @@ def with_server(talk: Callable[[int], Coroutine[Any, Any, None]]) -> None:
 
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            server = make_server(FastAPI(), HEAD_SECONDS)
+            server = make_server(FastAPI(), ConnectionLimits(HEAD_SECONDS))
             serving = asyncio.create_task(server.serve([listener]))
             try:
                 await asyncio.wait_for(talk(listener.getsockname()[1]), 10)

@@ -227,8 +227,7 @@ class StoreReader:
     def incident(self, incident_id: str) -> list[bytes]:
         """Return the records of an incident's DriftAlerts, oldest first."""
         sql = "SELECT record FROM alerts WHERE incident_id = ? ORDER BY id LIMIT 1000"
-        rows = self.rows(sql, [incident_id])
-        return [row[0] for row in rows]
+        return [row[0] for row in self.rows(sql, [incident_id])]
 
     def canaries(self) -> list[bytes]:
         """Return the latest CanaryReport of each filter's students."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.responses import RedirectResponse, Response

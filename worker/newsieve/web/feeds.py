@@ -211,7 +211,7 @@ def _described(site: Site, request: Request, wanted: Wanted, format_: Format) ->
         title=name if wanted.tier is None else f"{wanted.filter}: {wanted.tier}",
         subtitle=" ".join(whose.definition.description.split()),
         url=f"{base}/feeds/{name}.{format_.ending}" + (f"?{said}" if said else ""),
-        home=f"{base}/?{urlencode(of_page)}",
+        home=f"{base}/articles?{urlencode(of_page)}",
         entries=(),
     )
 

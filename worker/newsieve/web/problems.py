@@ -41,6 +41,8 @@ class HttpError(HTTPException):
     """A request is refused. `str(error)` is a sentence for people; `members` are further fields of
     the problem details."""
 
+    headers: Mapping[str, str]
+
     def __init__(
         self,
         status: int,
