@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -18,18 +16,17 @@ from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from newsieve.bootstrap.serving import routers_of
-from newsieve.settings.loader import Settings, load_settings
+from newsieve.settings.loader import load_settings
 from newsieve.store.reader import StoreReader
 from newsieve.store.rows import Row, TextRow, outcome_row
 from newsieve.store.writer import StoreWriter
-from newsieve.web.access import Access
 from newsieve.web.app import make_app
 from newsieve.web.hub import NewsHub
 from newsieve.web.server import ConnectionLimits, make_server
 from newsieve.web.site import Site
 from newsieve.web.sse import EventStreams
-from tests.support.filters import load
 from tests.support.scored_records import START_MS, identity, scored
+from tests.support.site import make_site, until
 
 TICK_SECONDS = 0.005
 TOKEN = "reader-of-articles-1"
@@ -107,21 +104,12 @@ def make_served(
     """A site whose store is in the folder, taken up where there is one."""
     path = folder / "store.db"
     writer = StoreWriter(path)
-    reader = StoreReader(path)
     prefixed = {f"NEWSIEVE_{name}": value for name, value in (environment or {}).items()}
-    settings: Settings = load_settings(None, prefixed)
+    settings = load_settings(None, {**prefixed, "NEWSIEVE_SERVE__STORE": str(path)})
+    reader = StoreReader(path)
     hub = NewsHub(reader, TICK_SECONDS)
-    uplifting = load("uplifting")
-    site = Site(
-        settings=settings,
-        filters={uplifting.name: uplifting},
-        reader=reader,
-        hub=hub,
-        streams=EventStreams(hub, settings.serve.streams, lambda _: None),
-        access=Access(settings.serve),
-        topics=SimpleNamespace(is_connected=True, lag={}),
-        worker_lag=lambda: None,
-    )
+    streams = EventStreams(hub, settings.serve.streams, lambda _: None)
+    site = make_site(settings, reader=reader, hub=hub, streams=streams)
     answers: list[tuple[str, int]] = []
     app = make_app(
         site,
@@ -139,7 +127,7 @@ def on_socket(served: Served, limits: ConnectionLimits) -> Iterator[int]:
         server = make_server(served.app, limits)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
-        wait_until(lambda: server.started)
+        until(lambda: server.started)
         try:
             yield listener.getsockname()[1]
         finally:
@@ -147,13 +135,6 @@ def on_socket(served: Served, limits: ConnectionLimits) -> Iterator[int]:
             server.should_exit = True
             thread.join(10)
             assert not thread.is_alive()
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.002)
 
 
 def fill(served: Served, count: int = 30) -> None:
