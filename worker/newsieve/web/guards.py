@@ -122,15 +122,25 @@ class Guards:
         if wait := self._wait_seconds(request, client):
             detail = f"too many requests from {client}: wait {wait:.1f} s"
             return self._refused(request, 429, detail, {"retry-after": str(int(wait) + 1)})
-        announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._settings.body_bytes:
-            return self._refused(request, 413, _too_long(self._settings.body_bytes))
+        if refused := self._refused_body(request):
+            return refused
         visitor = self._access.visitor(headers, request.cookies, peer)
         scope.setdefault("state", {})["visitor"] = visitor
         if not (visitor.may_read or request.url.path.startswith(OPEN_PATHS)):
             return self._unauthorised(request)
         if not self._is_of_ours(headers, request.method):
             return self._refused(request, 403, "the request comes from a page of another site")
+        return None
+
+    def _refused_body(self, request: Request) -> Response | None:
+        """Return why a body is not read, from what the request says of it."""
+        announced = request.headers.get("content-length", "")
+        if announced and "transfer-encoding" in request.headers:
+            # a proxy may see another end of the body than we do, and behind it a request
+            detail = "a body has one of Content-Length and Transfer-Encoding"
+            return self._refused(request, 400, detail, {"connection": "close"})
+        if announced.isdecimal() and int(announced) > self._settings.body_bytes:
+            return self._refused(request, 413, _too_long(self._settings.body_bytes))
         return None
 
     def _is_of_ours(self, headers: Headers, method: str) -> bool:
