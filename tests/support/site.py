@@ -17,7 +17,8 @@ import numpy as np
 import orjson
 from starlette.types import ASGIApp
 
-from newsieve.bootstrap.serving import routers_of, served_filters
+from newsieve.bootstrap.serving import routers_of, served_filters, student_folders
+from newsieve.errors import BrokerUnavailable
 from newsieve.filters.registry import Filter
 from newsieve.filters.rendering import content_hash, render
 from newsieve.filters.tiering import round_scores
@@ -39,8 +40,9 @@ from newsieve.store.writer import StoreWriter
 from newsieve.web.access import Access
 from newsieve.web.app import make_app
 from newsieve.web.hub import NewsHub
+from newsieve.web.refreshed import Refreshed
 from newsieve.web.server import make_server
-from newsieve.web.site import Site
+from newsieve.web.site import DriftReport, Site
 from newsieve.web.sse import EventStreams
 from newsieve_schemas.drift import CanaryReport, DriftAlert
 from newsieve_schemas.oracle import OracleScore
@@ -247,9 +249,15 @@ def make_site(settings: Settings, **replaced: Any) -> Site:
         "access": Access(settings.serve),
         "topics": NoTopics(),
         "worker_lag": lambda: 12,
+        "drift": Refreshed(_no_state, 60.0),
+        "student_folders": student_folders(settings),
         **replaced,
     }
     return Site(**parts)
+
+
+def _no_state() -> DriftReport:
+    raise BrokerUnavailable("no broker answers")
 
 
 def app_of(site: Site) -> ASGIApp:

@@ -28,6 +28,6 @@ def test_commands_in_sentences_are_code_and_addresses_on_the_web_are_links() -> 
         r"run <code>&lt;b&gt;&amp;\u202e\u0007</code> &amp;"
     )
     assert render("{{ text | link }}", text='https://x/"<') == (
-        '<a href="https://x/&#34;&lt;">https://x/&#34;&lt;</a>'
+        '<a href="https://x/&#34;&lt;" rel="noopener noreferrer nofollow">https://x/&#34;&lt;</a>'
     )
     assert render("{{ text | link }}", text="javascript:alert(1)<") == "javascript:alert(1)&lt;"

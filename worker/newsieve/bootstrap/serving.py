@@ -8,12 +8,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from newsieve.bootstrap.common import cluster, filter_registry
+from newsieve.bootstrap.drift import load_filter_inputs
+from newsieve.bootstrap.drift_state import load_current_state, monitor_group
 from newsieve.bootstrap.score_paths import ScorePaths
+from newsieve.bootstrap.students import student_folder
 from newsieve.filters.registry import Filter
 from newsieve.kafka.assigned_consumer import AssignedConsumer
 from newsieve.kafka.offset_query import OffsetQuery
@@ -33,18 +38,23 @@ from newsieve.web.access import Access
 from newsieve.web.app import make_app
 from newsieve.web.article_pages import article_pages
 from newsieve.web.articles_api import articles_router
+from newsieve.web.drift_site import drift_site
 from newsieve.web.feeds import feeds_router
 from newsieve.web.filters_api import filters_router, served_filter
 from newsieve.web.hub import NewsHub
 from newsieve.web.layout import Layout
+from newsieve.web.letter_pages import letter_pages
 from newsieve.web.open_inference import open_inference_router
 from newsieve.web.refreshed import Refreshed
 from newsieve.web.score_api import score_router
 from newsieve.web.score_service import ScoreLimits, ScoreService
 from newsieve.web.server import CLOSE_SECONDS
-from newsieve.web.site import Site
+from newsieve.web.sign_in import sign_in_pages
+from newsieve.web.site import DriftReport, Site
 from newsieve.web.sse import EventStreams
 from newsieve.web.static_files import static_router
+from newsieve.web.status_page import status_page
+from newsieve.web.student_pages import student_pages
 from newsieve_schemas.topics import (
     CANARIES,
     CONTROL,
@@ -59,6 +69,7 @@ from newsieve_schemas.topics import (
 DAY_MS = 24 * 3_600_000
 GIGABYTE = 1_000_000_000
 LAG_SECONDS = 5.0  # how old the workers' lag may be
+DRIFT_SECONDS = 8.0  # and the state of the drift monitors
 
 _log = get_logger("assemble")
 
@@ -93,6 +104,8 @@ def make_serving(
         access=Access(settings.serve),
         topics=observer,
         worker_lag=Refreshed(_worker_lag(settings), LAG_SECONDS).get,
+        drift=Refreshed(_drift_report(settings), DRIFT_SECONDS),
+        student_folders=student_folders(settings),
     )
     service = score_service(settings, scores) if scores is not None else None
     routers = routers_of(site, scores, service)
@@ -137,6 +150,11 @@ def routers_of(
     routers = [
         static_router(),
         article_pages(site, layout),
+        letter_pages(site, layout),
+        drift_site(site, layout),
+        student_pages(site, layout),
+        status_page(site, layout),
+        sign_in_pages(site, layout),
         articles_router(site),
         feeds_router(site),
         filters_router(lambda: served),
@@ -176,6 +194,11 @@ def served_filters(settings: Settings) -> Mapping[str, Filter]:
     return {item.name: item for item in filters}
 
 
+def student_folders(settings: Settings) -> Mapping[str, Path]:
+    """Return the folder of each served filter's student, by the filter's name."""
+    return {name: student_folder(settings, item) for name, item in served_filters(settings).items()}
+
+
 def collected_topics(settings: Settings) -> Routes:
     """Return which topics are read, and what is made of their records."""
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
@@ -203,6 +226,17 @@ def collected_topics(settings: Settings) -> Routes:
 def _unless_null(make: MakeRow) -> MakeRow:
     """Return a maker of rows that makes none of a tombstone."""
     return lambda record: make(record) if record.value is not None else None
+
+
+def _drift_report(settings: Settings) -> Callable[[], DriftReport]:
+    """Return what reads the state of all drift monitors."""
+    inputs = cache(lambda: load_filter_inputs(settings))
+
+    def read() -> DriftReport:
+        current = load_current_state(settings, inputs())
+        return DriftReport(current, monitor_group(settings), time.time_ns() // 1_000_000)
+
+    return read
 
 
 def _worker_lag(settings: Settings) -> Callable[[], int]:

@@ -2,13 +2,13 @@
 
 A card for each monitor, worst first: what an alert of it says now, the course of the evidence and
 of the error over its last labels, and whose the evidence is; then, by filter, what comes in. The
-template `drift.html` has the markup.
+templates `drift.html` and `drift_body.html` have the markup.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from newsieve.drift.monitor_state import (
     ALERT,
@@ -58,28 +58,31 @@ def page(
     items: Sequence[OverviewItem], current: CurrentState, group: MonitorGroup, now: int
 ) -> str:
     """Return the whole page. `now` is when the state was read, in milliseconds."""
-    filters = [
-        (monitored.monitor, current.last_written_at(name))
-        for name, monitored in current.monitored.items()
-    ]
-    return (
-        environment()
-        .get_template("drift.html")
-        .render(
-            cards=[_card(item, now) for item in items],
-            filters=filters,
-            group=group,
-            now=now,
-            freshness=freshness(current, group, now),
-            moment=moment,
-            nothing_yet=nothing_yet,
-            path=path,
-            frame=FRAME,
-            colours=COLOURS,
-            fewest_labels=FEWEST,
-            not_tested=NOT_TESTED,
-        )
-    )
+    template = environment().get_template("drift.html")
+    return template.render(drift_values(items, current, group, now))
+
+
+def drift_values(
+    items: Sequence[OverviewItem], current: CurrentState, group: MonitorGroup, now: int
+) -> dict[str, Any]:
+    """Return what `drift_body.html` shows. `now` is when the state was read, in milliseconds."""
+    return {
+        "cards": [_card(item, now) for item in items],
+        "filters": [
+            (monitored.monitor, current.last_written_at(name))
+            for name, monitored in current.monitored.items()
+        ],
+        "group": group,
+        "now": now,
+        "freshness": freshness(current, group, now),
+        "moment": moment,
+        "nothing_yet": nothing_yet,
+        "path": path,
+        "frame": FRAME,
+        "colours": COLOURS,
+        "fewest_labels": FEWEST,
+        "not_tested": NOT_TESTED,
+    }
 
 
 def _card(item: OverviewItem, now: int) -> Card:

@@ -53,7 +53,7 @@ class Layout:
             .get_template(template)
             .render(
                 navigation=self._navigation,
-                path=request.url.path,
+                current=request.url.path,
                 visitor=visitor,
                 can_sign_in=can_sign_in and not visitor.has_session,
                 static=static_address,

@@ -70,4 +70,6 @@ def _link(address: str) -> Markup | str:
     """Return a link to an address on the web, and any other address as text."""
     if not address.startswith(("https://", "http://")):
         return address
-    return Markup('<a href="{0}">{0}</a>').format(printable(address))
+    return Markup('<a href="{0}" rel="noopener noreferrer nofollow">{0}</a>').format(
+        printable(address)
+    )

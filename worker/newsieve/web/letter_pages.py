@@ -1,0 +1,132 @@
+"""Dead letters as pages: how many of which kind, and each with its reason and original bytes.
+
+It knows no SQL and no markup.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Final, get_args
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from newsieve.records.encode import timestamp
+from newsieve.store.reader import StoredLetter
+from newsieve.store.rows import LETTER_BYTES
+from newsieve.web.bytes_shown import as_text, hex_dump
+from newsieve.web.layout import Layout
+from newsieve.web.problems import HttpError
+from newsieve.web.refreshed import Refreshed
+from newsieve.web.site import Site
+from newsieve_schemas.dead_letter import HEADER_PREFIX, Stage
+from newsieve_schemas.topics import RAW, topic_name
+
+PAGE: Final = 50
+COUNTS_SECONDS: Final = 10.0  # how old the counts may be
+DUMPED_BYTES: Final = 4_096  # of a hex dump, before somebody asks for all
+PLACE: Final = ("topic", "partition", "offset")
+MESSAGE_CHARACTERS: Final = 300  # in a list
+
+Before = Annotated[int | None, Query(ge=0, le=2**62)]
+
+
+def letter_pages(site: Site, layout: Layout) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(include_in_schema=False)
+    counts = Refreshed(site.reader.letter_counts, COUNTS_SECONDS)
+    raw_topic = topic_name(site.settings.kafka.topic_prefix, RAW)
+
+    @router.get("/dead-letters")
+    def letters(request: Request, before: Before = None) -> Response:
+        """List dead letters, the newest first, and count them by stage, error and filter."""
+        page = site.reader.letters(before, PAGE + 1)
+        return layout.page(
+            request,
+            "letters.html",
+            counts=[
+                (stage, error, filter_, count, replay_command(stage, error, filter_))
+                for stage, error, filter_, count in counts.get() or []
+            ],
+            letters=page[:PAGE],
+            older=page[PAGE - 1].id if len(page) > PAGE else None,
+            is_first=before is None,
+            message_characters=MESSAGE_CHARACTERS,
+            time=timestamp,
+        )
+
+    @router.get("/dead-letters/{letter_id}")
+    def letter(request: Request, letter_id: int, hex: str = "") -> Response:  # noqa: A002 - in the address
+        """Show a dead letter with its reason, its original and what replays it."""
+        item = _letter(site, letter_id)
+        headers = _headers(item)
+        value = item.value or b""
+        dumped = value if hex == "all" else value[:DUMPED_BYTES]
+        is_raw = headers.get(HEADER_PREFIX + "topic", raw_topic) == raw_topic
+        return layout.page(
+            request,
+            "letter.html",
+            letter=item,
+            headers=sorted(headers.items()),
+            origin={
+                name: headers.get(HEADER_PREFIX + name) for name in ("topic", "partition", "offset")
+            },
+            text=as_text(value),
+            dump=hex_dump(dumped),
+            not_dumped=len(value) - len(dumped),
+            is_cut=len(value) == LETTER_BYTES,
+            key=_key(item),
+            command=replay_command(item.stage, item.error, item.filter, item.failed_ms)
+            if is_raw
+            else None,
+            time=timestamp,
+        )
+
+    @router.get("/dead-letters/{letter_id}/value")
+    def value(letter_id: int) -> Response:
+        """Send the original's bytes as a file."""
+        item = _letter(site, letter_id)
+        name = f"dead-letter-{item.partition}-{item.offset}.bin"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(item.value or b"", media_type="application/octet-stream", headers=headers)
+
+    return router
+
+
+def replay_command(
+    stage: str, error: str, filter_name: str | None, failed_ms: int | None = None
+) -> str:
+    """Return the command that puts letters of this kind back; with a time, those that failed within
+    its millisecond."""
+    words = ["newsieve", "dlq", "replay"]
+    if stage in get_args(Stage):
+        words += ["--stage", stage]
+    if error:
+        words += ["--error", error]
+    if filter_name:
+        words += ["--filter", filter_name]
+    if failed_ms is not None:
+        since, until = timestamp(failed_ms), timestamp(failed_ms + 1)
+        words += ["--since", str(since), "--until", str(until)]
+    return shlex.join(words)
+
+
+def _letter(site: Site, letter_id: int) -> StoredLetter:
+    letter = site.reader.letter(letter_id) if 0 <= letter_id < 2**62 else None
+    if letter is None:
+        raise HttpError(404, "This dead letter is not in the store, or not any more.")
+    return letter
+
+
+def _headers(letter: StoredLetter) -> Mapping[str, str]:
+    headers: Mapping[str, str] = orjson.loads(letter.headers)
+    return headers
+
+
+def _key(letter: StoredLetter) -> str | None:
+    if letter.key is None:
+        return None
+    text = as_text(letter.key)
+    return text if text is not None else letter.key.hex(" ")
