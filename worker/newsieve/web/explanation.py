@@ -45,7 +45,7 @@ def warnings(record: ScoredArticle) -> list[str]:
     if record.gates or record.caps:
         found.append("limited")
     if record.truncated:
-        found.append("cut")
+        found.append("read in part")
     if record.suspect:
         found.append("suspect")
     return found

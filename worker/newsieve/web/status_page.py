@@ -28,12 +28,13 @@ QUANTILES: Final = (50, 95, 99)
 
 
 class Rate(NamedTuple):
-    """How many outcomes a tier of a filter has per minute now, within the last hour and day."""
+    """How many outcomes of a filter's tier came within the last minute, in the present hour of the
+    clock, and within the last day."""
 
     filter: str
     tier: str
     per_minute: float
-    last_hour: int
+    this_hour: int
     last_day: int
 
 
@@ -66,7 +67,7 @@ def status_page(site: Site, layout: Layout) -> APIRouter:
             worker_lag=site.worker_lag(),
             rates=rates,
             per_minute=sum(rate.per_minute for rate in rates),
-            last_hour=sum(rate.last_hour for rate in rates),
+            this_hour=sum(rate.this_hour for rate in rates),
             latencies=len(latencies),
             quantiles=quantiles(latencies),
             newest=max((item.scored_ms for item in recent), default=None),
@@ -79,19 +80,17 @@ def status_page(site: Site, layout: Layout) -> APIRouter:
 
 
 def rates_of(tallies: Sequence[Tally], recent: Sequence[ScoredAt], now_ms: int) -> list[Rate]:
-    """Return the rates of all tiers, by filter. The last hour is the present clock hour and the
-    share of the one before it that is not over for an hour yet."""
-    share = 1 - now_ms % HOUR_MS / HOUR_MS
-    hour = now_ms // HOUR_MS
+    """Return the rates of all tiers, by filter."""
+    this_hour = now_ms // HOUR_MS
     minute = _per_minute(recent, now_ms)
     days: dict[tuple[str, str], int] = {}
-    hours: dict[tuple[str, str], float] = {}
+    hours: dict[tuple[str, str], int] = {}
     for tally in tallies:
         key = tally.filter, tally.tier
         days[key] = days.get(key, 0) + tally.outcomes
-        weight = {hour: 1.0, hour - 1: share}.get(tally.hour, 0.0)
-        hours[key] = hours.get(key, 0.0) + weight * tally.outcomes
-    return [Rate(*key, minute.get(key, 0.0), round(hours[key]), days[key]) for key in sorted(days)]
+        if tally.hour == this_hour:
+            hours[key] = tally.outcomes
+    return [Rate(*key, minute.get(key, 0.0), hours.get(key, 0), days[key]) for key in sorted(days)]
 
 
 def behind_by_topic(lag: Mapping[tuple[str, int], int]) -> list[Behind]:

@@ -55,7 +55,6 @@ class Metrics(BaseModel):
 class StudentOnDisk(NamedTuple):
     """What is in a student's folder. `problem` says why there is no manifest."""
 
-    folder: Path
     hash: str | None
     manifest: Manifest | None
     metrics: Metrics | None
@@ -116,11 +115,11 @@ def read_student(folder: Path, filter_: Filter) -> StudentOnDisk:
         manifest = read_manifest(folder)
         digest = student_hash(folder, manifest.base)
     except NewsieveError as error:
-        return StudentOnDisk(folder, None, None, None, None, str(error))
+        return StudentOnDisk(None, None, None, None, str(error))
     problem = ""
     if manifest.label_hash != filter_.label_hash:
         problem = f"It was trained on labels that mean something else than {filter_.reference}'s."
-    return StudentOnDisk(folder, digest, manifest, _metrics(manifest), _card(folder), problem)
+    return StudentOnDisk(digest, manifest, _metrics(manifest), _card(folder), problem)
 
 
 def _card(folder: Path) -> Markup | None:
