@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-VOID = {"meta"}  # have no end
+VOID = {"meta", "link", "input", "br", "hr"}  # have no end
 
 
 @dataclass

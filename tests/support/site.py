@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
+import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +20,7 @@ import numpy as np
 import orjson
 from starlette.types import ASGIApp
 
-from newsieve.bootstrap.serving import routers_of, served_filters, student_folders
+from newsieve.bootstrap.serving import routers_of
 from newsieve.errors import BrokerUnavailable
 from newsieve.filters.registry import Filter
 from newsieve.filters.rendering import content_hash, render
@@ -47,12 +50,16 @@ from newsieve.web.sse import EventStreams
 from newsieve_schemas.drift import CanaryReport, DriftAlert
 from newsieve_schemas.oracle import OracleScore
 from newsieve_schemas.scored import ScoredArticle
-from tests.support.filters import load
+from tests.support import filters as builtin
+from tests.support.articles import WORDS
 
 STUDENT = "sha256:" + "5" * 64
 FILTERS = "uplifting,sustainability,investment_risk"
 PATIENCE_SECONDS = 10.0
 MINUTE_MS = 60_000
+MADE_UP = "made up"
+
+load = cache(builtin.load)
 
 
 def serve_settings(path: Path, **serve: Any) -> Settings:
@@ -92,6 +99,11 @@ class Filled:
         self.close()
 
     @property
+    def connection(self) -> sqlite3.Connection:
+        """The writer's connection, for what no record does."""
+        return self._writer.connection
+
+    @property
     def last(self) -> int:
         """The id of the newest outcome."""
         return self._writer.last_outcome
@@ -100,17 +112,19 @@ class Filled:
         self,
         name: str,
         title: str | None = None,
-        content: str | None = "The council of a village opened a library. " * 20,
+        content: str | None = MADE_UP,
         *,
         filter_: str = "uplifting",
         level: float | Sequence[float] = 6.0,
         label: float | None = None,
         **more: Any,
     ) -> int:
-        """Write a text with its outcome of one filter, and with a label the oracle's. `level` is
-        the score of each dimension. `more` are fields of the article, or of the outcome's record.
-        Returns the outcome's id."""
+        """Write a text with its outcome of one filter, and with a label the oracle's. A content
+        that is not given is like no other's. `level` is the score of each dimension. `more` are
+        fields of the article, or of the outcome's record. Returns the outcome's id."""
         title = f"Title of {name}" if title is None else title
+        if content == MADE_UP:
+            content = " ".join(random.Random(name).choices(WORDS, k=120))
         digest = content_hash(render(title, content or ""))
         article = {
             "id": name,
@@ -239,10 +253,11 @@ class NoTopics:
 def make_site(settings: Settings, **replaced: Any) -> Site:
     """A site over the settings' store, which has to exist."""
     reader = StoreReader(settings.serve.store)
+    filters = {name: load(name) for name in settings.worker.filters}
     hub = NewsHub(reader)
     parts: dict[str, Any] = {
         "settings": settings,
-        "filters": served_filters(settings),
+        "filters": filters,
         "reader": reader,
         "hub": hub,
         "streams": EventStreams(hub, settings.serve.streams, lambda _: None),
@@ -250,7 +265,7 @@ def make_site(settings: Settings, **replaced: Any) -> Site:
         "topics": NoTopics(),
         "worker_lag": lambda: 12,
         "drift": Refreshed(_no_state, 60.0),
-        "student_folders": student_folders(settings),
+        "student_folders": {name: item.student_folder for name, item in filters.items()},
         **replaced,
     }
     return Site(**parts)
