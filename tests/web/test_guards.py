@@ -108,7 +108,7 @@ def test_every_answer_has_the_headers_of_safety(served: Served, tmp_path: Path) 
         assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert "cache-control" in answer.headers
         assert "server" not in answer.headers
