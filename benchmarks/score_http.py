@@ -224,8 +224,7 @@ def _table(options: argparse.Namespace, command: Rounds, server: Rounds) -> list
         _row("`POST /v1/score` of `newsieve serve --score`", server),
         "",
         f"By HTTP the throughput is **{spread(shares, 0)} %** of the command's in the same round; "
-        f"by CPU an article it would be {spread(by_cpu, 0)} %, which does not depend on what else "
-        "the machine does.",
+        f"the command takes {spread(by_cpu, 0)} % of the server's CPU for an article.",
         "",
         "| latency by HTTP, ms | p50 | p95 | p99 | max |",
         "|---|---|---|---|---|",
