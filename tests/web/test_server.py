@@ -26,7 +26,7 @@ from newsieve.web.server import ConnectionLimits, make_server
 from tests.support.scored_records import START_MS
 from tests.support.served import Served, fill, make_served, on_socket, rows_of, run_within
 
-HEAD_SECONDS = 0.1
+HEAD_SECONDS = 0.3
 REQUEST = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -56,7 +56,7 @@ def test_a_connection_is_kept_as_long_as_requests_come() -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
             await reader.readexactly(int(length))
-            await asyncio.sleep(HEAD_SECONDS / 5)
+            await asyncio.sleep(HEAD_SECONDS / 10)
         writer.close()
         await writer.wait_closed()
 
