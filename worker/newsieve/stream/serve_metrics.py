@@ -35,7 +35,7 @@ class ServeMetrics:
             buckets=COMMIT_SECONDS, registry=self.registry,
         )  # fmt: skip
         self._lag = Gauge(
-            "newsieve_lag_records", "Records behind the end of a partition.",
+            "newsieve_store_lag_records", "Records behind the end of a partition.",
             ["topic", "partition"], registry=self.registry,
         )  # fmt: skip
         self._requests = Counter(
