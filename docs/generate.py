@@ -26,6 +26,7 @@ from newsieve.filters.definition import FilterDefinition
 from newsieve.settings.loader import DELIMITER, PREFIX, Settings
 from newsieve.stream.metrics import DriftMetrics, Metrics, OracleMetrics
 from newsieve.stream.push_metrics import PushMetrics
+from newsieve.stream.serve_metrics import ServeMetrics
 from newsieve_schemas.export import EVENT_TYPES, MODELS, json_schema
 from newsieve_schemas.topics import DEFAULT_PREFIX, KINDS, TIER
 from newsieve_training.pipeline import recipe
@@ -95,6 +96,7 @@ def metrics_page() -> str:
         "newsieve oracle": OracleMetrics(),
         "newsieve drift": DriftMetrics(),
         "newsieve push": PushMetrics(),
+        "newsieve serve": ServeMetrics(),
     }
     for program, metrics in programs.items():
         rows = []
