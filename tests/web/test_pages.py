@@ -267,7 +267,7 @@ def test_a_title_of_a_megabyte_is_cut_in_lists(client: TestClient, store: Filled
     last = store.article("big", title)
     answer = client.get("/articles")
     assert titles(read_page(answer.text)) == ["W" * (TITLE_CHARACTERS - 1) + "…"]
-    assert len(answer.content) < 40_000
+    assert len(answer.text) < 40_000
     assert shown(client, f"/articles/{last}").all("h1")[0].text == title
 
 
@@ -485,6 +485,16 @@ def test_another_sites_page_cannot_sign_anybody_in(store: Filled) -> None:
 def test_nobody_is_led_elsewhere_after_signing_in(address: str) -> None:
     """What is no address of this site is the first page's."""
     assert local_address(address) == "/"
+
+
+def test_pages_are_compressed_for_those_who_take_it(client: TestClient, store: Filled) -> None:
+    """And only for those."""
+    store.article("one")
+    small = client.get("/articles", headers={"accept-encoding": "gzip"})
+    plain = client.get("/articles", headers={"accept-encoding": "identity"})
+    assert small.text == plain.text and "content-encoding" not in plain.headers
+    assert int(small.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    assert small.headers["vary"] == plain.headers["vary"] == "accept-encoding"
 
 
 def test_static_files_are_kept_for_ever_under_their_content(client: TestClient) -> None:

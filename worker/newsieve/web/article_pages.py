@@ -60,9 +60,16 @@ class Feed(NamedTuple):
 
 
 def article_pages(site: Site, layout: Layout) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of lists and articles."""
     router = APIRouter(include_in_schema=False)
     cards = CardMaker(site)
+    _add_lists(router, site, layout, cards)
+    _add_articles(router, site, layout, cards)
+    return router
+
+
+def _add_lists(router: APIRouter, site: Site, layout: Layout, cards: CardMaker) -> None:
+    """Add the routes of lists, and of what comes to them."""
     listed = _Listed(site)
     reader = site.reader
 
@@ -98,6 +105,11 @@ def article_pages(site: Site, layout: Layout) -> APIRouter:
         query = ArticleQuery(**wanted.model_dump(exclude={"since_id"}))
         return site.streams.open(query, wanted.cursor(last_event_id), cards.event)
 
+
+def _add_articles(router: APIRouter, site: Site, layout: Layout, cards: CardMaker) -> None:
+    """Add the routes of single articles."""
+    reader = site.reader
+
     @router.get("/articles/by-id/{article_id:path}")
     def by_id(article_id: str) -> Response:
         """Lead to the newest outcome of an article."""
@@ -130,12 +142,8 @@ def article_pages(site: Site, layout: Layout) -> APIRouter:
         """Send an article's text as a file."""
         content = reader.content(_outcome(site, outcome_id).text_id) or ""
         headers = {"content-disposition": f'attachment; filename="article-{outcome_id}.txt"'}
-        return Response(
-            content.encode(errors="replace"), media_type="text/plain; charset=utf-8",
-            headers=headers,
-        )  # fmt: skip
-
-    return router
+        body = content.encode(errors="replace")
+        return Response(body, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 class _Listed:

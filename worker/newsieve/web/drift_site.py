@@ -34,7 +34,7 @@ class Incident(NamedTuple):
 
 
 def drift_site(site: Site, layout: Layout) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of drift and incidents."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/drift")

@@ -34,7 +34,7 @@ Before = Annotated[int | None, Query(ge=0, le=2**62)]
 
 
 def letter_pages(site: Site, layout: Layout) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of dead letters."""
     router = APIRouter(include_in_schema=False)
     counts = Refreshed(site.reader.letter_counts, COUNTS_SECONDS)
     raw_topic = topic_name(site.settings.kafka.topic_prefix, RAW)

@@ -22,7 +22,7 @@ HOME: Final = "/"
 
 
 def sign_in_pages(site: Site, layout: Layout) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of signing in and out."""
     router = APIRouter(include_in_schema=False)
     access = site.access
 

@@ -46,7 +46,7 @@ class Behind(NamedTuple):
 
 
 def status_page(site: Site, layout: Layout) -> APIRouter:
-    """Return the route."""
+    """Return the route of the status."""
     router = APIRouter(include_in_schema=False)
     reader = site.reader
 

@@ -80,7 +80,7 @@ class StudentReport(NamedTuple):
 
 
 def student_pages(site: Site, layout: Layout) -> APIRouter:
-    """Return the routes."""
+    """Return the route of all students."""
     router = APIRouter(include_in_schema=False)
 
     def on_disk() -> dict[str, StudentOnDisk]:
