@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Header, Query
@@ -21,6 +21,10 @@ from newsieve_schemas.scored import ScoredArticle
 
 MAX_ID_CHARACTERS: Final = 2_048
 JSON: Final = "application/json"
+EVENTS: Final[dict[str, Any]] = {
+    "description": "Server-sent events: `id` is the outcome's, `data` its record.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
 LastEventId = Annotated[str, Header(pattern=r"^[0-9]{1,18}$")]
 
 
@@ -75,11 +79,7 @@ def articles_router(site: Site) -> APIRouter:
     def articles(wanted: ArticlesWanted) -> Response:
         """List articles, the newest first, copies of one story once."""
         page = site.reader.articles(wanted.query())
-        labels = latest_labels(site, page.outcomes)
-        listed = [_listed(item, labels) for item in page.outcomes]
-        end = b"null" if page.next is None else orjson.dumps(page.next)
-        body = b'{"articles":[' + b",".join(listed) + b'],"next":' + end + b"}"
-        return Response(body, media_type=JSON)
+        return _list(site, page.outcomes, page.next)
 
     @router.get(
         "/articles/by-id/{article_id:path}",
@@ -93,22 +93,14 @@ def articles_router(site: Site) -> APIRouter:
         outcomes = site.reader.outcomes_of_article(article_id)
         if not outcomes:
             raise HttpError(404, f"no article {article_id!r:.200} is in the store")
-        labels = latest_labels(site, outcomes)
-        listed = [_listed(item, labels) for item in outcomes]
-        return Response(b'{"articles":[' + b",".join(listed) + b'],"next":null}', media_type=JSON)
+        return _list(site, outcomes)
 
     @router.get(
         "/stream",
         operation_id="stream",
         summary="Articles as they come, as server-sent events",
         response_class=StreamingResponse,
-        responses={
-            200: {
-                "description": "Server-sent events: `id` is the outcome's, `data` its record.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            },
-            **usual_problems(422, 503),
-        },
+        responses={200: EVENTS, **usual_problems(422, 503)},
     )
     async def stream(
         wanted: Annotated[StreamParameters, Query()],
@@ -131,6 +123,14 @@ def latest_labels(
     for label in site.reader.labels(sorted({item.text_id for item in outcomes})):
         found.setdefault((label.text_id, label.filter), label)
     return found
+
+
+def _list(site: Site, outcomes: Sequence[StoredOutcome], next_page: str | None = None) -> Response:
+    """Return the answer with these outcomes: an ArticleList, of bytes that are there already."""
+    labels = latest_labels(site, outcomes)
+    listed = b",".join(_listed(item, labels) for item in outcomes)
+    body = b'{"articles":[' + listed + b'],"next":' + orjson.dumps(next_page) + b"}"
+    return Response(body, media_type=JSON)
 
 
 def _listed(outcome: StoredOutcome, labels: Mapping[tuple[int, str], StoredLabel]) -> bytes:

@@ -77,7 +77,7 @@ class Wanted(NamedTuple):
 
 
 def feeds_router(site: Site) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of all feeds."""
     router = APIRouter(
         prefix="/feeds",
         tags=["feeds"],
