@@ -12,10 +12,11 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from newsieve.web.refreshed import Refreshed
 from newsieve.web.site import DriftReport
-from tests.support.browser import chromium, require_accessible, require_fits, visit
+from tests.support.browser import brightness, chromium, require_accessible, require_fits, visit
 from tests.support.drift_records import student_folder
 from tests.support.drift_status import Commands, drifting
-from tests.support.site import Filled, Served, make_site, serve_settings, served, until
+from tests.support.filled_store import Filled
+from tests.support.site import Served, make_site, serve_settings, served, until
 
 SAME = "The council of a village opened a library. " * 20
 HOSTILE = "<script>alert(1)</script><svg onload=alert(2)>\x1b[31m\u202e" + "W" * 3_000
@@ -163,10 +164,7 @@ def test_nothing_is_missed_after_a_pause(browser: Browser, site: Served, store: 
 
 def test_nothing_is_missed_while_the_server_is_restarted(browser: Browser, tmp_path: Path) -> None:
     """The page says that it is cut off, comes again, and shows what came meanwhile, once."""
-    with (
-        Filled(tmp_path / "store.db") as store,
-        visit(browser, is_missing=True) as page,
-    ):
+    with Filled(tmp_path / "store.db") as store, visit(browser, is_missing=True) as page:
         store.article("before")
         settings = serve_settings(store.path)
         with served(make_site(settings)) as first:
@@ -252,19 +250,13 @@ def test_each_page_fits_and_is_accessible(browser: Browser, site: Served, path: 
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         require_fits(page)
         require_accessible(page)
-        assert _brightness(page) > 200
+        assert brightness(page) > 200
 
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size(NARROW)
         require_fits(page)
         require_accessible(page, looks_alone=True)
-        assert _brightness(page) < 50
-
-
-def _brightness(page: Page) -> float:
-    """The ground's, from 0 to 255."""
-    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+        assert brightness(page) < 50
 
 
 def test_all_is_reached_by_keyboard(browser: Browser, site: Served) -> None:
