@@ -138,6 +138,16 @@ def test_clients_that_do_not_take_a_large_answer_are_given_up(served: Served) ->
         run_within(talk(port))
 
 
+async def read_until(reader: asyncio.StreamReader, end: bytes) -> bytes:
+    """What a client is sent that takes it as it comes."""
+    got = bytearray()
+    while end not in got[-300_000:]:
+        part = await asyncio.wait_for(reader.read(MEGABYTE), PATIENCE_SECONDS)
+        assert part, "the stream of a client that reads was ended"
+        got += part
+    return bytes(got)
+
+
 def test_clients_that_do_not_read_their_stream_cost_others_nothing(served: Served) -> None:
     """They are given up once no more fits on their way, and who reads is sent everything."""
     streams = served.site.streams
@@ -152,15 +162,12 @@ def test_clients_that_do_not_read_their_stream_cost_others_nothing(served: Serve
             for _, one in stuck:
                 one.transport.pause_reading()
             assert streams._clients == 11
+            reading = asyncio.create_task(read_until(reader, b"News 59 "))
             text = "x" * 200_000
             for number in range(60):
                 title = f"News {number} {text}"
                 await asyncio.to_thread(served.write, rows_of(title, ms=START_MS + number))
-            got = b""
-            while b"News 59 " not in got[-300_000:]:
-                part = await asyncio.wait_for(reader.read(MEGABYTE), PATIENCE_SECONDS)
-                assert part, "the stream of a client that reads was ended"
-                got += part
+            got = await reading
             assert got.count(b"data: ") == 60
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while streams._clients > 1:
