@@ -44,9 +44,9 @@ PATHS: Final = (
     "/articles?filter=uplifting&tier=connection",
     "/articles?filter=uplifting&q={word}",
     "/v1/articles?filter=uplifting&tier=impact",
-    # "/feeds/uplifting/connection.atom",
-    # "/status",
-    # "/dead-letters",
+    "/feeds/uplifting/connection.atom",
+    "/status",
+    "/dead-letters",
     "/articles/{id}",
 )
 BATCH: Final = 500
