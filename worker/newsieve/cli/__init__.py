@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "oracle": CommandPlace("oracle", "app", "Ask the oracle for the label of each request."),
     "dlq": CommandPlace("dlq", "app", "List dead letters, and replay them."),
     "push": CommandPlace("push", "push", "Deliver a topic's records to a webhook."),
+    "review": CommandPlace("review", "app", "Compare people's scores with oracle and student."),
     "filters": CommandPlace("filters", "app", "List, show, check and begin filters."),
     "drift": CommandPlace("drift", "app", "Watch for drift of students and of the oracle."),
 }

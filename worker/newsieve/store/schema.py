@@ -27,6 +27,10 @@ JOURNAL_BYTES: Final = 64 << 20
 #   outcomes.tier     "blocked" where a content rule blocked the article
 #   outcomes.is_listed  0: a copy of a listed outcome's story, or superseded
 #   outcomes.superseded_by  the newer decision of the same filter about the same article and text
+# What people were shown and said is in the tables of reviews, with copies of all that it is about:
+# retention removes nothing from them, and no topic has it.
+#   review_samples.frame  how many articles could be drawn
+#   review_items.pi   the probability of being drawn; null for articles of largest disagreement
 SCHEMA: Final = """
 CREATE TABLE positions (
     topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
@@ -77,6 +81,20 @@ CREATE TABLE canaries (
 CREATE TABLE tallies (
     filter TEXT NOT NULL, tier TEXT NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (filter, tier, hour)) WITHOUT ROWID;
+CREATE TABLE review_texts (
+    content_hash BLOB PRIMARY KEY, title TEXT, content TEXT) WITHOUT ROWID;
+CREATE TABLE review_samples (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, filter TEXT NOT NULL, label_hash TEXT NOT NULL,
+    seed TEXT NOT NULL, since_ms INTEGER NOT NULL, drawn_ms INTEGER NOT NULL,
+    frame INTEGER NOT NULL, reviews INTEGER NOT NULL);
+CREATE TABLE review_items (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, sample_id INTEGER NOT NULL, content_hash BLOB NOT NULL,
+    pi REAL, place REAL NOT NULL, record BLOB NOT NULL, label BLOB,
+    UNIQUE (sample_id, content_hash));
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, filter TEXT NOT NULL, label_hash TEXT NOT NULL,
+    content_hash BLOB NOT NULL, reviewer TEXT NOT NULL, record BLOB NOT NULL,
+    UNIQUE (filter, label_hash, content_hash, reviewer));
 """
 
 
