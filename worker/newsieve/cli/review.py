@@ -13,7 +13,6 @@ from typing import Annotated, Final
 import orjson
 import typer
 
-from newsieve.bootstrap.common import utc_now
 from newsieve.cli.common import ConfigOption, JsonOption, moment_of, open_input, read_settings
 from newsieve.cli.review_report import report_json, show_report
 from newsieve.errors import InputFileInvalid
@@ -214,7 +213,7 @@ def export(
 
 
 def _reviewing(settings: Settings) -> Reviewing:
-    return Reviewing(ReviewStore(settings.serve.store), utc_now)
+    return Reviewing(ReviewStore(settings.serve.store))
 
 
 def _require_seed(seed: str) -> None:

@@ -88,9 +88,9 @@ def summary_lines(report: ReviewReport) -> Iterator[str]:
     for item in report.samples:
         sample = item.sample
         yield (
-            f"sample {sample.id} of {report.filter.reference}, seed {sample.seed}: {item.at_random:,} "
-            f"of {sample.frame:,} articles at random, {item.by_disagreement:,} of largest "
-            f"disagreement; {item.reviewed:,} are reviewed"
+            f"sample {sample.id} of {report.filter.reference}, seed {sample.seed}: "
+            f"{item.at_random:,} of {sample.frame:,} articles at random, {item.by_disagreement:,} "
+            f"of largest disagreement; {item.reviewed:,} are reviewed"
         )
     for name, (scored, refused) in report.reviewers.items():
         yield f"{name}: {scored:,} articles scored, {refused:,} that cannot be judged"

@@ -21,6 +21,7 @@ FEWEST: Final = 5  # articles: below it an interval would say nothing that can b
 FEWEST_FREEDOM: Final = 3  # as few leave nothing to know a spread from
 FEWEST_OF_A_CORRELATION: Final = 3
 RESAMPLES: Final = 2_000
+BLOCK: Final = 50  # of them, computed together
 FEWEST_SQUARES: Final = 1e-12  # below it scores do not vary
 
 
@@ -83,8 +84,11 @@ def alpha(scores: Floats, seed: int = 0) -> Estimate | None:
     if len(sizes) < FEWEST:
         return Estimate(value)
     chance = np.random.default_rng(seed)
-    times = chance.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), RESAMPLES)
-    drawn = _alphas(parts, times.astype(np.float64))
+    even = np.full(len(sizes), 1 / len(sizes))
+    drawn: list[float] = []
+    for _ in range(RESAMPLES // BLOCK):  # all at once, many articles would take much memory
+        times = chance.multinomial(len(sizes), even, BLOCK)
+        drawn += _alphas(parts, times.astype(np.float64))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail]).tolist()
     return Estimate(value, low, high)

@@ -132,8 +132,8 @@ def review_record(
 ) -> OracleScore:
     """Return the record of a review; what cannot be judged is refused.
 
-    `pi` says how likely the article was drawn, `epoch` names the draw. An article whose disagreement was the reason
-    (None) is for training: as a label to measure with it would have no weight.
+    `pi` is the probability with which the article was drawn, `epoch` names the draw. An article
+    whose disagreement was the reason (None) is for training: to measure with, it has no weight.
     """
     scores = judged.scores
     return OracleScore(

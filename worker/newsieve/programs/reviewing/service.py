@@ -46,6 +46,11 @@ POLICY_EPOCH: Final = "sample-{}"  # keys the draw, as in a record of sampling
 EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+def utc_time() -> dt.datetime:
+    """Return the time in UTC, by the clock of this machine."""
+    return dt.datetime.now(dt.UTC)
+
+
 class NothingToReview(NeedsPerson):
     """No article can be drawn for people to review."""
 
@@ -105,7 +110,7 @@ class ReviewReport(NamedTuple):
 class Reviewing:
     """Reviews of one store."""
 
-    def __init__(self, store: ReviewStore, now: Callable[[], dt.datetime]) -> None:
+    def __init__(self, store: ReviewStore, now: Callable[[], dt.datetime] = utc_time) -> None:
         """`now` gives the time, in UTC. Methods raise StoreFailed where there is no store."""
         self._store = store
         self._now = now
