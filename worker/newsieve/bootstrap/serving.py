@@ -46,6 +46,7 @@ from newsieve.web.layout import Layout
 from newsieve.web.letter_pages import letter_pages
 from newsieve.web.open_inference import open_inference_router
 from newsieve.web.refreshed import Refreshed
+from newsieve.web.review_pages import review_pages
 from newsieve.web.score_api import score_router
 from newsieve.web.score_service import ScoreLimits, ScoreService
 from newsieve.web.server import CLOSE_SECONDS
@@ -155,6 +156,7 @@ def routers_of(
         student_pages(site, layout),
         status_page(site, layout),
         sign_in_pages(site, layout),
+        review_pages(site, layout),
         articles_router(site),
         feeds_router(site),
         filters_router(lambda: served),

@@ -284,10 +284,10 @@ class Reviewing:
 
 
 def told(errors: Sequence[str]) -> str:
-    """Return what is wrong with a file, the first errors in full, one a line."""
+    """Return why nothing is stored, the first errors in full, one a line."""
     rest = len(errors) - MOST_ERRORS
     shown = [*errors[:MOST_ERRORS], *([f"and {rest:,} more"] if rest > 0 else [])]
-    return "nothing is imported:\n  " + "\n  ".join(shown)
+    return "nothing is stored:\n  " + "\n  ".join(shown)
 
 
 def _said(review: OracleScore) -> Judgement:
