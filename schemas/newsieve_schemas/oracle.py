@@ -29,6 +29,7 @@ LABELLED: Final = "labelled"
 REFUSED: Final = "refused"
 INVALID: Final = "invalid"
 OVER_BUDGET: Final = "over_budget"
+HUMAN: Final = "human"  # the provider of a person's labels; the model is who reviewed
 
 
 class OracleRequest(Written):

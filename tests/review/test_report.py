@@ -9,7 +9,6 @@ import pytest
 
 from newsieve.review.report import (
     DISAGREEMENT,
-    HUMAN,
     ORACLE,
     RANDOM,
     STUDENT,
@@ -19,6 +18,7 @@ from newsieve.review.report import (
     comparisons,
     reliability,
 )
+from newsieve_schemas.oracle import HUMAN
 
 ANN, BOB = Rater(HUMAN, "ann"), Rater(HUMAN, "bob")
 ONE, OTHER = Rater(ORACLE, "gemini/one/1/abc"), Rater(ORACLE, "gemini/two/1/abc")

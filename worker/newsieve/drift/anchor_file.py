@@ -21,7 +21,7 @@ from newsieve.records.json_lines import numbered, read_object
 from newsieve.validation_text import validation_message
 from newsieve_schemas.article import ArticleWithContent
 from newsieve_schemas.label_row import LabelLine, LabelRow
-from newsieve_schemas.oracle import LABELLED
+from newsieve_schemas.oracle import HUMAN, LABELLED
 
 
 class AnchorArticle(NamedTuple):
@@ -88,6 +88,12 @@ def _row(where: str, line: bytes, filter_: Filter) -> LabelRow | None:
         ) from None
     if is_other or row.oracle_scores is None:
         return None
+    if row.oracle_key.provider == HUMAN:
+        raise InputFileInvalid(
+            f"{where}: labelled by a person, but anchors show whether the oracle at work still "
+            "labels as it did: let that one label the articles of `newsieve review export "
+            "--articles`"
+        )
     if set(row.oracle_scores.scores) != set(filter_.definition.dimension_names):
         raise InputFileInvalid(
             f"{where}: scores of other dimensions than those of {filter_.reference}"

@@ -22,10 +22,9 @@ from newsieve.filters.rendering import RENDERING
 from newsieve.filters.tiering import round_scores
 from newsieve.printable import one_line
 from newsieve_schemas.base import whole
-from newsieve_schemas.oracle import LABELLED, REFUSED, OracleKey, OracleScore
+from newsieve_schemas.oracle import HUMAN, LABELLED, REFUSED, OracleKey, OracleScore
 from newsieve_schemas.scored import KafkaInput, Sampling, ScoredArticle
 
-HUMAN: Final = "human"
 POLICY: Final = "review"
 SCORES: Final = tuple(range(int(SCORE_MIN), int(SCORE_MAX) + 1))
 MAX_NOTE_CHARACTERS: Final = 4_000

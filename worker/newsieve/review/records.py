@@ -15,11 +15,11 @@ from newsieve.errors import DecodeError, InputFileInvalid
 from newsieve.filters.registry import Filter
 from newsieve.records.json_lines import numbered, read_object
 from newsieve.review.judgement import tier_of
-from newsieve.review.report import HUMAN, ORACLE, STUDENT, Rater, Rating
+from newsieve.review.report import ORACLE, STUDENT, Rater, Rating
 from newsieve.review.task_files import Task
 from newsieve.validation_text import validation_message
 from newsieve_schemas.label_row import LabelLine, LabelRow, OracleLabel
-from newsieve_schemas.oracle import LABELLED, OracleScore
+from newsieve_schemas.oracle import HUMAN, LABELLED, OracleScore
 from newsieve_schemas.scored import ScoredArticle
 
 MONITOR = "monitor"

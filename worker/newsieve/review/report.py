@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from newsieve.review.agreement import Estimate, Floats, alpha, correlation, mean
+from newsieve_schemas.oracle import HUMAN
 
-HUMAN: Final = "human"
 ORACLE: Final = "oracle"
 STUDENT: Final = "student"
 RANDOM: Final = "random"

@@ -27,6 +27,9 @@ def strict_json(content: bytes) -> Any:
     text = without_lone_surrogates(content.removeprefix(BYTE_ORDER_MARK)).decode()
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except json.JSONDecodeError as error:  # its lines would be taken for the file's
+        what = error.msg.removesuffix(" at")
+        raise InvalidJson(f"not JSON: {what} at character {error.pos + 1}") from None
     except ValueError as error:
         raise InvalidJson(f"not JSON: {one_line(str(error))}") from None
 
