@@ -28,6 +28,7 @@ from newsieve.kafka.topic_reader import read
 from newsieve.records.decode import header
 from newsieve_schemas.drift import State
 from newsieve_training.cli import main as newsieve_train
+from tests.support import reviews
 from tests.support.articles import raw_records
 from tests.support.cli import newsieve
 from tests.support.drift import PAIRS, as_it_is, history, lines
@@ -92,8 +93,8 @@ def test_every_command_has_an_example_and_every_option_a_help_text(
 def playground(
     broker: Broker, tmp_path_factory: pytest.TempPathFactory, tiny_student: Path
 ) -> Iterator[Stream]:
-    """A running worker, articles in every state, scores in a file; two oracles have labelled, and
-    the drift monitor waits for somebody to decide."""
+    """A running worker, articles in every state, scores in a file; two oracles have labelled,
+    somebody has reviewed, and the drift monitor waits for somebody to decide."""
     folder = tmp_path_factory.mktemp("playground")
     (folder / "articles.jsonl").write_bytes(
         b"\n".join(
@@ -103,6 +104,7 @@ def playground(
     names = load("uplifting").definition.dimension_names
     scores = [json.dumps(dict.fromkeys(names, level)) for level in range(11)]
     (folder / "scores.jsonl").write_text("\n".join(scores))
+    reviews.playground(folder)
     (folder / "labels.jsonl").write_bytes(lines(history(1, (10, as_it_is))))
     student = Path(shutil.copytree(tiny_student, folder / "student"))
     write_baseline(student)

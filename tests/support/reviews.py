@@ -11,9 +11,10 @@ from typing import Any
 
 from newsieve.filters.article import Article
 from newsieve.filters.rendering import content_hash, render
-from newsieve.programs.reviewing.service import Reviewing
+from newsieve.programs.reviewing.service import Reviewing, SampleWanted
 from newsieve.review.judgement import judgement
-from newsieve.review.task_files import FileReview
+from newsieve.review.records import task_of
+from newsieve.review.task_files import FileReview, json_lines
 from newsieve.store.reviews import ReviewStore
 from newsieve.store.rows import Row, label_row, outcome_row, text_row
 from newsieve.store.writer import StoreWriter
@@ -89,3 +90,13 @@ def review(
 def filled(line: Mapping[str, Any], score: int, **fields: Any) -> str:
     """Return a line of a sample's file with a score for all dimensions."""
     return json.dumps({**line, "scores": dict.fromkeys(NAMES, score), **fields})
+
+
+def playground(folder: Path) -> None:
+    """Make a store with a sample, newsieve.db, and a file in which somebody has reviewed it."""
+    reviewing = make_store(folder / "newsieve.db")
+    sample = reviewing.draw(FILTER, SampleWanted(20, reviews=2, seed="playground"))
+    tasks = [task_of(task.scored, task.item.content) for task in sample.tasks]
+    lines = [json.loads(line) for line in json_lines(tasks, FILTER).splitlines()]
+    text = "".join(filled(line, 6) + "\n" for line in lines)
+    (folder / "reviewed.jsonl").write_text(text)

@@ -20,7 +20,7 @@ CONFIDENCE: Final = 0.95
 FEWEST: Final = 5  # articles: below it an interval would say nothing that can be relied on
 FEWEST_FREEDOM: Final = 3  # as few leave nothing to know a spread from
 FEWEST_OF_A_CORRELATION: Final = 3
-RESAMPLES: Final = 2_000
+RESAMPLES: Final = 1_000
 BLOCK: Final = 50  # of them, computed together
 FEWEST_SQUARES: Final = 1e-12  # below it scores do not vary
 
