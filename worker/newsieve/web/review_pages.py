@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -27,10 +27,7 @@ from newsieve.review.judgement import (
     MAX_NOTE_CHARACTERS,
     SCORES,
     InvalidReview,
-    Judgement,
     definitions,
-    judgement,
-    note_of,
     reviewer_name,
 )
 from newsieve.review.records import oracle_score
@@ -40,27 +37,21 @@ from newsieve.web.access import Visitor
 from newsieve.web.guards import visitor_of
 from newsieve.web.layout import Layout
 from newsieve.web.problems import HttpError
+from newsieve.web.review_form import (
+    NOTHING,
+    SCORE_FIELD,
+    Entered,
+    entered_into,
+    form_judgement,
+    read_form,
+)
 from newsieve.web.site import Site
 
 MOST_CONTENT_CHARACTERS: Final = 300_000
-MOST_FORM_BYTES: Final = 100_000
-MOST_FIELDS: Final = 200
-HASH_CHARACTERS: Final = 64
 SAMPLE_SIZE: Final = 50
-SCORE_FIELD: Final = "score-"
-SKIP: Final = "skip"
-FORM: Final = "application/x-www-form-urlencoded"
 
 Name = Annotated[str | None, Query(alias="filter", max_length=100)]
 Hash = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")]
-
-
-class Entered(NamedTuple):
-    """What somebody has entered into a form, and what is wrong with it."""
-
-    scores: Mapping[str, str]
-    note: str
-    problem: str
 
 
 class Compared(NamedTuple):
@@ -72,11 +63,8 @@ class Compared(NamedTuple):
     oracle: int | None
 
 
-NOTHING: Final = Entered({}, "", "")
-
-
 def review_pages(site: Site, layout: Layout) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of all pages about reviews."""
     router = APIRouter(include_in_schema=False)
     pages = _Pages(site, layout, Reviewing(ReviewStore(site.settings.serve.store)))
 
@@ -94,15 +82,15 @@ def review_pages(site: Site, layout: Layout) -> APIRouter:
         reviewer = _reviewer(visitor_of(request))
         if reviewer is None:
             return pages.refusal(request)
-        fields = await _form(request)
+        fields = await read_form(request)
         return await run_in_threadpool(pages.save, request, fields, reviewer)
 
     @router.post("/review/sample")
     async def sample(request: Request) -> Response:
-        """Draw more articles."""
+        """Draw a sample of more articles."""
         if _reviewer(visitor_of(request)) is None:
             return pages.refusal(request)
-        fields = await _form(request)
+        fields = await read_form(request)
         return await run_in_threadpool(pages.draw, fields.get("filter"))
 
     @router.get("/review/compared")
@@ -169,15 +157,11 @@ class _Pages:
         if task is None:
             raise HttpError(404, "No sample has this article.")
         try:
-            judged = _judgement(fields, filter_)
+            judged = form_judgement(fields, filter_)
             review = FileReview("this article", content_hash, reviewer, judged)
             self._reviewing.save(filter_, [review])
         except InvalidReview as error:
-            scores = {
-                name: fields.get(SCORE_FIELD + name, "")
-                for name in filter_.definition.dimension_names
-            }
-            entered = Entered(scores, fields.get("note", ""), str(error))
+            entered = entered_into(fields, filter_, str(error))
             return self._article(request, filter_, reviewer, task, entered, None, 422)
         return RedirectResponse(_address("/review", filter=filter_.name, saved=text.lower()), 303)
 
@@ -222,7 +206,7 @@ class _Pages:
         )
 
     def report(self, request: Request, filter_: Filter) -> Response:
-        """Show the report."""
+        """Show the report of a filter."""
         return self._layout.page(
             request,
             "review_report.html",
@@ -296,42 +280,6 @@ def _reviewer(visitor: Visitor) -> str | None:
         return reviewer_name(visitor.name)
     except InvalidReview:
         return None
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Return a form's fields. Raises HttpError for what is no form of ours."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise HttpError(415, f"A form is sent as {FORM}.")
-    body = await request.body()
-    if len(body) > MOST_FORM_BYTES:
-        raise HttpError(413, f"A form has at most {MOST_FORM_BYTES:,} bytes.")
-    try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        )
-    except ValueError:
-        raise HttpError(422, "This is no form of this page.") from None
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise HttpError(422, "A field of the form stands there twice.")
-    return fields
-
-
-def _judgement(fields: Mapping[str, str], filter_: Filter) -> Judgement:
-    """Return what a form says. Raises InvalidReview, which names all dimensions without a score."""
-    if fields.get("action") == SKIP:
-        return Judgement(None, note_of(fields.get("note")))
-    given = {
-        name.removeprefix(SCORE_FIELD): value
-        for name, value in fields.items()
-        if name.startswith(SCORE_FIELD) and value
-    }
-    missing = [name for name in filter_.definition.dimension_names if name not in given]
-    if missing:
-        raise InvalidReview(f"No score yet: {', '.join(missing)}.")
-    allowed = {str(score): score for score in SCORES}
-    scores = {name: allowed.get(value, value) for name, value in given.items()}
-    return judgement(scores, fields.get("note"), filter_)
 
 
 def _address(path: str, **parameters: str) -> str:

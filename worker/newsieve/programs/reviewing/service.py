@@ -30,13 +30,8 @@ from newsieve.review.report import (
 )
 from newsieve.review.sampling import disagreement, draw, starting_place
 from newsieve.review.task_files import FileReview
-from newsieve.store.reviews import (
-    NewItem,
-    NewReview,
-    ReviewItem,
-    ReviewStore,
-    StoredSample,
-)
+from newsieve.store.review_rows import NewItem, NewReview, ReviewItem, StoredSample
+from newsieve.store.reviews import ReviewStore
 from newsieve_schemas.oracle import LABELLED, OracleScore
 from newsieve_schemas.scored import ScoredArticle
 
