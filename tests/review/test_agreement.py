@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from newsieve.review.agreement import Estimate, alpha, correlation, mean
+from newsieve.review.agreement import Estimate, alpha, correlation, mean, share
 
 N = math.nan
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section E.
@@ -68,6 +68,24 @@ def test_a_mean_has_students_interval() -> None:
     assert found.value == pytest.approx(5.5)
     assert found.low == pytest.approx(5.5 - 2.262157 * math.sqrt(55 / 6 / 10), abs=1e-3)
     assert found.high == pytest.approx(5.5 + 2.262157 * math.sqrt(55 / 6 / 10), abs=1e-3)
+
+
+def test_what_is_the_same_everywhere_has_no_interval() -> None:
+    """Six articles without an error do not show that there is none."""
+    assert mean(np.zeros(6), np.ones(6)) == Estimate(0.0)
+
+
+def test_a_share_has_wilsons_interval() -> None:
+    """0 of 10 is less than 27.8 %, 4 of 10 are 16.8 to 68.7 %; weights leave fewer."""
+    none = share(np.zeros(10), np.ones(10))
+    some = share(np.array([1.0] * 4 + [0.0] * 6), np.full(10, 7.0))
+    assert none == (0.0, 0.0, pytest.approx(0.2775, abs=0.0005))
+    assert some == (
+        pytest.approx(0.4), pytest.approx(0.1682, abs=0.0005), pytest.approx(0.6873, abs=0.0005)
+    )  # fmt: skip
+    uneven = share(np.array([1.0] * 4 + [0.0] * 6), np.array([5.0] + [1.0] * 9))
+    assert uneven.high - uneven.low > some.high - some.low  # type: ignore[operator]
+    assert share(np.ones(4), np.ones(4)) == Estimate(1.0)
 
 
 def test_weights_count_as_many_articles() -> None:

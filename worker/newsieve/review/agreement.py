@@ -47,8 +47,25 @@ def mean(values: Floats, weights: Floats) -> Estimate:
     if count < FEWEST or freedom < FEWEST_FREEDOM:
         return Estimate(centre)
     variance = count / (count - 1) * float((shares**2) @ (values - centre) ** 2)
+    if variance < FEWEST_SQUARES:  # where all are the same, nothing is known of their spread
+        return Estimate(centre)
     half = _student_quantile((1 + CONFIDENCE) / 2, freedom) * math.sqrt(variance)
     return Estimate(centre, centre - half, centre + half)
+
+
+def share(is_so: Floats, weights: Floats) -> Estimate:
+    """Return the weighted share of ones among zeros and ones, with Wilson's interval for as many
+    articles as the weights leave (Kish): it is right for shares of 0 and 1, too."""
+    shares = weights / weights.sum()
+    part = float(shares @ is_so)
+    if len(is_so) < FEWEST:
+        return Estimate(part)
+    count = 1 / float(shares @ shares)
+    square = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) ** 2
+    centre = (part + square / (2 * count)) / (1 + square / count)
+    spread = part * (1 - part) / count + square / (4 * count**2)
+    half = math.sqrt(square * spread) / (1 + square / count)
+    return Estimate(part, max(centre - half, 0.0), min(centre + half, 1.0))
 
 
 def correlation(one: Floats, other: Floats, weights: Floats) -> float | None:

@@ -8,20 +8,22 @@ are apart, since they stand for themselves alone. It knows no store.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from newsieve.review.agreement import Estimate, Floats, alpha, correlation, mean
+from newsieve.review.agreement import Estimate, Floats, alpha, correlation, mean, share
 from newsieve_schemas.oracle import HUMAN
 
 ORACLE: Final = "oracle"
 STUDENT: Final = "student"
 RANDOM: Final = "random"
 DISAGREEMENT: Final = "disagreement"
+
+Statistic = Callable[[Floats, Floats], Estimate]
 
 
 class Rater(NamedTuple):
@@ -160,8 +162,8 @@ def _compare(
         for rater in (first, second)
     )
 
-    def estimate(values: Floats) -> Estimate:
-        found = mean(values, weights)
+    def estimate(values: Floats, of: Statistic = mean) -> Estimate:
+        found = of(values, weights)
         return found if half == RANDOM else Estimate(found.value)
 
     agreements = [
@@ -182,7 +184,7 @@ def _compare(
         len(used),
         left_out,
         [_bounded(item) for item in agreements],
-        _within(estimate(same), 0.0, 1.0),
+        estimate(same, share),
         dict(Counter(tiers)),
     )
 
@@ -209,10 +211,6 @@ def _weights(articles: Sequence[ReviewedArticle], first: Rater) -> Floats:
 
 def _bounded(item: DimensionAgreement) -> DimensionAgreement:
     """Return an agreement whose error has no negative limit."""
-    return item._replace(mean_absolute_error=_within(item.mean_absolute_error, 0.0, 10.0))
-
-
-def _within(estimate: Estimate, least: float, most: float) -> Estimate:
-    if estimate.low is None or estimate.high is None:
-        return estimate
-    return Estimate(estimate.value, max(estimate.low, least), min(estimate.high, most))
+    error = item.mean_absolute_error
+    low = None if error.low is None else max(error.low, 0.0)
+    return item._replace(mean_absolute_error=error._replace(low=low))

@@ -10,14 +10,22 @@ from typing import Final
 
 from newsieve.programs.reviewing.service import ReviewReport
 from newsieve.review.agreement import Estimate
-from newsieve.review.report import RANDOM, Comparison, DimensionAgreement, Rater, Reliability
+from newsieve.review.report import (
+    DISAGREEMENT,
+    RANDOM,
+    Comparison,
+    DimensionAgreement,
+    Rater,
+    Reliability,
+)
 
 COLUMNS: Final = ("dimension", "mean absolute error", "bias", "correlation")
 NAME_CHARACTERS: Final = 40  # of an oracle's key or a student's hash
 HALVES: Final = {
-    "random": "articles drawn at random, weighted, with 95 % intervals",
-    "disagreement": "articles where oracle and student differ most",
+    RANDOM: "articles drawn at random",
+    DISAGREEMENT: "articles where oracle and student differ most",
 }
+WEIGHTED: Final = "; weighted, with 95 % intervals"
 NONE: Final = "–"
 
 
@@ -45,7 +53,7 @@ def comparison_title(item: Comparison) -> str:
     )
     return (
         f"{rater_name(item.first)} against {rater_name(item.second)}: {item.articles:,} "
-        f"{HALVES[item.half]}{left_out}"
+        f"{HALVES[item.half]}{WEIGHTED if item.half == RANDOM else ''}{left_out}"
     )
 
 
@@ -92,6 +100,6 @@ def shown_estimate(found: Estimate | None) -> str:
     if found is None:
         return NONE
     interval = (
-        "" if found.low is None or found.high is None else f" ({found.low:.2f}–{found.high:.2f})"
+        "" if found.low is None or found.high is None else f" ({found.low:.2f} to {found.high:.2f})"
     )
     return f"{found.value:.2f}{interval}"
