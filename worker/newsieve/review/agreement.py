@@ -37,8 +37,8 @@ def mean(values: Floats, weights: Floats) -> Estimate:
     """Return the weighted mean: Σwv / Σw, the ratio of two Horvitz-Thompson totals.
 
     Its variance is that of the linearised ratio, n/(n-1) Σ(w/Σw)²(v - mean)², and its interval is
-    Student's with as many degrees of freedom as the weights leave (Kish: (Σw)²/Σw² - 1). That few
-    of many articles were drawn is not used: the interval is a little too wide, never too narrow.
+    Student's with as many degrees of freedom as the weights leave (Kish: (Σw)²/Σw² - 1). It takes
+    all articles for many more than were drawn, and is too wide where most of them were.
     """
     shares = weights / weights.sum()
     centre = float(shares @ values)

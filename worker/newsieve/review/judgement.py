@@ -35,7 +35,7 @@ _SPACES: Final = re.compile(r"[ \t]+")
 
 
 class InvalidReview(WrongUsage):
-    """A review has a score that is none, lacks one, or is nobody's."""
+    """A review cannot be stored: a score is wrong or missing, or it does not say whose it is."""
 
 
 class Judgement(NamedTuple):
@@ -46,7 +46,7 @@ class Judgement(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """A dimension as reviewers read it."""
+    """A dimension's name, and what reviewers read about it."""
 
     name: str
     text: str

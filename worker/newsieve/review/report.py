@@ -57,7 +57,7 @@ class ReviewedArticle:
 
     @property
     def half(self) -> str:
-        """The half of its sample."""
+        """The half of its sample that the article is in."""
         return DISAGREEMENT if self.pi is None else RANDOM
 
 
@@ -190,7 +190,7 @@ def _compare(
 
 
 def _is_known(article: ReviewedArticle, first: Rater) -> bool:
-    """Whether the probability is known with which both of the raters were asked."""
+    """Whether the probability is known with which the first rater was asked."""
     return bool(article.ratings[first].pi)
 
 

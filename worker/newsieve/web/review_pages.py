@@ -1,8 +1,8 @@
 """`/review`: a person scores articles blind, sees what was said afterwards, and the report.
 
-What a page shows of an article before it is scored has neither scores nor tiers, of student or
-oracle. Whoever reviews has signed in for it, so that the guards know the page a form came from; a
-form needs no token of its own. It knows no SQL and no statistics.
+Until somebody has scored an article, the page about it contains no score and no tier of student or
+oracle. A form needs no token of its own: reviewing in a browser takes a session, and the guards
+refuse what pages of other sites send with one. It knows no SQL and no statistics.
 """
 
 from __future__ import annotations
