@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from newsieve.programs.reviewing.service import ReviewReport
+from newsieve.records.encode import timestamp
 from newsieve.review.agreement import Estimate
 from newsieve.review.report import (
     DISAGREEMENT,
@@ -19,7 +20,7 @@ from newsieve.review.report import (
     Reliability,
 )
 
-COLUMNS: Final = ("dimension", "mean absolute error", "bias", "correlation")
+COLUMNS: Final = ("dimension", "mean absolute error", "bias", "Pearson's r")
 NAME_CHARACTERS: Final = 40  # of an oracle's key or a student's hash
 HALVES: Final = {
     RANDOM: "articles drawn at random",
@@ -27,6 +28,7 @@ HALVES: Final = {
 }
 WEIGHTED: Final = "; weighted, with 95 % intervals"
 NONE: Final = "–"
+MINUTE_CHARACTERS: Final = len("2026-11-25T13:21")
 
 
 def summary_lines(report: ReviewReport) -> Iterator[str]:
@@ -35,13 +37,15 @@ def summary_lines(report: ReviewReport) -> Iterator[str]:
         yield f"{report.filter.reference}: no sample; `newsieve review sample` draws one"
     for item in report.samples:
         sample = item.sample
+        since = f" since {_shown_time(sample.since_ms)}" if sample.since_ms else ""
         yield (
-            f"sample {sample.id} of {report.filter.reference}, seed {sample.seed}: "
-            f"{item.at_random:,} of {sample.frame:,} articles at random, {item.by_disagreement:,} "
-            f"of largest disagreement; {item.reviewed:,} are reviewed"
+            f"sample {sample.id} of {report.filter.reference}, seed {sample.seed}, drawn "
+            f"{_shown_time(sample.drawn_ms)} from {sample.frame:,} articles that were scored"
+            f"{since}: {item.at_random:,} at random, {item.by_disagreement:,} of largest "
+            f"disagreement; {item.reviewed:,} are reviewed"
         )
     for name, (scored, refused) in report.reviewers.items():
-        yield f"{name}: {scored:,} articles scored, {refused:,} that cannot be judged"
+        yield f"{name}: {scored:,} scored, {refused:,} that cannot be judged"
 
 
 def comparison_title(item: Comparison) -> str:
@@ -103,3 +107,7 @@ def shown_estimate(found: Estimate | None) -> str:
         "" if found.low is None or found.high is None else f" ({found.low:.2f} to {found.high:.2f})"
     )
     return f"{found.value:.2f}{interval}"
+
+
+def _shown_time(milliseconds: int) -> str:
+    return (timestamp(milliseconds) or "")[:MINUTE_CHARACTERS].replace("T", " ") + " UTC"
