@@ -281,10 +281,10 @@ def test_a_missing_store_or_another_file_is_said(path: Path) -> None:
         reviewing.reviews(FILTER)
 
 
-def test_a_store_that_stays_locked_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the busy timeout, not at once."""
-    reviewing = drawn(path, size=40)
-    monkeypatch.setattr("newsieve.store.schema.BUSY_MILLISECONDS", 50)
+def test_a_store_that_stays_locked_is_said(path: Path) -> None:
+    """Whoever reviews waits for others to have written, but not for ever."""
+    drawn(path, size=40)
+    reviewing = Reviewing(ReviewStore(path, wait_seconds=0.05))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreFailed, match="locked"):

@@ -24,6 +24,7 @@ from newsieve.store.review_rows import (
 )
 from newsieve.store.schema import open_to_write
 
+WAIT_SECONDS: Final = 10.0
 _ITEM: Final = (
     "i.id, i.sample_id, i.content_hash, i.pi, i.record, i.label, t.title, t.content "
     "FROM review_items i JOIN review_texts t ON t.content_hash = i.content_hash"
@@ -56,10 +57,11 @@ _IS_WAITING: Final = (
 class ReviewStore:
     """The reviews in a store. Each method opens the file anew, so that any thread may call it."""
 
-    def __init__(self, path: Path) -> None:
-        """The file need not exist yet; methods raise StoreFailed while it does not, or when it
-        cannot be read or written."""
+    def __init__(self, path: Path, wait_seconds: float = WAIT_SECONDS) -> None:
+        """The file need not exist yet; methods raise StoreFailed while it does not, when it cannot
+        be read or written, or when others write to it for longer than `wait_seconds`."""
         self._path = path
+        self._wait_milliseconds = int(wait_seconds * 1_000)
 
     def scored_texts(self, filter_name: str, label_hash: str, since_ms: int) -> Iterator[bytes]:
         """Yield the hash of every text that the filter has scored since then."""
@@ -254,6 +256,7 @@ class ReviewStore:
             )
         with closing(open_to_write(self._path)) as connection:
             try:
+                connection.execute(f"PRAGMA busy_timeout = {self._wait_milliseconds}")
                 # no topic has them, so that a power cut must not take a review
                 connection.execute("PRAGMA synchronous = FULL")
                 yield connection
