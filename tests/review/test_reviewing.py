@@ -277,7 +277,7 @@ def test_a_missing_store_or_another_file_is_said(path: Path) -> None:
         reviewing.reviews(FILTER)
     assert not path.exists()
     path.write_bytes(b"no database at all, but long enough for one" * 100)
-    with pytest.raises(StoreFailed, match="cannot use"):
+    with pytest.raises(StoreFailed, match="not a database"):
         reviewing.reviews(FILTER)
 
 
@@ -287,6 +287,7 @@ def test_a_store_that_stays_locked_is_said(path: Path) -> None:
     reviewing = Reviewing(ReviewStore(path, wait_seconds=0.05))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
+    assert reviewing.next_task(FILTER, "ann") is not None  # who reads does not wait
     with pytest.raises(StoreFailed, match="locked"):
         reviewing.save(FILTER, [review(1, "ann")])
     other.execute("ROLLBACK")

@@ -1,7 +1,8 @@
 """The tables of the store, and how a database file is opened.
 
-One process writes, any number of threads read: the file is in WAL mode, so readers see whole
-transactions and never wait for the writer. It does not know what the rows are made of.
+One process fills it, others add reviews, any number of threads read: the file is in WAL mode, so
+readers see whole transactions and never wait for a writer. It does not know what the rows are
+made of.
 """
 
 from __future__ import annotations
@@ -130,6 +131,15 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
     connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
     connection.row_factory = sqlite3.Row
+    return connection
+
+
+def open_to_add(path: Path, wait_milliseconds: int) -> sqlite3.Connection:
+    """Open a store that exists, to write a few rows beside the process that fills it. They are on
+    disk once committed: no topic has them. Raises sqlite3.Error."""
+    connection = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, isolation_level=None)
+    connection.execute(f"PRAGMA busy_timeout = {wait_milliseconds}")
+    connection.execute("PRAGMA synchronous = FULL")
     return connection
 
 
