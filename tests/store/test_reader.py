@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from newsieve.errors import StoreFailed, WrongUsage
+from newsieve.store.counts import recent_latencies, recent_values
 from newsieve.store.queries import ArticleQuery
 from newsieve.store.reader import QueryTooSlow, StoreReader
 from newsieve.store.rows import Row, outcome_row
@@ -130,5 +131,5 @@ def test_a_store_that_is_gone_is_said(tmp_path: Path) -> None:
 
 def test_recent_values_and_latencies_are_of_the_newest(filled: StoreReader) -> None:
     """Pages suggest what there is, and say how long outcomes take."""
-    assert sorted(filled.recent_values("language")) == ["de", "en"]
-    assert {latency for _, latency in filled.recent_latencies()} == {500}
+    assert sorted(recent_values(filled, "language")) == ["de", "en"]
+    assert set(recent_latencies(filled)) == {500}

@@ -10,6 +10,9 @@ import pytest
 from newsieve.errors import InvalidRecord, NotAnObject, StoreFailed
 from newsieve.filters.article import Article
 from newsieve.records.decode import RawRecord
+from newsieve.store.counts import tallies
+from newsieve.store.dead_letters import count_letters, find_letter, list_letters
+from newsieve.store.incidents import alerts_of_incident, newest_alerts
 from newsieve.store.queries import ArticleQuery
 from newsieve.store.reader import StoreReader
 from newsieve.store.rows import (
@@ -46,7 +49,7 @@ def test_the_same_fact_is_stored_once(writer: StoreWriter, reader: StoreReader) 
     writer.write([row], {("articles.scored", 1): 1})
     page = reader.articles(ArticleQuery())
     assert len(page.outcomes) == 1
-    assert [item.outcomes for item in reader.tallies(0)] == [1]
+    assert [item.outcomes for item in tallies(reader, 0)] == [1]
     assert writer.positions() == {("articles.scored", 0): 2, ("articles.scored", 1): 1}
 
 
@@ -136,7 +139,7 @@ def test_dead_letters_keep_the_original_bytes(writer: StoreWriter, reader: Store
     row = letter_row(RawRecord(b"\xff\xfe", b"key", headers, START_MS, place))
     writer.write([row, row, row._replace(offset=9)], {})
     writer.write([ReplayRow(3, "[[5,7]]")], {})
-    newest, letter = reader.letters()
+    newest, letter = list_letters(reader)
     assert (letter.stage, letter.error, letter.value, letter.key) == (
         "decode",
         "NotUtf8",
@@ -144,8 +147,8 @@ def test_dead_letters_keep_the_original_bytes(writer: StoreWriter, reader: Store
         b"key",
     )
     assert (letter.is_replayed, newest.is_replayed) == (True, False)
-    assert reader.letter_counts() == [("decode", "NotUtf8", None, 2)]
-    assert reader.letter(letter.id) == letter
+    assert count_letters(reader) == [("decode", "NotUtf8", None, 2)]
+    assert find_letter(reader, letter.id) == letter
 
 
 def test_an_incident_has_its_course(writer: StoreWriter, reader: StoreReader) -> None:
@@ -155,8 +158,8 @@ def test_an_incident_has_its_course(writer: StoreWriter, reader: StoreReader) ->
         for number in range(3)
     ]
     writer.write([*rows, rows[0]], {})
-    assert reader.incident("i1") == [b'{"n":0}', b'{"n":1}', b'{"n":2}']
-    assert reader.alerts()[0] == b'{"n":2}'
+    assert alerts_of_incident(reader, "i1") == [b'{"n":0}', b'{"n":1}', b'{"n":2}']
+    assert newest_alerts(reader)[0] == b'{"n":2}'
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"null", b"\xff", b"{}", b'{"article": 1}'])

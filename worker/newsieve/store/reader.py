@@ -14,8 +14,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from newsieve.errors import StoreFailed, Unavailable
 from newsieve.store.queries import (
     COLUMNS,
@@ -74,32 +72,6 @@ class StoredLabel(NamedTuple):
     filter: str
     oracle: str
     record: bytes
-
-
-class StoredLetter(NamedTuple):
-    """A dead letter. `value` has the first 256 KiB, `headers` are a JSON object."""
-
-    id: int
-    partition: int
-    offset: int
-    stage: str
-    error: str
-    message: str
-    filter: str | None
-    failed_ms: int
-    is_replayed: bool
-    key: bytes | None
-    value: bytes | None
-    headers: bytes
-
-
-class Tally(NamedTuple):
-    """How many outcomes of a tier came in an hour, which is counted since 1970."""
-
-    filter: str
-    tier: str
-    hour: int
-    outcomes: int
 
 
 class StoreReader:
@@ -199,81 +171,6 @@ class StoreReader:
             [*text_ids, *([] if filter_name is None else [filter_name])],
         )
         return [StoredLabel(*row) for row in rows]
-
-    def letters(self, before: int | None = None, limit: int = 50) -> list[StoredLetter]:
-        """Return dead letters, the newest first, those before an id."""
-        sql = "SELECT * FROM letters WHERE id < ? ORDER BY id DESC LIMIT ?"
-        rows = self.rows(sql, [2**62 if before is None else before, limit])
-        return self._letters(rows)
-
-    def letter(self, letter_id: int) -> StoredLetter | None:
-        """Return one dead letter; None where it is not there (any more)."""
-        rows = self.rows("SELECT * FROM letters WHERE id = ?", [letter_id])
-        return self._letters(rows)[0] if rows else None
-
-    def letter_counts(self) -> list[tuple[str, str, str | None, int]]:
-        """Return how many dead letters there are by stage, error and filter, the most first."""
-        rows = self.rows(
-            "SELECT stage, error, filter, count(*) AS letters FROM letters "
-            "GROUP BY 1, 2, 3 ORDER BY letters DESC LIMIT 100"
-        )
-        return [(row[0], row[1], row[2], row[3]) for row in rows]
-
-    def alerts(self, limit: int = 200) -> list[bytes]:
-        """Return the records of the newest DriftAlerts, the newest first."""
-        rows = self.rows("SELECT record FROM alerts ORDER BY id DESC LIMIT ?", [limit])
-        return [row[0] for row in rows]
-
-    def incident(self, incident_id: str) -> list[bytes]:
-        """Return the records of an incident's DriftAlerts, oldest first."""
-        sql = "SELECT record FROM alerts WHERE incident_id = ? ORDER BY id LIMIT 1000"
-        return [row[0] for row in self.rows(sql, [incident_id])]
-
-    def canaries(self) -> list[bytes]:
-        """Return the latest CanaryReport of each filter's students."""
-        return [row[0] for row in self.rows("SELECT record FROM canaries ORDER BY filter")]
-
-    def tallies(self, since_hour: int) -> list[Tally]:
-        """Return the counts of each tier and hour, from an hour on."""
-        sql = "SELECT filter, tier, hour, count FROM tallies WHERE hour >= ? ORDER BY hour"
-        rows = self.rows(sql, [since_hour])
-        return [Tally(*row) for row in rows]
-
-    def recent_latencies(self, limit: int = 1_000) -> list[tuple[int, int]]:
-        """Return when the newest outcomes were scored, in milliseconds since 1970, and how long
-        after their raw records they were published, in milliseconds."""
-        rows = self.rows(
-            "SELECT scored_ms, latency_ms FROM outcomes WHERE id > "
-            "(SELECT ifnull(max(id), 0) FROM outcomes) - ? AND latency_ms IS NOT NULL",
-            [limit],
-        )
-        return [(row[0], row[1]) for row in rows]
-
-    def recent_values(self, column: str, limit: int = 2_000) -> list[str]:
-        """Return the sources, or languages, of the newest outcomes, the most frequent first."""
-        if column not in {"source", "language"}:
-            raise ValueError(column)
-        rows = self.rows(
-            f"SELECT {column}, count(*) AS times FROM outcomes WHERE id > "  # noqa: S608 - one of two
-            f"(SELECT ifnull(max(id), 0) FROM outcomes) - ? AND {column} IS NOT NULL "
-            "GROUP BY 1 ORDER BY times DESC LIMIT 100",
-            [limit],
-        )
-        return [row[0] for row in rows]
-
-    def positions(self) -> dict[tuple[str, int], int]:
-        """Return the offset behind the last record of each partition that is in the store."""
-        rows = self.rows("SELECT topic, partition, next_offset FROM positions")
-        return {(row[0], row[1]): row[2] for row in rows}
-
-    def _letters(self, rows: Sequence[sqlite3.Row]) -> list[StoredLetter]:
-        ranges = {row[0]: orjson.loads(row[1]) for row in self.rows("SELECT * FROM replays")}
-
-        def is_replayed(row: sqlite3.Row) -> bool:
-            put_back = ranges.get(row["partition"], ())
-            return any(first <= row["offset"] <= last for first, last in put_back)
-
-        return [StoredLetter._make((*row[:8], is_replayed(row), *row[8:])) for row in rows]
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of a statement, for the modules of this package."""

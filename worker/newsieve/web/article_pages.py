@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
-from newsieve.store.counts import Total, totals
+from newsieve.store.counts import Total, recent_values, totals
 from newsieve.store.queries import MOST_ROWS, ArticleQuery
 from newsieve.store.reader import StoredLabel, StoredOutcome
 from newsieve.store.rows import BLOCKED
@@ -153,8 +153,8 @@ class _Listed:
         self._site = site
         reader = site.reader
         self._totals = Refreshed(lambda: totals(reader), TOTALS_SECONDS)
-        self._sources = Refreshed(lambda: reader.recent_values("source"), VALUES_SECONDS)
-        self._languages = Refreshed(lambda: reader.recent_values("language"), VALUES_SECONDS)
+        self._sources = Refreshed(lambda: recent_values(reader, "source"), VALUES_SECONDS)
+        self._languages = Refreshed(lambda: recent_values(reader, "language"), VALUES_SECONDS)
 
     def choices(self, wanted: PageParameters) -> dict[str, Any]:
         """Return the tabs, feeds and proposals beside a list."""

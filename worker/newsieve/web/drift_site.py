@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from newsieve.store.incidents import alerts_of_incident, newest_alerts
 from newsieve.store.rows import milliseconds_of
 from newsieve.web.drift_overview import duration, overview_items
 from newsieve.web.drift_page import COLOURS, drift_values
@@ -45,7 +46,7 @@ def drift_site(site: Site, layout: Layout) -> APIRouter:
         if report is not None:
             items = overview_items(report.current, report.read_ms)
             values = drift_values(items, report.current, report.group, report.read_ms)
-        alerts = _alerts(site.reader.alerts())
+        alerts = _alerts(newest_alerts(site.reader))
         age_ms = time.time_ns() // 1_000_000 - report.read_ms if report is not None else 0
         return layout.page(
             request,
@@ -60,7 +61,7 @@ def drift_site(site: Site, layout: Layout) -> APIRouter:
     @router.get("/drift/incidents/{incident_id}")
     def incident(request: Request, incident_id: str) -> Response:
         """Show the course of an incident, its causes, and what to do."""
-        alerts = _alerts(site.reader.incident(incident_id))
+        alerts = _alerts(alerts_of_incident(site.reader, incident_id))
         if not alerts:
             raise HttpError(404, "This incident is not in the store, or not any more.")
         return layout.page(

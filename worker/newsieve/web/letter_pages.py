@@ -14,7 +14,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from newsieve.records.encode import timestamp
-from newsieve.store.reader import StoredLetter
+from newsieve.store.dead_letters import (
+    StoredLetter,
+    count_letters,
+    find_letter,
+    list_letters,
+)
 from newsieve.store.rows import LETTER_BYTES
 from newsieve.web.bytes_shown import as_text, hex_dump
 from newsieve.web.layout import Layout
@@ -36,13 +41,13 @@ Before = Annotated[int | None, Query(ge=0, le=2**62)]
 def letter_pages(site: Site, layout: Layout) -> APIRouter:
     """Return the routes of dead letters."""
     router = APIRouter(include_in_schema=False)
-    counts = Refreshed(site.reader.letter_counts, COUNTS_SECONDS)
+    counts = Refreshed(lambda: count_letters(site.reader), COUNTS_SECONDS)
     raw_topic = topic_name(site.settings.kafka.topic_prefix, RAW)
 
     @router.get("/dead-letters")
     def letters(request: Request, before: Before = None) -> Response:
         """List dead letters, the newest first, and count them by stage, error and filter."""
-        page = site.reader.letters(before, PAGE + 1)
+        page = list_letters(site.reader, before, PAGE + 1)
         return layout.page(
             request,
             "letters.html",
@@ -114,7 +119,7 @@ def replay_command(
 
 
 def _letter(site: Site, letter_id: int) -> StoredLetter:
-    letter = site.reader.letter(letter_id) if 0 <= letter_id < 2**62 else None
+    letter = find_letter(site.reader, letter_id) if 0 <= letter_id < 2**62 else None
     if letter is None:
         raise HttpError(404, "This dead letter is not in the store, or not any more.")
     return letter

@@ -13,8 +13,14 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from newsieve.store.counts import RECENT, ScoredAt, recently_scored
-from newsieve.store.reader import Tally
+from newsieve.store.counts import (
+    RECENT,
+    ScoredAt,
+    Tally,
+    recent_latencies,
+    recently_scored,
+    tallies,
+)
 from newsieve.web.drift_overview import duration
 from newsieve.web.layout import Layout
 from newsieve.web.site import Site
@@ -55,10 +61,10 @@ def status_page(site: Site, layout: Layout) -> APIRouter:
         """Show throughput, lag and latency."""
         now_ms = time.time_ns() // 1_000_000
         hour = now_ms // HOUR_MS
-        tallies = reader.tallies(hour - HOURS + 1)
+        by_hour = tallies(reader, hour - HOURS + 1)
         recent = recently_scored(reader)
-        rates = rates_of(tallies, recent, now_ms)
-        latencies = [item[1] for item in reader.recent_latencies(LATENCIES)]
+        rates = rates_of(by_hour, recent, now_ms)
+        latencies = recent_latencies(reader, LATENCIES)
         return layout.page(
             request,
             "status.html",
@@ -73,19 +79,19 @@ def status_page(site: Site, layout: Layout) -> APIRouter:
             newest=max((item.scored_ms for item in recent), default=None),
             now=now_ms,
             duration=duration,
-            chart=hours_chart(tallies, hour, HOURS) if tallies else None,
+            chart=hours_chart(by_hour, hour, HOURS) if by_hour else None,
         )
 
     return router
 
 
-def rates_of(tallies: Sequence[Tally], recent: Sequence[ScoredAt], now_ms: int) -> list[Rate]:
+def rates_of(by_hour: Sequence[Tally], recent: Sequence[ScoredAt], now_ms: int) -> list[Rate]:
     """Return the rates of all tiers, by filter."""
     this_hour = now_ms // HOUR_MS
     minute = _per_minute(recent, now_ms)
     days: dict[tuple[str, str], int] = {}
     hours: dict[tuple[str, str], int] = {}
-    for tally in tallies:
+    for tally in by_hour:
         key = tally.filter, tally.tier
         days[key] = days.get(key, 0) + tally.outcomes
         if tally.hour == this_hour:

@@ -18,6 +18,7 @@ from newsieve.errors import NewsieveError
 from newsieve.filters.registry import Filter
 from newsieve.inference.manifest import MODEL_CARD, Manifest, read_manifest, student_hash
 from newsieve.inference.student_files import read_bytes
+from newsieve.store.incidents import canary_reports
 from newsieve.store.queries import ArticleQuery
 from newsieve.web.layout import Layout
 from newsieve.web.model_card import rendered_card
@@ -153,7 +154,7 @@ def _at_work(site: Site, name: str) -> list[StudentAtWork]:
 
 
 def _canaries(site: Site) -> Iterator[CanaryReport]:
-    for record in site.reader.canaries():
+    for record in canary_reports(site.reader):
         try:
             yield CanaryReport.model_validate_json(record)
         except ValidationError:
