@@ -83,17 +83,28 @@ def test_a_client_that_comes_before_the_hub_knows_anything_gets_no_past(served: 
     run_within(test())
 
 
-def test_what_a_client_read_before_it_was_told_is_not_sent_again(served: Served) -> None:
+def test_what_a_client_read_before_it_was_told_is_not_sent_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between a commit and its news a list has the new articles already, and their ids."""
+    looks: list[int] = []
+    look = served.site.reader.outcomes_after
+
+    def outcomes_after(*arguments: Any) -> list[StoredOutcome]:
+        found = look(*arguments)
+        looks.append(len(found))
+        return found
+
+    monkeypatch.setattr(served.site.reader, "outcomes_after", outcomes_after)
 
     async def test() -> None:
         hub = served.site.hub
         async with running(hub):
-            await until(lambda: hub.last == 3)
+            await until(lambda: looks == [0])
             served.writer.write(rows_of("Committed", "and not told yet"), {})
-            assert hub.last == 3
             reading = asyncio.create_task(collect(hub, 5, cursor=4))
             await asyncio.sleep(SILENCE_SECONDS)
+            assert hub.last == 3
             more(served, 0, 1)
             assert await reading == [5]
 
@@ -181,6 +192,14 @@ def test_a_rare_article_is_found_over_many_others(
 ) -> None:
     """A client far behind that wants few of many is led on in steps that each end soon."""
     monkeypatch.setattr(hub_module, "REACH", 7)
+    reaches: list[int] = []
+    look = served.site.reader.outcomes_after
+
+    def outcomes_after(after: int, limit: int, *rest: Any) -> list[StoredOutcome]:
+        reaches.extend(until - after for until in rest[1:])
+        return look(after, limit, *rest)
+
+    monkeypatch.setattr(served.site.reader, "outcomes_after", outcomes_after)
 
     async def test() -> None:
         more(served, 0, 60)
@@ -190,6 +209,8 @@ def test_a_rare_article_is_found_over_many_others(
             assert await collect(served.site.hub, 64, cursor=0, query=query) == [64]
 
     run_within(test())
+    assert len(reaches) == 10
+    assert max(reaches) == 7
 
 
 def test_a_client_for_whom_nothing_comes_hears_so_while_others_are_told(served: Served) -> None:
@@ -200,10 +221,12 @@ def test_a_client_for_whom_nothing_comes_hears_so_while_others_are_told(served: 
         hub = served.site.hub
         async with running(hub):
             await until(lambda: hub.last == 3)
-            news = hub.news(ArticleQuery(filter="none"), None, SILENCE_SECONDS)
+            news = hub.news(ArticleQuery(filter="none"), None, 8 * SILENCE_SECONDS)
             heard = asyncio.ensure_future(anext(news))
+            end = asyncio.get_running_loop().time() + 20 * SILENCE_SECONDS
             number = 0
             while not heard.done():
+                assert asyncio.get_running_loop().time() < end, "nothing was heard"
                 more(served, number, 1)
                 number += 1
                 await asyncio.sleep(SILENCE_SECONDS / 10)

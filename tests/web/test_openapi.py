@@ -16,7 +16,7 @@ from schemathesis.engine import events, from_schema
 from tests.support.served import TOKEN, Served, fill, make_served
 
 MANY = {"SERVE__REQUESTS_PER_MINUTE": "1000000", "SERVE__HOSTS": "testserver"}
-EXAMPLES = 8
+EXAMPLES = 5
 
 
 @pytest.fixture
