@@ -21,6 +21,7 @@ from newsieve.store.reader import StoreReader
 from newsieve.store.rows import Row, TextRow, outcome_row
 from newsieve.store.writer import StoreWriter
 from newsieve.web.app import make_app
+from newsieve.web.guards import BODY_SECONDS
 from newsieve.web.hub import NewsHub
 from newsieve.web.server import ConnectionLimits, make_server
 from newsieve.web.site import Site
@@ -99,7 +100,10 @@ async def running_hub(site: Site) -> Any:
 
 
 def make_served(
-    folder: Path, environment: Mapping[str, str] | None = None, routers: Sequence[APIRouter] = ()
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    routers: Sequence[APIRouter] = (),
+    body_seconds: float = BODY_SECONDS,
 ) -> Served:
     """A site whose store is in the folder, taken up where there is one."""
     path = folder / "store.db"
@@ -116,6 +120,7 @@ def make_served(
         [*routers_of(site), *routers],
         lambda route, status, _: answers.append((route, status)),
         lambda: running_hub(site),
+        body_seconds,
     )
     return Served(path, writer, site, app, answers)
 

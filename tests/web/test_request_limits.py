@@ -32,6 +32,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Served]:
+    served = make_served(tmp_path, routers=[odd_routes()], body_seconds=0.2)
+    yield served
+    served.close()
+
+
+@pytest.fixture
 def closed(tmp_path: Path) -> Iterator[Served]:
     served = make_served(tmp_path, CLOSED, [odd_routes()])
     fill(served, 5)
@@ -111,18 +118,15 @@ def test_a_body_that_is_too_long_is_refused_whether_it_says_so_or_not(served: Se
     assert (exact.status_code, exact.text) == (200, "1000")
 
 
-def test_a_body_that_comes_too_slowly_is_given_up(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_that_comes_too_slowly_is_given_up(impatient: Served) -> None:
     """However regular its parts are: each byte buys little time."""
-    monkeypatch.setattr(guards, "BODY_SECONDS", 0.2)
 
     async def drip() -> Any:
         for _ in range(100):
             yield b"x"
             await asyncio.sleep(0.01)
 
-    answer = served.ask("POST", "/v1/body", content=drip())
+    answer = impatient.ask("POST", "/v1/body", content=drip())
 
     assert answer.status_code == 408
 
@@ -158,10 +162,9 @@ def test_the_head_of_a_stream_without_end_is_an_answer(served: Served, path: str
 
 
 def test_a_body_that_never_comes_ends_a_stream_quietly(
-    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    impatient: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A client that announces a body for a stream and does not send it counts as gone in time."""
-    monkeypatch.setattr(guards, "BODY_SECONDS", 0.1)
     sent: list[Message] = []
 
     async def test() -> None:
@@ -172,7 +175,7 @@ def test_a_body_that_never_comes_ends_a_stream_quietly(
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await served.app(scope_of("GET", "/v1/endless"), receive, send)
+        await impatient.app(scope_of("GET", "/v1/endless"), receive, send)
 
     with caplog.at_level(logging.WARNING):
         run_within(test(), 5)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from newsieve.web import guards
 from tests.support.scored_records import START_MS
 from tests.support.served import Served, fill, make_served, on_socket, rows_of, run_within
 from tests.web.test_server import (
@@ -27,7 +26,9 @@ from tests.web.test_server import (
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    served = make_served(tmp_path, {"SERVE__REQUESTS_PER_MINUTE": "100000"}, [slow_routes()])
+    served = make_served(
+        tmp_path, {"SERVE__REQUESTS_PER_MINUTE": "100000"}, [slow_routes()], body_seconds=0.3
+    )
     fill(served, 3)
     yield served
     served.close()
@@ -91,11 +92,8 @@ def test_two_hundred_connections_that_say_nothing_keep_nobody_waiting(served: Se
     ],
     ids=["line", "head", "refused", "body", "unread"],
 )
-def test_clients_that_send_a_byte_at_a_time_are_given_up(
-    served: Served, monkeypatch: pytest.MonkeyPatch, begin: bytes
-) -> None:
+def test_clients_that_send_a_byte_at_a_time_are_given_up(served: Served, begin: bytes) -> None:
     """In the request's line, in its head, in a body that is read or in one that nobody reads."""
-    monkeypatch.setattr(guards, "BODY_SECONDS", 0.3)
 
     async def talk(port: int) -> None:
         async with connected(port, 30) as slow:

@@ -23,7 +23,7 @@ from newsieve.store.reader import QueryTooSlow
 from newsieve.stream.logs import get_logger
 from newsieve.web.access import Access
 from newsieve.web.error_pages import error_response
-from newsieve.web.guards import Guards, Requested
+from newsieve.web.guards import BODY_SECONDS, Guards, Requested
 from newsieve.web.problems import HttpError, messages_of, usual_problems
 from newsieve.web.site import Site
 
@@ -47,9 +47,10 @@ def make_app(
     routers: Sequence[APIRouter],
     requested: Requested,
     running: Callable[[], AbstractAsyncContextManager[None]],
+    body_seconds: float = BODY_SECONDS,
 ) -> ASGIApp:
     """Return the application of these routers. `requested` is told of each answer; `running` is
-    entered while the application runs."""
+    entered while the application runs; a request's body has `body_seconds` to come."""
     app = FastAPI(
         title=TITLE,
         summary="Scored news articles: lists, streams, feeds, and scoring on demand.",
@@ -63,7 +64,7 @@ def make_app(
         app.include_router(router, responses=usual_problems(*ANYWHERE))
     _explain_errors(app, site.access)
     app.openapi = _openapi_of(app, site.access)  # type: ignore[method-assign]  # as FastAPI's manual has it
-    return Guards(app, site.settings.serve, site.access, requested)
+    return Guards(app, site.settings.serve, site.access, requested, body_seconds)
 
 
 def _hide_pages(router: APIRouter) -> None:

@@ -75,9 +75,16 @@ class Guards:
     the seconds until its first byte."""
 
     def __init__(
-        self, app: ASGIApp, settings: ServeSettings, access: Access, requested: Requested
+        self,
+        app: ASGIApp,
+        settings: ServeSettings,
+        access: Access,
+        requested: Requested,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
+        """A body has `body_seconds` to come, and more for each of its bytes."""
         self._app = app
+        self._body_seconds = body_seconds
         self._settings = settings
         self._access = access
         self._requested = requested
@@ -103,7 +110,7 @@ class Guards:
             await send(message)
 
         refused = self._refusal(scope)
-        exchange = _Exchange(receive, send_guarded, self._settings.body_bytes)
+        exchange = _Exchange(receive, send_guarded, self._settings.body_bytes, self._body_seconds)
         send_answer = exchange.send
         if scope["method"] == "HEAD":  # whatever can be got has a head
             scope = {**scope, "method": "GET"}
@@ -212,9 +219,10 @@ def _too_long(most_bytes: int) -> str:
 class _Exchange:
     """A request's body, whose length and time are bounded, and the answer to it."""
 
-    def __init__(self, receive: Receive, send: Send, most_bytes: int) -> None:
+    def __init__(self, receive: Receive, send: Send, most_bytes: int, body_seconds: float) -> None:
         self._receive = receive
         self._send = send
+        self._body_seconds = body_seconds
         self._most_bytes = most_bytes
         self._received = 0
         self._is_whole = False
@@ -254,7 +262,7 @@ class _Exchange:
             await self._send({"type": "http.response.body", "body": b""})
 
     async def _part(self) -> Message:
-        allowed = BODY_SECONDS + self._received / LEAST_BYTES_PER_SECOND
+        allowed = self._body_seconds + self._received / LEAST_BYTES_PER_SECOND
         left = self._begun + allowed - time.monotonic()
         try:
             message = await asyncio.wait_for(self._receive(), max(left, 0))
