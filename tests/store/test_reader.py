@@ -10,7 +10,7 @@ import pytest
 from newsieve.errors import StoreFailed, WrongUsage
 from newsieve.store.counts import recent_latencies, recent_values
 from newsieve.store.queries import ArticleQuery
-from newsieve.store.reader import QueryTooSlow, StoreReader
+from newsieve.store.reader import SEARCHES, QueryTooSlow, StoreReader
 from newsieve.store.rows import Row, outcome_row
 from newsieve.store.writer import StoreWriter
 from tests.store.test_writer import text
@@ -133,3 +133,17 @@ def test_recent_values_and_latencies_are_of_the_newest(filled: StoreReader) -> N
     """Pages suggest what there is, and say how long outcomes take."""
     assert sorted(recent_values(filled, "language")) == ["de", "en"]
     assert set(recent_latencies(filled)) == {500}
+
+
+def test_searches_wait_for_each_other_and_not_for_ever(
+    filled: StoreReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many are under way at a time; whoever is beyond them is told, and lists go on."""
+    monkeypatch.setattr("newsieve.store.reader.SEARCH_WAIT_SECONDS", 0.0)
+    for _ in range(SEARCHES):
+        filled._searches.acquire()
+    with pytest.raises(QueryTooSlow, match="too many searches"):
+        filled.articles(ArticleQuery(text="common"))
+    assert filled.articles(ArticleQuery()).outcomes
+    filled._searches.release()
+    assert filled.articles(ArticleQuery(text="common")).outcomes

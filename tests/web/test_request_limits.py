@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +196,54 @@ def test_metrics_name_routes_and_no_article(served: Served) -> None:
         "/feeds/{filter}.atom",
         "other",
     }
+
+
+def test_a_client_holds_half_of_the_streams_and_no_more(tmp_path: Path) -> None:
+    """Whoever opens stream after stream leaves room for others, and gets it back by closing one."""
+    served = make_served(tmp_path, {"SERVE__STREAMS": "4"})
+    fill(served, 1)
+
+    async def test() -> None:
+        leave = [asyncio.Event() for _ in range(2)]
+        held = [asyncio.create_task(_follow(served, "203.0.113.7", event)) for event in leave]
+        await asyncio.sleep(0)
+        refused = await _follow(served, "203.0.113.7", asyncio.Event())
+        leave[0].set()
+        assert refused == 429
+        assert await held[0] == 200
+        leave.append(asyncio.Event())
+        leave[2].set()
+        assert await _follow(served, "203.0.113.7", leave[2]) == 200
+        assert await _follow(served, "203.0.113.8", leave[2]) == 200
+        leave[1].set()
+        assert await held[1] == 200
+
+    run_within(_with_hub(served, test()), 10)
+    served.close()
+
+
+async def _with_hub(served: Served, test: Coroutine[Any, Any, None]) -> None:
+    running = asyncio.create_task(served.site.hub.run())
+    await test
+    running.cancel()
+
+
+async def _follow(served: Served, peer: str, leave: asyncio.Event) -> int:
+    """Follow a stream until told to leave, and return the status of its answer."""
+    statuses = []
+
+    async def receive() -> Message:
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/v1/stream", "raw_path": b"/v1/stream",
+        "query_string": b"", "headers": [(b"host", b"localhost")], "client": (peer, 1),
+        "scheme": "http", "http_version": "1.1", "server": ("localhost", 80), "root_path": "",
+    }  # fmt: skip
+    await served.app(scope, receive, send)
+    return int(statuses[0])

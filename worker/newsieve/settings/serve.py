@@ -74,7 +74,10 @@ class ServeSettings(Section):
         default=1_200, gt=0, le=1_000_000, description="Of one client's address."
     )
     streams: int = Field(
-        default=1_000, gt=0, le=100_000, description="Clients that are sent events at a time."
+        default=1_000,
+        gt=0,
+        le=100_000,
+        description="Clients that are sent events at a time; one address has half of them at most.",
     )
     body_bytes: int = Field(
         default=16 * 1024 * 1024, gt=0, le=1_000_000_000, description="Of a request."

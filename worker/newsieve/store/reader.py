@@ -29,6 +29,8 @@ from newsieve.store.schema import open_to_read
 
 ANY: Final = ArticleQuery()
 QUERY_SECONDS: Final = 3.0
+SEARCHES: Final = 4  # at a time: more would keep all else from the processors
+SEARCH_WAIT_SECONDS: Final = 2.0
 FEW_OUTCOMES: Final = 1_000  # whose texts are looked into one by one, 0.1 ms each
 STEPS_BETWEEN_LOOKS: Final = 20_000  # of SQLite's machine: about a millisecond
 _OUTCOME: Final = f"SELECT {COLUMNS} FROM outcomes o"  # noqa: S608 - names alone
@@ -83,6 +85,7 @@ class StoreReader:
         self._seconds = query_seconds
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._searches = threading.BoundedSemaphore(SEARCHES)
 
     def close(self) -> None:
         """Close the connections of all threads, which read no longer."""
@@ -93,9 +96,17 @@ class StoreReader:
     def articles(self, query: ArticleQuery) -> ArticlePage:
         """Return a page of listed outcomes, each story once. Raises WrongUsage for what is no
         cursor, and, as all methods do, QueryTooSlow or StoreFailed."""
-        statement = self._statement(query)
-        if statement is None:
-            return ArticlePage([], None)
+        if query.text is None or not query.text.strip():
+            return self._page(articles_statement(query), query)
+        if not self._searches.acquire(timeout=SEARCH_WAIT_SECONDS):
+            raise QueryTooSlow("too many searches at a time: try again")
+        try:
+            statement = self._search_statement(query)
+            return ArticlePage([], None) if statement is None else self._page(statement, query)
+        finally:
+            self._searches.release()
+
+    def _page(self, statement: Statement, query: ArticleQuery) -> ArticlePage:
         limit = min(max(query.limit, 1), MOST_ROWS)
         page: dict[int, StoredOutcome] = {}
         place = None
@@ -107,9 +118,7 @@ class StoreReader:
                 page[row["id"]] = _outcome(row)
         return ArticlePage(list(page.values()), None)
 
-    def _statement(self, query: ArticleQuery) -> Statement | None:
-        if query.text is None or not query.text.strip():
-            return articles_statement(query)
+    def _search_statement(self, query: ArticleQuery) -> Statement | None:
         if query.source is None:
             return search_statement(query)
         few = self.rows(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -32,6 +32,7 @@ FEEDS: Final = "/feeds/"
 BASIC_CHALLENGE: Final = 'Basic realm="newsieve: any user, the token as password", charset="UTF-8"'
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to compare with
+OPEN_SECONDS: Final = 10.0  # until a client may try again that has too many requests open
 SIGN_INS_PER_MINUTE: Final = 20
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -91,6 +92,7 @@ class Guards:
         self._rate = RateLimit(settings.requests_per_minute)
         self._sign_ins = RateLimit(SIGN_INS_PER_MINUTE)
         self._hosts = _hosts(settings)
+        self._open = Counter[str]()  # requests that are being answered, by client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on. Whatever it answers has the headers of safety."""
@@ -115,7 +117,14 @@ class Guards:
         if scope["method"] == "HEAD":  # whatever can be got has a head
             scope = {**scope, "method": "GET"}
             send_answer = exchange.send_head
-        await (refused or self._app)(scope, exchange.receive, send_answer)
+        client = scope["state"]["client"]
+        self._open[client] += 1
+        try:
+            await (refused or self._app)(scope, exchange.receive, send_answer)
+        finally:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return why a request goes no further, None where it does; the visitor is then in its
@@ -123,16 +132,17 @@ class Guards:
         request = Request(scope)
         headers = request.headers
         peer = request.client.host if request.client is not None else ""
+        client = self._access.client_of(headers.getlist("x-forwarded-for"), peer)
+        scope.setdefault("state", {})["client"] = client
         if self._hosts and _name(headers.get("host", "")) not in self._hosts:
             return self._refused(request, 421, "this host name is not served here: see serve.hosts")
-        client = self._access.client_of(headers.getlist("x-forwarded-for"), peer)
         if wait := self._wait_seconds(request, client):
             detail = f"too many requests from {client}: wait {wait:.1f} s"
             return self._refused(request, 429, detail, {"retry-after": str(int(wait) + 1)})
         if refused := self._refused_body(request):
             return refused
         visitor = self._access.visitor(headers, request.cookies, peer)
-        scope.setdefault("state", {})["visitor"] = visitor
+        scope["state"]["visitor"] = visitor
         if not (visitor.may_read or request.url.path.startswith(OPEN_PATHS)):
             return self._unauthorised(request)
         if not self._is_of_ours(headers, request.method):
@@ -175,6 +185,8 @@ class Guards:
         return error_response(request, HttpError(status, detail, headers), self._access)
 
     def _wait_seconds(self, request: Request, client: str) -> float:
+        if self._open[client] >= max(self._settings.streams // 2, 1):
+            return OPEN_SECONDS  # others want some streams, too
         wait = self._rate.wait_seconds(client)
         if request.method == "POST" and request.url.path == "/sign-in":
             wait = max(wait, self._sign_ins.wait_seconds(client))
