@@ -6,7 +6,7 @@ import random
 import sqlite3
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,39 +76,24 @@ class Filled:
         title: str | None = None,
         content: str | None = MADE_UP,
         *,
-        filter_: str = "uplifting",
-        level: float | Sequence[float] = 6.0,
         label: float | None = None,
         **more: Any,
     ) -> int:
         """Write a text with its outcome of one filter, and with a label the oracle's. A content
-        that is not given is like no other's. `level` is the score of each dimension. `more` are
-        fields of the article, or of the outcome's record. Returns the outcome's id."""
+        that is not given is like no other's. `more` are a `filter_`, a `level` for each dimension's
+        score, and fields of the article, or of the outcome's record. Returns the outcome's id."""
         title = f"Title of {name}" if title is None else title
         if content == MADE_UP:
             content = " ".join(random.Random(name).choices(WORDS, k=120))
-        digest = content_hash(render(title, content or ""))
-        article = {
-            "id": name,
-            "title": title,
-            "url": f"https://news.example.org/{name}",
-            "source": "news.example.org",
-            "language": "en",
-            "published_at": timestamp(self.now_ms - 60 * MINUTE_MS),
-            "content_hash": digest,
-        }
-        article |= {key: more.pop(key) for key in list(more) if key in article}
-        record = outcome_record(
-            load(filter_), article, level, self._place("articles.raw"), self.now_ms
-        )
-        text = TextRow(bytes.fromhex(digest.removeprefix("sha256:")), title, content, self.now_ms)
-        rows: list[Row] = [text, outcome_row(self._record(ScoredArticle, record | more))]
-        if label is not None:
-            place = self._place("articles.oracle.requests")
-            label_ = label_record(record, label, place, timestamp(self.now_ms))
-            rows.append(label_row(self._record(OracleScore, label_)))
-        self.write(rows)
+        self.write(self._article_rows(name, title, content, label, **more))
         return self.last
+
+    def articles(self, names: Iterable[str], filter_: str) -> None:
+        """Write many outcomes without contents, all at once."""
+        rows: list[Row] = []
+        for name in names:
+            rows += self._article_rows(name, f"Title of {name}", None, None, filter_)
+        self.write(rows)
 
     def letter(
         self,
@@ -163,6 +148,37 @@ class Filled:
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows in one transaction."""
         self._writer.write(rows, {("articles.raw", 0): self._offsets})
+
+    def _article_rows(
+        self,
+        name: str,
+        title: str,
+        content: str | None,
+        label: float | None,
+        filter_: str = "uplifting",
+        level: float | Sequence[float] = 6.0,
+        **more: Any,
+    ) -> list[Row]:
+        digest = content_hash(render(title, content or ""))
+        article = {
+            "id": name,
+            "title": title,
+            "url": f"https://news.example.org/{name}",
+            "source": "news.example.org",
+            "language": "en",
+            "published_at": timestamp(self.now_ms - 60 * MINUTE_MS),
+            "content_hash": digest,
+        }
+        article |= {key: more.pop(key) for key in list(more) if key in article}
+        place = self._place("articles.raw")
+        record = outcome_record(load(filter_), article, level, place, self.now_ms)
+        text = TextRow(bytes.fromhex(digest.removeprefix("sha256:")), title, content, self.now_ms)
+        rows: list[Row] = [text, outcome_row(self._record(ScoredArticle, record | more))]
+        if label is not None:
+            place = self._place("articles.oracle.requests")
+            label_ = label_record(record, label, place, timestamp(self.now_ms))
+            rows.append(label_row(self._record(OracleScore, label_)))
+        return rows
 
     def _place(self, topic: str) -> dict[str, Any]:
         self._offsets += 1

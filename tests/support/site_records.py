@@ -89,7 +89,9 @@ def label_record(
     }  # fmt: skip
 
 
-def alert_record(filter_: Filter, state: str, previous: str, now: str | None) -> dict[str, Any]:
+def alert_record(
+    filter_: Filter, state: str, previous: str, raised_at: str | None
+) -> dict[str, Any]:
     """A DriftAlert of a filter's student."""
     digest = "sha256:" + "d" * 64
     return {
@@ -101,12 +103,16 @@ def alert_record(filter_: Filter, state: str, previous: str, now: str | None) ->
         "headline": "The student's error has risen from 0.71 to 1.64",
         "evidence": {"value": 12_345.0, "threshold": 10_000.0, "guarantee": "once in 10,000"},
         "streams": [
-            {"name": "error", "share": 0.8, "baseline": 0.71, "estimate": 1.64,
-             "interval": [1.4, 1.9]},
+            {"name": name, "share": share, "baseline": usual, "estimate": now, "interval": ends}
+            for name, share, usual, now, ends in (
+                ("abs:justice", 0.6, 0.71, 1.64, [1.4, 1.9]),
+                ("b-:wonder", 0.2, -1.6, 0.9, [0.1, 1.7]),
+                ("another", 0.05, 0.0, 1.0, [0.5, 1.5]),
+            )
         ],
-        "labels": 212, "onset": [now, now], "cause": "concept_drift", "sampling_policy": "p",
-        "example_article_ids": ["one"],
+        "labels": 212, "onset": [raised_at, raised_at], "cause": "concept_drift",
+        "sampling_policy": "p", "example_article_ids": ["one"],
         "action": {"text": "Train a new student.", "runbook": "https://example.org/runbook",
                    "command": "newsieve drift status --filter uplifting"},
-        "raised_at": now, "repeated": False,
+        "raised_at": raised_at, "repeated": False,
     }  # fmt: skip

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from newsieve.web.refreshed import Refreshed
-from newsieve.web.site import DriftReport
-from tests.support.browser import brightness, chromium, require_accessible, require_fits, visit
-from tests.support.drift_records import student_folder
-from tests.support.drift_status import Commands, drifting
+from tests.support.browser import brightness, require_accessible, require_fits, visit
 from tests.support.filled_store import Filled
 from tests.support.site import Served, make_site, serve_settings, served, until
 
-SAME = "The council of a village opened a library. " * 20
-HOSTILE = "<script>alert(1)</script><svg onload=alert(2)>\x1b[31m\u202e" + "W" * 3_000
 CHOSEN = "filter=uplifting&tier=connection&q=village&min_score=1"
 PAGES = (
     "/articles?limit=6", f"/articles?{CHOSEN}", "/articles/2", "/dead-letters", "/dead-letters/1",
@@ -28,48 +20,6 @@ PAGES = (
 )  # fmt: skip
 WIDE = ViewportSize(width=1280, height=900)
 NARROW = ViewportSize(width=360, height=740)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def drift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriftReport]:
-    """What a monitor has on record that has found one filter's drift."""
-    folder = tmp_path_factory.mktemp("drift")
-    student_folder(folder / "student")
-    with pytest.MonkeyPatch.context() as patch:
-        commands = Commands(patch, folder)
-        commands.monitor(drifting(commands))
-        now = time.time_ns() // 1_000_000
-        yield DriftReport(commands.scene.on_record(now), commands.group, now)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    with Filled(tmp_path_factory.mktemp("site") / "store.db") as filled:
-        filled.article("first", "A heron came back to the river", label=3)
-        filled.article("evil", HOSTILE, url="javascript:alert(3)", suspect=["instruction"])
-        for number in range(40):
-            filled.article(f"n{number}", filter_="sustainability", level=7.0)
-        for number in range(3):
-            filled.article(f"c{number}", f"A village opens library {number}", SAME)
-        filled.letter(b'{"id": 1, "title": 5}')
-        filled.letter(b"\xff\xfe" * 100, error="NotUtf8", stage="decode")
-        filled.alert("pending", "ok")
-        filled.alert("alert", "pending", example_article_ids=["first"])
-        filled.canaries()
-        yield filled
-
-
-@pytest.fixture(scope="module")
-def site(store: Filled, drift: DriftReport) -> Iterator[Served]:
-    settings = serve_settings(store.path)
-    with served(make_site(settings, drift=Refreshed(lambda: drift, 60.0))) as server:
-        yield server
 
 
 def live(page: Page, address: str) -> None:
@@ -123,14 +73,16 @@ def test_a_card_unfolds(browser: Browser, site: Served) -> None:
         expect(page.get_by_text('"tier_confidence": 0.83')).to_be_visible()
 
 
-def test_new_articles_come_by_themselves(browser: Browser, site: Served, store: Filled) -> None:
+def test_new_articles_come_by_themselves(
+    browser: Browser, site: Served, full_store: Filled
+) -> None:
     """Those of the list alone, at its top, and told to a screen reader as a number."""
     with visit(browser) as page:
         live(page, f"{site.address}/articles?filter=uplifting&tier=impact")
         expect(page.locator("#empty")).to_be_visible()
-        store.article("live1", "First of all", level=8.0)
-        store.article("live2", "Not of this tier", level=5.0)
-        store.article("live3", "Second of all", level=8.0)
+        full_store.article("live1", "First of all", level=8.0)
+        full_store.article("live2", "Not of this tier", level=5.0)
+        full_store.article("live3", "Second of all", level=8.0)
         site.notify()
         expect(page.locator("#articles > li")).to_have_count(2)
         assert headings(page, 3) == ["Second of all", "First of all"]
@@ -138,14 +90,16 @@ def test_new_articles_come_by_themselves(browser: Browser, site: Served, store: 
         expect(page.get_by_role("status")).to_have_text("2 new articles")
 
 
-def test_nothing_is_missed_after_a_pause(browser: Browser, site: Served, store: Filled) -> None:
+def test_nothing_is_missed_after_a_pause(
+    browser: Browser, site: Served, full_store: Filled
+) -> None:
     """What comes meanwhile waits behind a button, for a reader who paused or scrolled down."""
     with visit(browser, viewport={"width": 900, "height": 500}) as page:
         live(page, f"{site.address}/articles?filter=sustainability")
         before = headings(page, 1)
         page.get_by_role("button", name="Pause").click()
         for number in range(3):
-            store.article(f"paused{number}", filter_="sustainability")
+            full_store.article(f"paused{number}", filter_="sustainability")
         site.notify()
         expect(page.get_by_role("button", name="3 new")).to_be_visible()
         assert headings(page, 1) == before
@@ -154,12 +108,30 @@ def test_nothing_is_missed_after_a_pause(browser: Browser, site: Served, store: 
 
         page.mouse.wheel(0, 2_000)
         until(lambda: page.evaluate("window.scrollY") > 300)
-        store.article("scrolled", filter_="sustainability")
+        full_store.article("scrolled", filter_="sustainability")
         site.notify()
         page.get_by_role("button", name="1 new").click()
         until(lambda: page.evaluate("window.scrollY") == 0)
         assert headings(page, 1) == ["Title of scrolled"]
         expect(page.get_by_role("button", name="new")).to_have_count(0)
+
+
+def test_a_long_pause_costs_neither_articles_nor_memory(
+    browser: Browser, site: Served, full_store: Filled
+) -> None:
+    """Beyond 500 the stream rests; the rest comes when the first ones have been looked at, and the
+    link to older ones goes on where the page ends."""
+    with visit(browser) as page:
+        live(page, f"{site.address}/articles?filter=investment_risk&limit=1")
+        page.get_by_role("button", name="Pause").click()
+        full_store.articles([f"long{number}" for number in range(510)], "investment_risk")
+        site.notify()
+        expect(page.get_by_role("button", name="More than 500 new")).to_be_visible()
+        page.get_by_role("button", name="Resume").click()
+        expect(page.locator("#articles h2").first).to_have_text("Title of long509")
+        assert headings(page, 300) == [f"Title of long{n}" for n in range(509, 209, -1)]
+        page.get_by_role("link", name="Older").click()
+        expect(page.locator("#articles h2")).to_have_text(["Title of long209"])
 
 
 def test_nothing_is_missed_while_the_server_is_restarted(browser: Browser, tmp_path: Path) -> None:
@@ -209,9 +181,9 @@ def test_drift_leads_to_incidents_and_their_articles(browser: Browser, site: Ser
         expect(page.get_by_role("heading", level=1)).to_have_text("A heron came back to the river")
 
 
-def test_students_and_status_are_shown(browser: Browser, site: Served, store: Filled) -> None:
+def test_students_and_status_are_shown(browser: Browser, site: Served, full_store: Filled) -> None:
     """A model card unfolds, and the status follows what comes, in the place where it is read."""
-    with visit(browser) as page:
+    with visit(browser, is_missing=True) as page:
         page.goto(f"{site.address}/students")
         page.get_by_text("Model card").first.click()
         expect(page.get_by_role("heading", name="Intended use").first).to_be_visible()
@@ -221,16 +193,19 @@ def test_students_and_status_are_shown(browser: Browser, site: Served, store: Fi
         figure = page.locator(".figures dd").first
         before = int(figure.inner_text())
         page.get_by_role("link", name="high").focus()
-        store.article("counted", filter_="investment_risk", level=2.0)
+        full_store.article("counted", filter_="investment_risk", level=2.0)
         page.clock.fast_forward(6_000)
         expect(figure).to_have_text(str(before + 1))
         expect(page.get_by_role("link", name="high")).to_be_focused()
+        page.route("**/status", lambda route: route.abort())
+        page.clock.fast_forward(6_000)
+        expect(page.get_by_text("Not updated since")).to_be_visible()
 
 
-def test_visitors_sign_in_and_out(browser: Browser, store: Filled) -> None:
+def test_visitors_sign_in_and_out(browser: Browser, full_store: Filled) -> None:
     """They are led to where they wanted to go."""
     token = "s" * 32
-    settings = serve_settings(store.path, read_token=token)
+    settings = serve_settings(full_store.path, read_token=token)
     with served(make_site(settings)) as server, visit(browser, is_missing=True) as page:
         page.goto(f"{server.address}/articles?filter=uplifting")
         page.get_by_label("Token").fill(token)

@@ -90,6 +90,12 @@ def test_an_incident_has_its_course(client: TestClient, store: Filled) -> None:
         "pending", "alert",
     ]  # fmt: skip
     assert "Train a new student." in incident.text
+    parts = [[cell.text for cell in row.children] for row in incident.all("tbody")[0].all("tr")]
+    assert parts == [
+        ["The error of justice", "60 %", "0.71", "1.64", "1.40 to 1.90"],
+        ["Student minus oracle in wonder", "20 %", "1.60", "-0.90", "-1.70 to -0.10"],
+        ["another", "5 %", "0.00", "1.00", "0.50 to 1.50"],
+    ]
     (example,) = (a for a in incident.all("a") if "by-id" in a.attributes["href"])
     assert client.get(example.attributes["href"]).headers["location"] == "/articles/1"
 

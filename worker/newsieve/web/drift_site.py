@@ -13,6 +13,8 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from newsieve.drift.error_streams import streams_of
+from newsieve.filters.registry import Filter
 from newsieve.store.incidents import alerts_of_incident, newest_alerts
 from newsieve.store.rows import milliseconds_of
 from newsieve.web.drift_overview import duration, overview_items
@@ -32,6 +34,17 @@ class Incident(NamedTuple):
     since: str
     transitions: int
     is_over: bool
+
+
+class StreamRow(NamedTuple):
+    """A stream's part in an alert, in words; a bias is that of student minus oracle."""
+
+    title: str
+    share: float
+    usual: float
+    now: float
+    low: float
+    high: float
 
 
 def drift_site(site: Site, layout: Layout) -> APIRouter:
@@ -69,6 +82,7 @@ def drift_site(site: Site, layout: Layout) -> APIRouter:
             "incident.html",
             last=alerts[-1],
             alerts=alerts,
+            streams=stream_rows(alerts[-1], site.filters.get(alerts[-1].filter)),
             examples=list(dict.fromkeys(
                 name for alert in reversed(alerts) for name in alert.example_article_ids
             )),
@@ -78,6 +92,20 @@ def drift_site(site: Site, layout: Layout) -> APIRouter:
         )  # fmt: skip
 
     return router
+
+
+def stream_rows(alert: DriftAlert, filter_: Filter | None) -> list[StreamRow]:
+    """Return an alert's streams in words, where the filter is one that is known here."""
+    known = {item.name: item for item in streams_of(filter_)} if filter_ is not None else {}
+    rows = []
+    for part in alert.streams:
+        stream = known.get(part.name)
+        values = [part.baseline, part.estimate, *part.interval]
+        if stream is not None and stream.kind == "bias_down":
+            values = [-part.baseline, -part.estimate, *(-end for end in reversed(part.interval))]
+        title = stream.title if stream is not None else part.name
+        rows.append(StreamRow(title, part.share, *values))
+    return rows
 
 
 def _alerts(records: Iterable[bytes]) -> list[DriftAlert]:
