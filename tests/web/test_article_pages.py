@@ -207,6 +207,14 @@ def test_a_title_of_a_megabyte_is_cut_in_lists(client: TestClient, store: Filled
     assert shown(client, f"/articles/{last}").all("h1")[0].text == title
 
 
+def test_a_title_of_several_lines_is_one(client: TestClient, store: Filled) -> None:
+    """White space is a blank, and no title at all is said."""
+    last = store.article("lines", " Two\n\tlines ")
+    store.article("none", "")
+    assert titles(shown(client, "/articles")) == ["(no title)", "Two lines"]
+    assert shown(client, f"/articles/{last}").all("h1")[0].text == "Two lines"
+
+
 def test_records_of_other_versions_are_shown_as_far_as_they_are_known(
     client: TestClient, store: Filled
 ) -> None:

@@ -252,7 +252,7 @@ def _label_of(outcome: StoredOutcome, labels: Sequence[StoredLabel]) -> StoredLa
 
 def _title(outcome: StoredOutcome) -> str:
     title = orjson.loads(outcome.record)["article"].get("title")
-    return title if isinstance(title, str) and title else "(no title)"
+    return (" ".join(title.split()) if isinstance(title, str) else "") or "(no title)"
 
 
 def _indented(record: bytes) -> str:

@@ -145,7 +145,7 @@ def make_card(
         is_blocked=outcome.tier == BLOCKED,
         is_published=outcome.tier in published,
         score=outcome.score,
-        title=clipped(article["title"], TITLE_CHARACTERS) or "(no title)",
+        title=listed_title(article["title"]),
         address=web_address(article["url"]),
         source=clipped(article["source"], NAME_CHARACTERS),
         language=language,
@@ -193,6 +193,11 @@ def _oracle_score(label: StoredLabel | None) -> OracleScore | None:
 
 def _copy(outcome: StoredOutcome) -> Copy:
     article = _article(outcome)
-    title = clipped(article["title"], TITLE_CHARACTERS) or "(no title)"
     source = clipped(article["source"], NAME_CHARACTERS)
+    title = listed_title(article["title"])
     return Copy(outcome.id, title, source, shown_date(article["published_at"]))
+
+
+def listed_title(title: str) -> str:
+    """Return a title in one line, the beginning of a long one."""
+    return clipped(" ".join(title.split()), TITLE_CHARACTERS) or "(no title)"

@@ -70,6 +70,7 @@ def _compressed(answer: HTMLResponse, request: Request) -> HTMLResponse:
     """Return an answer compressed, where its reader takes it so. No page has a secret in it that
     its length could tell."""
     answer.headers["vary"] = "accept-encoding"
+    answer.headers["cache-control"] = "private, no-cache"  # one reader's rights are not all others'
     if "gzip" in request.headers.get("accept-encoding", ""):
         answer.body = gzip.compress(bytes(answer.body), COMPRESSION, mtime=0)
         answer.headers["content-encoding"] = "gzip"
