@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Final, get_args
+from typing import Annotated, Any, Final, get_args
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -65,29 +65,8 @@ def letter_pages(site: Site, layout: Layout) -> APIRouter:
     @router.get("/dead-letters/{letter_id}")
     def letter(request: Request, letter_id: int, hex: str = "") -> Response:  # noqa: A002 - in the address
         """Show a dead letter with its reason, its original and what replays it."""
-        item = _letter(site, letter_id)
-        headers = _headers(item)
-        value = item.value or b""
-        dumped = value if hex == "all" else value[:DUMPED_BYTES]
-        is_raw = headers.get(HEADER_PREFIX + "topic", raw_topic) == raw_topic
-        return layout.page(
-            request,
-            "letter.html",
-            letter=item,
-            headers=sorted(headers.items()),
-            origin={
-                name: headers.get(HEADER_PREFIX + name) for name in ("topic", "partition", "offset")
-            },
-            text=as_text(value),
-            dump=hex_dump(dumped),
-            not_dumped=len(value) - len(dumped),
-            is_cut=len(value) == LETTER_BYTES,
-            key=_key(item),
-            command=replay_command(item.stage, item.error, item.filter, item.failed_ms)
-            if is_raw
-            else None,
-            time=timestamp,
-        )
+        values = _shown(_letter(site, letter_id), raw_topic, is_whole=hex == "all")
+        return layout.page(request, "letter.html", **values)
 
     @router.get("/dead-letters/{letter_id}/value")
     def value(letter_id: int) -> Response:
@@ -98,6 +77,28 @@ def letter_pages(site: Site, layout: Layout) -> APIRouter:
         return Response(item.value or b"", media_type="application/octet-stream", headers=headers)
 
     return router
+
+
+def _shown(item: StoredLetter, raw_topic: str, *, is_whole: bool) -> dict[str, Any]:
+    """Return what a letter's page shows; the hex dump is of all bytes, or of the first ones."""
+    headers: Mapping[str, str] = orjson.loads(item.headers)
+    value = item.value or b""
+    dumped = value if is_whole else value[:DUMPED_BYTES]
+    command = None
+    if headers.get(HEADER_PREFIX + "topic", raw_topic) == raw_topic:
+        command = replay_command(item.stage, item.error, item.filter, item.failed_ms)
+    return {
+        "letter": item,
+        "headers": sorted(headers.items()),
+        "origin": {name: headers.get(HEADER_PREFIX + name) for name in PLACE},
+        "text": as_text(value),
+        "dump": hex_dump(dumped),
+        "not_dumped": len(value) - len(dumped),
+        "is_cut": len(value) == LETTER_BYTES,
+        "key": _key(item),
+        "command": command,
+        "time": timestamp,
+    }
 
 
 def replay_command(
@@ -123,11 +124,6 @@ def _letter(site: Site, letter_id: int) -> StoredLetter:
     if letter is None:
         raise HttpError(404, "This dead letter is not in the store, or not any more.")
     return letter
-
-
-def _headers(letter: StoredLetter) -> Mapping[str, str]:
-    headers: Mapping[str, str] = orjson.loads(letter.headers)
-    return headers
 
 
 def _key(letter: StoredLetter) -> str | None:
