@@ -135,15 +135,15 @@ def test_recent_values_and_latencies_are_of_the_newest(filled: StoreReader) -> N
     assert set(recent_latencies(filled)) == {500}
 
 
-def test_searches_wait_for_each_other_and_not_for_ever(
-    filled: StoreReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_searches_wait_for_each_other_and_not_for_ever(filled: StoreReader, path: Path) -> None:
     """So many are under way at a time; whoever is beyond them is told, and lists go on."""
-    monkeypatch.setattr("newsieve.store.reader.SEARCH_WAIT_SECONDS", 0.0)
+    reader = StoreReader(path, query_seconds=0.01)
     for _ in range(SEARCHES):
-        filled._searches.acquire()
+        reader._searches.acquire()
     with pytest.raises(QueryTooSlow, match="too many searches"):
-        filled.articles(ArticleQuery(text="common"))
-    assert filled.articles(ArticleQuery()).outcomes
-    filled._searches.release()
-    assert filled.articles(ArticleQuery(text="common")).outcomes
+        reader.articles(ArticleQuery(text="common"))
+    assert reader.articles(ArticleQuery(limit=1)).outcomes
+    reader._searches.release()
+    assert reader.articles(ArticleQuery(text="common", limit=1)).outcomes
+    assert filled.last_outcome() == 30
+    reader.close()

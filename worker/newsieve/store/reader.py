@@ -30,7 +30,6 @@ from newsieve.store.schema import open_to_read
 ANY: Final = ArticleQuery()
 QUERY_SECONDS: Final = 3.0
 SEARCHES: Final = 4  # at a time: more would keep all else from the processors
-SEARCH_WAIT_SECONDS: Final = 2.0
 FEW_OUTCOMES: Final = 1_000  # whose texts are looked into one by one, 0.1 ms each
 STEPS_BETWEEN_LOOKS: Final = 20_000  # of SQLite's machine: about a millisecond
 _OUTCOME: Final = f"SELECT {COLUMNS} FROM outcomes o"  # noqa: S608 - names alone
@@ -98,10 +97,10 @@ class StoreReader:
         cursor, and, as all methods do, QueryTooSlow or StoreFailed."""
         if query.text is None or not query.text.strip():
             return self._page(articles_statement(query), query)
-        if not self._searches.acquire(timeout=SEARCH_WAIT_SECONDS):
+        if not self._searches.acquire(timeout=self._seconds):
             raise QueryTooSlow("too many searches at a time: try again")
         try:
-            statement = self._search_statement(query)
+            statement = _search_statement(self, query)
             return ArticlePage([], None) if statement is None else self._page(statement, query)
         finally:
             self._searches.release()
@@ -117,16 +116,6 @@ class StoreReader:
                 place = row["place"]
                 page[row["id"]] = _outcome(row)
         return ArticlePage(list(page.values()), None)
-
-    def _search_statement(self, query: ArticleQuery) -> Statement | None:
-        if query.source is None:
-            return search_statement(query)
-        few = self.rows(
-            "SELECT 1 FROM outcomes WHERE is_listed AND source = ? LIMIT ?",
-            [query.source, FEW_OUTCOMES + 1],
-        )
-        is_rare = len(few) <= FEW_OUTCOMES
-        return rare_source_statement(query) if is_rare else search_statement(query)
 
     def outcome(self, outcome_id: int) -> StoredOutcome | None:
         """Return one outcome, listed or not; None where it is not there (any more)."""
@@ -205,6 +194,17 @@ class StoreReader:
             connection = self._local.connection = open_to_read(self._path)
             self._opened.append(connection)
         return connection
+
+
+def _search_statement(reader: StoreReader, query: ArticleQuery) -> Statement | None:
+    if query.source is None:
+        return search_statement(query)
+    few = reader.rows(
+        "SELECT 1 FROM outcomes WHERE is_listed AND source = ? LIMIT ?",
+        [query.source, FEW_OUTCOMES + 1],
+    )
+    is_rare = len(few) <= FEW_OUTCOMES
+    return rare_source_statement(query) if is_rare else search_statement(query)
 
 
 @contextmanager
