@@ -65,6 +65,22 @@ def test_a_store_that_is_too_large_loses_the_oldest(
     assert left == list(range(200, 200 - len(left), -1))
 
 
+def test_records_of_the_future_keep_nobody_else(
+    writer: StoreWriter, reader: StoreReader, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is years ahead stands in the way neither of age nor of size."""
+    monkeypatch.setattr(retention, "BATCH_ROWS", 5)
+    for number in range(30):
+        article = identity(f"Title {number}", f"words {number}")
+        ms = START_MS + (10**6 * DAY_MS if number < 10 else number)
+        writer.write([outcome_row(scored(article))._replace(scored_ms=ms)], {})
+    while remove_expired(writer, path, Retention(0, ROOMY), START_MS + 20):
+        pass
+    left = [item.id for item in reader.articles(ArticleQuery()).outcomes]
+    assert left == [*range(30, 20, -1), *range(10, 0, -1)]
+    assert remove_expired(writer, path, Retention(ROOMY, 1), START_MS + DAY_MS) > 0
+
+
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -20,7 +20,11 @@ from tests.support.served import REVIEW_TOKEN, TOKEN
 
 BOTH = {"READ_TOKEN": TOKEN, "REVIEW_TOKEN": REVIEW_TOKEN}
 ALL = "0.0.0.0"  # noqa: S104 - nothing listens here
-PROXY = {"USER_HEADER": "X-Forwarded-User", "TRUSTED_PROXIES": "10.0.0.0/8, ::1"}
+PROXY = {
+    "USER_HEADER": "X-Forwarded-User",
+    "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+    "URL": "https://news.example/",
+}
 
 
 def access(**serve: str) -> Access:
@@ -202,4 +206,8 @@ def test_a_server_for_others_than_this_machine_needs_a_token(
     with pytest.raises(SettingsInvalid, match="read_token"):
         access(HOST=host, **more)
     assert access(HOST=host, READ_TOKEN=TOKEN).is_open is False
-    assert access(HOST=host, USER_HEADER="X-User").is_open is False
+    assert access(HOST=host, **PROXY).is_open is False
+    for name in ("TRUSTED_PROXIES", "URL"):
+        some = {key: value for key, value in PROXY.items() if key != name}
+        with pytest.raises(SettingsInvalid, match="trusted_proxies"):
+            access(HOST=host, **some)

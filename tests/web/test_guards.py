@@ -225,7 +225,11 @@ def test_no_page_of_another_site_changes_anything(
     folder.mkdir()
     proxied = make_served(
         folder,
-        {"SERVE__USER_HEADER": "X-User", "SERVE__URL": "https://news.example/"},
+        {
+            "SERVE__USER_HEADER": "X-User",
+            "SERVE__TRUSTED_PROXIES": "127.0.0.1",
+            "SERVE__URL": "https://news.example/",
+        },
         [odd_routes()],
     )
     assert post(proxied, x_user="ada") == 401

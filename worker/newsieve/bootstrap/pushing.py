@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
 from newsieve.bootstrap.common import cluster
 from newsieve.bootstrap.proxies import uses_proxies
 from newsieve.errors import BrokerLost, BrokerUnavailable, TopicsWrong
@@ -88,10 +90,18 @@ def _named(known: Collection[str], prefix: str) -> str:
     return f". There are: {', '.join(ours[:MOST_NAMED])}{more}"
 
 
-def group_for(topic: str, address: str) -> str:
-    """Return the group of a push that is given none: one for each topic and address, so that two
-    addresses never share a topic's records between them."""
-    digest = hashlib.sha256(f"{topic}\n{address}".encode()).hexdigest()
+def group_for(topic: str, address: str, shape: str, conditions: Conditions) -> str:
+    """Return the group of a push that is given none: one for each topic, address, shape and set of
+    conditions. Members of a group share a topic's records: each would pass over what only the
+    other is to deliver."""
+    wanted = [
+        conditions.filter_name,
+        sorted(conditions.tiers),
+        conditions.min_score,
+        sorted(conditions.sources),
+    ]
+    named = orjson.dumps([topic, address, shape, wanted])
+    digest = hashlib.sha256(named).hexdigest()
     return GROUP_PREFIX + digest[:GROUP_DIGITS]
 
 

@@ -19,6 +19,7 @@ from newsieve.bootstrap.drift import load_filter_inputs
 from newsieve.bootstrap.drift_state import load_current_state, monitor_group
 from newsieve.bootstrap.score_paths import ScorePaths
 from newsieve.bootstrap.students import student_folder
+from newsieve.errors import EXIT_RESTART
 from newsieve.filters.registry import Filter
 from newsieve.kafka.assigned_consumer import AssignedConsumer
 from newsieve.kafka.offset_query import OffsetQuery
@@ -83,6 +84,11 @@ class Serving:
     app: ASGIApp
     hub: NewsHub
     writer: StoreWriter
+    service: ScoreService | None
+
+    def is_ready(self) -> bool:
+        """Whether requests are answered, and, where students are loaded, articles are scored."""
+        return self.hub.is_running and (self.service is None or self.service.is_ready)
 
 
 def make_serving(
@@ -118,7 +124,7 @@ def make_serving(
         observe_port=health.port,
         pid=os.getpid(),
     )
-    return Serving(loop, app, hub, writer)
+    return Serving(loop, app, hub, writer, service)
 
 
 def make_collector(
@@ -181,12 +187,20 @@ def score_service(settings: Settings, scores: ScorePaths) -> ScoreService:
 async def _running(hub: NewsHub, service: ScoreService | None) -> AsyncIterator[None]:
     """Tell clients the news while the application runs, and finish what is being scored."""
     task = asyncio.create_task(hub.run())
+    task.add_done_callback(_end_if_failed)
     try:
         yield
     finally:
         task.cancel()
         if service is not None:
             await service.close(CLOSE_SECONDS)
+
+
+def _end_if_failed(task: asyncio.Task[None]) -> None:
+    """End the program where nobody would hear of news any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("news.ended", reason=repr(error))
+        os._exit(EXIT_RESTART)
 
 
 def served_filters(settings: Settings) -> Mapping[str, Filter]:
@@ -206,14 +220,17 @@ def collected_topics(settings: Settings) -> Routes:
     policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
 
     def text(record: RawRecord) -> rows.TextRow:
+        now = time.time_ns() // 1_000_000
         came_ms = record.timestamp_ms
-        return rows.text_row(
-            decode(record, policy), time.time_ns() // 1_000_000 if came_ms is None else came_ms
-        )
+        return rows.text_row(decode(record, policy), now if came_ms is None else min(came_ms, now))
+
+    def outcome(record: RawRecord) -> rows.OutcomeRow:
+        row = rows.outcome_row(record)  # a clock that is ahead must not outlive retention
+        return row._replace(scored_ms=min(row.scored_ms, time.time_ns() // 1_000_000))
 
     makers: dict[str, MakeRow] = {
         RAW: text,
-        SCORED: rows.outcome_row,
+        SCORED: outcome,
         ORACLE_SCORES: rows.label_row,
         DEAD_LETTER: rows.letter_row,
         DRIFT_ALERTS: rows.alert_row,

@@ -6,6 +6,7 @@ Does not know how a record is sent, nor when an attempt is repeated.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from enum import StrEnum
 from typing import Annotated
@@ -65,7 +66,8 @@ def push(
         typer.Option(
             "--group",
             metavar="NAME",
-            help="Consumer group that remembers what was delivered; default: made of T and URL.",
+            help="Consumer group that remembers what was delivered; default: made of T, URL and "
+            "what else is chosen here.",
         ),
     ] = None,
     from_beginning: Annotated[
@@ -95,17 +97,16 @@ def push(
     stop = stop_on_signals("push")
     health = context.with_resource(open_health(settings, PushMetrics()))
     name = resolve_topic(settings, topic)
+    _require_known(settings, filter_, tier or ())
+    conditions = Conditions(
+        filter_, frozenset(tier or ()), min_score, frozenset(item.lower() for item in source or ())
+    )
     order = PushOrder(
         name,
         address,
         shape.value,
-        Conditions(
-            filter_,
-            frozenset(tier or ()),
-            min_score,
-            frozenset(item.lower() for item in source or ()),
-        ),
-        group or group_for(name, address),
+        conditions,
+        group or group_for(name, address, shape.value, conditions),
         from_beginning,
         until_end,
     )
@@ -118,6 +119,17 @@ def push(
             health.watchdog.stop()
     delivered, passed_over = running.observer.delivered_total, running.observer.passed_over_total
     echo(f"{shown_address(address)}: {delivered:,} delivered, {passed_over:,} passed over")
+
+
+def _require_known(settings: Settings, filter_: str | None, tiers: Sequence[str]) -> None:
+    """Refuse a filter or a tier that no record can have: all would be passed over. Raises
+    UnknownFilter or WrongUsage."""
+    registry = settings.filters.registry
+    filters = [registry.load(name) for name in ([filter_] if filter_ else registry.names)]
+    known = sorted({tier.name for item in filters for tier in item.definition.tiers})
+    for tier in tiers:
+        if tier not in known:
+            raise WrongUsage(f"--tier {tier!r:.60}: there are {', '.join(known)}")
 
 
 def _address(settings: Settings, to: str | None) -> str:

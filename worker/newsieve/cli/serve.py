@@ -52,15 +52,16 @@ def serve(
     """
     settings = read_settings(config)
     stop = stop_on_signals("serve")
-    serve_settings = settings.serve
-    with (
-        open_health(settings, ServeMetrics()) as health,
-        closing(listen(serve_settings.host, serve_settings.port, BACKLOG, "serve")) as listener,
-    ):
+    where = settings.serve
+    with open_health(settings, ServeMetrics()) as health:
         scores = load_score_paths(settings, settings.worker.filters) if score else None
         serving = make_serving(settings, health, scores)
-        with closing(serving.writer), _answering(serving, listener):
-            health.ready_when(lambda: True)
+        with (
+            closing(serving.writer),
+            closing(listen(where.host, where.port, BACKLOG, "serve")) as listener,
+            _answering(serving, listener),
+        ):
+            health.ready_when(serving.is_ready)
             address = address_of(settings, listener)
             _log.info("site.opened", address=address)
             if sys.stderr.isatty():
@@ -75,12 +76,14 @@ def _answering(serving: Serving, listener: socket.socket) -> Iterator[None]:
     server = make_server(serving.app)
 
     def answer() -> None:
+        reason = "it returned"
         try:
             server.run([listener])
-        finally:
-            if not server.should_exit:  # nobody asked it to: a page that never comes helps no one
-                _log.error("server.ended")
-                os._exit(EXIT_RESTART)
+        except BaseException as error:  # noqa: BLE001 - it is told, and the program ends
+            reason = repr(error)
+        if not server.should_exit:  # nobody asked it to: a page that never comes helps no one
+            _log.error("server.ended", reason=reason)
+            os._exit(EXIT_RESTART)
 
     thread = threading.Thread(target=answer, name="http", daemon=True)
     thread.start()

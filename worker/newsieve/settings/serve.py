@@ -68,7 +68,9 @@ class ServeSettings(Section):
         "X-Forwarded-User. It counts from trusted_proxies alone.",
     )
     trusted_proxies: Annotated[list[str], FromCommas] = Field(
-        default=["127.0.0.1", "::1"], description="Addresses or networks of reverse proxies."
+        default=[],
+        description="Addresses or networks of reverse proxies: their X-Forwarded-For and "
+        "user_header count.",
     )
     requests_per_minute: int = Field(
         default=1_200, gt=0, le=1_000_000, description="Of one client's address."
@@ -110,6 +112,11 @@ class ServeSettings(Section):
             raise ValueError(
                 f"host {self.host} is for others than this machine: set read_token, or user_header "
                 "behind a reverse proxy that signs people in"
+            )
+        if self.user_header is not None and not (self.trusted_proxies and (self.url or self.hosts)):
+            raise ValueError(
+                "user_header is believed of a reverse proxy alone: name its address in "
+                "trusted_proxies, and what people reach it by in url or hosts"
             )
         for item in self.trusted_proxies:
             try:

@@ -97,7 +97,7 @@ class StoreReader:
         cursor, and, as all methods do, QueryTooSlow or StoreFailed."""
         if query.text is None or not query.text.strip():
             return self._page(articles_statement(query), query)
-        if not self._searches.acquire(timeout=self._seconds):
+        if not self._searches.acquire(timeout=self._seconds / 10):
             raise QueryTooSlow("too many searches at a time: try again")
         try:
             statement = _search_statement(self, query)
@@ -109,12 +109,17 @@ class StoreReader:
         limit = min(max(query.limit, 1), MOST_ROWS)
         page: dict[int, StoredOutcome] = {}
         place = None
-        with self._cursor(statement.sql, statement.values) as rows:
-            for row in rows:
-                if len(page) >= limit and row["place"] != place:
-                    return ArticlePage(list(page.values()), str(place))
-                place = row["place"]
-                page[row["id"]] = _outcome(row)
+        try:
+            with self._cursor(statement.sql, statement.values) as rows:
+                for row in rows:
+                    if len(page) >= limit and row["place"] != place:
+                        return ArticlePage(list(page.values()), str(place))
+                    place = row["place"]
+                    page[row["id"]] = _outcome(row)
+        except QueryTooSlow:
+            if place is None:
+                raise
+            return ArticlePage(list(page.values()), str(place))  # what there was time for
         return ArticlePage(list(page.values()), None)
 
     def outcome(self, outcome_id: int) -> StoredOutcome | None:

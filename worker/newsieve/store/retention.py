@@ -46,7 +46,7 @@ def _oldest_batch_ms(connection: sqlite3.Connection, now_ms: int) -> int:
     """Return the time before which about a batch of outcomes was scored; what came within the last
     hour stays, since its outcomes may be on their way."""
     oldest = connection.execute(
-        "SELECT max(scored_ms) FROM (SELECT scored_ms FROM outcomes ORDER BY id LIMIT ?)",
+        "SELECT max(scored_ms) FROM (SELECT scored_ms FROM outcomes ORDER BY scored_ms LIMIT ?)",
         (BATCH_ROWS,),
     ).fetchone()[0]
     return min(ANY_AGE_MS if oldest is None else oldest + 1, now_ms - HOUR_MS)
@@ -58,9 +58,9 @@ def _remove(writer: StoreWriter, before_ms: int) -> int:
         removed = _remove_outcomes(connection, before_ms)
         for table, column in (("labels", "labelled_ms"), ("letters", "failed_ms")):
             removed += connection.execute(
-                f"DELETE FROM {table} WHERE id IN (SELECT id FROM (SELECT id, {column} FROM "  # noqa: S608 - names alone
-                f"{table} ORDER BY id LIMIT ?) WHERE {column} < ?)",
-                (BATCH_ROWS, before_ms),
+                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} "  # noqa: S608 - names alone
+                f"WHERE {column} < ? ORDER BY {column} LIMIT ?)",
+                (before_ms, BATCH_ROWS),
             ).rowcount
         removed += _remove_texts(connection, before_ms)
         connection.execute("DELETE FROM tallies WHERE hour < ?", (before_ms // HOUR_MS,))
@@ -73,9 +73,8 @@ def _remove(writer: StoreWriter, before_ms: int) -> int:
 def _remove_outcomes(connection: sqlite3.Connection, before_ms: int) -> int:
     """Remove the oldest outcomes. A story whose listed outcome goes has the next one listed."""
     rows = connection.execute(
-        "SELECT id, story, copies FROM (SELECT id, story, copies, scored_ms FROM outcomes "
-        "ORDER BY id LIMIT ?) WHERE scored_ms < ?",
-        (BATCH_ROWS, before_ms),
+        "SELECT id, story, copies FROM outcomes WHERE scored_ms < ? ORDER BY scored_ms LIMIT ?",
+        (before_ms, BATCH_ROWS),
     ).fetchall()
     connection.executemany("DELETE FROM outcomes WHERE id = ?", [(row[0],) for row in rows])
     fold(connection, {row[1] for row in rows if row[2]})

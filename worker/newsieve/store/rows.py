@@ -25,6 +25,10 @@ EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FACT_NAMESPACE: Final = uuid.UUID("5c1f1c5e-2f0b-5d43-9d4f-3c3f6f6a7d10")
 # Of what a letter's record has: more is in its topic, not on a page.
 LETTER_BYTES: Final = 256 * 1024
+MOST_DATE_CHARACTERS: Final = 100
+# Of an outcome's or a label's record: several times what the longest fields of the contract need.
+MOST_RECORD_BYTES: Final = 512 * 1024
+LARGEST: Final = 2**31 - 1  # of partitions
 LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -219,12 +223,17 @@ def replay_row(record: RawRecord) -> ReplayRow | None:
     try:
         arguments = fields["arguments"]
         ranges = [[int(first), int(last)] for first, last in arguments["ranges"]]
-        return ReplayRow(int(arguments["partition"]), orjson.dumps(ranges).decode())
+        partition = int(arguments["partition"])
+        if not 0 <= partition <= LARGEST:
+            raise ValueError(f"partition {partition}")
+        return ReplayRow(partition, orjson.dumps(ranges).decode())
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidRecord(f"not a ControlDecision: {error!r:.200}") from None
 
 
 def _object(record: RawRecord) -> Mapping[str, Any]:
+    if len(record.value or b"") > MOST_RECORD_BYTES:
+        raise InvalidRecord(f"larger than {MOST_RECORD_BYTES:,} bytes: no record of newsieve's is")
     try:
         fields = orjson.loads(record.value or b"")
     except orjson.JSONDecodeError as error:
@@ -263,8 +272,8 @@ def milliseconds_of(text: Any) -> int | None:
         moment = dt.datetime.fromisoformat(text.strip())
     except ValueError:
         try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
+            moment = parsedate_to_datetime(text[:MOST_DATE_CHARACTERS])
+        except (ValueError, OverflowError):  # a year or a zone of any number of digits
             return None
     try:
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)

@@ -57,20 +57,24 @@ CREATE INDEX listed_by_tier ON outcomes (filter, tier, id, score, language, sour
     WHERE is_listed;
 CREATE INDEX listed_by_filter ON outcomes (filter, id, score, language, source, dated_ms)
     WHERE is_listed;
-CREATE INDEX listed_by_source ON outcomes (source, filter, id) WHERE is_listed;
+CREATE INDEX listed_by_source ON outcomes (source, id) WHERE is_listed;
+CREATE INDEX listed_of_story ON outcomes (story, filter, tier) WHERE is_listed;
 CREATE INDEX outcomes_of_story ON outcomes (story, filter, tier);
+CREATE INDEX outcomes_by_age ON outcomes (scored_ms);
 CREATE INDEX outcomes_of_text ON outcomes (text_id, filter);
 CREATE INDEX outcomes_of_article ON outcomes (article_id);
 CREATE TABLE labels (
     id INTEGER PRIMARY KEY, fact BLOB NOT NULL UNIQUE, text_id INTEGER NOT NULL,
     filter TEXT NOT NULL, oracle TEXT NOT NULL, labelled_ms INTEGER NOT NULL,
     record BLOB NOT NULL);
+CREATE INDEX labels_by_age ON labels (labelled_ms);
 CREATE INDEX labels_of_text ON labels (text_id, filter);
 CREATE TABLE letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
     stage TEXT NOT NULL, error TEXT NOT NULL, message TEXT NOT NULL, filter TEXT,
     failed_ms INTEGER NOT NULL, key BLOB, value BLOB, headers BLOB NOT NULL,
-    UNIQUE (partition, offset));
+    UNIQUE (partition, offset, failed_ms));
+CREATE INDEX letters_by_age ON letters (failed_ms);
 CREATE TABLE replays (partition INTEGER PRIMARY KEY, ranges TEXT NOT NULL);
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, fact BLOB NOT NULL UNIQUE, incident_id TEXT NOT NULL,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from newsieve.errors import StoreFailed
+from newsieve.errors import StoreFailed, Transient
 from newsieve.store.rows import (
     AlertRow,
     CanaryRow,
@@ -29,8 +29,12 @@ from newsieve.store.story_sketch import are_alike, bands, sketch
 from newsieve.store.words import searchable
 
 HOUR_MS: Final = 3_600_000
-# Texts that share a band: most of them are copies. A phrase that thousands share is no story.
+DAY_MS: Final = 24 * HOUR_MS
+# The newest texts of a band that are looked at: most are copies, if it is no phrase of thousands.
 MOST_CANDIDATES: Final = 8
+
+PRIMARY_CODE: Final = 0xFF  # of SQLite's extended error codes
+PASSING: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 Partition = tuple[str, int]
 
@@ -74,7 +78,8 @@ class StoreWriter:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what the block writes, or nothing of it. Raises StoreFailed."""
+        """Commit what the block writes, or nothing of it. Raises StoreFailed, or Transient where
+        another process has the file, or the disk is full."""
         try:
             self._execute("BEGIN IMMEDIATE")
             try:
@@ -85,6 +90,8 @@ class StoreWriter:
                     self._execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE in PASSING:
+                raise Transient(f"the store of pages cannot be written now: {error}") from None
             raise StoreFailed(f"the store of pages cannot be written: {error}") from None
 
     def write(self, rows: Sequence[Row], offsets: Mapping[Partition, int]) -> None:
@@ -128,9 +135,11 @@ class StoreWriter:
         """Return a text's row, which is made where there is none. The title stands for a text that
         has not come, and may never come."""
         known = self._execute(
-            "SELECT id, story, is_whole, title, content FROM texts WHERE content_hash = ?",
+            "SELECT id, story, is_whole, title, content, came_ms FROM texts WHERE content_hash = ?",
             (row.content_hash,),
         ).fetchone()
+        if known is not None and row.came_ms - known[5] > DAY_MS:  # it is in use again
+            self._execute("UPDATE texts SET came_ms = ? WHERE id = ?", (row.came_ms, known[0]))
         if known is not None and (known[2] or not is_whole):
             return TextIds(known[0], known[1])
         bins = sketch(row.title, row.content)
@@ -166,14 +175,21 @@ class StoreWriter:
 
     def _story_of(self, bins: bytes, keys: Sequence[int]) -> int | None:
         """Return the story of a text that this one is a copy of; None where there is none."""
-        places = ", ".join("?" * len(keys))
-        candidates = self._execute(
-            f"SELECT DISTINCT t.id, t.story, t.sketch FROM story_bands b "  # noqa: S608 - marks alone
-            f"JOIN texts t ON t.id = b.text_id WHERE b.band IN ({places}) "
-            f"ORDER BY b.text_id DESC LIMIT {MOST_CANDIDATES}",
-            keys,
-        )
-        return next((int(item[1]) for item in candidates if are_alike(item[2], bins)), None)
+        candidates = {
+            row[0]
+            for key in keys
+            for row in self._execute(
+                "SELECT text_id FROM story_bands WHERE band = ? ORDER BY text_id DESC LIMIT ?",
+                (key, MOST_CANDIDATES),
+            )
+        }
+        for text_id in sorted(candidates, reverse=True):
+            story, others = self._execute(
+                "SELECT story, sketch FROM texts WHERE id = ?", (text_id,)
+            ).fetchone()
+            if are_alike(others, bins):
+                return int(story)
+        return None
 
     def _move(self, text_id: int, former: int, story: int) -> None:
         """Put a text's outcomes beside their copies, once its story is known."""
@@ -226,17 +242,19 @@ def fold(connection: sqlite3.Connection, stories: Iterable[int]) -> None:
     its copies. An outcome that a newer decision has superseded is neither."""
     for story in stories:
         rows = connection.execute(
-            "SELECT id, filter, tier, superseded_by FROM outcomes WHERE story = ? ORDER BY id",
+            "SELECT id, filter, tier, superseded_by, is_listed, copies FROM outcomes "
+            "WHERE story = ? ORDER BY id",
             (story,),
         ).fetchall()
         groups: dict[tuple[str, str], list[int]] = {}
-        for outcome_id, filter_name, tier, superseded_by in rows:
-            if superseded_by is None:
-                groups.setdefault((filter_name, tier), []).append(outcome_id)
+        for row in rows:
+            if row[3] is None:
+                groups.setdefault((row[1], row[2]), []).append(row[0])
         listed = {group[0]: len(group) - 1 for group in groups.values()}
+        wanted = [(row[0] in listed, listed.get(row[0], 0), row[0]) for row in rows]
         connection.executemany(
             "UPDATE outcomes SET is_listed = ?, copies = ? WHERE id = ?",
-            [(item[0] in listed, listed.get(item[0], 0), item[0]) for item in rows],
+            [new for new, row in zip(wanted, rows, strict=True) if new[:2] != row[4:]],
         )
 
 

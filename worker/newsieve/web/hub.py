@@ -45,6 +45,11 @@ class NewsHub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether clients are told of news; called by any thread."""
+        return self._begun.is_set() and not self._is_closed
+
     def notify(self) -> None:
         """Say that outcomes were committed; called by any thread."""
         loop = self._loop

@@ -15,13 +15,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from newsieve.errors import RecordError, Unavailable
+from newsieve.errors import InvalidRecord, RecordError, Unavailable
 from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
 from newsieve.programs.collecting.events import CollectorObserver
 from newsieve.records.decode import RawRecord
 from newsieve.store.rows import Row, TextRow
 
+# What others write to a topic must not end the loop, whatever of it a maker of rows stumbles on.
+FAULTS_OF_A_RECORD: Final = (RecordError, ArithmeticError, LookupError, TypeError, ValueError)
 POLL_SECONDS: Final = 0.25
 POLL_RECORDS: Final = 500  # raw records may have megabytes each
 REPORT_SECONDS: Final = 5.0
@@ -88,7 +90,7 @@ class _Progress:
     """How far a consumer has come since its start."""
 
     next: dict[Partition, int]
-    raw_left: set[Partition]  # partitions of texts that are not read to what was their end
+    raw_left: dict[Partition, int]  # partitions of texts that are not read to this end yet
     looked_at: float = field(default_factory=time.monotonic)
 
 
@@ -163,7 +165,7 @@ class CollectorLoop:
                 self._observer.made_anew(partition, position, high)
             offsets[partition] = position if low <= position <= high else low
         raw_left = {
-            item
+            item: bounds[item][1]
             for item, offset in offsets.items()
             if item[0] == self._routes.raw and offset < bounds[item][1]
         }
@@ -182,7 +184,6 @@ class CollectorLoop:
         for item in records:
             offsets[item.partition] = item.offset if item.record is None else item.offset + 1
             if item.record is None:
-                progress.raw_left.discard(item.partition)
                 continue
             row = self._row(item.partition[0], item.record)
             if row is not None:
@@ -194,12 +195,16 @@ class CollectorLoop:
             self._store.write(rows, moved)
             progress.next |= moved
             self._observer.written(rows, time.monotonic() - begun)
+        for partition, end in list(progress.raw_left.items()):
+            if offsets.get(partition, 0) >= end:
+                del progress.raw_left[partition]
         if not progress.raw_left:
             self._inputs.hold(())
 
     def _row(self, topic: str, record: RawRecord) -> Row | None:
         try:
             return self._routes.by_topic[topic](record)
-        except RecordError as error:
+        except FAULTS_OF_A_RECORD as fault:
+            error = fault if isinstance(fault, RecordError) else InvalidRecord(repr(fault)[:200])
             self._observer.refused(topic, record.input["partition"], record.input["offset"], error)
             return None
