@@ -5,31 +5,48 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from newsieve.errors import BrokerUnavailable
 from newsieve.web.refreshed import Refreshed
+from tests.support.site import until
 
 PATIENCE_SECONDS = 10.0
 
 
-def test_who_asks_meanwhile_has_the_value_before_it() -> None:
-    """Something that does not answer holds one thread, and not each that asks."""
-    answers, begun, may_answer = iter([1, 2]), threading.Event(), threading.Event()
+def test_nobody_waits_longer_than_the_patience() -> None:
+    """Who asks has the value before it, and the new one once it has come."""
+    may_answer = threading.Event()
+    asked: list[int] = []
+
+    def find_out() -> int:
+        asked.append(1)
+        assert may_answer.wait(PATIENCE_SECONDS)
+        return 2
+
+    refreshed = Refreshed(find_out, 60.0, 0.01)
+    assert (refreshed.get(), refreshed.get()) == (None, None)
+    assert refreshed.why_not == "no answer yet"
+    may_answer.set()
+    until(lambda: refreshed.get() == 2)
+    assert (asked, refreshed.why_not) == ([1], "")
+
+
+@pytest.mark.parametrize("patience_seconds", [None, PATIENCE_SECONDS])
+def test_a_fault_is_the_askers(patience_seconds: float | None) -> None:
+    """What is no error of ours is not taken for an answer, and the next one asks again."""
+    answers = iter([ZeroDivisionError("a fault"), 5])
 
     def find_out() -> int:
         answer = next(answers)
-        if answer == 2:
-            begun.set()
-            assert may_answer.wait(PATIENCE_SECONDS)
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
-    refreshed = Refreshed(find_out, 0.0)
-    assert refreshed.get() == 1
-    with ThreadPoolExecutor() as threads:
-        slow = threads.submit(refreshed.get)
-        assert begun.wait(PATIENCE_SECONDS)
-        assert refreshed.get() == 1
-        may_answer.set()
-        assert slow.result() == 2
+    refreshed = Refreshed(find_out, 0.0, patience_seconds)
+    with pytest.raises(ZeroDivisionError):
+        refreshed.get()
+    assert refreshed.get() == 5
 
 
 def test_those_who_ask_first_wait_for_one_answer() -> None:

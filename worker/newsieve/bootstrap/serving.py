@@ -72,6 +72,7 @@ DAY_MS = 24 * 3_600_000
 GIGABYTE = 1_000_000_000
 LAG_SECONDS = 5.0  # how old the workers' lag may be
 DRIFT_SECONDS = 8.0  # and the state of the drift monitors
+PATIENCE_SECONDS = 1.5  # of a page with a broker that does not answer
 
 _log = get_logger("assemble")
 
@@ -110,8 +111,8 @@ def make_serving(
         streams=EventStreams(hub, settings.serve.streams, health.metrics.streams),
         access=Access(settings.serve),
         topics=observer,
-        worker_lag=Refreshed(_worker_lag(settings), LAG_SECONDS).get,
-        drift=Refreshed(_drift_report(settings), DRIFT_SECONDS),
+        worker_lag=Refreshed(_worker_lag(settings), LAG_SECONDS, PATIENCE_SECONDS).get,
+        drift=Refreshed(_drift_report(settings), DRIFT_SECONDS, PATIENCE_SECONDS),
         student_folders=student_folders(settings),
     )
     service = score_service(settings, scores) if scores is not None else None
