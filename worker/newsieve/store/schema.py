@@ -96,6 +96,7 @@ CREATE TABLE review_items (
     id INTEGER PRIMARY KEY AUTOINCREMENT, sample_id INTEGER NOT NULL, content_hash BLOB NOT NULL,
     pi REAL, place REAL NOT NULL, record BLOB NOT NULL, label BLOB,
     UNIQUE (sample_id, content_hash));
+CREATE INDEX review_items_of_text ON review_items (content_hash);
 CREATE TABLE reviews (
     id INTEGER PRIMARY KEY AUTOINCREMENT, filter TEXT NOT NULL, label_hash TEXT NOT NULL,
     content_hash BLOB NOT NULL, reviewer TEXT NOT NULL, record BLOB NOT NULL,
