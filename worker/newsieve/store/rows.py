@@ -27,7 +27,7 @@ FACT_NAMESPACE: Final = uuid.UUID("5c1f1c5e-2f0b-5d43-9d4f-3c3f6f6a7d10")
 LETTER_BYTES: Final = 256 * 1024
 MOST_DATE_CHARACTERS: Final = 100
 # Of an outcome's or a label's record: several times what the longest fields of the contract need.
-MOST_RECORD_BYTES: Final = 512 * 1024
+MOST_RECORD_BYTES: Final = 2 * 1024 * 1024
 LARGEST: Final = 2**31 - 1  # of partitions
 LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
