@@ -213,12 +213,25 @@ def test_a_phrase_that_thousands_share_is_looked_up_in_a_bounded_time(writer: St
     assert sum("FROM texts WHERE id" in statement for statement in looked_at) <= MOST_CANDIDATES * 4
 
 
-def test_a_fold_writes_only_what_changes(writer: StoreWriter) -> None:
-    """A newer decision about one article of a large story leaves the others' rows alone."""
+def test_an_article_that_is_decided_again_and_again_costs_no_more(writer: StoreWriter) -> None:
+    """Neither the many decisions about one article nor its story's size makes the next one dear."""
     articles = [identity(f"Heading {number}", STORY) for number in range(40)]
     writer.write([text(f"Heading {number}", STORY) for number in range(40)], {})
     writer.write([outcome_row(scored(item)) for item in articles], {})
+    for number in range(50):
+        again = scored(articles[20], filter_hash=f"sha256:{number:064x}")
+        writer.write([outcome_row(again)], {})
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
     before = writer.connection.total_changes
+    writer.connection.set_progress_handler(step, 1_000)
     again = scored(articles[20], filter_hash="sha256:" + "b" * 64)
     writer.write([outcome_row(again)], {})
+    writer.connection.set_progress_handler(None, 0)
     assert writer.connection.total_changes - before < 10
+    assert steps < 5  # thousands of SQLite's steps; each of 50 superseded rows would be looked at

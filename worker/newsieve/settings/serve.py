@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -31,6 +32,14 @@ def _checked_token(value: SecretStr) -> SecretStr:
     return token
 
 
+def _checked_url(value: str) -> str:
+    """Return the address. Raises ValueError for a host or a port that there cannot be."""
+    parts = urlsplit(value)
+    if not parts.hostname or parts.port == 0:  # whose port is no number has none, with a ValueError
+        raise ValueError("no host, or port 0")
+    return value
+
+
 Token = Annotated[SecretStr, AfterValidator(_checked_token)]
 
 
@@ -44,7 +53,7 @@ class ServeSettings(Section):
         description="Others than this machine need a read_token, or a user_header.",
     )
     port: int = Field(default=8080, ge=0, le=65535, description="0: a free one, logged.")
-    url: str | None = Field(
+    url: Annotated[str, AfterValidator(_checked_url)] | None = Field(
         default=None,
         pattern=r"^https?://[^\s?#\"<>]+$",
         description="Where people reach it, for feeds and links; default: what a request says.",

@@ -141,8 +141,8 @@ class StoreReader:
     def copies(self, outcome: StoredOutcome, limit: int = 100) -> list[StoredOutcome]:
         """Return the other outcomes of the story, of the same filter and tier, oldest first."""
         rows = self.rows(
-            f"{_OUTCOME} WHERE story = ? AND filter = ? AND tier = ? AND id != ? ORDER BY id "
-            "LIMIT ?",
+            f"{_OUTCOME} WHERE story = ? AND filter = ? AND tier = ? AND id != ? "
+            "AND superseded_by IS NULL ORDER BY id LIMIT ?",
             [outcome.story, outcome.filter, outcome.tier, outcome.id, limit],
         )
         return [_outcome(row) for row in rows]

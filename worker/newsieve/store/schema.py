@@ -59,7 +59,8 @@ CREATE INDEX listed_by_filter ON outcomes (filter, id, score, language, source, 
     WHERE is_listed;
 CREATE INDEX listed_by_source ON outcomes (source, id) WHERE is_listed;
 CREATE INDEX listed_of_story ON outcomes (story, filter, tier) WHERE is_listed;
-CREATE INDEX outcomes_of_story ON outcomes (story, filter, tier);
+CREATE INDEX current_of_story ON outcomes (story, filter, tier, id) WHERE superseded_by IS NULL;
+CREATE INDEX current_of_text ON outcomes (text_id, filter) WHERE superseded_by IS NULL;
 CREATE INDEX outcomes_by_age ON outcomes (scored_ms);
 CREATE INDEX outcomes_of_text ON outcomes (text_id, filter);
 CREATE INDEX outcomes_of_article ON outcomes (article_id);
@@ -129,46 +130,59 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a store that exists, for one thread at a time. Raises sqlite3.Error."""
+    """Open a store that exists, for one thread at a time. Raises sqlite3.Error, or StoreFailed for
+    another version's."""
     address = f"file:{_quoted(path)}?mode=ro"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
     connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
     connection.row_factory = sqlite3.Row
+    _require_version(connection, path)
     return connection
 
 
 def open_to_add(path: Path, wait_milliseconds: int) -> sqlite3.Connection:
     """Open a store that exists, to write a few rows beside the process that fills it. They are on
-    disk once committed: no topic has them. Raises sqlite3.Error."""
+    disk once committed: no topic has them. Raises as `open_to_read`."""
     connection = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, isolation_level=None)
     connection.execute(f"PRAGMA busy_timeout = {wait_milliseconds}")
     connection.execute("PRAGMA synchronous = FULL")
+    _require_version(connection, path)
     return connection
 
 
 def store_bytes(path: Path) -> int:
-    """Return how many bytes of the file are in use."""
-    with closing(open_to_read(path)) as connection:
-        pages, free, size = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
-        )
+    """Return how many bytes of the file are in use. Raises StoreFailed."""
+    try:
+        with closing(open_to_read(path)) as connection:
+            pages, free, size = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+    except sqlite3.Error as error:
+        raise StoreFailed(f"the store of pages cannot be read: {error}") from None
     return int((pages - free) * size)
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables where there are none. Raises StoreFailed for other tables than ours."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables or connection.execute("PRAGMA user_version").fetchone()[0]:
+        _require_version(connection, path)
+    else:
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _require_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreFailed for a database with other tables than ours, and close it."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == VERSION:
-        return
-    if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version != VERSION:
+        connection.close()
         raise StoreFailed(
             f"{path} is no store of this version of newsieve: name another file with "
-            "NEWSIEVE_SERVE__STORE, and it is filled from the topics"
+            "NEWSIEVE_SERVE__STORE, which is filled from the topics; reviews stay in this one"
         )
-    connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def _quoted(path: Path) -> str:

@@ -10,6 +10,7 @@ import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -52,13 +53,21 @@ class StoreWriter:
     def __init__(self, path: Path) -> None:
         """Open the store, and make it where there is none. Raises StoreFailed, also where another
         process fills it."""
-        self.connection = open_to_write(path)
-        self._lock = path.open("rb")
+        try:
+            self._lock = path.open("ab")
+        except OSError as error:
+            raise StoreFailed(
+                f"cannot use {path} as the store of pages: {error.strerror}"
+            ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
+            self.connection = open_to_write(path)
+        except BlockingIOError:
+            self._lock.close()
             raise StoreFailed(f"{path} is filled by another `newsieve serve`: stop one") from None
+        except StoreFailed:
+            self._lock.close()
+            raise
         self._execute = self.connection.execute
 
     def close(self) -> None:
@@ -241,21 +250,27 @@ def fold(connection: sqlite3.Connection, stories: Iterable[int]) -> None:
     """List the first outcome of each of these stories, by filter and tier, and count the others as
     its copies. An outcome that a newer decision has superseded is neither."""
     for story in stories:
+        connection.execute(
+            "UPDATE outcomes SET is_listed = 0, copies = 0 "
+            "WHERE story = ? AND is_listed AND superseded_by IS NOT NULL",
+            (story,),
+        )
         rows = connection.execute(
-            "SELECT id, filter, tier, superseded_by, is_listed, copies FROM outcomes "
-            "WHERE story = ? ORDER BY id",
+            "SELECT id, filter, tier, is_listed, copies FROM outcomes "
+            "WHERE story = ? AND superseded_by IS NULL ORDER BY filter, tier, id",
             (story,),
         ).fetchall()
-        groups: dict[tuple[str, str], list[int]] = {}
-        for row in rows:
-            if row[3] is None:
-                groups.setdefault((row[1], row[2]), []).append(row[0])
-        listed = {group[0]: len(group) - 1 for group in groups.values()}
-        wanted = [(row[0] in listed, listed.get(row[0], 0), row[0]) for row in rows]
-        connection.executemany(
-            "UPDATE outcomes SET is_listed = ?, copies = ? WHERE id = ?",
-            [new for new, row in zip(wanted, rows, strict=True) if new[:2] != row[4:]],
-        )
+        for _, group in groupby(rows, key=lambda row: row[1:3]):
+            ids = list(group)
+            wanted = [(True, len(ids) - 1), *[(False, 0)] * (len(ids) - 1)]
+            connection.executemany(
+                "UPDATE outcomes SET is_listed = ?, copies = ? WHERE id = ?",
+                [
+                    (*new, row[0])
+                    for new, row in zip(wanted, ids, strict=True)
+                    if new != (bool(row[3]), row[4])
+                ],
+            )
 
 
 def remove_from_index(
