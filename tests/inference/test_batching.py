@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,43 +70,6 @@ def test_best_fit_wastes_less_than_half_a_percent_of_a_row() -> None:
         fifo.append(1 - taken[taken <= 16_896][-1] / 16_896)
 
     assert np.mean(waste) < 0.005 < np.mean(fifo)
-
-
-@pytest.mark.parametrize(
-    ("waiting", "most_padding", "least_full"), [(30, 0.1, 0), (384, 0.03, 0.85)]
-)
-def test_a_padded_batch_is_small_where_few_wait_and_full_where_many_do(
-    waiting: int, most_padding: float, least_full: float
-) -> None:
-    """With lengths as news articles have them, and others coming for those that are scored."""
-    budget, batches = 2_048, 100
-    draw = np.random.default_rng(0)
-
-    def articles(count: int) -> list[int]:
-        return np.clip(draw.lognormal(5, 0.6, count), 20, 512).astype(int).tolist()
-
-    queue, tokens, padded = articles(waiting), 0, 0
-    for _ in range(batches):
-        chosen = next_batch(queue, budget, is_padded=True)
-        sizes = [queue[index] for index in chosen]
-        tokens += sum(sizes)
-        padded += max(sizes) * len(sizes)
-        queue = [size for index, size in enumerate(queue) if index not in chosen]
-        queue += articles(len(chosen))
-
-    assert padded / tokens - 1 < most_padding
-    assert padded / budget / batches > least_full
-
-
-def test_choosing_among_as_many_texts_as_may_wait_takes_milliseconds() -> None:
-    """Also among texts of a few tokens, of which hundreds share a batch."""
-    lengths = [1 + index % 4 for index in range(1_024)]
-
-    started = time.process_time()
-    chosen = next_batch(lengths, 2_048, is_padded=True)
-
-    assert time.process_time() - started < 0.1
-    assert len(chosen) > 100
 
 
 class Model:

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from typing import Final
-
-BATCH_COST: Final = 32  # a batch costs one part in so many of a full one's, whatever is in it
 
 
 def buckets(lengths: Sequence[int], budget_tokens: int, *, is_padded: bool) -> list[list[int]]:
@@ -40,14 +37,14 @@ def next_batch(lengths: Sequence[int], budget_tokens: int, *, is_padded: bool) -
     """Choose the texts of the next batch among those that wait, which stand oldest first.
 
     Returns indices into `lengths`. The oldest is among them, so that none waits for ever. Where
-    texts are padded, the others are of nearly its length, as many as are worth their padding; where
-    they are not, they follow it as they came, and what room is left is filled by those that fit
-    best.
+    texts are padded, the others are of nearly its length; where they are not, they follow it as
+    they came, and what room is left is filled by those that fit best.
     """
     if not lengths:
         return []
     if is_padded:
-        return _best_around_the_oldest(lengths, budget_tokens)
+        split = buckets(lengths, budget_tokens, is_padded=True)
+        return next(bucket for bucket in split if 0 in bucket)
     room = budget_tokens
     chosen: list[int] = []
     for index, length in enumerate(lengths):
@@ -62,38 +59,6 @@ def next_batch(lengths: Sequence[int], budget_tokens: int, *, is_padded: bool) -
         chosen.append(first_left + index)
         room -= length
     return chosen
-
-
-def _best_around_the_oldest(lengths: Sequence[int], budget_tokens: int) -> list[int]:
-    """Choose texts of nearly the oldest's length, longest first: of all batches within the budget
-    the one with the most tokens for its cost.
-
-    The cost is that of the tokens, padding included, and of what a batch costs whatever is in it.
-    So a batch is full where many texts wait, and rather small than full of padding where few do.
-    """
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    oldest = order.index(0)
-    fixed = budget_tokens / BATCH_COST
-    best, best_worth = [0], lengths[0] / (fixed + lengths[0])
-    inside = 0  # tokens of those from the longest of the batch down to the oldest
-    for first in range(oldest, -1, -1):
-        longest = lengths[order[first]]
-        inside += longest
-        most = budget_tokens // max(longest, 1)
-        if oldest - first >= most and first != oldest:
-            break
-        tokens, end = inside, oldest + 1
-        cost = fixed + longest * (end - first)
-        # A shorter text is worth its padding as long as the batch has more tokens for its cost.
-        while (
-            end < min(first + most, len(order)) and lengths[order[end]] * cost >= tokens * longest
-        ):
-            tokens += lengths[order[end]]
-            cost += longest
-            end += 1
-        if tokens / cost > best_worth:
-            best, best_worth = order[first:end], tokens / cost
-    return best
 
 
 class OutOfMemory(Exception):
