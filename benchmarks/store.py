@@ -130,6 +130,8 @@ def _dimensions(name: str) -> tuple[str, ...]:
 
 def fill(path: Path, count: int, every: int) -> Iterator[str]:
     """Fill a store, and yield a row of the table for each so many articles."""
+    if count == 0:
+        return
     writer = StoreWriter(path)
     made = records(count)
     spent, done, written = 0.0, 0, 0
@@ -184,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--articles", type=int, default=20_000)
     parser.add_argument("--every", type=int, default=5_000)
-    parser.add_argument("--store", type=Path)
+    parser.add_argument("--store", type=Path, help="a file that is kept; with --articles 0 asked")
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
