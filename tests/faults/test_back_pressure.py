@@ -20,6 +20,7 @@ from tests.support.drift import PAIRS
 from tests.support.drift_records import MINUTE, START, hash_of, label, student_folder
 from tests.support.drift_stream import DriftProcess, DriftStream
 from tests.support.stream import Stream
+from tests.support.workers import WorkerProcess
 
 BACKLOG = 8_000
 SLOW_BYTES_PER_SECOND = 250_000  # of outputs: a worker makes two megabytes a second here
@@ -30,7 +31,7 @@ LONG_STALL_SECONDS = 11  # more than a call's patience, a session, and the broke
 RECOVERY_SECONDS = 40
 QUIET_SHARE = 0.4  # of a core; a loop that spins takes all of it
 GROWTH_BYTES = 80 * 2**20
-WARM_UP_SECONDS = 2
+WARM_UP_SECONDS = 5
 CLIENT = "newsieve"  # whose outputs are throttled; the test's own clients have other names
 
 
@@ -56,10 +57,12 @@ def own_broker() -> Iterator[JavaBroker]:
 
 
 def test_a_worker_waits_for_a_slow_broker_and_loses_nothing(
-    own_broker: JavaBroker, tmp_path: Path, tiny_student: Path
+    own_broker: JavaBroker, tmp_path: Path, tiny_student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its producer's queue is full, its backlog large: it takes little CPU and no more memory,
     stays a member of its group, and commits what gets through."""
+    # A forked process grows by what it touches of its parent's libraries.
+    monkeypatch.setattr(WorkerProcess, "fork_server", None)
     broker = own_broker
     stream = Stream(broker.bootstrap_servers, "slow", tmp_path, {"uplifting": tiny_student})
     try:
