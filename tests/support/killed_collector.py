@@ -1,6 +1,6 @@
 """Runs the collector of `newsieve serve` again and again, and kills it; the last run ends itself.
 
-    python -m tests.support.killed_collector STORE SERVERS PREFIX KILLS
+    python -m tests.support.killed_collector STORE SERVERS PREFIX KILLS RECORDS
 
 A process that has imported everything forks the runs: twenty starts take seconds.
 """
@@ -22,45 +22,52 @@ from newsieve.stream import logs
 from newsieve.stream.serve_metrics import ServeMetrics
 from newsieve.stream.watchdog import Watchdog
 
-IDLE_SECONDS = 2.0  # without anything new, the topics are read
+
+class StartTold(LoggingCollectorObserver):
+    """Says on a pipe that the topics are read from now on."""
+
+    pipe: int
+
+    def started(self, partitions: int, records: int) -> None:
+        super().started(partitions, records)
+        os.write(self.pipe, b"s")
 
 
-def collect(store: str, servers: str, prefix: str) -> None:
-    """Collect until nothing comes any more."""
+def collect(store: str, servers: str, prefix: str, records: int, pipe: int) -> None:
+    """Collect until so many records are behind it."""
     environment = {
         "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": servers,
         "NEWSIEVE_KAFKA__TOPIC_PREFIX": prefix,
         "NEWSIEVE_SERVE__STORE": store,
+        "NEWSIEVE_SERVE__RETENTION_DAYS": "36500",  # the tests' records have a date of their own
     }
     settings = load_settings(None, environment)
     logs.configure()
-    news_at = time.monotonic()
-
-    def on_news() -> None:
-        nonlocal news_at
-        news_at = time.monotonic()
-
     writer = StoreWriter(Path(store))
-    observer = LoggingCollectorObserver(ServeMetrics(), Watchdog(), on_news)
+    observer = StartTold(ServeMetrics(), Watchdog(), lambda: None)
+    observer.pipe = pipe
     loop = make_collector(settings, writer, observer)
-    loop.run(lambda: time.monotonic() - news_at > IDLE_SECONDS, time.sleep)
+    loop.run(lambda: sum(writer.positions().values()) >= records, time.sleep)
     writer.close()
 
 
-def main(store: str, servers: str, prefix: str, kills: int) -> int:
-    """Kill so many runs at random moments. Returns the last run's exit code."""
+def main(store: str, servers: str, prefix: str, kills: int, records: int) -> int:
+    """Kill so many runs, each at a random moment after it began to read. Returns the last run's
+    exit code."""
     chance = random.Random(16)
+    told, pipe = os.pipe()
     for number in range(kills + 1):
         run = os.fork()
         if run == 0:
-            collect(store, servers, prefix)
+            collect(store, servers, prefix, records, pipe)
             os._exit(0)
         if number < kills:
-            time.sleep(chance.uniform(0.15, 0.5))
+            os.read(told, 1)
+            time.sleep(chance.uniform(0.0, 0.3))
             os.kill(run, signal.SIGKILL)
         status = os.waitpid(run, 0)[1]
     return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4], int(sys.argv[4])))
+    sys.exit(main(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])))
