@@ -20,7 +20,7 @@ from newsieve_schemas.topics import topics
 from tests.support.scored_records import identity, labelled, scored
 from tests.support.workers import ROOT
 
-ARTICLES = 2_000
+ARTICLES = 4_000
 KILLS = 20
 TEXT = " ".join(f"word{number}" for number in range(40))
 
@@ -75,7 +75,7 @@ def test_killed_twenty_times_the_store_equals_the_topics(
     )
     assert done.returncode == 0, done.stderr[-2_000:]
     begun = [int(item) for item in re.findall(r"records_to_read\D+(\d+)", done.stderr)]
-    assert len(begun) == KILLS + 1
+    assert len(begun) > KILLS
     assert len(set(begun)) > 3, "too few of the killed runs had written anything"
     connection = sqlite3.connect(store)
 

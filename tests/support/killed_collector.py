@@ -12,25 +12,31 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from newsieve.bootstrap.serving import make_collector
 from newsieve.programs.collecting.observer import LoggingCollectorObserver
 from newsieve.settings.loader import load_settings
+from newsieve.store.rows import Row
 from newsieve.store.writer import StoreWriter
 from newsieve.stream import logs
 from newsieve.stream.serve_metrics import ServeMetrics
 from newsieve.stream.watchdog import Watchdog
 
 
-class StartTold(LoggingCollectorObserver):
-    """Says on a pipe that the topics are read from now on."""
+class Told(LoggingCollectorObserver):
+    """Says on a pipe when the topics are read, and when rows were committed."""
 
     pipe: int
 
     def started(self, partitions: int, records: int) -> None:
         super().started(partitions, records)
         os.write(self.pipe, b"s")
+
+    def written(self, rows: Sequence[Row], seconds: float) -> None:
+        super().written(rows, seconds)
+        os.write(self.pipe, b"w")
 
 
 def collect(store: str, servers: str, prefix: str, records: int, pipe: int) -> None:
@@ -44,7 +50,7 @@ def collect(store: str, servers: str, prefix: str, records: int, pipe: int) -> N
     settings = load_settings(None, environment)
     logs.configure()
     writer = StoreWriter(Path(store))
-    observer = StartTold(ServeMetrics(), Watchdog(), lambda: None)
+    observer = Told(ServeMetrics(), Watchdog(), lambda: None)
     observer.pipe = pipe
     loop = make_collector(settings, writer, observer)
     loop.run(lambda: sum(writer.positions().values()) >= records, time.sleep)
@@ -52,20 +58,23 @@ def collect(store: str, servers: str, prefix: str, records: int, pipe: int) -> N
 
 
 def main(store: str, servers: str, prefix: str, kills: int, records: int) -> int:
-    """Kill so many runs, each at a random moment after it began to read. Returns the last run's
-    exit code."""
+    """Kill so many runs, each soon after it began to read or has committed rows. Returns the last
+    run's exit code."""
     chance = random.Random(16)
-    told, pipe = os.pipe()
     for number in range(kills + 1):
+        told, pipe = os.pipe()
         run = os.fork()
         if run == 0:
             collect(store, servers, prefix, records, pipe)
             os._exit(0)
+        os.close(pipe)
         if number < kills:
-            os.read(told, 1)
-            time.sleep(chance.uniform(0.0, 0.3))
+            for _ in range(chance.choice([1, 2])):
+                os.read(told, 1)  # nothing, where the run has ended
+            time.sleep(chance.uniform(0.0, 0.1))
             os.kill(run, signal.SIGKILL)
         status = os.waitpid(run, 0)[1]
+        os.close(told)
     return os.waitstatus_to_exitcode(status)
 
 

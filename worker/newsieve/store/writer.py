@@ -80,11 +80,6 @@ class StoreWriter:
         found = self._execute("SELECT topic, partition, next_offset FROM positions")
         return {(topic, partition): offset for topic, partition, offset in found}
 
-    @property
-    def last_outcome(self) -> int:
-        """Return the id of the newest outcome, 0 where there is none."""
-        return int(self._execute("SELECT ifnull(max(id), 0) FROM outcomes").fetchone()[0])
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what the block writes, or nothing of it. Raises StoreFailed, or Transient where

@@ -32,8 +32,6 @@ IPV6_CLIENT_BITS: Final = 64  # what one client has of addresses, or could make 
 READ: Final = "read"
 REVIEW: Final = "review"
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 
 class Visitor(NamedTuple):
     """Whoever asks. `name` is None where nobody has said it; `has_session` says that a cookie tells

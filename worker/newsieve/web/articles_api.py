@@ -19,7 +19,6 @@ from newsieve.web.site import Site
 from newsieve_schemas.oracle import OracleScore
 from newsieve_schemas.scored import ScoredArticle
 
-MAX_ID_CHARACTERS: Final = 2_048
 JSON: Final = "application/json"
 EVENTS: Final[dict[str, Any]] = {
     "description": "Server-sent events: `id` is the outcome's, `data` its record.",
