@@ -68,7 +68,8 @@ class Filled:
     @property
     def last(self) -> int:
         """The id of the newest outcome."""
-        return self._writer.last_outcome
+        newest = self._writer.connection.execute("SELECT max(id) FROM outcomes").fetchone()
+        return int(newest[0])
 
     def article(
         self,
