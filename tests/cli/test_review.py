@@ -10,7 +10,8 @@ import pytest
 
 from newsieve.programs.reviewing.service import Reviewing
 from newsieve.store.reviews import ReviewStore
-from tests.support.cli import Result, newsieve
+from tests.support.cli import newsieve
+from tests.support.review_commands import review, reviewed, sampled
 from tests.support.reviews import (
     FILTER,
     NAMES,
@@ -28,23 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     with open_store(tmp_path / STORE):
         return tmp_path
-
-
-def review(*arguments: str, code: int = 0) -> Result:
-    done = newsieve("review", *arguments)
-    assert done.code == code, done.err
-    assert "Traceback" not in done.err
-    return done
-
-
-def sampled(folder: Path, *arguments: str) -> list[dict[str, Any]]:
-    review("sample", "--out", "s.jsonl", "--seed", "s", *arguments)
-    return [json.loads(line) for line in (folder / "s.jsonl").read_text().splitlines()]
-
-
-def reviewed(folder: Path, name: str, *lines: str) -> str:
-    (folder / name).write_text("".join(line + "\n" for line in lines))
-    return name
 
 
 def stored() -> list[Any]:

@@ -17,8 +17,9 @@ from newsieve_schemas.label_row import LabelRow
 from newsieve_training.data.label_aggregation import Source, read_labelled
 from newsieve_training.pipeline.recipe import Labels
 from tests.support.bulk import environment
-from tests.support.cli import Result, newsieve
+from tests.support.cli import newsieve
 from tests.support.oracle_server import good, serving
+from tests.support.review_commands import review, reviewed, sampled
 from tests.support.reviews import FILTER, NAMES, content, filled, open_store, title
 
 
@@ -28,23 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     with open_store(tmp_path / "newsieve.db"):
         return tmp_path
-
-
-def review(*arguments: str, code: int = 0) -> Result:
-    done = newsieve("review", *arguments)
-    assert done.code == code, done.err
-    assert "Traceback" not in done.err
-    return done
-
-
-def sampled(folder: Path, *arguments: str) -> list[dict[str, Any]]:
-    review("sample", "--out", "s.jsonl", "--seed", "s", *arguments)
-    return [json.loads(line) for line in (folder / "s.jsonl").read_text().splitlines()]
-
-
-def reviewed(folder: Path, name: str, *lines: str) -> str:
-    (folder / name).write_text("".join(line + "\n" for line in lines))
-    return name
 
 
 def judged(folder: Path) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from newsieve.store.rows import outcome_row
 from newsieve.store.writer import StoreWriter
+from tests.support.scored_records import identity, scored
 from tests.support.stream import Stream
 from tests.support.workers import ServeProcess
 
@@ -80,9 +82,15 @@ def titles_of(record: dict[str, dict[str, str]]) -> str:
 
 def test_without_a_broker_pages_stay_as_they_were(stream: Stream) -> None:
     """A broker that is away is waited for; what the store has is shown meanwhile."""
+    with closing(StoreWriter(stream.folder / "pages.db")) as writer:
+        row = outcome_row(scored(identity("A village opens a library", "Books.")))
+        now = time.time_ns() // 1_000_000  # or retention takes it
+        writer.write([row._replace(scored_ms=now)], {("gone.scored", 0): 1})
     with serving(stream, kafka__bootstrap_servers="127.0.0.1:1") as process:
         address = process.address()
-        assert httpx2.get(address + "v1/articles").json() == {"articles": [], "next": None}
+        process.wait_until("collector.interrupted")
+        (listed,) = httpx2.get(address + "v1/articles").json()["articles"]
+        assert listed["record"]["article"]["title"] == "A village opens a library"
         process.process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
 

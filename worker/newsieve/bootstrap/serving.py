@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.types import ASGIApp
@@ -31,7 +30,7 @@ from newsieve.settings.loader import Settings
 from newsieve.store import rows
 from newsieve.store.reader import StoreReader
 from newsieve.store.retention import Retention, remove_expired
-from newsieve.store.writer import StoreWriter
+from newsieve.store.writer import DAY_MS, StoreWriter
 from newsieve.stream.health import Health
 from newsieve.stream.logs import get_logger
 from newsieve.stream.serve_metrics import ServeMetrics
@@ -68,7 +67,6 @@ from newsieve_schemas.topics import (
     topic_name,
 )
 
-DAY_MS = 24 * 3_600_000
 GIGABYTE = 1_000_000_000
 LAG_SECONDS = 5.0  # how old the workers' lag may be
 DRIFT_SECONDS = 8.0  # and the state of the drift monitors
@@ -97,7 +95,7 @@ def make_serving(
 ) -> Serving:
     """Build the collector and the application, which scores where students are loaded. Raises
     StoreFailed, UnknownFilter or FilterInvalid."""
-    path = settings.serve.store
+    path, filters = settings.serve.store, served_filters(settings)
     writer = StoreWriter(path)
     reader = StoreReader(path)
     hub = NewsHub(reader)
@@ -105,7 +103,7 @@ def make_serving(
     loop = make_collector(settings, writer, observer)
     site = Site(
         settings=settings,
-        filters=served_filters(settings),
+        filters=filters,
         reader=reader,
         hub=hub,
         streams=EventStreams(hub, settings.serve.streams, health.metrics.streams),
@@ -113,7 +111,7 @@ def make_serving(
         topics=observer,
         worker_lag=Refreshed(_worker_lag(settings), LAG_SECONDS, PATIENCE_SECONDS).get,
         drift=Refreshed(_drift_report(settings), DRIFT_SECONDS, PATIENCE_SECONDS),
-        student_folders=student_folders(settings),
+        student_folders={name: student_folder(settings, item) for name, item in filters.items()},
     )
     service = score_service(settings, scores) if scores is not None else None
     routers = routers_of(site, scores, service)
@@ -209,11 +207,6 @@ def served_filters(settings: Settings) -> Mapping[str, Filter]:
     registry = filter_registry(settings)
     filters = [registry.load(reference) for reference in settings.worker.filters]
     return {item.name: item for item in filters}
-
-
-def student_folders(settings: Settings) -> Mapping[str, Path]:
-    """Return the folder of each served filter's student, by the filter's name."""
-    return {name: student_folder(settings, item) for name, item in served_filters(settings).items()}
 
 
 def collected_topics(settings: Settings) -> Routes:

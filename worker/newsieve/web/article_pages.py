@@ -25,11 +25,11 @@ from newsieve.web.cards import CardMaker
 from newsieve.web.layout import Layout
 from newsieve.web.problems import HttpError
 from newsieve.web.refreshed import Refreshed
+from newsieve.web.shown import MOST_CONTENT_CHARACTERS
 from newsieve.web.site import Site
 
 TOTALS_SECONDS: Final = 5.0  # how old the counts at the tabs may be
 VALUES_SECONDS: Final = 30.0  # and the sources and languages that are proposed
-MOST_CONTENT_CHARACTERS: Final = 300_000  # on a page; more is sent as a file
 MOST_COPIES: Final = 100
 # What a stream is chosen by; a list that is chosen by more is not told of news.
 STREAMED: Final = frozenset({"filter", "tier", "source", "language", "min_score"})
@@ -51,7 +51,7 @@ class Tab(NamedTuple):
     outcomes: int
 
 
-class Feed(NamedTuple):
+class FeedLink(NamedTuple):
     """A feed of what a page lists."""
 
     title: str
@@ -202,7 +202,7 @@ class _Listed:
             ),
         ]
 
-    def _feeds(self, wanted: PageParameters) -> list[Feed]:
+    def _feeds(self, wanted: PageParameters) -> list[FeedLink]:
         filter_ = self._site.filters.get(wanted.filter or "")
         if filter_ is None:
             return []
@@ -210,7 +210,7 @@ class _Listed:
         tiers = published if wanted.tier is None else [wanted.tier] * (wanted.tier in published)
         chosen = {"language": wanted.language, "min_score": wanted.min_score}
         return [
-            Feed(
+            FeedLink(
                 f"{filter_.name}: {tier}".replace("_", " "),
                 media_type,
                 _address(f"/feeds/{quote(filter_.name)}/{quote(tier)}.{kind}", chosen),

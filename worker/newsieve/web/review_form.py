@@ -1,4 +1,4 @@
-"""The form of a review as a browser sends it: read strictly, and kept where it is not valid.
+"""The form of a review as a browser sends it: what it says, kept where it is not valid.
 
 It knows neither the store nor the page around the form.
 """
@@ -7,19 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
-
-from starlette.requests import Request
 
 from newsieve.filters.registry import Filter
 from newsieve.review.judgement import SCORES, InvalidReview, Judgement, judgement, note_of
-from newsieve.web.problems import HttpError
 
-MOST_FORM_BYTES: Final = 100_000
-MOST_FIELDS: Final = 200
 SCORE_FIELD: Final = "score-"
 SKIP: Final = "skip"
-FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Entered(NamedTuple):
@@ -38,25 +31,6 @@ def entered_into(fields: Mapping[str, str], filter_: Filter, problem: str) -> En
     names = filter_.definition.dimension_names
     scores = {name: fields.get(SCORE_FIELD + name, "") for name in names}
     return Entered(scores, fields.get("note", ""), problem)
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """Return a form's fields. Raises HttpError for what is no form of ours."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise HttpError(415, f"A form is sent as {FORM}.")
-    body = await request.body()
-    if len(body) > MOST_FORM_BYTES:
-        raise HttpError(413, f"A form has at most {MOST_FORM_BYTES:,} bytes.")
-    try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        )
-    except ValueError:
-        raise HttpError(422, "This is no form of this page.") from None
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise HttpError(422, "A field of the form stands there twice.")
-    return fields
 
 
 def form_judgement(fields: Mapping[str, str], filter_: Filter) -> Judgement:

@@ -34,6 +34,7 @@ from newsieve.review.records import oracle_score
 from newsieve.review.task_files import FileReview
 from newsieve.store.reviews import ReviewStore
 from newsieve.web.access import Visitor
+from newsieve.web.forms import read_form
 from newsieve.web.guards import visitor_of
 from newsieve.web.layout import Layout
 from newsieve.web.problems import HttpError
@@ -43,11 +44,10 @@ from newsieve.web.review_form import (
     Entered,
     entered_into,
     form_judgement,
-    read_form,
 )
+from newsieve.web.shown import MOST_CONTENT_CHARACTERS
 from newsieve.web.site import Site
 
-MOST_CONTENT_CHARACTERS: Final = 300_000
 SAMPLE_SIZE: Final = 50
 
 Name = Annotated[str | None, Query(alias="filter", max_length=100)]

@@ -11,6 +11,7 @@ from typing import Final
 
 from newsieve.store.rows import milliseconds_of
 
+MOST_CONTENT_CHARACTERS: Final = 300_000  # of a text on a page; more is sent as a file
 DATE_CHARACTERS: Final = len("2026-11-25 13:51")
 _ADDRESS: Final = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _LANGUAGE: Final = re.compile(r"[a-z]{2}(-[A-Za-z]{2})?")

@@ -6,18 +6,16 @@ It knows neither what may be read nor who asks for what.
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from newsieve.web.access import COOKIE, SESSION_SECONDS
+from newsieve.web.forms import read_form
 from newsieve.web.layout import Layout
-from newsieve.web.problems import HttpError
 from newsieve.web.site import Site
 
-FORM: Final = "application/x-www-form-urlencoded"
-MOST_FIELDS: Final = 10
 HOME: Final = "/"
 
 
@@ -44,7 +42,7 @@ def sign_in_pages(site: Site, layout: Layout) -> APIRouter:
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
         """Take a token, and set the cookie."""
-        fields = await _fields(request)
+        fields = await read_form(request)
         wanted = local_address(fields.get("next", HOME))
         right = access.right_of(fields.get("token", "").strip())
         if right is None:
@@ -76,18 +74,6 @@ def local_address(address: str) -> str:
     lead elsewhere."""
     is_local = address.startswith("/") and not address.startswith("//") and "\\" not in address
     return address if is_local and address.isprintable() and address.isascii() else HOME
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    """Return a form's fields, the first of each name. Raises HttpError."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise HttpError(415, f"a form is sent as {FORM}")
-    try:
-        body = (await request.body()).decode()
-        fields = parse_qs(body, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        raise HttpError(422, "this is no form of ours") from None
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _is_https(request: Request, site: Site) -> bool:

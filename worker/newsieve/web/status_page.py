@@ -21,13 +21,13 @@ from newsieve.store.counts import (
     recently_scored,
     tallies,
 )
+from newsieve.store.writer import HOUR_MS
 from newsieve.web.drift_overview import duration
 from newsieve.web.layout import Layout
 from newsieve.web.site import Site
 from newsieve.web.throughput_chart import hours_chart
 
 HOURS: Final = 24
-HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
 LATENCIES: Final = 1_000
 QUANTILES: Final = (50, 95, 99)

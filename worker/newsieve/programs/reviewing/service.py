@@ -32,13 +32,13 @@ from newsieve.review.sampling import disagreement, draw, starting_place
 from newsieve.review.task_files import FileReview
 from newsieve.store.review_rows import NewItem, NewReview, ReviewItem, StoredSample
 from newsieve.store.reviews import ReviewStore
+from newsieve.store.rows import EPOCH
 from newsieve_schemas.oracle import LABELLED, OracleScore
 from newsieve_schemas.scored import ScoredArticle
 
 SEED_BYTES: Final = 6
 MOST_ERRORS: Final = 20  # that are told of one file
 POLICY_EPOCH: Final = "sample-{}"  # keys the draw, as in a record of sampling
-EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def utc_time() -> dt.datetime:
