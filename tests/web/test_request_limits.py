@@ -131,6 +131,16 @@ def test_a_body_that_comes_too_slowly_is_given_up(impatient: Served) -> None:
     assert answer.status_code == 408
 
 
+def test_a_body_that_has_come_is_taken_however_late_it_is_read(tmp_path: Path) -> None:
+    """A host that stood still is no client's fault: its time is over, and its body is there."""
+    served = make_served(tmp_path, routers=[odd_routes()], body_seconds=-1)
+
+    answer = served.ask("POST", "/v1/body", content=b"x" * 10)
+    served.close()
+
+    assert (answer.status_code, answer.text) == (200, "10")
+
+
 def scope_of(method: str, path: str) -> dict[str, Any]:
     return {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",

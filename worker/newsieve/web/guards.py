@@ -276,10 +276,14 @@ class _Exchange:
     async def _part(self) -> Message:
         allowed = self._body_seconds + self._received / LEAST_BYTES_PER_SECOND
         left = self._begun + allowed - time.monotonic()
+        part = asyncio.ensure_future(self._receive())
         try:
-            message = await asyncio.wait_for(self._receive(), max(left, 0))
-        except TimeoutError:
-            raise HttpError(408, f"the body did not come within {allowed:.0f} s") from None
+            await asyncio.wait({part}, timeout=max(left, 0))
+            if not part.done():  # what has come is taken, however late we are
+                raise HttpError(408, f"the body did not come within {allowed:.0f} s")
+            message = part.result()
+        finally:
+            part.cancel()
         self._received += len(message.get("body", b""))
         if self._received > self._most_bytes:
             raise HttpError(413, _too_long(self._most_bytes))
