@@ -19,6 +19,7 @@ ORACLE_SCORED: Final = "newsieve.oracle.scored.v1"
 DRIFT_ALERT: Final = "newsieve.drift.alert.v1"
 DRIFT_STATE: Final = "newsieve.drift.state.v1"
 CANARY_REPORTED: Final = "newsieve.canary.reported.v1"
+INGEST_STATE: Final = "newsieve.ingest.state.v1"
 CONTROL_DECIDED: Final = "newsieve.control.decided.v1"
 
 

@@ -31,6 +31,7 @@ from newsieve_schemas.drift import (
     DriftState,
 )
 from newsieve_schemas.events import ArticleEventHeaders, EventHeaders
+from newsieve_schemas.ingest import IngestState
 from newsieve_schemas.label_row import LabelRow
 from newsieve_schemas.oracle import OracleRequest, OracleScore
 from newsieve_schemas.scored import ScoredArticle, TieredArticle
@@ -52,6 +53,7 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     DriftReplayLine,
     DriftReplayError,
     ControlDecision,
+    IngestState,
     EventHeaders,
     ArticleEventHeaders,
 )
@@ -64,6 +66,7 @@ EVENT_TYPES: Final = {
     DriftAlert: events.DRIFT_ALERT,
     DriftState: events.DRIFT_STATE,
     ControlDecision: events.CONTROL_DECIDED,
+    IngestState: events.INGEST_STATE,
 }
 _ABOUT_ARTICLES: Final = (ScoredArticle, TieredArticle, OracleRequest)
 

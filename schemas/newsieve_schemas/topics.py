@@ -10,6 +10,7 @@ from newsieve_schemas.article import RawArticle
 from newsieve_schemas.base import Read, Written
 from newsieve_schemas.dead_letter import DeadLetterHeaders
 from newsieve_schemas.drift import CanaryReport, ControlDecision, DriftAlert, DriftState
+from newsieve_schemas.ingest import IngestState
 from newsieve_schemas.oracle import OracleRequest, OracleScore
 from newsieve_schemas.scored import ScoredArticle, TieredArticle
 
@@ -29,6 +30,7 @@ CANARIES: Final = "canaries"
 DRIFT_ALERTS: Final = "drift.alerts"
 DRIFT_STATE: Final = "drift.state"
 CONTROL: Final = "control"
+FEEDS: Final = "feeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ KINDS: Final = (
     TopicKind(CANARIES, "filter", CanaryReport, ("worker",)),
     TopicKind(DRIFT_ALERTS, "fingerprint", DriftAlert, ("drift",), ORDERED),
     TopicKind(DRIFT_STATE, "fingerprint", DriftState, ("drift",), ORDERED, "compact"),
+    TopicKind(FEEDS, "feed or file", IngestState, ("ingest",), cleanup="compact"),
     TopicKind(CONTROL, "scope", ControlDecision, ("operator", "oracle"), ORDERED, "compact"),
 )
 

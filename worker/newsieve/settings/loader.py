@@ -21,6 +21,7 @@ from newsieve.errors import SettingsInvalid
 from newsieve.settings.base import Section
 from newsieve.settings.drift import DriftSettings
 from newsieve.settings.filters import FilterSettings
+from newsieve.settings.ingest import IngestSettings
 from newsieve.settings.kafka import KafkaSettings
 from newsieve.settings.observability import ObserveSettings
 from newsieve.settings.oracle import OracleSettings
@@ -48,6 +49,7 @@ class Settings(Section):
     sampling: SamplingSettings = SamplingSettings()
     oracle: OracleSettings = OracleSettings()
     drift: DriftSettings = DriftSettings()
+    ingest: IngestSettings = IngestSettings()
     push: PushSettings = PushSettings()
     serve: ServeSettings = ServeSettings()
     observe: ObserveSettings = ObserveSettings()

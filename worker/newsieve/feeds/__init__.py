@@ -1,0 +1,1 @@
+"""News feeds: lists of them, their answers, and the articles in these."""
