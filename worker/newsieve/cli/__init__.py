@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "demo": CommandPlace("demo", "demo", "Start a broker and score sample articles, to look at."),
     "broker": CommandPlace("broker", "broker", "Start a Kafka broker on this machine."),
     "produce": CommandPlace("produce", "produce", "Put articles on the raw topic, one per line."),
+    "ingest": CommandPlace("ingest", "app", "Bring articles in from where they are published."),
     "worker": CommandPlace("worker", "work", "Score raw articles and publish the outcomes."),
     "score": CommandPlace("score", "score", "Score articles: one JSON line for each line in."),
     "tier": CommandPlace("tier", "tier", "Decide tiers from scores that are there already."),

@@ -5,9 +5,25 @@ It does not know how a feed is read.
 
 from __future__ import annotations
 
-from pydantic import Field
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Self
 
-from newsieve.settings.base import Section
+from pydantic import AfterValidator, Field, model_validator
+
+from newsieve.settings.base import FromCommas, Positive, Section
+
+
+def _checked_network(value: str) -> str:
+    """Return the network. Raises ValueError for what is none."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r:.60} is no address or network") from None
+    return value
+
+
+Network = Annotated[str, AfterValidator(_checked_network)]
 
 
 class IngestSettings(Section):
@@ -23,3 +39,40 @@ class IngestSettings(Section):
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
         description="Ingesters of one group share the feeds.",
     )
+    feeds: Path | None = Field(
+        default=None,
+        description="The list of feeds, for `newsieve ingest feeds` without one: OPML, or an "
+        "address a line. Read again when it changes.",
+    )
+    concurrency: int = Field(default=16, gt=0, le=256, description="Feeds asked at a time.")
+    min_interval_seconds: Positive = Field(
+        default=900, le=86_400, description="No feed is asked more often."
+    )
+    max_interval_seconds: Positive = Field(
+        default=86_400,
+        le=2_592_000,
+        description="Each feed is asked as often, those that fail, too.",
+    )
+    timeout_seconds: Positive = Field(
+        default=30, le=600, description="Of one whole request, redirects included."
+    )
+    max_bytes: int = Field(
+        default=16 * 1024 * 1024, gt=0, le=1_000_000_000, description="Of an answer, unfolded."
+    )
+    allowed_networks: Annotated[list[Network], FromCommas] = Field(
+        default=[],
+        description="Private, loopback or link-local addresses or networks that may be asked; "
+        "others of these kinds never are.",
+    )
+    contact: str | None = Field(
+        default=None,
+        pattern=r"^[\x21-\x27\x2a-\x7e]{1,200}$",
+        description="An address for whoever runs a site that is asked, in the User-Agent: "
+        "https://… or mailto:…",
+    )
+
+    @model_validator(mode="after")
+    def _has_room_between_intervals(self) -> Self:
+        if self.min_interval_seconds > self.max_interval_seconds:
+            raise ValueError("min_interval_seconds is more than max_interval_seconds")
+        return self

@@ -1,0 +1,12 @@
+"""`newsieve ingest`: the group of commands that bring articles in, one file a command."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(help="Bring articles in from where they are published.", no_args_is_help=True)
+
+
+@app.callback()
+def _ingest() -> None:
+    """Take no options: each command has its own."""
