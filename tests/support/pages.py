@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from newsieve.web.guards import CONTENT_SECURITY_POLICY
+from newsieve.web.guarded import CONTENT_SECURITY_POLICY
 from tests.support.filled_store import Filled
 from tests.support.html_page import Element, read_page
 from tests.support.site import app_of, make_site, serve_settings

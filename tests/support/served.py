@@ -21,7 +21,7 @@ from newsieve.store.reader import StoreReader
 from newsieve.store.rows import Row, TextRow, outcome_row
 from newsieve.store.writer import StoreWriter
 from newsieve.web.app import make_app
-from newsieve.web.guards import BODY_SECONDS
+from newsieve.web.guarded import BODY_SECONDS
 from newsieve.web.hub import NewsHub
 from newsieve.web.server import ConnectionLimits, make_server
 from newsieve.web.site import Site

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from newsieve.stream.serve_metrics import ServeMetrics
 from newsieve.web.access import COOKIE, REVIEW
-from newsieve.web.guards import CONTENT_SECURITY_POLICY
+from newsieve.web.guarded import CONTENT_SECURITY_POLICY
 from tests.support.served import (
     REVIEW_TOKEN,
     TOKEN,

@@ -15,8 +15,8 @@ from newsieve.errors import DeviceFailed
 from newsieve.inference.forward import Batch, Scores
 from newsieve.inference.micro_batcher import MicroBatcher
 from newsieve.inference.scorer import FilterScores
+from newsieve.web.article_queue import ArticleQueue
 from newsieve.web.problems import HttpError
-from newsieve.web.score_queue import ScoreQueue
 from newsieve.web.score_service import (
     BATCH_ARTICLES,
     BATCHES_IN_FLIGHT,
@@ -148,7 +148,7 @@ def test_a_request_beyond_the_queue_is_refused_until_there_is_room() -> None:
 def test_the_time_to_come_back_follows_from_the_throughput() -> None:
     """30 articles in 10 s, and 61 that wait: 21 s, never more than a minute."""
     now = [0.0]
-    queue = ScoreQueue(61, 1_000, clock=lambda: now[0])
+    queue = ArticleQueue("wait", 61, 1_000, clock=lambda: now[0])
     queue.note_finished(10)
     now[0] = 10.0
     queue.note_finished(20)
@@ -161,7 +161,7 @@ def test_the_time_to_come_back_follows_from_the_throughput() -> None:
 
 def test_bodies_are_bounded_together() -> None:
     """What is in memory of all requests is, and is given back when they end."""
-    queue = ScoreQueue(10, 100)
+    queue = ArticleQueue("wait", 10, 100)
 
     with queue.body() as first, queue.body() as second:
         first.add(60)

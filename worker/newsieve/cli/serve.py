@@ -5,30 +5,22 @@ The loop that fills the store runs in the main thread, the HTTP server in one of
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import Annotated, Final
+from contextlib import closing
+from typing import Annotated
 
 import typer
 
 from newsieve.bootstrap.common import open_health
 from newsieve.bootstrap.score_paths import load_score_paths
-from newsieve.bootstrap.serving import Serving, make_serving
+from newsieve.bootstrap.serving import make_serving
 from newsieve.cli.common import ConfigOption, read_settings
 from newsieve.cli.lifecycle import stop_on_signals
-from newsieve.errors import EXIT_RESTART
-from newsieve.settings.loader import Settings
 from newsieve.stream.listener import listen
 from newsieve.stream.logs import get_logger
 from newsieve.stream.serve_metrics import ServeMetrics
 from newsieve.terminal import echo_err
-from newsieve.web.server import BACKLOG, CLOSE_SECONDS, make_server
-
-JOIN_SECONDS: Final = CLOSE_SECONDS + 2
+from newsieve.web.server import BACKLOG, address_of, answering
 
 _log = get_logger("serve")
 
@@ -59,46 +51,13 @@ def serve(
         with (
             closing(serving.writer),
             closing(listen(where.host, where.port, BACKLOG, "serve")) as listener,
-            _answering(serving, listener),
+            answering(serving.app, listener),
+            closing(serving.hub),
         ):
             health.ready_when(serving.is_ready)
-            address = address_of(settings, listener)
+            address = where.url or address_of(listener)
             _log.info("site.opened", address=address)
             if sys.stderr.isatty():
                 echo_err(f"open {address}")
             health.watchdog.start()
             serving.loop.run(stop.is_set, stop.wait)
-
-
-@contextmanager
-def _answering(serving: Serving, listener: socket.socket) -> Iterator[None]:
-    """Answer requests, in a thread of their own, while the block runs."""
-    server = make_server(serving.app)
-
-    def answer() -> None:
-        reason = "it returned"
-        try:
-            server.run([listener])
-        except BaseException as error:  # noqa: BLE001 - it is told, and the program ends
-            reason = repr(error)
-        if not server.should_exit:  # nobody asked it to: a page that never comes helps no one
-            _log.error("server.ended", reason=reason)
-            os._exit(EXIT_RESTART)
-
-    thread = threading.Thread(target=answer, name="http", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        serving.hub.close()
-        server.should_exit = True
-        thread.join(JOIN_SECONDS)
-
-
-def address_of(settings: Settings, listener: socket.socket) -> str:
-    """Return where people reach the pages."""
-    if settings.serve.url is not None:
-        return settings.serve.url
-    host, port = listener.getsockname()[:2]
-    name = "localhost" if host in {"0.0.0.0", "::", "127.0.0.1", "::1"} else host  # noqa: S104 - to compare with
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"

@@ -11,25 +11,12 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from newsieve.settings.base import FromCommas, Positive, Section
-from newsieve.settings.secret_checks import checked_key
+from newsieve.settings.listening import Token, is_loopback
 
-MIN_TOKEN_CHARACTERS: Final = 16
 NAME_PATTERN: Final = r"^[A-Za-z0-9-]{1,100}$"
-
-
-def _checked_token(value: SecretStr) -> SecretStr:
-    """Return the token without white space around it. Raises ValueError for one that an HTTP header
-    cannot carry, or that could be guessed."""
-    token = checked_key(value)
-    if len(token.get_secret_value()) < MIN_TOKEN_CHARACTERS:
-        raise ValueError(
-            f"shorter than {MIN_TOKEN_CHARACTERS} characters: it could be guessed. Make one with "
-            "`openssl rand -hex 32`"
-        )
-    return token
 
 
 def _checked_url(value: str) -> str:
@@ -38,9 +25,6 @@ def _checked_url(value: str) -> str:
     if not parts.hostname or parts.port == 0:  # whose port is no number has none, with a ValueError
         raise ValueError("no host, or port 0")
     return value
-
-
-Token = Annotated[SecretStr, AfterValidator(_checked_token)]
 
 
 class ServeSettings(Section):
@@ -139,9 +123,4 @@ class ServeSettings(Section):
     @property
     def is_local(self) -> bool:
         """Whether it listens on this machine alone."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)

@@ -9,22 +9,20 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import newsieve
 from newsieve.errors import NewsieveError, WrongUsage
 from newsieve.store.reader import QueryTooSlow
-from newsieve.stream.logs import get_logger
 from newsieve.web.access import Access
+from newsieve.web.error_handlers import explain_errors
 from newsieve.web.error_pages import error_response
-from newsieve.web.guards import BODY_SECONDS, Guards, Requested
-from newsieve.web.problems import HttpError, messages_of, usual_problems
+from newsieve.web.guarded import BODY_SECONDS, Requested
+from newsieve.web.guards import Guards
+from newsieve.web.problems import HttpError, usual_problems
 from newsieve.web.site import Site
 
 TITLE: Final = "newsieve"
@@ -38,8 +36,6 @@ SECURITY_SCHEMES: Final = {
         "description": "For feed readers: any user, the token as the password. It reads only.",
     },
 }
-
-_log = get_logger("serve")
 
 
 def make_app(
@@ -76,33 +72,15 @@ def _hide_pages(router: APIRouter) -> None:
 
 def _explain_errors(app: FastAPI, access: Access) -> None:
     """Answer each kind of error in a form that a client understands."""
-
-    def register(kind: type[Exception], refusal_of: Callable[[Any], HttpError]) -> None:
-        async def handle(request: Request, error: Exception) -> Response:
-            if not isinstance(error, HttpError | HTTPException | RequestValidationError):
-                _log.warning("request.failed", path=request.url.path, reason=str(error)[:500])
-            return error_response(request, refusal_of(error), access)
-
-        app.add_exception_handler(kind, handle)
-
-    register(HttpError, lambda error: error)
-    register(
-        HTTPException,
-        lambda error: HttpError(error.status_code, _said(error), dict(error.headers or {})),
+    explain_errors(
+        app,
+        lambda request, error: error_response(request, error, access),
+        {
+            WrongUsage: lambda error: HttpError(422, str(error)),
+            QueryTooSlow: lambda error: HttpError(503, str(error), {"retry-after": "5"}),
+            NewsieveError: lambda _: HttpError(503, "the store, or what fills it, does not answer"),
+        },
     )
-    register(RequestValidationError, lambda error: HttpError(422, messages_of(error.errors())))
-    register(WrongUsage, lambda error: HttpError(422, str(error)))
-    register(QueryTooSlow, lambda error: HttpError(503, str(error), {"retry-after": "5"}))
-    register(
-        NewsieveError, lambda _: HttpError(503, "the store, or what fills it, does not answer")
-    )
-    register(Exception, lambda _: HttpError(500, "a fault of newsieve's: see its log"))
-
-
-def _said(error: HTTPException) -> str:
-    if error.status_code == 404:  # noqa: PLR2004 - as it says
-        return "there is no such page"
-    return str(error.detail)
 
 
 def _openapi_of(app: FastAPI, access: Access) -> Callable[[], dict[str, Any]]:

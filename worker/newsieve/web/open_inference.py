@@ -35,7 +35,8 @@ from newsieve.web.infer_models import (
     TensorMetadata,
 )
 from newsieve.web.problems import MOST_CHARACTERS, Handler, HttpError, answering, messages_of
-from newsieve.web.score_request import answer, media_type_of, timeout_parameter
+from newsieve.web.request_body import media_type_of
+from newsieve.web.score_request import answer, timeout_parameter
 from newsieve.web.score_schemas import JSON, RETRY_AFTER, inlined
 from newsieve.web.score_service import Article, Line, ScoreService
 

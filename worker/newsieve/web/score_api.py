@@ -19,7 +19,8 @@ from newsieve.records.dead_letter import MAX_MESSAGE_CHARACTERS
 from newsieve.records.json_array import elements_of, is_array
 from newsieve.records.json_lines import lines_of
 from newsieve.web.problems import HttpError, ProblemRoute, problem_responses
-from newsieve.web.score_request import answer, media_type_of, timeout_parameter
+from newsieve.web.request_body import media_type_of
+from newsieve.web.score_request import answer, timeout_parameter
 from newsieve.web.score_schemas import JSON, JSON_LINES, RETRY_AFTER, request_body, success
 from newsieve.web.score_service import Article, ScoreService
 from newsieve_schemas.dead_letter import DeadLetterLine

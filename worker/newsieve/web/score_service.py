@@ -23,8 +23,8 @@ from newsieve.inference.scorer import Scorer
 from newsieve.programs.scoring.path import MicroBatch, RecordOutcomes, ScoringPath
 from newsieve.records.dead_letter import dead_letter_line
 from newsieve.records.decode import RawRecord
+from newsieve.web.article_queue import ArticleQueue
 from newsieve.web.problems import HttpError
-from newsieve.web.score_queue import ScoreQueue
 
 BATCH_ARTICLES: Final = 32  # of a micro-batch: few, so that a large request lets others in between
 BATCHES_IN_FLIGHT: Final = 2  # of one request: one on the device, the next being tokenized
@@ -72,7 +72,9 @@ class ScoreService:
         self._paths |= {item.reference: paths[item.name] for item in self.filters}
         self._scorer = scorer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
-        self.queue = ScoreQueue(limits.queue_articles, BODIES_IN_QUEUE * limits.body_bytes)
+        self.queue = ArticleQueue(
+            "wait to be scored", limits.queue_articles, BODIES_IN_QUEUE * limits.body_bytes
+        )
         self._is_closed = False
         self._is_idle = asyncio.Event()
         self._is_idle.set()

@@ -1,6 +1,6 @@
 """The HTTP server: uvicorn, with bounds on clients that open connections and say nothing.
 
-It knows no route.
+It runs on a thread beside a program's loop. It knows no route.
 """
 
 from __future__ import annotations
@@ -8,7 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import resource
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -16,10 +21,16 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from newsieve.errors import EXIT_RESTART
+from newsieve.stream.logs import get_logger
+
 BACKLOG: Final = 256
 MAX_HEAD_BYTES: Final = 32_768
 CLOSE_SECONDS: Final = 3  # for answers under way when it stops
+JOIN_SECONDS: Final = CLOSE_SECONDS + 2
 FILES_BESIDE: Final = 256  # that the program opens beside its connections
+
+_log = get_logger("serve")
 
 
 class ConnectionLimits(NamedTuple):
@@ -112,6 +123,38 @@ def make_server(app: ASGIApp, limits: ConnectionLimits = DEFAULT) -> uvicorn.Ser
         "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
     }
     return uvicorn.Server(uvicorn.Config(app, **config))
+
+
+@contextmanager
+def answering(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+    """Answer requests, in a thread of their own, while the block runs. A server that ends before
+    ends the program: a port that never answers helps no one."""
+    server = make_server(app)
+
+    def answer() -> None:
+        reason = "it returned"
+        try:
+            server.run([listener])
+        except BaseException as error:  # noqa: BLE001 - it is told, and the program ends
+            reason = repr(error)
+        if not server.should_exit:
+            _log.error("server.ended", reason=reason)
+            os._exit(EXIT_RESTART)
+
+    thread = threading.Thread(target=answer, name="http", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(JOIN_SECONDS)
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return where a program on this machine reaches the server."""
+    host, port = listener.getsockname()[:2]
+    name = "localhost" if host in {"0.0.0.0", "::", "127.0.0.1", "::1"} else host  # noqa: S104 - to compare with
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
 
 
 def _connections(wanted: int) -> int:

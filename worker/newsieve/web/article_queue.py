@@ -1,6 +1,6 @@
-"""Bounds what waits to be scored: articles, and the bytes of the bodies that they came in.
+"""Bounds what waits of all requests: articles, and the bytes of the bodies that they came in.
 
-It knows neither how articles are scored nor what a body is.
+It knows neither what the articles wait for nor what a body is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_RETRY_SECONDS: Final = 60
 class BodyBytes:
     """The bytes of one body that is in memory."""
 
-    def __init__(self, queue: ScoreQueue) -> None:
+    def __init__(self, queue: ArticleQueue) -> None:
         self._queue = queue
         self.count = 0
 
@@ -32,14 +32,20 @@ class BodyBytes:
         self._queue.add_body_bytes(count)
 
 
-class ScoreQueue:
+class ArticleQueue:
     """Counts what waits, and refuses more than its bounds."""
 
     def __init__(
-        self, most_articles: int, most_bytes: int, clock: Callable[[], float] = time.monotonic
+        self,
+        waits: str,
+        most_articles: int,
+        most_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.articles = 0  # admitted, and without a line yet
+        """`waits` says in a refusal what articles wait for: `wait to be scored`."""
+        self.articles = 0  # admitted, and not done yet
         self.body_bytes = 0  # in memory
+        self._waits = waits
         self._most_articles = most_articles
         self._most_bytes = most_bytes
         self._clock = clock
@@ -48,7 +54,7 @@ class ScoreQueue:
     def require_room(self) -> None:
         """Raise HttpError while as many articles wait as may."""
         if self.articles >= self._most_articles:
-            raise self._full(f"{self.articles:,} articles wait to be scored")
+            raise self._full(f"{self.articles:,} articles {self._waits}")
 
     @contextmanager
     def waiting(self, articles: int) -> Iterator[None]:
@@ -74,10 +80,10 @@ class ScoreQueue:
         """Count bytes. Raises HttpError where there are too many."""
         self.body_bytes += count
         if self.body_bytes > self._most_bytes:
-            raise self._full("the bodies that wait to be scored take all the memory they may")
+            raise self._full(f"the bodies that {self._waits} take all the memory they may")
 
     def note_finished(self, articles: int) -> None:
-        """Learn the throughput from articles that were scored now."""
+        """Learn the throughput from articles that are done now."""
         now = self._clock()
         self._finished.append((now, articles))
         while self._finished[0][0] < now - RATE_SECONDS:
@@ -92,7 +98,7 @@ class ScoreQueue:
         )
 
     def _retry_seconds(self) -> int:
-        """Estimate in how many seconds all that waits is scored, by the recent throughput."""
+        """Estimate in how many seconds all that waits is done, by the recent throughput."""
         articles = sum(count for _, count in self._finished)
         if not articles:
             return 1
