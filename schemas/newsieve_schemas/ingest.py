@@ -15,9 +15,18 @@ class FeedState(Written):
     etag: str | None
     last_modified: str | None
     content: str | None = Field(description="A hash of the last body that was read.")
-    items: dict[str, str] = Field(
-        description="A hash of each known item's id, and a hash of its article as it was published "
-        "last. Oldest first."
+    items: str = Field(
+        description="The known items, the one that was seen last at the end: in base64, of each 16 "
+        "bytes, a hash of its id and one of its title and text."
+    )
+    current_items: int = Field(ge=0, description="So many of the last are in the feed's document.")
+    return_depth: int = Field(
+        ge=0,
+        description="How many items had left the document after one that came back to it, at most: "
+        "the more, the more items are remembered.",
+    )
+    interval_seconds: int | None = Field(
+        description="How often the feed's document says that it changes."
     )
     checked_at: Timestamp
     next_at: Timestamp = Field(description="Not asked again before.")

@@ -1,4 +1,7 @@
-"""A feed that is asked for news, and what an answer gives. It knows neither HTTP nor Kafka."""
+"""A feed that is asked for news, what its document says, and what an answer gives.
+
+It knows neither HTTP nor Kafka, nor any format of feeds.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ class FetchedFeed(NamedTuple):
     articles: list[dict[str, Any]]
     state: FeedState
     reason: str | None = None
+    # How long the host wants no request, for this feed or others: its Retry-After, within bounds.
+    host_wait_seconds: float | None = None
 
 
 class FeedFetcher(Protocol):
@@ -32,9 +37,53 @@ class FeedFetcher(Protocol):
 
     def fetch(self, feed: Feed, state: FeedState | None) -> FetchedFeed:
         """Ask a feed, once. It blocks, within limits of time; threads may call it side by side.
-        Never raises: whatever is wrong with a feed is an outcome."""
+        Never raises: whatever is wrong with a feed is an outcome. Once the fetcher is closed, what
+        it returns says nothing about the feed."""
         ...
 
     def close(self) -> None:
         """Break off what is under way, and release what the fetcher holds."""
+        ...
+
+
+class FeedDocument(NamedTuple):
+    """The body of an answer, and what is needed to read it."""
+
+    body: bytes
+    url: str  # where it was read: links are relative to it
+    content_type: str | None = None
+    content_language: str | None = None
+
+
+class FeedItem(NamedTuple):
+    """One item as the document has it. Texts are HTML where the format says so."""
+
+    guid: str | None = None
+    url: str | None = None  # absolute
+    title: str | None = None
+    content: str | None = None
+    language: str | None = None
+    published_at: str | None = None  # ISO 8601, UTC
+    updated_at: str | None = None  # the same
+    tags: tuple[str, ...] = ()
+
+
+class ParsedFeed(NamedTuple):
+    """What a document says. Plain values, which another process can send."""
+
+    title: str | None
+    language: str | None
+    interval_seconds: int | None  # how often it changes, in its own words
+    items: tuple[FeedItem, ...]  # in the document's order, which usually has the newest first
+
+
+class FeedUnreadable(Exception):
+    """A document is no feed, or cannot be read within limits: `str` says why, for people."""
+
+
+class FeedParser(Protocol):
+    """Reads a document of any format. It may do so in a process of its own."""
+
+    def __call__(self, document: FeedDocument, /) -> ParsedFeed:
+        """Return what the document says. Raises FeedUnreadable, and nothing else."""
         ...
