@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 XML = {"Content-Type": "application/rss+xml"}
@@ -50,7 +52,8 @@ Behaviour = Callable[[FeedRequest], FeedReply]
 class FeedServer:
     """Answers each path by its behaviour, and others by 404. Behaviours may change at any time."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, certificate: Path | None = None) -> None:
+        """`certificate` is a file with a key and its certificate: then it speaks TLS."""
         self.behaviours: dict[str, Behaviour] = {}
         self.requests: list[FeedRequest] = []  # in the order of their coming
         self._connections: list[socket.socket] = []
@@ -95,6 +98,10 @@ class FeedServer:
             daemon_threads = True
 
         self._server = Server(("127.0.0.1", port), Handler)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -128,8 +135,8 @@ class FeedServer:
 
 
 @contextmanager
-def feed_server(port: int = 0) -> Iterator[FeedServer]:
-    server = FeedServer(port)
+def feed_server(port: int = 0, certificate: Path | None = None) -> Iterator[FeedServer]:
+    server = FeedServer(port, certificate)
     try:
         yield server
     finally:

@@ -17,8 +17,7 @@ from newsieve.feeds.feed import (
     FeedUnreadable,
     FetchedFeed,
 )
-from newsieve.feeds.item_values import iso
-from newsieve.feeds.items import articles_of
+from newsieve.feeds.items import MAX_ITEMS, articles_of
 from newsieve.feeds.known_items import KnownItems
 from newsieve.feeds.next_request import (
     Intervals,
@@ -107,7 +106,9 @@ class HttpFeedFetcher:
             }
         )
         answered, reason = self._answered(answered, answer)
-        return FetchedFeed("read", news, answered, reason)
+        reasons = [reason, _cut_short(len(parsed.items))]
+        said = "; ".join(each for each in reasons if each is not None)
+        return FetchedFeed("read", news, answered, said or None)
 
     def _unchanged(self, state: FeedState, answer: WebAnswer) -> FetchedFeed:
         answered, reason = self._answered(state, answer)
@@ -127,8 +128,8 @@ class HttpFeedFetcher:
                 "etag": _validator(answer, "etag") or (state.etag if is_same else None),
                 "last_modified": _validator(answer, "last-modified")
                 or (state.last_modified if is_same else None),
-                "checked_at": iso(now),
-                "next_at": iso(now + dt.timedelta(seconds=wait)),
+                "checked_at": _moment(now),
+                "next_at": _moment(now + dt.timedelta(seconds=wait)),
                 "failures": 0,
                 "failure": None,
                 "gone": False,
@@ -143,8 +144,8 @@ class HttpFeedFetcher:
         seconds = after_failure(self._intervals, state.url, now.timestamp(), failures, wait)
         failed = state.model_copy(
             update={
-                "checked_at": iso(now),
-                "next_at": iso(now + dt.timedelta(seconds=seconds)),
+                "checked_at": _moment(now),
+                "next_at": _moment(now + dt.timedelta(seconds=seconds)),
                 "failures": failures,
                 "failure": reason,
                 "moved_to": None,  # its first address will say whether that is still true
@@ -158,8 +159,8 @@ class HttpFeedFetcher:
         reason = "the server says that it is gone for good"
         gone = state.model_copy(
             update={
-                "checked_at": iso(now),
-                "next_at": iso(now + dt.timedelta(seconds=seconds)),
+                "checked_at": _moment(now),
+                "next_at": _moment(now + dt.timedelta(seconds=seconds)),
                 "failures": state.failures + 1,
                 "failure": reason,
                 "gone": True,
@@ -187,6 +188,16 @@ def _unasked(url: str) -> FeedState:
         gone=False,
         moved_to=None,
     )
+
+
+def _moment(moment: dt.datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _cut_short(items: int) -> str | None:
+    if items <= MAX_ITEMS:
+        return None
+    return f"only the first {MAX_ITEMS:,} of its {items:,} items are read"
 
 
 def _conditions(state: FeedState) -> dict[str, str]:

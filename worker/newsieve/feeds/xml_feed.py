@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from typing import Any, Final
+from xml.sax import SAXException
 
 import feedparser
 
@@ -24,6 +25,7 @@ from newsieve.feeds.item_values import (
 )
 from newsieve.printable import one_line
 
+NO_FEED: Final = "it is neither RSS, Atom nor JSON Feed"
 _HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _TEXT_TYPES: Final = _HTML_TYPES | {"text/plain", ""}
 _DATES: Final = ("published_parsed", "created_parsed")
@@ -65,9 +67,8 @@ def parse_xml_feed(document: FeedDocument) -> ParsedFeed:
 
 def _no_feed(result: Values) -> str:
     error = dict.get(result, "bozo_exception")
-    if error is None:
-        return "it is neither RSS, Atom nor JSON Feed"
-    return f"it is neither RSS, Atom nor JSON Feed: {one_line(str(error)) or type(error).__name__}"
+    is_told = isinstance(error, SAXException)  # others are about the headers
+    return NO_FEED + (f": {one_line(str(error))}" if is_told else "")
 
 
 def _item(entry: Values, base: str) -> FeedItem:
