@@ -155,7 +155,7 @@ class HttpFeedFetcher:
 
     def _gone(self, state: FeedState) -> FetchedFeed:
         now = self._now()
-        seconds = after_gone(self._intervals, state.url, now.timestamp())
+        seconds = after_gone(state.url, now.timestamp())
         reason = "the server says that it is gone for good"
         gone = state.model_copy(
             update={

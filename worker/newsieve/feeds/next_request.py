@@ -32,7 +32,8 @@ def after_answer(
 ) -> float:
     """Return the seconds until the next request after an answer. `said` is the document's."""
     wanted = max(said or 0.0, _max_age(headers), intervals.least)
-    return _spread(min(wanted, intervals.most), intervals, url, now)
+    seconds = _spread(min(wanted, intervals.most / (1 + SPREAD)), url, now)
+    return max(seconds, intervals.least)
 
 
 def after_failure(
@@ -41,12 +42,12 @@ def after_failure(
     """Return the seconds until the next request after so many failures in a row."""
     doublings = min(failures - 1, MAX_DOUBLINGS)
     backed_off = min(intervals.first_failure * 2.0**doublings, max(DAY_SECONDS, intervals.most))
-    return max(_spread(backed_off, intervals, url, now), wait or 0.0)
+    return max(_spread(backed_off, url, now), wait or 0.0)
 
 
-def after_gone(intervals: Intervals, url: str, now: float) -> float:
+def after_gone(url: str, now: float) -> float:
     """Return the seconds until a feed is asked again whose server has said that it is gone."""
-    return _spread(GONE_SECONDS, intervals, url, now)
+    return _spread(GONE_SECONDS, url, now)
 
 
 def asked_wait(headers: Mapping[str, str], now: float) -> float | None:
@@ -70,10 +71,7 @@ def _seconds(text: str) -> float:
     return float(text) if is_number else 0.0
 
 
-def _spread(seconds: float, intervals: Intervals, url: str, now: float) -> float:
-    """Return a time that is a little longer, by the feed and the moment, so that a test can tell
-    it, and at most the longest one where the time is within that."""
+def _spread(seconds: float, url: str, now: float) -> float:
+    """Return a time that is up to SPREAD longer, by the feed and the moment alone."""
     digest = blake2b(f"{url}\n{int(now)}".encode("utf-8", "replace"), digest_size=4).digest()
-    share = int.from_bytes(digest) / 2**32
-    longer = seconds * (1 + SPREAD * share)
-    return min(longer, intervals.most) if seconds < intervals.most else longer
+    return seconds * (1 + SPREAD * int.from_bytes(digest) / 2**32)
