@@ -142,9 +142,7 @@ def test_an_allowed_host_may_have_any_address(server: FeedServer) -> None:
         ("http://a.example:port/", "it is redirected to what is no URL"),
     ],
 )
-def test_each_redirect_is_checked(
-    server: FeedServer, reader: WebReader, to: str, why: str
-) -> None:
+def test_each_redirect_is_checked(server: FeedServer, reader: WebReader, to: str, why: str) -> None:
     """As the first address was."""
     assert why in reason(reader, server.serve("/away", redirect(to, 302)))
 

@@ -7,6 +7,7 @@ has what a host is due for, another the hosts. Times are seconds of whatever clo
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,12 +20,13 @@ HOST_GAP_SECONDS: Final = 1.0
 class _Host:
     """The feeds of one host that are not being asked, and from when on the host may be."""
 
-    __slots__ = ("free_at", "is_asked", "waiting")
+    __slots__ = ("free_at", "is_asked", "offered_at", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[tuple[float, str]] = []  # a heap of when a feed is due, and its URL
         self.free_at = 0.0
         self.is_asked = False
+        self.offered_at = math.inf  # where it stands in the heap of hosts; an earlier one counts
 
 
 class Schedule:
@@ -62,13 +64,14 @@ class Schedule:
     def take(self, now: float) -> Feed | None:
         """Return the feed to ask now, or None. Its host is asked for no other until `done`."""
         while self._next and self._next[0][0] <= now:
-            _, name = heapq.heappop(self._next)
+            offered_at, name = heapq.heappop(self._next)
             host = self._hosts[name]
-            moment = self._ready_at(host)
-            if moment is None or host.is_asked:
-                continue  # it is placed anew when there is something to wait for
-            if moment > now:
-                heapq.heappush(self._next, (moment, name))
+            if offered_at != host.offered_at:
+                continue  # it was offered earlier since
+            host.offered_at = math.inf
+            ready_at = self._ready_at(host)
+            if ready_at is None or host.is_asked or ready_at > now:
+                self._offer(name, host)
                 continue
             _, url = heapq.heappop(host.waiting)
             del self._due[url]
@@ -103,9 +106,10 @@ class Schedule:
         self._offer(name, host)
 
     def _offer(self, name: str, host: _Host) -> None:
-        moment = self._ready_at(host)
-        if moment is not None and not host.is_asked:
-            heapq.heappush(self._next, (moment, name))
+        ready_at = self._ready_at(host)
+        if ready_at is not None and not host.is_asked and ready_at < host.offered_at:
+            host.offered_at = ready_at
+            heapq.heappush(self._next, (ready_at, name))
 
     def _ready_at(self, host: _Host) -> float | None:
         """Return when the host can be asked for the first of its feeds."""
