@@ -106,7 +106,7 @@ class HttpFeedFetcher:
             }
         )
         answered, reason = self._answered(answered, answer)
-        reasons = [reason, _cut_short(len(parsed.items))]
+        reasons = [reason, _left_out(len(parsed.items), len(articles))]
         said = "; ".join(each for each in reasons if each is not None)
         return FetchedFeed("read", news, answered, said or None)
 
@@ -194,10 +194,12 @@ def _moment(moment: dt.datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _cut_short(items: int) -> str | None:
-    if items <= MAX_ITEMS:
-        return None
-    return f"only the first {MAX_ITEMS:,} of its {items:,} items are read"
+def _left_out(items: int, articles: int) -> str | None:
+    if items > MAX_ITEMS:
+        return f"only the first {MAX_ITEMS:,} of its {items:,} items are read"
+    if items and not articles:
+        return f"its items have neither a title nor a content: {items:,}"
+    return None
 
 
 def _conditions(state: FeedState) -> dict[str, str]:

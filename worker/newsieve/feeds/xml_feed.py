@@ -7,6 +7,7 @@ markup. It does not know what becomes of an item.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 from xml.sax import SAXException
@@ -26,6 +27,10 @@ from newsieve.feeds.item_values import (
 from newsieve.printable import one_line
 
 NO_FEED: Final = "it is neither RSS, Atom nor JSON Feed"
+FIRST_SURROGATE: Final = 0xD800
+LAST_SURROGATE: Final = 0xDFFF
+MAX_DIGITS: Final = 7  # of the highest number of a character, in either system
+_NUMBER: Final = re.compile(rb"&#(?:x([0-9a-f]+)|([0-9]+));?", re.IGNORECASE)
 _HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _TEXT_TYPES: Final = _HTML_TYPES | {"text/plain", ""}
 _DATES: Final = ("published_parsed", "created_parsed")
@@ -35,20 +40,13 @@ Values = dict[str, Any]
 
 def parse_xml_feed(document: FeedDocument) -> ParsedFeed:
     """Return what a document says. Raises FeedUnreadable."""
-    headers = {
-        "content-type": document.content_type,
-        "content-location": document.url,
-        "content-language": document.content_language,
-    }
     try:
-        result = feedparser.parse(
-            io.BytesIO(document.body),  # of bytes alone it would open the file of that name
-            response_headers={name: value for name, value in headers.items() if value is not None},
-            resolve_relative_uris=False,
-            sanitize_html=False,
-        )
-    except Exception as error:
-        raise FeedUnreadable(f"feedparser cannot read it: {type(error).__name__}") from error
+        result = _parsed(document)
+    except Exception:  # noqa: BLE001 - it is not made to raise, and what it raises is open
+        try:  # most often of a number that is no character's
+            result = _parsed(document._replace(body=_NUMBER.sub(_character, document.body)))
+        except Exception as error:
+            raise FeedUnreadable(f"feedparser cannot read it: {type(error).__name__}") from error
     feed, entries = result["feed"], result["entries"]
     if not entries and not dict.get(result, "version"):
         raise FeedUnreadable(_no_feed(result))
@@ -65,6 +63,32 @@ def parse_xml_feed(document: FeedDocument) -> ParsedFeed:
     )
 
 
+def _parsed(document: FeedDocument) -> Values:
+    # Without its address, by which feedparser would make ids absolute that are no addresses.
+    headers = {
+        "content-type": document.content_type,
+        "content-language": document.content_language,
+    }
+    result: Values = feedparser.parse(
+        io.BytesIO(document.body),  # of bytes alone it would open the file of that name
+        response_headers={name: value for name, value in headers.items() if value is not None},
+        resolve_relative_uris=False,
+        sanitize_html=False,
+    )
+    return result
+
+
+def _character(reference: re.Match[bytes]) -> bytes:
+    """Return a reference by number, or one to the sign for what is no character."""
+    hexadecimal, decimal = reference.groups()
+    digits = (hexadecimal or decimal).lstrip(b"0") or b"0"
+    if len(digits) <= MAX_DIGITS:
+        number = int(digits, 16 if hexadecimal else 10)
+        if number in range(FIRST_SURROGATE) or number in range(LAST_SURROGATE + 1, 0x110000):
+            return reference[0]
+    return b"&#xFFFD;"
+
+
 def _no_feed(result: Values) -> str:
     error = dict.get(result, "bozo_exception")
     is_told = isinstance(error, SAXException)  # others are about the headers
@@ -77,9 +101,10 @@ def _item(entry: Values, base: str) -> FeedItem:
     body = bodies[0] if bodies else {}
     dates = (date_of_struct(dict.get(entry, name)) for name in _DATES)
     tags = dict.get(entry, "tags") or ()
+    guid = text_of(dict.get(entry, "id"))
     return FeedItem(
-        guid=text_of(dict.get(entry, "id")),
-        url=absolute_url(dict.get(entry, "link"), title.get("base") or base),
+        guid=guid,
+        url=_url(dict.get(entry, "link"), guid, base),
         title=title_of(title.get("value"), is_html=_is_html(title)),
         content=text_of(body.get("value")),
         language=language_of(
@@ -89,6 +114,13 @@ def _item(entry: Values, base: str) -> FeedItem:
         updated_at=date_of_struct(dict.get(entry, "updated_parsed")),
         tags=tags_of(dict.get(tag, "label") or dict.get(tag, "term") for tag in tags),
     )
+
+
+def _url(link: object, guid: str | None, base: str) -> str | None:
+    """Return the item's address. RSS takes an id for one where there is no other: it is, if it is
+    absolute."""
+    url = absolute_url(link, base)
+    return None if link == guid and url != guid else url
 
 
 def _bodies(entry: Values) -> Iterator[Values]:
