@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from newsieve_schemas.article_shapes import text_in
 from newsieve_schemas.base import Read, Written
 
 # What an article's fields may have, in characters: several times what real ones do. An optional
@@ -46,51 +48,121 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
+def _shaped(field: str) -> BeforeValidator:
+    """Read an object or a list that stands for a text as that text."""
+    return BeforeValidator(partial(text_in, field))
+
+
 Lenient = WrapValidator(_null_if_wrong)
 ArticleId = Annotated[
     Annotated[StrictStr, Field(max_length=MAX_ID_CHARACTERS)] | StrictInt,
     BeforeValidator(_no_boolean),
 ]
-OptionalText = Annotated[StrictStr | None, Lenient]
-Address = Annotated[Annotated[StrictStr, Field(max_length=MAX_URL_CHARACTERS)] | None, Lenient]
-Source = Annotated[Annotated[StrictStr, Field(max_length=MAX_SOURCE_CHARACTERS)] | None, Lenient]
-Language = Annotated[
-    Annotated[StrictStr, Field(max_length=MAX_LANGUAGE_CHARACTERS)] | None, Lenient
+OptionalId = Annotated[ArticleId | None, _shaped("id"), Lenient]
+Title = Annotated[StrictStr, Field(max_length=MAX_TITLE_CHARACTERS)] | None
+OptionalTitle = Annotated[Title, _shaped("title"), Lenient]
+OptionalText = Annotated[StrictStr | None, _shaped("content"), Lenient]
+Address = Annotated[
+    Annotated[StrictStr, Field(max_length=MAX_URL_CHARACTERS)] | None, _shaped("url"), Lenient
 ]
-Date = Annotated[Annotated[StrictStr, Field(max_length=MAX_DATE_CHARACTERS)] | None, Lenient]
+Source = Annotated[
+    Annotated[StrictStr, Field(max_length=MAX_SOURCE_CHARACTERS)] | None,
+    _shaped("source"),
+    Lenient,
+]
+Language = Annotated[
+    Annotated[StrictStr, Field(max_length=MAX_LANGUAGE_CHARACTERS)] | None,
+    _shaped("language"),
+    Lenient,
+]
+Date = Annotated[
+    Annotated[StrictStr, Field(max_length=MAX_DATE_CHARACTERS)] | None,
+    _shaped("published_at"),
+    Lenient,
+]
 Tag = Annotated[StrictStr, Field(max_length=MAX_TAG_CHARACTERS)]
 
+TITLE_NAMES: Final = ("title", "headline")
+CONTENT_NAMES: Final = (
+    "content",
+    "text",
+    "body",
+    "content_text",
+    "maintext",
+    "content_html",
+    "content:encoded",
+    "description",
+    "summary",
+    "excerpt",
+)
 _USABLE_TEXT: dict[str, Any] = {
     "anyOf": [
         {"required": [name], "properties": {name: {"type": "string", "pattern": r"\S"}}}
-        for name in ("title", "content", "text", "body")
+        for name in (*TITLE_NAMES, *CONTENT_NAMES)
     ]
 }
 
 
-class RawArticle(Read):
-    """What ingestion pipelines put on `articles.raw`.
+def _instead_of(name: str) -> str:
+    return f"Read when `{name}` and what stands before it have nothing to read."
 
-    Only `id`, `title` and `content` (or `text`, `body`) can make an article invalid. Any other
-    field of a wrong type, or beyond its `maxLength` or `maxItems`, counts as null. Invisible
-    characters and empty markup are nothing to read: an article of nothing else becomes a dead
-    letter.
+
+def _otherwise(name: str, also: str = "") -> str:
+    return f"Read when `{name}` and what stands before it are absent.{also}"
+
+
+class RawArticle(Read):
+    """What ingestion pipelines put on `articles.raw`, under the names that a worker reads unless
+    its settings say otherwise.
+
+    Only `id`, `title` and `content` can make an article invalid. Any other field of a wrong type,
+    or beyond its `maxLength` or `maxItems`, counts as null. Invisible characters and empty markup
+    are nothing to read: an article of nothing else becomes a dead letter. A text may also be what
+    CMSs and converters of XML write for it, such as `{"rendered": "…"}` or a list of blocks; a date
+    may be epoch seconds or milliseconds.
     """
 
-    id: ArticleId | None = Field(
+    id: Annotated[ArticleId | None, _shaped("id")] = Field(
         None, description="Absent: a UUIDv5 of the url is used, else of the text."
     )
-    title: Annotated[StrictStr, Field(max_length=MAX_TITLE_CHARACTERS)] | None = None
-    content: StrictStr | None = Field(None, description="As long as its record may be.")
+    guid: OptionalId = Field(None, description=_otherwise("id"))
+    title: Annotated[Title, _shaped("title")] = None
+    headline: OptionalTitle = Field(None, description="Read when `title` is blank or absent.")
+    content: Annotated[StrictStr | None, _shaped("content")] = Field(
+        None, description="As long as its record may be."
+    )
     text: OptionalText = Field(None, description="Read when `content` has nothing to read.")
     body: OptionalText = Field(
         None, description="Read when `content` and `text` have nothing to read."
     )
+    content_text: OptionalText = Field(None, description=_instead_of("body"))
+    maintext: OptionalText = Field(None, description=_instead_of("content_text"))
+    content_html: OptionalText = Field(None, description=_instead_of("maintext"))
+    content_encoded: OptionalText = Field(
+        None, alias="content:encoded", description=_instead_of("content_html")
+    )
+    description: OptionalText = Field(None, description=_instead_of("content:encoded"))
+    summary: OptionalText = Field(None, description=_instead_of("description"))
+    excerpt: OptionalText = Field(None, description=_instead_of("summary"))
     url: Address = None
+    link: Address = Field(None, description=_otherwise("url"))
     source: Source = None
+    source_domain: Source = Field(None, description=_otherwise("source"))
     language: Language = None
-    published_at: Date = None
+    lang: Language = Field(None, description=_otherwise("language"))
+    published_at: Date = Field(
+        None, description="ISO 8601, RFC 2822, or epoch seconds or milliseconds."
+    )
     published_date: Date = Field(None, description="Read when `published_at` is absent.")
+    published: Date = Field(None, description=_otherwise("published_date"))
+    date: Date = Field(None, description=_otherwise("published"))
+    pub_date: Date = Field(None, alias="pubDate", description=_otherwise("date"))
+    date_publish: Date = Field(None, description=_otherwise("pubDate"))
+    date_published: Date = Field(None, description=_otherwise("date_publish"))
+    published_at_camel: Date = Field(
+        None, alias="publishedAt", description=_otherwise("date_published")
+    )
+    iso_date: Date = Field(None, alias="isoDate", description=_otherwise("publishedAt"))
     tags: Annotated[Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None, Lenient] = None
 
     model_config = ConfigDict(json_schema_extra=_USABLE_TEXT)
@@ -102,7 +174,21 @@ class RawArticle(Read):
         return self
 
     def texts(self) -> tuple[str | None, ...]:
-        return self.title, self.content, self.text, self.body
+        """The titles and the contents, each in the order of trust."""
+        return (
+            self.title,
+            self.headline,
+            self.content,
+            self.text,
+            self.body,
+            self.content_text,
+            self.maintext,
+            self.content_html,
+            self.content_encoded,
+            self.description,
+            self.summary,
+            self.excerpt,
+        )
 
 
 class ArticleIdentity(Written):
@@ -113,7 +199,10 @@ class ArticleIdentity(Written):
     url: str | None
     source: str | None
     language: str | None
-    published_at: str | None = Field(description="As ingested; not parsed.")
+    published_at: str | None = Field(
+        description="ISO 8601: as ingested, or made of RFC 2822 or epoch time. What is none of "
+        "these is as ingested."
+    )
     content_hash: str = Field(
         pattern=r"^sha256:[0-9a-f]{64}$",
         description="SHA-256 of the rendered text: title, blank line, content; UTF-8.",

@@ -3,7 +3,7 @@
     NewsieveError
     ├── RecordError            the record's own fault → a dead letter, the stream goes on
     │   ├── DecodeError        TooLarge NotUtf8 InvalidJson NonFiniteNumber NestedTooDeep
-    │   │                      NotAnObject
+    │   │                      NotAnObject DamagedCompression BinaryPayload ArticleDeleted
     │   ├── InvalidRecord      InvalidId InvalidTitle InvalidContent NoText; for `tier`: OtherFilter
     │   │                      MissingDimension InvalidScore InvalidContentRules; for the oracle:
     │   │                      InvalidRequest; for drift: InvalidLabel InvalidEvent
@@ -76,6 +76,18 @@ class NestedTooDeep(DecodeError):
 
 class NotAnObject(DecodeError):
     """The record is JSON, but not an object."""
+
+
+class DamagedCompression(DecodeError):
+    """The value begins as gzip or zstd does, but it cannot be unfolded."""
+
+
+class BinaryPayload(DecodeError):
+    """The value comes from a schema registry's serializer and is not JSON: Avro or Protobuf."""
+
+
+class ArticleDeleted(DecodeError):
+    """The record says that an article was deleted. A worker skips it, as it skips a null value."""
 
 
 class InvalidRecord(RecordError):

@@ -18,14 +18,14 @@ from newsieve.bootstrap.drift import load_filter_inputs
 from newsieve.bootstrap.drift_state import load_current_state, monitor_group
 from newsieve.bootstrap.score_paths import ScorePaths
 from newsieve.bootstrap.students import student_folder
-from newsieve.errors import EXIT_RESTART
+from newsieve.errors import EXIT_RESTART, ArticleDeleted
 from newsieve.filters.registry import Filter
 from newsieve.kafka.assigned_consumer import AssignedConsumer
 from newsieve.kafka.offset_query import OffsetQuery
 from newsieve.programs.collecting.events import CollectorObserver
 from newsieve.programs.collecting.loop import POLL_RECORDS, CollectorLoop, MakeRow, Routes
 from newsieve.programs.collecting.observer import LoggingCollectorObserver
-from newsieve.records.decode import DecodePolicy, RawRecord, decode
+from newsieve.records.decode import RawRecord, decode
 from newsieve.settings.loader import Settings
 from newsieve.store import rows
 from newsieve.store.reader import StoreReader
@@ -211,7 +211,7 @@ def served_filters(settings: Settings) -> Mapping[str, Filter]:
 
 def collected_topics(settings: Settings) -> Routes:
     """Return which topics are read, and what is made of their records."""
-    policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+    policy = settings.worker.decode_policy
 
     def text(record: RawRecord) -> rows.TextRow:
         now = time.time_ns() // 1_000_000
@@ -237,8 +237,15 @@ def collected_topics(settings: Settings) -> Routes:
 
 
 def _unless_null(make: MakeRow) -> MakeRow:
-    """Return a maker of rows that makes none of a tombstone."""
-    return lambda record: make(record) if record.value is not None else None
+    """Return a maker of rows that makes none of a tombstone, nor of what says the same."""
+
+    def row(record: RawRecord) -> rows.Row | None:
+        try:
+            return make(record) if record.value is not None else None
+        except ArticleDeleted:
+            return None
+
+    return row
 
 
 def _drift_report(settings: Settings) -> Callable[[], DriftReport]:

@@ -20,7 +20,6 @@ from newsieve.inference.scorer import Scorer
 from newsieve.kafka.config import APP
 from newsieve.programs.scoring.canaries import Canaries, CanarySet, CanaryText
 from newsieve.programs.scoring.path import SHADOW_EPOCH, ScoringPath, Shadow, shadow_name
-from newsieve.records.decode import DecodePolicy
 from newsieve.records.encode import FilterEncoder
 from newsieve.records.replay_headers import ReplayHeaders
 from newsieve.settings.loader import Settings
@@ -196,7 +195,7 @@ def scoring_path(
         else:
             encoders.append(encoder)
             calibrations[item.filter.name] = item.calibration
-    policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+    policy = settings.worker.decode_policy
     replays = replay_headers(settings, [encoder.filter.name for encoder in encoders])
     return ScoringPath(encoders, scorer, policy, utc_now, replays, calibrations, shadows)
 

@@ -21,7 +21,6 @@ from newsieve.oracle.budget import UNLIMITED_USD, Caps
 from newsieve.oracle.label_file_writer import LabelFileWriter
 from newsieve.oracle.providers.base import Provider
 from newsieve.printable import printable
-from newsieve.records.decode import DecodePolicy
 from newsieve.records.json_lines import lines_of
 from newsieve.settings.loader import Settings
 from newsieve.stream.metrics import OracleMetrics
@@ -131,7 +130,7 @@ def _batch_labeler(
     chosen = settings.filters.registry.load(filter_)
     oracle = assembled.oracle_of(settings)
     pool = assembled.make_call_pool(settings, provider, _CallObserver())
-    policy = DecodePolicy(settings.worker.max_record_bytes, settings.worker.id_from_key)
+    policy = settings.worker.decode_policy
     prompt = oracle.prompts[chosen.reference]
     return BatchLabeler(oracle, prompt, pool, writer, caps, policy, utc_now)
 

@@ -9,7 +9,9 @@ class Article(NamedTuple):
     """An article that can be scored and labelled.
 
     `text` is the rendered article, never empty. `content` is the content of whichever accepted
-    field had it. `nulled` names optional fields that had a wrong type or were too long.
+    field had it. `nulled` names optional fields that had a wrong type or were too long, `envelopes`
+    what was wrapped around the article. An article without a body is a title alone; an unknown date
+    stands in `published_at` as it came.
     """
 
     id: str
@@ -22,3 +24,6 @@ class Article(NamedTuple):
     text: str
     content_hash: str
     nulled: tuple[str, ...]
+    envelopes: tuple[str, ...] = ()
+    has_body: bool = True
+    has_unknown_date: bool = False

@@ -12,7 +12,9 @@ from typing import Final
 
 from newsieve.deadline import Deadline
 from newsieve.kafka.messages import GroupRecord
+from newsieve.records.compressed import declared_size
 from newsieve.records.decode import RawRecord
+from newsieve.records.json_parsing import MAX_RECORD_BYTES
 
 # Of a micro-batch: thousands of usual articles, four of the largest. Decoded, folded and tokenised,
 # with two in flight and one on its way, they take some 300 MB.
@@ -56,8 +58,11 @@ class PollSize:
 
 
 def size_of(record: RawRecord) -> int:
-    """How many bytes of value, key and headers its producer gave it."""
-    size = len(record.value) + len(record.key or b"")
+    """How many bytes of value, key and headers its producer gave it. A value that its producer
+    compressed counts as what it says that it unfolds to."""
+    unfolded = declared_size(record.value)
+    value_bytes = MAX_RECORD_BYTES if unfolded is None else min(unfolded, MOST_BYTES)
+    size = max(value_bytes, len(record.value)) + len(record.key or b"")
     for name, value in record.headers or ():
         size += len(name) + len(value or b"")
     return size

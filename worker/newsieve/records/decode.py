@@ -1,13 +1,12 @@
 """Decodes a raw record's bytes to an Article, or raises the error that makes it a dead letter.
 
 It is strict about id, title and content; any other field of a wrong type, or longer than the
-contract says, becomes null and is named.
+contract says, becomes null and is named. What a field may be called says `field_names`, and what
+may be around an article `envelopes`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import uuid
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -17,36 +16,29 @@ from msgspec import UNSET
 from newsieve.errors import (
     InvalidContent,
     InvalidId,
-    InvalidJson,
     InvalidRecord,
     InvalidTitle,
-    NotAnObject,
     NoText,
     RecordError,
 )
 from newsieve.filters.article import Article
 from newsieve.filters.readable import has_text
 from newsieve.filters.rendering import content_hash, render
+from newsieve.records.dates import date_of_number, date_of_text
+from newsieve.records.envelopes import Headers, header, open_record
+from newsieve.records.json_kinds import json_name
+from newsieve.records.json_parsing import MAX_RECORD_BYTES
 from newsieve.records.raw_fields import (
-    RawFields,
+    DEFAULT_READER,
+    OPTIONAL_FIELDS,
+    Alternatives,
+    FieldReader,
     are_tags,
-    json_name,
-    kind_of,
-    read_fields,
-    text_of,
 )
-from newsieve_schemas.article import (
-    MAX_DATE_CHARACTERS,
-    MAX_ID_CHARACTERS,
-    MAX_LANGUAGE_CHARACTERS,
-    MAX_SOURCE_CHARACTERS,
-    MAX_TITLE_CHARACTERS,
-    MAX_URL_CHARACTERS,
-)
+from newsieve_schemas.article import MAX_ID_CHARACTERS, MAX_TITLE_CHARACTERS
 
-Headers = list[tuple[str, bytes | None]]
+__all__ = ["DecodePolicy", "Headers", "RawRecord", "decode", "header", "record_key"]
 
-STRUCTURED_TYPE: Final = b"application/cloudevents+json"
 _HEX: Final = "hex:"  # before keys that are not UTF-8, and those that would look like one
 _MAX_KEY_BYTES: Final = 4 * MAX_ID_CHARACTERS  # UTF-8 takes no more for as many
 TEXT_NAMESPACE: Final = uuid.UUID("6f2d9f0e-6a3b-5f0c-9a59-0f7d8a4e2b11")
@@ -54,10 +46,11 @@ TEXT_NAMESPACE: Final = uuid.UUID("6f2d9f0e-6a3b-5f0c-9a59-0f7d8a4e2b11")
 
 @dataclass(frozen=True, slots=True)
 class DecodePolicy:
-    """What the settings say about raw records."""
+    """What the settings say about raw records; `reader` knows the names of fields."""
 
     max_bytes: int
     id_from_key: bool
+    reader: FieldReader = DEFAULT_READER
 
 
 class RawRecord(NamedTuple):
@@ -72,96 +65,125 @@ class RawRecord(NamedTuple):
 
 def decode(record: RawRecord, policy: DecodePolicy) -> Article:
     """The record's article. Raises RecordError."""
-    fields = read_fields(record.value, policy.max_bytes)
-    if fields.specversion is not UNSET or header(record.headers, "content-type") is not None:
-        fields = _event_data(fields, record.headers, policy)
-    nulled: list[str] = []
-    url = _text("url", fields.url, MAX_URL_CHARACTERS, nulled)
-    source = fields.source if fields.source is not UNSET else None
-    source = _text("source", source, MAX_SOURCE_CHARACTERS, nulled)
-    language = _text("language", fields.language, MAX_LANGUAGE_CHARACTERS, nulled)
-    published = _text("published_at", fields.published_at, MAX_DATE_CHARACTERS, nulled)
-    other_date = _text("published_date", fields.published_date, MAX_DATE_CHARACTERS, nulled)
-    title = _title(fields.title)
-    content, says_something = _content(fields, policy.max_bytes, nulled)
+    reader = policy.reader
+    fields, nulled, envelopes = open_record(record.value, record.headers, reader, policy.max_bytes)
+    # Usual articles have their texts under the first names, where nothing else is looked at.
+    id_, title, content, url, source, language, date = reader.firsts(fields)
+    if not (url and source and language and date) and reader.others(fields) != reader.no_others:
+        url, source, language, date = (_first(reader, fields, name) for name in OPTIONAL_FIELDS)
+    is_known_date = True
+    if type(date) is str:
+        date, is_known_date = date_of_text(date)
+    elif date is not None:
+        date, is_known_date, nulled = _date(reader.alternatives["published_at"], fields, nulled)
+    if not (type(title) is str and 0 < len(title) <= MAX_TITLE_CHARACTERS) or title.isspace():
+        title = _title(reader.alternatives["title"], fields)
+    has_body = type(content) is str and has_text(content)
+    if not has_body:
+        content, has_body = _content(reader.alternatives["content"], fields)
     text = render(title, content)
-    if not (says_something or has_text(title or "")):
+    if not (has_body or has_text(title or "")):
         raise NoText("neither a title nor a content with anything to read in it")
-    if not are_tags(fields.tags):
-        nulled.append("tags")
-    return Article(
-        id=_id(fields.id, record.key if policy.id_from_key else None, url, text),
-        title=title,
-        content=content,
-        url=url,
-        source=source,
-        language=language,
-        published_at=published if published is not None else other_date,
-        text=text,
-        content_hash=content_hash(text),
-        nulled=tuple(nulled),
+    if fields.tags is not UNSET and not are_tags(fields.tags):
+        nulled = (*nulled, "tags")
+    if type(id_) is not str or not id_ or id_.isspace() or len(id_) > MAX_ID_CHARACTERS:
+        key = record.key if policy.id_from_key else None
+        id_ = _id(reader.alternatives["id"], fields) or _made_id(key, url, text)
+    return Article(  # by position, which takes half the time
+        id_,
+        title,
+        content,
+        url,
+        None if source is UNSET else source,
+        language,
+        date,
+        text,
+        content_hash(text),
+        nulled,
+        envelopes,
+        has_body,
+        not is_known_date,
     )
 
 
-def record_key(value: bytes) -> bytes | None:
+def record_key(value: bytes, reader: FieldReader = DEFAULT_READER) -> bytes | None:
     """The key for a raw record: its article's id, so that versions stay in order. None for a record
     that cannot be read."""
     try:
-        policy = DecodePolicy(len(value), id_from_key=False)
+        most = max(len(value), MAX_RECORD_BYTES)
+        policy = DecodePolicy(most, id_from_key=False, reader=reader)
         return decode(RawRecord(value, None, None, None, {}), policy).id.encode()
     except RecordError:
         return None
 
 
-def header(headers: Headers | None, name: str) -> bytes | None:
-    """The last value of a header; headers may be repeated, null or binary."""
-    if headers:
-        for key, value in reversed(headers):
-            if key == name:
+def _first(reader: FieldReader, fields: Any, field: str) -> Any:
+    """The first value of a field that is not empty; else the value under its first name."""
+    values = reader.alternatives[field].read(fields)
+    return next((value for value in values if value), values[0])
+
+
+def _date(
+    names: Alternatives, fields: Any, nulled: tuple[str, ...]
+) -> tuple[str | None, bool, tuple[str, ...]]:
+    """The first date that is no number, or a number that is a date; whether it is understood, and
+    which fields are null."""
+    for name, value in zip(names.names, names.read(fields), strict=True):
+        if type(value) is str and value:
+            return *date_of_text(value), nulled
+        if type(value) in (int, float):
+            date = date_of_number(value)
+            if date is not None:
+                return date, True, nulled
+            nulled = (*nulled, name)
+    return None, False, nulled
+
+
+def _title(names: Alternatives, fields: Any) -> str | None:
+    """The first title that is not blank. Raises InvalidTitle for a `title` that is none."""
+    blank: str | None = None
+    for name, value in zip(names.names, names.read(fields), strict=True):
+        if name == "title" and value is not None and type(value) is not str:
+            raise InvalidTitle(f"title is a JSON {json_name(value)}; it must be a string")
+        if type(value) is str:
+            if name == "title":
+                _require("title", value, MAX_TITLE_CHARACTERS, InvalidTitle)
+            if value and not value.isspace():
                 return value
+            blank = value if blank is None else blank
+    return blank
+
+
+def _content(names: Alternatives, fields: Any) -> tuple[str | None, bool]:
+    """The first content with anything to read in it, and whether there is one. Raises
+    InvalidContent for a `content` that is none."""
+    values = names.read(fields)
+    for name, value in zip(names.names, values, strict=True):
+        if type(value) is str:
+            if has_text(value):
+                return value, True
+        elif name == "content" and value is not None:
+            raise InvalidContent(f"content is a JSON {json_name(value)}; it must be a string")
+    return next((value for value in values if type(value) is str), None), False
+
+
+def _id(names: Alternatives, fields: Any) -> str | None:
+    """The first id that is not blank. Raises InvalidId for an `id` that is none."""
+    for name, value in zip(names.names, names.read(fields), strict=True):
+        text = str(value) if type(value) is int else value
+        if type(text) is str:
+            if text and not text.isspace():
+                return _require("id", text, MAX_ID_CHARACTERS, InvalidId)
+        elif name == "id" and value is not None:
+            raise InvalidId(
+                f"id is a JSON {json_name(value)}; it must be a string or an integer, of at most "
+                f"{MAX_ID_CHARACTERS:,} characters"
+            )
     return None
 
 
-def _event_data(fields: RawFields, headers: Headers | None, policy: DecodePolicy) -> RawFields:
-    """The article inside a structured CloudEvent, or the object as it is."""
-    content_type = header(headers, "content-type") or b""
-    is_event = content_type.lower().startswith(STRUCTURED_TYPE) or (
-        fields.specversion is not UNSET
-        and text_of(fields.specversion) is not None
-        and fields.type is not UNSET
-        and fields.source is not UNSET
-    )
-    data, encoded = fields.data, fields.data_base64
-    if not is_event or (data is UNSET and encoded is UNSET):
-        return fields
-    kind = None if data is UNSET else kind_of(data)
-    if data is UNSET or kind is None:
-        if encoded is not UNSET and (text := text_of(encoded)) is not None:
-            return read_fields(_from_base64(text), policy.max_bytes)
-    elif type(kind) is str:
-        return read_fields((text_of(data) or "").encode(), policy.max_bytes)
-    elif type(kind) is dict:
-        return read_fields(bytes(data), policy.max_bytes)
-    raise NotAnObject(f"the event's data is a JSON {json_name(kind)}, not an object")
-
-
-def _from_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidJson(f"data_base64 is not base64: {error}") from None
-
-
-def _id(value: Any, key: bytes | None, url: str | None, text: str) -> str:
-    if type(value) is int:
-        value = str(value)
-    if type(value) is str and value and not value.isspace():
-        return _required("id", value, MAX_ID_CHARACTERS, InvalidId)
-    if value is not None and type(value) is not str:
-        raise InvalidId(
-            f"id is a JSON {json_name(value)}; it must be a string or an integer, of at most "
-            f"{MAX_ID_CHARACTERS:,} characters"
-        )
+def _made_id(key: bytes | None, url: str | None, text: str) -> str:
+    """The id of an article that has none."""
     if key:
         return _id_of_key(key)
     if url and not url.isspace():
@@ -178,39 +200,11 @@ def _id_of_key(key: bytes) -> str:
         text = _HEX
     if text.startswith(_HEX):
         text = _HEX + key.hex()
-    return _required("id, made from the record's key,", text, MAX_ID_CHARACTERS, InvalidId)
+    return _require("id, made from the record's key,", text, MAX_ID_CHARACTERS, InvalidId)
 
 
-def _title(title: Any) -> str | None:
-    if title is None:
-        return None
-    if type(title) is not str:
-        raise InvalidTitle(f"title is a JSON {json_name(title)}; it must be a string")
-    return _required("title", title, MAX_TITLE_CHARACTERS, InvalidTitle)
-
-
-def _content(fields: RawFields, max_characters: int, nulled: list[str]) -> tuple[str | None, bool]:
-    """The first of the accepted fields with anything to read in it, and whether there is one."""
-    content: Any = fields.content
-    if content is not None and type(content) is not str:
-        raise InvalidContent(f"content is a JSON {json_name(content)}; it must be a string")
-    other = _text("text", fields.text, max_characters, nulled)
-    body = _text("body", fields.body, max_characters, nulled)
-    for text in (content, other, body):
-        if text and has_text(text):
-            return text, True
-    return content, False
-
-
-def _required(name: str, text: str, limit: int, error: type[InvalidRecord]) -> str:
+def _require(name: str, text: str, limit: int, error: type[InvalidRecord]) -> str:
+    """Return the text. Raises the error for one that is longer than the limit."""
     if len(text) > limit:
         raise error(f"{name} has {len(text):,} characters, more than the limit of {limit:,}")
     return text
-
-
-def _text(name: str, value: Any, limit: int, nulled: list[str]) -> str | None:
-    """The value of an optional field; None where it is no text, or too long."""
-    if value is None or (type(value) is str and len(value) <= limit):
-        return value
-    nulled.append(name)
-    return None

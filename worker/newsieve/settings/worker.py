@@ -9,9 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from newsieve.records.decode import DecodePolicy
 from newsieve.records.json_parsing import MAX_RECORD_BYTES
 from newsieve.records.oversize_letter import OversizeLetters
-from newsieve.settings.base import MOST, FromCommas, Positive, Probability, Section
+from newsieve.records.raw_fields import FieldReader
+from newsieve.settings.base import MOST, FromCommas, FromJson, Positive, Probability, Section
+from newsieve.settings.fields import FieldSettings
 
 
 class WorkerSettings(Section):
@@ -36,7 +39,14 @@ class WorkerSettings(Section):
         "signed with sampling.key, or any. Default: signed, if there is a key.",
     )
     max_record_bytes: int = Field(
-        default=MAX_RECORD_BYTES, gt=0, le=MOST, description="Larger: a dead letter."
+        default=MAX_RECORD_BYTES,
+        gt=0,
+        le=MOST,
+        description="Larger, or larger when unfolded: a dead letter.",
+    )
+    fields: Annotated[FieldSettings, FromJson] = Field(
+        default=FieldSettings(),
+        description="What the fields of incoming records are called: lists of names by field.",
     )
     batch_articles: int = Field(
         default=128,
@@ -69,6 +79,12 @@ class WorkerSettings(Section):
         description="What of a record that is too large for a dead letter stands in it: the "
         "beginning of its value, or its headers alone, where half an article should not lie about.",
     )
+
+    @property
+    def decode_policy(self) -> DecodePolicy:
+        """What raw records may be, for whoever decodes them."""
+        reader = FieldReader(self.fields.names)
+        return DecodePolicy(self.max_record_bytes, self.id_from_key, reader)
 
     @field_validator("filters")
     @classmethod

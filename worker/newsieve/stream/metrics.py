@@ -1,6 +1,7 @@
 """Every metric newsieve exports, declared once. Dashboards and alert rules use these names.
 
-Labels come from filter, tier, outcome, stage, fault, kind, topic, partition; never an article.
+Labels come from filter, tier, outcome, stage, fault, kind, envelope, topic, partition; never an
+article.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from prometheus_client import (
 
 import newsieve
 from newsieve.filters.suspect import KINDS
+from newsieve.stream.article_counters import ArticleCounters
 from newsieve.stream.bulk_histogram import BulkHistogram
 from newsieve.stream.latency import latencies_seconds
 from newsieve.stream.outcome import DEAD_LETTER
@@ -69,6 +71,7 @@ class Metrics:
         self._nulled = self._counter(
             "fields_nulled", "Optional fields of a wrong type or too long."
         )
+        self._articles = ArticleCounters(self.registry)
         self._suspect = self._counter("suspect_articles", "That speak to a model, by how.", "kind")
         self._on_record = self._counter(
             "tier_records_on_record",
@@ -134,6 +137,7 @@ class Metrics:
         self._records.inc(transaction.records)
         self._tombstones.inc(transaction.tombstones)
         self._nulled.inc(transaction.nulled_fields)
+        self._articles.committed(transaction)
         self._on_record.inc(transaction.on_record)
         for kind, count in transaction.suspect.items():
             self._suspect.labels(kind).inc(count)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from newsieve.filters.article import Article
 from newsieve.records.decode import RawRecord
 from newsieve.stream.outcome import Outcome
 
@@ -29,6 +30,10 @@ class TransactionCounts:
     # filter ("" when nothing was decoded), outcome, tier or stage or ""
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     suspect: Counter[str] = field(default_factory=Counter)  # articles that speak to a model, by how
+    title_only: int = 0  # articles without a body
+    with_markup: int = 0  # articles whose content is HTML
+    unknown_dates: int = 0  # articles whose date is of no form that is read
+    envelopes: Counter[str] = field(default_factory=Counter)
     timestamps_ms: list[int] = field(default_factory=list)
 
     def add(self, record: RawRecord, outcomes: Sequence[Outcome]) -> None:
@@ -40,3 +45,10 @@ class TransactionCounts:
             detail = outcome.error.stage if outcome.error is not None else outcome.tier or ""
             self.outcomes[outcome.filter or "", outcome.outcome, detail] += 1
             self.on_record += outcome.is_on_record
+
+    def add_article(self, article: Article) -> None:
+        """Count what there was to say about a record that is an article."""
+        self.nulled_fields += len(article.nulled)
+        self.title_only += not article.has_body
+        self.unknown_dates += article.has_unknown_date
+        self.envelopes.update(article.envelopes)

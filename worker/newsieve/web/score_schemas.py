@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from newsieve.web.score_service import ScoreLimits
-from newsieve_schemas.article import MAX_ID_CHARACTERS, MAX_TITLE_CHARACTERS
+from newsieve_schemas.article import (
+    CONTENT_NAMES,
+    MAX_ID_CHARACTERS,
+    MAX_TITLE_CHARACTERS,
+    TITLE_NAMES,
+)
 
 JSON: Final = "application/json"
 JSON_LINES: Final = ("application/x-ndjson", "application/jsonl", "application/ndjson")
@@ -38,10 +43,14 @@ ARTICLE: Final[dict[str, Any]] = {
         "language": {},
         "published_at": {},
         "tags": {},
+        **{
+            name: {"description": "Another name: docs/how-to/feed.md has them all."}
+            for name in (*TITLE_NAMES[1:], *CONTENT_NAMES[3:])
+        },
     },
     "anyOf": [
         {"required": [name], "properties": {name: READABLE}}
-        for name in ("title", "content", "text", "body")
+        for name in (*TITLE_NAMES, *CONTENT_NAMES)
     ],
     "examples": [
         {

@@ -178,12 +178,12 @@ class ScoringLoop:
         if self._first_uncommitted_at is None:
             self._first_uncommitted_at = time.monotonic()
         outcomes: list[Outcome] = []
-        if row is not None:
+        if row is not None and not row.is_deletion:
             position = RecordPosition(*item.partition, item.offset)
             outcomes = self._publisher.publish(row.record, position, row.outcomes)
             self._uncommitted.add(row.record, outcomes)
             if row.encoded is not None:
-                self._uncommitted.nulled_fields += len(row.encoded.article.nulled)
+                self._uncommitted.add_article(row.encoded.article)
                 self._uncommitted.suspect.update(row.encoded.suspect)
         else:
             self._uncommitted.tombstones += 1

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
-from newsieve.errors import RecordError
+from newsieve.errors import ArticleDeleted, RecordError
 from newsieve.filters.article import Article
 from newsieve.filters.calibration import ScoreCalibration
 from newsieve.filters.content_rules import ContentRules, RulesMet
@@ -43,6 +43,11 @@ class RecordOutcomes:
     encoded: EncodedArticle | None
     rules_met: Sequence[RulesMet]
     outcomes: list[Outcome]
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the record says that an article was deleted, as a null value does."""
+        return self.encoded is None and isinstance(self.outcomes[0].error, ArticleDeleted)
 
 
 FilterBatch = list[tuple[RecordOutcomes, EncodedArticle, RulesMet]]
