@@ -19,6 +19,7 @@ from newsieve.feeds.feed import (
 )
 from newsieve.feeds.items import MAX_ITEMS, articles_of
 from newsieve.feeds.known_items import KnownItems
+from newsieve.feeds.limited_parsing import LimitedFeedParser
 from newsieve.feeds.next_request import (
     Intervals,
     after_answer,
@@ -26,7 +27,6 @@ from newsieve.feeds.next_request import (
     after_gone,
     asked_wait,
 )
-from newsieve.feeds.parse_feed import parse_feed
 from newsieve.outgoing.web_reader import Unanswered, WebAnswer, WebReader
 from newsieve_schemas.ingest import FeedState
 
@@ -42,19 +42,21 @@ CONTENT_HASH_BYTES: Final = 16
 
 
 class HttpFeedFetcher:
-    """A FeedFetcher of the public Internet. `parse` may read documents in another process."""
+    """A FeedFetcher of the public Internet. It reads documents in processes of its own, unless
+    `parse` does."""
 
     def __init__(
         self,
         web: WebReader,
         *,
         intervals: Intervals | None = None,
-        parse: FeedParser = parse_feed,
+        parse: FeedParser | None = None,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._web = web
         self._intervals = intervals or Intervals()
-        self._parse = parse
+        self._processes = LimitedFeedParser()  # of which none is started before its first call
+        self._parse: FeedParser = parse or self._processes
         self._now = now
 
     def fetch(self, feed: Feed, state: FeedState | None) -> FetchedFeed:
@@ -69,6 +71,7 @@ class HttpFeedFetcher:
     def close(self) -> None:
         """Break off what is under way."""
         self._web.close()
+        self._processes.close()
 
     def _outcome(self, feed: Feed, state: FeedState, answer: WebAnswer) -> FetchedFeed:
         """Return what an answer means. Raises FeedUnreadable."""
