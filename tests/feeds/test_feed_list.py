@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,18 @@ https://c.example/#news\r
         Feed("https://b.example/feed", full_text=True),
         Feed("https://c.example/#news"),
     ]
+
+
+def test_the_lists_of_the_documentation_are_lists(tmp_path: Path) -> None:
+    """Both name the same feeds."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "ingest-feeds.md"
+    blocks = re.findall(r"```(?:text|xml)\n(.*?)```", page.read_text(), re.DOTALL)
+    lines, opml_feeds = (listed(tmp_path, block).feeds for block in blocks)
+    assert lines == [
+        Feed("https://harbour.example/feed.xml"),
+        Feed("https://ferries.example/rss", full_text=True),
+    ]
+    assert [feed._replace(title=None) for feed in opml_feeds] == lines
 
 
 def test_a_setting_lists_feeds_as_lines_do() -> None:
