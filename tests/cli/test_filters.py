@@ -57,6 +57,30 @@ def test_check_reports_each_rules_rate(tmp_path: Path) -> None:
     assert rates["defence_press_domains"]["note"] == ""
 
 
+def test_check_says_how_the_articles_came_in_and_warns_of_bare_titles(tmp_path: Path) -> None:
+    """By the names that the settings have: a body under another name is none."""
+    facts = {"title": "A quiet day", "story": "Nothing happened.", "date": "one day"}
+    connect = {"schema": None, "payload": {**facts, "date": "2026-11-01"}}
+    lines = [json.dumps(item) for item in (facts, facts, connect)]
+    lines.append(json.dumps({"op": "d", "before": facts, "after": None}))
+    file = tmp_path / "articles.jsonl"
+    file.write_text("\n".join(lines))
+    command = ("filters", "check", "uplifting", "--articles", str(file))
+
+    bare = newsieve(*command)
+    env = {"NEWSIEVE_WORKER__FIELDS": '{"content": ["story"]}'}
+    read = newsieve(*command, "--json", env=env)
+
+    assert (bare.code, read.code) == (0, 0)
+    assert "100% are a title alone, 67% have a date that is not understood, 33% came" in bare.text
+    assert "worker.fields" in bare.err
+    assert read.err == ""
+    report = read.json()
+    assert (report["articles"], report["bad"], report["title_only"]) == (3, 0, 0)
+    assert report["dates_not_understood"] == pytest.approx(2 / 3)
+    assert report["envelopes"] == {"connect": pytest.approx(1 / 3)}
+
+
 CLICKBAIT = '{"title": "The SECRET of a quiet day"}'
 QUIET = '{"title": "A quiet day"}'
 

@@ -270,11 +270,20 @@ def test_a_replay_killed_in_the_middle_doubles_nothing(stream: Stream) -> None:
 
 
 def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
-    """Exit 0 when all is well, 1 when not; the label rate by arithmetic."""
+    """Exit 0 when all is well, 1 when not; the label rate by arithmetic, and how the newest
+    articles came in."""
+    whole = gzip.compress(b'{"title": "A school opens", "content": "Neighbours rebuilt it."}')
+    titles = [b'{"headline": "A school opens", "date": "soon"}', b'{"title": "A well"}']
+    stream.produce([(b"k", value) for value in (*titles, whole, b"{", None)])
     well = newsieve("doctor", "--json", env=stream.environment(worker__slot="a"))
     checks = {row["check"]: row for row in well.json()}
     assert well.code == 0
     assert checks["rights"]["verdict"] == checks["topics"]["verdict"] == "ok"
+    assert checks["articles"]["verdict"] == "note"
+    assert checks["articles"]["finding"].startswith(
+        "of 3 articles, 67% are a title alone, 33% have a date that is not understood, "
+        "33% came in gzip; 1 of the newest records are none"
+    )
     finding = checks["label rate"]["finding"]
     assert "38 labels a day" in finding and "no rise of the error below +0.5 is found" in finding
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from backports import zstd
 
 from newsieve.kafka import group_consumer
 from newsieve.kafka.group_consumer import GroupConsumer
@@ -16,6 +19,12 @@ from tests.support.scripted import TOPIC, Message, ScriptedConsumer
 
 BOMB = b"[" * 3_900_000
 USUAL = b"{}" * 2_000
+
+
+def streamed(value: bytes) -> bytes:
+    """As zstd that does not say how long it is."""
+    compressor = zstd.ZstdCompressor()
+    return compressor.compress(value) + compressor.flush()
 
 
 class Unfolded(ScriptedConsumer):
@@ -81,6 +90,19 @@ def test_steps_grow_over_usual_records_and_are_small_again_after_a_large_one(
     consumer.value, consumer.asked = USUAL, []
     member.poll(128, 0)
     assert max(consumer.asked[:2]) <= STEP_RECORDS
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd.compress, streamed])
+def test_what_a_producer_compressed_counts_as_what_it_unfolds_to(
+    compress: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some bytes each, and no more of them at a time than of the large records that they are."""
+    member = consumer_of(Unfolded(compress(BOMB)), monkeypatch)
+
+    taken = [member.poll(128, 0) for _ in range(3)]
+
+    assert len(taken[0]) <= STEP_RECORDS
+    assert all(0 < len(more) * len(BOMB) <= MOST_BYTES + len(BOMB) for more in taken[1:])
 
 
 def test_large_headers_and_keys_count() -> None:

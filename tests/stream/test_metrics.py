@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
+from newsieve.records.article_tally import ArticleTally
 from newsieve.stream.bulk_histogram import BulkHistogram
 from newsieve.stream.metrics import LATENCY_SECONDS, Metrics
 from newsieve.stream.transaction_counts import TransactionCounts
@@ -51,6 +52,20 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
     assert value(metrics, "end_to_end_seconds_count") == 3
     assert value(metrics, "end_to_end_seconds_bucket", le="1800.0") == 0
     assert value(metrics, "end_to_end_seconds_bucket", le="7200.0") == 3
+
+
+def test_how_articles_came_in_is_counted() -> None:
+    """Without a body, with a date that is not understood, by envelope; each from zero on."""
+    metrics = Metrics()
+    tally = ArticleTally(3, title_only=2, unknown_dates=1, envelopes=Counter(gzip=2, debezium=1))
+
+    metrics.committed(TransactionCounts(articles=tally), 0.02)
+
+    assert value(metrics, "articles_without_body_total") == 2
+    assert value(metrics, "dates_not_understood_total") == 1
+    assert value(metrics, "enveloped_articles_total", envelope="gzip") == 2
+    assert value(metrics, "enveloped_articles_total", envelope="debezium") == 1
+    assert value(metrics, "enveloped_articles_total", envelope="connect") == 0
 
 
 def now_ms() -> int:

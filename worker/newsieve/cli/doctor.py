@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import typer
 
@@ -18,18 +18,31 @@ from newsieve.bootstrap.common import all_topics, cluster, load_filters
 from newsieve.bootstrap.scoring import worker_topics
 from newsieve.bootstrap.students import load_candidates, load_students
 from newsieve.cli.application import missing_package
+from newsieve.cli.article_rates import TITLE_ONLY, TITLE_ONLY_MEND, sentence
 from newsieve.cli.common import ConfigOption, JsonOption, read_settings
 from newsieve.cli.sampling_key import examine_key
 from newsieve.drift.power_analysis import days_until_found, labels_a_day, rise_found_within
-from newsieve.errors import AccessDenied, NewsieveError
+from newsieve.errors import (
+    AccessDenied,
+    ArticleDeleted,
+    NewsieveError,
+    RecordError,
+    TopicsWrong,
+)
 from newsieve.filters.registry import Filter
 from newsieve.kafka.acls import missing_rights
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import APP
 from newsieve.kafka.group_membership import ADVICE, group_of, occupation
+from newsieve.kafka.topic_reader import newest_records
+from newsieve.records.article_tally import ArticleTally
+from newsieve.records.decode import decode
 from newsieve.settings.loader import Settings
 from newsieve.terminal import show_json, show_table
 from newsieve_schemas.topics import RAW, Topic, topic_name
+
+SAMPLE_RECORDS: Final = 100  # of the raw topic: each may have megabytes
+SAMPLE_SECONDS: Final = 10.0
 
 Verdict = Literal["ok", "wrong", "note"]
 
@@ -121,8 +134,35 @@ def _broker(settings: Settings, filters: list[Filter]) -> Iterator[Finding]:
     missing = {item.topic for item in differences if item.what == "missing"}
     used = worker_topics(settings, filters)
     yield from _groups(settings)
+    if topic_name(settings.kafka.topic_prefix, RAW) not in missing:
+        yield _articles(settings)
     there = {topic.name for topic in wanted} - missing
     yield from _rights(settings, [topic for topic in used if topic.name in there], there)
+
+
+def _articles(settings: Settings) -> Finding:
+    """Return how the newest raw articles came in."""
+    topic = topic_name(settings.kafka.topic_prefix, RAW)
+    try:
+        records = newest_records(cluster(settings), topic, SAMPLE_RECORDS, SAMPLE_SECONDS)
+    except (TopicsWrong, AccessDenied) as error:
+        return Finding("articles", "note", str(error))
+    policy = settings.worker.decode_policy
+    tally, bad = ArticleTally(), 0
+    for record in records:
+        try:
+            if record.value is not None:
+                tally.add(decode(record, policy))
+        except ArticleDeleted:
+            continue
+        except RecordError:
+            bad += 1
+    if not (tally.articles or bad):
+        return Finding("articles", "note", f"there are none on {topic}", "newsieve produce FILE")
+    what = f"{sentence(tally)}; {bad} of the newest records are none"
+    if tally.is_mostly_title_only:
+        return Finding("articles", "note", f"{what}: {TITLE_ONLY}", TITLE_ONLY_MEND)
+    return Finding("articles", "ok", what)
 
 
 def _groups(settings: Settings) -> Iterator[Finding]:

@@ -6,20 +6,22 @@ It knows neither students nor the broker.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from newsieve.cli.article_rates import TITLE_ONLY, TITLE_ONLY_MEND, rates, sentence
 from newsieve.cli.common import ConfigOption, JsonOption, open_input, read_settings
-from newsieve.errors import FilterInvalid, RecordError, WrongUsage
+from newsieve.errors import ArticleDeleted, FilterInvalid, RecordError, WrongUsage
 from newsieve.filters.content_rules import ContentRules
 from newsieve.filters.definition import Rule
 from newsieve.filters.registry import Filter, FilterRegistry
 from newsieve.filters.scaffold import filter_schema, write_new_filter
+from newsieve.records.article_tally import ArticleTally
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.records.json_lines import lines_of
-from newsieve.records.json_parsing import MAX_RECORD_BYTES
 from newsieve.terminal import echo, echo_err, show_json, show_table
 
 RARE, COMMON = 0.002, 0.15  # a text rule outside these is perhaps broken rather than selective
@@ -128,7 +130,8 @@ def check(
 
     A text rule that fires on fewer than 0.2 % or more than 15 % of the articles is pointed out. One
     that fires on none or all of 1,500 articles or more is a defect: exit code 1. Rules with domains
-    are only reported.
+    are only reported. How many articles are a title alone, have a date that is not understood, or
+    came in an envelope, is said as well.
 
     Example: newsieve filters check uplifting --articles articles.jsonl
     """
@@ -139,8 +142,9 @@ def check(
         else:
             echo(f"{chosen.reference} is valid")
         return
-    total, bad, met, blocked = _count(chosen, str(articles))
-    rows = [_rate(rule, met, blocked, total) for rule in chosen.definition.rules]
+    sample = _count(chosen, str(articles), read_settings(config).worker.decode_policy)
+    total, bad = sample.tally.articles, sample.bad
+    rows = [_rate(rule, sample.met, sample.blocked, total) for rule in chosen.definition.rules]
     if json:
         show_json(
             {
@@ -149,6 +153,7 @@ def check(
                 "articles": total,
                 "bad": bad,
                 "rules": rows,
+                **rates(sample.tally),
             }
         )
     else:
@@ -158,6 +163,9 @@ def check(
             ["rule", "meets %", "blocks %", "note"],
             [(r["rule"], f"{r['meets']:.2%}", f"{r['blocks']:.2%}", r["note"]) for r in rows],
         )
+        echo(sentence(sample.tally))
+    if sample.tally.is_mostly_title_only:
+        echo_err(f"{TITLE_ONLY}; {TITLE_ONLY_MEND}")
     if any(row["defect"] for row in rows):
         raise typer.Exit(1)
 
@@ -213,27 +221,37 @@ def _summary(filter_: Filter) -> dict[str, Any]:
     }
 
 
-def _count(filter_: Filter, file: str) -> tuple[int, int, Counter[str], Counter[str]]:
+@dataclass(slots=True)
+class _Sample:
+    """What a file of articles has: how they came in, how many lines are none, and how many met each
+    rule or were blocked by it."""
+
+    tally: ArticleTally = field(default_factory=ArticleTally)
+    bad: int = 0
+    met: Counter[str] = field(default_factory=Counter)
+    blocked: Counter[str] = field(default_factory=Counter)
+
+
+def _count(filter_: Filter, file: str, policy: DecodePolicy) -> _Sample:
     rules = ContentRules([filter_.definition])
-    policy = DecodePolicy(MAX_RECORD_BYTES, id_from_key=False)
-    total, bad = 0, 0
-    met: Counter[str] = Counter()
-    blocked: Counter[str] = Counter()
+    sample = _Sample()
     with open_input(file) as stream:
         for _, line in lines_of(stream):
             try:
                 article = decode(RawRecord(line, None, None, None, {}), policy)
-            except RecordError:
-                bad += 1
+            except ArticleDeleted:
                 continue
-            total += 1
+            except RecordError:
+                sample.bad += 1
+                continue
+            sample.tally.add(article)
             (found,) = rules.match(article.text, article.title, article.url)
-            met.update(found.names)
+            sample.met.update(found.names)
             if found.blocked_by is not None:
-                blocked[found.blocked_by] += 1
-    if not total:
+                sample.blocked[found.blocked_by] += 1
+    if not sample.tally.articles:
         echo_err(f"{file} has no readable article")
-    return total, bad, met, blocked
+    return sample
 
 
 def _rate(rule: Rule, met: Counter[str], blocked: Counter[str], total: int) -> dict[str, Any]:

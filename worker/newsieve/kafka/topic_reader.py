@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from newsieve.deadline import Deadline
 from newsieve.errors import BrokerUnavailable, ConsumerFailed, TopicsWrong
 from newsieve.kafka.config import Cluster, Partition, make_consumer, topic_partition
 from newsieve.kafka.message_errors import MessageError, fault_of_message, message_error_of
@@ -116,6 +117,22 @@ def record_at(cluster: Cluster, partition: Partition, offset: int) -> RawRecord 
         return None
     finally:
         reader.close()
+
+
+def newest_records(cluster: Cluster, topic: str, count: int, seconds: float) -> list[RawRecord]:
+    """Up to about `count` of a topic's newest records, an equal part of each partition; fewer
+    where they do not come in so many seconds. Raises as `read`."""
+    reader = Reader(cluster, [topic])
+    deadline = Deadline(seconds)
+    newest: list[RawRecord] = []
+    try:
+        part = max(count // max(len(reader.ends), 1), 1)
+        reader.start({item: max(end - part, 0) for item, end in reader.ends.items()})
+        while reader.unread and not deadline.is_over:
+            newest += [item.record for item in reader.poll()]
+    finally:
+        reader.close()
+    return newest
 
 
 def start_group_at_end(cluster: Cluster, group: str, topic: str) -> None:

@@ -1,14 +1,14 @@
 """The counters of how articles come in: without a body, as HTML, in which envelope.
 
-It knows no article, only the counts of a transaction.
+It knows no article, only how many there are.
 """
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter
 
+from newsieve.records.article_tally import ArticleTally
 from newsieve.records.envelopes import ENVELOPES
-from newsieve.stream.transaction_counts import TransactionCounts
 
 
 class ArticleCounters:
@@ -19,9 +19,6 @@ class ArticleCounters:
             "newsieve_articles_without_body",
             "Articles scored by their title alone.",
             registry=registry,
-        )
-        self._markup = Counter(
-            "newsieve_articles_with_markup", "Articles whose content is HTML.", registry=registry
         )
         self._unknown_dates = Counter(
             "newsieve_dates_not_understood",
@@ -37,10 +34,9 @@ class ArticleCounters:
         for envelope in ENVELOPES:  # before they count, or the first would be no increase
             self._envelopes.labels(envelope)
 
-    def committed(self, transaction: TransactionCounts) -> None:
+    def committed(self, tally: ArticleTally) -> None:
         """Count the articles of a committed transaction."""
-        self._title_only.inc(transaction.title_only)
-        self._markup.inc(transaction.with_markup)
-        self._unknown_dates.inc(transaction.unknown_dates)
-        for envelope, count in transaction.envelopes.items():
+        self._title_only.inc(tally.title_only)
+        self._unknown_dates.inc(tally.unknown_dates)
+        for envelope, count in tally.envelopes.items():
             self._envelopes.labels(envelope).inc(count)

@@ -137,7 +137,7 @@ class Metrics:
         self._records.inc(transaction.records)
         self._tombstones.inc(transaction.tombstones)
         self._nulled.inc(transaction.nulled_fields)
-        self._articles.committed(transaction)
+        self._articles.committed(transaction.articles)
         self._on_record.inc(transaction.on_record)
         for kind, count in transaction.suspect.items():
             self._suspect.labels(kind).inc(count)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from newsieve.filters.article import Article
+from newsieve.records.article_tally import ArticleTally
 from newsieve.records.decode import RawRecord
 from newsieve.stream.outcome import Outcome
 
@@ -30,10 +31,7 @@ class TransactionCounts:
     # filter ("" when nothing was decoded), outcome, tier or stage or ""
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     suspect: Counter[str] = field(default_factory=Counter)  # articles that speak to a model, by how
-    title_only: int = 0  # articles without a body
-    with_markup: int = 0  # articles whose content is HTML
-    unknown_dates: int = 0  # articles whose date is of no form that is read
-    envelopes: Counter[str] = field(default_factory=Counter)
+    articles: ArticleTally = field(default_factory=ArticleTally)
     timestamps_ms: list[int] = field(default_factory=list)
 
     def add(self, record: RawRecord, outcomes: Sequence[Outcome]) -> None:
@@ -47,8 +45,6 @@ class TransactionCounts:
             self.on_record += outcome.is_on_record
 
     def add_article(self, article: Article) -> None:
-        """Count what there was to say about a record that is an article."""
+        """Count what there is to say about a record that is an article."""
         self.nulled_fields += len(article.nulled)
-        self.title_only += not article.has_body
-        self.unknown_dates += article.has_unknown_date
-        self.envelopes.update(article.envelopes)
+        self.articles.add(article)
