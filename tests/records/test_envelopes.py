@@ -97,6 +97,18 @@ def test_what_an_envelope_holds_may_be_a_string_of_json(wrap: Any) -> None:
     assert article(wrap(json.dumps(ARTICLE))).id == "7"
 
 
+@pytest.mark.parametrize("wrap", [connect, debezium, event])
+@pytest.mark.parametrize("value", [ARTICLE, json.dumps(ARTICLE | {"title": "\ud800"})])
+def test_lone_surrogates_and_byte_order_marks_close_no_envelope(wrap: Any, value: Any) -> None:
+    """Whatever is beside the article or in it."""
+    text = json.dumps(
+        wrap(value) | {"source": {"s": "\udfff"}} if wrap is debezium else wrap(value)
+    )
+
+    assert article(b"\xef\xbb\xbf" + text.encode()).id == "7"
+    assert article(json.dumps(wrap({**ARTICLE, "content": "\ud800"})).encode()).content == "\ufffd"
+
+
 @pytest.mark.parametrize("op", ["c", "r", "u"])
 def test_a_change_is_the_row_after_it(op: str) -> None:
     """Created, read in a snapshot, updated."""

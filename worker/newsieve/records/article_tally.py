@@ -21,7 +21,7 @@ class ArticleTally:
     envelopes: Counter[str] = field(default_factory=Counter)
 
     def add(self, article: Article) -> None:
-        """Count one article."""
+        """Count what is true of one article."""
         self.articles += 1
         self.title_only += not article.has_body
         self.unknown_dates += article.has_unknown_date

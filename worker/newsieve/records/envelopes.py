@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from newsieve.errors import ArticleDeleted, BinaryPayload, InvalidJson, NotAnObject, NotUtf8
 from newsieve.records.compressed import compression_of, unfolded
 from newsieve.records.json_kinds import json_name, kind_of, text_of
-from newsieve.records.raw_fields import FieldReader
+from newsieve.records.raw_fields import FieldReader, readable
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -142,7 +142,7 @@ def _inside(
     """Return what is inside of the envelopes that are JSON objects, or the object as it is."""
     fields, wrong, names = opened
     for name, open_envelope in ((CONNECT, _connect_payload), (DEBEZIUM, _row_after)):
-        inner = open_envelope(fields, text)
+        inner = open_envelope(fields, readable(text))
         if inner is not None:
             text, names = _json_of(inner, name), (*names, name)
             fields, wrong = reader.read(text, max_bytes)

@@ -155,7 +155,7 @@ class FieldReader:
     def _read_kind_by_kind(self, value: bytes) -> tuple[Any, tuple[str, ...]]:
         """Read what the usual way does not take: a byte order mark, lone surrogates, other
         kinds."""
-        value = without_lone_surrogates(value.removeprefix(BYTE_ORDER_MARK))
+        value = readable(value)
         try:
             unread = self._unread.decode(value)
         except msgspec.ValidationError:
@@ -196,6 +196,12 @@ class FieldReader:
 
 
 DEFAULT_READER: Final = FieldReader()
+
+
+def readable(value: bytes) -> bytes:
+    """Return the JSON text without what msgspec does not take: a byte order mark and lone
+    surrogates."""
+    return without_lone_surrogates(value.removeprefix(BYTE_ORDER_MARK))
 
 
 def are_tags(raw: Raw | UnsetType) -> bool:
