@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -13,20 +15,26 @@ import msgspec
 import pytest
 
 from newsieve.feeds import full_text
+from newsieve.feeds.feed import Feed
+from newsieve.feeds.fetcher import HttpFeedFetcher
 from newsieve.feeds.full_text import CHILD_FUNCTION, CHILD_LIMITS, FullText
 from newsieve.feeds.page_questions import Page
 from newsieve.feeds.page_reading import decoded
 from newsieve.limited_process import LimitedProcesses
 from newsieve.outgoing.public_address import AllowedTargets, parse_allowed
 from newsieve.outgoing.web_reader import WebReader
+from newsieve_schemas.ingest import FeedState
 from tests.support.feed_server import (
     Behaviour,
     FeedReply,
     FeedServer,
+    conditional,
     feed_server,
     gzip_bomb,
     gzipped,
     redirect,
+    rss,
+    rss_item,
 )
 
 SUMMARY = "<p>The town gets a night bus. <a href='#'>Read more</a></p>"
@@ -39,6 +47,7 @@ PARAGRAPHS = [
     "laundry of the hospital. For the drivers the company is looking for eight persons.",
 ]
 TEXT = "\n\n".join(PARAGRAPHS)
+NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 TITLE = "Night bus for the harbour"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
@@ -191,6 +200,7 @@ def test_a_page_that_is_not_to_be_had_leaves_the_summary_with_a_mark(
         (None, "failed: the item has no url"),
         ("ftp://a.example/1", "failed: the item's url is not asked: only http"),
         ("http://[bad", "failed: the item's url is not asked: it is no URL"),
+        ("http://a.example/\ud800", "failed: the item's url is not asked: it is no URL"),
         ("http://me:secret@a.example/", "failed: the item's url is not asked: it has a user"),
         ("http://10.0.0.1/1", "refused: robots.txt: 10.0.0.1 is not asked: "),
     ],
@@ -312,6 +322,56 @@ def test_closing_ends_a_fetch_that_waits_for_its_turn(server: FeedServer) -> Non
 
     assert not thread.is_alive()
     assert [each["id"] for each in completed] == [pages[0]["id"]]
+
+
+def test_a_feed_gives_whole_articles_in_several_answers_and_each_once(
+    child: LimitedProcesses, server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until all are told, its document is read again soon and whole; a page that differs at each
+    visit makes no new version."""
+    monkeypatch.setattr(full_text, "MAX_PAGES", 1)
+    visits = itertools.count()
+    pages = [
+        server.serve(f"/{number}", lambda _: html(page(*PARAGRAPHS, f"Visit {next(visits)}.")))
+        for number in (1, 2)
+    ]
+    items = [
+        rss_item(number, SUMMARY).replace(
+            f"https://harbour.example/news/{number}?utm_source=rss", url
+        )
+        for number, url in enumerate(pages)
+    ]
+    url = server.serve("/feed", conditional(lambda: rss(reversed(items), extra="<ttl>600</ttl>")))
+    asked, waits = [], []
+    with closing(WebReader(parse_allowed(["127.0.0.1"]))) as web:
+        texts = FullText(web, summary_characters=200, least_delay_seconds=0, children=child)
+        fetcher = HttpFeedFetcher(web, full_text=texts, now=lambda: NOON)
+        state: FeedState | None = None
+        for _ in range(3):
+            fetched = fetcher.fetch(Feed(url, full_text=True), state)
+            state = fetched.state
+            asked.append((fetched.outcome, [each["title"] for each in fetched.articles]))
+            waits.append((dt.datetime.fromisoformat(state.next_at) - NOON).total_seconds())
+            assert all(each["full_text"] == "read" for each in fetched.articles)
+
+    assert asked == [("read", ["Ferry 0"]), ("read", ["Ferry 1"]), ("unchanged", [])]
+    assert waits[0] == 900
+    assert waits[1] >= 36_000
+    assert next(visits) == 2
+    assert "if-none-match" not in server.asked("/feed")[1].headers
+
+
+def test_a_feed_that_does_not_want_it_has_no_page_read(
+    child: LimitedProcesses, server: FeedServer
+) -> None:
+    """Its articles have no mark either."""
+    url = server.serve("/feed", FeedReply(rss([rss_item(1, SUMMARY)])))
+    with closing(WebReader(parse_allowed(["127.0.0.1"]))) as web:
+        texts = FullText(web, summary_characters=1_000, children=child)
+        fetched = HttpFeedFetcher(web, full_text=texts).fetch(Feed(url), None)
+
+    assert "full_text" not in fetched.articles[0]
+    assert [request.path for request in server.requests] == ["/feed"]
 
 
 PARAGRAPH = f"<p>{PARAGRAPHS[0]}</p>"

@@ -17,6 +17,7 @@ from newsieve.feeds.feed import (
     FeedUnreadable,
     FetchedFeed,
 )
+from newsieve.feeds.full_text import FullText
 from newsieve.feeds.items import MAX_ITEMS, articles_of
 from newsieve.feeds.known_items import KnownItems
 from newsieve.feeds.limited_parsing import LimitedFeedParser
@@ -51,12 +52,14 @@ class HttpFeedFetcher:
         *,
         intervals: Intervals | None = None,
         parse: FeedParser | None = None,
+        full_text: FullText | None = None,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._web = web
         self._intervals = intervals or Intervals()
         self._processes = LimitedFeedParser()  # of which none is started before its first call
         self._parse: FeedParser = parse or self._processes
+        self._full_text = full_text
         self._now = now
 
     def fetch(self, feed: Feed, state: FeedState | None) -> FetchedFeed:
@@ -70,6 +73,8 @@ class HttpFeedFetcher:
 
     def close(self) -> None:
         """Break off what is under way."""
+        if self._full_text is not None:
+            self._full_text.close()
         self._web.close()
         self._processes.close()
 
@@ -97,8 +102,12 @@ class HttpFeedFetcher:
         )
         known = KnownItems.parse(state.items, state.current_items, state.return_depth)
         articles = articles_of(feed, parsed)
-        news = [each.article for each in articles if known.is_news(each.seen)]
-        known = known.after(each.seen for each in articles)
+        news = [each for each in articles if known.is_news(each.seen)]
+        told = [each.article for each in news]
+        if feed.full_text and self._full_text is not None:
+            told = self._full_text.complete(told)
+        later = {each.seen for each in news[len(told) :]}
+        known = known.after(each.seen for each in articles if each.seen not in later)
         answered = state.model_copy(
             update={
                 "content": _content_hash(answer.body),
@@ -109,9 +118,23 @@ class HttpFeedFetcher:
             }
         )
         answered, reason = self._answered(answered, answer)
+        if later:
+            answered = self._unfinished(answered)
         reasons = [reason, _left_out(len(parsed.items), len(articles))]
         said = "; ".join(each for each in reasons if each is not None)
-        return FetchedFeed("read", news, answered, said or None)
+        return FetchedFeed("read", told, answered, said or None)
+
+    def _unfinished(self, state: FeedState) -> FeedState:
+        """Return the state in which the same document is read again as soon as may be."""
+        next_at = self._now() + dt.timedelta(seconds=self._intervals.least)
+        return state.model_copy(
+            update={
+                "content": None,
+                "etag": None,
+                "last_modified": None,
+                "next_at": _moment(next_at),
+            }
+        )
 
     def _unchanged(self, state: FeedState, answer: WebAnswer) -> FetchedFeed:
         answered, reason = self._answered(state, answer)
