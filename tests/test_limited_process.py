@@ -28,7 +28,7 @@ from newsieve.limited_process import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-LIMITS = Limits(seconds=0.5, memory_bytes=256 * 2**20, result_bytes=8 * 2**20)
+LIMITS = Limits(seconds=60, memory_bytes=256 * 2**20, result_bytes=8 * 2**20)
 FUNCTION = "tests.support.limited_functions:run"
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="of Linux' /proc")
 linux_limits_memory = pytest.mark.skipif(
@@ -42,6 +42,16 @@ def functions() -> Iterator[LimitedProcesses]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         processes = LimitedProcesses(FUNCTION, LIMITS)
+        yield processes
+        processes.close()
+
+
+@pytest.fixture(scope="module")
+def hasty_functions() -> Iterator[LimitedProcesses]:
+    """As these, with a limit of time that tests reach soon."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        processes = LimitedProcesses(FUNCTION, LIMITS._replace(seconds=0.5))
         yield processes
         processes.close()
 
@@ -80,9 +90,6 @@ def test_a_result_is_what_the_function_makes_of_its_argument(functions: LimitedP
 @pytest.mark.parametrize(
     ("argument", "error", "reason"),
     [
-        ("loop", TimedOut, "took longer than 0.5 s"),
-        ("hold", TimedOut, "took longer than 0.5 s"),
-        ("sleep", TimedOut, "took longer than 0.5 s"),
         pytest.param("memory", OutOfMemory, "took more than 256 MiB", marks=linux_limits_memory),
         ("exit 3", Died, "its process ended with exit code 3"),
         ("exit 0", Died, "its process ended with exit code 0"),
@@ -103,6 +110,18 @@ def test_what_breaks_a_limit_costs_one_call_and_its_process(
     assert str(raised.value) == reason
     assert is_gone(before)
     assert int(functions.call(b"")) != before
+
+
+@pytest.mark.parametrize("argument", [b"loop", b"hold", b"sleep"])
+def test_a_call_that_takes_too_long_ends_with_its_process(
+    hasty_functions: LimitedProcesses, argument: bytes
+) -> None:
+    """Whether it works, keeps the interpreter from any other thread, or waits."""
+    with pytest.raises(TimedOut) as raised:
+        hasty_functions.call(argument)
+
+    assert str(raised.value) == "took longer than 0.5 s"
+    assert not hasty_functions._idle
 
 
 def test_an_error_of_the_function_is_told_in_one_line_and_its_process_lives_on(
@@ -182,7 +201,7 @@ def _is_ours(process: psutil.Process) -> bool:
 @pytest.mark.usefixtures("tests_on_path")
 def test_closing_ends_the_processes_and_who_waits_for_them() -> None:
     """A call under way, one that waits for a free process, and one that comes later."""
-    processes = LimitedProcesses(FUNCTION, LIMITS._replace(seconds=60))
+    processes = LimitedProcesses(FUNCTION, LIMITS)
     child = int(processes.call(b""))
     errors: list[BaseException] = []
     threads = [threading.Thread(target=_collect, args=(processes, errors)) for _ in range(2)]

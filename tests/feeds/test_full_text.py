@@ -412,23 +412,62 @@ def test_a_hostile_page_costs_its_own_text_alone(
     assert good["full_text"] == "read"
 
 
-def test_a_page_that_takes_too_long_or_too_much_is_given_up_with_its_host(
-    server: FeedServer,
+@pytest.fixture(scope="module")
+def hasty_child() -> Iterator[LimitedProcesses]:
+    """Has less time than hostile pages take, so that nobody waits for its limits."""
+    with closing(LimitedProcesses(CHILD_FUNCTION, CHILD_LIMITS._replace(seconds=0.5))) as made:
+        yield made
+
+
+def test_a_page_that_takes_too_long_is_given_up_with_its_host(
+    hasty_child: LimitedProcesses, server: FeedServer
 ) -> None:
-    """A hundred thousand attributes take minutes to read, and the child process ends before; the
-    host's other pages of this fetch are not tried."""
+    """A hundred thousand attributes take minutes to read: the child process ends before, and the
+    host's other pages of this fetch are not asked for."""
     attributes = " ".join(f"a{number}" for number in range(100_000))
     articles = [
         article(server.serve("/bad", html(f"<article {attributes}>{PARAGRAPH * 9}</article>"))),
         article(server.serve("/1", html(page()))),
     ]
-    limits = CHILD_LIMITS._replace(seconds=0.5)
-    with closing(LimitedProcesses(CHILD_FUNCTION, limits)) as child, reading(child) as texts:
+    with reading(hasty_child) as texts:
         marks = [each["full_text"] for each in texts.complete(articles)]
-        later = texts.complete(articles[1:])
 
     assert marks == ["failed: the page's text: took longer than 0.5 s"] * 2
-    assert later[0]["full_text"] == "read"
+    assert server.asked("/1") == []
+
+
+def test_a_robots_txt_that_takes_too_long_is_given_up(
+    hasty_child: LimitedProcesses, server: FeedServer
+) -> None:
+    """Rules of thousands of agents each are read by the parser for minutes, in gigabytes."""
+    agents = "".join(f"User-agent: a{number}\n" for number in range(12_000))
+    rules = "".join(f"Disallow: /{number}\n" for number in range(12_000))
+    server.serve("/robots.txt", html(agents + rules, "text/plain"))
+    with reading(hasty_child) as texts:
+        (kept,) = texts.complete([article(server.serve("/1", html(page())))])
+
+    assert kept["full_text"] == "refused: robots.txt cannot be read: took longer than 0.5 s"
+    assert server.asked("/1") == []
+
+
+@pytest.mark.parametrize(
+    ("robots", "reason"),
+    [
+        (redirect("http://192.168.0.1/robots.txt"), "192.168.0.1 is not asked"),
+        (gzip_bomb(3 * 2**20), "it has more than 2,048,000 bytes"),
+        (redirect("/robots.txt"), "it is redirected more than 5 times"),
+    ],
+)
+def test_a_robots_txt_is_asked_for_within_the_limits_of_all_requests(
+    child: LimitedProcesses, server: FeedServer, robots: FeedReply, reason: str
+) -> None:
+    """One that is not had within them allows nothing."""
+    server.serve("/robots.txt", robots)
+    with reading(child) as texts:
+        (kept,) = texts.complete([article(server.serve("/1", html(page())))])
+
+    assert kept["full_text"].startswith(f"refused: robots.txt: {reason}")
+    assert server.asked("/1") == []
 
 
 SAID = "Größe, “quoted”, Łódź"

@@ -84,7 +84,7 @@ class RobotsRules:
         rules = self._rules(origin, site.robots, url)
         if not rules.is_allowed:
             raise Disallowed("robots.txt does not allow it")
-        return min(max(rules.delay_seconds or 0, self._least_delay_seconds), MAX_DELAY_SECONDS)
+        return max(min(rules.delay_seconds or 0, MAX_DELAY_SECONDS), self._least_delay_seconds)
 
     def _rules(self, origin: str, robots: bytes, url: str) -> Rules:
         question = msgspec.msgpack.encode(Robots(robots, url))
