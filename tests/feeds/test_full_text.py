@@ -20,6 +20,7 @@ from newsieve.feeds.fetcher import HttpFeedFetcher
 from newsieve.feeds.full_text import CHILD_FUNCTION, CHILD_LIMITS, FullText
 from newsieve.feeds.page_questions import Page
 from newsieve.feeds.page_reading import decoded
+from newsieve.feeds.parse_feed import parse_feed
 from newsieve.limited_process import LimitedProcesses
 from newsieve.outgoing.public_address import AllowedTargets, parse_allowed
 from newsieve.outgoing.web_reader import WebReader
@@ -345,7 +346,7 @@ def test_a_feed_gives_whole_articles_in_several_answers_and_each_once(
     asked, waits = [], []
     with closing(WebReader(parse_allowed(["127.0.0.1"]))) as web:
         texts = FullText(web, summary_characters=200, least_delay_seconds=0, children=child)
-        fetcher = HttpFeedFetcher(web, full_text=texts, now=lambda: NOON)
+        fetcher = HttpFeedFetcher(web, parse=parse_feed, full_text=texts, now=lambda: NOON)
         state: FeedState | None = None
         for _ in range(3):
             fetched = fetcher.fetch(Feed(url, full_text=True), state)
@@ -368,7 +369,8 @@ def test_a_feed_that_does_not_want_it_has_no_page_read(
     url = server.serve("/feed", FeedReply(rss([rss_item(1, SUMMARY)])))
     with closing(WebReader(parse_allowed(["127.0.0.1"]))) as web:
         texts = FullText(web, summary_characters=1_000, children=child)
-        fetched = HttpFeedFetcher(web, full_text=texts).fetch(Feed(url), None)
+        fetcher = HttpFeedFetcher(web, parse=parse_feed, full_text=texts)
+        fetched = fetcher.fetch(Feed(url), None)
 
     assert "full_text" not in fetched.articles[0]
     assert [request.path for request in server.requests] == ["/feed"]

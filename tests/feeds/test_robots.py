@@ -120,6 +120,7 @@ def test_a_site_is_asked_once_a_day_for_all_its_pages() -> None:
     now[0] = 86_400.0
     rules.check(PAGE)
     assert site.asked[4:] == [ROBOTS]
+    assert rules._kept_bytes == 4 * len(site.body)
 
 
 @pytest.mark.parametrize(
