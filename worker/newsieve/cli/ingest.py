@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from newsieve.cli.ingest_feeds import feeds
+
 app = typer.Typer(help="Bring articles in from where they are published.", no_args_is_help=True)
 
 
 @app.callback()
 def _ingest() -> None:
     """Take no options: each command has its own."""
+
+
+app.command("feeds")(feeds)

@@ -30,6 +30,9 @@ from newsieve_schemas.topics import Topic
 
 BROKER_DEFAULT: Final = -1
 COMPACT: Final = "compact"
+# What was written since is not compacted yet, and a program reads all of it when it starts. Some
+# services refuse less.
+SEGMENT_MILLISECONDS: Final = 4 * 3_600 * 1_000
 APPEND_TIME: Final = "LogAppendTime"  # the broker's own clock: no time is refused
 # How far a record's time may be from the broker's. A transaction lasts half a minute at most, and a
 # machine's clock may be off by more than that before anybody minds.
@@ -218,6 +221,7 @@ def _compare(
 
 
 def _new_topic(topic: Topic, largest: int) -> NewTopic:
+    is_compacted = topic.kind.cleanup == COMPACT
     return NewTopic(
         topic.name,
         num_partitions=topic.kind.partitions,
@@ -225,5 +229,6 @@ def _new_topic(topic: Topic, largest: int) -> NewTopic:
         config={
             "max.message.bytes": str(largest),
             "cleanup.policy": topic.kind.cleanup,
+            **({"segment.ms": str(SEGMENT_MILLISECONDS)} if is_compacted else {}),
         },
     )

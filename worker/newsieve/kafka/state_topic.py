@@ -35,7 +35,7 @@ def latest_by_key(
     cluster: Cluster, topic: str, keys: Collection[bytes] | None, heartbeat: Callable[[], None]
 ) -> dict[bytes, bytes]:
     """The latest value of each of these keys, or of all, in a compacted topic; none for a
-    tombstone.
+    tombstone. Of a key that is on several partitions, since some were added, the newest counts.
 
     Raises BrokerUnavailable or TopicsWrong.
     """
@@ -47,15 +47,19 @@ def latest_records(
     cluster: Cluster, topic: str, keys: Collection[bytes] | None, heartbeat: Callable[[], None]
 ) -> dict[bytes, RawRecord]:
     """The same as `latest_by_key`, but whole records, which say when they were written."""
-    found: dict[bytes, RawRecord] = {}
+    latest: dict[bytes, StoredRecord] = {}
     for item in _decided(cluster, [topic], None, heartbeat):
         key = item.record.key
-        if key is not None and (keys is None or key in keys):
-            if item.record.value:
-                found[key] = item.record
-            else:
-                found.pop(key, None)
-    return found
+        if key is not None and (keys is None or key in keys) and _is_later(item, latest.get(key)):
+            latest[key] = item
+    return {key: item.record for key, item in latest.items() if item.record.value}
+
+
+def _is_later(item: StoredRecord, known: StoredRecord | None) -> bool:
+    """Whether a record was written after another one of its key, which was read before it."""
+    if known is None or known.partition == item.partition:
+        return True
+    return (item.record.timestamp_ms or 0) >= (known.record.timestamp_ms or 0)
 
 
 def last_records(

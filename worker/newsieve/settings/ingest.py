@@ -5,25 +5,18 @@ It does not know how a feed is read.
 
 from __future__ import annotations
 
-import ipaddress
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from newsieve.settings.base import FromCommas, Positive, Section
+from newsieve.outgoing.public_address import parse_allowed
+from newsieve.settings.base import FromCommas, NotNegative, Positive, Section
 
 
-def _checked_network(value: str) -> str:
-    """Return the network. Raises ValueError for what is none."""
-    try:
-        ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError(f"{value!r:.60} is no address or network") from None
-    return value
-
-
-Network = Annotated[str, AfterValidator(_checked_network)]
+def _checked_targets(values: list[str]) -> list[str]:
+    """Return what may be asked. Raises ValueError for what is no network, address or host."""
+    parse_allowed(values)
+    return values
 
 
 class IngestSettings(Section):
@@ -39,12 +32,15 @@ class IngestSettings(Section):
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
         description="Ingesters of one group share the feeds.",
     )
-    feeds: Path | None = Field(
-        default=None,
-        description="The list of feeds, for `newsieve ingest feeds` without one: OPML, or an "
-        "address a line. Read again when it changes.",
+    feeds: Annotated[list[str], FromCommas] = Field(
+        default=[],
+        description="The feeds, for `newsieve ingest feeds` without a list: a URL each, and "
+        "` full-text` behind it if the pages behind its summaries are to be read.",
     )
     concurrency: int = Field(default=16, gt=0, le=256, description="Feeds asked at a time.")
+    host_gap_seconds: NotNegative = Field(
+        default=1, le=3_600, description="Between two requests to one host."
+    )
     min_interval_seconds: Positive = Field(
         default=900, le=86_400, description="No feed is asked more often."
     )
@@ -59,10 +55,10 @@ class IngestSettings(Section):
     max_bytes: int = Field(
         default=16 * 1024 * 1024, gt=0, le=1_000_000_000, description="Of an answer, unfolded."
     )
-    allowed_networks: Annotated[list[Network], FromCommas] = Field(
+    allowed_targets: Annotated[list[str], FromCommas, AfterValidator(_checked_targets)] = Field(
         default=[],
-        description="Private, loopback or link-local addresses or networks that may be asked; "
-        "others of these kinds never are.",
+        description="Networks, addresses or host names that may be asked though they are private, "
+        "loopback or link-local; no others of these ever are.",
     )
     contact: str | None = Field(
         default=None,

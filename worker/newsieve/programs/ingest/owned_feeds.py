@@ -1,0 +1,192 @@
+"""The feeds of the partitions that an ingester owns: which are asked, and which answers count.
+
+An answer counts only while its feed is ours and its state says what it said when the feed was
+asked. So one whose transaction went through unseen, or that another ingester was faster with, is
+dropped, and all others wait in memory until they are committed. It knows nothing of Kafka.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import time
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
+from newsieve.feeds.schedule import Schedule
+from newsieve.kafka.config import Partition
+from newsieve.programs.ingest.events import FeedCondition, FeedsObserver
+from newsieve.programs.ingest.feed_state_store import RestoredFeeds
+from newsieve.programs.ingest.fetch_pool import EndedFetch, FetchPool
+from newsieve_schemas.ingest import FeedState
+
+COMMIT_SECONDS: Final = 1.0  # oldest an answer gets before it is committed
+COMMIT_FEEDS: Final = 100  # answers of a transaction, at most, about
+COMMIT_ARTICLES: Final = 500  # likewise
+# A state that says no more than that its feed was asked is written once in so long: every state
+# that is written has to be read at the next start.
+REWRITE_SECONDS: Final = 3_600.0
+OVERDUE_SECONDS: Final = 600.0  # a feed that waits longer for its turn is late
+LONGEST_SECONDS: Final = 31 * 86_400.0  # no feed waits longer, by whatever clock its state was made
+ONCE_SECONDS: Final = 60.0  # a run that asks each feed once waits as long for a host, not longer
+NOT_BEFORE_COMMIT: Final = math.inf  # when a feed is due whose answer is not committed
+
+
+class OwnedFeeds:
+    """The feeds that are ours, their states, and the answers that are not committed yet."""
+
+    def __init__(
+        self, pool: FetchPool, schedule: Schedule, observer: FeedsObserver, *, is_once: bool
+    ) -> None:
+        """With `is_once` each feed that is due is asked one time."""
+        self.finished: dict[str, EndedFetch] = {}  # by address: answers that are not committed
+        self._pool = pool
+        self._schedule = schedule
+        self._observer = observer
+        self._is_once = is_once
+        self._ours = RestoredFeeds({}, {}, {})
+        self._taken_up_at = 0.0
+        self._states: dict[str, FeedState] = {}
+        self._written: dict[str, float] = {}  # when we committed a feed's state last
+        self._waiting_since = 0.0  # of the first of `finished`
+
+    @property
+    def is_all_asked(self) -> bool:
+        """Whether no feed is asked soon, and all answers are committed."""
+        next_at = self._schedule.next_at()
+        is_soon = next_at is not None and next_at < time.time() + ONCE_SECONDS
+        return not (self._pool.under_way or self.finished or is_soon)
+
+    @property
+    def is_commit_due(self) -> bool:
+        """Whether there are answers to commit, and no reason to wait for more."""
+        is_old = time.monotonic() - self._waiting_since >= COMMIT_SECONDS
+        return bool(self.finished) and (is_old or not self._pool.under_way or self._is_full())
+
+    def take_up(self, restored: RestoredFeeds) -> None:
+        """Go on with these feeds; answers that have come are kept where they count."""
+        self._ours, self._states, self._written = restored, dict(restored.states), {}
+        self._taken_up_at = time.time()
+        for url in [url for url, ended in self.finished.items() if not self._counts(ended)]:
+            del self.finished[url]
+        for feed in [feed for feed in self._schedule if feed.url not in restored.feeds]:
+            self._schedule.remove(feed.url)
+        for url in restored.feeds:
+            self._plan(url)
+
+    def drop(self, partitions: Collection[Partition] | None) -> None:
+        """Drop the answers of these partitions, or of all."""
+        for url in list(self.finished):
+            if partitions is None or self.partition_of(url) in partitions:
+                del self.finished[url]
+
+    def ask_due(self) -> None:
+        """Ask the feeds that are due, as far as there is room, unless there is much to commit
+        already."""
+        now = time.time()
+        while self._pool.has_room and not self._is_full():
+            feed = self._schedule.take(now)
+            if feed is None:
+                return
+            self._pool.start(feed, self._states.get(feed.url))
+
+    def collect(self, seconds: float) -> None:
+        """Take the answers that have come, after waiting at most so long for one. The feed of one
+        that does not count is asked again."""
+        for ended in self._pool.ended(seconds):
+            url = ended.feed.url
+            if self._counts(ended):
+                self._observer.fetched(ended)
+                if self._need_not_be_written(ended):
+                    self._states[url] = ended.fetched.state
+                else:
+                    if not self.finished:
+                        self._waiting_since = time.monotonic()
+                    self.finished[url] = ended
+            wait = ended.fetched.host_wait_seconds
+            self._schedule.done(url, time.time(), NOT_BEFORE_COMMIT, wait)
+            if url in self._ours.feeds:
+                self._plan(url)
+
+    def committed(self) -> None:
+        """Note that all answers that had come are committed with their states."""
+        finished, self.finished = self.finished, {}
+        for url, ended in finished.items():
+            self._written[url] = time.monotonic()
+            self._states[url] = ended.fetched.state
+            self._plan(url)
+
+    def partition_of(self, url: str) -> Partition:
+        """Return the partition of one of our feeds."""
+        return self._ours.feeds[url][1]
+
+    def committed_offset(self, partition: Partition) -> int:
+        """Return where the group stood in a partition when the feeds were taken up."""
+        return self._ours.offsets.get(partition, 0)
+
+    def measure(self) -> None:
+        """Tell the observer in which condition our feeds are."""
+        states = [self._states.get(url) for url in self._ours.feeds]
+        conditions: Counter[FeedCondition] = Counter(map(condition_of, states))
+        late = time.time() - OVERDUE_SECONDS
+        overdue = sum(self._due_at(state) < late for state in states)
+        self._observer.feeds_measured(conditions, overdue)
+
+    def _counts(self, ended: EndedFetch) -> bool:
+        state, url = ended.asked_with, ended.feed.url
+        if url not in self._ours.feeds:
+            return False
+        present = self._states.get(url)
+        return present is state or (
+            present is not None and state is not None and is_same_but_for_times(present, state)
+        )
+
+    def _is_full(self) -> bool:
+        articles = sum(len(ended.fetched.articles) for ended in self.finished.values())
+        return len(self.finished) >= COMMIT_FEEDS or articles >= COMMIT_ARTICLES
+
+    def _need_not_be_written(self, ended: EndedFetch) -> bool:
+        """Whether an answer says nothing new, and the feed's state was written a short while ago.
+        The first one after a start is: or one start after another would ask a feed each time."""
+        written, former = self._written.get(ended.feed.url), ended.asked_with
+        if former is None or written is None or time.monotonic() - written > REWRITE_SECONDS:
+            return False
+        return not ended.fetched.articles and is_same_but_for_times(former, ended.fetched.state)
+
+    def _plan(self, url: str) -> None:
+        """Schedule a feed of ours; one that is not due now, only where feeds are asked again and
+        again."""
+        due = self._due_at(self._states.get(url))
+        if url in self.finished:
+            due = NOT_BEFORE_COMMIT
+        elif self._is_once and due > time.time():
+            self._schedule.remove(url)
+            return
+        self._schedule.add(self._ours.feeds[url][0], due)
+
+    def _due_at(self, state: FeedState | None) -> float:
+        """Return when a feed is to be asked next, in seconds since 1970: at once if it never
+        was."""
+        if state is None:
+            return self._taken_up_at
+        try:
+            moment = dt.datetime.fromisoformat(state.next_at).astimezone(dt.UTC).timestamp()
+        except ValueError:
+            return self._taken_up_at
+        return min(moment, time.time() + LONGEST_SECONDS)
+
+
+def is_same_but_for_times(former: FeedState, latter: FeedState) -> bool:
+    """Whether two states differ in nothing but when the feed was asked, and is to be asked."""
+    times = {"checked_at": latter.checked_at, "next_at": latter.next_at}
+    return former.model_copy(update=times) == latter
+
+
+def condition_of(state: FeedState | None) -> FeedCondition:
+    """Return the condition of a feed."""
+    if state is None:
+        return "new"
+    if state.gone:
+        return "gone"
+    return "failing" if state.failures else "ok"
