@@ -139,7 +139,8 @@ class FeedsLoop:
 
     def _poll(self) -> None:
         """Serve rebalances, and pass over our own records."""
-        seconds = 0.0 if self._pool.under_way else IDLE_SECONDS
+        idle = IDLE_SECONDS if self._known is None else self._feeds.seconds_until_next
+        seconds = min(idle, IDLE_SECONDS)
         offsets = self._runner.consumer.offsets
         for taken in self._runner.poll(POLL_RECORDS, seconds):
             if offsets.is_current(taken.partition, taken.epoch):

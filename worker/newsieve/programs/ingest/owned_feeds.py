@@ -54,15 +54,23 @@ class OwnedFeeds:
     @property
     def is_all_asked(self) -> bool:
         """Whether no feed is asked soon, and all answers are committed."""
+        return not self.finished and self.seconds_until_next > ONCE_SECONDS
+
+    @property
+    def seconds_until_next(self) -> float:
+        """The seconds until the next feed is asked, or an answer comes, at the earliest."""
         next_at = self._schedule.next_at()
-        is_soon = next_at is not None and next_at < time.time() + ONCE_SECONDS
-        return not (self._pool.under_way or self.finished or is_soon)
+        if self._pool.under_way:
+            return 0.0
+        return math.inf if next_at is None else max(next_at - time.time(), 0.0)
 
     @property
     def is_commit_due(self) -> bool:
         """Whether there are answers to commit, and no reason to wait for more."""
+        if not self.finished:
+            return False
         is_old = time.monotonic() - self._waiting_since >= COMMIT_SECONDS
-        return bool(self.finished) and (is_old or not self._pool.under_way or self._is_full())
+        return is_old or self.seconds_until_next > COMMIT_SECONDS or self._is_full()
 
     def take_up(self, restored: RestoredFeeds) -> None:
         """Go on with these feeds; answers that have come are kept where they count."""
