@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from newsieve.feeds.feed import Feed, FetchedFeed, FetchOutcome
 from newsieve.feeds.known_items import KnownItems, Seen
@@ -119,7 +120,22 @@ class TopicStateStore:
                 assert state is not None
                 states[url] = state
         placed = {url: (feed, (TOPIC, number)) for url, (feed, number) in ours.items()}
-        return RestoredFeeds(placed, states, {})
+        offsets = self._topics.offsets
+        return RestoredFeeds(placed, states, {(TOPIC, n): offsets[n] for n in offsets})
+
+
+class NotingProducer(RecordingProducer):
+    """Keeps the offsets of each transaction, too."""
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__(topics)
+        self.sent: list[dict[int, int]] = []
+
+    def send_offsets_to_transaction(
+        self, offsets: list[TopicPartition], metadata: bytes, seconds: float
+    ) -> None:
+        self.sent.append({item.partition: item.offset for item in offsets})
+        super().send_offsets_to_transaction(offsets, metadata, seconds)
 
 
 class Notes:
@@ -171,7 +187,7 @@ class FeedsScene:
 
     def __post_init__(self) -> None:
         self.consumer = PausingConsumer([])
-        self.producer = RecordingProducer(self.topics)
+        self.producer = NotingProducer(self.topics)
         self.observer = Notes()
         self.store = TopicStateStore(self.topics)
         self.feed_list = FixedFeedList([Feed(url) for url in self.feeds.items])

@@ -215,12 +215,28 @@ def test_a_state_that_says_nothing_new_is_written_once_an_hour(
     assert len(again.articles()) == 3
 
 
+def test_the_offset_of_a_feeds_partition_fences_its_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no record has come, it is where the group stands; a successor waits for it."""
+    made = scene()
+    made.topics.offsets = {0: 7}
+    made.run(monkeypatch, assigned(0, 1), made.committed(3))
+
+    assert made.producer.sent[-1].keys() <= {0, 1}
+    assert {number: offset for sent in made.producer.sent for number, offset in sent.items()} == {
+        0: 7,
+        1: 0,
+    }
+
+
 def test_a_list_that_has_changed_decides_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A feed that was taken out is asked no more, a new one at once."""
     made = scene()
     c = "https://c.example/feed"
     made.feeds.items[c] = {"c1": "four"}
-    made.feeds.changes = {"next_at": later(0)}
+    due = later(0.1)
+    made.feeds.changes = {"next_at": due}
 
     def change() -> None:
         made.feed_list.feeds = [Feed(A), Feed(c)]
@@ -234,8 +250,7 @@ def test_a_list_that_has_changed_decides_what_is_asked(monkeypatch: pytest.Monke
         made.committed(3),
         doing(change),
         made.committed(4),
-        doing(made.feeds.asked.clear),
-        made.asked(8),
+        made.until(lambda: later(-0.1) > due),
     )
 
     assert set(made.feeds.asked) == {A, c}
@@ -255,6 +270,17 @@ def test_once_asks_what_is_due_and_ends(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert both.asked == [B]
     assert sorted(second.articles()) == ALL
+
+
+def test_once_asks_no_feed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that is due again at once, nor after an aborted transaction."""
+    made = scene(is_once=True)
+    made.feeds.changes = {"next_at": later(0)}
+    made.producer.failing = {"commit": abortable()}
+    made.run(monkeypatch, assigned(0, 1), made.until(lambda: False))
+
+    assert sorted(made.feeds.asked) == [A, B]
+    assert sorted(made.articles()) == ALL
 
 
 def test_once_does_not_wait_for_a_host_that_wants_no_request_for_long(

@@ -132,9 +132,8 @@ class FeedsLoop:
         """Read the states again before anything else: they say which answers still count."""
         self._known = None
 
-    def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:
-        """Drop the answers of these partitions, or of all, and read again what is ours."""
-        self._feeds.drop(partitions)
+    def on_partitions_lost(self, partitions: Sequence[Partition] | None) -> None:  # noqa: ARG002 - as called
+        """Read again which feeds are ours, and their states, before anything else."""
         self._known = None
 
     def _poll(self) -> None:

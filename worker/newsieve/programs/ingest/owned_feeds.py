@@ -11,7 +11,6 @@ import datetime as dt
 import math
 import time
 from collections import Counter
-from collections.abc import Collection
 from typing import Final
 
 from newsieve.feeds.schedule import Schedule
@@ -74,7 +73,7 @@ class OwnedFeeds:
 
     def take_up(self, restored: RestoredFeeds) -> None:
         """Go on with these feeds; answers that have come are kept where they count."""
-        self._ours, self._states, self._written = restored, dict(restored.states), {}
+        self._ours, self._states = restored, dict(restored.states)
         self._taken_up_at = time.time()
         for url in [url for url, ended in self.finished.items() if not self._counts(ended)]:
             del self.finished[url]
@@ -82,12 +81,6 @@ class OwnedFeeds:
             self._schedule.remove(feed.url)
         for url in restored.feeds:
             self._plan(url)
-
-    def drop(self, partitions: Collection[Partition] | None) -> None:
-        """Drop the answers of these partitions, or of all."""
-        for url in list(self.finished):
-            if partitions is None or self.partition_of(url) in partitions:
-                del self.finished[url]
 
     def ask_due(self) -> None:
         """Ask the feeds that are due, as far as there is room, unless there is much to commit
@@ -163,12 +156,11 @@ class OwnedFeeds:
         return not ended.fetched.articles and is_same_but_for_times(former, ended.fetched.state)
 
     def _plan(self, url: str) -> None:
-        """Schedule a feed of ours; one that is not due now, only where feeds are asked again and
-        again."""
+        """Schedule a feed of ours; where each is asked one time, only if it is due and was not."""
         due = self._due_at(self._states.get(url))
         if url in self.finished:
             due = NOT_BEFORE_COMMIT
-        elif self._is_once and due > time.time():
+        elif self._is_once and (due > time.time() or url in self._written):
             self._schedule.remove(url)
             return
         self._schedule.add(self._ours.feeds[url][0], due)
