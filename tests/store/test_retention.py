@@ -116,3 +116,23 @@ def test_every_story_stays_listed_once_in_each_tier(
         assert writer.connection.execute(hidden).fetchone()[0] == 0
     finally:
         writer.close()
+
+
+def test_a_story_keeps_its_name_as_long_as_it_has_copies(
+    writer: StoreWriter, reader: StoreReader, path: Path
+) -> None:
+    """The first article goes, and its copies are still called after it; then the name goes, too."""
+    articles = [identity(f"Heading {number}", STORY) for number in range(3)]
+    for number, article in enumerate(articles):
+        ms = START_MS + number * DAY_MS
+        row = text(f"Heading {number}", STORY)._replace(came_ms=ms)
+        writer.write([row, outcome_row(scored(article, ms=ms))], {})
+    keep_a_day = Retention(DAY_MS, ROOMY)
+    while remove_expired(writer, path, keep_a_day, START_MS + 3 * DAY_MS - 1):
+        pass
+    (listed,) = reader.articles(ArticleQuery()).outcomes
+    assert (listed.copies, listed.first_article) == (0, articles[0]["id"])
+    while remove_expired(writer, path, keep_a_day, START_MS + 5 * DAY_MS):
+        pass
+    for table in ("texts", "stories", "story_bands"):
+        assert writer.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0  # noqa: S608 - names alone

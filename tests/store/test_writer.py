@@ -9,6 +9,8 @@ import pytest
 
 from newsieve.errors import StoreFailed
 from newsieve.filters.article import Article
+from newsieve.filters.rendering import render
+from newsieve.filters.story_sketch import bands, sketch
 from newsieve.records.decode import RawRecord
 from newsieve.store.counts import tallies
 from newsieve.store.dead_letters import count_letters, find_letter, list_letters
@@ -24,7 +26,6 @@ from newsieve.store.rows import (
     outcome_row,
     text_row,
 )
-from newsieve.store.story_sketch import bands, sketch
 from newsieve.store.writer import MOST_CANDIDATES, StoreWriter
 from tests.support.scored_records import START_MS, identity, labelled, scored
 
@@ -197,13 +198,13 @@ def test_a_phrase_that_thousands_share_is_looked_up_in_a_bounded_time(writer: St
     whatever their number."""
     row = text("A heading", STORY)
     writer.write([row], {})
-    (key, *_) = bands(sketch("A heading", STORY))
+    (key, *_) = bands(sketch(render("A heading", STORY)))
     writer.connection.executemany(
         "INSERT OR IGNORE INTO story_bands VALUES (?, ?)",
         [(key, number) for number in range(2, 5_000)],
     )
     writer.connection.executemany(
-        "INSERT INTO texts SELECT ?, randomblob(32), ?, 0, 1, NULL, NULL, zeroblob(64)",
+        "INSERT INTO texts SELECT ?, randomblob(32), ?, 0, 1, NULL, NULL, zeroblob(128)",
         [(number, number) for number in range(2, 5_000)],
     )
     looked_at: list[str] = []
@@ -235,3 +236,49 @@ def test_an_article_that_is_decided_again_and_again_costs_no_more(writer: StoreW
     writer.connection.set_progress_handler(None, 0)
     assert writer.connection.total_changes - before < 10
     assert steps < 5  # thousands of SQLite's steps; each of 50 superseded rows would be looked at
+
+
+def test_copies_name_the_first_article_of_their_story(
+    writer: StoreWriter, reader: StoreReader
+) -> None:
+    """Whichever text comes first, and whatever is listed; others are stories of their own."""
+    articles = [identity(f"Heading {number}", STORY) for number in range(3)]
+    alone = identity("Alone", "A short text")
+    writer.write([text(f"Heading {number}", STORY) for number in range(2)], {})
+    outcomes = [outcome_row(scored(item)) for item in [*articles[1::-1], alone]]
+    writer.write([*outcomes, outcome_row(scored(articles[2]))], {})
+    assert names_of_stories(reader) == [articles[2]["id"], alone["id"], *[articles[0]["id"]] * 2]
+    writer.write([text("Heading 2", STORY)], {})
+    assert names_of_stories(reader) == [articles[0]["id"], alone["id"], *[articles[0]["id"]] * 2]
+    assert writer.connection.execute("SELECT count(*) FROM stories").fetchone()[0] == 2
+
+
+def names_of_stories(reader: StoreReader) -> list[str]:
+    """The story of each outcome, the newest first."""
+    outcomes = (reader.outcome(number) for number in range(reader.last_outcome(), 0, -1))
+    return [item.first_article for item in outcomes if item is not None]
+
+
+def test_a_store_of_an_earlier_version_finds_its_copies(path: Path) -> None:
+    """Its sketches are made anew and its stories named once, when it is opened; what was folded
+    stays so."""
+    articles = [identity(f"Heading {number}", STORY) for number in range(3)]
+    store = StoreWriter(path)
+    store.write([text(f"Heading {number}", STORY) for number in range(2)], {})
+    store.write([outcome_row(scored(item)) for item in articles[:2]], {})
+    store.connection.executescript(
+        "DROP TABLE stories; UPDATE texts SET sketch = zeroblob(64); DELETE FROM story_bands;"
+        "INSERT INTO story_bands VALUES (1, 1); PRAGMA application_id = 0;"
+    )
+    store.close()
+
+    for _ in range(2):
+        store = StoreWriter(path)
+        store.write([text("Heading 2", STORY), outcome_row(scored(articles[2]))], {})
+        reader = StoreReader(path)
+        (listed,) = reader.articles(ArticleQuery()).outcomes
+        assert (listed.copies, listed.first_article) == (2, articles[0]["id"])
+        bands_of_texts = store.connection.execute("SELECT count(*) FROM story_bands").fetchone()[0]
+        assert bands_of_texts == 3 * len(bands(sketch(STORY)))
+        reader.close()
+        store.close()

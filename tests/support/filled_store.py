@@ -173,7 +173,8 @@ class Filled:
         article |= {key: more.pop(key) for key in list(more) if key in article}
         place = self._place("articles.raw")
         record = outcome_record(load(filter_), article, level, place, self.now_ms)
-        text = TextRow(bytes.fromhex(digest.removeprefix("sha256:")), title, content, self.now_ms)
+        hash_ = bytes.fromhex(digest.removeprefix("sha256:"))
+        text = TextRow(hash_, title, content, self.now_ms, article["id"])
         rows: list[Row] = [text, outcome_row(self._record(ScoredArticle, record | more))]
         if label is not None:
             place = self._place("articles.oracle.requests")

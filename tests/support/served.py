@@ -42,7 +42,8 @@ def rows_of(title: str | None, content: str | None = None, **fields: Any) -> lis
     others = {name: value for name, value in fields.items() if not name.startswith("a_")}
     article = identity(title, content, **of_article)
     outcome = outcome_row(scored(article, **others))
-    return [TextRow(outcome.content_hash, title, content, outcome.scored_ms), outcome]
+    text = TextRow(outcome.content_hash, title, content, outcome.scored_ms, outcome.article_id)
+    return [text, outcome]
 
 
 @dataclass

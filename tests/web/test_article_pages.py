@@ -21,7 +21,10 @@ HOSTILE = (
     "{{ 7 * 7 }}{% raw %}",
     "\u0000\u200b\ufeff",
 )
-SAME = "The council of a village opened a library. " * 20
+SAME = " ".join(
+    f"The council of {name} opened a library."
+    for name in ("Ash", "Birch", "Cedar", "Elm", "Hazel", "Larch", "Oak", "Rowan", "Willow", "Yew")
+)
 
 
 def test_the_first_page_is_the_first_filter(client: TestClient) -> None:

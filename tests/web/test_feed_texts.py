@@ -73,7 +73,7 @@ def test_no_text_breaks_a_document(title: str, content: str, url: str) -> None:
     record = scored(identity(safe, content, url=url.encode(errors="replace").decode()))
     outcome = StoredOutcome(
         1, 1, 1, bool(1), 0, "uplifting", "connection", 6.1, None, None, record.value or b"",
-        uuid.uuid4().bytes, START_MS, START_MS,
+        uuid.uuid4().bytes, START_MS, START_MS, "a1",
     )  # fmt: skip
     entry = entry_of(outcome, title + content)
     assert entry is not None

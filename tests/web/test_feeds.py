@@ -122,6 +122,7 @@ def test_a_json_feed_has_what_its_specification_asks_for(served: Served) -> None
         assert item["authors"][0].keys() == {"name"}
         assert item["tags"] == ["uplifting", "connection"]
     newest = document["items"][0]["_newsieve"]
+    assert newest["story"] == served.get("/v1/articles").json()["articles"][0]["story"]
     assert newest["score"] == 9.5
     assert newest["scores"]["agency"] == 6.25
     assert newest["tier_confidence"] == 0.8

@@ -114,7 +114,7 @@ def raw(name: str) -> RawRecord:
 
 
 def make_text(record: RawRecord) -> TextRow | None:
-    return None if record.value == b"bad" else TextRow(record.value, None, None, 0)
+    return None if record.value == b"bad" else TextRow(record.value, None, None, 0, "")
 
 
 class Scene:

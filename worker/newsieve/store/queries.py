@@ -17,7 +17,8 @@ from newsieve.store.words import match_expression
 MOST_ROWS: Final = 200  # of a page
 COLUMNS: Final = (
     "o.id, o.text_id, o.story, o.is_listed, o.copies, o.filter, o.tier, o.score, o.source, "
-    "o.language, o.record, o.fact, o.dated_ms, o.scored_ms"
+    "o.language, o.record, o.fact, o.dated_ms, o.scored_ms, "
+    "ifnull((SELECT n.article_id FROM stories n WHERE n.id = o.story), o.article_id)"
 )
 _CURSOR: Final = re.compile(r"[0-9]{1,18}")
 

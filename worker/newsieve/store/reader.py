@@ -41,7 +41,8 @@ class QueryTooSlow(Unavailable):
 
 class StoredOutcome(NamedTuple):
     """An outcome as the store has it. `record` is the ScoredArticle's bytes, `copies` the number
-    of other outcomes of the same story, filter and tier, `fact` the record's ce_id."""
+    of other outcomes of the same story, filter and tier, `fact` the record's ce_id,
+    `first_article` the id of the story's first article."""
 
     id: int
     text_id: int
@@ -57,6 +58,7 @@ class StoredOutcome(NamedTuple):
     fact: bytes
     dated_ms: int
     scored_ms: int
+    first_article: str
 
 
 class ArticlePage(NamedTuple):
@@ -224,4 +226,4 @@ def _limit(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
 
 
 def _outcome(row: sqlite3.Row) -> StoredOutcome:
-    return StoredOutcome._make((*row[:3], bool(row[3]), *row[4:14]))
+    return StoredOutcome._make((*row[:3], bool(row[3]), *row[4:15]))

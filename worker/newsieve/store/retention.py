@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from newsieve.store.schema import store_bytes
-from newsieve.store.story_sketch import bands
+from newsieve.store.stories import drop_story, remove_bands
 from newsieve.store.writer import HOUR_MS, StoreWriter, fold, remove_from_index
 
 BATCH_ROWS: Final = 1_000  # in a transaction: whoever collects waits for no more
@@ -84,17 +84,15 @@ def _remove_outcomes(connection: sqlite3.Connection, before_ms: int) -> int:
 def _remove_texts(connection: sqlite3.Connection, before_ms: int) -> int:
     """Remove the oldest texts that nothing is about any more."""
     rows = connection.execute(
-        "SELECT id, title, content, sketch FROM texts t WHERE came_ms < ? "
+        "SELECT id, title, content, sketch, story FROM texts t WHERE came_ms < ? "
         "AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.text_id = t.id) "
         "AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.text_id = t.id) "
         "ORDER BY came_ms LIMIT ?",
         (before_ms, BATCH_ROWS),
     ).fetchall()
-    for text_id, title, content, sketch in rows:
+    for text_id, title, content, sketch, story in rows:
         remove_from_index(connection, text_id, title, content)
-        connection.executemany(
-            "DELETE FROM story_bands WHERE band = ? AND text_id = ?",
-            [(key, text_id) for key in bands(sketch)],
-        )
+        remove_bands(connection, text_id, sketch)
         connection.execute("DELETE FROM texts WHERE id = ?", (text_id,))
+        drop_story(connection, story)
     return len(rows)

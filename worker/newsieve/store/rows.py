@@ -39,6 +39,7 @@ class TextRow(NamedTuple):
     title: str | None
     content: str | None
     came_ms: int
+    article_id: str
 
 
 class OutcomeRow(NamedTuple):
@@ -69,6 +70,7 @@ class LabelRow(NamedTuple):
     filter: str
     oracle: str
     labelled_ms: int
+    article_id: str
     record: bytes
 
 
@@ -117,7 +119,8 @@ Row = ReplayRow | TextRow | OutcomeRow | LabelRow | LetterRow | AlertRow | Canar
 
 def text_row(article: Article, came_ms: int) -> TextRow:
     """Return the row of a decoded raw article, which came at that time."""
-    return TextRow(_digest(article.content_hash), article.title, article.content, came_ms)
+    digest = _digest(article.content_hash)
+    return TextRow(digest, article.title, article.content, came_ms, article.id)
 
 
 def outcome_row(record: RawRecord) -> OutcomeRow:
@@ -161,6 +164,7 @@ def label_row(record: RawRecord) -> LabelRow:
             filter=str(fields["filter"]),
             oracle=f"{key['provider']}/{key['model']}",
             labelled_ms=milliseconds_of(fields["labelled_at"]) or 0,
+            article_id=str(article["id"]),
             record=record.value,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

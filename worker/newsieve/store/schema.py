@@ -24,6 +24,7 @@ JOURNAL_BYTES: Final = 64 << 20
 
 # A text is stored once, however many filters score it and however often it is sent.
 #   texts.story       the id of the first text that says the same
+#   stories.article_id  the first article of the story, which the id of a text stands for
 #   outcomes.fact     the record's ce_id: the same fact is stored once
 #   outcomes.tier     "blocked" where a content rule blocked the article
 #   outcomes.is_listed  0: a copy of a listed outcome's story, or superseded
@@ -44,6 +45,7 @@ CREATE INDEX texts_of_story ON texts (story);
 CREATE INDEX texts_by_age ON texts (came_ms);
 CREATE TABLE story_bands (
     band INTEGER NOT NULL, text_id INTEGER NOT NULL, PRIMARY KEY (band, text_id)) WITHOUT ROWID;
+CREATE TABLE stories (id INTEGER PRIMARY KEY, article_id TEXT NOT NULL);
 CREATE VIRTUAL TABLE search USING fts5 (
     title, content, content='', tokenize="unicode61 remove_diacritics 2");
 CREATE TABLE outcomes (

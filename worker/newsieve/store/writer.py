@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from newsieve.errors import StoreFailed, Transient
+from newsieve.filters.rendering import render
+from newsieve.filters.story_sketch import are_alike, bands, sketch
 from newsieve.store.rows import (
     AlertRow,
     CanaryRow,
@@ -26,7 +28,7 @@ from newsieve.store.rows import (
     TextRow,
 )
 from newsieve.store.schema import open_to_write
-from newsieve.store.story_sketch import are_alike, bands, sketch
+from newsieve.store.stories import add_bands, drop_story, update_sketches
 from newsieve.store.words import searchable
 
 HOUR_MS: Final = 3_600_000
@@ -69,6 +71,12 @@ class StoreWriter:
             self._lock.close()
             raise
         self._execute = self.connection.execute
+        try:
+            with self.transaction():
+                update_sketches(self.connection)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file, so that another process may fill it."""
@@ -146,7 +154,7 @@ class StoreWriter:
             self._execute("UPDATE texts SET came_ms = ? WHERE id = ?", (row.came_ms, known[0]))
         if known is not None and (known[2] or not is_whole):
             return TextIds(known[0], known[1])
-        bins = sketch(row.title, row.content)
+        bins = sketch(render(row.title, row.content))
         keys = bands(bins)
         story = self._story_of(bins, keys) if is_whole else None
         if known is not None:
@@ -167,10 +175,9 @@ class StoreWriter:
             text_id = int(cursor.lastrowid or 0)
             if story is None:
                 self._execute("UPDATE texts SET story = id WHERE id = ?", (text_id,))
+                self._execute("INSERT INTO stories VALUES (?, ?)", (text_id, row.article_id))
         if is_whole:
-            self.connection.executemany(
-                "INSERT OR IGNORE INTO story_bands VALUES (?, ?)", [(key, text_id) for key in keys]
-            )
+            add_bands(self.connection, text_id, keys)
         self._execute(
             "INSERT INTO search (rowid, title, content) VALUES (?, ?, ?)",
             (text_id, searchable(row.title), searchable(row.content)),
@@ -199,13 +206,14 @@ class StoreWriter:
         """Put a text's outcomes beside their copies, once its story is known."""
         if former != story:
             self._execute("UPDATE outcomes SET story = ? WHERE text_id = ?", (story, text_id))
+            drop_story(self.connection, former)
             fold(self.connection, [former, story])
 
     def _outcome(self, row: OutcomeRow) -> None:
         known = self._execute("SELECT 1 FROM outcomes WHERE fact = ?", (row.fact,)).fetchone()
         if known is not None:
             return
-        title = TextRow(row.content_hash, row.title, None, row.scored_ms)
+        title = TextRow(row.content_hash, row.title, None, row.scored_ms, row.article_id)
         text_id, story = self._text(title, is_whole=False)
         original = self._execute(
             "SELECT id FROM outcomes WHERE story = ? AND filter = ? AND tier = ? AND is_listed",
@@ -232,7 +240,7 @@ class StoreWriter:
         )
 
     def _label(self, row: LabelRow) -> None:
-        title = TextRow(row.content_hash, row.title, None, row.labelled_ms)
+        title = TextRow(row.content_hash, row.title, None, row.labelled_ms, row.article_id)
         text_id, _ = self._text(title, is_whole=False)
         self._execute(
             "INSERT OR IGNORE INTO labels (fact, text_id, filter, oracle, labelled_ms, record) "

@@ -21,7 +21,8 @@ from newsieve_schemas.scored import ScoredArticle
 
 JSON: Final = "application/json"
 EVENTS: Final[dict[str, Any]] = {
-    "description": "Server-sent events: `id` is the outcome's, `data` its record.",
+    "description": "Server-sent events: `id` is the outcome's, `data` its record, with `story` "
+    "as a list has it.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 LastEventId = Annotated[str, Header(pattern=r"^[0-9]{1,18}$")]
@@ -33,6 +34,9 @@ class ListedArticle(BaseModel):
     id: int = Field(description="Grows with time; `Last-Event-ID` and `before` take it.")
     copies: int = Field(
         ge=0, description="Other articles of the same story, filter and tier, which are not listed."
+    )
+    story: str = Field(
+        description="The id of the story's first article in the store: copies have the same."
     )
     record: ScoredArticle
     label: OracleScore | None = Field(description="The oracle's latest label, where it has one.")
@@ -135,7 +139,9 @@ def _list(site: Site, outcomes: Sequence[StoredOutcome], next_page: str | None =
 def _listed(outcome: StoredOutcome, labels: Mapping[tuple[int, str], StoredLabel]) -> bytes:
     label = labels.get((outcome.text_id, outcome.filter))
     return (
-        b'{"id":%d,"copies":%d,"record":' % (outcome.id, outcome.copies)
+        b'{"id":%d,"copies":%d,"story":' % (outcome.id, outcome.copies)
+        + orjson.dumps(outcome.first_article)
+        + b',"record":'
         + outcome.record
         + b',"label":'
         + (label.record if label is not None else b"null")
@@ -144,6 +150,8 @@ def _listed(outcome: StoredOutcome, labels: Mapping[tuple[int, str], StoredLabel
 
 
 def _record_event(outcome: StoredOutcome) -> bytes:
-    """Return an outcome as an event, its record as one line of JSON: line ends between JSON's words
-    mean nothing there, and would end the event."""
-    return b"id: %d\ndata: %b\n\n" % (outcome.id, outcome.record.translate(None, b"\r\n"))
+    """Return an outcome as an event, its record with the story as one line of JSON: line ends
+    between JSON's words mean nothing there, and would end the event."""
+    record = outcome.record.translate(None, b"\r\n").rstrip().removesuffix(b"}")
+    story = orjson.dumps(outcome.first_article)
+    return b'id: %d\ndata: %b,"story":%b}\n\n' % (outcome.id, record, story)

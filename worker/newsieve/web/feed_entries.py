@@ -32,7 +32,8 @@ NOT_IN_ADDRESSES: Final = frozenset(' "<>\\^`{|}')
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An outcome as a feed has it; times are in milliseconds since 1970. `id` is the same for ever,
-    `url` the original's address where that is one on the web."""
+    `url` the original's address where that is one on the web, `story` the id of the story's first
+    article."""
 
     id: str
     title: str
@@ -45,6 +46,7 @@ class Entry:
     excerpt: str
     filter: str
     tier: str
+    story: str
     outcome: ScoredArticle
 
     @property
@@ -91,6 +93,7 @@ def entry_of(stored: StoredOutcome, content: str | None) -> Entry | None:
         excerpt=one_line(content or "", EXCERPT_CHARACTERS),
         filter=one_line(stored.filter, NAME_CHARACTERS),
         tier=one_line(stored.tier, NAME_CHARACTERS),
+        story=stored.first_article,
         outcome=outcome,
     )
 

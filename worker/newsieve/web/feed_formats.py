@@ -110,7 +110,7 @@ def _item(entry: Entry) -> dict[str, Any]:
         }
     )  # fmt: skip
     said = {name: value for name, value in item.items() if value is not None}
-    return {**said, "_newsieve": {"about": ABOUT, **decided}}
+    return {**said, "_newsieve": {"about": ABOUT, **decided, "story": entry.story}}
 
 
 def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: str) -> ET.Element:
