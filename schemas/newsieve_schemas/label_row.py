@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from newsieve_schemas.base import Written, id_text, whole
 from newsieve_schemas.oracle import (
+    DUPLICATE,
     INVALID,
     LABELLED,
     OVER_BUDGET,
@@ -29,7 +30,7 @@ from newsieve_schemas.scored import SUSPECT, Hash, Timestamp
 
 DEAD_LETTER: Final = "dead_letter"  # the outcome of a DeadLetterLine, which stands among label rows
 
-_WITHOUT_LABEL: Final = (REFUSED, INVALID, OVER_BUDGET)
+_WITHOUT_LABEL: Final = (REFUSED, INVALID, OVER_BUDGET, DUPLICATE)
 
 _Id = Annotated[str, BeforeValidator(lambda value: id_text(value) or value)]
 _Score = Annotated[OracleInteger, BeforeValidator(whole)]  # other programs write 6.0

@@ -24,11 +24,12 @@ KEY_DIGITS: Final = 12  # of the hash in an oracle key's name: enough to tell pr
 
 OracleInteger = Annotated[int, Field(ge=0, le=10)]
 # What became of an article that the oracle was, or would have been, asked about.
-LabelStatus = Literal["labelled", "refused", "invalid", "over_budget"]
+LabelStatus = Literal["labelled", "refused", "invalid", "over_budget", "duplicate"]
 LABELLED: Final = "labelled"
 REFUSED: Final = "refused"
 INVALID: Final = "invalid"
 OVER_BUDGET: Final = "over_budget"
+DUPLICATE: Final = "duplicate"
 HUMAN: Final = "human"  # the provider of a person's labels; the model is who reviewed
 
 
@@ -99,8 +100,9 @@ class OracleUsage(Written):
 class OracleScore(Written):
     """The oracle's label beside the student's scores. Refusals are records too.
 
-    Exactly one per request. `calls_without_record` and `reused` say when a label was, or may have
-    been, paid for twice, or not at all.
+    Exactly one per request. A `duplicate` has no label: its story was asked about already, in the
+    article `story`, for the same filter, student, stratum and purpose. `calls_without_record` and
+    `reused` say when a label was, or may have been, paid for twice, or not at all.
     """
 
     article: ArticleIdentity
@@ -139,5 +141,15 @@ class OracleScore(Written):
         "several at once."
     )
     answer_hash: Hash | None = Field(description="Of the raw answer.")
+    story: str | None = Field(
+        default=None,  # older records lack it
+        description="The id of the article of the same story that the oracle was asked about: this "
+        "one's own unless it is a duplicate. Null for an anchor.",
+    )
+    story_sketch: str | None = Field(
+        default=None,  # older records lack it
+        description="By which copies of the text are known: 64 bins of two bytes, in base64. Null "
+        "for an anchor.",
+    )
     input: KafkaInput = Field(description="Where the request stood.")
     labelled_at: Timestamp

@@ -91,6 +91,7 @@ def test_a_blocked_article_has_no_scores() -> None:
         (label("a", PAIRS[0], 0), {"filter": "sustainability"}),
         (label("a", PAIRS[0], 0), {"label_hash": "sha256:" + "1" * 64}),
         (label("a", PAIRS[0], 0), {"status": "over_budget", "oracle_scores": None}),
+        (label("a", PAIRS[0], 0), {"status": "duplicate", "oracle_scores": None}),
         (scored("a", SCORES, 0), {"filter": "sustainability"}),
         (scored("a", SCORES, 0), {"label_hash": "sha256:" + "1" * 64}),
         (canaries(0, passed=True), {"filter": "sustainability"}),

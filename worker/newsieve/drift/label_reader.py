@@ -29,12 +29,20 @@ from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
 from newsieve.filters.sampling import LOW, PURPOSE, SURFACED, SUSPECT
 from newsieve.records.json_lines import read_object
 from newsieve_schemas.label_row import LabelLine
-from newsieve_schemas.oracle import INVALID, LABELLED, OVER_BUDGET, REFUSED, oracle_key_name
+from newsieve_schemas.oracle import (
+    DUPLICATE,
+    INVALID,
+    LABELLED,
+    OVER_BUDGET,
+    REFUSED,
+    oracle_key_name,
+)
 
 MONITOR: Final = PURPOSE
 REFERENCE: Final = "reference"
 ANCHOR: Final = "anchor"
 FAILURES: Final = frozenset({REFUSED, INVALID})
+NOT_ASKED: Final = frozenset({OVER_BUDGET, DUPLICATE})
 LARGEST_SCORE: Final = 1e300  # before clamping: larger scores could overflow a sum
 
 
@@ -154,7 +162,7 @@ class LabelReader:
             fields = _short_form(fields) if "article" in fields else self._label_row(row)
         status = text_of(fields, "status", LABELLED)
         purpose = text_of(fields, "purpose", MONITOR)
-        if status == OVER_BUDGET or purpose not in (MONITOR, REFERENCE, ANCHOR):
+        if status in NOT_ASKED or purpose not in (MONITOR, REFERENCE, ANCHOR):
             return None
         if status != LABELLED and status not in FAILURES:
             raise InvalidLabel(f"status is {status!r:.60}, which no label has")

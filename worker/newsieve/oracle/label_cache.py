@@ -3,25 +3,27 @@
 A label answers a later request for the same text if it was asked for in the same way and is by the
 model version that answered last, since a newer one might say something else. Anchors are asked
 anew each time: they measure the oracle. Bounded: the labels that came first are dropped first.
+Beside the labels are their stories: a copy of one needs no label of its own.
 """
 
 from __future__ import annotations
 
+import base64
 from collections import OrderedDict
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
+from newsieve.filters.story_sketch import SKETCH_BYTES
 from newsieve.oracle.answer import Answer
 from newsieve.oracle.labeling_task import LabelResult
-from newsieve_schemas.oracle import OracleKey
+from newsieve.oracle.story_window import OracleConfigKey, Story, StoryGroup, StoryWindow
+from newsieve_schemas.oracle import LABELLED, REFUSED, OracleKey
 
 LABELS: Final = 10_000  # about 15 MB; at 100 a day more than a retention
 ANCHOR: Final = "anchor"
-
-# An oracle key without the version that answered: how the oracle was asked.
-OracleConfigKey = tuple[str, str, str, str, str | None, float | None]
+LABELS_OF_STORIES: Final = frozenset({LABELLED, REFUSED})  # what stands for copies as well
 
 
 class CacheKey(NamedTuple):
@@ -52,12 +54,17 @@ class LabelCache:
         self._results: OrderedDict[CacheKey, LabelResult] = OrderedDict()
         # When the last version answered, and which it is.
         self._versions: dict[OracleConfigKey, tuple[str, str]] = {}
+        self._stories = StoryWindow()
 
-    def put(self, text: CacheKey, result: LabelResult, labelled_at: str) -> None:
-        """Add a label or a refusal. `labelled_at` is ISO 8601, in UTC: of several model versions
-        the one that answered last is in force."""
-        if result.status not in ("labelled", "refused"):
+    def put(
+        self, text: CacheKey, result: LabelResult, labelled_at: str, story: Story | None = None
+    ) -> None:
+        """Add a label or a refusal, and the story that it is of. `labelled_at` is ISO 8601, in
+        UTC: of several model versions the one that answered last is in force."""
+        if result.status not in LABELS_OF_STORIES:
             return
+        if story is not None:
+            self._stories.put(story._replace(model_version=result.model_version))
         self._results[text] = result
         self._results.move_to_end(text)
         if len(self._results) > self._most:
@@ -71,6 +78,14 @@ class LabelCache:
         if known is None or known.model_version != self._versions[text.config][1]:
             return None
         return replace(known, usage=None, is_reused=True)
+
+    def first_of(self, story: Story) -> str | None:
+        """Return the id of the article that was asked about in this one's story; None where none
+        was, or an older model version answered."""
+        first = self._stories.first_of(story)
+        if first is None or first.model_version != self._versions[story.group.config][1]:
+            return None
+        return first.article_id
 
     def load_record(self, value: bytes) -> None:
         """Add the label of a published OracleScore. One that cannot be read is left out."""
@@ -94,6 +109,19 @@ class LabelCache:
                 fingerprint=record["fingerprint"],
                 answer_hash=record["answer_hash"],
             )
-            self.put(text, result, record["labelled_at"])
+            self.put(text, result, record["labelled_at"], _story_of(record, text))
         except (ValueError, KeyError, TypeError):
             return
+
+
+def _story_of(record: dict[str, Any], text: CacheKey) -> Story | None:
+    """Return the story that an OracleScore's article is the first of; None where the record, an
+    anchor's or an older one, has no sketch. Raises ValueError, KeyError or TypeError."""
+    if record.get("story_sketch") is None:
+        return None
+    bins = base64.b64decode(record["story_sketch"], validate=True)
+    if len(bins) != SKETCH_BYTES:
+        raise ValueError("the sketch is none of this version")
+    sampling = record["sampling"]
+    group = StoryGroup(text.config, record["student"], sampling["stratum"], sampling["purpose"])
+    return Story(group, text.article_id, bins, record["input"]["timestamp"])

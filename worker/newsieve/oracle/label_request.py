@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from newsieve.oracle.draw_order import DrawPosition
-from newsieve.oracle.label_cache import CacheKey
+from newsieve.oracle.label_cache import LABELS_OF_STORIES, CacheKey
 from newsieve.oracle.labeling_task import LabelingTask, LabelResult
 from newsieve.oracle.pending_label import PendingLabel
 from newsieve.oracle.priority_sampling import Candidate
 from newsieve.oracle.prompt import LabelPrompt
 from newsieve.oracle.records import ANCHOR, ParsedRequest
+from newsieve.oracle.story_window import Story, StoryGroup
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +24,7 @@ class LabelRequest(PendingLabel):
     parsed: ParsedRequest
     draw_position: DrawPosition
     text: CacheKey
+    sketch: bytes
     label_prompt: LabelPrompt
     expected_usd: float  # of a call; by it is decided how many fit
     effective_pi: float | None = None
@@ -44,6 +46,23 @@ class LabelRequest(PendingLabel):
     def is_anchor(self) -> bool:
         """Whether it measures the oracle: it is asked anew each time."""
         return self.parsed.request.sampling.purpose == ANCHOR
+
+    @property
+    def story(self) -> Story:
+        """The request as the first of its story, and whose copies of it need no label."""
+        request, record = self.parsed.request, self.parsed.record
+        sampling = request.sampling
+        group = StoryGroup(self.text.config, request.student, sampling.stratum, sampling.purpose)
+        return Story(group, request.article.id, self.sketch, record.input["timestamp"])
+
+    @property
+    def may_bring_label(self) -> bool:
+        """Whether copies of its story wait for it: it has, or may get, a label of its own that is
+        not on record yet."""
+        if self.is_anchor or self.is_published or self.is_withheld:
+            return False
+        result = self.result
+        return self.is_admitted if result is None else result.status in LABELS_OF_STORIES
 
     @property
     def candidate(self) -> Candidate:

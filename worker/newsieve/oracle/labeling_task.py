@@ -40,7 +40,8 @@ NO_TOKENS: Final = Tokens(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
-    """The end of a task: a label, or why there is none."""
+    """The end of a task: a label, or why there is none. `story` is the id of the article that was
+    asked about in this one's place."""
 
     status: LabelStatus
     model_version: str = ""
@@ -50,6 +51,7 @@ class LabelResult:
     fingerprint: str | None = None
     answer_hash: str | None = None
     is_reused: bool = False
+    story: str | None = None
 
 
 class Failure(NamedTuple):

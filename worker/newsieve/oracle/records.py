@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -88,9 +89,14 @@ class ScoreEncoder:
         self._source = source.encode()
 
     def encode(
-        self, parsed: ParsedRequest, result: LabelResult, metadata: LabelMetadata
+        self,
+        parsed: ParsedRequest,
+        result: LabelResult,
+        metadata: LabelMetadata,
+        sketch: bytes | None = None,
     ) -> tuple[OutRecord, str | None]:
-        """Return the OracleScore of a request, and the tier of the oracle's scores."""
+        """Return the OracleScore of a request, and the tier of the oracle's scores. `sketch` is
+        that of its text; None: the text is in no story."""
         request, prompt, record = parsed
         answer = result.answer
         scores = answer.scores if answer is not None else None
@@ -121,6 +127,8 @@ class ScoreEncoder:
             reused=result.is_reused,
             fingerprint=result.fingerprint,
             answer_hash=result.answer_hash,
+            story=None if sketch is None else result.story or request.article.id,
+            story_sketch=None if sketch is None else base64.b64encode(sketch).decode(),
             input=KafkaInput(**record.input),
             labelled_at=metadata.labelled_at,
         )

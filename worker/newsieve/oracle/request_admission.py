@@ -1,7 +1,9 @@
-"""Decides which of the stream's requests get a call: by labels that are known, and by the budget.
+"""Decides which of the stream's requests get a call: by labels that are known, by stories that
+were asked about, and by the budget.
 
 The decision is made twice: for all requests that are new together, on what calls usually cost, and
-for each one before its claim, on the most that a call can cost. Knows neither records nor commits.
+for each one before its claim, on the most that a call can cost. A copy of a story that is being
+asked about waits undecided for what comes of that. Knows neither records nor commits.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from newsieve.oracle.label_cache import LabelCache
 from newsieve.oracle.label_request import LabelRequest
 from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.priority_sampling import select_within_budget
+from newsieve.oracle.story_window import StoryWindow
+from newsieve_schemas.oracle import DUPLICATE, OVER_BUDGET
 
 
 class RequestAdmission:
@@ -23,15 +27,18 @@ class RequestAdmission:
         self._cache = cache
         self.day = ""  # of the last requests that were admitted
 
-    def admit(self, requests: Collection[LabelRequest], today: str) -> None:
-        """Decide about all of these that are new: is there a label already, or a call left?"""
+    def admit(
+        self, requests: Collection[LabelRequest], begun: Collection[LabelRequest], today: str
+    ) -> None:
+        """Decide about all of these that are new: is there a label already, or a call left?
+        Requests that were `begun` before a rewind come again."""
         budget = self._claims.budget
         self.day = budget.today(today)
         for request in _undecided(requests):
             request.is_published = budget.is_published(request.partition, request.offset)
         for request in _undecided(requests):
-            self._answer_from_cache(request)
-        new = _undecided(requests)
+            self._answer_from_record(request)
+        new = _firsts(_undecided(requests), (*begun, *requests))
         promised = _Promised(requests)
 
         def can_afford(n: int, usd: float) -> bool:
@@ -84,16 +91,26 @@ class RequestAdmission:
         """The same text, twice at hand: the second is answered from the first."""
         if request.is_anchor or request.task is not None:
             return False
-        return self._answer_from_cache(request) or any(
+        return self._answer_from_record(request) or any(
             other.text == request.text and other.task is not None and not other.is_anchor
             for other in others
         )
 
-    def _answer_from_cache(self, request: LabelRequest) -> bool:
-        known = None if request.is_anchor else self._cache.get(request.text)
-        if known is not None:
-            request.finish(known, request.parsed.request.sampling.pi)
-        return known is not None
+    def _answer_from_record(self, request: LabelRequest) -> bool:
+        """Finish a request whose text has a label, or whose story was asked about. Return whether
+        it is finished. A label of the text is taken, unless another article stands for the
+        story: one of both is evidence."""
+        if request.is_anchor:
+            return False
+        story = request.story
+        first = self._cache.first_of(story)
+        result = self._cache.get(request.text) if first in (None, story.article_id) else None
+        if result is None and first is not None:
+            reason = "the oracle was asked about another copy of its story"
+            result = LabelResult(DUPLICATE, failure=reason, story=first)
+        if result is not None:
+            request.finish(result, request.parsed.request.sampling.pi)
+        return result is not None
 
     def _go_without(self, request: LabelRequest, *, is_sources: bool) -> None:
         if request.task is not None:
@@ -104,12 +121,32 @@ class RequestAdmission:
     def _drop(self, request: LabelRequest, *, is_sources: bool) -> None:
         """`is_sources`: there is budget left, and none of it for its source."""
         what = "its source's share of the budget" if is_sources else "the budget"
-        result = LabelResult("over_budget", failure=f"{what} of {self.day} is used up")
+        result = LabelResult(OVER_BUDGET, failure=f"{what} of {self.day} is used up")
         request.finish(result, request.effective_pi or 0.0)
 
 
 def _undecided(requests: Iterable[LabelRequest]) -> list[LabelRequest]:
     return [request for request in requests if request.is_undecided]
+
+
+def _firsts(new: Collection[LabelRequest], known: Collection[LabelRequest]) -> list[LabelRequest]:
+    """Return those of these that are not copies of one that may bring a label, or of each other.
+    The copies stay undecided: without a label for the first of them the next one is asked about."""
+    if not new:
+        return []
+    pending = StoryWindow(len(known) + len(new))
+    for request in known:
+        if request.may_bring_label:
+            pending.put(request.story)
+    firsts = []
+    for request in new:
+        story = request.story
+        if request.is_anchor:
+            firsts.append(request)
+        elif pending.first_of(story) is None:
+            firsts.append(request)
+            pending.put(story)
+    return firsts
 
 
 class _Promised:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from newsieve.filters.rendering import render
+from newsieve.filters.story_sketch import sketch
 from newsieve.oracle.call_pool import CallPool
 from newsieve.oracle.claiming_queue import Admission, ClaimingQueue, are_withheld, window
 from newsieve.oracle.draw_order import DrawPositions
@@ -52,17 +53,25 @@ class RequestQueue:
             article, prompt = parsed.request.article, parsed.prompt
             config = config_key(self.oracle.config.key(prompt, ""))
             text = CacheKey(article.id, article.content_hash, config)
-            label_prompt = prompt.for_article(article.id, render(article.title, article.content))
+            rendered = render(article.title, article.content)
+            label_prompt = prompt.for_article(article.id, rendered)
             expected_usd = self.oracle.expected_usd(label_prompt)
             request = LabelRequest(
-                partition, offset, parsed, draw_position, text, label_prompt, expected_usd
+                partition,
+                offset,
+                parsed,
+                draw_position,
+                text,
+                sketch(rendered),
+                label_prompt,
+                expected_usd,
             )
         self._requests[partition, offset] = request
         return request
 
     def admit(self, today: str) -> None:
         """Decide about every request that is new: is there a label already, or a call left?"""
-        self._admission.admit(self.requests, today)
+        self._admission.admit(self.requests, self._begun.values(), today)
 
     def draft_claims(self, *, only_begun: bool = False) -> None:
         """Claim a call for as many requests as could be called now, in their order."""

@@ -14,6 +14,7 @@ from newsieve.oracle.label_request import LabelRequest
 from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.records import LabelMetadata, ScoreEncoder
 from newsieve.oracle.request_queue import RequestQueue
+from newsieve.oracle.story_window import Story
 from newsieve.programs.labeling.backlog import PendingRequest
 from newsieve.records.dead_letter import RecordPosition
 from newsieve.stream.outcome import DEAD_LETTER, Outcome
@@ -26,7 +27,7 @@ class _Uncommitted:
     """What the open transaction holds beside its records."""
 
     counts: TransactionCounts = field(default_factory=TransactionCounts)
-    labelled: list[tuple[CacheKey, LabelResult, str]] = field(default_factory=list)
+    labelled: list[tuple[CacheKey, LabelResult, str, Story | None]] = field(default_factory=list)
 
 
 class LabelTransaction:
@@ -81,7 +82,9 @@ class LabelTransaction:
         now, read = self._now(), request.parsed.request
         pi = request.effective_pi if request.effective_pi is not None else read.sampling.pi
         metadata = LabelMetadata(pi, self._queue.claims.lost_calls(request), now)
-        record, tier = self._encoder.encode(request.parsed, result, metadata)
-        if not result.is_reused:
-            self._uncommitted.labelled.append((request.text, result, now))
+        record, tier = self._encoder.encode(
+            request.parsed, result, metadata, None if request.is_anchor else request.sketch
+        )
+        story = None if request.is_anchor else request.story
+        self._uncommitted.labelled.append((request.text, result, now, story))
         return Outcome(read.filter, result.status, tier, [record], None)
