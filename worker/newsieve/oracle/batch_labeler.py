@@ -26,7 +26,7 @@ from newsieve.oracle.oracle_spec import OracleSpec
 from newsieve.oracle.pending_article import PARTITION, PendingArticle
 from newsieve.oracle.prompt import Prompt
 from newsieve.oracle.providers.base import Tokens
-from newsieve.records.dead_letter import dead_letter_facts
+from newsieve.records.dead_letter import dead_letter_fields
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.records.own_record import article_line
 from newsieve_schemas.label_row import DEAD_LETTER
@@ -252,7 +252,7 @@ class BatchLabeler:
             return entry.kept
         if entry.error is not None:
             self.summary.statuses[DEAD_LETTER] += 1
-            return dead_letter_facts(entry.line, entry.error)
+            return dead_letter_fields(entry.line, entry.error)
         if task is None or task.result is None or article is None:
             raise RuntimeError("not finished")
         lost = self._claims.lost_calls(entry)

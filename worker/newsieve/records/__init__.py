@@ -1,4 +1,5 @@
-"""Bytes to articles and decisions to bytes: the wire, without Kafka.
+"""Records: bytes are decoded to articles, and decisions are encoded to bytes, without Kafka.
 
-The hot path builds its records by hand; tests hold every byte against the models in `schemas`.
+The hot path reads and builds its records by hand; tests compare every byte with the models of
+`newsieve_schemas`.
 """

@@ -24,16 +24,16 @@ def decision_record(
     now: str,
     decided_by: str | None = None,
 ) -> OutRecord:
-    """The record of a ControlDecision, of nobody in particular if nobody is named. `source` is the
-    ce_source, `now` is ISO 8601."""
-    facts = {
+    """Return the record of a ControlDecision. `decided_by` names the person, None if no person is
+    named; `source` is the ce_source, and `now` is in ISO 8601."""
+    fields = {
         "scope": scope,
         "decision": decision,
         "arguments": arguments,
         "decided_by": decided_by,
         "decided_at": now,
     }
-    value = orjson.dumps(facts)
+    value = orjson.dumps(fields)
     headers: Headers = [
         *opening_headers(events.CONTROL_DECIDED, source),
         ("ce_id", event_id(f"{scope}\n{value.decode()}")),

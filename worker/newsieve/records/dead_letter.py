@@ -1,10 +1,11 @@
-"""Dead letters: the original key, value and headers, and `dlq.*` headers that say why.
+"""Makes dead letters, which hold the original key, value and headers, and `dlq.*` headers that say
+why; and makes the records that `newsieve dlq replay` puts back.
 
-Nothing that a producer sets can make a broker refuse the letter: its time is that of its writing,
-the original's is in `dlq.timestamp`; and where there was no key, which a compacted topic does not
-take, one is generated, which `dlq.key-made` says. `newsieve dlq replay` puts the original back, but
-for `dlq.filter` and `dlq.attempts`: the worker then scores only that filter, and counts on. Headers
-of that name that a producer's record has are not kept: they are ours alone.
+Nothing that a producer sets can make a broker refuse a letter. The letter's time is that of its
+writing, and the original's time is in `dlq.timestamp`. A compacted topic takes no record without a
+key, so a letter whose original had none gets one, and `dlq.key-made` says so. A replayed record
+keeps `dlq.filter` and `dlq.attempts`: the worker then scores it for that filter only, and goes on
+counting. `dlq.*` headers that a producer sets are not kept, because only newsieve writes those.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MAX_MESSAGE_CHARACTERS: Final = 1_000  # of an error, which may quote its text
 
 
 class Writer(NamedTuple):
-    """The program that writes dead letters, and where it does."""
+    """The program that writes dead letters, and the topic that it writes them to."""
 
     topic: str
     group: str
@@ -53,8 +54,9 @@ def dead_letter(
     writer: Writer,
     now: str,
 ) -> OutRecord:
-    """The dead letter of one (raw record, filter), or of the record when `filter_name` is None."""
-    facts = {
+    """Return the dead letter of one (raw record, filter), or of the whole record where
+    `filter_name` is None."""
+    reasons = {
         "topic": position.topic,
         "partition": position.partition,
         "offset": position.offset,
@@ -67,27 +69,27 @@ def dead_letter(
         "group": writer.group,
     }
     if filter_name is not None:
-        facts["filter"] = filter_name
+        reasons["filter"] = filter_name
     if record.timestamp_ms is not None:
-        facts["timestamp"] = record.timestamp_ms
+        reasons["timestamp"] = record.timestamp_ms
     key = record.key
-    if key is None:  # of a letter's own, or compaction would drop others of that key
+    if key is None:  # each letter needs its own, or compaction would drop others of that key
         key = _utf8("/".join(map(str, (*position, *([filter_name] if filter_name else [])))))
-        facts["key-made"] = "true"
+        reasons["key-made"] = "true"
     headers = [
         *original_headers(record.headers),
-        *((HEADER_PREFIX + name, _utf8(str(value))) for name, value in facts.items()),
+        *((HEADER_PREFIX + name, _utf8(str(value))) for name, value in reasons.items()),
     ]
     return OutRecord(writer.topic, key, record.value, headers)
 
 
 def dead_letter_line(line: int, error: RecordError) -> bytes:
-    """The line that `newsieve score` and `tier` print in the place of one that failed."""
-    return orjson.dumps(dead_letter_facts(line, error))
+    """Return the line that `newsieve score` and `tier` print in the place of one that failed."""
+    return orjson.dumps(dead_letter_fields(line, error))
 
 
-def dead_letter_facts(line: int, error: RecordError) -> dict[str, Any]:
-    """The fields of a DeadLetterLine."""
+def dead_letter_fields(line: int, error: RecordError) -> dict[str, Any]:
+    """Return the fields of a DeadLetterLine."""
     return {
         "outcome": "dead_letter",
         "line": line,
@@ -98,7 +100,7 @@ def dead_letter_facts(line: int, error: RecordError) -> dict[str, Any]:
 
 
 def original_headers(headers: Headers | None) -> Headers:
-    """The headers that the record had before newsieve."""
+    """Return the headers that the record had before newsieve added any."""
     return [
         item
         for item in headers or ()
@@ -108,7 +110,7 @@ def original_headers(headers: Headers | None) -> Headers:
 
 
 def replay(record: RawRecord, topic: str) -> OutRecord:
-    """The record to put back where it came from, with its original key and time."""
+    """Return the record to put back on its topic, with its original key and time."""
     kept = [item for item in record.headers or () if item[0] in (FILTER, ATTEMPTS)]
     headers = [*original_headers(record.headers), *kept]
     key = None if header(record.headers, KEY_MADE) is not None else record.key
@@ -116,7 +118,7 @@ def replay(record: RawRecord, topic: str) -> OutRecord:
 
 
 def _original_time(record: RawRecord) -> int | None:
-    """The original's time. Letters of former versions have it as their own."""
+    """Return the original's time, which letters of former versions have as their own."""
     value = header(record.headers, TIMESTAMP)
     is_time = value is not None and value.isdigit() and len(value) <= MAX_TIME_DIGITS
     said = int(value or 0) if is_time else None
@@ -124,22 +126,22 @@ def _original_time(record: RawRecord) -> int | None:
 
 
 def attempts(headers: Headers | None) -> int:
-    """How often this record has failed already."""
+    """Return how often this record has failed already."""
     value = header(headers, ATTEMPTS)
     is_count = value is not None and value.isdigit() and len(value) <= MAX_COUNT_DIGITS
     return int(value or 0) if is_count else 0
 
 
 def only_filter(headers: Headers | None, catalogue: Collection[str]) -> str | None:
-    """The one filter that a replayed record is for. None when the header names no filter of the
-    registry: the record is for all filters."""
+    """Return the only filter that a replayed record is for; None where the header names no filter
+    of the registry, so that the record is for all filters."""
     value = header(headers, FILTER)
     name = value.decode("utf-8", "replace") if value is not None else None
     return name if name in catalogue else None
 
 
 def explanation(headers: Headers | None) -> Mapping[str, Any]:
-    """The `dlq.*` headers as text, by name without the prefix."""
+    """Return the `dlq.*` headers as text, by their names without the prefix."""
     return {
         key.removeprefix(HEADER_PREFIX): (value or b"").decode("utf-8", "replace")
         for key, value in headers or ()

@@ -64,7 +64,7 @@ class RawRecord(NamedTuple):
 
 
 def decode(record: RawRecord, policy: DecodePolicy) -> Article:
-    """The record's article. Raises RecordError."""
+    """Return the record's article. Raises RecordError."""
     reader = policy.reader
     fields, nulled, envelopes = open_record(record.value, record.headers, reader, policy.max_bytes)
     # Usual articles have their texts under the first names, where nothing else is looked at.
@@ -107,8 +107,8 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
 
 
 def record_key(value: bytes, reader: FieldReader = DEFAULT_READER) -> bytes | None:
-    """The key for a raw record: its article's id, so that versions stay in order. None for a record
-    that cannot be read."""
+    """Return the key for a raw record: its article's id, so that the versions of an article stay in
+    order. None for a record that cannot be read."""
     try:
         most = max(len(value), MAX_RECORD_BYTES)
         policy = DecodePolicy(most, id_from_key=False, reader=reader)
@@ -118,7 +118,7 @@ def record_key(value: bytes, reader: FieldReader = DEFAULT_READER) -> bytes | No
 
 
 def _first(reader: FieldReader, fields: Any, field: str) -> Any:
-    """The first value of a field that is not empty; else the value under its first name."""
+    """Return the first value of a field that is not empty, else the value under its first name."""
     values = reader.alternatives[field].read(fields)
     return next((value for value in values if value), values[0])
 
@@ -126,8 +126,8 @@ def _first(reader: FieldReader, fields: Any, field: str) -> Any:
 def _date(
     names: Alternatives, fields: Any, nulled: tuple[str, ...]
 ) -> tuple[str | None, bool, tuple[str, ...]]:
-    """The first date that is no number, or a number that is a date; whether it is understood, and
-    which fields are null."""
+    """Return the first text, or number that is a date; whether it is understood; and the names of
+    the fields that are null, with those of numbers that are no date."""
     for name, value in zip(names.names, names.read(fields), strict=True):
         if type(value) is str and value:
             return *date_of_text(value), nulled
@@ -140,7 +140,7 @@ def _date(
 
 
 def _title(names: Alternatives, fields: Any) -> str | None:
-    """The first title that is not blank. Raises InvalidTitle for a `title` that is none."""
+    """Return the first title that is not blank. Raises InvalidTitle for a `title` that is none."""
     blank: str | None = None
     for name, value in zip(names.names, names.read(fields), strict=True):
         if name == "title" and value is not None and type(value) is not str:
@@ -155,7 +155,7 @@ def _title(names: Alternatives, fields: Any) -> str | None:
 
 
 def _content(names: Alternatives, fields: Any) -> tuple[str | None, bool]:
-    """The first content with anything to read in it, and whether there is one. Raises
+    """Return the first content with anything to read in it, and whether there is one. Raises
     InvalidContent for a `content` that is none."""
     values = names.read(fields)
     for name, value in zip(names.names, values, strict=True):
@@ -168,7 +168,7 @@ def _content(names: Alternatives, fields: Any) -> tuple[str | None, bool]:
 
 
 def _id(names: Alternatives, fields: Any) -> str | None:
-    """The first id that is not blank. Raises InvalidId for an `id` that is none."""
+    """Return the first id that is not blank. Raises InvalidId for an `id` that is none."""
     for name, value in zip(names.names, names.read(fields), strict=True):
         text = str(value) if type(value) is int else value
         if type(text) is str:
@@ -183,7 +183,7 @@ def _id(names: Alternatives, fields: Any) -> str | None:
 
 
 def _made_id(key: bytes | None, url: str | None, text: str) -> str:
-    """The id of an article that has none."""
+    """Return the id of an article whose record has none."""
     if key:
         return _id_of_key(key)
     if url and not url.isspace():
@@ -192,8 +192,8 @@ def _made_id(key: bytes | None, url: str | None, text: str) -> str:
 
 
 def _id_of_key(key: bytes) -> str:
-    """The id that a key stands for. Two keys are never one id: a key without a text, or that could
-    be taken for one, is written in hexadecimal digits."""
+    """Return the id that a key stands for. Two keys never give one id: a key that is not UTF-8, or
+    that looks like such a key's id, is written in hexadecimal digits."""
     try:
         text = key.decode() if len(key) <= _MAX_KEY_BYTES else _HEX
     except UnicodeDecodeError:

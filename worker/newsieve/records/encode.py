@@ -1,9 +1,9 @@
 """Encodes decisions as records: ScoredArticle, TieredArticle, OracleRequest, with CloudEvents
 headers.
 
-There is one encoder per filter; what all of a filter's records share is built once. The order of
-fields is the models'. It knows the topic of a record by name, and nothing of how the record gets
-there.
+There is one encoder for each filter, and what all records of a filter share is built once. The
+fields have the order of the models. This module knows the topic of a record by name, and nothing of
+how the record gets there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class OutRecord(NamedTuple):
-    """A record to produce. `timestamp_ms` None: the producer's clock."""
+    """A record to produce; where `timestamp_ms` is None, the producer's clock sets it."""
 
     topic: str
     key: bytes | None
@@ -128,7 +128,8 @@ class FilterEncoder:
         self._constant_headers = cache(self._build_constant_headers)
 
     def blocked(self, subject: EncodedArticle, met: RulesMet, now: str) -> OutRecord:
-        """The ScoredArticle of an article that a content rule blocked. `now` is ISO 8601."""
+        """Return the ScoredArticle of an article that a content rule blocked. `now` is in ISO
+        8601."""
         facts = {
             "outcome": "blocked",
             "scores": None,
@@ -154,8 +155,8 @@ class FilterEncoder:
     def scored(
         self, subject: EncodedArticle, met: RulesMet, scoring: Scoring, now: str
     ) -> list[OutRecord]:
-        """The ScoredArticle, then the tier's record and the oracle's request, where there are
-        such."""
+        """Return the ScoredArticle, then the tier's record and the oracle's request, where the
+        article has them."""
         tier = scoring.tier
         key = subject.article.id.encode()
         tier_topic = self._tier_topics.get(tier)
@@ -231,7 +232,8 @@ class FilterEncoder:
 
 
 def opening_headers(event_type: str, source: bytes) -> Headers:
-    """The headers that every CloudEvent of ours begins with; `ce_id` and `ce_time` follow."""
+    """Return the headers that every CloudEvent of newsieve begins with; `ce_id` and `ce_time`
+    follow."""
     return [
         ("ce_specversion", events.SPEC_VERSION.encode()),
         ("ce_type", event_type.encode()),
@@ -245,8 +247,8 @@ def filter_headers(name: str, version: str) -> Headers:
 
 
 def trace_headers(incoming: Headers | None) -> Headers:
-    """The headers of an incoming trace. Others are not passed on: a header may be as large as a
-    record."""
+    """Return the headers of an incoming trace. No other header is passed on, because one may be as
+    large as a record."""
     value = header(incoming, TRACE_PARENT)
     if value is None or len(value) != TRACE_PARENT_BYTES or not _TRACE_PARENT.fullmatch(value):
         return []
@@ -263,7 +265,7 @@ def _with_content(subject: EncodedArticle) -> bytes:
 
 
 def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
-    """The fields that an OracleRequest takes over from the ScoredArticle."""
+    """Return the fields that an OracleRequest takes over from the ScoredArticle."""
     taken = (
         "scores",
         "weighted_average",
@@ -277,7 +279,7 @@ def _request_facts(scored: dict[str, Any], now: str) -> dict[str, Any]:
 
 
 def event_id(name: str) -> bytes:
-    """The UUIDv5 of a name in newsieve's namespace (RFC 9562, section 5.5), as text."""
+    """Return the UUIDv5 of a name in newsieve's namespace (RFC 9562, section 5.5), as text."""
     hasher = _NAMESPACE_HASHED.copy()
     hasher.update(name.encode())
     text = hasher.hexdigest()
@@ -287,7 +289,7 @@ def event_id(name: str) -> bytes:
 
 @lru_cache(maxsize=1_024)  # many records come in one millisecond
 def timestamp(milliseconds: int | None) -> str | None:
-    """A Kafka timestamp as ISO 8601 in UTC, None for one that is missing or no date."""
+    """Return a Kafka timestamp as ISO 8601 in UTC; None for one that is missing or no date."""
     if milliseconds is None or milliseconds < 0:
         return None
     seconds, rest = divmod(milliseconds, 1_000)

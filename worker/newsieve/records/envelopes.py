@@ -106,7 +106,7 @@ def open_record(
 
 
 def header(headers: Headers | None, name: str) -> bytes | None:
-    """The last value of a header; headers may be repeated, null or binary."""
+    """Return the last value of a header; headers may be repeated, null or binary."""
     if headers:
         for key, value in reversed(headers):
             if key == name:

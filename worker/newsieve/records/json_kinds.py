@@ -20,17 +20,17 @@ _STRING: Final = msgspec.json.Decoder(str)
 
 
 def text_of(raw: Raw | bytes) -> str | None:
-    """The value's string, None if it is none."""
+    """Return the value's string, None for a value of another kind."""
     return _STRING.decode(raw) if bytes(memoryview(raw)[:1]) == b'"' else None
 
 
 def kind_of(raw: Raw | bytes) -> Any:
-    """An empty value of the same kind."""
+    """Return an empty value of the same kind."""
     return _KINDS.get(bytes(memoryview(raw)[:1]), 0.0)
 
 
 def json_name(value: Any) -> str:
-    """The kind of a value, as JSON calls it."""
+    """Return the kind of a value, as JSON calls it."""
     if value is None:
         return "null"
     names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}

@@ -1,6 +1,6 @@
 """Parses JSON records as they really come: fast where they are clean, exact where they are not.
 
-orjson reads nearly all of it. What orjson refuses or bends (a byte order mark, lone surrogates,
+orjson reads nearly all of them. What orjson refuses or bends (a byte order mark, lone surrogates,
 integers beyond 64 bits, numbers beyond a double) goes through the standard library, slower. Raw
 articles have a reader of their own, `raw_fields`.
 """
@@ -23,7 +23,7 @@ BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 
 def parse(value: bytes, max_bytes: int) -> Any:
-    """The value of a JSON text. Raises DecodeError."""
+    """Return the value of a JSON text. Raises DecodeError."""
     require_size(value, max_bytes)
     require_shallow(value)
     try:
@@ -33,7 +33,8 @@ def parse(value: bytes, max_bytes: int) -> Any:
 
 
 def parse_exactly(value: bytes) -> Any:
-    """The JSON value by the standard library: exact integers, lone surrogates as U+FFFD."""
+    """Return the JSON value as the standard library reads it: integers are exact, and lone
+    surrogates become U+FFFD."""
     require_utf8(value)
     require_shallow(value)
     text = without_lone_surrogates(value.removeprefix(BYTE_ORDER_MARK)).decode()
@@ -47,13 +48,13 @@ def parse_exactly(value: bytes) -> Any:
 
 
 def require_size(value: bytes, max_bytes: int) -> None:
-    """Raise TooLarge for more bytes than this."""
+    """Raise TooLarge for a value of more than `max_bytes`."""
     if len(value) > max_bytes:
         raise TooLarge(f"{len(value):,} bytes, more than the limit of {max_bytes:,}")
 
 
 def require_utf8(value: bytes) -> None:
-    """Raise NotUtf8 for bytes that are no UTF-8."""
+    """Raise NotUtf8 for bytes that are not UTF-8."""
     if value.isascii():
         return
     try:
@@ -63,7 +64,7 @@ def require_utf8(value: bytes) -> None:
 
 
 def require_shallow(value: bytes) -> None:
-    """Raise NestedTooDeep for brackets and braces that are nested too deep."""
+    """Raise NestedTooDeep for brackets and braces that are nested beyond MAX_NESTING."""
     if is_nested_deeper(value, MAX_NESTING):
         raise NestedTooDeep(f"nested more than {MAX_NESTING} deep")
 

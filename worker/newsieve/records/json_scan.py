@@ -1,7 +1,7 @@
-"""Scans JSON before anybody parses it, at the speed of memory: for how deep it is nested, and for
-escaped surrogates that belong to no pair.
+"""Scans JSON before it is parsed, at the speed of memory: it tells how deep the JSON is nested, and
+replaces escaped surrogates that belong to no pair.
 
-It never raises, takes any bytes, and needs a small multiple of them in memory.
+It takes any bytes, never raises, and needs memory for a small multiple of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIGIT_OF_HALF: Final = 3  # says which of a pair it is
 
 
 def _one_of(characters: str) -> NDArray[np.bool_]:
-    """For each byte, whether it is among the wanted ones, in upper or lower case."""
+    """Return for each byte whether it is one of the characters, in upper or lower case."""
     accepted = np.zeros(256, np.bool_)
     accepted[list((characters.lower() + characters.upper()).encode())] = True
     return accepted
@@ -39,7 +39,8 @@ _SURROGATE: Final = (_U, _one_of("d"), _one_of("89abcdef"), _DIGITS, _DIGITS)
 
 
 def is_nested_deeper(value: bytes, limit: int) -> bool:
-    """Whether more than so many brackets and braces, outside of strings, are open at one place."""
+    """Say whether more than `limit` brackets and braces outside of strings are open at one
+    place."""
     # One that is nested so deep has as many of them; splitting stops there, and few have as many.
     if len(value.split(b"[", limit + 1)) + len(value.split(b"{", limit + 1)) - 2 <= limit:
         return False
@@ -58,8 +59,8 @@ def is_nested_deeper(value: bytes, limit: int) -> bool:
 
 
 def without_lone_surrogates(value: bytes) -> bytes:
-    """The text with escaped U+FFFD for each escaped surrogate without a partner, so that every
-    string has a UTF-8 form. Nothing moves: both are of one length."""
+    """Return the text with an escaped U+FFFD in place of each escaped surrogate without a partner,
+    so that every string has a UTF-8 form. Both escapes have one length, so nothing moves."""
     if b"\\ud" not in value and b"\\uD" not in value:
         return value
     read = np.frombuffer(value.replace(b"\\\\", _UNREAD), np.uint8)
@@ -76,7 +77,7 @@ def without_lone_surrogates(value: bytes) -> bytes:
 
 
 def _contains(sorted_places: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """For each wanted place, whether it is among the places."""
+    """Return for each wanted place whether it is among the places."""
     if not len(sorted_places):
         return np.zeros(len(wanted), np.bool_)
     at = np.searchsorted(sorted_places, wanted)

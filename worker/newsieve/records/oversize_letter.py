@@ -1,8 +1,8 @@
-"""Dead letters whose original is larger than a record may be: they hold a part of it and its
-position.
+"""Shortens a dead letter whose original is larger than a record may be: the letter holds a part of
+the original and its position.
 
-What was left out, and the hash of the original's value, are in further `dlq.*` headers. A replay
-takes the original from its position. It knows no topic's and no broker's limits.
+Further `dlq.*` headers say what was left out, and have the hash of the original's value. A replay
+reads the original from its position. This module knows the limits of no topic and no broker.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ HEADER_BYTES: Final = 10  # of a header's lengths, at most
 
 
 def abridged(letter: OutRecord, most_bytes: int, how: OversizeLetters) -> OutRecord:
-    """The letter within `most_bytes`: the beginning of the value or none of it, the key if it is
-    not too long, and headers from the first on as long as there is room."""
+    """Return the letter within `most_bytes`. It has the beginning of the value or none of it, the
+    key if that is not too long, and headers from the first on as long as there is room."""
     most = min(MOST_KEPT_BYTES, most_bytes // SHARES)
     own = [item for item in letter.headers if item[0].startswith(HEADER_PREFIX)]
     headers = original_headers(letter.headers)
@@ -49,8 +49,8 @@ def abridged(letter: OutRecord, most_bytes: int, how: OversizeLetters) -> OutRec
 
 
 def whole(letter: RawRecord, original: RawRecord) -> RawRecord | None:
-    """The letter with all of its original, from the original's position; None where another record
-    is there."""
+    """Return the letter with all of its original, which was read from its position; None where
+    another record is at that position."""
     said = dict(letter.headers or ()).get(HEADER_PREFIX + SHA256)
     if said != hashlib.sha256(original.value or b"").hexdigest().encode():
         return None
@@ -64,7 +64,7 @@ def whole(letter: RawRecord, original: RawRecord) -> RawRecord | None:
 
 
 def _fitting(headers: Headers, most_bytes: int) -> Headers:
-    """The first headers, up to one that does not fit."""
+    """Return the first headers, up to one that does not fit."""
     left = most_bytes
     for count, (name, value) in enumerate(headers):
         left -= len(name.encode()) + len(value or b"") + HEADER_BYTES

@@ -1,6 +1,6 @@
-"""Takes the article out of newsieve's own records, where somebody gives them for raw articles.
+"""Takes the article out of newsieve's own records, where a user gives them for raw articles.
 
-It sees by the fields alone which topic a record came from.
+It tells by a record's fields alone which kind of record it is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import orjson
 from newsieve.errors import InvalidContent
 from newsieve.records.json_lines import read_object
 
-# Only our records have both in them; others' need not be parsed twice.
+# Only newsieve's records have both in them; all others need not be parsed twice.
 _MARKS: Final = (b'"article"', b'"content_hash"')
 
 
 def own_record(line: bytes) -> dict[str, Any] | None:
-    """The record, if the line is a ScoredArticle, TieredArticle, OracleRequest or OracleScore.
-    Raises DecodeError."""
+    """Return the record, if the line is a ScoredArticle, TieredArticle, OracleRequest or
+    OracleScore, and None otherwise. Raises DecodeError."""
     if not all(mark in line for mark in _MARKS):
         return None
     facts = read_object(line)
@@ -29,15 +29,15 @@ def own_record(line: bytes) -> dict[str, Any] | None:
 
 
 def has_text(record: Mapping[str, Any]) -> bool:
-    """Whether the record has its article's content, which is null where the article is a title
+    """Say whether the record has its article's content, which is null where the article is a title
     alone."""
     return "content" in record["article"]
 
 
 def article_line(line: bytes) -> bytes:
-    """The raw article in one of our records, and any other line as it is.
+    """Return the raw article in one of newsieve's records, and any other line as it is.
 
-    Raises InvalidContent for a record without the text: its title alone is another article.
+    Raises InvalidContent for a record without the text, whose title alone is another article.
     """
     record = own_record(line)
     if record is None:

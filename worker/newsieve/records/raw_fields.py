@@ -205,7 +205,7 @@ def readable(value: bytes) -> bytes:
 
 
 def are_tags(raw: Raw | UnsetType) -> bool:
-    """Whether the field is a list of texts within the limits, or missing."""
+    """Say whether the field is a list of texts within the limits, or missing."""
     if raw is UNSET:
         return True
     if len(memoryview(raw)) > _MAX_TAGS_BYTES:

@@ -1,8 +1,8 @@
-"""Decides whose `dlq.*` headers of a raw record count: only those of `newsieve dlq replay`. Pure.
+"""Decides whether the `dlq.*` headers of a raw record count: only `newsieve dlq replay` sets them.
 
-It signs what it puts back, with a key derived from the workers' secret, over all that is in the
-record but its time: topic, key, value, headers. Whoever produces raw records can copy such a record
-as it is, and make none.
+A replay signs what it puts back, with a key derived from the workers' secret, over the record's
+topic, key, value and headers, but not its time. Whoever produces raw records can copy such a record
+unchanged, but cannot make one. This module is pure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Trusted = Literal["signed", "any"]
 
 
 class Admitted(NamedTuple):
-    """A raw record without headers that do not count, and the one filter that it is for, if any."""
+    """A raw record without the headers that do not count, and the only filter that it is for, if it
+    is for one."""
 
     record: RawRecord
     only: str | None
@@ -37,8 +38,8 @@ class Admitted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplayHeaders:
-    """Which `dlq.*` headers of a raw record count at a worker that runs `filters`. `catalogue` has
-    all filters there are."""
+    """The rule of which `dlq.*` headers of a raw record count at a worker that runs `filters`.
+    `catalogue` has the names of all filters."""
 
     trusted: Trusted
     key: SecretKey | None
@@ -47,9 +48,12 @@ class ReplayHeaders:
     catalogue: Collection[str]
 
     def admit(self, record: RawRecord) -> Admitted:
-        """The record with the headers that count, and the filter it is for. A signed record is for
-        the filter that it names, whoever runs that. Any other header counts only where all are
-        trusted and this worker runs the filter: nobody else might."""
+        """Return the record with the headers that count, and the filter that it is for.
+
+        A signed record is for the filter that it names, even if this worker does not run it. An
+        unsigned header counts only where all headers are trusted and this worker runs the filter,
+        because perhaps no other worker does.
+        """
         headers = record.headers
         # in one search, as a record may have a million of them
         if not headers or HEADER_PREFIX not in "".join([name for name, _ in headers]):
@@ -62,7 +66,7 @@ class ReplayHeaders:
 
 
 def signed(record: OutRecord, key: SecretKey | None) -> OutRecord:
-    """The record with its signature, or as it is without a key."""
+    """Return the record with its signature, or unchanged where there is no key."""
     if key is None:
         return record
     text = _signature(key, record.topic, record.key, record.value or b"", record.headers).hex()
@@ -70,8 +74,9 @@ def signed(record: OutRecord, key: SecretKey | None) -> OutRecord:
 
 
 def is_signature(key: SecretKey, topic: str, record: RawRecord) -> bool:
-    """Whether the signature is the record's. A record with more than MOST_SIGNED_HEADERS has none:
-    to look would cost by the header, whoever wrote them."""
+    """Say whether the record's signature is valid. A record with more than MOST_SIGNED_HEADERS
+    headers counts as unsigned, because hashing them would cost time that any producer could
+    take."""
     if len(record.headers or ()) > MOST_SIGNED_HEADERS:
         return False
     said = header(record.headers, SIGNATURE)
@@ -95,8 +100,8 @@ def _signature(
 def _parts(
     topic: str, record_key: bytes | None, value: bytes, headers: Headers
 ) -> Iterator[bytes | None]:
-    """The parts of a record, each with its length before it, so that no other record has the same
-    ones."""
+    """Yield the parts of a record. The caller hashes each behind its length, so that no other
+    record has the same parts."""
     yield topic.encode()
     yield record_key
     yield value

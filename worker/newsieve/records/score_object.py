@@ -18,8 +18,8 @@ RULE_FIELDS: Final = ("content_rules", "caps")
 
 
 class ScoreObject(NamedTuple):
-    """Scores in the order of dimensions, the content rules that the text met, and the article's id
-    if the line names it."""
+    """The scores in the order of the dimensions, the content rules that the text met, and the
+    article's id if the line names it."""
 
     scores: list[float]
     rules: frozenset[str]
@@ -29,32 +29,32 @@ class ScoreObject(NamedTuple):
 def parse_score_object(
     line: bytes, filter_name: str, dimensions: Sequence[str], rules: Sequence[str]
 ) -> ScoreObject:
-    """Read a line. Nothing is filled in or converted. Raises RecordError."""
-    facts = read_object(line)
-    _require_filter(facts, filter_name)
-    scores = facts.get("scores", facts)
+    """Read a line of scores; nothing is filled in or converted. Raises RecordError."""
+    fields = read_object(line)
+    _require_filter(fields, filter_name)
+    scores = fields.get("scores", fields)
     if not isinstance(scores, dict):
         why = "scores is not an object"
-        if facts.get("outcome") == "blocked":
-            why = f"blocked by {facts.get('blocked_by')!r:.60}: it has no scores to decide from"
+        if fields.get("outcome") == "blocked":
+            why = f"blocked by {fields.get('blocked_by')!r:.60}: it has no scores to decide from"
         raise InvalidScore(why)
     values = [_score(scores, name) for name in dimensions]
-    return ScoreObject(values, _rules(facts, rules), _id(facts))
+    return ScoreObject(values, _rules(fields, rules), _id(fields))
 
 
-def _require_filter(facts: Mapping[str, Any], wanted: str) -> None:
-    """Require that the record is of the filter that decides, in any version: scores are decided
-    again because it has changed."""
-    name = facts.get("filter")
+def _require_filter(fields: Mapping[str, Any], wanted: str) -> None:
+    """Raise OtherFilter for a record of another filter than the one that decides. Any version of it
+    will do, because scores are decided again after the filter has changed."""
+    name = fields.get("filter")
     if isinstance(name, str) and name.partition("/")[0] != wanted:
         raise OtherFilter(f"a record of the filter {name!r:.80}, not of {wanted}")
 
 
-def _id(facts: Mapping[str, Any]) -> str | None:
-    """The row's own id, otherwise its article's."""
-    article = facts.get("article")
+def _id(fields: Mapping[str, Any]) -> str | None:
+    """Return the row's own id, otherwise its article's."""
+    article = fields.get("article")
     inner = article.get("id") if isinstance(article, dict) else None
-    return id_text(facts.get("id", inner))
+    return id_text(fields.get("id", inner))
 
 
 def _score(scores: Mapping[str, Any], name: str) -> float:
@@ -68,18 +68,18 @@ def _score(scores: Mapping[str, Any], name: str) -> float:
     return float(value)
 
 
-def _rules(facts: Mapping[str, Any], known: Sequence[str]) -> frozenset[str]:
-    found: set[str] = set()
+def _rules(fields: Mapping[str, Any], known: Sequence[str]) -> frozenset[str]:
+    met: set[str] = set()
     for field in RULE_FIELDS:
-        names = facts.get(field)
+        names = fields.get(field)
         if names is None:
             continue
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InvalidContentRules(f"{field} is not a list of rule names")
-        found.update(names)
-    unknown = sorted(found - set(known))
+        met.update(names)
+    unknown = sorted(met - set(known))
     if unknown:
         raise InvalidContentRules(
             f"no content rule {unknown[0]!r:.60}; there are: {', '.join(known) or 'none'}"
         )
-    return frozenset(found)
+    return frozenset(met)
