@@ -71,7 +71,7 @@ class Metrics:
         self._nulled = self._counter(
             "fields_nulled", "Optional fields of a wrong type or too long."
         )
-        self._articles = ArticleCounters(self.registry)
+        self._article_counters = ArticleCounters(self.registry)
         self._suspect = self._counter("suspect_articles", "That speak to a model, by how.", "kind")
         self._on_record = self._counter(
             "tier_records_on_record",
@@ -137,7 +137,7 @@ class Metrics:
         self._records.inc(transaction.records)
         self._tombstones.inc(transaction.tombstones)
         self._nulled.inc(transaction.nulled_fields)
-        self._articles.committed(transaction.articles)
+        self._article_counters.committed(transaction.articles)
         self._on_record.inc(transaction.on_record)
         for kind, count in transaction.suspect.items():
             self._suspect.labels(kind).inc(count)
