@@ -24,6 +24,8 @@ from newsieve_schemas.article_shapes import (
 
 _MEMBERS: Final = list(dict.fromkeys(name for names in TEXT_MEMBERS.values() for name in names))
 _ATTRIBUTES: Final = {name: f"member_{at}" for at, name in enumerate(_MEMBERS)}
+_LIST: Final = msgspec.json.Decoder(list[Raw])
+_SMALL_BYTES: Final = 16_384  # of a list whose elements may all become objects; others are split
 _OBJECT: Final = msgspec.json.Decoder(
     msgspec.defstruct(
         "_Members",
@@ -61,17 +63,24 @@ def _member(field: str, raw: Raw | bytes) -> str | None:
 
 
 def _first(field: str, raw: Raw) -> str | None:
-    for item in elements_of(bytes(raw), MAX_LISTED)[:MAX_LISTED]:
+    for item in _elements(raw, MAX_LISTED)[:MAX_LISTED]:
         text = _member(field, item) if item.startswith(b"{") else text_of(item)
         if text and not text.isspace():
             return text
     return None
 
 
+def _elements(raw: Raw, most: int) -> list[bytes]:
+    """Return the elements of a list; of one with more than `most`, at least one more than that."""
+    if len(memoryview(raw)) <= _SMALL_BYTES:
+        return [bytes(item) for item in _LIST.decode(raw)]
+    return elements_of(bytes(raw), most)
+
+
 def _joined(raw: Raw) -> str | None:
     """Return the texts of a content's blocks as paragraphs; None where the list holds anything but
     texts and objects."""
-    items = elements_of(bytes(raw), MAX_BLOCKS)
+    items = _elements(raw, MAX_BLOCKS)
     if len(items) > MAX_BLOCKS or not all(item.startswith((b'"', b"{")) for item in items):
         return None
     texts = [_member("content", item) if item.startswith(b"{") else text_of(item) for item in items]
