@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -41,6 +42,9 @@ BROKEN = st.tuples(
 )
 
 
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # a pair is one character here
+
+
 def refuse(_: str) -> None:
     raise NonFiniteNumber
 
@@ -60,7 +64,9 @@ def shape(name: str, value: Any) -> Any:
     """As the reader has it: texts as they are, numbers where there may be one, of another value its
     kind under a strict name, and null under any other."""
     value = text_in(FIELDS[name], value)
-    if type(value) is str or (type(value) is int and FIELDS[name] == "id"):
+    if type(value) is str:
+        return LONE_SURROGATE.sub("\ufffd", value)
+    if type(value) is int and FIELDS[name] == "id":
         return value
     if type(value) in (int, float) and FIELDS[name] == "published_at":
         return plausible(value)
@@ -118,6 +124,7 @@ def test_fields_are_read_as_a_parser_reads_them(facts: dict[str, Any], ascii_onl
 @example({"x": [1]}, [(7, b"-Infinity")])
 @example({"x": [1]}, [(6, b"Infinity,")])
 @example({"x": [1]}, [(7, b"-NaN")])
+@example({"text": "\U00010000"}, [(16, b"")])
 def test_what_is_broken_is_refused_as_a_parser_refuses_it(
     facts: dict[str, Any], changes: list[tuple[int, bytes]]
 ) -> None:

@@ -80,7 +80,7 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
         title = _title(reader.alternatives["title"], fields)
     has_body = type(content) is str and has_text(content)
     if not has_body:
-        content, has_body = _content(reader.alternatives["content"], fields)
+        content, has_body = _content(reader.alternatives["content"], fields, content)
     text = render(title, content)
     if not (has_body or has_text(title or "")):
         raise NoText("neither a title nor a content with anything to read in it")
@@ -154,13 +154,13 @@ def _title(names: Alternatives, fields: Any) -> str | None:
     return blank
 
 
-def _content(names: Alternatives, fields: Any) -> tuple[str | None, bool]:
+def _content(names: Alternatives, fields: Any, unreadable: Any) -> tuple[str | None, bool]:
     """Return the first content with anything to read in it, and whether there is one. Raises
     InvalidContent for a `content` that is none."""
     values = names.read(fields)
     for name, value in zip(names.names, values, strict=True):
         if type(value) is str:
-            if has_text(value):
+            if value is not unreadable and has_text(value):  # which would cost as much again
                 return value, True
         elif name == "content" and value is not None:
             raise InvalidContent(f"content is a JSON {json_name(value)}; it must be a string")

@@ -142,7 +142,7 @@ def _inside(
     """Return what is inside of the envelopes that are JSON objects, or the object as it is."""
     fields, wrong, names = opened
     for name, open_envelope in ((CONNECT, _connect_payload), (DEBEZIUM, _row_after)):
-        inner = open_envelope(fields, readable(text))
+        inner = open_envelope(fields, text)
         if inner is not None:
             text, names = _json_of(inner, name), (*names, name)
             fields, wrong = reader.read(text, max_bytes)
@@ -158,7 +158,7 @@ def _connect_payload(fields: Any, text: bytes) -> Raw | None:
     if fields.payload is UNSET or fields.schema is UNSET:
         return None
     try:
-        envelope = _CONNECT.decode(text)
+        envelope = _CONNECT.decode(readable(text))
     except msgspec.DecodeError:
         return None
     is_schema = kind_of(envelope.schema) is None or type(kind_of(envelope.schema)) is dict
@@ -171,7 +171,7 @@ def _row_after(fields: Any, text: bytes) -> Raw | None:
     if fields.op is UNSET:
         return None
     try:
-        change = _CHANGE.decode(text)
+        change = _CHANGE.decode(readable(text))
     except msgspec.DecodeError:
         return None
     if change.op not in _CHANGES:
