@@ -35,6 +35,11 @@ from tests.support.site_records import STUDENT, alert_record, label_record, load
 
 MINUTE_MS = 60_000
 MADE_UP = "made up"
+# The text of copies, which have headings of their own.
+SAME = " ".join(
+    f"The council of {name}, a village, opened a library."
+    for name in ("Ash", "Birch", "Cedar", "Elm", "Hazel", "Larch", "Oak", "Rowan", "Willow", "Yew")
+)
 
 
 class Filled:

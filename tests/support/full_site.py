@@ -13,10 +13,9 @@ from newsieve.web.site import DriftReport
 from tests.support.browser import chromium
 from tests.support.drift_records import student_folder
 from tests.support.drift_status import Commands, drifting
-from tests.support.filled_store import Filled
+from tests.support.filled_store import SAME, Filled
 from tests.support.site import Served, make_site, serve_settings, served
 
-SAME = "The council of a village opened a library. " * 20
 HOSTILE = "<script>alert(1)</script><svg onload=alert(2)>\x1b[31m\u202e" + "W" * 3_000
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from newsieve.web.cards import TITLE_CHARACTERS
-from tests.support.filled_store import Filled
+from tests.support.filled_store import SAME, Filled
 from tests.support.html_page import read_page
 from tests.support.pages import shown, titles
 
@@ -20,10 +20,6 @@ HOSTILE = (
     '"><a href="javascript:alert(3)">x</a>',
     "{{ 7 * 7 }}{% raw %}",
     "\u0000\u200b\ufeff",
-)
-SAME = " ".join(
-    f"The council of {name} opened a library."
-    for name in ("Ash", "Birch", "Cedar", "Elm", "Hazel", "Larch", "Oak", "Rowan", "Willow", "Yew")
 )
 
 

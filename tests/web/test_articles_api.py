@@ -10,8 +10,8 @@ import pytest
 
 from newsieve.web.articles_api import _record_event
 from newsieve_schemas.scored import ScoredArticle
+from tests.support.filled_store import SAME
 from tests.support.served import Served, make_served
-from tests.web.test_article_pages import SAME
 
 
 @pytest.fixture
