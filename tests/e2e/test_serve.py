@@ -62,7 +62,9 @@ def test_what_a_worker_publishes_is_served(stream: Stream) -> None:
         assert "A village opens a library" in page and "Dead letters" in page
         with httpx2.stream("GET", address + "v1/stream?since_id=0", timeout=20) as answer:
             events = (line for line in answer.iter_lines() if line.startswith("data: "))
-            assert json.loads(next(events)[6:]) in records
+            event = json.loads(next(events)[6:])
+            assert event.pop("story") == event["article"]["id"]
+            assert event in records
         body = b'{"title": "A village opens a library", "content": "Books."}'
         scored = httpx2.post(
             address + "v1/score?filter=uplifting", content=body,
