@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from newsieve.stream.ingest_metrics import IngestMetrics
 from newsieve.stream.metrics import DriftMetrics, Metrics, OracleMetrics
 from newsieve.stream.push_metrics import PushMetrics
 from tests.support.workers import ROOT
@@ -46,7 +47,7 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are(of: Any) -> None:
     """A name with a slip in it is an alert that never comes."""
     families = [
         family
-        for metrics in (Metrics(), OracleMetrics(), DriftMetrics(), PushMetrics())
+        for metrics in (Metrics(), OracleMetrics(), DriftMetrics(), PushMetrics(), IngestMetrics())
         for family in metrics.registry.collect()
     ]
     known = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}

@@ -10,9 +10,11 @@ from confluent_kafka import Producer
 
 from newsieve.cli import drift_tail
 from tests.support.articles import raw_records
+from tests.support.cli import Result
 from tests.support.drift import PAIRS
 from tests.support.drift_records import START, Given, anchor_file, canaries, label
 from tests.support.drift_stream import DriftProcess, DriftStream
+from tests.support.feed_server import FeedReply, feed_server, rss, rss_item
 from tests.support.impatience import hurry
 from tests.support.requests import request_record
 from tests.support.rights import rights_of
@@ -123,6 +125,32 @@ def test_pages_need_what_the_table_says(user: User) -> None:
     user.stream.workers.append(refused)
     assert refused.wait(90) == 1, refused.text()[-2_000:]
     assert right.name in refused.text() and "Traceback" not in refused.text()
+
+
+def test_an_ingester_of_feeds_needs_what_the_table_says_and_no_less(user: User) -> None:
+    """It reads and writes states, and writes articles; each right that is taken away is missed."""
+    prefix, listed = user.stream.prefix, user.stream.folder / "feeds.txt"
+    rights = rights_of("newsieve ingest feeds", prefix)
+    user.broker.allow(user.name, rights)
+    settings = {"GROUP": prefix, "SLOT": "a", "ALLOWED_TARGETS": "127.0.0.1", "HOST_GAP_SECONDS": 0}
+    user.settings |= {f"NEWSIEVE_INGEST__{name}": str(value) for name, value in settings.items()}
+    with feed_server() as server:
+
+        def ingest() -> Result:
+            """A feed that is new each time, so that there is something to write."""
+            path = f"/{len(server.behaviours)}"
+            listed.write_text(server.serve(path, FeedReply(rss([rss_item(len(path))]))))
+            return user.run(["ingest", "feeds", str(listed), "--once"])
+
+        done = ingest()
+        assert done.code == 0, done.err
+        assert "1 feeds: 1 read; 1 articles" in done.text
+        for right in rights:
+            user.broker.forbid(user.name, right)
+            refused = ingest()
+            assert refused.code == 1, f"{right}: {refused.text} {refused.err}"
+            assert "Traceback" not in refused.err
+            user.broker.allow(user.name, [right])
 
 
 def test_an_oracle_needs_what_the_table_says(user: User) -> None:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import typer
 
-from newsieve.bootstrap import drift
+from newsieve.bootstrap import drift, ingest_feeds
 from newsieve.bootstrap import labeling as assembled
 from newsieve.bootstrap.common import all_topics, cluster, load_filters
 from newsieve.bootstrap.scoring import worker_topics
@@ -170,7 +170,7 @@ def _groups(settings: Settings) -> Iterator[Finding]:
     kafka = cluster(settings)
     is_named = APP in str(kafka.consumer("")["client.id"])
     for group in dict.fromkeys(
-        (settings.worker.group, settings.oracle.group, settings.drift.group)
+        (settings.worker.group, settings.oracle.group, settings.drift.group, settings.ingest.group)
     ):
         check = f"group {group}"
         try:
@@ -186,13 +186,14 @@ def _groups(settings: Settings) -> Iterator[Finding]:
 
 
 def _rights(settings: Settings, topics: list[Topic], there: set[str]) -> Iterator[Finding]:
-    """Yield rights that are missing: a worker's as errors, those of oracle and monitor as notes."""
+    """Yield rights that are missing: a worker's as errors, those of others as notes."""
     raw = topic_name(settings.kafka.topic_prefix, RAW)
     needed = {(topic.name, "READ" if topic.name == raw else "WRITE") for topic in topics}
     yield from _missing(settings, "rights", needed, settings.worker.group, "wrong")
     others = (
         ("rights of an oracle", assembled.RIGHTS, settings.oracle.group),
         ("rights of a drift monitor", drift.RIGHTS, settings.drift.group),
+        ("rights of an ingester", ingest_feeds.RIGHTS, settings.ingest.group),
     )
     for check, rights, group in others:
         named = {(topic_name(settings.kafka.topic_prefix, s), right) for s, right in rights}

@@ -53,7 +53,10 @@ def feeds(
             settings, feed_list, fetcher, slot, health, is_once=once
         )
         health.watchdog.start()
-        running.runner.run(running.loop, lambda: stop.is_set() or running.loop.is_done)
+        try:
+            running.runner.run(running.loop, lambda: stop.is_set() or running.loop.is_done)
+        finally:
+            health.watchdog.stop()
     if once:
         fetches = running.observer.fetches
         outcomes = ", ".join(f"{fetches[name]:,} {name}" for name in sorted(fetches)) or "none due"
