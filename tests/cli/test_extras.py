@@ -142,3 +142,32 @@ print(len(monitored), time.process_time())
     filters, seconds = done.stdout.split()
     assert int(filters) == 1
     assert float(seconds) < START_SECONDS
+
+
+def test_an_ingester_of_feeds_starts_fast_and_never_imports_torch(tmp_path: Path) -> None:
+    """All that comes before the broker: imports, settings, the list, what asks feeds."""
+    (tmp_path / "feeds.txt").write_text("https://a.example/feed\n")
+    code = f"""
+import sys, time
+from pathlib import Path
+sys.modules.update(dict.fromkeys({WORKER_EXTRA + TRAIN_EXTRA}))
+import newsieve.cli.ingest
+from newsieve.bootstrap import ingest_feeds
+from newsieve.settings.loader import load_settings
+settings = load_settings(None, {{}})
+listed = ingest_feeds.feed_list(settings, Path(sys.argv[1]))
+ingest_feeds.make_fetcher(settings).close()
+print(len(listed.feeds), time.process_time())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "feeds.txt")],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    feeds, seconds = done.stdout.split()
+    assert int(feeds) == 1
+    assert float(seconds) < START_SECONDS

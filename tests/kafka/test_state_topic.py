@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from confluent_kafka import Producer
 
@@ -58,3 +59,21 @@ def test_a_predecessors_open_transaction_is_waited_for(broker: Broker, prefix: s
     ]
     assert 1 <= len(list(last_records(cluster, scores, 6, lambda: None))) <= 12
     assert len(list(headers(cluster, [control, scores], lambda: None))) == 4 + 1 + 12
+
+
+def test_of_a_key_on_several_partitions_the_newest_record_counts(
+    broker: Broker, prefix: str
+) -> None:
+    """In whichever order they are read: partitions were added since the first was written."""
+    cluster = Cluster(broker.bootstrap_servers, {})
+    TopicAdmin(cluster).create(topics(prefix, {}))
+    feeds = f"{prefix}.feeds"
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    now = int(time.time() * 1_000)
+    for key, newer, older in ((b"a", 0, 5), (b"b", 5, 0), (b"c", 3, 2)):
+        producer.produce(feeds, b"old", key, partition=older, timestamp=now - 1_000)
+        value = None if key == b"c" else b"new"
+        producer.produce(feeds, value, key, partition=newer, timestamp=now)
+    assert producer.flush(20) == 0
+
+    assert latest_by_key(cluster, feeds, None, lambda: None) == {b"a": b"new", b"b": b"new"}

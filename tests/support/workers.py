@@ -89,6 +89,12 @@ class OracleProcess(WorkerProcess):
     command = "oracle"
 
 
+class IngestProcess(WorkerProcess):
+    """`newsieve ingest` likewise; its arguments begin with what it ingests."""
+
+    command = "ingest"
+
+
 class ServeProcess(WorkerProcess):
     """`newsieve serve` in a process of its own."""
 
