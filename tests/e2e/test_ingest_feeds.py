@@ -20,7 +20,7 @@ SECONDS = 60
 def start(stream: Stream, slot: str, **more: object) -> IngestProcess:
     """Ask the feeds that are listed in the stream's folder."""
     settings = {
-        "ingest__group": stream.prefix,
+        "ingest__group": f"{stream.prefix}-ingest",
         "ingest__slot": slot,
         "ingest__allowed_targets": "127.0.0.1",
         "ingest__host_gap_seconds": 0,
