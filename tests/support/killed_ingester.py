@@ -23,6 +23,7 @@ from newsieve.bootstrap.ingest_feeds import (
     make_feeds_loop,
     make_fetcher,
 )
+from newsieve.feeds.parse_feed import parse_feed
 from newsieve.kafka.config import Partition
 from newsieve.programs.ingest import feeds_loop, owned_feeds
 from newsieve.programs.ingest.fetch_pool import EndedFetch
@@ -45,6 +46,7 @@ def ingest(feeds: Path, pipe: int, *, is_last: bool) -> None:
     with Health("127.0.0.1", 0, IngestMetrics()) as health:
         slot = acquire_slot(settings, lambda: None)
         fetcher = make_fetcher(settings)
+        fetcher._parse = parse_feed  # a run is over before a process to read feeds in has started
         running = make_feeds_loop(settings, listed, fetcher, slot, health, is_once=False)
         silent = tell(running, pipe)
 

@@ -26,7 +26,7 @@ class IngestMetrics(Metrics):
         self._fetches = self._counter(
             "ingest_fetches", "Requests to feeds, by what came of them.", "outcome"
         )
-        self._articles = self._counter(
+        self._feed_articles = self._counter(
             "ingest_articles",
             "Articles of feeds: published as new or as changed, or left out as too large.",
             "kind",
@@ -46,7 +46,7 @@ class IngestMetrics(Metrics):
         for outcome in OUTCOMES:
             self._fetches.labels(outcome)
         for kind in KINDS:
-            self._articles.labels(kind)
+            self._feed_articles.labels(kind)
         for condition in CONDITIONS:
             self._feeds.labels(condition)
 
@@ -55,7 +55,7 @@ class IngestMetrics(Metrics):
         self._fetch_seconds.observe(seconds)
 
     def articles_committed(self, kind: str, count: int) -> None:
-        self._articles.labels(kind).inc(count)
+        self._feed_articles.labels(kind).inc(count)
 
     def feeds_measured(self, conditions: Mapping[Any, int], overdue: int) -> None:
         for condition in CONDITIONS:
