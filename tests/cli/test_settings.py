@@ -91,7 +91,7 @@ def test_what_an_orchestrator_injects_is_left_alone() -> None:
         ("NEWSIEVE_TOPIC_PREFIX", ["NEWSIEVE_KAFKA__TOPIC_PREFIX"]),
         (
             "NEWSIEVE_SLOT",
-            ["NEWSIEVE_WORKER__SLOT", "NEWSIEVE_ORACLE__SLOT", "NEWSIEVE_DRIFT__SLOT"],
+            [f"NEWSIEVE_{section}__SLOT" for section in ("WORKER", "ORACLE", "DRIFT", "INGEST")],
         ),
     ],
 )

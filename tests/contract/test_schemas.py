@@ -179,11 +179,12 @@ def test_the_table_of_topics_names_them_as_documented() -> None:
         "articles.drift.alerts",
         "articles.drift.state",
         "articles.control",
+        "articles.feeds",
     }
     single = {name for name, kind in table.items() if kind.partitions == 1}
     assert single == {"articles.drift.alerts", "articles.drift.state", "articles.control"}
     compacted = {name for name, kind in table.items() if kind.cleanup == "compact"}
-    assert compacted == {"articles.drift.state", "articles.control"}
+    assert compacted == {"articles.drift.state", "articles.control", "articles.feeds"}
 
 
 def test_a_prefix_keeps_its_underscores() -> None:

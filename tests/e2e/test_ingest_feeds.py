@@ -71,7 +71,7 @@ def test_articles_of_feeds_come_out_on_tier_topics(stream: Stream) -> None:
         f"https://harbour.example/news/{number}" for number in range(FEEDS * ITEMS)
     )
     assert {record["article"]["source"] for record in outputs.scored} == {"Harbour News"}
-    assert {record["article"]["language"] for record in outputs.scored} == {"en"}
+    assert {record["article"]["language"] for record in outputs.scored} == {"en-GB"}
     assert outputs.tiered
     assert not outputs.letters
 

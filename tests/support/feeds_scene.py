@@ -217,7 +217,9 @@ class FeedsScene:
             Schedule(0),
             self.observer,
             lambda: NOW,
-            FeedsLoopConfig(RAW, FEEDS, "s", self.drain_seconds, self.is_once),
+            FeedsLoopConfig(
+                RAW, FEEDS, "s", self.drain_seconds, self.is_once, stand_by_seconds=0.1
+            ),
         )
         runner.run(self.loop, lambda: self.consumer.is_over or self.loop.is_done)
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from newsieve.bootstrap.ingest_feeds import (
@@ -25,7 +26,6 @@ from newsieve.bootstrap.ingest_feeds import (
 )
 from newsieve.feeds.parse_feed import parse_feed
 from newsieve.kafka.config import Partition
-from newsieve.programs.ingest import feeds_loop, owned_feeds
 from newsieve.programs.ingest.fetch_pool import EndedFetch
 from newsieve.settings.loader import load_settings
 from newsieve.stream import logs
@@ -48,13 +48,16 @@ def ingest(feeds: Path, pipe: int, *, is_last: bool) -> None:
         fetcher = make_fetcher(settings)
         fetcher._parse = parse_feed  # a run is over before a process to read feeds in has started
         running = make_feeds_loop(settings, listed, fetcher, slot, health, is_once=False)
+        loop = running.loop
+        loop._config = replace(loop._config, idle_seconds=0.02)  # a run is short
+        loop._feeds._commit_seconds = 0.1
         silent = tell(running, pipe)
 
         def is_over() -> bool:
-            ours = running.loop._feeds._ours.feeds.keys()
+            ours = loop._feeds._ours.feeds.keys()
             return is_last and bool(ours) and ours <= silent
 
-        running.runner.run(running.loop, is_over)
+        running.runner.run(loop, is_over)
 
 
 def tell(running: RunningFeeds, pipe: int) -> set[str]:
@@ -110,8 +113,6 @@ def kill(feeds: Path, slot: int, kills: int) -> int:
 
 def main(feeds: Path, kills: int) -> int:
     """Kill so many runs, half of them of each slot. Return 0 if the last ones ended well."""
-    owned_feeds.COMMIT_SECONDS = 0.1  # type: ignore[misc]  # a run is short
-    feeds_loop.IDLE_SECONDS = 0.02  # type: ignore[misc]
     killers = []
     for slot in range(SLOTS):
         killer = os.fork()

@@ -7,7 +7,6 @@ from typing import Literal
 import pytest
 
 from newsieve.feeds.feed import Feed
-from newsieve.programs.ingest import feeds_loop
 from newsieve.programs.ingest.feed_partitions import partition_of
 from newsieve.programs.ingest.state_records import state_record
 from newsieve_schemas.ingest import IngestState
@@ -297,7 +296,6 @@ def test_once_does_not_wait_for_a_host_that_wants_no_request_for_long(
 
 def test_once_ends_where_others_have_all_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits for a while, since partitions may be on their way."""
-    monkeypatch.setattr(feeds_loop, "STAND_BY_SECONDS", 0.1)
     made = scene(is_once=True)
     made.run(monkeypatch, assigned(), made.until(lambda: False))
 

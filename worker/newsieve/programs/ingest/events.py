@@ -26,7 +26,7 @@ class FeedsTransaction:
     too_large: int = 0
 
     def add(self, ended: EndedFetch) -> None:
-        """Count one answer."""
+        """Count what one answer gives."""
         self.fetches[ended.fetched.outcome] += 1
         articles = len(ended.fetched.articles)
         if articles:

@@ -32,23 +32,28 @@ from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve_schemas.ingest import IngestState
 
 POLL_RECORDS: Final = 500  # of our own, to be passed over
-IDLE_SECONDS: Final = 0.25  # how long an idle ingester waits for a rebalance
 COLLECT_SECONDS: Final = 0.05  # how long a step waits for an answer
 MEASURE_SECONDS: Final = 5.0
-# A member whose partitions have yet to be given up by others, one of which may have been killed
-# just now, waits for them as long.
-STAND_BY_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class FeedsLoopConfig:
-    """`source` is the ce_source of states; `is_once` asks each feed that is due one time."""
+    """`source` is the ce_source of states; `is_once` asks each feed that is due one time.
+
+    An idle ingester waits `idle_seconds` for a rebalance. No answer gets older than
+    `commit_seconds` before it is committed. A member without partitions waits `stand_by_seconds`
+    for some when it is to ask once: others, one of which may have been killed just now, have yet to
+    give them up.
+    """
 
     raw_topic: str
     feeds_topic: str
     source: str
     drain_seconds: float
     is_once: bool
+    idle_seconds: float = 0.25
+    commit_seconds: float = 1.0
+    stand_by_seconds: float = 15.0
 
 
 class FeedsLoop:
@@ -73,7 +78,9 @@ class FeedsLoop:
         self._observer = observer
         self._now = now
         self._config = config
-        self._feeds = OwnedFeeds(pool, schedule, observer, is_once=config.is_once)
+        self._feeds = OwnedFeeds(
+            pool, schedule, observer, config.commit_seconds, is_once=config.is_once
+        )
         self._known: frozenset[Partition] | None = None  # partitions whose feeds are taken up
         self._alone_since: float | None = None  # without partitions, as a member of the group
         self._measured_at = 0.0
@@ -86,7 +93,7 @@ class FeedsLoop:
             return False
         if self._known is None:
             since = self._alone_since
-            return since is not None and time.monotonic() - since > STAND_BY_SECONDS
+            return since is not None and time.monotonic() - since > self._config.stand_by_seconds
         return self._feeds.is_all_asked
 
     def step(self) -> None:
@@ -138,8 +145,9 @@ class FeedsLoop:
 
     def _poll(self) -> None:
         """Serve rebalances, and pass over our own records."""
-        idle = IDLE_SECONDS if self._known is None else self._feeds.seconds_until_next
-        seconds = min(idle, IDLE_SECONDS)
+        seconds = self._config.idle_seconds
+        if self._known is not None:
+            seconds = min(seconds, self._feeds.seconds_until_next)
         offsets = self._runner.consumer.offsets
         for taken in self._runner.poll(POLL_RECORDS, seconds):
             if offsets.is_current(taken.partition, taken.epoch):

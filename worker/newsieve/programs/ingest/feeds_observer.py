@@ -95,7 +95,7 @@ class LoggingFeedsObserver(WorkerObserver):
             )
 
     def feeds_drained(self, broken_off: int) -> None:
-        """Log the end."""
+        """Log that the program has stopped."""
         _log.info("ingest.drained", articles_committed=self.articles, fetches_broken_off=broken_off)
 
 

@@ -20,7 +20,6 @@ from newsieve.programs.ingest.feed_state_store import RestoredFeeds
 from newsieve.programs.ingest.fetch_pool import EndedFetch, FetchPool
 from newsieve_schemas.ingest import FeedState
 
-COMMIT_SECONDS: Final = 1.0  # oldest an answer gets before it is committed
 COMMIT_FEEDS: Final = 100  # answers of a transaction, at most, about
 COMMIT_ARTICLES: Final = 500  # likewise
 # A state that says no more than that its feed was asked is written once in so long: every state
@@ -36,13 +35,21 @@ class OwnedFeeds:
     """The feeds that are ours, their states, and the answers that are not committed yet."""
 
     def __init__(
-        self, pool: FetchPool, schedule: Schedule, observer: FeedsObserver, *, is_once: bool
+        self,
+        pool: FetchPool,
+        schedule: Schedule,
+        observer: FeedsObserver,
+        commit_seconds: float,
+        *,
+        is_once: bool,
     ) -> None:
-        """With `is_once` each feed that is due is asked one time."""
+        """No answer gets older than `commit_seconds` before it is committed; with `is_once` each
+        feed that is due is asked one time."""
         self.finished: dict[str, EndedFetch] = {}  # by address: answers that are not committed
         self._pool = pool
         self._schedule = schedule
         self._observer = observer
+        self._commit_seconds = commit_seconds
         self._is_once = is_once
         self._ours = RestoredFeeds({}, {}, {})
         self._taken_up_at = 0.0
@@ -68,8 +75,8 @@ class OwnedFeeds:
         """Whether there are answers to commit, and no reason to wait for more."""
         if not self.finished:
             return False
-        is_old = time.monotonic() - self._waiting_since >= COMMIT_SECONDS
-        return is_old or self.seconds_until_next > COMMIT_SECONDS or self._is_full()
+        is_old = time.monotonic() - self._waiting_since > self._commit_seconds
+        return is_old or self.seconds_until_next > self._commit_seconds or self._is_full()
 
     def take_up(self, restored: RestoredFeeds) -> None:
         """Go on with these feeds; answers that have come are kept where they count."""
@@ -131,7 +138,7 @@ class OwnedFeeds:
         states = [self._states.get(url) for url in self._ours.feeds]
         conditions: Counter[FeedCondition] = Counter(map(condition_of, states))
         late = time.time() - OVERDUE_SECONDS
-        overdue = sum(self._due_at(state) < late for state in states)
+        overdue = sum(due_at(state, self._taken_up_at) < late for state in states)
         self._observer.feeds_measured(conditions, overdue)
 
     def _counts(self, ended: EndedFetch) -> bool:
@@ -157,7 +164,7 @@ class OwnedFeeds:
 
     def _plan(self, url: str) -> None:
         """Schedule a feed of ours; where each is asked one time, only if it is due and was not."""
-        due = self._due_at(self._states.get(url))
+        due = due_at(self._states.get(url), self._taken_up_at)
         if url in self.finished:
             due = NOT_BEFORE_COMMIT
         elif self._is_once and (due > time.time() or url in self._written):
@@ -165,16 +172,17 @@ class OwnedFeeds:
             return
         self._schedule.add(self._ours.feeds[url][0], due)
 
-    def _due_at(self, state: FeedState | None) -> float:
-        """Return when a feed is to be asked next, in seconds since 1970: at once if it never
-        was."""
-        if state is None:
-            return self._taken_up_at
-        try:
-            moment = dt.datetime.fromisoformat(state.next_at).astimezone(dt.UTC).timestamp()
-        except ValueError:
-            return self._taken_up_at
-        return min(moment, time.time() + LONGEST_SECONDS)
+
+def due_at(state: FeedState | None, taken_up_at: float) -> float:
+    """Return when a feed is to be asked next, in seconds since 1970: if it never was, as soon as it
+    was taken up."""
+    if state is None:
+        return taken_up_at
+    try:
+        moment = dt.datetime.fromisoformat(state.next_at).astimezone(dt.UTC).timestamp()
+    except ValueError:
+        return taken_up_at
+    return min(moment, time.time() + LONGEST_SECONDS)
 
 
 def is_same_but_for_times(former: FeedState, latter: FeedState) -> bool:
