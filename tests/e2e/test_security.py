@@ -144,7 +144,7 @@ def test_an_ingester_of_feeds_needs_what_the_table_says_and_no_less(user: User) 
 
         done = ingest()
         assert done.code == 0, done.err
-        assert "1 feeds: 1 read; 1 articles" in done.text
+        assert "feeds: 1 listed, 1 read; articles: 1" in done.text
         for right in rights:
             user.broker.forbid(user.name, right)
             refused = ingest()

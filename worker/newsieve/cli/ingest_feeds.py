@@ -59,5 +59,6 @@ def feeds(
             health.watchdog.stop()
     if once:
         fetches = running.observer.fetches
-        outcomes = ", ".join(f"{fetches[name]:,} {name}" for name in sorted(fetches)) or "none due"
-        echo(f"{len(feed_list.feeds):,} feeds: {outcomes}; {running.observer.articles:,} articles")
+        outcomes = [f"{fetches[name]:,} {name}" for name in sorted(fetches)] or ["none due"]
+        counts = ", ".join([f"{len(feed_list.feeds):,} listed", *outcomes])
+        echo(f"feeds: {counts}; articles: {running.observer.articles:,}")
