@@ -4,8 +4,9 @@
 
 A server on this machine, in a process of its own, has feeds of 25 items, with a new one each hour;
 it answers 304 where there is none. After the first round all feeds are spread evenly over the usual
-fifteen minutes, as they are after some hours, and an ingester that starts there is measured: its
-own CPU time and resident memory.
+fifteen minutes, as they are after some hours, the server's clock goes on by as long, and an
+ingester that starts there is measured: the CPU time and resident memory of it and of the processes
+in which it reads feeds.
 """
 
 from __future__ import annotations
@@ -48,12 +49,14 @@ MIB: Final = 1_048_576
 
 
 def serve(feeds: int, told: Connection) -> None:
-    """Serve the feeds until told to end, and tell their port."""
+    """Serve the feeds until this process is ended, and tell their port; be told by how much the
+    feeds' clock goes on."""
+    later = 0.0
 
     def body(feed: int) -> Callable[[], bytes]:
         def make() -> bytes:
             # Each at another moment of the hour, so that news come evenly.
-            newest = int(time.time() + feed * NEWS_SECONDS / feeds) // NEWS_SECONDS
+            newest = int(time.time() + later + feed * NEWS_SECONDS / feeds) // NEWS_SECONDS
             numbers = [newest - age for age in range(ITEMS)]
             return rss(
                 rss_item(feed * 1_000_000_000 + number, TEXT.format(number=number))
@@ -66,16 +69,17 @@ def serve(feeds: int, told: Connection) -> None:
         for feed in range(feeds):
             server.serve(f"/{feed}.xml", conditional(body(feed)))
         told.send(server.port)
-        told.recv()
+        while True:
+            later = told.recv()
 
 
 @contextmanager
-def serving(feeds: int) -> Iterator[int]:
-    """The feeds' port, served by a process of its own."""
+def serving(feeds: int) -> Iterator[tuple[int, Connection]]:
+    """The feeds' port, served by a process of its own, and what it is told its clock by."""
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.Process(target=serve, args=(feeds, theirs), daemon=True)
     server.start()
-    yield ours.recv()
+    yield ours.recv(), ours
     server.kill()
 
 
@@ -107,9 +111,11 @@ class Ingester:
         return time.monotonic() - self.started_at
 
     def cpu_seconds(self) -> float:
-        """CPU time of the program and of the processes that it has read feeds in."""
+        """CPU time of the program and of the processes that it has read feeds in, ended ones
+        among them."""
         times = [item.cpu_times() for item in self._processes()]
-        return float(sum(item.user + item.system for item in times))
+        ended = times[0].children_user + times[0].children_system
+        return float(ended + sum(item.user + item.system for item in times))
 
     def memory(self) -> tuple[float, float]:
         """Resident memory in MiB: of the program, and with its processes."""
@@ -139,7 +145,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as name,
         find_or_start(os.environ, lambda text: sys.stderr.write(text + "\n")) as broker,
-        serving(feeds) as port,
+        serving(feeds) as (port, clock),
     ):
         folder, prefix = Path(name), unique_prefix()
         TopicAdmin(Cluster(broker.bootstrap_servers, {})).create(topics(prefix, {}))
@@ -149,6 +155,7 @@ def main() -> None:
         round_seconds = first.wait(lambda log: articles_in(log) >= feeds * ITEMS)
         round_cpu, round_memory = first.cpu_seconds(), first.memory()
         first.end()
+        clock.send(INTERVAL_SECONDS)
         spread_states(Cluster(broker.bootstrap_servers, {}), f"{prefix}.feeds")
         again = Ingester(broker.bootstrap_servers, prefix, folder)
         start = again.wait(lambda log: "feeds.restored" in log)

@@ -105,7 +105,7 @@ def playground(
     scores = [json.dumps(dict.fromkeys(names, level)) for level in range(11)]
     (folder / "scores.jsonl").write_text("\n".join(scores))
     reviews.playground(folder)
-    unasked = "http://127.0.0.1:9/feed"  # which nothing allows to be asked
+    unasked = "http://127.0.0.1:9999/feed"  # which nothing allows to be asked
     (folder / "feeds.txt").write_text(unasked)
     outline = f"<opml><body><outline xmlUrl='{unasked}'/></body></opml>"
     (folder / "feeds.opml").write_text(outline)

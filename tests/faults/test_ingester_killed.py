@@ -19,7 +19,7 @@ from tests.support.workers import ROOT
 
 FEEDS = 200
 KILLS = 20
-CHANGES = 6
+CHANGES = 4
 ITEMS = 100  # a feed has fewer
 
 

@@ -34,7 +34,7 @@ from newsieve.stream.ingest_metrics import IngestMetrics
 
 ANSWER, COMMIT, COMMITTED = b"a", b"c", b"d"
 SLOTS = 2
-EVENTS = [(ANSWER, 15), (COMMIT, 1), (COMMIT, 2), (COMMITTED, 1)]  # and how many of them
+EVENTS = [(ANSWER, 10), (COMMIT, 1), (COMMIT, 2), (COMMITTED, 1)]  # and how many of them
 
 
 def ingest(feeds: Path, pipe: int, *, is_last: bool) -> None:
@@ -50,7 +50,7 @@ def ingest(feeds: Path, pipe: int, *, is_last: bool) -> None:
         running = make_feeds_loop(settings, listed, fetcher, slot, health, is_once=False)
         loop = running.loop
         loop._config = replace(loop._config, idle_seconds=0.02)  # a run is short
-        loop._feeds._commit_seconds = 0.1
+        loop._feeds._commit_seconds = 0.05
         silent = tell(running, pipe)
 
         def is_over() -> bool:
