@@ -55,6 +55,13 @@ class IngestSettings(Section):
     max_bytes: int = Field(
         default=16 * 1024 * 1024, gt=0, le=1_000_000_000, description="Of an answer, unfolded."
     )
+    summary_characters: int = Field(
+        default=1_000,
+        gt=0,
+        le=100_000,
+        description="Of feeds whose full text is wanted: an item with fewer characters is a "
+        "summary, and its page is read.",
+    )
     allowed_targets: Annotated[list[str], FromCommas, AfterValidator(_checked_targets)] = Field(
         default=[],
         description="Networks, addresses or host names that may be asked though they are private, "
