@@ -20,6 +20,7 @@ from newsieve.errors import InputFileInvalid, WrongUsage
 from newsieve.feeds.feed import FeedFetcher
 from newsieve.feeds.feed_list import FeedList, parse_feed_lines, read_feed_list
 from newsieve.feeds.fetcher import HttpFeedFetcher
+from newsieve.feeds.full_text import FullText
 from newsieve.feeds.next_request import Intervals
 from newsieve.feeds.schedule import Schedule
 from newsieve.kafka.config import APP
@@ -75,7 +76,12 @@ def make_fetcher(settings: Settings) -> HttpFeedFetcher:
     limits = WebLimits(ingest.timeout_seconds, ingest.max_bytes)
     web = WebReader(parse_allowed(ingest.allowed_targets), user_agent=agent, limits=limits)
     least, most = ingest.min_interval_seconds, ingest.max_interval_seconds
-    return HttpFeedFetcher(web, intervals=Intervals(least, most, least))
+    full_text = FullText(
+        web,
+        summary_characters=ingest.summary_characters,
+        least_delay_seconds=ingest.host_gap_seconds,
+    )
+    return HttpFeedFetcher(web, intervals=Intervals(least, most, least), full_text=full_text)
 
 
 def ingest_topics(settings: Settings) -> list[Topic]:

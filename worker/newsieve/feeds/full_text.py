@@ -194,6 +194,12 @@ class _Later(Exception):
     """A host's turn comes after this fetch has to end, or the program ends."""
 
 
+def outcome_of(article: dict[str, Any]) -> str | None:
+    """Return what came of a raw article's page, an Outcome, and None where none was wanted."""
+    mark = article.get(MARK)
+    return mark.partition(":")[0] if isinstance(mark, str) else None
+
+
 def _checked_url(article: dict[str, Any]) -> str:
     """Return where an article's page is. Raises _NotRead."""
     url = article.get("url")

@@ -12,6 +12,7 @@ from prometheus_client import Histogram
 from newsieve.stream.metrics import Metrics
 
 OUTCOMES: Final = ("read", "unchanged", "failed", "gone")
+PAGE_OUTCOMES: Final = ("read", "refused", "failed")
 KINDS: Final = ("new", "changed", "too_large")
 CONDITIONS: Final = ("ok", "failing", "gone", "new")
 FETCH_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -31,6 +32,12 @@ class IngestMetrics(Metrics):
             "Articles of feeds: published as new or as changed, or left out as too large.",
             "kind",
         )
+        self._pages = self._counter(
+            "ingest_pages",
+            "Summaries of feeds whose full text is wanted, by what came of their pages: read, "
+            "refused, failed.",
+            "outcome",
+        )
         self._feeds = self._gauge(
             "ingest_feeds", "Feeds of this process by condition; new: not asked yet.", "condition"
         )
@@ -47,6 +54,8 @@ class IngestMetrics(Metrics):
             self._fetches.labels(outcome)
         for kind in KINDS:
             self._feed_articles.labels(kind)
+        for outcome in PAGE_OUTCOMES:
+            self._pages.labels(outcome)
         for condition in CONDITIONS:
             self._feeds.labels(condition)
 
@@ -56,6 +65,9 @@ class IngestMetrics(Metrics):
 
     def articles_committed(self, kind: str, count: int) -> None:
         self._feed_articles.labels(kind).inc(count)
+
+    def pages_committed(self, outcome: str, count: int) -> None:
+        self._pages.labels(outcome).inc(count)
 
     def feeds_measured(self, conditions: Mapping[Any, int], overdue: int) -> None:
         for condition in CONDITIONS:

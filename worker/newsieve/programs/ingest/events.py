@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from newsieve.feeds.feed import Feed
+from newsieve.feeds.full_text import outcome_of
 from newsieve.feeds.known_items import KnownItems
 from newsieve.programs.ingest.fetch_pool import EndedFetch
 from newsieve_schemas.ingest import FeedState
@@ -18,9 +19,10 @@ FeedCondition = Literal["ok", "failing", "gone", "new"]
 @dataclass(slots=True)
 class FeedsTransaction:
     """What one transaction holds, in numbers: fetches by outcome, articles that are new or another
-    version of a known one, and those that were left out."""
+    version of a known one, and those that were left out; summaries by what came of their pages."""
 
     fetches: Counter[str] = field(default_factory=Counter)
+    pages: Counter[str] = field(default_factory=Counter)
     new: int = 0
     changed: int = 0
     too_large: int = 0
@@ -28,6 +30,7 @@ class FeedsTransaction:
     def add(self, ended: EndedFetch) -> None:
         """Count what one answer gives."""
         self.fetches[ended.fetched.outcome] += 1
+        self.pages.update(filter(None, map(outcome_of, ended.fetched.articles)))
         articles = len(ended.fetched.articles)
         if articles:
             known = item_hashes(ended.asked_with)

@@ -71,6 +71,8 @@ class LoggingFeedsObserver(WorkerObserver):
         self._metrics.committed(TransactionCounts(), seconds)
         for kind in ("new", "changed", "too_large"):
             self._ingest_metrics.articles_committed(kind, getattr(transaction, kind))
+        for outcome, count in transaction.pages.items():
+            self._ingest_metrics.pages_committed(outcome, count)
         published = transaction.new + transaction.changed - transaction.too_large
         self.articles += published
         _log.info(
