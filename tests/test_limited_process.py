@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -280,10 +281,18 @@ def test_a_function_that_is_not_there_is_named(function: str) -> None:
 
 def test_a_process_that_cannot_be_started_is_a_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """As any other; the place is free for the next."""
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     processes = LimitedProcesses(FUNCTION, LIMITS)
-
-    for _ in range(2):
-        with pytest.raises(Died, match="no process can be started: No such file"):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        for _ in range(2):
+            with pytest.raises(Died, match="no process can be started: No such file"):
+                processes.call(b"")
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socketpair", _no_descriptor_is_left)
+        with pytest.raises(Died, match="no process can be started: Too many open files"):
             processes.call(b"")
     processes.close()
+
+
+def _no_descriptor_is_left() -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

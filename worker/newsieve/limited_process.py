@@ -144,7 +144,10 @@ class _Child:
         """Start the process. Raises Died."""
         self.calls = 0
         self._limits = limits
-        self._channel, childs_channel = socket.socketpair()
+        try:
+            self._channel, childs_channel = socket.socketpair()
+        except OSError as error:
+            raise _not_started(error) from None
         with childs_channel:
             command = [sys.executable, "-P", "-m", child.__name__, function]
             try:
@@ -158,7 +161,7 @@ class _Child:
                 )
             except OSError as error:
                 self._channel.close()
-                raise Died(f"no process can be started: {error.strerror or error}") from None
+                raise _not_started(error) from None
 
     def start(self) -> None:
         """Wait until the process has imported its function, before the first call. Raises
@@ -233,3 +236,7 @@ class _Child:
 
 def _timed_out(seconds: float) -> TimedOut:
     return TimedOut(f"took longer than {seconds:g} s")
+
+
+def _not_started(error: OSError) -> Died:
+    return Died(f"no process can be started: {error.strerror or error}")
