@@ -134,12 +134,11 @@ def test_one_fetch_reads_a_bounded_number_of_pages_and_the_oldest_first(
 
 
 def test_a_fetch_whose_time_is_over_has_read_one_page_at_least(
-    child: LimitedProcesses, server: FeedServer, monkeypatch: pytest.MonkeyPatch
+    child: LimitedProcesses, server: FeedServer
 ) -> None:
     """So that a slow site's articles all come in the end."""
-    monkeypatch.setattr(full_text, "FETCH_SECONDS", 0.0)
     pages = [article(server.serve(f"/{number}", html(page()))) for number in range(3)]
-    with reading(child) as texts:
+    with reading(child, fetch_seconds=0.0) as texts:
         assert [each["id"] for each in texts.complete(pages)] == [pages[0]["id"]]
         assert [each["id"] for each in texts.complete(pages[1:])] == [pages[1]["id"]]
 

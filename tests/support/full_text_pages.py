@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from html import escape
 from typing import Any
 
-from newsieve.feeds.full_text import FullText
+from newsieve.feeds.full_text import FETCH_SECONDS, FullText
 from newsieve.limited_process import LimitedProcesses
 from newsieve.outgoing.public_address import AllowedTargets, parse_allowed
 from newsieve.outgoing.web_reader import WebReader
@@ -52,6 +52,7 @@ def reading(
     *,
     summary_characters: int = 1_000,
     least_delay_seconds: float = 0.0,
+    fetch_seconds: float = FETCH_SECONDS,
 ) -> Iterator[FullText]:
     targets = parse_allowed(["127.0.0.1"]) if allowed is None else allowed
     with closing(WebReader(targets)) as web:
@@ -59,6 +60,7 @@ def reading(
             web,
             summary_characters=summary_characters,
             least_delay_seconds=least_delay_seconds,
+            fetch_seconds=fetch_seconds,
             children=child,
         )
 

@@ -55,6 +55,7 @@ class FullText:
         *,
         summary_characters: int,
         least_delay_seconds: float = LEAST_DELAY_SECONDS,
+        fetch_seconds: float = FETCH_SECONDS,
         children: LimitedProcesses | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -62,6 +63,7 @@ class FullText:
         lie the delay apart, or as much more as its robots.txt wishes."""
         self._web = web
         self._summary_characters = summary_characters
+        self._fetch_seconds = fetch_seconds
         self._clock = clock
         self._children = children or LimitedProcesses(CHILD_FUNCTION, CHILD_LIMITS)
         self._robots = RobotsRules(
@@ -76,7 +78,7 @@ class FullText:
         It may return fewer: MAX_PAGES pages are read, and for FETCH_SECONDS. Those left out are the
         last, and have to be given again, so that none is published without its text.
         """
-        fetch = _Fetch(Deadline(FETCH_SECONDS, self._clock))
+        fetch = _Fetch(Deadline(self._fetch_seconds, self._clock))
         completed: list[dict[str, Any]] = []
         for article in articles:
             if not self._is_summary(article):
