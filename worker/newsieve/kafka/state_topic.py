@@ -43,6 +43,22 @@ def latest_by_key(
     return {key: record.value or b"" for key, record in found.items()}
 
 
+def latest_with_prefix(
+    cluster: Cluster, topic: str, prefix: bytes, heartbeat: Callable[[], None]
+) -> dict[bytes, bytes]:
+    """The same as `latest_by_key`, of all keys that begin with this prefix."""
+    found: dict[bytes, bytes] = {}
+    for item in _decided(cluster, [topic], None, heartbeat):
+        key = item.record.key
+        if key is None or not key.startswith(prefix):
+            continue
+        if item.record.value:
+            found[key] = item.record.value
+        else:
+            found.pop(key, None)
+    return found
+
+
 def latest_records(
     cluster: Cluster, topic: str, keys: Collection[bytes] | None, heartbeat: Callable[[], None]
 ) -> dict[bytes, RawRecord]:

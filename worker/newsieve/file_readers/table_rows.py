@@ -1,0 +1,98 @@
+"""Reads tables of delimited text with a header: each row becomes a raw article with its columns for
+fields.
+
+Which columns an article may have, the caller says. Cells are text; empty ones are left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+import orjson
+
+from newsieve.errors import InputFileInvalid
+from newsieve.file_readers.file_record import FileRecord, too_large
+
+FIELD_OF_TITLES: Final = "title"
+
+
+class _LineTooLong(Exception):
+    """A line is longer than a record may be; its rest was skipped."""
+
+
+def columns_of(header: str, delimiter: str, fields: Collection[str]) -> list[str]:
+    """Return the field of each column of a header, "" for a column without a name.
+
+    Raises InputFileInvalid for a header without a column of these fields, in whatever case, or with
+    two of one field.
+    """
+    by_name = {field.casefold(): field for field in fields}
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    columns = [by_name.get(name.casefold(), name) for name in names]
+    if not any(name in fields for name in columns):
+        raise InputFileInvalid(
+            f"no column is a field of an article: there are {', '.join(names)}; a title is read "
+            f"from the column {FIELD_OF_TITLES}, among others"
+        )
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise InputFileInvalid(f"there is more than one column {', '.join(twice)}")
+    return columns
+
+
+def read_table(
+    stream: io.BufferedReader, delimiter: str, columns: Sequence[str], most_bytes: int
+) -> Iterator[FileRecord]:
+    """Yield each row behind the header as an object of these fields."""
+    text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
+    csv.field_size_limit(most_bytes)
+    rows = csv.reader(_Lines(text, most_bytes), delimiter=delimiter, strict=True)
+    while not next(rows):
+        pass  # blank lines before the header
+    while True:
+        place = f"line {rows.line_num + 1:,}"
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield FileRecord(place, None, f"not a row of a table: {error}")
+        except _LineTooLong:
+            yield too_large(place, most_bytes)
+        else:
+            if row:
+                yield _record(place, row, columns)
+
+
+class _Lines(Iterator[str]):
+    """The lines of a text, with their ends. It goes on after an error, as a generator would not."""
+
+    def __init__(self, text: io.TextIOBase, most_characters: int) -> None:
+        self._text = text
+        self._most = most_characters
+
+    def __next__(self) -> str:
+        line = self._text.readline(self._most)
+        if not line:
+            raise StopIteration
+        if len(line) < self._most or line.endswith(("\n", "\r")):
+            return line
+        while (part := self._text.readline(self._most)) and not part.endswith(("\n", "\r")):
+            pass
+        raise _LineTooLong
+
+
+def _record(place: str, row: Sequence[str], columns: Sequence[str]) -> FileRecord:
+    if len(row) != len(columns):
+        problem = f"{len(row)} cells, where the header has {len(columns)}"
+        return FileRecord(place, None, problem)
+    article = {
+        column: cell for column, cell in zip(columns, row, strict=True) if column and cell.strip()
+    }
+    try:
+        return FileRecord(place, orjson.dumps(article))
+    except TypeError:  # orjson writes no surrogates, which stand for bytes that are not UTF-8
+        return FileRecord(place, None, "not UTF-8")
