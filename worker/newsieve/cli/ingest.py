@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from newsieve.cli.ingest_feeds import feeds
+from newsieve.cli.ingest_files import ingest_files
 
 app = typer.Typer(help="Bring articles in from where they are published.", no_args_is_help=True)
 
@@ -15,3 +16,4 @@ def _ingest() -> None:
 
 
 app.command("feeds")(feeds)
+app.command("files")(ingest_files)

@@ -46,12 +46,14 @@ _DELIMITERS: Final = {TABS: "\t", COMMAS: ",", SEMICOLONS: ";", BARS: "|"}
 @dataclass(frozen=True, slots=True)
 class ReadingPolicy:
     """What records of files may be: how large, which columns of a table are fields of an article,
-    how a page becomes one, and whether lines that are no articles count as records, too."""
+    how a page becomes one, whether lines that are no articles are records all the same, and whether
+    each file is taken for lines."""
 
     most_bytes: int
     fields: Collection[str]
     read_page: PageReader
     keeps_bad_lines: bool = False
+    is_lines: bool = False  # whatever it looks like
 
 
 class FileFormat(NamedTuple):
@@ -70,6 +72,8 @@ class FileFormat(NamedTuple):
 def format_of(file: str, source: Source, policy: ReadingPolicy) -> FileFormat:
     """Return the format of a file that has not been read. Raises InputFileInvalid, which names the
     file, for one without records or of a format that is not read."""
+    if policy.is_lines:
+        return FileFormat([], None)
     try:
         found = _look(source, policy)
     except InputFileInvalid as error:
