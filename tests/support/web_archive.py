@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-SENTENCE = "The neighbours of village {} rebuilt their school over two years, and it reopens today. "
+SENTENCE = "The neighbours of village {} rebuilt their school over two years: it reopens today. "
 
 
 def page(number: int, language: str = "en") -> bytes:
@@ -31,9 +31,8 @@ def warc_record(
 ) -> bytes:
     """One record. `digest_of`: its digest is of these bytes, not of its own."""
     block = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n\r\n".encode() + body
-    digest = base64.b32encode(
-        hashlib.sha1(block if digest_of is None else digest_of).digest()
-    ).decode()
+    digested = block if digest_of is None else digest_of
+    digest = base64.b32encode(hashlib.sha1(digested, usedforsecurity=False).digest()).decode()
     head = (
         f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:0-{number}>\r\n"
         f"WARC-Date: 2026-11-30T00:00:00Z\r\nWARC-Target-URI: https://example.org/{number}\r\n"

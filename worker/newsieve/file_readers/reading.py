@@ -77,11 +77,9 @@ def format_of(file: str, source: Source, policy: ReadingPolicy) -> FileFormat:
     try:
         found = _look(source, policy)
     except InputFileInvalid as error:
-        raise InputFileInvalid(f"{shown_name(file)}: {error}") from None
+        raise InputFileInvalid(f"{shown_name(file)} {error}") from None
     except OSError as error:
         raise InputFileInvalid(f"cannot read {file}: {error.strerror or error}") from None
-    except BROKEN as error:
-        raise InputFileInvalid(f"{shown_name(file)} is broken: {error}") from None
     if found is None:
         raise InputFileInvalid(f"{shown_name(file)} is empty")
     kind = found.kind
@@ -126,14 +124,17 @@ def _records(source: Source, what: FileFormat, policy: ReadingPolicy) -> Iterato
 
 
 def _look(source: Source, policy: ReadingPolicy) -> FileFormat | None:
-    """Look at a source until its format is clear; None for nothing but white space."""
+    """Look at a source until its format is clear; None for nothing but white space. Raises
+    InputFileInvalid with a sentence whose subject is the file."""
     while True:
         has_more = source.look_further()
-        wrappings, head = opened_head(source.head)
+        wrappings, head, problem = opened_head(source.head)
         lines = _first_lines(head)
-        is_whole = not has_more or len(head) > policy.most_bytes
+        is_whole = not has_more or max(len(head), len(source.head)) > policy.most_bytes
         if not is_whole and not _is_enough(lines):
             continue
+        if not lines and problem is not None:
+            raise InputFileInvalid(f"is broken: {problem}")
         if not lines:
             return None
         kind = _kind_of_file(lines)

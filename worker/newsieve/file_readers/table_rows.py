@@ -26,20 +26,20 @@ class _LineTooLong(Exception):
 def columns_of(header: str, delimiter: str, fields: Collection[str]) -> list[str]:
     """Return the field of each column of a header, "" for a column without a name.
 
-    Raises InputFileInvalid for a header without a column of these fields, in whatever case, or with
-    two of one field.
+    Raises InputFileInvalid, in a sentence whose subject is the file, for a header without a column
+    of these fields, in whatever case, or with two of one field.
     """
     by_name = {field.casefold(): field for field in fields}
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
     columns = [by_name.get(name.casefold(), name) for name in names]
     if not any(name in fields for name in columns):
         raise InputFileInvalid(
-            f"no column is a field of an article: there are {', '.join(names)}; a title is read "
-            f"from the column {FIELD_OF_TITLES}, among others"
+            f"has no column that is a field of an article: it has {', '.join(names)}; a title is "
+            f"read from the column {FIELD_OF_TITLES}, among others"
         )
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if twice:
-        raise InputFileInvalid(f"there is more than one column {', '.join(twice)}")
+        raise InputFileInvalid(f"has more than one column {', '.join(twice)}")
     return columns
 
 

@@ -39,45 +39,52 @@ BROKEN: Final = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError, Unicode
 
 
 class Wrapping(NamedTuple):
-    """One way of wrapping: its name, the opening of a stream, and of a stream's first bytes."""
+    """One way of wrapping: its name, and what opens a stream. Whatever reads the opened one raises
+    one of BROKEN where its data are broken."""
 
     name: str
     open: Callable[[io.BufferedReader], io.BufferedIOBase]
-    open_head: Callable[[bytes], bytes]
 
 
-def opened_head(head: bytes) -> tuple[list[Wrapping], bytes]:
-    """Return what the first bytes of a stream are wrapped in, outermost first, and what is inside.
+class OpenedHead(NamedTuple):
+    """What the first bytes of a stream are wrapped in, outermost first, and what is inside, up to a
+    place where the data are broken or cut off, if there is one."""
 
-    Raises one of BROKEN.
-    """
+    wrappings: list[Wrapping]
+    inside: bytes
+    problem: Exception | None
+
+
+def opened_head(head: bytes) -> OpenedHead:
+    """Return what is in the first bytes of a stream."""
     wrappings: list[Wrapping] = []
+    problem = None
     while len(wrappings) < _MOST_WRAPPINGS and (wrapping := _wrapping_of(head)) is not None:
         wrappings.append(wrapping)
-        head = wrapping.open_head(head)
-    return wrappings, head
+        stream = wrapping.open(io.BufferedReader(io.BytesIO(head)))
+        head = b""
+        try:
+            while len(head) < _MOST_HEAD_BYTES and (part := stream.read1(BUFFER_BYTES)):
+                head += part
+        except BROKEN as error:
+            problem = error
+    return OpenedHead(wrappings, head, problem)
 
 
 def _wrapping_of(head: bytes) -> Wrapping | None:
     if head.startswith(_GZIP):
-        return Wrapping("gzip", lambda stream: gzip.GzipFile(fileobj=stream), _gzip_head)
+        return Wrapping("gzip", lambda stream: gzip.GzipFile(fileobj=stream))
     if head.startswith(_ZSTD):
-        return Wrapping("zstd", zstd.ZstdFile, _zstd_head)
+        return Wrapping("zstd", zstd.ZstdFile)
     for mark, encoding in _ENCODINGS.items():
         if head.startswith(mark):
-            return _encoding(encoding)
+            return Wrapping(encoding.upper(), _recoding(encoding))
     return None
 
 
-def _encoding(name: str) -> Wrapping:
-    def decoder() -> codecs.IncrementalDecoder:
-        return codecs.getincrementaldecoder(name)(_ERRORS)
-
-    return Wrapping(
-        name.upper(),
-        lambda stream: io.BufferedReader(_Recoded(stream, decoder()), BUFFER_BYTES),
-        lambda head: _recoded(decoder(), head),
-    )
+def _recoding(encoding: str) -> Callable[[io.BufferedReader], io.BufferedIOBase]:
+    make_decoder = codecs.getincrementaldecoder(encoding)
+    return lambda stream: io.BufferedReader(_Recoded(stream, make_decoder(_ERRORS)), BUFFER_BYTES)
 
 
 class _Recoded(io.RawIOBase):
@@ -96,22 +103,11 @@ class _Recoded(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         while not self._left:
             part = self._stream.read1(BUFFER_BYTES)
-            self._left = _recoded(self._decoder, part, is_last=not part)
+            text = self._decoder.decode(part, final=not part)
+            self._left = text.encode("utf-8", _ERRORS)
             if not part and not self._left:
                 return 0
         part = self._left[: len(view)]
         self._left = self._left[len(part) :]
         view[: len(part)] = part
         return len(part)
-
-
-def _recoded(decoder: codecs.IncrementalDecoder, part: bytes, *, is_last: bool = False) -> bytes:
-    return decoder.decode(part, is_last).encode("utf-8", _ERRORS)
-
-
-def _gzip_head(head: bytes) -> bytes:
-    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(head, _MOST_HEAD_BYTES)
-
-
-def _zstd_head(head: bytes) -> bytes:
-    return zstd.ZstdDecompressor().decompress(head, _MOST_HEAD_BYTES)

@@ -10,7 +10,6 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,8 +31,7 @@ class KeyedFile(NamedTuple):
     place: str
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a file has been read."""
 
     place: str
@@ -49,14 +47,10 @@ class Progress:
             return cls(item.place, fingerprint, 0, 0)
         return cls(item.place, fingerprint, state.records, state.rejected)
 
-    def state(self) -> FileState:
-        """Return the state that says so."""
-        return FileState(
-            file=self.place,
-            fingerprint=self.fingerprint,
-            records=self.records,
-            rejected=self.rejected,
-        )
+    def behind_another(self, *, is_rejected: bool) -> Progress:
+        """Return how far it is with one more record."""
+        place, fingerprint, records, rejected = self
+        return Progress(place, fingerprint, records + 1, rejected + is_rejected)
 
 
 class KnownStates(NamedTuple):
@@ -105,6 +99,8 @@ def known_states(values: Mapping[bytes, bytes], files: Sequence[KeyedFile]) -> K
     return KnownStates(by_key, former)
 
 
-def state_value(state: FileState, now: str) -> bytes:
-    """Return the value that stands for a file's state. `now` is ISO 8601."""
+def state_value(progress: Progress, now: str) -> bytes:
+    """Return the value of the state that says how far a file is. `now` is ISO 8601."""
+    place, fingerprint, records, rejected = progress
+    state = FileState(file=place, fingerprint=fingerprint, records=records, rejected=rejected)
     return IngestState(feed=None, file=state, updated_at=now).model_dump_json().encode()

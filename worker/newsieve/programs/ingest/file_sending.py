@@ -62,6 +62,15 @@ class Destination(NamedTuple):
     read_states: Callable[[Collection[bytes]], Mapping[bytes, bytes]]
 
 
+class _Dealt(NamedTuple):
+    """A record of a file that is dealt with: what is sent for it, and how far the file of this key
+    is read with it."""
+
+    record: OutRecord | None
+    key: bytes
+    progress: Progress
+
+
 class FileSender:
     """Sends files one after another. Owner thread only."""
 
@@ -83,10 +92,9 @@ class FileSender:
         self._key_of = key_of
         self._observer = observer
         self._now = now
-        self._batch: list[OutRecord] = []
+        self._batch: list[_Dealt] = []
         self._batch_bytes = 0
         self._began_at = 0.0
-        self._touched: dict[bytes, Progress] = {}  # by key: of the files that the batch is of
         self._is_produced = True  # the batch, into a transaction that is still open
         self._is_committing = False
 
@@ -105,7 +113,7 @@ class FileSender:
         except (InputFileInvalid, KeyboardInterrupt):
             if not self._is_committing:  # else nobody knows what became of it
                 with suppress(Unavailable, Fatal):
-                    self._commit()
+                    self._commit_anew()
             raise
         finally:
             self._producer.leave()
@@ -131,48 +139,47 @@ class FileSender:
                     advance(position - shown)
                     shown = position
                 self.stopped_at = (file, record.place)
-                self._deal_with(file, record, progress)
-                self._touched[key] = progress
-                if self._is_full():
-                    self._commit()
+                outgoing, problem = self._outgoing(record)
+                if problem is not None:
+                    self.rejected += 1
+                    self._observer.record_rejected(file, record.place, problem)
+                progress = progress.behind_another(is_rejected=problem is not None)
+                self._add(_Dealt(outgoing, key, progress))
 
-    def _deal_with(self, file: InputFile, record: FileRecord, progress: Progress) -> None:
-        """Send a record, or say why not."""
-        if not self._touched:
-            self._began_at = time.monotonic()
-        progress.records += 1
-        problem = record.problem
-        if record.value is not None:
-            try:
-                self._add(OutRecord(self._destination.raw_topic, *self._keyed(record), []))
-            except RecordError as error:
-                problem = str(error)
-        elif problem is None:
-            self.passed_over += 1
-        if problem is not None:
-            progress.rejected += 1
-            self.rejected += 1
-            self._observer.record_rejected(file, record.place, problem)
-
-    def _keyed(self, record: FileRecord) -> tuple[bytes | None, bytes]:
-        """Return a record's key and value. Raises RecordError for one that is no article."""
-        value = record.value or b""
+    def _outgoing(self, record: FileRecord) -> tuple[OutRecord | None, str | None]:
+        """Return what is sent for a record, and why nothing is for one that is bad."""
+        value = record.value
+        if value is None:
+            self.passed_over += record.problem is None
+            return None, record.problem
         try:
-            return self._key_of(value), value
-        except RecordError:
-            if record.as_is:
-                return None, value
-            raise
+            key = self._key_of(value)
+        except RecordError as error:
+            if not record.as_is:
+                return None, str(error)
+            key = None
+        outgoing = OutRecord(self._destination.raw_topic, key, value, [])
+        try:
+            self._producer.require_fit([outgoing])
+        except RecordError as error:
+            return None, str(error)
+        return outgoing, None
 
-    def _add(self, record: OutRecord) -> None:
-        self._producer.require_fit([record])
-        self._batch.append(record)
-        self._batch_bytes += len(record.value or b"")
-        if self._is_produced:
-            try:
-                self._producer.produce(record)
-            except (Transient, OutcomeUnknown):  # nothing was to be committed
-                self._is_produced = False
+    def _add(self, dealt: _Dealt) -> None:
+        """Put a record into the batch, and commit that when it is full."""
+        if not self._batch:
+            self._began_at = time.monotonic()
+        self._batch.append(dealt)  # an interruption finds it and its progress here, or neither
+        record = dealt.record
+        if record is not None:
+            self._batch_bytes += len(record.value or b"")
+            if self._is_produced:
+                try:
+                    self._producer.produce(record)
+                except (Transient, OutcomeUnknown):  # nothing was to be committed
+                    self._is_produced = False
+        if self._is_full():
+            self._commit()
 
     def _is_full(self) -> bool:
         return (
@@ -183,27 +190,36 @@ class FileSender:
 
     def _before_read(self, waits: bool) -> None:  # noqa: FBT001 - as sources call it
         """Commit what was read, where the next read may take long, or the transaction is old."""
-        if self._touched and (waits or self._is_full()):
+        if self._batch and (waits or self._is_full()):
             self._commit()
+
+    def _commit_anew(self) -> None:
+        """Commit the batch where nobody knows how much of it is in the open transaction."""
+        self._is_produced = False
+        with suppress(Transient, OutcomeUnknown):  # it is not committed in any case
+            self._producer.abort()
+        self._commit()
 
     def _commit(self) -> None:
         """Commit the batch with the states of its files."""
-        if not self._touched:
+        if not self._batch:
             return
+        self._is_committing = True
         now = self._now()
-        states = {key: state_value(item.state(), now) for key, item in self._touched.items()}
-        self._transact(self._batch, states, is_produced=self._is_produced)
-        self.sent += len(self._batch)
-        self._batch, self._batch_bytes = [], 0
-        self._touched = {}
-        self._is_produced = True
+        behind = {dealt.key: dealt.progress for dealt in self._batch}
+        states = {key: state_value(progress, now) for key, progress in behind.items()}
+        records = [dealt.record for dealt in self._batch if dealt.record is not None]
+        self._transact(records, states, is_produced=self._is_produced)
+        self.sent += len(records)
+        self._batch = []
+        self._batch_bytes, self._is_produced = 0, True
+        self._is_committing = False
 
     def _transact(
         self, records: Sequence[OutRecord], states: Mapping[bytes, bytes], *, is_produced: bool
     ) -> None:
         """Commit records, which may be produced already, and states in one transaction."""
         topic = self._destination.state_topic
-        self._is_committing = True
         for attempt in range(1, TRIES + 1):
             try:
                 if not is_produced:
@@ -221,7 +237,6 @@ class FileSender:
                     raise
             is_produced = False
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
-        self._is_committing = False
 
     def _are_on_record(self, states: Mapping[bytes, bytes]) -> bool:
         """Whether the transaction with these states was committed. Raises BrokerUnavailable."""
