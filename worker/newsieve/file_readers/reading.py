@@ -126,12 +126,15 @@ def _records(source: Source, what: FileFormat, policy: ReadingPolicy) -> Iterato
 def _look(source: Source, policy: ReadingPolicy) -> FileFormat | None:
     """Look at a source until its format is clear; None for nothing but white space. Raises
     InputFileInvalid with a sentence whose subject is the file."""
+    has_more = True
     while True:
-        has_more = source.look_further()
+        if not source.head:
+            has_more = source.look_further()
         wrappings, head, problem = opened_head(source.head)
         lines = _first_lines(head)
         is_whole = not has_more or max(len(head), len(source.head)) > policy.most_bytes
         if not is_whole and not _is_enough(lines):
+            has_more = source.look_further()
             continue
         if not lines and problem is not None:
             raise InputFileInvalid(f"is broken: {problem}")
