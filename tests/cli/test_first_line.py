@@ -41,6 +41,7 @@ FORMATS = {
     "bzip2": (bz2.compress(JSON_LINES), "bzip2 -dc"),
     "zstd": (b"\x28\xb5\x2f\xfd\x04\x00rest", "zstd -dc"),
     "a zip archive": (zipped(), "funzip"),
+    "a web archive (WARC)": (b"WARC/1.0\r\n", ""),
     "Parquet": (b"PAR1\x15\x04", ""),
     "UTF-16": (JSON_LINES.decode().encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
     "UTF-32": (JSON_LINES.decode().encode("utf-32"), "iconv -f UTF-32 -t UTF-8"),
@@ -54,6 +55,7 @@ FORMATS = {
     "several lines, ended by CR alone": ("\r".join(OBJECTS).encode(), "tr '\\r' '\\n'"),
     "CSV": (b"id,title,content\n1,School reopens,Neighbours rebuilt it\n", "mlr --icsv"),
     "CSV with semicolons": (b'"id";"title"\n1;School reopens\n', "mlr --icsv --ifs ';'"),
+    "CSV with vertical bars": (b"id|title\n1|School reopens\n", "mlr --icsv --ifs '|'"),
     "tab-separated values": (b"id\ttitle\n1\tSchool reopens\n", "mlr --itsv"),
     "XML or HTML": (b'<?xml version="1.0"?><rss></rss>', ""),
     "plain text": (b"School reopens\n", ""),
@@ -65,21 +67,24 @@ FORMATS = {
 }  # fmt: skip
 
 
+def refusal(name: str, content: bytes) -> str:
+    """What is said of a file that is no JSON Lines."""
+    with pytest.raises(InputFileInvalid) as refused:
+        require_json_lines(name, io.BytesIO(content), ". Nothing was done")
+    return str(refused.value)
+
+
 @pytest.mark.parametrize("name", FORMATS)
-def test_produce_refuses_what_is_no_json_lines_and_says_what_it_looks_like(name: str) -> None:
-    """Exit 2 before a broker is asked for, and a command that helps, which `jq` and others are."""
+def test_what_is_no_json_lines_is_refused_with_what_it_looks_like(name: str) -> None:
+    """And with a command that helps, which `jq` and others are."""
     content, command = FORMATS[name]
-    Path("my articles").write_bytes(content)
-    env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
-    for file, stdin in (("my articles", b""), ("-", content)):
-        done = newsieve("produce", file, stdin=stdin, env=env)
+    for file, shown in (("my articles", "my articles"), ("-", "standard input")):
+        said = refusal(file, content)
 
-        assert done.code == 2, done.err
-        shown = "standard input" if file == "-" else file
-        assert f"newsieve: {shown} is not JSON Lines: its first line looks like {name}" in done.err
-        assert (command in done.err) if command else ("Make JSON Lines" not in done.err)
-        assert "Nothing was sent; --as-is" in done.err and "Traceback" not in done.err
+        assert said.startswith(f"{shown} is not JSON Lines: its first line looks like {name}")
+        assert (command in said) if command else ("Make JSON Lines" not in said)
+        assert said.endswith(". Nothing was done")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_produce_refuses_what_is_no_json_lines_and_says_what_it_looks_like(name:
 def test_the_command_that_is_named_makes_json_lines(name: str) -> None:
     """Of those that every machine has."""
     Path("my articles").write_bytes(FORMATS[name][0])
-    said = newsieve("produce", "my articles").err
+    said = refusal("my articles", FORMATS[name][0])
     command = said.partition("Make JSON Lines of it first: ")[2].partition(". Nothing was")[0]
     assert shlex.split(command)[-1] == "my articles"
 
@@ -104,12 +109,32 @@ def test_the_command_that_is_named_makes_json_lines(name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \r\n\n"])
-def test_produce_refuses_a_file_with_nothing_in_it(content: bytes) -> None:
+@pytest.mark.parametrize("command", [["produce"], ["ingest", "files"]], ids=" ".join)
+def test_a_file_with_nothing_in_it_is_refused_before_a_broker_is_asked_for(
+    command: list[str], content: bytes
+) -> None:
     """Nothing to send is what a pipe that broke leaves; --as-is takes it."""
-    done = newsieve("produce", "-", stdin=content)
+    done = newsieve(*command, "-", stdin=content)
 
     assert done.code == 2
     assert "standard input is empty" in done.err and "--as-is" in done.err
+
+
+@pytest.mark.parametrize("command", [["produce"], ["ingest", "files"]], ids=" ".join)
+def test_nothing_is_sent_where_one_file_of_many_is_missing_or_not_read(command: list[str]) -> None:
+    """Exit 2 before a broker is asked for; the file is named."""
+    Path("good.jsonl").write_bytes(JSON_LINES)
+    Path("packed").write_bytes(FORMATS["xz"][0])
+    env = {"NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+    for file, said in (
+        ("missing", "cannot read missing: No such file or directory"),
+        ("packed", "packed has no articles that can be read: it looks like xz. Make JSON Lines of "
+         "it first: xz -dc < packed. Nothing was sent; --as-is"),
+    ):  # fmt: skip
+        done = newsieve(*command, "good.jsonl", file, env=env)
+
+        assert done.code == 2 and said in done.err and "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -15,8 +15,10 @@ import pytest
 from confluent_kafka.admin import NewTopic
 
 from newsieve.devbroker.broker import Broker
+from newsieve.filters.article import Article
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
+from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve_schemas.drift import ControlDecision
 from tests.support.cli import newsieve
 from tests.support.impatience import hurry
@@ -32,9 +34,9 @@ def test_topics_create_makes_what_check_misses(
 
     missing = newsieve("topics", "check", "--json", env=env)
     assert missing.code == 1
-    assert len(missing.json()) == 12
+    assert len(missing.json()) == 13
     created = newsieve("topics", "create", env=env)
-    assert created.text.count("created") == 12
+    assert created.text.count("created") == 13
     assert "nothing to do" in newsieve("topics", "create", env=env).text
     assert newsieve("topics", "check", env=env).code == 0
     partitions = TopicAdmin(Cluster(broker.bootstrap_servers, {})).partitions()
@@ -94,17 +96,17 @@ def test_produce_sends_every_line_as_it_is_keyed_by_its_id(stream: Stream, tmp_p
     assert len(shown.text.splitlines()) == 4
 
 
-def test_produce_sends_nothing_of_what_is_no_json_lines_but_as_it_is(
+def test_produce_sends_nothing_of_what_it_does_not_read_but_as_it_is(
     stream: Stream, tmp_path: Path
 ) -> None:
     """A good file beside it neither, until --as-is; a byte order mark and CRLF are no fault."""
-    good, packed = tmp_path / "good.jsonl", tmp_path / "packed.jsonl.gz"
+    good, packed = tmp_path / "good.jsonl", tmp_path / "packed.jsonl.xz"
     good.write_bytes(b'\xef\xbb\xbf{"id": "a", "title": "x"}\r\n{"id": "b", "title": "y"}\r\n')
-    packed.write_bytes(gzip.compress(good.read_bytes()))
+    packed.write_bytes(lzma.compress(good.read_bytes()))
     env = stream.environment()
 
     refused = newsieve("produce", str(good), str(packed), env=env)
-    assert refused.code == 2 and "looks like gzip" in refused.err
+    assert refused.code == 2 and "looks like xz" in refused.err
     assert raw_count(stream) == 0
 
     assert newsieve("produce", str(good), env=env).text.startswith("produced 2 records")
@@ -135,33 +137,38 @@ def test_produce_opens_all_files_before_it_sends_anything(stream: Stream, tmp_pa
     assert raw_count(stream) == 0
 
 
-def test_produce_delivers_what_it_sent_before_it_stopped_and_says_where(
+def test_produce_names_what_the_broker_does_not_take_and_delivers_what_it_read(
     stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A record that the broker does not take; an interruption."""
+    """A record that is too large is stepped over; an interruption says where it was."""
     first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     first.write_bytes(b'{"title": "x"}\n' * 4)
-    second.write_bytes(b'{"title": "x"}\n\n' + b"x" * 2_000 + b'\n{"title": "y"}\n')
+    second.write_bytes(b'{"title": "x"}\n\n' + b"x" * 50_000 + b'\n{"title": "y"}\n')
 
-    env = stream.environment(kafka__options='{"message.max.bytes": 1000, "linger.ms": 500}')
+    env = stream.environment(kafka__options='{"message.max.bytes": 40000}')
     done = newsieve("produce", str(first), str(second), env=env)
 
-    assert done.code == 1
-    assert f"5 records delivered; stopped at {second}, line 3" in done.err
-    assert raw_count(stream) == 5
+    assert done.code == 1 and done.text.startswith("produced 6 records")
+    assert f"{second}, line 3: more than the limit of 40,000 bytes" in done.err
+    assert raw_count(stream) == 6
 
-    def interrupted(line: bytes) -> None:
-        if len(line) > 1_000:
+    def interrupted(record: RawRecord, policy: DecodePolicy) -> Article:
+        if b"y" in record.value:
             raise KeyboardInterrupt
+        return decode(record, policy)
 
-    monkeypatch.setattr("newsieve.cli.produce.record_key", interrupted)
+    monkeypatch.setattr("newsieve.bootstrap.ingest_files.decode", interrupted)
     done = newsieve("produce", str(second), env=env)
 
     assert done.code != 0 and "Traceback" not in done.err
-    assert f"interrupted. 1 records delivered; stopped at {second}, line 3" in " ".join(
-        done.err.split("\n")
+    assert (
+        f"interrupted. 1 records delivered; stopped at {second}, line 4. The same command goes on"
+        in " ".join(done.err.split("\n"))
     )
-    assert raw_count(stream) == 6
+    assert raw_count(stream) == 7
+    monkeypatch.undo()
+    done = newsieve("produce", str(second), env=env)
+    assert done.text.startswith("produced 1 records") and raw_count(stream) == 8
 
 
 def test_tail_follows_a_topic_and_stops_after_a_count(stream: Stream) -> None:

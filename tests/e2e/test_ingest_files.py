@@ -23,7 +23,7 @@ from tests.support.stream import Stream
 from tests.support.web_archive import page, warc_record
 from tests.support.workers import WorkerProcess
 
-ARTICLES = 24_000  # several transactions
+ARTICLES = 18_000  # several transactions
 KILLS = 3
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from newsieve.errors import InputFileInvalid
 from newsieve.file_readers.file_record import FileRecord
 from newsieve.file_readers.input_file import InputFile, open_raw
 from newsieve.file_readers.reading import ReadingPolicy, format_of, read_records
 from newsieve.file_readers.source import Source
 from newsieve.programs.ingest.file_progress import KeyedFile
+
+
+UNLESS: Final = "Nothing was sent; --as-is sends each line all the same"
 
 
 class FileToSend(NamedTuple):
@@ -49,6 +53,9 @@ def _checked(file: InputFile, policy: ReadingPolicy) -> Source | None:
     is_kept = file.fingerprint is None
     try:
         format_of(file.name, source, policy)
+    except InputFileInvalid as error:
+        is_kept = False
+        raise InputFileInvalid(f"{error}. {UNLESS}") from None
     except BaseException:
         is_kept = False
         raise
