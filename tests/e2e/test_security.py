@@ -32,6 +32,7 @@ COMMANDS = {  # with what else is said on the command line
     "newsieve topics create": "",
     "newsieve topics check": "",
     "newsieve produce": "raw.jsonl",
+    "newsieve ingest files": "raw.jsonl",
     "newsieve tail articles.scored": "--from-beginning --until-end",
     "newsieve dlq list": "",
     "newsieve dlq replay": "",

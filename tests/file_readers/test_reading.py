@@ -94,7 +94,7 @@ REFUSED = {
     "packed nothing": (gzip.compress(b""), "f is empty"),
     "packed xz": (gzip.compress(b"\xfd7zXZ\x00rest"), "gzip data, and inside xz"),
     "a broken head": (b"\x1f\x8b\x08\x00" + b"\xff" * 50, "f is broken"),
-    "unknown columns": (b"when,where\n1,2\n", "f has no column that is a field of an article"),
+    "unknown columns": (b"when,where\n1,2\n", "f has no column with a title or a text"),
     "a column twice": (b"title,Title\n1,2\n", "f has more than one column title"),
 }  # fmt: skip
 

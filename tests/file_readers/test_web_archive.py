@@ -127,7 +127,7 @@ def test_a_length_that_is_wrong_costs_its_record_alone() -> None:
 
 
 def test_noise_in_an_archive_ends_nothing() -> None:
-    """Whatever bytes behind its first record are wrong, the reader comes to the end, and says what is missing."""
+    """Whatever bytes behind its first record are wrong, the reader comes to its end."""
     source = random.Random(7)
     for packing in ("plain", "gzip", "zstd"):
         content = PACKINGS[packing](PAGES * 3)

@@ -21,7 +21,7 @@ def read_page(page: ArchivedPage) -> dict[str, Any] | None:
     return {"url": page.url, "content": page.body.decode(errors="replace")} if page.body else None
 
 
-POLICY = ReadingPolicy(MOST_BYTES, FIELDS, read_page)
+POLICY = ReadingPolicy(MOST_BYTES, FIELDS, ("title", "content"), read_page)
 
 
 class Pipe(io.BytesIO):

@@ -25,7 +25,9 @@ class User:
 
     def environment(self, **options: object) -> dict[str, str]:
         return (
-            self.stream.environment(**SAMPLE_ALL, drift__group=self.stream.prefix)
+            self.stream.environment(
+                **SAMPLE_ALL, drift__group=self.stream.prefix, ingest__group=self.stream.prefix
+            )
             | {
                 "NEWSIEVE_KAFKA__BOOTSTRAP_SERVERS": self.broker.servers,
                 "NEWSIEVE_KAFKA__OPTIONS": self.broker.options(self.name, self.password, **options),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from newsieve.bootstrap.common import cluster, utc_now
 from newsieve.errors import TopicsWrong
@@ -32,10 +33,9 @@ from newsieve.programs.ingest.file_progress import (
 from newsieve.programs.ingest.file_sending import Destination, FileSender, SendingObserver
 from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.settings.loader import Settings
-from newsieve_schemas.article import RawArticle
 from newsieve_schemas.topics import FEEDS, RAW, topic_name
 
-_DIGITS = 16  # of a hash: 64 bits
+_DIGITS: Final = 16  # of a hash: 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,10 @@ def reading_policy(
     it: what becomes of it, workers say."""
     largest = largest_message_bytes(cluster(settings).producer())
     most_bytes = largest if keeps_bad_lines else settings.worker.max_record_bytes
-    return ReadingPolicy(
-        most_bytes, tuple(RawArticle.model_fields), read_page, keeps_bad_lines, is_lines
-    )
+    names = settings.worker.fields.names
+    fields = [name for names in names.by_field().values() for name in names]
+    texts = (*names.title, *names.content)
+    return ReadingPolicy(most_bytes, fields, texts, read_page, keeps_bad_lines, is_lines)
 
 
 def make_sender(
@@ -80,7 +81,7 @@ def make_sender(
         return latest_by_key(kafka, states, keys, _nothing)
 
     destination = Destination(raw, states, read_states)
-    sender = FileSender(producer, destination, _key_of(most_bytes), observer, utc_now)
+    sender = FileSender(producer, destination, _key_of(settings, most_bytes), observer, utc_now)
     return RunningSender(sender, known, raw)
 
 
@@ -103,8 +104,9 @@ def _run_of(prefix: str, files: Sequence[KeyedFile]) -> str:
     return f"files:{digest.hexdigest()[:_DIGITS]}"
 
 
-def _key_of(most_bytes: int) -> Callable[[bytes], bytes]:
-    policy = DecodePolicy(most_bytes, id_from_key=False)
+def _key_of(settings: Settings, most_bytes: int) -> Callable[[bytes], bytes]:
+    reader = settings.worker.decode_policy.reader
+    policy = DecodePolicy(most_bytes, id_from_key=False, reader=reader)
 
     def key_of(value: bytes) -> bytes:
         return decode(RawRecord(value, None, None, None, {}), policy).id.encode()

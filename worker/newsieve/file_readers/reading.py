@@ -45,12 +45,13 @@ _DELIMITERS: Final = {TABS: "\t", COMMAS: ",", SEMICOLONS: ";", BARS: "|"}
 
 @dataclass(frozen=True, slots=True)
 class ReadingPolicy:
-    """What records of files may be: how large, which columns of a table are fields of an article,
-    how a page becomes one, whether lines that are no articles are records all the same, and whether
-    each file is taken for lines."""
+    """What records of files may be: how large, which columns of a table are fields of an article
+    and which of these have text, how a page becomes an article, whether lines that are no articles
+    are records all the same, and whether each file is taken for lines."""
 
     most_bytes: int
     fields: Collection[str]
+    texts: Collection[str]
     read_page: PageReader
     keeps_bad_lines: bool = False
     is_lines: bool = False  # whatever it looks like
@@ -144,7 +145,7 @@ def _look(source: Source, policy: ReadingPolicy) -> FileFormat | None:
         columns: Sequence[str] = ()
         if kind in _DELIMITERS:
             header = lines[0].decode("utf-8-sig").strip()
-            columns = columns_of(header, _DELIMITERS[kind], policy.fields)
+            columns = columns_of(header, _DELIMITERS[kind], policy.fields, policy.texts)
         return FileFormat(wrappings, kind, columns)
 
 

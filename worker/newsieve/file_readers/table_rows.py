@@ -9,33 +9,33 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
 
 import orjson
 
 from newsieve.errors import InputFileInvalid
 from newsieve.file_readers.file_record import FileRecord, too_large
 
-FIELD_OF_TITLES: Final = "title"
-
 
 class _LineTooLong(Exception):
     """A line is longer than a record may be; its rest was skipped."""
 
 
-def columns_of(header: str, delimiter: str, fields: Collection[str]) -> list[str]:
-    """Return the field of each column of a header, "" for a column without a name.
+def columns_of(
+    header: str, delimiter: str, fields: Collection[str], texts: Collection[str]
+) -> list[str]:
+    """Return the field of each column of a header, "" for a column without a name. A column is the
+    field of its name, in whatever case.
 
     Raises InputFileInvalid, in a sentence whose subject is the file, for a header without a column
-    of these fields, in whatever case, or with two of one field.
+    that has text, or with two of one field.
     """
-    by_name = {field.casefold(): field for field in fields}
+    by_name = {field.casefold(): field for field in reversed(list(fields))}
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-    columns = [by_name.get(name.casefold(), name) for name in names]
-    if not any(name in fields for name in columns):
+    columns = [name if name in fields else by_name.get(name.casefold(), name) for name in names]
+    if not any(name in texts for name in columns):
         raise InputFileInvalid(
-            f"has no column that is a field of an article: it has {', '.join(names)}; a title is "
-            f"read from the column {FIELD_OF_TITLES}, among others"
+            f"has no column with a title or a text: it has {', '.join(names)}. Such columns are "
+            f"called {', '.join(texts)}"
         )
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if twice:

@@ -17,7 +17,6 @@ from newsieve.file_readers.reading import ReadingPolicy, format_of, read_records
 from newsieve.file_readers.source import Source
 from newsieve.programs.ingest.file_progress import KeyedFile
 
-
 UNLESS: Final = "Nothing was sent; --as-is sends each line all the same"
 
 
