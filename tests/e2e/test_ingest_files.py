@@ -25,6 +25,7 @@ from tests.support.workers import WorkerProcess
 
 ARTICLES = 18_000  # several transactions
 KILLS = 3
+MOMENT_SECONDS = 0.05
 
 
 class IngestProcess(WorkerProcess):
@@ -47,16 +48,21 @@ def states(stream: Stream) -> dict[bytes, bytes]:
 
 
 def kill_behind(records: int, stream: Stream, ingest: IngestProcess) -> None:
-    """Kill the command once it has committed more than so many records."""
+    """Kill the command once it has committed more than so many records. It runs for a moment at a
+    time, so that it does not come to its end before somebody has looked."""
     asking = Consumer({"bootstrap.servers": stream.servers, "group.id": "ends"})
     places = [TopicPartition(stream.raw_topic, partition) for partition in range(6)]
-    while ingest.process.poll() is None:
+    committed = 0
+    while committed <= records + 2 * KILLS * len(places):  # with the markers of transactions
+        assert ingest.process.poll() is None, ingest.text()[-2_000:]
+        ingest.process.send_signal(signal.SIGCONT)
+        time.sleep(MOMENT_SECONDS)
+        ingest.process.send_signal(signal.SIGSTOP)
         ends = [asking.get_watermark_offsets(place, timeout=20)[1] for place in places]
-        if sum(ends) > records + KILLS * len(places):  # with the markers of transactions
-            break
+        committed = sum(ends)
     asking.close()
     ingest.process.send_signal(signal.SIGKILL)
-    assert ingest.wait(10) == -signal.SIGKILL, ingest.text()[-2_000:]
+    assert ingest.wait(10) == -signal.SIGKILL
 
 
 def test_each_record_comes_once_however_often_the_command_is_killed(stream: Stream) -> None:
