@@ -73,7 +73,7 @@ class Source(io.RawIOBase):
         return len(part)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file or the pipe."""
         self._raw.close()
         super().close()
 

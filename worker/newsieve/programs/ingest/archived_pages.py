@@ -33,5 +33,5 @@ class ArchivedPages:
         return article
 
     def close(self) -> None:
-        """End the process."""
+        """End the process that reads pages."""
         self._processes.close()
