@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from schemathesis import GenerationMode
 from schemathesis.engine import events, from_schema
 
-from newsieve.web.score_schemas import JSON_LINES
+from newsieve.web.article_schemas import JSON_LINES
 from tests.support.scoring_server import TextScorer, make_app, make_service
 
 MOST_EXAMPLES = 8  # of each endpoint, beside those at the borders of what is allowed

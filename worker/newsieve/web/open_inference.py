@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from newsieve.filters.registry import Filter
+from newsieve.web.article_schemas import JSON
 from newsieve.web.infer_models import (
     ANY_NUMBER,
     INPUT,
@@ -37,7 +38,7 @@ from newsieve.web.infer_models import (
 from newsieve.web.problems import MOST_CHARACTERS, Handler, HttpError, answering, messages_of
 from newsieve.web.request_body import media_type_of
 from newsieve.web.score_request import answer, timeout_parameter
-from newsieve.web.score_schemas import JSON, RETRY_AFTER, inlined
+from newsieve.web.score_schemas import RETRY_AFTER, inlined
 from newsieve.web.score_service import Article, Line, ScoreService
 
 NOT_SCORED: Final = -1.0

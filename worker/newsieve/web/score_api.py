@@ -18,10 +18,11 @@ from newsieve.filters.registry import Filter
 from newsieve.records.dead_letter import MAX_MESSAGE_CHARACTERS
 from newsieve.records.json_array import elements_of, is_array
 from newsieve.records.json_lines import lines_of
+from newsieve.web.article_schemas import JSON, JSON_LINES
 from newsieve.web.problems import HttpError, ProblemRoute, problem_responses
 from newsieve.web.request_body import media_type_of
 from newsieve.web.score_request import answer, timeout_parameter
-from newsieve.web.score_schemas import JSON, JSON_LINES, RETRY_AFTER, request_body, success
+from newsieve.web.score_schemas import RETRY_AFTER, request_body, success
 from newsieve.web.score_service import Article, ScoreService
 from newsieve_schemas.dead_letter import DeadLetterLine
 from newsieve_schemas.scored import ScoredArticle
