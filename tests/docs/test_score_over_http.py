@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from http import HTTPStatus
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import httpx2
 
 from newsieve.web import open_inference, score_api
 from newsieve.web.open_inference import model_outputs
+from tests.support.curl import curl_commands, send
 from tests.support.scoring_server import UPLIFTING, client_of, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,34 +20,12 @@ PAGE = (ROOT / "docs" / "how-to" / "score-over-http.md").read_text(encoding="utf
 ARTICLES = b'{"title": "A village opens a library"}\n\n{\n'
 
 
-def curl_commands() -> list[list[str]]:
-    """The words of each command of curl on the page."""
-    shell = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).replace("\\\n", " ")
-    commands: list[list[str]] = []
-    for word in shlex.split(shell.replace("\ncurl", "\n; curl")):
-        if word == "curl":
-            commands.append([])
-        elif word != ";" and commands:
-            commands[-1].append(word)
-    return commands
-
-
 def answers() -> list[Any]:
     async def test() -> list[httpx2.Response]:
         async with client_of() as (client, _):
-            return [await send(client, words) for words in curl_commands()]
+            return [await send(client, words, ARTICLES) for words in curl_commands(PAGE)]
 
     return run(test())
-
-
-async def send(client: httpx2.AsyncClient, words: list[str]) -> httpx2.Response:
-    (address,) = (word for word in words if word.startswith("http://"))
-    options = dict(pairwise(words))
-    name, _, value = options["-H"].partition(": ")
-    body = options["-d"].encode() if "-d" in options else ARTICLES
-    return await client.post(
-        address.removeprefix("http://localhost:8080"), content=body, headers={name: value}
-    )
 
 
 def test_the_pages_commands_are_answered_as_it_says() -> None:

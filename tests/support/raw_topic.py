@@ -1,4 +1,5 @@
-"""Fills a raw topic with as many records as a measurement needs, from a file of articles."""
+"""Fills a raw topic with as many records as a measurement needs, from a file of articles; and reads
+what is committed to one."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from newsieve.kafka.admin import TopicAdmin
 from newsieve.kafka.config import Cluster
@@ -33,19 +34,8 @@ def fill(cluster: Cluster, articles: Path, records: int, filters: Sequence[str])
     return prefix
 
 
-def readable(line: bytes) -> str | None:
-    """Title, blank line, content; None without either."""
-    try:
-        article = json.loads(line)
-        text: str = article["title"] + "\n\n" + article["content"]
-        return text
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def committed_articles(servers: str, topic: str) -> list[dict[str, Any]]:
-    """All committed records of a topic as JSON, each partition's in order; with no code of
-    newsieve's."""
+def committed_records(servers: str, topic: str) -> list[Message]:
+    """All committed records of a topic, each partition's in order; with no code of newsieve's."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -62,9 +52,24 @@ def committed_articles(servers: str, topic: str) -> list[dict[str, Any]]:
         for message in consumer.consume(500, 0.2):
             error = message.error()
             if error is None:
-                found.append(json.loads(message.value()))
+                found.append(message)
                 continue
             assert error.code() == KafkaError._PARTITION_EOF, error
             unread.discard(message.partition())
     consumer.close()
     return found
+
+
+def committed_articles(servers: str, topic: str) -> list[dict[str, Any]]:
+    """All committed records of a topic as JSON, each partition's in order."""
+    return [json.loads(message.value()) for message in committed_records(servers, topic)]
+
+
+def readable(line: bytes) -> str | None:
+    """Title, blank line, content; None without either."""
+    try:
+        article = json.loads(line)
+        text: str = article["title"] + "\n\n" + article["content"]
+        return text
+    except (ValueError, TypeError, KeyError):
+        return None
