@@ -25,6 +25,7 @@ from newsieve.cli.lifecycle import EXIT_SECOND_SIGNAL
 from newsieve.filters import conditions
 from newsieve.filters.definition import FilterDefinition
 from newsieve.settings.loader import DELIMITER, PREFIX, Settings
+from newsieve.stream.ingest_http_metrics import IngestHttpMetrics
 from newsieve.stream.ingest_metrics import IngestMetrics
 from newsieve.stream.metrics import DriftMetrics, Metrics, OracleMetrics
 from newsieve.stream.push_metrics import PushMetrics
@@ -119,6 +120,7 @@ def metrics_page() -> str:
         "newsieve oracle": OracleMetrics(),
         "newsieve drift": DriftMetrics(),
         "newsieve ingest feeds": IngestMetrics(),
+        "newsieve ingest http": IngestHttpMetrics(),
         "newsieve push": PushMetrics(),
         "newsieve serve": ServeMetrics(),
     }

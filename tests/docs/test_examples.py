@@ -142,6 +142,7 @@ ELSEWHERE = (
     "newsieve worker",
     "newsieve oracle",
     "newsieve demo",
+    "newsieve ingest http",
     "newsieve serve",
 )  # tests/e2e run them as processes
 EXAMPLES = sorted(

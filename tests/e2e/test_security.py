@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import httpx2
 import pytest
 from confluent_kafka import Producer
 
@@ -21,7 +22,7 @@ from tests.support.rights import rights_of
 from tests.support.secure_broker import Right
 from tests.support.secure_user import User
 from tests.support.topics import unique_prefix
-from tests.support.workers import ServeProcess
+from tests.support.workers import ReceiverProcess, ServeProcess
 
 RAW = [*raw_records(60, seed=5), (b"k", b"not JSON")]
 KEY_PASSWORD = "password-of-a-tls-key"
@@ -101,6 +102,33 @@ def test_a_worker_needs_what_the_table_says_and_no_less(user: User) -> None:
         refused = user.start_worker()
         assert refused.wait(60) == 1, refused.text()[-2_000:]
         assert "refuses" in refused.text() and "Traceback" not in refused.text()
+        user.broker.allow(user.name, [right])
+
+
+def test_a_receiver_of_articles_needs_what_the_table_says_and_no_less(user: User) -> None:
+    """It publishes what is sent; without a right it ends with 1."""
+    stream = user.stream
+    rights = rights_of("newsieve ingest http", stream.prefix)
+    user.broker.allow(user.name, rights)
+    settings = {"HTTP_PORT": "0", "GROUP": stream.prefix, "SLOT": "a"}
+    ours = {f"NEWSIEVE_INGEST__{name}": value for name, value in settings.items()}
+
+    def start_receiver() -> ReceiverProcess:
+        log = stream.folder / f"receiver-{len(stream.workers)}.log"
+        receiver = ReceiverProcess(log, user.environment() | ours)
+        stream.workers.append(receiver)
+        return receiver
+
+    receiver = start_receiver()
+    sent = httpx2.post(receiver.address() + "articles", json={"title": "A quiet day"})
+    assert sent.status_code == 202
+    assert receiver.terminate() == 0
+
+    for right in rights:
+        user.broker.forbid(user.name, right)
+        refused = start_receiver()
+        assert refused.wait(60) == 1, refused.text()[-2_000:]
+        assert "Traceback" not in refused.text()
         user.broker.allow(user.name, [right])
 
 

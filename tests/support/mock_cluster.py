@@ -77,6 +77,12 @@ class MockCluster:
             self._cluster, b"transaction", transactional_id.encode(), broker
         )
 
+    def set_down(self, *, is_down: bool) -> None:
+        """Let all brokers go away, or come back."""
+        change = "rd_kafka_mock_broker_set_down" if is_down else "rd_kafka_mock_broker_set_up"
+        for broker in range(1, self._brokers + 1):
+            getattr(self._library, change)(self._cluster, broker)
+
     def track(self) -> None:
         """Count requests from now on."""
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)

@@ -105,6 +105,19 @@ class ServeProcess(WorkerProcess):
         return str(self.events("site.opened")[0]["address"])
 
 
+class ReceiverProcess(WorkerProcess):
+    """`newsieve ingest http` in a process of its own."""
+
+    command = "ingest"
+
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(log, environment, "http")
+
+    def address(self) -> str:
+        self.wait_until("receiver.opened")
+        return str(self.events("receiver.opened")[0]["address"])
+
+
 def environment(
     bootstrap_servers: str, prefix: str, students: Mapping[str, Path], **more: object
 ) -> dict[str, str]:

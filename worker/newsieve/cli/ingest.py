@@ -6,6 +6,7 @@ import typer
 
 from newsieve.cli.ingest_feeds import feeds
 from newsieve.cli.ingest_files import ingest_files
+from newsieve.cli.ingest_http import http
 
 app = typer.Typer(help="Bring articles in from where they are published.", no_args_is_help=True)
 
@@ -17,3 +18,4 @@ def _ingest() -> None:
 
 app.command("feeds")(feeds)
 app.command("files")(ingest_files)
+app.command("http")(http)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from newsieve.outgoing.public_address import parse_allowed
 from newsieve.settings.base import FromCommas, NotNegative, Positive, Section
+from newsieve.settings.listening import Token, is_loopback
 
 
 def _checked_targets(values: list[str]) -> list[str]:
@@ -74,8 +75,67 @@ class IngestSettings(Section):
         "https://… or mailto:…",
     )
 
+    http_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        max_length=255,
+        description="Where `newsieve ingest http` listens. Others than this machine need "
+        "http_token or http_secret.",
+    )
+    http_port: int = Field(default=8081, ge=0, le=65535, description="0: a free one, logged.")
+    http_hosts: Annotated[list[str], FromCommas] = Field(
+        default=[],
+        description="Host names that requests may be for, beside localhost and http_host.",
+    )
+    http_token: Token | None = Field(
+        default=None, description="Whoever sends articles needs it: `Authorization: Bearer …`."
+    )
+    http_secret: Token | None = Field(
+        default=None,
+        description="Signs bodies instead of a token, as Miniflux does: HMAC-SHA256 in "
+        "X-Miniflux-Signature.",
+    )
+    http_body_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        gt=0,
+        le=1_000_000_000,
+        description="Of a request, as it comes and unfolded.",
+    )
+    http_articles: int = Field(default=1_000, gt=0, le=100_000, description="Of a request.")
+    http_queue_articles: int = Field(
+        default=10_000,
+        gt=0,
+        le=1_000_000,
+        description="That wait to be committed, of all requests; beyond it the answer is 429.",
+    )
+    http_queue_bytes: int = Field(
+        default=128 * 1024 * 1024,
+        gt=0,
+        le=10_000_000_000,
+        description="Of all bodies in memory, at least twice http_body_bytes; beyond it the "
+        "answer is 429.",
+    )
+    http_deadline_seconds: Positive = Field(
+        default=30,
+        le=600,
+        description="Until a request is answered, with 503 if it is not committed. Miniflux waits "
+        "for 10 s.",
+    )
+
     @model_validator(mode="after")
     def _has_room_between_intervals(self) -> Self:
         if self.min_interval_seconds > self.max_interval_seconds:
             raise ValueError("min_interval_seconds is more than max_interval_seconds")
+        return self
+
+    @model_validator(mode="after")
+    def _http_is_not_open_to_all(self) -> Self:
+        is_open = self.http_token is None and self.http_secret is None
+        if is_open and not is_loopback(self.http_host):
+            raise ValueError(
+                f"http_host {self.http_host} is for others than this machine: set http_token, or "
+                "http_secret for signed bodies"
+            )
+        if self.http_queue_bytes < 2 * self.http_body_bytes:
+            raise ValueError("http_queue_bytes is less than two bodies of http_body_bytes")
         return self

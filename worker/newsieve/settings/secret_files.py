@@ -14,6 +14,8 @@ from newsieve.errors import SettingsInvalid
 
 SECRETS: Final = frozenset(
     {
+        ("ingest", "http_secret"),
+        ("ingest", "http_token"),
         ("kafka", "options"),
         ("oracle", "api_key"),
         ("push", "secret"),

@@ -1,5 +1,5 @@
-"""What every HTTP server of newsieve does with a request, whoever may send it: a body has a size and
-a time, an answer has the headers of safety, and its status and time are told.
+"""What every HTTP server of newsieve does with a request, whoever may send it: a body has a size
+and a time, an answer has the headers of safety, and its status and time are told.
 
 Plain ASGI, since answers may be streams without end. It knows no route, and nothing of rights.
 """
