@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,8 @@ def test_gzip_is_unfolded_whole(server: FeedServer, reader: WebReader) -> None:
     assert reader.read(server.serve("/z", FeedReply(members, headers=folded)), {}).body == (
         TEXT + b"!"
     )
+    padded = FeedReply(gzip.compress(TEXT) + bytes(512), headers=folded)
+    assert reader.read(server.serve("/z", padded), {}).body == TEXT
     for body, why in (
         (gzip.compress(TEXT)[:-9], "it is broken off"),
         (b"<rss/> is no gzip, but says so", "what is said to be gzip is not"),
@@ -231,6 +234,67 @@ def test_what_breaks_off_is_no_answer(server: FeedServer, reader: WebReader) -> 
         pass
     assert reason(reader, closed.url("/")) == "no answer: refused"
     assert reason(reader, "http://nobody.invalid/") == "no answer: the host's name is not known"
+
+
+STATUS = b"HTTP/1.1 200 OK\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\x16\x03\x01",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"<rss/>",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 500,
+        STATUS + b"X: " + b"x" * 300_000,
+        STATUS + b"Content-Length: -1\r\n\r\n",
+        STATUS + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+        STATUS + "Content-Length: ٣\r\n\r\nabc".encode(),
+        STATUS + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n",
+        STATUS + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        STATUS + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 40 + b"\r\n",
+        STATUS + b"Content-Encoding: \xff\r\nContent-Length: 1\r\n\r\nx",
+        STATUS + b"X: a\x00b\r\nContent-Length: 0\r\n\r\n",
+        MOVED + b"\xff\xfe\r\n\r\n",
+        MOVED + b"http://\xc3\xa9.invalid/\r\n\r\n",
+        MOVED + b"http://xn--a.invalid/\r\n\r\n",
+        MOVED + b"http://%00/\r\n\r\n",
+        MOVED + b"http://" + b"a" * 300 + b".invalid/\r\n\r\n",
+        MOVED + b"http://a..invalid/\r\n\r\n",
+        MOVED + b"http:///\r\n\r\n",
+        MOVED + b"//[fe80::1%25eth0]/\r\n\r\n",
+        MOVED + b"\r\n\r\n",
+    ],
+)
+def test_whatever_a_server_says_is_an_answer_or_a_reason(reader: WebReader, said: bytes) -> None:
+    """No error of a library gets through."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+            assert reader.read(url, {}, WebLimits(seconds=2)).body == b""
+        except Unanswered as error:
+            assert str(error)
+            assert "2 s" not in str(error)
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def test_a_certificate_is_checked_for_the_name_that_was_asked(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ USER_AGENT: Final = f"newsieve/{newsieve.__version__}"
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 PERMANENT: Final = frozenset({301, 308})
 GZIP_FORMAT: Final = 31  # zlib's number for a header and a checksum of gzip
+GZIP_MARK: Final = b"\x1f"
 MIB: Final = 1_048_576
 
 
@@ -154,8 +155,10 @@ async def _unfolded(stream: httpx2.AsyncByteStream, limit: int) -> AsyncIterator
     try:
         async for part in stream:
             while part and left > 0:
-                if inflate.eof:  # another member follows
-                    inflate = zlib.decompressobj(GZIP_FORMAT)
+                if inflate.eof:
+                    if not part.startswith(GZIP_MARK):
+                        return  # padding, which others ignore, too
+                    inflate = zlib.decompressobj(GZIP_FORMAT)  # another member
                 unfolded = inflate.decompress(part, left)
                 is_begun = True
                 left -= len(unfolded)
