@@ -14,7 +14,7 @@ class FeedState(Written):
     url: str = Field(description="As it is listed; where it has moved to is `moved_to`.")
     etag: str | None
     last_modified: str | None
-    content: str | None = Field(description="A hash of the last body that was read.")
+    content: str | None = Field(description="A hash of the last document that was read.")
     items: str = Field(
         description="The known items, the one that was seen last at the end: in base64, of each 16 "
         "bytes, a hash of its id and one of its title and text."

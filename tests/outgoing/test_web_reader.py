@@ -19,11 +19,11 @@ from newsieve.outgoing.public_address import AllowedTargets, parse_allowed
 from newsieve.outgoing.web_reader import Unanswered, WebAnswer, WebLimits, WebReader
 from tests.support.feed_server import (
     FeedReply,
+    FeedRequest,
     FeedServer,
     feed_server,
     gzip_bomb,
     gzipped,
-    in_turn,
     redirect,
 )
 
@@ -321,11 +321,14 @@ def test_a_certificate_is_checked_for_the_name_that_was_asked(tmp_path: Path) ->
 def test_closing_breaks_off_what_is_under_way(server: FeedServer) -> None:
     """Whoever waits is told, and so is whoever comes later."""
     asked = threading.Event()
-    url = server.serve("/wait", in_turn(FeedReply(delay_seconds=1)))
+
+    def behaviour(_: FeedRequest) -> FeedReply:
+        asked.set()
+        return FeedReply(delay_seconds=1)
+
+    url = server.serve("/wait", behaviour)
     told: list[str] = []
     reader = WebReader(LOCAL)
-    behaviour = server.behaviours["/wait"]
-    server.serve("/wait", lambda request: (asked.set(), behaviour(request))[1])
     thread = threading.Thread(target=lambda: told.append(reason(reader, url)))
     thread.start()
     assert asked.wait(5)

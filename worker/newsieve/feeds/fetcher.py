@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Final
 
+from newsieve.feeds.document_hash import document_hash
 from newsieve.feeds.feed import (
     Feed,
     FeedDocument,
@@ -39,7 +39,6 @@ OK: Final = 200
 NOT_MODIFIED: Final = 304
 GONE: Final = 410
 MAX_VALIDATOR_CHARACTERS: Final = 1_000
-CONTENT_HASH_BYTES: Final = 16
 
 
 class HttpFeedFetcher:
@@ -82,7 +81,7 @@ class HttpFeedFetcher:
         """Return what an answer means. Raises FeedUnreadable."""
         if answer.status == GONE:
             return self._gone(state)
-        if answer.status == NOT_MODIFIED or _content_hash(answer.body) == state.content:
+        if answer.status == NOT_MODIFIED or document_hash(answer.body) == state.content:
             return self._unchanged(state, answer)
         if answer.status == OK:
             return self._read(feed, state, answer)
@@ -110,7 +109,7 @@ class HttpFeedFetcher:
         known = known.after(each.seen for each in articles if each.seen not in later)
         answered = state.model_copy(
             update={
-                "content": _content_hash(answer.body),
+                "content": document_hash(answer.body),
                 "items": known.format(),
                 "current_items": known.current,
                 "return_depth": known.return_depth,
@@ -243,7 +242,3 @@ def _validator(answer: WebAnswer, name: str) -> str | None:
     if not value or len(value) > MAX_VALIDATOR_CHARACTERS:
         return None
     return value if value.isascii() and value.isprintable() else None
-
-
-def _content_hash(body: bytes) -> str:
-    return blake2b(body, digest_size=CONTENT_HASH_BYTES).hexdigest()
