@@ -24,7 +24,7 @@ class Intervals(NamedTuple):
 
     least: float = 900.0
     most: float = DAY_SECONDS
-    first_failure: float = 900.0  # twice as long with each further one, up to a day
+    first_failure: float = 900.0  # twice as long with each further one, up to the most
 
 
 def after_answer(
@@ -41,7 +41,7 @@ def after_failure(
 ) -> float:
     """Return the seconds until the next request after so many failures in a row."""
     doublings = min(failures - 1, MAX_DOUBLINGS)
-    backed_off = min(intervals.first_failure * 2.0**doublings, max(DAY_SECONDS, intervals.most))
+    backed_off = min(intervals.first_failure * 2.0**doublings, intervals.most / (1 + SPREAD))
     return max(_spread(backed_off, url, now), wait or 0.0)
 
 
