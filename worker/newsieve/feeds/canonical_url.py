@@ -30,8 +30,8 @@ def canonical_url(url: str) -> str:
     scheme = parts.scheme.lower()
     bracketed = f"[{host}]" if ":" in host else host.rstrip(".")
     is_implied = port is None or port == _IMPLIED_PORTS.get(scheme)
-    users, at, _ = parts.netloc.rpartition("@")
-    netloc = f"{users}{at}{bracketed}" if is_implied else f"{users}{at}{bracketed}:{port}"
+    users, separator, _ = parts.netloc.rpartition("@")
+    netloc = f"{users}{separator}{bracketed}" if is_implied else f"{users}{separator}{bracketed}:{port}"
     pairs = [pair for pair in parts.query.split("&") if not _is_tracking(pair)]
     return urlunsplit((scheme, netloc, parts.path or "/", "&".join(pairs), ""))
 

@@ -26,8 +26,8 @@ _WHY: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 def failure_reason(error: BaseException) -> str:
     """Return a few words about an error of the client library, or its kind."""
-    found = list(causes(error))
-    kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in found))
+    chain = list(causes(error))
+    kinds = (why for kind, why in _WHY if any(isinstance(cause, kind) for cause in chain))
     return next(kinds, type(error).__name__)
 
 
