@@ -31,7 +31,7 @@ def canonical_url(url: str) -> str:
     bracketed = f"[{host}]" if ":" in host else host.rstrip(".")
     is_implied = port is None or port == _IMPLIED_PORTS.get(scheme)
     users, separator, _ = parts.netloc.rpartition("@")
-    netloc = f"{users}{separator}{bracketed}" if is_implied else f"{users}{separator}{bracketed}:{port}"
+    netloc = f"{users}{separator}{bracketed}{'' if is_implied else f':{port}'}"
     pairs = [pair for pair in parts.query.split("&") if not _is_tracking(pair)]
     return urlunsplit((scheme, netloc, parts.path or "/", "&".join(pairs), ""))
 
