@@ -11,10 +11,7 @@ import os
 import select
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from typing import Any, Final
 
 _LOOK_BYTES: Final = 1 << 16  # in one look
 PATIENCE_SECONDS: Final = 0.2  # for a pipe to bring more, before what came is dealt with
@@ -59,7 +56,7 @@ class Source(io.RawIOBase):
         self.head = b""
         return offset
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Read into a buffer, as raw streams do."""
         view = memoryview(buffer).cast("B")
         self.before_read(self._waits())

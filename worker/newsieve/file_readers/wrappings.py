@@ -10,12 +10,9 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from backports import zstd
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 BUFFER_BYTES: Final = 1 << 18
 _GZIP: Final = b"\x1f\x8b"
@@ -99,7 +96,7 @@ class _Recoded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         while not self._left:
             part = self._stream.read1(BUFFER_BYTES)
