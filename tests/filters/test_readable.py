@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from newsieve.filters.readable import MAX_LOOKED_AT, has_text
+from newsieve.filters.readable import has_text
 
 NOTHING = [
     "", " \n\t", "\u00a0", "\u200b\u200b\n\n\ufeff", "\u00ad", "\u200f\n\n\u2066\u2069", "\u2800",
@@ -39,13 +39,6 @@ def test_nothing_to_read_is_no_text(text: str) -> None:
 def test_a_single_visible_character_is_a_text(text: str) -> None:
     """Whatever stands around it."""
     assert has_text(text)
-
-
-def test_more_of_nothing_than_is_looked_at_is_a_text() -> None:
-    """Entities and marks, one by one: to be sure would cost more than to score it."""
-    assert not has_text("&#160;\u0301" * (MAX_LOOKED_AT // 2 - 1))
-    assert has_text("&#160;\u0301" * MAX_LOOKED_AT)
-    assert not has_text("<p>&nbsp;\u200b</p>" * MAX_LOOKED_AT)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=[repr(text[:8]) for text in HOSTILE])

@@ -129,7 +129,7 @@ def test_behind_a_request_that_waits_nothing_is_asked_that_a_restart_would_pay_f
         ({"filter_name": "uplifting", "filter_version": "99"}, "'uplifting/v99'"),
         (
             {"filter_name": "uplifting", "label_hash": "sha256:" + "0" * 64},
-            "prompts or dimensions differ",
+            "prompts, dimensions or renderings differ",
         ),
     ],
 )

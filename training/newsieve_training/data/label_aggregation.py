@@ -158,7 +158,8 @@ def _rows(
 
 
 def _labels(row: Mapping[str, Any], filter_: Filter) -> list[Label]:
-    if row.get("label_hash", filter_.label_hash) != filter_.label_hash:
+    hash_ = row.get("label_hash", filter_.label_hash)
+    if not filter_.is_label_of(hash_, _text(row, "title"), _text(row, "content")):
         raise BadLabel("label_hash", f"the label means something else than {filter_.reference}'s")
     return labels_of(row, filter_.name, filter_.definition.dimension_names)
 

@@ -19,6 +19,7 @@ from newsieve.terminal import progress
 from newsieve_training.data.duplicates import Shared, groups_of
 from newsieve_training.data.label_aggregation import Source, decided, read_labelled, trainable
 from newsieve_training.data.manifest import DataManifest
+from newsieve_training.data.rendering_check import is_of_todays_labels
 from newsieve_training.data.split import TRAIN, divide, smallest_share, split_names
 from newsieve_training.errors import LabelsRefused, RunInvalid
 from newsieve_training.pipeline.files import Row, hash_of, write_jsonl
@@ -98,7 +99,7 @@ def _run_folder(runs: Path, filter_name: str, identity: str) -> Path:
 def _earlier(extends: Run, recipe: Recipe, filter_: Filter) -> dict[str, str]:
     """Return the hashes of the splits of the run to extend. Raises RunInvalid if it cannot be."""
     require_up_to_date(extends, PREPARE)
-    if extends.state["label_hash"] != filter_.label_hash:
+    if not is_of_todays_labels(extends):
         raise RunInvalid(
             f"the labels of {extends.folder} mean something else than {filter_.reference}'s do "
             "now: it cannot be extended"

@@ -37,7 +37,7 @@ def import_warm_start(run: Run, student: Path) -> None:
     if differing:
         raise FitFailed(f"the student to continue from has {', '.join(differing)}")
     tensors = read_adapter(student / ADAPTER)
-    if manifest.label_hash != run.filter.label_hash:
+    if not run.filter.has_meaning(manifest.label_hash):
         tensors = {name: tensor for name, tensor in tensors.items() if not is_head(name)}
     # With cross-validation only students that start from the base are judged.
     may_have_seen = run.recipe.split.kind == HOLDOUT and not never_saw_test_articles(run, manifest)

@@ -26,6 +26,7 @@ from newsieve.inference.manifest import (
 )
 from newsieve.inference.tokenize import Tokeniser
 from newsieve_training.data.manifest import DataManifest
+from newsieve_training.data.rendering_check import is_of_todays_labels
 from newsieve_training.errors import GateFailed, RunInvalid
 from newsieve_training.evaluation.drift_baseline import reference_rows
 from newsieve_training.evaluation.predict import load_forward
@@ -75,7 +76,7 @@ def package(run: Run, failed_gate_reason: str | None = None) -> bool:
     when the student was not judged, or not as it and its filter now are.
     """
     filter_ = run.filter
-    if run.state["label_hash"] != filter_.label_hash:
+    if not is_of_todays_labels(run):
         raise RunInvalid(
             f"the labels of {filter_.reference} mean something else than when they were prepared "
             "(dimensions, prompt or rendering): have them labelled again, and run "

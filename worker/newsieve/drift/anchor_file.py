@@ -74,8 +74,9 @@ def _row(where: str, line: bytes, filter_: Filter) -> LabelRow | None:
         if label.is_dead_letter:
             return None
         is_other = _is_other(label, filter_)
-        label_hash = label.fields.get("label_hash")
-        if not is_other and type(label_hash) is str and label_hash != filter_.label_hash:
+        hash_, title, content = map(label.fields.get, ("label_hash", "title", "content"))
+        is_label = type(hash_) is not str or filter_.is_label_of(hash_, title, content)
+        if not (is_other or is_label):
             raise InputFileInvalid(
                 f"{where}: labelled for another version of {filter_.name}: label the anchors again"
             )

@@ -148,7 +148,7 @@ class EventReader:
                 "neither a ScoredArticle nor an OracleScore: no filter, no label hash"
             )
         filter_ = self._filters.get(name)
-        return filter_ if filter_ is not None and filter_.label_hash == label_hash else None
+        return filter_ if filter_ is not None and filter_.has_meaning(label_hash) else None
 
 
 def _score(value: Any) -> float:

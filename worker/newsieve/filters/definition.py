@@ -244,12 +244,12 @@ def filter_hash(definition: FilterDefinition) -> str:
     return _hash({**fields, "folding": FOLDING} if definition.rules else fields)
 
 
-def label_hash(definition: FilterDefinition, prompt: str) -> str:
+def label_hash(definition: FilterDefinition, prompt: str, rendering: str = RENDERING) -> str:
     """Return the hash of what a label means: the dimensions in order, the prompt, the rendering."""
     fields = {
         "dimensions": definition.dimension_names,
         "prompt": prompt.strip().replace("\r\n", "\n"),
-        "rendering": RENDERING,
+        "rendering": rendering,
     }
     return _hash(fields)
 

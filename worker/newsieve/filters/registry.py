@@ -29,6 +29,7 @@ from newsieve.filters.definition import (
     filter_hash,
     label_hash,
 )
+from newsieve.filters.rendering import EARLIER_RENDERINGS, is_rendered_as_before
 from newsieve.filters.tiering import Tiering
 from newsieve.filters.toml_lines import Key, KeyLines
 from newsieve.printable import one_line
@@ -84,6 +85,26 @@ class Filter:
     def label_hash(self) -> str:
         """The hash of what a label means."""
         return label_hash(self.definition, self.prompt)
+
+    @cached_property
+    def earlier_label_hashes(self) -> frozenset[str]:
+        """What the label hash was under earlier renderings. Such a label means what today's do if
+        its text is rendered as before."""
+        return frozenset(
+            label_hash(self.definition, self.prompt, earlier) for earlier in EARLIER_RENDERINGS
+        )
+
+    def has_meaning(self, hash_: object) -> bool:
+        """Say whether labels of this hash mean what this filter's do, for a text that is rendered
+        as before."""
+        return hash_ == self.label_hash or hash_ in self.earlier_label_hashes
+
+    def is_label_of(self, hash_: object, title: str | None, content: str | None) -> bool:
+        """Say whether a label of this hash, of an article with this title and content, means what
+        this filter's labels do."""
+        return hash_ == self.label_hash or (
+            hash_ in self.earlier_label_hashes and is_rendered_as_before(title, content)
+        )
 
     @cached_property
     def tiering(self) -> Tiering:

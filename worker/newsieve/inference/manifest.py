@@ -199,6 +199,12 @@ def read_manifest(folder: Path) -> Manifest:
 def check_filter(manifest: Manifest, folder: Path, filter_: Filter) -> None:
     """Require that the student is of this filter: it is bound to one by what its labels mean.
     Raises StudentInvalid."""
+    if manifest.label_hash in filter_.earlier_label_hashes:
+        raise StudentInvalid(
+            f"the student in {folder} was packaged by a version that read no markup in articles: "
+            f"`newsieve-train repackage {folder} LABELS...` packages it anew, if the texts of its "
+            "labels are rendered as before; otherwise train a new one"
+        )
     if manifest.label_hash != filter_.label_hash:
         raise StudentInvalid(
             f"the student in {folder} was trained on labels that mean something else than "

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN
 from newsieve.filters.registry import Filter
-from newsieve.filters.rendering import RENDERING
+from newsieve.filters.rendering import LAYOUT
 from newsieve.filters.suspect import Detector
 from newsieve.oracle.prompt_frame import (
     FRAME_BYTES,
@@ -88,9 +88,9 @@ class Prompt:
 
     @cached_property
     def prompt_hash(self) -> str:
-        """The hash of the instructions and of how an article is rendered, framed and cut; not of
+        """The hash of the instructions and of how a text is laid out, framed and cut; not of
         the boundary's word, which is another in each call."""
-        return _hash([self.instructions, RENDERING, TEMPLATE, self.max_characters])
+        return _hash([self.instructions, LAYOUT, TEMPLATE, self.max_characters])
 
     @cached_property
     def schema_hash(self) -> str:

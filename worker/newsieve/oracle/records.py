@@ -62,11 +62,13 @@ def read_request(record: RawRecord, prompts: Mapping[str, Prompt]) -> ParsedRequ
             f"this oracle has not loaded the filter {reference!r:.80}, only "
             f"{', '.join(sorted(prompts))}: start it again where filters/ has that one"
         )
-    if request.label_hash != prompt.filter.label_hash:
+    article = request.article
+    if not prompt.filter.is_label_of(request.label_hash, article.title, article.content):
         raise FilterNotLoaded(
             f"the request wants labels of hash {request.label_hash}, and this oracle's labels of "
-            f"{reference} have {prompt.filter.label_hash}, since their prompts or dimensions "
-            "differ: start the oracle again with the filter that the workers have"
+            f"{reference} have {prompt.filter.label_hash}, since their prompts, dimensions or "
+            "renderings differ: start the oracle again with the filter and the version that the "
+            "workers have"
         )
     return ParsedRequest(request, prompt, record)
 

@@ -18,7 +18,7 @@ import numpy as np
 from newsieve.errors import WrongUsage
 from newsieve.filters.definition import SCORE_MAX, SCORE_MIN, Dimension
 from newsieve.filters.registry import Filter
-from newsieve.filters.rendering import RENDERING
+from newsieve.filters.rendering import LAYOUT
 from newsieve.filters.tiering import round_scores
 from newsieve.printable import one_line
 from newsieve_schemas.base import whole
@@ -107,7 +107,7 @@ def note_of(note: Any) -> str | None:
 def reviewer_key(filter_: Filter, reviewer: str) -> OracleKey:
     """Return the oracle key of a person's labels. Its hashes cover the prompt, the dimensions as
     they are shown and the scale."""
-    shown = [RENDERING, filter_.prompt.strip().replace("\r\n", "\n"), *definitions(filter_)]
+    shown = [LAYOUT, filter_.prompt.strip().replace("\r\n", "\n"), *definitions(filter_)]
     form = dict.fromkeys(filter_.definition.dimension_names, SCORES)
     return OracleKey(
         provider=HUMAN,

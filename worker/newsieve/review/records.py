@@ -152,7 +152,7 @@ def file_labels(name: str, lines: Iterable[bytes], filter_: Filter) -> dict[str,
         except ValidationError as error:
             message = validation_message(error)
             raise InputFileInvalid(f"{name}, line {number}: no label row: {message}") from None
-        if row.label_hash != filter_.label_hash:
+        if not filter_.is_label_of(row.label_hash, row.title, row.content):
             raise InputFileInvalid(
                 f"{name}, line {number}: labelled for another version of {filter_.name}"
             )

@@ -251,7 +251,7 @@ def _require_meaning(fields: Mapping[str, Any], filter_: Filter) -> bytes:
     """Return the hash of the text. Raises InvalidReview for scores of another filter."""
     if fields.get("filter") != filter_.name:
         raise InvalidReview(f"it is of the filter {fields.get('filter')!r:.80}")
-    if fields.get("label_hash") != filter_.label_hash:
+    if not filter_.has_meaning(fields.get("label_hash")):
         raise InvalidReview(
             f"its scores mean something else than those of {filter_.reference}: prompt or "
             "dimensions are others"

@@ -8,7 +8,7 @@ knows neither HTTP nor what a review says.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -117,6 +117,25 @@ class ReviewStore:
                     values,
                 )
         return sample_id
+
+    def take_up(self, filter_name: str, earlier: Collection[str], label_hash: str) -> None:
+        """Give the samples and reviews of earlier label hashes this one, but for reviews of a text
+        that has one of the same person under it."""
+        for table in ("review_samples", "reviews"):
+            for former in earlier:
+                of = (filter_name, former)
+                with self._reading() as connection:
+                    known = connection.execute(
+                        f"SELECT 1 FROM {table} WHERE filter = ? AND label_hash = ? LIMIT 1",  # noqa: S608 - names alone
+                        of,
+                    ).fetchone()
+                if known is not None:
+                    with self._transaction() as connection:
+                        connection.execute(
+                            f"UPDATE OR IGNORE {table} SET label_hash = ? "  # noqa: S608 - names alone
+                            "WHERE filter = ? AND label_hash = ?",
+                            (label_hash, *of),
+                        )
 
     def remove_items(self, item_ids: Sequence[int]) -> None:
         """Take articles out of their samples: nobody is given them any more."""

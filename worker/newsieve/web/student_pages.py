@@ -118,7 +118,9 @@ def read_student(folder: Path, filter_: Filter) -> StudentOnDisk:
     except NewsieveError as error:
         return StudentOnDisk(None, None, None, None, str(error))
     problem = ""
-    if manifest.label_hash != filter_.label_hash:
+    if manifest.label_hash in filter_.earlier_label_hashes:
+        problem = "It was packaged by a version that read no markup: `newsieve-train repackage`."
+    elif manifest.label_hash != filter_.label_hash:
         problem = f"It was trained on labels that mean something else than {filter_.reference}'s."
     return StudentOnDisk(digest, manifest, _metrics(manifest), _card(folder), problem)
 

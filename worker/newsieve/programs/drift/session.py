@@ -217,7 +217,7 @@ def resume(
     for key, value in states.items():
         restored = read_state(key, value)
         ours = monitored.get(restored.filter)
-        if ours is None or restored.label_hash != ours.monitor.filter.label_hash:
+        if ours is None or not ours.monitor.filter.has_meaning(restored.label_hash):
             continue
         is_distribution = restored.snapshot.identity.stratum == DISTRIBUTIONS
         if is_distribution and restored.filter_hash != ours.monitor.filter.filter_hash:

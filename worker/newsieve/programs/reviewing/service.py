@@ -109,11 +109,12 @@ class Reviewing:
         """`now` gives the time, in UTC. Methods raise StoreFailed where there is no store."""
         self._store = store
         self._now = now
+        self._taken_up: set[str] = set()  # filters
 
     def draw(self, filter_: Filter, wanted: SampleWanted) -> DrawnSample:
         """Draw a sample and store it; one with the same seed is returned as it is. Raises
         NothingToReview where no article can be drawn."""
-        store, name, meaning = self._store, filter_.name, filter_.label_hash
+        store, name, meaning = self._store, filter_.name, self._meaning(filter_)
         for sample in store.samples(name, meaning):
             if sample.seed == wanted.seed:
                 return DrawnSample(sample, self._tasks(sample.id), is_new=False)
@@ -149,17 +150,17 @@ class Reviewing:
     def next_task(self, filter_: Filter, reviewer: str) -> ReviewTask | None:
         """Return what a person is to review next, None when there is no more."""
         item = self._store.next_item(
-            filter_.name, filter_.label_hash, reviewer, starting_place(reviewer)
+            filter_.name, self._meaning(filter_), reviewer, starting_place(reviewer)
         )
         return _task(item) if item is not None else None
 
     def progress(self, filter_: Filter, reviewer: str) -> tuple[int, int]:
         """Return how many articles a person has reviewed, and how many are waiting for this one."""
-        return self._store.progress(filter_.name, filter_.label_hash, reviewer)
+        return self._store.progress(filter_.name, self._meaning(filter_), reviewer)
 
     def task_of(self, filter_: Filter, content_hash: bytes) -> ReviewTask | None:
         """Return a text as it is in the latest sample that has it, None where none has."""
-        item = self._store.item_of_text(filter_.name, filter_.label_hash, content_hash)
+        item = self._store.item_of_text(filter_.name, self._meaning(filter_), content_hash)
         return _task(item) if item is not None else None
 
     def save(self, filter_: Filter, reviews: Sequence[FileReview]) -> Saved:
@@ -191,12 +192,12 @@ class Reviewing:
 
     def reviews(self, filter_: Filter) -> list[OracleScore]:
         """Return all reviews of a filter whose scores mean what they mean now, oldest first."""
-        stored = self._store.reviews(filter_.name, filter_.label_hash)
+        stored = self._store.reviews(filter_.name, self._meaning(filter_))
         return [OracleScore.model_validate_json(item.record) for item in stored]
 
     def reviews_with_text(self, filter_: Filter) -> list[ReviewWithText]:
         """Return all reviews of a filter, each with its article's content."""
-        stored = self._store.reviews(filter_.name, filter_.label_hash)
+        stored = self._store.reviews(filter_.name, self._meaning(filter_))
         texts = self._store.texts([item.content_hash for item in stored])
         return [
             ReviewWithText(
@@ -219,7 +220,7 @@ class Reviewing:
             reviewers[review.oracle.model] = (scored + is_scored, refused + (not is_scored))
         samples: list[SampleSummary] = []
         articles: list[ReviewedArticle] = []
-        for sample in self._store.samples(filter_.name, filter_.label_hash):
+        for sample in self._store.samples(filter_.name, self._meaning(filter_)):
             tasks = self._tasks(sample.id)
             reviewed = [task for task in tasks if task.scored.article.content_hash in by_text]
             at_random = sum(task.item.pi is not None for task in tasks)
@@ -242,6 +243,14 @@ class Reviewing:
             comparisons(articles, names),
             reliability(articles, names),
         )
+
+    def _meaning(self, filter_: Filter) -> str:
+        """Return the filter's label hash. Before the first use of a filter, its samples and reviews
+        that were made under earlier renderings are taken up: people read the same articles."""
+        if filter_.reference not in self._taken_up:
+            self._store.take_up(filter_.name, filter_.earlier_label_hashes, filter_.label_hash)
+            self._taken_up.add(filter_.reference)
+        return filter_.label_hash
 
     def _disagreements(self, filter_: Filter, since_ms: int) -> dict[bytes, float]:
         """Return how far oracle and student differ on each text that both have scored."""
