@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 import newsieve.demo
 from newsieve.errors import RecordError
+from newsieve.filters.article import Article
 from newsieve.filters.registry import Filter
 from newsieve.filters.tiering import round_scores
 from newsieve.inference.student import Student, check_canaries, load_student, raw_scores
@@ -29,8 +30,8 @@ SHIPPED = [
 BUDGET_TOKENS = 2_048
 
 
-def articles() -> dict[str, str]:
-    """The demo's readable articles: id to text."""
+def demo_articles() -> list[Article]:
+    """The demo's readable articles."""
     policy = DecodePolicy(10**7, id_from_key=False)
     found = {}
     for line in (DEMO / "articles.jsonl").read_bytes().split(b"\n"):
@@ -38,8 +39,13 @@ def articles() -> dict[str, str]:
             article = decode(RawRecord(line, None, None, None, {}), policy)
         except RecordError:
             continue
-        found[article.id] = article.text
-    return found
+        found[article.id] = article
+    return list(found.values())
+
+
+def articles() -> dict[str, str]:
+    """The demo's readable articles: id to text."""
+    return {article.id: article.text for article in demo_articles()}
 
 
 def labels(filter_: Filter) -> dict[str, list[float]]:

@@ -45,6 +45,9 @@ TEXTS = [
 def scores(student: Student, texts: list[str], budget: int = 256) -> np.ndarray:
     return raw_scores(student, texts, budget)
 
+# The filter's label hash in the version before, which read no markup.
+EARLIER = "sha256:db347c162e47cbff74310950d30568b977d0a069e6efa7c8c3b47a848d476125"
+
 
 @pytest.fixture(params=["bert", "qwen2"])
 def student(request: pytest.FixtureRequest, uplifting: Filter) -> Student:
@@ -160,6 +163,7 @@ def poison(tensors: dict[str, torch.Tensor]) -> None:
         (lambda f: edit_tensors(f, poison), "not finite"),
         (lambda f: edit_json(f / "student.json", trainable_parameters=5), "holds"),
         (lambda f: edit_json(f / "student.json", label_hash="sha256:x"), "something else"),
+        (lambda f: edit_json(f / "student.json", label_hash=EARLIER), "newsieve-train repackage"),
         (lambda f: edit_json(f / "student.json", surprise=1), "surprise"),
         (lambda f: (f / "student.json").write_text("{"), "student.json"),
         (lambda f: edit_json(f / "adapter_config.json", use_dora=True), "magnitude"),

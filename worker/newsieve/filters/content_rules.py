@@ -18,6 +18,7 @@ from newsieve.errors import FilterInvalid
 from newsieve.filters.address import host_of
 from newsieve.filters.definition import Rule
 from newsieve.filters.folding import HIDDEN_TEXT, TO_FOLD, fold, partly_folded
+from newsieve.filters.rendering import rendered_title
 
 # A budget for the automaton's lazily built states, not an allocation. Too small a one makes the
 # set forget states and slow down; our three filters together use a few MiB of it.
@@ -78,11 +79,11 @@ class ContentRules:
     def match(self, text: str, title: str | None, url: str | None) -> tuple[RulesMet, ...]:
         """Return for each filter the rules that this article meets, in the filter's order.
 
-        `text` is the rendered article. Without a url no domain rule fires.
+        `text` is the rendered article, `title` as it came. Without a url no domain rule fires.
         """
         hits = self._text.match(text)
         if title and self._title.size:
-            hits |= self._title.match(title)
+            hits |= self._title.match(rendered_title(title))
         if url:
             hits |= self._met_by_domain(url)
         known = self._by_hits.get(hits)

@@ -8,6 +8,7 @@ rendered again.
 from __future__ import annotations
 
 import hashlib
+from html import escape
 from typing import Final
 
 from newsieve.filters.markup import plain_text
@@ -37,6 +38,12 @@ def rendered_title(title: str | None) -> str:
 def rendered_content(content: str | None) -> str:
     """Return a content as its readers see it, in paragraphs."""
     return plain_text(content).strip() if content else ""
+
+
+def as_content(shown: str) -> str:
+    """Return a content that is rendered to this text, which was rendered: the text itself, but for
+    one that would be taken for HTML."""
+    return shown if plain_text(shown) == shown else f'<span class="text">{escape(shown)}</span>'
 
 
 def joined(title: str, content: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from newsieve.errors import DecodeError, InputFileInvalid
 from newsieve.filters.registry import Filter
+from newsieve.filters.rendering import as_content
 from newsieve.records.json_lines import numbered, read_object
 from newsieve.review.judgement import tier_of
 from newsieve.review.report import ORACLE, STUDENT, Rater, Rating
@@ -26,7 +27,7 @@ MONITOR = "monitor"
 
 
 class ReviewWithText(NamedTuple):
-    """A review with the content of the article that it is about."""
+    """A review with the rendered content of the article that it is about."""
 
     record: OracleScore
     content: str | None
@@ -106,7 +107,7 @@ def label_rows(reviews: Iterable[ReviewWithText]) -> Iterator[LabelRow]:
             )
         yield LabelRow(
             **record.article.model_dump(),
-            content=content,
+            content=content and as_content(content),
             filter=record.filter,
             filter_version=record.filter_version,
             label_hash=record.label_hash,
@@ -134,7 +135,7 @@ def judged_articles(
     for record, content in articles.values():
         if counts[record.article.content_hash] >= fewest_reviews:
             fields = record.article.model_dump(exclude={"content_hash"})
-            yield {**fields, "content": content}
+            yield {**fields, "content": content and as_content(content)}
 
 
 def file_labels(name: str, lines: Iterable[bytes], filter_: Filter) -> dict[str, list[FileLabel]]:

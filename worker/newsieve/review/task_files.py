@@ -16,6 +16,7 @@ import orjson
 
 from newsieve.errors import RecordError
 from newsieve.filters.registry import Filter
+from newsieve.filters.rendering import rendered_title
 from newsieve.records.json_lines import numbered
 from newsieve.review.judgement import (
     InvalidReview,
@@ -78,7 +79,7 @@ def label_studio_tasks(tasks: Sequence[Task], filter_: Filter) -> bytes:
             "data": {
                 **{name: value or "" for name, value in _article(task).items()},
                 **_meaning(task, filter_),
-                "text": task.content or task.article.title or "",
+                "text": task.content or rendered_title(task.article.title),
             }
         }
         for task in tasks
@@ -269,7 +270,8 @@ def _object(value: Any, otherwise: str) -> dict[str, Any]:
 
 
 def _article(task: Task) -> dict[str, Any]:
-    fields = {**task.article.model_dump(), "content": task.content}
+    title = rendered_title(task.article.title)
+    fields = {**task.article.model_dump(), "title": title or None, "content": task.content}
     return {name: fields[name] for name in ARTICLE_FIELDS}
 
 

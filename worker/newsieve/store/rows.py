@@ -16,6 +16,7 @@ import orjson
 
 from newsieve.errors import InvalidRecord, NotAnObject
 from newsieve.filters.article import Article
+from newsieve.filters.rendering import rendered_content, rendered_title
 from newsieve.records.decode import RawRecord, header
 from newsieve_schemas.dead_letter import HEADER_PREFIX
 
@@ -33,7 +34,7 @@ LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 
 class TextRow(NamedTuple):
-    """A raw article's text, by the hash that its outcomes name."""
+    """A raw article's text as it is rendered, by the hash that its outcomes name."""
 
     content_hash: bytes
     title: str | None
@@ -119,8 +120,9 @@ Row = ReplayRow | TextRow | OutcomeRow | LabelRow | LetterRow | AlertRow | Canar
 
 def text_row(article: Article, came_ms: int) -> TextRow:
     """Return the row of a decoded raw article, which came at that time."""
+    title, content = rendered_title(article.title), rendered_content(article.content)
     digest = _digest(article.content_hash)
-    return TextRow(digest, article.title, article.content, came_ms, article.id)
+    return TextRow(digest, title or None, content or None, came_ms, article.id)
 
 
 def outcome_row(record: RawRecord) -> OutcomeRow:
@@ -136,7 +138,7 @@ def outcome_row(record: RawRecord) -> OutcomeRow:
         return OutcomeRow(
             fact=_fact(record),
             content_hash=_digest(article["content_hash"]),
-            title=_text(article["title"]),
+            title=_title(article["title"]),
             filter=str(fields["filter"]),
             tier=BLOCKED if outcome == BLOCKED else str(fields["tier"]),
             score=None if fields["score"] is None else float(fields["score"]),
@@ -160,7 +162,7 @@ def label_row(record: RawRecord) -> LabelRow:
         return LabelRow(
             fact=_fact(record),
             content_hash=_digest(article["content_hash"]),
-            title=_text(article["title"]),
+            title=_title(article["title"]),
             filter=str(fields["filter"]),
             oracle=f"{key['provider']}/{key['model']}",
             labelled_ms=milliseconds_of(fields["labelled_at"]) or 0,
@@ -261,6 +263,10 @@ def _fact(record: RawRecord) -> bytes:
 
 def _digest(content_hash: str) -> bytes:
     return bytes.fromhex(content_hash.removeprefix(HASH_PREFIX))
+
+
+def _title(value: Any) -> str | None:
+    return rendered_title(_text(value)) or None
 
 
 def _text(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
+from newsieve.filters.rendering import rendered_title
 from newsieve.store.counts import Total, recent_values, totals
 from newsieve.store.queries import MOST_ROWS, ArticleQuery
 from newsieve.store.reader import StoredLabel, StoredOutcome
@@ -252,7 +253,8 @@ def _label_of(outcome: StoredOutcome, labels: Sequence[StoredLabel]) -> StoredLa
 
 def _title(outcome: StoredOutcome) -> str:
     title = orjson.loads(outcome.record)["article"].get("title")
-    return (" ".join(title.split()) if isinstance(title, str) else "") or "(no title)"
+    shown = rendered_title(title) if isinstance(title, str) else ""
+    return " ".join(shown.split()) or "(no title)"
 
 
 def _indented(record: bytes) -> str:

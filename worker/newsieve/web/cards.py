@@ -15,6 +15,7 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from newsieve.filters.registry import Filter
+from newsieve.filters.rendering import rendered_title
 from newsieve.store.excerpts import excerpts
 from newsieve.store.reader import StoredLabel, StoredOutcome
 from newsieve.store.rows import BLOCKED
@@ -200,4 +201,5 @@ def _copy(outcome: StoredOutcome) -> Copy:
 
 def listed_title(title: str) -> str:
     """Return a title in one line, the beginning of a long one."""
-    return clipped(" ".join(title.split()), TITLE_CHARACTERS) or "(no title)"
+    shown = " ".join(rendered_title(title).split())
+    return clipped(shown, TITLE_CHARACTERS) or "(no title)"

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from markupsafe import escape
 from pydantic import ValidationError
 
+from newsieve.filters.rendering import rendered_title
 from newsieve.printable import one_line
 from newsieve.store.reader import StoredOutcome
 from newsieve_schemas.scored import ScoredArticle
@@ -83,7 +84,7 @@ def entry_of(stored: StoredOutcome, content: str | None) -> Entry | None:
     article = outcome.article
     return Entry(
         id=uuid.UUID(bytes=stored.fact).urn,
-        title=one_line(article.title or "", TITLE_CHARACTERS) or "(no title)",
+        title=one_line(rendered_title(article.title), TITLE_CHARACTERS) or "(no title)",
         url=web_address(article.url),
         source=one_line(article.source or "", NAME_CHARACTERS) or None,
         language=article.language if LANGUAGE.fullmatch(article.language or "") else None,

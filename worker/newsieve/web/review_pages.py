@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from newsieve.filters.registry import Filter
+from newsieve.filters.rendering import rendered_title
 from newsieve.programs.reviewing import report_text
 from newsieve.programs.reviewing.service import (
     NothingToReview,
@@ -198,7 +199,7 @@ class _Pages:
             filter_,
             reviewer,
             "review_compared.html",
-            title=task.scored.article.title,
+            title=rendered_title(task.scored.article.title),
             rows=rows,
             review=review,
             student_tier=task.scored.tier,
