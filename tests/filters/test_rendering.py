@@ -47,7 +47,7 @@ def test_a_text_about_tags_is_kept_in_a_label_file() -> None:
     ],
 )
 def test_labels_of_the_earlier_rendering_count_where_the_text_is_the_same(
-    title: str | None, content: str | None, same: bool
+    title: str | None, content: str | None, *, same: bool
 ) -> None:
     """And labels of another prompt never do."""
     assert is_rendered_as_before(title, content) is same

@@ -45,6 +45,7 @@ TEXTS = [
 def scores(student: Student, texts: list[str], budget: int = 256) -> np.ndarray:
     return raw_scores(student, texts, budget)
 
+
 # The filter's label hash in the version before, which read no markup.
 EARLIER = "sha256:db347c162e47cbff74310950d30568b977d0a069e6efa7c8c3b47a848d476125"
 

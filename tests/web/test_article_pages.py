@@ -7,6 +7,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
+from newsieve.filters.rendering import rendered_title
 from newsieve.web.cards import TITLE_CHARACTERS
 from tests.support.filled_store import SAME, Filled
 from tests.support.html_page import read_page
@@ -161,7 +162,8 @@ def test_a_long_text_is_cut_in_the_page_and_whole_in_the_file(
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_an_article_says_is_text(client: TestClient, store: Filled, text: str) -> None:
-    """Markup is shown and not run, invisible characters are seen; so are those of dead letters."""
+    """Markup is rendered to text or shown, and never run; invisible characters are seen, and so are
+    those of dead letters."""
     title = f"before {text} after"
     last = store.article(
         "a" + text,
@@ -180,7 +182,7 @@ def test_whatever_an_article_says_is_text(client: TestClient, store: Filled, tex
     card = titles(shown(client, "/articles"))[0]
     assert card.startswith("before ") and card.endswith(" after")
     if text.isprintable():
-        assert card == title
+        assert card == rendered_title(title)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from newsieve.errors import StoreFailed, Transient
-from newsieve.filters.rendering import render
+from newsieve.filters.rendering import joined
 from newsieve.filters.story_sketch import are_alike, bands, sketch
 from newsieve.store.rows import (
     AlertRow,
@@ -154,7 +154,7 @@ class StoreWriter:
             self._execute("UPDATE texts SET came_ms = ? WHERE id = ?", (row.came_ms, known[0]))
         if known is not None and (known[2] or not is_whole):
             return TextIds(known[0], known[1])
-        bins = sketch(render(row.title, row.content))
+        bins = sketch(joined(row.title or "", row.content or ""))  # both are rendered
         keys = bands(bins)
         story = self._story_of(bins, keys) if is_whole else None
         if known is not None:
