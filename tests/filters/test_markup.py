@@ -136,6 +136,8 @@ def test_an_excerpt_ends_with_its_ellipsis() -> None:
 def test_a_title_without_markup_is_one_line() -> None:
     """Its inline elements and entities go; a title without any stays as it came."""
     assert rendered_title("A <i>rare</i>\n beetle &amp; its<br/>home") == "A rare beetle & its home"
+    for title in ("a\t& b", "".join(("a\t", "& b"))):  # equal, but not the same string
+        assert rendered_title(title) == "a\t& b"
     assert rendered_title(" From <Answer> \n to <Think> ") == "From <Answer> \n to <Think>"
 
 

@@ -32,7 +32,7 @@ def rendered_title(title: str | None) -> str:
     if not title:
         return ""
     shown = plain_text(title)
-    return shown.strip() if shown is title else " ".join(shown.split())
+    return shown.strip() if shown == title else " ".join(shown.split())
 
 
 def rendered_content(content: str | None) -> str:
