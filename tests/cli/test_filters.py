@@ -59,7 +59,7 @@ def test_check_reports_each_rules_rate(tmp_path: Path) -> None:
 
 def test_check_says_how_the_articles_came_in_and_warns_of_bare_titles(tmp_path: Path) -> None:
     """By the names that the settings have: a body under another name is none."""
-    facts = {"title": "A quiet day", "story": "Nothing happened.", "date": "one day"}
+    facts = {"title": "A quiet day", "story": "<p>Nothing happened.</p>", "date": "one day"}
     connect = {"schema": None, "payload": {**facts, "date": "2026-11-01"}}
     lines = [json.dumps(item) for item in (facts, facts, connect)]
     lines.append(json.dumps({"op": "d", "before": facts, "after": None}))
@@ -72,11 +72,12 @@ def test_check_says_how_the_articles_came_in_and_warns_of_bare_titles(tmp_path: 
     read = newsieve(*command, "--json", env=env)
 
     assert (bare.code, read.code) == (0, 0)
-    assert "100% are a title alone, 67% have a date that is not understood, 33% came" in bare.text
+    assert "100% are a title alone, 0% are HTML, 67% have a date that is not understood, 33% came" in bare.text
     assert "worker.fields" in bare.err
     assert read.err == ""
     report = read.json()
     assert (report["articles"], report["bad"], report["title_only"]) == (3, 0, 0)
+    assert report["with_markup"] == 1
     assert report["dates_not_understood"] == pytest.approx(2 / 3)
     assert report["envelopes"] == {"connect": pytest.approx(1 / 3)}
 

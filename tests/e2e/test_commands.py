@@ -289,7 +289,7 @@ def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
     assert checks["rights"]["verdict"] == checks["topics"]["verdict"] == "ok"
     assert checks["articles"]["verdict"] == "note"
     assert checks["articles"]["finding"].startswith(
-        "of 3 articles, 67% are a title alone, 33% have a date that is not understood, "
+        "of 3 articles, 67% are a title alone, 0% are HTML, 33% have a date that is not understood, "
         "33% came in gzip; 1 of the newest records are none"
     )
     finding = checks["label rate"]["finding"]

@@ -129,6 +129,12 @@ def test_an_article_without_a_body_is_told_from_one_with_it() -> None:
     assert not article({"title": "t", "content": "<p></p>", "url": "u"}).has_body
 
 
+def test_an_article_of_html_is_told_from_one_of_text() -> None:
+    """By its content, not by its title."""
+    assert article({"title": "t", "content": "<p>c</p>"}).has_markup
+    assert not article({"title": "<p>t</p>", "content": "a < b, and x<y>z"}).has_markup
+
+
 def test_names_of_the_settings_take_the_place_of_the_defaults() -> None:
     """Also where a name is no word, or stands under two fields; and the key is made with them."""
     names = FieldNames(id=("_id", "url"), content=("cms:text", "3"), url=("url",))

@@ -57,11 +57,14 @@ def test_a_committed_transaction_is_counted_by_filter_outcome_and_tier() -> None
 def test_how_articles_came_in_is_counted() -> None:
     """Without a body, with a date that is not understood, by envelope; each from zero on."""
     metrics = Metrics()
-    tally = ArticleTally(3, title_only=2, unknown_dates=1, envelopes=Counter(gzip=2, debezium=1))
+    tally = ArticleTally(
+        3, title_only=2, with_markup=1, unknown_dates=1, envelopes=Counter(gzip=2, debezium=1)
+    )
 
     metrics.committed(TransactionCounts(articles=tally), 0.02)
 
     assert value(metrics, "articles_without_body_total") == 2
+    assert value(metrics, "articles_with_markup_total") == 1
     assert value(metrics, "dates_not_understood_total") == 1
     assert value(metrics, "enveloped_articles_total", envelope="gzip") == 2
     assert value(metrics, "enveloped_articles_total", envelope="debezium") == 1

@@ -18,6 +18,7 @@ def rates(tally: ArticleTally) -> dict[str, Any]:
     total = max(tally.articles, 1)
     return {
         "title_only": tally.title_only / total,
+        "with_markup": tally.with_markup / total,
         "dates_not_understood": tally.unknown_dates / total,
         "envelopes": {name: count / total for name, count in sorted(tally.envelopes.items())},
     }
@@ -28,6 +29,7 @@ def sentence(tally: ArticleTally) -> str:
     total = max(tally.articles, 1)
     parts = [
         f"{tally.title_only / total:.0%} are a title alone",
+        f"{tally.with_markup / total:.0%} are HTML",
         f"{tally.unknown_dates / total:.0%} have a date that is not understood",
         *(f"{count / total:.0%} came in {name}" for name, count in sorted(tally.envelopes.items())),
     ]

@@ -27,3 +27,4 @@ class Article(NamedTuple):
     envelopes: tuple[str, ...] = ()
     has_body: bool = True
     has_unknown_date: bool = False
+    has_markup: bool = False  # in its content

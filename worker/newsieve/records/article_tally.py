@@ -18,6 +18,7 @@ class ArticleTally:
     articles: int = 0
     title_only: int = 0
     unknown_dates: int = 0
+    with_markup: int = 0
     envelopes: Counter[str] = field(default_factory=Counter)
 
     def add(self, article: Article) -> None:
@@ -25,6 +26,7 @@ class ArticleTally:
         self.articles += 1
         self.title_only += not article.has_body
         self.unknown_dates += article.has_unknown_date
+        self.with_markup += article.has_markup
         self.envelopes.update(article.envelopes)
 
     @property

@@ -22,6 +22,7 @@ from newsieve.errors import (
     RecordError,
 )
 from newsieve.filters.article import Article
+from newsieve.filters.markup import is_html
 from newsieve.filters.readable import has_text
 from newsieve.filters.rendering import content_hash, render
 from newsieve.records.dates import date_of_number, date_of_text
@@ -103,6 +104,7 @@ def decode(record: RawRecord, policy: DecodePolicy) -> Article:
         envelopes,
         has_body,
         not is_known_date,
+        content is not None and "<" in content and is_html(content),
     )
 
 

@@ -20,6 +20,9 @@ class ArticleCounters:
             "Articles scored by their title alone.",
             registry=registry,
         )
+        self._markup = Counter(
+            "newsieve_articles_with_markup", "Articles whose content is HTML.", registry=registry
+        )
         self._unknown_dates = Counter(
             "newsieve_dates_not_understood",
             "Articles whose date is of no form that is read.",
@@ -37,6 +40,7 @@ class ArticleCounters:
     def committed(self, tally: ArticleTally) -> None:
         """Count the articles of a committed transaction."""
         self._title_only.inc(tally.title_only)
+        self._markup.inc(tally.with_markup)
         self._unknown_dates.inc(tally.unknown_dates)
         for envelope, count in tally.envelopes.items():
             self._envelopes.labels(envelope).inc(count)
