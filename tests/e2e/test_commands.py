@@ -289,8 +289,8 @@ def test_doctor_finds_what_is_wrong_and_what_mends_it(stream: Stream) -> None:
     assert checks["rights"]["verdict"] == checks["topics"]["verdict"] == "ok"
     assert checks["articles"]["verdict"] == "note"
     assert checks["articles"]["finding"].startswith(
-        "of 3 articles, 67% are a title alone, 0% are HTML, 33% have a date that is not understood, "
-        "33% came in gzip; 1 of the newest records are none"
+        "of 3 articles, 67% are a title alone, 0% are HTML, 33% have a date that is not "
+        "understood, 33% came in gzip; 1 of the newest records are none"
     )
     finding = checks["label rate"]["finding"]
     assert "38 labels a day" in finding and "no rise of the error below +0.5 is found" in finding
