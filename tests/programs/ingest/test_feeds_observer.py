@@ -66,7 +66,7 @@ def test_metrics_count_feeds_and_articles_and_name_none() -> None:
     metrics = IngestMetrics()
     observer = LoggingFeedsObserver(metrics, Watchdog(), dict)
     observer.fetched(ended("failed", "500", {}, {"failures": 1}))
-    observer.feeds_committed(FeedsTransaction(Counter(read=2), 5, 2, 1), 0.01)
+    observer.feeds_committed(FeedsTransaction(Counter(read=2), new=5, changed=2, too_large=1), 0.01)
     observer.feeds_measured({"ok": 7, "failing": 1}, 3)
 
     text = generate_latest(metrics.registry).decode()
