@@ -9,7 +9,7 @@ import pytest
 
 from newsieve.errors import InputFileInvalid
 from newsieve.feeds.feed import Feed
-from newsieve.feeds.feed_list import FeedList, parse_feed_lines, read_feed_list
+from newsieve.feeds.feed_list import MAX_NAMED, FeedList, parse_feed_lines, read_feed_list
 from newsieve.web.feed_entries import Feed as PublishedFeed
 from newsieve.web.feed_formats import opml
 
@@ -133,6 +133,22 @@ def test_every_entry_that_is_wrong_is_named(tmp_path: Path) -> None:
     assert refused(tmp_path, "\nhttps://a.example/ fulltext") == (
         "LIST, line 2: behind a URL stands nothing, or full-text: 'https://a.example/ fulltext'"
     )
+
+
+def test_of_many_wrong_entries_the_first_are_named(tmp_path: Path) -> None:
+    """A list of something else is not repeated as an error of a megabyte."""
+    message = refused(tmp_path, "\n".join(f"site-{number}.example" for number in range(3_021)))
+    assert message.splitlines()[MAX_NAMED - 1 :] == [
+        f"LIST, line {MAX_NAMED}: 'site-{MAX_NAMED - 1}.example': only http:// and https:// are "
+        "asked",
+        "and 3,001 more",
+    ]
+
+
+def test_an_address_that_no_topic_can_have_is_refused() -> None:
+    """A variable of the environment that is not in UTF-8 has such characters."""
+    with pytest.raises(InputFileInvalid, match=r"^ingest\.feeds\[0\]: .* it is no URL"):
+        parse_feed_lines("ingest.feeds", ["https://a.example/\udcff"])
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE opml [<!ENTITY a "aaaaaaaaaa">

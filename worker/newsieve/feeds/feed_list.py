@@ -21,6 +21,7 @@ from newsieve.printable import one_line
 from newsieve_schemas.article import MAX_URL_CHARACTERS
 
 MAX_FILE_BYTES: Final = 64 * 1_048_576  # half a million feeds
+MAX_NAMED: Final = 20  # entries that are wrong; of others only their number is said
 FULL_TEXT: Final = "full-text"
 FULL_TEXT_ATTRIBUTE: Final = "newsieveFullText"
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")  # an address can have one in it
@@ -42,7 +43,7 @@ class _Entry(NamedTuple):
 
 def read_feed_list(path: Path) -> FeedList:
     """Read a list from a file, whose format its content tells. Raises InputFileInvalid, which names
-    the file and each entry that is wrong."""
+    the file and the entries that are wrong."""
     name = str(path)
     try:
         with path.open("rb") as stream:
@@ -90,7 +91,8 @@ def _listed(entries: Iterable[_Entry]) -> FeedList:
         feeds[key] = Feed(entry.url, entry.title, entry.full_text)
         places[key] = entry.place
     if wrong:
-        raise InputFileInvalid("\n".join(wrong))
+        more = [f"and {len(wrong) - MAX_NAMED:,} more"] if len(wrong) > MAX_NAMED else []
+        raise InputFileInvalid("\n".join(wrong[:MAX_NAMED] + more))
     return FeedList(list(feeds.values()), warnings)
 
 

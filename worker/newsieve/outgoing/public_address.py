@@ -109,6 +109,7 @@ def check_url(url: str) -> None:
     Where its host's name leads is checked when that is looked up.
     """
     try:
+        url.encode()  # half of a surrogate pair is in no URL
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
