@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import httpcore2
@@ -175,7 +175,7 @@ async def _on_a_thread(work: Callable[[], list[str]]) -> list[str]:
             value = work()
         except (OSError, UnicodeError) as error:
             value = error
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: the program ends
             loop.call_soon_threadsafe(settle, value)
 
     threading.Thread(target=run, name="look-up", daemon=True).start()
