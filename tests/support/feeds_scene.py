@@ -40,6 +40,9 @@ RAW, FEEDS = "p.raw", "p.feeds"
 NOW = "2026-11-22T12:00:00.000Z"
 PATIENCE_SECONDS = 10
 PARTITIONS = 2
+A, B = "https://a.example/feed", "https://b.example/feed"
+ITEMS = {A: {"a1": "one", "a2": "two"}, B: {"b1": "three"}}
+ALL = [("a1", "one"), ("a2", "two"), ("b1", "three")]
 
 
 def later(seconds: float = 3_600) -> str:
@@ -250,6 +253,11 @@ class FeedsScene:
         """All states that are on the state topic, those that others have replaced, too."""
         found = [read_state(*record).feed for record in self.topics.records.get(FEEDS, [])]
         return [state for state in found if state is not None]
+
+
+def scene(**how: Any) -> FeedsScene:
+    """An ingester of A and B."""
+    return FeedsScene(ScriptedFeeds({url: dict(items) for url, items in ITEMS.items()}), **how)
 
 
 def doing(action: Callable[[], object]) -> Step:

@@ -6,29 +6,24 @@ from typing import Literal
 
 import pytest
 
-from newsieve.feeds.feed import Feed
 from newsieve.programs.ingest.feed_partitions import partition_of
 from newsieve.programs.ingest.state_records import state_record
 from newsieve_schemas.ingest import IngestState
 from tests.support.feeds_scene import (
+    ALL,
     FEEDS,
+    ITEMS,
     NOW,
     PARTITIONS,
+    A,
+    B,
     FeedsScene,
-    ScriptedFeeds,
     doing,
     later,
+    scene,
     state_of,
 )
 from tests.support.scripted import abortable, assigned, lost, records, revoked
-
-A, B = "https://a.example/feed", "https://b.example/feed"
-ITEMS = {A: {"a1": "one", "a2": "two"}, B: {"b1": "three"}}
-ALL = [("a1", "one"), ("a2", "two"), ("b1", "three")]
-
-
-def scene(**how: object) -> FeedsScene:
-    return FeedsScene(ScriptedFeeds({url: dict(items) for url, items in ITEMS.items()}), **how)  # type: ignore[arg-type]
 
 
 def test_articles_states_and_offsets_are_committed_together(
@@ -227,76 +222,3 @@ def test_the_offset_of_a_feeds_partition_fences_its_transaction(
         0: 7,
         1: 0,
     }
-
-
-def test_a_list_that_has_changed_decides_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A feed that was taken out is asked no more, a new one at once."""
-    made = scene()
-    c = "https://c.example/feed"
-    made.feeds.items[c] = {"c1": "four"}
-    due = later(0.1)
-    made.feeds.changes = {"next_at": due}
-
-    def change() -> None:
-        made.feed_list.feeds = [Feed(A), Feed(c)]
-        answers = iter([True])
-        monkeypatch.setattr(made.feed_list, "look_again", lambda: next(answers, False))
-        made.feeds.asked.clear()
-
-    made.run(
-        monkeypatch,
-        assigned(0, 1),
-        made.committed(3),
-        doing(change),
-        made.committed(4),
-        made.until(lambda: later(-0.1) > due),
-    )
-
-    assert set(made.feeds.asked) == {A, c}
-    assert made.observer.lists == [(2, None)]
-
-
-def test_once_asks_what_is_due_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A feed that is not due is left alone."""
-    first = scene(is_once=True)
-    first.feeds.items.pop(B)
-    first.feed_list.feeds = [Feed(A)]
-    first.run(monkeypatch, assigned(0, 1), first.until(lambda: False))
-    both = ScriptedFeeds({url: dict(items) for url, items in ITEMS.items()})
-    second = FeedsScene(both, first.topics, is_once=True)
-
-    second.run(monkeypatch, assigned(0, 1), second.until(lambda: False))
-
-    assert both.asked == [B]
-    assert sorted(second.articles()) == ALL
-
-
-def test_once_asks_no_feed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even one that is due again at once, nor after an aborted transaction."""
-    made = scene(is_once=True)
-    made.feeds.changes = {"next_at": later(0)}
-    made.producer.failing = {"commit": abortable()}
-    made.run(monkeypatch, assigned(0, 1), made.until(lambda: False))
-
-    assert sorted(made.feeds.asked) == [A, B]
-    assert sorted(made.articles()) == ALL
-
-
-def test_once_does_not_wait_for_a_host_that_wants_no_request_for_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its other feeds are left for another time."""
-    urls = [f"https://a.example/{number}" for number in range(3)]
-    feeds = ScriptedFeeds({url: {} for url in urls}, outcome="failed", host_wait_seconds=3_600)
-    made = FeedsScene(feeds, is_once=True)
-    made.run(monkeypatch, assigned(0, 1), made.until(lambda: False))
-
-    assert len(feeds.asked) == 1
-
-
-def test_once_ends_where_others_have_all_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits for a while, since partitions may be on their way."""
-    made = scene(is_once=True)
-    made.run(monkeypatch, assigned(), made.until(lambda: False))
-
-    assert made.feeds.asked == []

@@ -156,9 +156,11 @@ class FeedsLoop:
     def _restore(self) -> bool:
         """Read the states of the feeds that are ours, where these are others than before. Return
         whether there are any partitions. Raises BrokerUnavailable or TopicsWrong."""
+        listed = self._list.feeds
         if self._list.look_again():
             self._observer.list_read(len(self._list.feeds), self._list.failure)
-            self._known = None
+            if self._list.feeds != listed:
+                self._known = None
         owned = frozenset(self._runner.consumer.offsets.owned())
         if not owned:
             self._known = None

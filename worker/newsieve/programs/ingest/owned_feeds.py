@@ -26,7 +26,6 @@ COMMIT_ARTICLES: Final = 500  # likewise
 # that is written has to be read at the next start.
 REWRITE_SECONDS: Final = 3_600.0
 OVERDUE_SECONDS: Final = 600.0  # a feed that waits longer for its turn is late
-LONGEST_SECONDS: Final = 31 * 86_400.0  # no feed waits longer, by whatever clock its state was made
 ONCE_SECONDS: Final = 60.0  # a run that asks each feed once waits as long for a host, not longer
 NOT_BEFORE_COMMIT: Final = math.inf  # when a feed is due whose answer is not committed
 
@@ -52,8 +51,8 @@ class OwnedFeeds:
         self._commit_seconds = commit_seconds
         self._is_once = is_once
         self._ours = RestoredFeeds({}, {}, {})
-        self._taken_up_at = 0.0
         self._states: dict[str, FeedState] = {}
+        self._due_at: dict[str, float] = {}  # when each of our feeds is due, by its state
         self._written: dict[str, float] = {}  # when we committed a feed's state last
         self._waiting_since = 0.0  # of the first of `finished`
 
@@ -68,7 +67,7 @@ class OwnedFeeds:
         next_at = self._schedule.next_at()
         if self._pool.under_way:
             return 0.0
-        return math.inf if next_at is None else max(next_at - time.time(), 0.0)
+        return math.inf if next_at is None else max(next_at - time.monotonic(), 0.0)
 
     @property
     def is_commit_due(self) -> bool:
@@ -80,8 +79,10 @@ class OwnedFeeds:
 
     def take_up(self, restored: RestoredFeeds) -> None:
         """Go on with these feeds; answers that have come are kept where they count."""
-        self._ours, self._states = restored, dict(restored.states)
-        self._taken_up_at = time.time()
+        former, self._ours, self._due_at = self._states, restored, {}
+        self._states = {
+            url: _asked_last(former.get(url), state) for url, state in restored.states.items()
+        }
         for url in [url for url, ended in self.finished.items() if not self._counts(ended)]:
             del self.finished[url]
         for feed in [feed for feed in self._schedule if feed.url not in restored.feeds]:
@@ -92,7 +93,7 @@ class OwnedFeeds:
     def ask_due(self) -> None:
         """Ask the feeds that are due, as far as there is room, unless there is much to commit
         already."""
-        now = time.time()
+        now = time.monotonic()
         while self._pool.has_room and not self._is_full():
             feed = self._schedule.take(now)
             if feed is None:
@@ -113,7 +114,7 @@ class OwnedFeeds:
                         self._waiting_since = time.monotonic()
                     self.finished[url] = ended
             wait = ended.fetched.host_wait_seconds
-            self._schedule.done(url, time.time(), NOT_BEFORE_COMMIT, wait)
+            self._schedule.done(url, time.monotonic(), NOT_BEFORE_COMMIT, wait)
             if url in self._ours.feeds:
                 self._plan(url)
 
@@ -137,8 +138,8 @@ class OwnedFeeds:
         """Tell the observer in which condition our feeds are."""
         states = [self._states.get(url) for url in self._ours.feeds]
         conditions: Counter[FeedCondition] = Counter(map(condition_of, states))
-        late = time.time() - OVERDUE_SECONDS
-        overdue = sum(due_at(state, self._taken_up_at) < late for state in states)
+        late = time.monotonic() - OVERDUE_SECONDS
+        overdue = sum(self._due_at[url] < late for url in self._ours.feeds)
         self._observer.feeds_measured(conditions, overdue)
 
     def _counts(self, ended: EndedFetch) -> bool:
@@ -164,25 +165,38 @@ class OwnedFeeds:
 
     def _plan(self, url: str) -> None:
         """Schedule a feed of ours; where each is asked one time, only if it is due and was not."""
-        due = due_at(self._states.get(url), self._taken_up_at)
+        seconds = seconds_until_due(self._states.get(url))
+        due = self._due_at[url] = time.monotonic() + seconds
         if url in self.finished:
             due = NOT_BEFORE_COMMIT
-        elif self._is_once and (due > time.time() or url in self._written):
+        elif self._is_once and (seconds > 0 or url in self._written):
             self._schedule.remove(url)
             return
         self._schedule.add(self._ours.feeds[url][0], due)
 
 
-def due_at(state: FeedState | None, taken_up_at: float) -> float:
-    """Return when a feed is to be asked next, in seconds since 1970: if it never was, as soon as it
-    was taken up."""
+def seconds_until_due(state: FeedState | None) -> float:
+    """Return the seconds until a feed is to be asked next, below zero where it is late. It waits no
+    longer than was decided when it was asked, by whatever clock its state was made."""
     if state is None:
-        return taken_up_at
+        return 0.0
     try:
-        moment = dt.datetime.fromisoformat(state.next_at).astimezone(dt.UTC).timestamp()
+        checked_at, next_at = map(_timestamp, (state.checked_at, state.next_at))
     except ValueError:
-        return taken_up_at
-    return min(moment, time.time() + LONGEST_SECONDS)
+        return 0.0
+    return min(next_at - time.time(), next_at - checked_at)
+
+
+def _timestamp(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
+
+
+def _asked_last(ours: FeedState | None, restored: FeedState) -> FeedState:
+    """Return the later one of two states that differ in times alone, of which not all are written;
+    else the one that was restored."""
+    if ours is None or not is_same_but_for_times(ours, restored):
+        return restored
+    return max(ours, restored, key=lambda state: state.checked_at)
 
 
 def is_same_but_for_times(former: FeedState, latter: FeedState) -> bool:
