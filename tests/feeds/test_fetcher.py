@@ -290,5 +290,5 @@ def test_a_document_without_end_is_said_to_be_cut(server: FeedServer) -> None:
 
     with made_fetcher(parse) as fetcher:
         fetched = Asking(fetcher, server.serve("/endless", FeedReply(items(1)))).ask()
-    assert fetched.reason == "only the first 10,000 of its 10,001 items are read"
+    assert fetched.reason == "only the first 10,000 of its items are read"
     assert len(fetched.articles) == 1

@@ -233,6 +233,19 @@ def test_a_title_is_plain_text() -> None:
         assert item(body).title == plain, title
 
 
+@pytest.mark.parametrize("item", ["item", "a:item", "entry"])
+def test_an_archive_is_not_read_beyond_the_items_that_are_published(
+    monkeypatch: pytest.MonkeyPatch, item: str
+) -> None:
+    """Not but for one, which tells that there are more; what stands behind the items is read."""
+    monkeypatch.setattr("newsieve.feeds.xml_feed.MAX_ITEMS", 2)
+    items = "".join(f"<{item}><title>{n}</title></{item}>\n" for n in range(9))
+    body = f"<rss xmlns:a='http://purl.org/rss/1.0/'><channel>{items}<title>Harbour</title></channel></rss>".encode()
+    parsed = parse_feed(FeedDocument(body, "https://a.example/"))
+    assert [item.title for item in parsed.items] == ["0", "1", "2"]
+    assert parsed.title == "Harbour"
+
+
 def test_no_file_or_address_that_a_body_names_is_opened() -> None:
     """A body is text, whatever it looks like."""
     for body in ("/etc/passwd", "http://127.0.0.1:9/", "file:///etc/passwd"):

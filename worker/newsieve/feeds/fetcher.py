@@ -221,7 +221,7 @@ def _moment(moment: dt.datetime) -> str:
 
 def _left_out(items: int, articles: int) -> str | None:
     if items > MAX_ITEMS:
-        return f"only the first {MAX_ITEMS:,} of its {items:,} items are read"
+        return f"only the first {MAX_ITEMS:,} of its items are read"
     if items and not articles:
         return f"its items have neither a title nor a content: {items:,}"
     return None
