@@ -1,4 +1,4 @@
-"""Runs two ingesters of one group again and again, and kills them; their last runs end themselves.
+"""Runs four ingesters of one group again and again, and kills them; their last runs end themselves.
 
     python -m tests.support.killed_ingester LIST KILLS
 
@@ -33,7 +33,7 @@ from newsieve.stream.health import Health
 from newsieve.stream.ingest_metrics import IngestMetrics
 
 ANSWER, COMMIT, COMMITTED = b"a", b"c", b"d"
-SLOTS = 2
+SLOTS = 4
 EVENTS = [(ANSWER, 10), (COMMIT, 1), (COMMIT, 2), (COMMITTED, 1)]  # and how many of them
 
 
@@ -112,7 +112,7 @@ def kill(feeds: Path, slot: int, kills: int) -> int:
 
 
 def main(feeds: Path, kills: int) -> int:
-    """Kill so many runs, half of them of each slot. Return 0 if the last ones ended well."""
+    """Kill so many runs, as many of each slot. Return 0 if the last ones ended well."""
     killers = []
     for slot in range(SLOTS):
         killer = os.fork()
