@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from backports import zstd
+from fastwarc.warc import ArchiveIterator
 
 from tests.support.file_records import MOST_BYTES, problems_of, records_of
 from tests.support.web_archive import warc_record
@@ -82,6 +84,48 @@ def test_a_page_that_cannot_be_read_is_named() -> None:
         "cut off: 270 of its 366 bytes are there",
     ]
     assert numbers(content) == [0]
+
+
+BROKEN_BODIES = [
+    ("Transfer-Encoding: chunked", b"zz\r\nabc\r\n0\r\n\r\n"),
+    ("Transfer-Encoding: chunked", b"ffffffffffffffff\r\nabc\r\n0\r\n\r\n"),
+    ("Content-Encoding: br", b"\xff\xff\xff\xff"),
+]
+
+
+@pytest.mark.parametrize(("header", "body"), BROKEN_BODIES)
+def test_a_body_that_is_broken_is_one_bad_record(header: str, body: bytes) -> None:
+    """The records around it are read."""
+    bad = warc_record(1, body, content_type=f"text/html\r\n{header}")
+
+    found = records_of(PAGES[0] + bad + PAGES[2])
+
+    assert [item.value is None for item in found] == [False, True, False]
+    assert "not an HTTP answer: " in (found[1].problem or "")
+
+
+def test_a_panic_of_the_archives_library_is_a_bad_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no Exception, and costs the record that it happens in."""
+    is_over: list[bool] = []
+
+    class PanicException(BaseException):
+        """What Rust raises in Python."""
+
+    def panicking(*arguments: Any, **named: Any) -> Any:
+        iterator = iter(ArchiveIterator(*arguments, **named))
+        yield next(iterator)
+        if not is_over:
+            is_over.append(True)
+            raise PanicException("slice index starts at 9")
+        yield from iterator
+
+    monkeypatch.setattr("newsieve.file_readers.web_archive.ArchiveIterator", panicking)
+
+    assert problems_of(b"".join(PAGES)) == [
+        ("behind the WARC record at byte 0", "not a WARC record: slice index starts at 9")
+    ]
+    is_over.clear()
+    assert numbers(b"".join(PAGES)) == [0, 1, 2, 3]
 
 
 def broken(record: bytes) -> bytes:

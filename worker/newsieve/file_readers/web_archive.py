@@ -18,6 +18,7 @@ from newsieve.file_readers.source import Source
 
 _PAGE_TYPES: Final = ("text/html", "application/xhtml+xml")
 _OK: Final = 200
+_HEAD_BYTES: Final = 1 << 16  # of an answer that is too large: enough to tell what it is
 _SEARCHED_BYTES: Final = 1 << 20  # at a time, for the beginning of a record
 _OVERLAP_BYTES: Final = 16  # more than a beginning has
 _BEGINNINGS: Final = {  # of a record, by what the file begins with
@@ -62,8 +63,8 @@ def read_web_archive(
                 if number > skipped:
                     yield _record_of(record, read_page, most_bytes)
             return
-        except OSError as error:
-            if error.errno is not None:  # it is the disk's, not the archive's
+        except BaseException as error:
+            if not _is_of_archive(error):
                 raise
             problem = f"not a WARC record: {error}"
         number += not is_stretch_known
@@ -74,6 +75,14 @@ def read_web_archive(
         if following is None:
             return
         position = following
+
+
+def _is_of_archive(error: BaseException) -> bool:
+    """Say whether the archive's bytes are at fault: neither the disk, nor whoever interrupts. A
+    panic of FastWARC's is no Exception, and its class cannot be imported."""
+    if isinstance(error, OSError):
+        return error.errno is None
+    return type(error).__name__ == "PanicException"
 
 
 def _find(source: Source, beginning: re.Pattern[bytes], start: int) -> int | None:
@@ -107,25 +116,37 @@ def _page_of(record: WarcRecord, most_bytes: int) -> ArchivedPage | None:
     """Return the page of a record, None for one of another kind. Raises PageUnread."""
     if not record.is_http:
         return None
-    size = record.content_length
-    if size <= most_bytes:
-        record.freeze()  # in memory, so that what fails from here on is this record alone
-        if record.content_length < size:
-            raise PageUnread(f"cut off: {record.content_length:,} of its {size:,} bytes are there")
+    is_small = record.content_length <= most_bytes
+    answer = _answer_of(record) if is_small else record.reader.read(_HEAD_BYTES)
+    # A record of its own, so that an answer that is broken leaves the archive where it is.
+    http = WarcRecord()
+    http.set_bytes_content(answer)
+    http.is_http = True
     try:
-        if record.is_frozen and not _has_right_digest(record):
-            raise PageUnread("its digest is not that of its bytes")
-        record.parse_http(auto_decode="all")
-        if not _is_page(record):
+        http.parse_http(auto_decode="all" if is_small else "none")
+        if not _is_page(http):
             return None
-        body = record.reader.read(most_bytes + 1) if record.is_frozen else b""
-    except (OSError, ValueError) as error:
+        body = http.reader.read(most_bytes + 1) if is_small else b""
+    except BaseException as error:
+        if not (_is_of_archive(error) or isinstance(error, ValueError)):
+            raise
         raise PageUnread(f"not an HTTP answer: {error}") from None
-    if len(body) > most_bytes or not record.is_frozen:
+    if len(body) > most_bytes or not is_small:
         raise PageUnread(limit_problem(most_bytes))
     url = (record.headers.get("WARC-Target-URI") or "").strip("<>")
-    language = record.http_headers.get("Content-Language")
-    return ArchivedPage(url, body, record.http_charset, language)
+    return ArchivedPage(url, body, http.http_charset, http.http_headers.get("Content-Language"))
+
+
+def _answer_of(record: WarcRecord) -> bytes:
+    """Return what a server answered. Raises PageUnread where that is not whole."""
+    size = record.content_length
+    record.freeze()  # in memory, so that what fails from here on is this record alone
+    if record.content_length < size:
+        raise PageUnread(f"cut off: {record.content_length:,} of its {size:,} bytes are there")
+    if not _has_right_digest(record):
+        raise PageUnread("its digest is not that of its bytes")
+    answer: bytes = record.reader.read()
+    return answer
 
 
 def _is_page(record: WarcRecord) -> bool:
