@@ -55,12 +55,17 @@ def test_a_quote_that_is_never_closed_costs_no_more_than_the_limit() -> None:
     found = articles_of(content)
 
     assert found[0] == {"title": "a", "content": "b"} and len(found) > MOST_BYTES - 1_100
-    assert problems_of(content)[0] == (
-        "line 3", "not a row of a table: field larger than field limit (4000)"
-    )  # fmt: skip
+    assert problems_of(content)[0] == ("line 3", "more than the limit of 4,000 bytes")
     assert problems_of(b'title,content\na,b\n"open,c\n') == [
         ("line 3", "not a row of a table: unexpected end of data")
     ]
+
+
+def test_a_row_of_many_lines_is_held_no_further_than_the_limit() -> None:
+    """Though each of its cells is small, and each of its lines."""
+    content = b"title,content\na,b\n" + b'"\n",' * MOST_BYTES
+
+    assert problems_of(content)[0] == ("line 3", "more than the limit of 4,000 bytes")
 
 
 def test_a_line_beyond_the_limit_is_named_and_those_around_it_are_read() -> None:

@@ -16,8 +16,8 @@ from newsieve.errors import InputFileInvalid
 from newsieve.file_readers.file_record import FileRecord, too_large
 
 
-class _LineTooLong(Exception):
-    """A line is longer than a record may be; its rest was skipped."""
+class _RowTooLong(Exception):
+    """A row is longer than a record may be; the rest of its line was skipped."""
 
 
 def columns_of(
@@ -49,10 +49,12 @@ def read_table(
     """Yield each row behind the header as an object of these fields."""
     text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
     csv.field_size_limit(most_bytes)
-    rows = csv.reader(_Lines(text, most_bytes), delimiter=delimiter, strict=True)
+    lines = _Lines(text, most_bytes)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while not next(rows):
         pass  # blank lines before the header
     while True:
+        lines.begin_row()
         place = f"line {rows.line_num + 1:,}"
         try:
             row = next(rows)
@@ -60,7 +62,7 @@ def read_table(
             return
         except csv.Error as error:
             yield FileRecord(place, None, f"not a row of a table: {error}")
-        except _LineTooLong:
+        except _RowTooLong:
             yield too_large(place, most_bytes)
         else:
             if row:
@@ -73,16 +75,22 @@ class _Lines(Iterator[str]):
     def __init__(self, text: io.TextIOBase, most_characters: int) -> None:
         self._text = text
         self._most = most_characters
+        self._left = most_characters  # of the row
+
+    def begin_row(self) -> None:
+        """Count the characters of a row anew: quotes join any number of lines."""
+        self._left = self._most
 
     def __next__(self) -> str:
         line = self._text.readline(self._most)
         if not line:
             raise StopIteration
-        if len(line) < self._most or line.endswith(("\n", "\r")):
+        self._left -= len(line)
+        if self._left > 0:
             return line
-        while (part := self._text.readline(self._most)) and not part.endswith(("\n", "\r")):
-            pass
-        raise _LineTooLong
+        while line and not line.endswith(("\n", "\r")):
+            line = self._text.readline(self._most)
+        raise _RowTooLong
 
 
 def _record(place: str, row: Sequence[str], columns: Sequence[str]) -> FileRecord:
