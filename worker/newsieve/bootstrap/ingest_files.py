@@ -35,6 +35,7 @@ from newsieve.records.decode import DecodePolicy, RawRecord, decode
 from newsieve.settings.loader import Settings
 from newsieve_schemas.topics import FEEDS, RAW, topic_name
 
+LINGER_MILLISECONDS: Final = 20  # so that a commit need not wait for a whole transaction's records
 _DIGITS: Final = 16  # of a hash: 64 bits
 
 
@@ -86,7 +87,8 @@ def make_sender(
 
 
 def _producer(kafka: Cluster, group: str, run: str) -> TransactionalProducer:
-    producing = kafka.producer({"transactional.id": transactional_id(group, run)})
+    ours = {"transactional.id": transactional_id(group, run), "linger.ms": LINGER_MILLISECONDS}
+    producing = kafka.producer(ours)
     return TransactionalProducer(
         lambda on_delivery: make_producer(producing | {"on_delivery": on_delivery}),
         _nothing,

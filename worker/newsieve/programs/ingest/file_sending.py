@@ -30,8 +30,8 @@ from newsieve.programs.ingest.file_progress import Progress, state_value
 from newsieve.records.encode import OutRecord
 from newsieve_schemas.ingest import FileState
 
-TRANSACTION_RECORDS: Final = 5_000
-TRANSACTION_BYTES: Final = 16 * 1024 * 1024
+TRANSACTION_RECORDS: Final = 20_000
+TRANSACTION_BYTES: Final = 32 * 1024 * 1024
 TRANSACTION_SECONDS: Final = 1.0  # the broker ends it after 30
 TRIES: Final = 8  # of one transaction, in half a minute or more
 FIRST_PAUSE_SECONDS: Final = 0.2  # between tries; doubled each time
