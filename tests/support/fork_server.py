@@ -33,6 +33,7 @@ LONGEST_REQUEST: Final = 128 * 1024
 LIBRARIES: Final = (
     "confluent_kafka.admin",
     "fastapi",
+    "fastwarc.warc",
     "feedparser",
     "httpx2",
     "jinja2",
