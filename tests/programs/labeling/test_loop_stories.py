@@ -37,6 +37,12 @@ def copy(name: str, at: tuple[int, int], **changes: Any) -> Message:
     return Message(*at, request_record(name, **fields)[1])
 
 
+def another(name: str, at: tuple[int, int]) -> Message:
+    """A request for an article of another story."""
+    content = f"{STORY.replace('library', 'harbour').replace('old mill', 'new dock')} By {name}."
+    return Message(*at, request_record(name, title=f"Heading of {name}", content=content)[1])
+
+
 def by_id(topics: Topics) -> dict[str, OracleScore]:
     return {label.article.id: label for label in topics.labels()}
 
@@ -166,11 +172,52 @@ def test_an_answer_whose_commit_failed_stands_for_its_copies(
 
 
 class Unreadable(Scripted):
-    """Answers what is no label to the first copy."""
+    """Answers what is no label to one copy."""
 
     def complete(self, prompt: LabelPrompt) -> ProviderResponse:
         label = super().complete(prompt)
         return UNREADABLE if prompt.article_id == "a" else label
+
+
+def test_no_partition_waits_for_a_label_behind_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a rewind each partition may have a label behind a copy of the other's: both labels are
+    published before their turn, and each request has one record."""
+    early = [copy("a", (1, 0)), another("c2", (1, 1)), copy("b1", (1, 2))]
+    late = [copy("b2", (0, 0)), another("c1", (0, 1))]
+    provider = Unreadable(LABEL, is_held=True)
+
+    def release(_: ScriptedConsumer) -> list[Message]:
+        provider.release(9)
+        return []
+
+    def come_again(consumer: ScriptedConsumer) -> list[Message]:
+        if len(consumer.sought) < 2:
+            consumer._steps.insert(0, come_again)
+            return []
+        return early
+
+    made = scene(
+        provider,
+        assigned(0, 1),
+        lambda _: [early[0], *late, *early[1:]],
+        asked(2),
+        failing("commit"),
+        release,
+        come_again,
+        asked(4),
+        lambda _: late,
+        labelled(5),
+    )
+    made.run(monkeypatch)
+
+    stories = {label.article.id: (label.status, label.story) for label in made.topics.labels()}
+    assert provider.asked == ["a", "c1", "a", "b1"] and len(made.topics.labels()) == 5
+    assert stories == {
+        "a": ("invalid", "a"),
+        "b1": ("labelled", "b1"), "b2": ("duplicate", "b1"),
+        "c1": ("labelled", "c1"), "c2": ("duplicate", "c1"),
+    }  # fmt: skip
+    assert made.topics.offsets == {0: 2, 1: 3} and made.topics.claims() == {}
 
 
 def test_without_a_label_for_the_first_copy_the_next_one_is_asked_about(

@@ -15,7 +15,7 @@ from newsieve.oracle.label_cache import LabelCache
 from newsieve.oracle.label_request import LabelRequest
 from newsieve.oracle.labeling_task import LabelResult
 from newsieve.oracle.priority_sampling import select_within_budget
-from newsieve.oracle.story_window import StoryWindow
+from newsieve.oracle.story_window import StoryKey, StoryWindow
 from newsieve_schemas.oracle import DUPLICATE, OVER_BUDGET
 
 
@@ -26,6 +26,8 @@ class RequestAdmission:
         self._claims = claims
         self._cache = cache
         self.day = ""  # of the last requests that were admitted
+        # Stories that copies at hand wait for: their labels may not wait for those copies.
+        self.awaited: frozenset[StoryKey] = frozenset()
 
     def admit(
         self, requests: Collection[LabelRequest], begun: Collection[LabelRequest], today: str
@@ -38,7 +40,7 @@ class RequestAdmission:
             request.is_published = budget.is_published(request.partition, request.offset)
         for request in _undecided(requests):
             self._answer_from_record(request)
-        new = _firsts(_undecided(requests), (*begun, *requests))
+        new, self.awaited = _firsts(_undecided(requests), (*begun, *requests))
         promised = _Promised(requests)
 
         def can_afford(n: int, usd: float) -> bool:
@@ -129,24 +131,30 @@ def _undecided(requests: Iterable[LabelRequest]) -> list[LabelRequest]:
     return [request for request in requests if request.is_undecided]
 
 
-def _firsts(new: Collection[LabelRequest], known: Collection[LabelRequest]) -> list[LabelRequest]:
-    """Return those of these that are not copies of one that may bring a label, or of each other.
+def _firsts(
+    new: Collection[LabelRequest], known: Collection[LabelRequest]
+) -> tuple[list[LabelRequest], frozenset[StoryKey]]:
+    """Return those of these that are not copies of one that may bring a label, or of each other;
+    and the stories that have copies here.
+
     The copies stay undecided: without a label for the first of them the next one is asked about."""
     if not new:
-        return []
+        return [], frozenset()
     pending = StoryWindow(len(known) + len(new))
     for request in known:
         if request.may_bring_label:
             pending.put(request.story)
-    firsts = []
+    firsts, awaited = [], set()
     for request in new:
         story = request.story
-        if request.is_anchor:
-            firsts.append(request)
-        elif pending.first_of(story) is None:
-            firsts.append(request)
+        first = None if request.is_anchor else pending.earliest_of(story)
+        if first is not None:
+            awaited.add(first.key)
+            continue
+        firsts.append(request)
+        if not request.is_anchor:
             pending.put(story)
-    return firsts
+    return firsts, frozenset(awaited)
 
 
 class _Promised:

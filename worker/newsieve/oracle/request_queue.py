@@ -105,11 +105,21 @@ class RequestQueue:
         commit whose end this oracle does not know."""
         return self.claims.budget.is_published(request.partition, request.offset)
 
+    def is_awaited(self, request: LabelRequest) -> bool:
+        """Whether it has a result that stands for its copies, and some of these wait for it."""
+        return (
+            request.result is not None
+            and request.may_bring_label
+            and request.story.key in self._admission.awaited
+        )
+
     def settle(self, request: LabelRequest, *, is_early: bool = False) -> None:
-        """Take it from the queue: its record is in the open transaction, perhaps too early."""
+        """Take it from the queue: its record is in the open transaction, perhaps before its turn;
+        then it is settled once more when that comes."""
         self.claims.give_back(request)
         self.claims.settle(request, is_early=is_early)
-        self._settled[request.claim_place] = self._requests.pop(request.claim_place)
+        self._requests.pop(request.claim_place, None)
+        self._settled[request.claim_place] = request
 
     def release_unused_claims(self, partitions: Collection[int] | None = None) -> None:
         """Give back the claims, of these partitions or of all, whose calls are not under way."""

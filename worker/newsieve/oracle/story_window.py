@@ -32,6 +32,9 @@ class StoryGroup(NamedTuple):
     purpose: str
 
 
+StoryKey = tuple[StoryGroup, str]  # the group, and the id of the story's first article
+
+
 class Story(NamedTuple):
     """The first article of a story: its id, the text's sketch, and when its request was written,
     in ISO 8601; None where that is not known. `model_version` is that of its label."""
@@ -42,6 +45,11 @@ class Story(NamedTuple):
     requested_at: str | None
     model_version: str = ""
 
+    @property
+    def key(self) -> StoryKey:
+        """What the story is known by."""
+        return self.group, self.article_id
+
 
 class StoryWindow:
     """The latest stories, whichever group they belong to."""
@@ -50,35 +58,45 @@ class StoryWindow:
         self._most = stories
         self._bins = np.zeros((BINS, stories), dtype="<u2")  # a column for each story
         self._stories: list[Story] = []
-        self._places: dict[tuple[StoryGroup, str], int] = {}
+        self._places: dict[StoryKey, int] = {}
         self._next = 0  # the place of the oldest story, once all are taken
 
     def put(self, story: Story) -> None:
         """Add a story, or put it in the place of what was known of the same article."""
-        known = self._places.get((story.group, story.article_id))
+        known = self._places.get(story.key)
         place = self._free_place() if known is None else known
-        self._places[story.group, story.article_id] = place
+        self._places[story.key] = place
         self._stories[place : place + 1] = [story]
         self._bins[:, place] = np.frombuffer(story.sketch, dtype="<u2")
 
     def first_of(self, copy: Story) -> Story | None:
         """Return the latest story of the same group that this one is a copy of; None where there
         is none within the window."""
+        return max(self._alike(copy), key=_requested_at, default=None)
+
+    def earliest_of(self, copy: Story) -> Story | None:
+        """Return the earliest story of the same group that this one is a copy of, or None."""
+        return min(self._alike(copy), key=_requested_at, default=None)
+
+    def _alike(self, copy: Story) -> list[Story]:
+        """Return all stories of the same group, within the window, that this one is a copy of."""
         bins = np.frombuffer(copy.sketch, dtype="<u2").reshape(BINS, 1)
         is_common = self._bins[:, : len(self._stories)] == bins
         common = is_common.view(np.uint8).sum(axis=0, dtype=np.uint8)  # by rows: ten times as fast
         alike = (self._stories[place] for place in np.flatnonzero(common >= ALIKE_BINS))
-        near = [one for one in alike if one.group == copy.group and _are_near(one, copy)]
-        return max(near, key=lambda story: story.requested_at or "", default=None)
+        return [one for one in alike if one.group == copy.group and _are_near(one, copy)]
 
     def _free_place(self) -> int:
         """Return the place behind the last story, or that of the oldest, which is forgotten."""
         place = len(self._stories)
         if place == self._most:
             place, self._next = self._next, (self._next + 1) % place
-            oldest = self._stories[place]
-            del self._places[oldest.group, oldest.article_id]
+            del self._places[self._stories[place].key]
         return place
+
+
+def _requested_at(story: Story) -> str:
+    return story.requested_at or ""
 
 
 def _are_near(one: Story, other: Story) -> bool:

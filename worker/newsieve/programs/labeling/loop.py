@@ -72,6 +72,7 @@ class LabelingLoop:
             self._queue.admit(self._now()[:DAY_CHARACTERS])
         self._collect_responses(COLLECT_SECONDS)
         self._publish_finished()
+        self._publish_awaited()
         self._queue.draft_claims()
         self.commit()
         calls, usd = self._queue.remaining_budget()
@@ -215,6 +216,18 @@ class LabelingLoop:
                 held_up.add(partition)
                 waiting.append(item)
         self._backlog.items = waiting
+
+    def _publish_awaited(self) -> None:
+        """Publish before their turn the labels that copies wait for. Otherwise two partitions could
+        wait for each other: each with such a label behind a copy of the other's."""
+        for item in self._backlog.items:
+            partition, _, epoch = item.taken[1:]
+            request = item.request
+            if request is None or not self._queue.is_awaited(request):
+                continue
+            is_ours = self._runner.consumer.offsets.is_current(partition, epoch)
+            if is_ours and not self._queue.is_published(request):
+                self._transaction.publish(item, is_early=True)
 
     def _publish_early(self, partitions: Sequence[Partition] | None) -> None:
         """Publish the records of what was paid for and waits for others. The ledger says so, and
