@@ -46,11 +46,18 @@ def test_rfc_2822_and_epoch_digits_become_iso_8601(text: str, date: str) -> None
 @pytest.mark.parametrize(
     "text",
     ["yesterday", "01/11/2026", "Sun, 41 Nov 2026 09:30:00 GMT", "1 Nov 2026 25:00:00 GMT", "1",
-     "1 Nov 2026 10:00 +9999", "99999999999999999", "١٧٩٣٥٢٥٤٠٠", "12 Foo 2026 09:30:00 GMT"],
+     "1 Nov 2026 10:00 +9999", "99999999999999999", "١٧٩٣٥٢٥٤٠٠", "12 Foo 2026 09:30:00 GMT",
+     "Sun, 01 Nov 2026 10:30:00 CEST", "Mon, 01 Jan 0001 00:00:00 +0000", "20261101093000"],
 )  # fmt: skip
 def test_what_is_no_date_stays_as_it_came_and_is_counted(text: str) -> None:
     """Nothing is lost by a guess."""
     assert date_of_text(text) == (text, False)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_a_blank_date_is_none_that_is_not_understood(text: str) -> None:
+    """Nobody has to look for what its form is."""
+    assert date_of_text(text) == (text, True)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,7 @@ def test_what_is_no_date_stays_as_it_came_and_is_counted(text: str) -> None:
         (5, None),
         (2026, None),
         (20_261_101, None),
+        (20_261_101_093_000, None),
         (-1_793_525_400, None),
         (1e300, None),
         (float("inf"), None),
