@@ -42,7 +42,7 @@ SCHEMA_ID_HEADER: Final = "__value_schema_id"  # of Confluent's HeaderSchemaIdSe
 MAGIC_BYTE: Final = b"\0"
 FRAME_BYTES: Final = 5  # the magic byte, and the schema's id
 _DELETIONS: Final = ("d", "t")  # a row is deleted, or all of a table
-_CHANGES: Final = ("c", "r", "u", *_DELETIONS)
+_CHANGES: Final = {"c": "insert", "r": "initial read", "u": "update"}
 
 
 # The fields of the innermost object, the names of those that are null because they are of a wrong
@@ -167,18 +167,24 @@ def _connect_payload(fields: Any, text: bytes) -> Raw | None:
 
 def _row_after(fields: Any, text: bytes) -> Raw | None:
     """Return the row after a change, of an object that is a change event and nothing else. Raises
-    ArticleDeleted."""
+    ArticleDeleted, or NotAnObject for a change without a row."""
     if fields.op is UNSET:
         return None
     try:
         change = _CHANGE.decode(readable(text))
     except msgspec.DecodeError:
         return None
-    if change.op not in _CHANGES:
-        return None
     if change.op in _DELETIONS:
         raise ArticleDeleted("Debezium says that the row was deleted")
-    return None if change.after is UNSET else change.after
+    if change.op not in _CHANGES:
+        return None
+    if change.after is UNSET:
+        return None
+    if kind_of(change.after) is None:  # so MongoDB's connector writes updates by default
+        raise NotAnObject(
+            f"Debezium's {_CHANGES[change.op]} has no row: let the connector write all of it"
+        )
+    return change.after
 
 
 def _json_of(raw: Raw, envelope: str) -> bytes:
