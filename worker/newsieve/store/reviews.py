@@ -65,7 +65,7 @@ class ReviewStore:
 
     def scored_texts(self, filter_name: str, label_hash: str, since_ms: int) -> Iterator[bytes]:
         """Yield the hash of every text that the filter has scored since then."""
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             rows = connection.execute(
                 "SELECT DISTINCT t.content_hash FROM outcomes o JOIN texts t ON t.id = o.text_id "  # noqa: S608 - names alone
                 f"WHERE {_IS_CANDIDATE}",
@@ -79,7 +79,7 @@ class ReviewStore:
         """Yield those of the scored texts that an oracle has labelled, each with its latest
         outcome and its latest label."""
         label = _LATEST_LABEL.format(hash="t.content_hash")
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             rows = connection.execute(
                 f"SELECT t.content_hash, o.record, {label}, max(o.id) FROM outcomes o "  # noqa: S608 - names alone
                 "JOIN texts t ON t.id = o.text_id WHERE o.text_id IN "
@@ -124,7 +124,7 @@ class ReviewStore:
         for table in ("review_samples", "reviews"):
             for former in earlier:
                 of = (filter_name, former)
-                with self._reading() as connection:
+                with _reading(self._path) as connection:
                     known = connection.execute(
                         f"SELECT 1 FROM {table} WHERE filter = ? AND label_hash = ? LIMIT 1",  # noqa: S608 - names alone
                         of,
@@ -150,7 +150,7 @@ class ReviewStore:
         """Return the article that a person is to review next, None when there is no more. Those
         come first that somebody else has reviewed; `offset` is where in the order, from 0 to 1,
         this person begins, so that two seldom read the same article at the same time."""
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             row = connection.execute(
                 f"SELECT {_ITEM} JOIN review_samples s ON s.id = i.sample_id WHERE {_IS_WAITING} "
                 f"ORDER BY {_COUNT.format(of='')} > 0 DESC, i.place < :offset, i.place, i.id "
@@ -166,7 +166,7 @@ class ReviewStore:
 
     def progress(self, filter_name: str, label_hash: str, reviewer: str) -> tuple[int, int]:
         """Return how many articles a person has reviewed, and how many are waiting for this one."""
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             waiting = connection.execute(
                 "SELECT count(DISTINCT i.content_hash) FROM review_items i "  # noqa: S608 - names alone
                 "JOIN review_texts t ON t.content_hash = i.content_hash "
@@ -181,7 +181,7 @@ class ReviewStore:
 
     def samples(self, filter_name: str, label_hash: str) -> list[StoredSample]:
         """Return the samples of labels with this meaning, oldest first."""
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             rows = connection.execute(
                 f"SELECT {_SAMPLE} FROM review_samples WHERE filter = ? AND label_hash = ? "  # noqa: S608 - names alone
                 "ORDER BY id",
@@ -191,7 +191,7 @@ class ReviewStore:
 
     def items(self, sample_id: int) -> list[ReviewItem]:
         """Return the articles of a sample, in the order in which they are given to people."""
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             rows = connection.execute(
                 f"SELECT {_ITEM} WHERE i.sample_id = ? ORDER BY i.place, i.id",
                 (sample_id,),
@@ -202,7 +202,7 @@ class ReviewStore:
         self, filter_name: str, label_hash: str, content_hash: bytes
     ) -> ReviewItem | None:
         """Return the latest item that a text is in, None where no sample has it."""
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             row = connection.execute(
                 f"SELECT {_ITEM} JOIN review_samples s ON s.id = i.sample_id WHERE s.filter = ? "
                 "AND s.label_hash = ? AND i.content_hash = ? ORDER BY i.id DESC LIMIT 1",
@@ -212,7 +212,7 @@ class ReviewStore:
 
     def reviews(self, filter_name: str, label_hash: str) -> list[StoredReview]:
         """Return all reviews of a filter whose scores mean the same, oldest first."""
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             rows = connection.execute(
                 "SELECT content_hash, reviewer, record FROM reviews WHERE filter = ? "
                 "AND label_hash = ? ORDER BY id",
@@ -223,7 +223,7 @@ class ReviewStore:
     def texts(self, content_hashes: Sequence[bytes]) -> dict[bytes, tuple[str | None, str | None]]:
         """Return the title and content of articles in samples, by the hash of the text."""
         found = {}
-        with self._reading() as connection:
+        with _reading(self._path) as connection:
             for content_hash in content_hashes:
                 for row in connection.execute(
                     "SELECT title, content FROM review_texts WHERE content_hash = ?",
@@ -268,8 +268,9 @@ class ReviewStore:
                     connection.execute("ROLLBACK")
                 raise
 
-    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        return _opened(self._path, lambda: open_to_read(self._path))
+
+def _reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    return _opened(path, lambda: open_to_read(path))
 
 
 @contextmanager
