@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -57,6 +58,18 @@ _INSTEAD: Final[dict[str, str]] = {
     "/br": _LINE,  # as browsers read it
 }
 
+
+def _any_of(names: Iterable[str]) -> str:
+    """Return a pattern of these names in any case. It looks at a text's first letter alone where
+    no name begins with it."""
+    rests: dict[str, list[str]] = {}
+    for name in sorted(names, key=len, reverse=True):
+        rests.setdefault(name[0], []).append(name[1:])
+    return "|".join(
+        f"[{first}{first.upper()}](?i:{'|'.join(ends)})" for first, ends in rests.items()
+    )
+
+
 # A tag up to its `>`, or without one up to the next `<` or the end. A quoted value may hold both.
 # Whatever matches is not looked at again.
 _ATTRIBUTES: Final = r"""(?:[^<>"'=]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?+|["'])*+"""
@@ -64,13 +77,12 @@ _TAG: Final = re.compile(rf"<(/?+[a-zA-Z][a-zA-Z0-9:-]*+)(?=[\s/><]|\Z){_ATTRIBU
 _PARTS: Final = 3  # that `split` makes of a tag: the text before it, its name, its `>`
 # Without an end, each of these hides the rest of the text, as in a browser.
 _HIDDEN: Final = re.compile(
-    r"<(?:!--(?:[^-]++|-(?!->))*+(?:-->)?+"
-    rf"|(?i:({'|'.join(_UNSEEN)}))(?=[\s/>])(?!{_ATTRIBUTES}(?<=/)>)"
+    r"<(?:!--(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>)?+)"
+    rf"|({_any_of(_UNSEEN)})(?=[\s/>])(?!{_ATTRIBUTES}(?<=/)>)"
     r"(?:[^<]++|<(?!/(?i:\1)[\s/>]))*+(?:</[^>]*+>?+)?+"
     r"|[!?][a-zA-Z\[][^>]*+>?+)"
 )
-_HIDING: Final = frozenset(_UNSEEN)
-_BREAKS: Final = re.compile(rf"<(?i:{'|'.join((*_BLOCKS, *_LINES, *_CELLS))})(?=[\s/>])")
+_BREAKS: Final = re.compile(rf"<(?:{_any_of((*_BLOCKS, *_LINES, *_CELLS))})(?=[\s/>])")
 _CDATA: Final = "<![CDATA["
 _CDATA_END: Final = "]]>"
 _PRE: Final = re.compile(r"<(?i:pre)(?=[\s>])(?:[^<]++|<(?!/(?i:pre)))*+")
@@ -84,11 +96,11 @@ _CONTENT: Final = (
     "strong", "style", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
     "video",
 )  # fmt: skip
-_NAMES: Final = "|".join(sorted(_CONTENT, key=len, reverse=True))
+_NAMES: Final = _any_of(_CONTENT)
 _VALUE: Final = r"""(?:"[^"]*+"|'[^']*+'|[^\s<>"'=]++)"""
 _SIGN: Final = re.compile(
-    rf"<(?i:({_NAMES})(\s++[a-z][\w:.-]*+\s*+=\s*+{_VALUE}[^<>]*+)?+\s*+/?+>"
-    rf"|/({_NAMES})\s*+>|(!--|!doctype\s++html\b))"
+    rf"<(?:({_NAMES})(\s++[a-zA-Z][\w:.-]*+\s*+=\s*+{_VALUE}[^<>]*+)?+\s*+/?+>"
+    rf"|/({_NAMES})\s*+>|(!--|!(?i:doctype\s++html)\b))"
 )
 _STARTS: Final = frozenset(("", "\n", ">"))  # what stands before a tag that begins a line
 _BEFORE_MENTION: Final = frozenset(" \t\"'(\u2018\u201c\u00ab\u201e[")
@@ -109,7 +121,7 @@ _ENTITY_SIGN: Final = re.compile(
     r"(?:(?<=;)|;)"
 )
 _ESCAPED_TWICE: Final = re.compile(rf"&amp;(?={_NUMERIC}|{_NAMED})")
-_ESCAPED_TAG: Final = re.compile(rf"&lt;/?+(?i:{_NAMES})(?=\s|/|&gt;)")
+_ESCAPED_TAG: Final = re.compile(rf"&lt;/?+(?:{_NAMES})(?=\s|/|&gt;)")
 _TEXTS_KEPT: Final = 4  # of one article, which is asked first whether it has a text
 _ENTITIES_KEPT: Final = 512  # the spellings that news has are some hundred
 
@@ -173,13 +185,12 @@ def _text_of(text: str) -> str:
     """Return the text of HTML, its paragraphs parted by blank lines."""
     if _CDATA in text:
         text = text.replace(_CDATA, "").replace(_CDATA_END, "")
-    if "<!" in text or "<?" in text:
-        text = _HIDDEN.sub(_PARAGRAPH, text)
+    text = _HIDDEN.sub(_PARAGRAPH, text)
     if _BREAKS.search(text) is None:
         # Nothing but inline elements: the lines of the text are its own.
         shown = _unescaped(_without_tags(text)).replace(_NO_BREAK_SPACE, " ").strip()
     else:
-        if "<pre" in text:
+        if "<pre" in text or "<PRE" in text:
             text = _PRE.sub(lambda match: match[0].replace("\n", "<br>"), text)
         for space in _SPACES:
             text = text.replace(space, " ")
@@ -190,9 +201,9 @@ def _text_of(text: str) -> str:
 def _in_paragraphs(text: str) -> str:
     """Return the text with single spaces and at most one blank line between its lines."""
     text = text.replace(_NO_BREAK_SPACE, " ")
+    text = "\n".join([line.strip(" ") for line in text.split("\n")])
     while "  " in text:
         text = text.replace("  ", " ")
-    text = text.replace(" \n", "\n").replace("\n ", "\n").replace("\n\n\n\n", "\n\n")
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
     return text.strip()
@@ -203,9 +214,8 @@ def _without_tags(text: str) -> str:
     parts = _TAG.split(text)
     names, ends = parts[1::_PARTS], parts[2::_PARTS]
     shown = [*map(_INSTEAD.get, names)]
-    if None in shown or "" in ends or not _HIDING.isdisjoint(names):
-        # By one call for each tag, which takes longer.
-        return _TAG.sub(_instead, _HIDDEN.sub(_PARAGRAPH, text))
+    if None in shown or "" in ends:
+        return _TAG.sub(_instead, text)  # by one call for each tag, which takes longer
     parts[1::_PARTS] = shown
     parts[2::_PARTS] = [""] * len(ends)
     return "".join(parts)
