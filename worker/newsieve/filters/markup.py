@@ -200,13 +200,19 @@ def _text_of(text: str) -> str:
 
 def _in_paragraphs(text: str) -> str:
     """Return the text with single spaces and at most one blank line between its lines."""
-    text = text.replace(_NO_BREAK_SPACE, " ")
-    text = "\n".join([line.strip(" ") for line in text.split("\n")])
+    parts = (part.strip(" \n") for part in text.replace(_NO_BREAK_SPACE, " ").split("\n\n"))
+    text = "\n\n".join([_in_lines(part) if "\n" in part else part for part in parts if part])
     while "  " in text:
         text = text.replace("  ", " ")
+    return text.strip()
+
+
+def _in_lines(text: str) -> str:
+    """Return a part of the text without spaces at the ends of its lines."""
+    text = "\n".join([line.strip(" ") for line in text.split("\n")])
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
-    return text.strip()
+    return text
 
 
 def _without_tags(text: str) -> str:
