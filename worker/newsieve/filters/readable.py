@@ -24,11 +24,12 @@ def has_text(text: str) -> bool:
     if first.isascii() and first.isalnum():
         return True
     shown = plain_text(text)
-    place = 0
+    place, end = 0, len(shown)
     while True:
-        place = _NOTHING.match(shown, place).end()  # type: ignore[union-attr]
-        if place == len(shown):
+        place = seen = _NOTHING.match(shown, place).end()  # type: ignore[union-attr]
+        while place < end and unicodedata.category(shown[place]) in _MARKS:
+            place += 1
+        if place == end:
             return False
-        if unicodedata.category(shown[place]) not in _MARKS:
+        if place == seen:
             return True
-        place += 1
