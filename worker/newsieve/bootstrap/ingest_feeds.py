@@ -57,16 +57,16 @@ def feed_list(settings: Settings, path: Path | None) -> FeedSource:
 
 
 def _read_list(path: Path) -> FeedList:
-    found = _warned(read_feed_list(path))
-    if not found.feeds:
+    listed = _warned(read_feed_list(path))
+    if not listed.feeds:
         raise InputFileInvalid(f"{path}: there is no feed in it")
-    return found
+    return listed
 
 
-def _warned(found: FeedList) -> FeedList:
-    for warning in found.warnings:
+def _warned(listed: FeedList) -> FeedList:
+    for warning in listed.warnings:
         _log.warning("list.flawed", reason=warning)
-    return found
+    return listed
 
 
 def make_fetcher(settings: Settings) -> HttpFeedFetcher:

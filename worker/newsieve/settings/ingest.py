@@ -48,7 +48,8 @@ class IngestSettings(Section):
     max_interval_seconds: Positive = Field(
         default=86_400,
         le=2_592_000,
-        description="Each feed is asked as often, those that fail, too.",
+        description="Each feed is asked at least as often, also one that fails, unless its server "
+        "wants it otherwise (Retry-After, 410).",
     )
     timeout_seconds: Positive = Field(
         default=30, le=600, description="Of one whole request, redirects included."
