@@ -128,6 +128,15 @@ def test_a_bad_first_line_is_a_bad_line_where_the_second_is_good(first: bytes) -
     assert values_of(first + b"\n" + LINES) == [first, *OBJECTS]
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_first_line_beyond_the_limit_is_a_bad_line(pack: Callable[[bytes], bytes]) -> None:
+    """However much longer it is, and though its end was not looked for."""
+    huge = b'{"title": "' + b"x" * 9_000_000 + b'"}\n'
+
+    assert problems_of(pack(huge + LINES)) == [("line 1", "more than the limit of 4,000 bytes")]
+    assert values_of(pack(huge + LINES))[1:] == OBJECTS
+
+
 def test_a_line_beyond_the_limit_is_named_and_its_neighbours_are_read() -> None:
     """The first, and another; one that has just the limit is read."""
     just = b'{"content": "' + b"x" * (MOST_BYTES - 15) + b'"}'

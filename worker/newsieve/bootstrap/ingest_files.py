@@ -76,7 +76,9 @@ def make_sender(
             raise TopicsWrong(f"there is no topic {topic}. Run `newsieve topics create`")
     producer = _producer(kafka, settings.ingest.group, _run_of(prefix, files))
     producer.connect()
-    known = known_states(latest_with_prefix(kafka, states, KEY_PREFIX, _nothing), files)
+    known = KnownStates({}, {})
+    if any(item.file.fingerprint is not None for item in files):  # of a pipe nothing can be known
+        known = known_states(latest_with_prefix(kafka, states, KEY_PREFIX, _nothing), files)
 
     def read_states(keys: Collection[bytes]) -> Mapping[bytes, bytes]:
         return latest_by_key(kafka, states, keys, _nothing)

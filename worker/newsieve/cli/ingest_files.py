@@ -79,8 +79,8 @@ def _send(running: RunningSender, files: Sequence[FileToSend], policy: ReadingPo
     for item in files:
         if item.keyed.place in known.former and item.keyed.key not in known.by_key:
             echo_err(
-                f"{item.keyed.file.name} has changed since it was sent in part: it is sent from "
-                "its beginning"
+                f"{shown_name(item.keyed.file.name)} has changed since it was sent in part: it is "
+                "sent from its beginning"
             )
     try:
         sender.send(files, known.by_key, policy)
@@ -124,8 +124,8 @@ class _Shown:
     def file_resumed(self, file: InputFile, state: FileState) -> None:
         """Say that a file is sent from where an earlier run ended."""
         echo_err(
-            f"{file.name}: an earlier command sent it in part, and this one goes on behind record "
-            f"{state.records:,}"
+            f"{shown_name(file.name)}: an earlier command sent it in part, and this one goes on "
+            f"behind record {state.records:,}"
         )
 
     def record_rejected(self, file: InputFile, place: str, problem: str) -> None:

@@ -66,8 +66,8 @@ _GOES_ON: Final = ("{", "[", ",", ":")  # an object on the next line
 
 
 def shown_name(file: str) -> str:
-    """Return what messages call a file."""
-    return "standard input" if file == STANDARD_INPUT else file
+    """Return what messages call a file, on one line whatever its name is."""
+    return "standard input" if file == STANDARD_INPUT else file.replace("\n", "\\n")
 
 
 def conversion_advice(file: str, kind: Kind) -> str:

@@ -10,13 +10,13 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from newsieve.errors import InputFileInvalid
-from newsieve.file_readers.content_kind import STANDARD_INPUT
+from newsieve.file_readers.content_kind import STANDARD_INPUT, shown_name
 
 _SAMPLES: Final = 64
 _SAMPLE_BYTES: Final = 4_096
@@ -36,9 +36,9 @@ def input_files(paths: Sequence[str]) -> list[InputFile]:
     but hidden ones. Raises InputFileInvalid."""
     files: list[InputFile] = []
     for path in paths:
-        names = list(_names_in(Path(path))) if Path(path).is_dir() else [path]
+        names = _names_in(path) if Path(path).is_dir() else [path]
         if not names:
-            raise InputFileInvalid(f"there are no files in {path}")
+            raise InputFileInvalid(f"there are no files in {shown_name(path)}")
         files += map(_input_file, names)
     if sum(file.name == STANDARD_INPUT for file in files) > 1:
         raise InputFileInvalid("standard input can be read only once")
@@ -55,14 +55,25 @@ def open_raw(file: InputFile) -> io.RawIOBase | io.BytesIO:
             return stream
         return open(stream.fileno(), "rb", buffering=0, closefd=False)
     except OSError as error:
-        raise InputFileInvalid(f"cannot read {file.name}: {error.strerror or error}") from None
+        raise _unreadable(file.name, error) from None
 
 
-def _names_in(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.rglob("*")):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not is_hidden and path.is_file():
-            yield str(path)
+def _names_in(folder: str) -> list[str]:
+    """Return the files in a folder, at whatever depth; links to folders are not followed. Raises
+    InputFileInvalid for a folder that cannot be read, since its files would be missed."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise _unreadable(error.filename, error) from None
+
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
+    return [str(path) for path in sorted(found) if path.is_file()]
+
+
+def _unreadable(name: str, error: OSError) -> InputFileInvalid:
+    return InputFileInvalid(f"cannot read {shown_name(name)}: {error.strerror or error}")
 
 
 def _input_file(name: str) -> InputFile:
@@ -73,7 +84,7 @@ def _input_file(name: str) -> InputFile:
             size = os.fstat(stream.fileno()).st_size
             return InputFile(name, _fingerprint(stream, size), size)
     except OSError as error:
-        raise InputFileInvalid(f"cannot read {name}: {error.strerror or error}") from None
+        raise _unreadable(name, error) from None
 
 
 def _fingerprint(stream: io.FileIO, size: int) -> str:

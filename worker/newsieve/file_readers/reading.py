@@ -80,7 +80,9 @@ def format_of(file: str, source: Source, policy: ReadingPolicy) -> FileFormat:
     except InputFileInvalid as error:
         raise InputFileInvalid(f"{shown_name(file)} {error}") from None
     except OSError as error:
-        raise InputFileInvalid(f"cannot read {file}: {error.strerror or error}") from None
+        raise InputFileInvalid(
+            f"cannot read {shown_name(file)}: {error.strerror or error}"
+        ) from None
     if found is None:
         raise InputFileInvalid(f"{shown_name(file)} is empty")
     kind = found.kind
@@ -142,6 +144,8 @@ def _look(source: Source, policy: ReadingPolicy) -> FileFormat | None:
         if not lines:
             return None
         kind = _kind_of_file(lines)
+        if kind and kind.first_object == "broken" and len(lines[0]) > policy.most_bytes:
+            kind = None  # a record that is too large, of which this is the beginning
         columns: Sequence[str] = ()
         if kind in _DELIMITERS:
             header = lines[0].decode("utf-8-sig").strip()

@@ -21,6 +21,7 @@ from newsieve.errors import (
     Transient,
     Unavailable,
 )
+from newsieve.file_readers.content_kind import shown_name
 from newsieve.file_readers.file_record import FileRecord
 from newsieve.file_readers.input_file import InputFile
 from newsieve.file_readers.reading import ReadingPolicy
@@ -249,4 +250,6 @@ def _readable(file: InputFile, records: Iterator[FileRecord]) -> Iterator[FileRe
     try:
         yield from records
     except OSError as error:
-        raise InputFileInvalid(f"cannot read {file.name}: {error.strerror or error}") from None
+        raise InputFileInvalid(
+            f"cannot read {shown_name(file.name)}: {error.strerror or error}"
+        ) from None
