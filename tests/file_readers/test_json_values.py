@@ -15,7 +15,8 @@ from newsieve.file_readers.json_values import _Splitter, read_json_values
 MOST_BYTES = 1_000
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
 )  # fmt: skip
 
 
