@@ -26,8 +26,7 @@ class RequestAdmission:
         self._claims = claims
         self._cache = cache
         self.day = ""  # of the last requests that were admitted
-        # Stories that copies at hand wait for: their labels may not wait for those copies.
-        self.awaited: frozenset[StoryKey] = frozenset()
+        self._awaited: frozenset[StoryKey] = frozenset()  # stories that copies at hand wait for
 
     def admit(
         self, requests: Collection[LabelRequest], begun: Collection[LabelRequest], today: str
@@ -40,7 +39,7 @@ class RequestAdmission:
             request.is_published = budget.is_published(request.partition, request.offset)
         for request in _undecided(requests):
             self._answer_from_record(request)
-        new, self.awaited = _firsts(_undecided(requests), (*begun, *requests))
+        new, self._awaited = _firsts(_undecided(requests), (*begun, *requests))
         promised = _Promised(requests)
 
         def can_afford(n: int, usd: float) -> bool:
@@ -88,6 +87,11 @@ class RequestAdmission:
         if not any(fits_source or other.source == source for other in others):
             self._go_without(request, is_sources=not fits_source)
         return Admission.SKIP
+
+    def is_awaited(self, request: LabelRequest) -> bool:
+        """Whether it has a result that stands for its copies, and some of these wait for it."""
+        is_label = request.result is not None and request.may_bring_label
+        return is_label and request.story.key in self._awaited
 
     def _is_answered_elsewhere(self, request: LabelRequest, others: Iterable[LabelRequest]) -> bool:
         """The same text, twice at hand: the second is answered from the first."""

@@ -34,7 +34,7 @@ class RequestQueue:
         self.cache = cache
         self.claims = ClaimingQueue(oracle, pool)
         self._draw_positions = draw_positions
-        self._admission = RequestAdmission(self.claims, cache)
+        self.admission = RequestAdmission(self.claims, cache)
         self._requests: dict[Place, LabelRequest] = {}  # in the order they came
         self._begun: dict[Place, LabelRequest] = {}  # whose records will come again
         self._settled: dict[Place, LabelRequest] = {}  # in what is not committed
@@ -71,16 +71,16 @@ class RequestQueue:
 
     def admit(self, today: str) -> None:
         """Decide about every request that is new: is there a label already, or a call left?"""
-        self._admission.admit(self.requests, self._begun.values(), today)
+        self.admission.admit(self.requests, self._begun.values(), today)
 
     def draft_claims(self, *, only_begun: bool = False) -> None:
         """Claim a call for as many requests as could be called now, in their order."""
         may_begin = 0 if only_begun else self._room_to_begin()
 
         def decide(request: LabelRequest) -> Admission:
-            return self._admission.decide(request, self.requests, self._settled.values())
+            return self.admission.decide(request, self.requests, self._settled.values())
 
-        self.claims.draft(self.requests, decide, self._admission.day, may_begin=may_begin)
+        self.claims.draft(self.requests, decide, self.admission.day, may_begin=may_begin)
 
     def is_all_withheld(self) -> bool:
         """Whether nobody else can be asked, and so compared with, before what is withheld is
@@ -97,21 +97,13 @@ class RequestQueue:
 
     def remaining_budget(self) -> tuple[int, float]:
         """Return the calls and USD that are left of today's budget, of our own shares."""
-        budget, day = self.claims.budget, self._admission.day
+        budget, day = self.claims.budget, self.admission.day
         return budget.calls_left(day), budget.usd_left(day)
 
     def is_published(self, request: LabelRequest) -> bool:
         """Whether its record is published already: by a former owner of the partition, or in a
         commit whose end this oracle does not know."""
         return self.claims.budget.is_published(request.partition, request.offset)
-
-    def is_awaited(self, request: LabelRequest) -> bool:
-        """Whether it has a result that stands for its copies, and some of these wait for it."""
-        return (
-            request.result is not None
-            and request.may_bring_label
-            and request.story.key in self._admission.awaited
-        )
 
     def settle(self, request: LabelRequest, *, is_early: bool = False) -> None:
         """Take it from the queue: its record is in the open transaction, perhaps before its turn;

@@ -223,7 +223,7 @@ class LabelingLoop:
         for item in self._backlog.items:
             partition, _, epoch = item.taken[1:]
             request = item.request
-            if request is None or not self._queue.is_awaited(request):
+            if request is None or not self._queue.admission.is_awaited(request):
                 continue
             is_ours = self._runner.consumer.offsets.is_current(partition, epoch)
             if is_ours and not self._queue.is_published(request):
