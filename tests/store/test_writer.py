@@ -257,28 +257,3 @@ def names_of_stories(reader: StoreReader) -> list[str]:
     """The story of each outcome, the newest first."""
     outcomes = (reader.outcome(number) for number in range(reader.last_outcome(), 0, -1))
     return [item.first_article for item in outcomes if item is not None]
-
-
-def test_a_store_of_an_earlier_version_finds_its_copies(path: Path) -> None:
-    """Its sketches are made anew and its stories named once, when it is opened; what was folded
-    stays so."""
-    articles = [identity(f"Heading {number}", STORY) for number in range(3)]
-    store = StoreWriter(path)
-    store.write([text(f"Heading {number}", STORY) for number in range(2)], {})
-    store.write([outcome_row(scored(item)) for item in articles[:2]], {})
-    store.connection.executescript(
-        "DROP TABLE stories; UPDATE texts SET sketch = zeroblob(64); DELETE FROM story_bands;"
-        "INSERT INTO story_bands VALUES (1, 1); PRAGMA application_id = 0;"
-    )
-    store.close()
-
-    for _ in range(2):
-        store = StoreWriter(path)
-        store.write([text("Heading 2", STORY), outcome_row(scored(articles[2]))], {})
-        reader = StoreReader(path)
-        (listed,) = reader.articles(ArticleQuery()).outcomes
-        assert (listed.copies, listed.first_article) == (2, articles[0]["id"])
-        bands_of_texts = store.connection.execute("SELECT count(*) FROM story_bands").fetchone()[0]
-        assert bands_of_texts == 3 * len(bands(sketch(STORY)))
-        reader.close()
-        store.close()

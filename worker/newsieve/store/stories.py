@@ -7,15 +7,20 @@ It knows no outcomes but those that name a story which an earlier version of the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
 from newsieve.filters.rendering import render
-from newsieve.filters.story_sketch import bands, sketch
+from newsieve.filters.story_sketch import SKETCH_BYTES, bands, sketch
 
-# Which sketches a store has is in its header, where no earlier version wrote anything.
+# Which sketches a store has is in its header, where no earlier version wrote anything; while they
+# are made anew, the number below.
 SKETCHES: Final = 2
-BATCH_TEXTS: Final = 1_000  # in memory while sketches are made anew
+UNDER_WAY: Final = 1
+BATCH_TEXTS: Final = 1_000  # in memory, and in a transaction, while sketches are made anew
+
+Transaction = Callable[[], AbstractContextManager[None]]
 
 
 def add_bands(connection: sqlite3.Connection, text_id: int, keys: Sequence[int]) -> None:
@@ -41,25 +46,38 @@ def drop_story(connection: sqlite3.Connection, story: int) -> None:
     )
 
 
-def update_sketches(connection: sqlite3.Connection) -> None:
+def update_sketches(connection: sqlite3.Connection, transaction: Transaction) -> None:
     """Make the sketches and bands of all texts anew where they are another version's, and name the
-    stories; which texts are one story stays. It takes a minute for some 300,000 texts."""
-    if connection.execute("PRAGMA application_id").fetchone()[0] == SKETCHES:
+    stories; which texts are one story stays. It takes a minute for some 300,000 texts, goes on
+    where it was interrupted, and needs room for one batch at a time."""
+    version = connection.execute("PRAGMA application_id").fetchone()[0]
+    if version == SKETCHES:
         return
-    connection.execute("DELETE FROM story_bands")
+    if version != UNDER_WAY:
+        with transaction():
+            connection.execute("DELETE FROM story_bands")
+            _name_stories(connection)
+            connection.execute(f"PRAGMA application_id = {UNDER_WAY}")
     last = 0
-    while batch := connection.execute(
-        "SELECT id, is_whole, title, content FROM texts WHERE id > ? ORDER BY id LIMIT ?",
-        (last, BATCH_TEXTS),
-    ).fetchall():
-        for text_id, is_whole, title, content in batch:
-            bins = sketch(render(title, content))
-            connection.execute("UPDATE texts SET sketch = ? WHERE id = ?", (bins, text_id))
-            if is_whole:
-                add_bands(connection, text_id, bands(bins))
+    while batch := _texts_to_update(connection, last):
+        with transaction():
+            for text_id, is_whole, title, content in batch:
+                bins = sketch(render(title, content))
+                connection.execute("UPDATE texts SET sketch = ? WHERE id = ?", (bins, text_id))
+                if is_whole:
+                    add_bands(connection, text_id, bands(bins))
         last = batch[-1][0]
-    _name_stories(connection)
-    connection.execute(f"PRAGMA application_id = {SKETCHES}")
+    with transaction():
+        connection.execute(f"PRAGMA application_id = {SKETCHES}")
+
+
+def _texts_to_update(connection: sqlite3.Connection, last: int) -> list[tuple[Any, ...]]:
+    """Return the next texts behind the last one whose sketches have another version's length."""
+    return connection.execute(
+        "SELECT id, is_whole, title, content FROM texts WHERE id > ? AND length(sketch) != ? "
+        "ORDER BY id LIMIT ?",
+        (last, SKETCH_BYTES, BATCH_TEXTS),
+    ).fetchall()
 
 
 def _name_stories(connection: sqlite3.Connection) -> None:

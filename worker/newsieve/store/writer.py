@@ -72,8 +72,7 @@ class StoreWriter:
             raise
         self._execute = self.connection.execute
         try:
-            with self.transaction():
-                update_sketches(self.connection)
+            update_sketches(self.connection, self.transaction)
         except BaseException:
             self.close()
             raise
