@@ -147,6 +147,16 @@ def test_names_of_the_settings_take_the_place_of_the_defaults() -> None:
     assert record_key(b'{"guid": "k", "title": "t"}') == b"k"
 
 
+@pytest.mark.parametrize("place", range(9))
+def test_no_name_hides_another(place: int) -> None:
+    """Whatever its place is among all: one that is no word is read beside those that are."""
+    reader = FieldReader(FieldNames(content=("cms:text", f"field_{place}")))
+
+    facts = {"title": "t", "cms:text": "c", f"field_{place}": "other"}
+
+    assert article(facts, reader).content == "c"
+
+
 def test_the_model_has_every_name_that_is_read() -> None:
     """The contract says what a worker reads unless it is told otherwise."""
     names = {info.alias or name for name, info in RawArticle.model_fields.items()}

@@ -84,7 +84,7 @@ class FieldReader:
         ordered = dict.fromkeys([*firsts, "tags", "source", *all_names, *ENVELOPE_NAMES])
         # In the order in which records usually have them, which is read fastest.
         self._attributes = {
-            name: name if _PLAIN_NAME.fullmatch(name) else f"field_{place}"
+            name: name if _PLAIN_NAME.fullmatch(name) else f"_{place}"  # which no plain name is
             for place, name in enumerate(ordered)
         }
         # A name of two fields is read as the first of them reads it.
