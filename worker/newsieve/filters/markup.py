@@ -43,18 +43,25 @@ _DRAWING: Final = (
     "svg", "g", "path", "circle", "ellipse", "rect", "line", "polyline", "polygon", "use", "defs",
     "symbol", "desc", "text", "tspan", "stop", "lineargradient", "radialgradient", "clippath",
 )  # fmt: skip
+_FORMULA: Final = (
+    "mi", "mn", "mo", "ms", "mtext", "mspace", "mrow", "mfrac", "msqrt", "mroot", "mstyle",
+    "mpadded", "mphantom", "merror", "msub", "msup", "msubsup", "munder", "mover", "munderover",
+    "mmultiscripts", "mtable", "mtr", "mtd", "semantics",
+)  # fmt: skip
 # What is in these is for machines, for other media, or stands beside the text.
 _UNSEEN: Final = (
-    "applet", "canvas", "figcaption", "iframe", "noframes", "noscript", "object", "script",
-    "style", "template", "textarea", "title",
+    "annotation", "applet", "canvas", "figcaption", "iframe", "noframes", "noscript", "object",
+    "script", "style", "template", "textarea", "title",
 )  # fmt: skip
 _INSTEAD: Final[dict[str, str]] = {
     **dict.fromkeys(_BLOCKS, _PARAGRAPH),
     **dict.fromkeys(_LINES, _LINE),
     **dict.fromkeys(_CELLS, " "),
-    **dict.fromkeys((*_INLINE, *_DRAWING, *_UNSEEN), ""),  # an end alone, of what is not seen
+    **dict.fromkeys(
+        (*_INLINE, *_DRAWING, *_FORMULA, *_UNSEEN), ""
+    ),  # an end alone, of what is not seen
     **{f"/{name}": _PARAGRAPH for name in _BLOCKS},
-    **{f"/{name}": "" for name in (*_LINES, *_CELLS, *_INLINE, *_DRAWING, *_UNSEEN)},
+    **{f"/{name}": "" for name in (*_LINES, *_CELLS, *_INLINE, *_DRAWING, *_FORMULA, *_UNSEEN)},
     "/br": _LINE,  # as browsers read it
 }
 
