@@ -1,11 +1,11 @@
-"""What pydantic finds wrong with an object, in one line for people.
+"""What is wrong with an object or a file, in few words for people; pydantic's errors in one line.
 
 Whose object it is, and which error that makes, the callers know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -14,6 +14,12 @@ from newsieve.printable import one_line
 
 SHOWN_ERRORS: Final = 10  # of one object; a person corrects the first ones first
 MESSAGE_CHARACTERS: Final = 1_000  # of one message, which may list what is known
+
+
+def first_of(messages: Sequence[str], most: int) -> list[str]:
+    """Return the first messages, and behind them how many more there are, if any."""
+    rest = len(messages) - most
+    return [*messages[:most], *([f"and {rest:,} more"] if rest > 0 else [])]
 
 
 def field_message(item: Mapping[str, Any]) -> str:
@@ -27,8 +33,4 @@ def validation_message(
     error: ValidationError, describe: Callable[[Mapping[str, Any]], str] = field_message
 ) -> str:
     """Return the first things that are wrong with an object, in one line for people."""
-    items = error.errors()
-    messages = [describe(item) for item in items[:SHOWN_ERRORS]]
-    if len(items) > SHOWN_ERRORS:
-        messages.append(f"and {len(items) - SHOWN_ERRORS:,} more")
-    return "; ".join(messages)
+    return "; ".join(first_of([*map(describe, error.errors())], SHOWN_ERRORS))

@@ -18,8 +18,8 @@ from newsieve.cli.review_report import report_json, show_report
 from newsieve.errors import InputFileInvalid
 from newsieve.files import whole_file
 from newsieve.filters.registry import Filter
-from newsieve.programs.reviewing.service import DrawnSample, Reviewing, SampleWanted, told
-from newsieve.review.judgement import InvalidReview, reviewer_name
+from newsieve.programs.reviewing.service import DrawnSample, Reviewing, SampleWanted
+from newsieve.review.judgement import InvalidReview, reviewer_name, told
 from newsieve.review.records import file_labels, judged_articles, label_rows, task_of
 from newsieve.review.sampling import SEED_PATTERN
 from newsieve.review.task_files import (

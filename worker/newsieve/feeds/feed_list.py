@@ -18,6 +18,7 @@ from newsieve.feeds.canonical_url import canonical_url
 from newsieve.feeds.feed import Feed
 from newsieve.outgoing.public_address import AddressRefused, check_url
 from newsieve.printable import one_line
+from newsieve.validation_text import first_of
 from newsieve_schemas.article import MAX_URL_CHARACTERS
 
 MAX_FILE_BYTES: Final = 64 * 1_048_576  # half a million feeds
@@ -91,8 +92,7 @@ def _listed(entries: Iterable[_Entry]) -> FeedList:
         feeds[key] = Feed(entry.url, entry.title, entry.full_text)
         places[key] = entry.place
     if wrong:
-        more = [f"and {len(wrong) - MAX_NAMED:,} more"] if len(wrong) > MAX_NAMED else []
-        raise InputFileInvalid("\n".join(wrong[:MAX_NAMED] + more))
+        raise InputFileInvalid("\n".join(first_of(wrong, MAX_NAMED)))
     return FeedList(list(feeds.values()), warnings)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from newsieve.filters.registry import Filter
 from newsieve.filters.rendering import LAYOUT
 from newsieve.filters.tiering import round_scores
 from newsieve.printable import one_line
+from newsieve.validation_text import first_of
 from newsieve_schemas.base import whole
 from newsieve_schemas.oracle import HUMAN, LABELLED, REFUSED, OracleKey, OracleScore
 from newsieve_schemas.scored import KafkaInput, Sampling, ScoredArticle
@@ -30,12 +32,18 @@ SCORES: Final = tuple(range(int(SCORE_MIN), int(SCORE_MAX) + 1))
 MAX_NOTE_CHARACTERS: Final = 4_000
 MAX_NAME_CHARACTERS: Final = 80
 CANNOT_JUDGE: Final = "the reviewer cannot judge this article"
+MOST_ERRORS: Final = 20  # that are told of one file
 _QUOTED: Final = 40  # characters of a wrong value, in a message
 _SPACES: Final = re.compile(r"[ \t]+")
 
 
 class InvalidReview(WrongUsage):
     """A review cannot be stored: a score is wrong or missing, or it does not say whose it is."""
+
+
+def told(errors: Sequence[str]) -> str:
+    """Return why nothing is stored, the first errors in full, one a line."""
+    return "nothing is stored:\n  " + "\n  ".join(first_of(errors, MOST_ERRORS))
 
 
 class Judgement(NamedTuple):

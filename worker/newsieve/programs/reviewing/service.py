@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from newsieve.errors import NeedsPerson
 from newsieve.filters.registry import Filter
-from newsieve.review.judgement import InvalidReview, Judgement, review_record
+from newsieve.review.judgement import InvalidReview, Judgement, review_record, told
 from newsieve.review.records import (
     FileLabel,
     ReviewWithText,
@@ -37,7 +37,6 @@ from newsieve_schemas.oracle import LABELLED, OracleScore
 from newsieve_schemas.scored import ScoredArticle
 
 SEED_BYTES: Final = 6
-MOST_ERRORS: Final = 20  # that are told of one file
 POLICY_EPOCH: Final = "sample-{}"  # keys the draw, as in a record of sampling
 
 
@@ -285,13 +284,6 @@ class Reviewing:
             review.reviewer,
             record.model_dump_json().encode(),
         )
-
-
-def told(errors: Sequence[str]) -> str:
-    """Return why nothing is stored, the first errors in full, one a line."""
-    rest = len(errors) - MOST_ERRORS
-    shown = [*errors[:MOST_ERRORS], *([f"and {rest:,} more"] if rest > 0 else [])]
-    return "nothing is stored:\n  " + "\n  ".join(shown)
 
 
 def _said(review: OracleScore) -> Judgement:
