@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import newsieve.cli.ingest_files  # noqa: F401 - or each run would
 from newsieve import cli
 from newsieve.kafka.transactional_producer import TransactionalProducer
 from newsieve.programs.ingest import file_sending
