@@ -18,6 +18,7 @@ from newsieve.deadline import Deadline
 from newsieve.errors import FilterNotLoaded, OracleRejects, RecordError
 from newsieve.kafka.config import Partition
 from newsieve.kafka.messages import GroupRecord
+from newsieve.oracle.label_request import LabelRequest
 from newsieve.oracle.records import ScoreEncoder, read_request
 from newsieve.oracle.request_queue import RequestQueue
 from newsieve.programs.labeling.backlog import Backlog, PendingRequest
@@ -72,7 +73,9 @@ class LabelingLoop:
             self._queue.admit(self._now()[:DAY_CHARACTERS])
         self._collect_responses(COLLECT_SECONDS)
         self._publish_finished()
-        self._publish_awaited()
+        # Or two partitions could wait for each other, each with such a label behind a copy of the
+        # other's.
+        self._publish_early(lambda _, request: self._queue.admission.is_awaited(request))
         self._queue.draft_claims()
         self.commit()
         calls, usd = self._queue.remaining_budget()
@@ -217,36 +220,27 @@ class LabelingLoop:
                 waiting.append(item)
         self._backlog.items = waiting
 
-    def _publish_awaited(self) -> None:
-        """Publish before their turn the labels that copies wait for. Otherwise two partitions could
-        wait for each other: each with such a label behind a copy of the other's."""
+    def _publish_early(self, is_due: Callable[[Partition, LabelRequest], bool]) -> None:
+        """Publish the records of these requests before their turn. The ledger says so: when it
+        comes, here or at the next owner of the partition, nothing is asked or published again."""
         for item in self._backlog.items:
             partition, _, epoch = item.taken[1:]
             request = item.request
-            if request is None or not self._queue.admission.is_awaited(request):
+            if request is None or not is_due(partition, request):
                 continue
             is_ours = self._runner.consumer.offsets.is_current(partition, epoch)
             if is_ours and not self._queue.is_published(request):
                 self._transaction.publish(item, is_early=True)
 
-    def _publish_early(self, partitions: Sequence[Partition] | None) -> None:
-        """Publish the records of what was paid for and waits for others. The ledger says so, and
-        the next owner of the partition does not ask again."""
-        for item in list(self._backlog.items):
-            partition, _, epoch = item.taken[1:]
-            is_leaving = partitions is None or partition in partitions
-            is_ours = self._runner.consumer.offsets.is_current(partition, epoch)
-            request = item.request
-            if not (is_leaving and is_ours and request is not None and request.is_paid_for):
-                continue
-            if not self._queue.is_published(request):
-                self._transaction.publish(item, is_early=True)
-                self._backlog.items.remove(item)
-
     def _flush_finished(self, partitions: Sequence[Partition] | None) -> None:
         """Publish what is finished, give unused claims back, and commit. Raises as `commit`."""
         self._publish_finished()
-        self._publish_early(partitions)
+        # Whoever asks again for what was paid for would pay again.
+        self._publish_early(
+            lambda partition, request: (
+                request.is_paid_for and (partitions is None or partition in partitions)
+            )
+        )
         self._queue.release_unused_claims(
             None if partitions is None else [number for _, number in partitions]
         )
