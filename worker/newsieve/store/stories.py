@@ -18,7 +18,7 @@ from newsieve.filters.story_sketch import SKETCH_BYTES, bands, sketch
 # are made anew, the number below.
 SKETCHES: Final = 2
 UNDER_WAY: Final = 1
-BATCH_TEXTS: Final = 1_000  # in memory, and in a transaction, while sketches are made anew
+BATCH_TEXTS: Final = 100  # in memory, and in a transaction, while sketches are made anew
 
 Transaction = Callable[[], AbstractContextManager[None]]
 
@@ -48,8 +48,8 @@ def drop_story(connection: sqlite3.Connection, story: int) -> None:
 
 def update_sketches(connection: sqlite3.Connection, transaction: Transaction) -> None:
     """Make the sketches and bands of all texts anew where they are another version's, and name the
-    stories; which texts are one story stays. It takes a minute for some 300,000 texts, goes on
-    where it was interrupted, and needs room for one batch at a time."""
+    stories; which texts are one story stays. It takes some two minutes for 300,000 texts, goes
+    on where it was interrupted, and needs room for one batch at a time."""
     version = connection.execute("PRAGMA application_id").fetchone()[0]
     if version == SKETCHES:
         return
