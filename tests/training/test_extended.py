@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from newsieve.filters import registry, rendering
+from newsieve.filters.definition import label_hash
+from newsieve.filters.rendering import EARLIER_RENDERINGS
 from newsieve_training.data.prepare import EARLIER
 from newsieve_training.errors import LabelsRefused, RunInvalid
 from newsieve_training.pipeline.recipe import Recipe
@@ -56,6 +60,35 @@ def test_a_run_of_another_kind_cannot_be_extended(
     edit_filter('name = "agency"', 'name = "power"')
     with pytest.raises(RunInvalid, match="mean something else"):
         prepared_from(recipe(), labels, extends=first)
+
+
+@pytest.mark.parametrize(("changed", "is_extended"), [(1, True), (2, False)])
+def test_a_run_of_the_earlier_rendering_is_extended_where_its_texts_are_the_same(
+    recipe: Make,
+    prepared_from: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: int,
+    *,
+    is_extended: bool,
+) -> None:
+    """At most one in a hundred may differ."""
+    rows = label_rows(120)
+    for row in rows[:changed]:
+        row["content"] = f"<p>{row['content']}</p>"
+    with monkeypatch.context() as patch:  # the version before read no markup
+        patch.setattr(rendering, "plain_text", lambda text: text)
+        patch.setattr(registry, "label_hash", partial(label_hash, rendering=EARLIER_RENDERINGS[0]))
+        first = prepared_from(recipe(), write_rows(tmp_path / "old.jsonl", rows[:100]))
+    assert first.state["label_hash"] in first.filter.earlier_label_hashes
+    later = write_rows(tmp_path / "new.jsonl", rows[100:])
+
+    if is_extended:
+        second = prepared_from(recipe(), later, extends=first)
+        assert manifest_of(second).kept_from_earlier_run == 100
+    else:
+        with pytest.raises(RunInvalid, match="mean something else"):
+            prepared_from(recipe(), later, extends=first)
 
 
 def test_another_oracles_labels_extend_a_run_only_where_both_are_named(

@@ -162,6 +162,21 @@ def test_what_is_no_label_of_this_filter_is_left_out_and_counted(
     assert found.left_out == ({reason: 1} if reason else {})
 
 
+def test_a_label_of_the_earlier_rendering_counts_where_its_text_is_the_same(
+    uplifting: Filter,
+) -> None:
+    """It is of the hash of the text that the oracle saw; that of HTML is rendered to another."""
+    plain, marked = label_rows(2)
+    (earlier,) = uplifting.earlier_label_hashes
+    scores = [score(row, uplifting, label_hash=earlier) for row in (plain, marked)]
+    marked["content"] = f"<p>{marked['content']}</p><p>More</p>"
+
+    found = snapshot(scores, [request(plain), request(marked)], uplifting)
+
+    assert [row["id"] for row in rows_of(found)] == [plain["id"]]
+    assert found.left_out == {"text no longer on the requests topic": 1}
+
+
 def test_a_label_without_its_text_is_left_out_and_counted(uplifting: Filter) -> None:
     """The requests topic keeps texts for a time only; garbage is counted, too."""
     (row,) = label_rows(1)

@@ -44,6 +44,22 @@ def test_what_says_that_it_has_no_label_is_counted_apart(
     assert manifest.bad_rows_listed[0].field == "label_hash"
 
 
+def test_labels_of_the_earlier_rendering_count_where_the_text_is_the_same(
+    recipe: Make, prepared_from: Prepared, tmp_path: Path
+) -> None:
+    """One of an article in HTML was of the markup, and is a bad row."""
+    rows = label_rows(150)
+    (earlier,) = load("uplifting").earlier_label_hashes
+    for row in rows:
+        row["label_hash"] = earlier
+    rows[0]["content"] = f"<p>{rows[0]['content']}</p>"
+
+    manifest = manifest_of(prepared_from(recipe(), write_rows(tmp_path / "l.jsonl", rows)))
+
+    assert sum(manifest.rows.values()) == 149
+    assert [item.field for item in manifest.bad_rows_listed] == ["label_hash"]
+
+
 def test_other_types_than_text_are_refused(
     recipe: Make, prepared_from: Prepared, tmp_path: Path
 ) -> None:

@@ -94,6 +94,15 @@ def test_slack_shows_an_article_with_its_link_and_what_decided() -> None:
     ]
 
 
+def test_slack_shows_a_title_without_its_markup() -> None:
+    """As pages do, and escaped once; what is left of one that is nothing else is the id."""
+    titled = {**ARTICLE, "article": {**ARTICLE["article"], "title": "R&amp;D <i>grows</i>"}}
+    empty = {**ARTICLE, "article": {**ARTICLE["article"], "title": "<br/>", "id": "a-1"}}
+
+    assert "R&amp;D grows" in slack(titled)["text"]
+    assert "a-1" in slack(empty)["text"]
+
+
 def test_slack_shows_an_alert_with_what_to_do() -> None:
     """State, severity, headline, cause, action and a link to the runbook."""
     assert texts(slack(ALERT)) == [

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from newsieve.filters.rendering import rendered_title
 from newsieve.printable import one_line, printable
 
 TITLE_CHARACTERS: Final = 300  # escaped at most 1,500; with a link below a section's 3,000
@@ -40,7 +41,7 @@ def slack_message(value: bytes) -> dict[str, Any]:
 
 
 def _article(fields: Mapping[str, Any], article: Mapping[str, Any]) -> dict[str, Any]:
-    title = _text(article.get("title") or article.get("id"), TITLE_CHARACTERS)
+    title = _text(_title(article.get("title")) or article.get("id"), TITLE_CHARACTERS)
     verdict = _joined(
         " ", fields.get("tier") or fields.get("outcome"), _number(fields.get("score"))
     )
@@ -51,6 +52,11 @@ def _article(fields: Mapping[str, Any], article: Mapping[str, Any]) -> dict[str,
     ]
     summary = f"{verdict} · {title}" if verdict else title
     return _message(summary, details, _link(url, title) or title)
+
+
+def _title(title: Any) -> Any:
+    """Return a title without its markup; what is no text, as it is."""
+    return rendered_title(title) if isinstance(title, str) else title
 
 
 def _reasons(fields: Mapping[str, Any]) -> list[str]:
