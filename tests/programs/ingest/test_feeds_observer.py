@@ -11,11 +11,13 @@ from structlog.testing import capture_logs
 
 from newsieve.errors import TopicsWrong
 from newsieve.feeds.feed import Feed, FetchedFeed, FetchOutcome
+from newsieve.programs.ingest import feeds_observer
 from newsieve.programs.ingest.events import FeedsTransaction
 from newsieve.programs.ingest.feeds_observer import LoggingFeedsObserver, shown_url
 from newsieve.programs.ingest.fetch_pool import EndedFetch
 from newsieve.programs.ingest.state_records import read_state, state_record
 from newsieve.stream.ingest_metrics import IngestMetrics
+from newsieve.stream.logs import get_logger
 from newsieve.stream.watchdog import Watchdog
 from newsieve_schemas.ingest import IngestState
 from tests.support.feeds_scene import NOW, state_of
@@ -49,8 +51,11 @@ def test_what_a_person_may_act_on_is_logged_without_secrets(
     before: dict[str, Any],
     after: dict[str, Any],
     events: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A feed that is well says nothing."""
+    # one that was used before keeps the processors of its first use
+    monkeypatch.setattr(feeds_observer, "_log", get_logger("ingest"))
     observer = LoggingFeedsObserver(IngestMetrics(), Watchdog(), dict)
 
     with capture_logs() as logged:
