@@ -81,7 +81,7 @@ class TransactionalProducer:
             except CallTimedOut as hung:
                 raise BrokerLost(f"the transaction coordinator: {hung}") from None
             except KafkaException as failure:
-                error = _error(failure)
+                error = failure.args[0]
                 _require_patience(error)
                 reason = last_client_error(self._producer) or error
                 if deadline.is_over:
@@ -109,7 +109,7 @@ class TransactionalProducer:
             except BufferError:
                 self._flush(producer)
             except KafkaException as failure:
-                error = _error(failure)
+                error = failure.args[0]
                 if error.code() == KafkaError._STATE:  # noqa: SLF001 - its public name
                     error = self._why_it_failed() or error
                 else:
@@ -217,6 +217,7 @@ class TransactionalProducer:
         Raises Fenced.
         """
         deadline = Deadline(self._timeouts.operation_seconds)
+        is_lost = False  # the error that the last attempt failed with
         while True:
             try:
                 self._calls.call(operation, max(deadline.seconds_left, 0.1))
@@ -224,7 +225,13 @@ class TransactionalProducer:
             except CallTimedOut as hung:
                 self._replace(str(hung))
             except (KafkaException, SystemError) as failure:
-                error = _error(failure)
+                known = _error(failure)
+                if known is None and not is_lost:
+                    is_lost = True  # the producer still has it, and says it when it is asked again
+                    continue
+                if known is None:
+                    raise
+                error = known
                 if message_error_of(error) is MessageError.FENCED:
                     raise Fenced(
                         "another worker uses this slot's transactional id, or this one was away "
@@ -278,12 +285,9 @@ def _require_patience(error: KafkaError) -> None:
         raise BrokerLost(f"cannot begin transactions: {error}")
 
 
-def _error(failure: KafkaException | SystemError) -> KafkaError:
-    """The Kafka error inside an exception. A fatal one that librdkafka reports while it also calls
-    our delivery callback surfaces as a SystemError, caused by the exception that says what it
-    is."""
+def _error(failure: KafkaException | SystemError) -> KafkaError | None:
+    """The Kafka error inside an exception; None where the client lost it. A fatal one that
+    librdkafka reports while it also calls our delivery callback surfaces as a SystemError, caused
+    by the exception that says what it is, or by nothing."""
     known = failure if isinstance(failure, KafkaException) else failure.__cause__
-    if not isinstance(known, KafkaException):
-        raise failure
-    error: KafkaError = known.args[0]
-    return error
+    return known.args[0] if isinstance(known, KafkaException) else None
