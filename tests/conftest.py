@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         WorkerProcess.sabotage = name
 
 
-LONG_FILES = ("faults", "e2e", "training", "packaging", "inference", "docs", "kafka")
+LONG_FILES = ("faults", "e2e", "training", "packaging", "inference", "docs", "kafka", "web")
 """Folders whose files take longest. What comes last has to be short, or one process works alone."""
 
 
