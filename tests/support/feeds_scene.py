@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,11 +33,10 @@ from newsieve.programs.ingest.watched_list import FixedFeedList
 from newsieve.stream.exactly_once import ExactlyOnceRunner
 from newsieve_schemas.ingest import FeedState
 from tests.support.oracle_scene import AskingConsumer, PausingConsumer, RecordingProducer, Topics
-from tests.support.scripted import TOPIC, Message, ScriptedConsumer, Step
+from tests.support.scripted import PATIENCE_SECONDS, TOPIC, Message, ScriptedConsumer, Step, until
 
 RAW, FEEDS = "p.raw", "p.feeds"
 NOW = "2026-11-22T12:00:00.000Z"
-PATIENCE_SECONDS = 10
 PARTITIONS = 2
 A, B = "https://a.example/feed", "https://b.example/feed"
 ITEMS = {A: {"a1": "one", "a2": "two"}, B: {"b1": "three"}}
@@ -226,23 +224,13 @@ class FeedsScene:
         )
         runner.run(self.loop, lambda: self.consumer.is_over or self.loop.is_done)
 
-    def until(self, condition: Callable[[], bool]) -> Step:
-        """Go round until it holds."""
-
-        def step(consumer: ScriptedConsumer) -> list[Message]:
-            if not condition():
-                assert time.monotonic() < deadline[0], "it does not come about"
-                consumer._steps.insert(0, step)
-            return []
-
-        deadline = [time.monotonic() + PATIENCE_SECONDS]
-        return step
+    until = staticmethod(until)
 
     def committed(self, articles: int) -> Step:
-        return self.until(lambda: len(self.articles()) >= articles)
+        return until(lambda: len(self.articles()) >= articles)
 
     def asked(self, count: int) -> Step:
-        return self.until(lambda: len(self.feeds.asked) >= count)
+        return until(lambda: len(self.feeds.asked) >= count)
 
     def articles(self) -> list[tuple[str, str]]:
         """The ids and texts that are on the raw topic."""

@@ -6,7 +6,6 @@ All but clients and provider is the product's own; a successor restores what was
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -43,10 +42,9 @@ from tests.support.filters import BUILTIN, load
 from tests.support.ledger import Ledger, LedgerProducer
 from tests.support.oracle_fakes import CallNotes, Clock, Scripted
 from tests.support.requests import request_record
-from tests.support.scripted import TOPIC, Message, ScriptedConsumer, Step, abortable
+from tests.support.scripted import TOPIC, Message, ScriptedConsumer, Step, abortable, until
 
 NOW = "2026-11-22T12:00:00.000Z"
-PATIENCE_SECONDS = 10
 PARTITIONS = 2
 OWN = SecretKey("of an oracle's own")
 SCORES, CONTROL, LETTERS = "p.oracle.scores", "p.control", "p.dead-letter"
@@ -232,20 +230,10 @@ class OracleScene:
         )
         runner.run(loop, lambda: self.consumer.is_over)
 
-    def until(self, condition: Callable[[], bool]) -> Step:
-        """Go round until it holds."""
-
-        def step(consumer: ScriptedConsumer) -> list[Message]:
-            if not condition():
-                assert time.monotonic() < deadline[0], "it does not come about"
-                consumer._steps.insert(0, step)
-            return []
-
-        deadline = [time.monotonic() + PATIENCE_SECONDS]
-        return step
+    until = staticmethod(until)
 
     def labelled(self, count: int) -> Step:
-        return self.until(lambda: len(self.topics.labels()) >= count)
+        return until(lambda: len(self.topics.labels()) >= count)
 
 
 def requests(*places: tuple[int, int], **changes: Any) -> Step:

@@ -7,6 +7,7 @@ are ours: they say what the script says, and `ledger` keeps what was committed.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,20 @@ class Failure(Message):
 
 
 Step = Callable[["ScriptedConsumer"], list[Message]]
+PATIENCE_SECONDS = 10
+
+
+def until(condition: Callable[[], bool]) -> Step:
+    """Go round until it holds."""
+
+    def step(consumer: ScriptedConsumer) -> list[Message]:
+        if not condition():
+            assert time.monotonic() < deadline, "it does not come about"
+            consumer._steps.insert(0, step)
+        return []
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    return step
 
 
 class ScriptedConsumer:
