@@ -70,7 +70,7 @@ FORMATS = {
 def refusal(name: str, content: bytes) -> str:
     """What is said of a file that is no JSON Lines."""
     with pytest.raises(InputFileInvalid) as refused:
-        require_json_lines(name, io.BytesIO(content), ". Nothing was done")
+        require_json_lines(name, io.BytesIO(content))
     return str(refused.value)
 
 
@@ -84,7 +84,6 @@ def test_what_is_no_json_lines_is_refused_with_what_it_looks_like(name: str) -> 
 
         assert said.startswith(f"{shown} is not JSON Lines: its first line looks like {name}")
         assert (command in said) if command else ("Make JSON Lines" not in said)
-        assert said.endswith(". Nothing was done")
 
 
 @pytest.mark.parametrize(

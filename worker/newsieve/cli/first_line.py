@@ -20,10 +20,10 @@ from newsieve.file_readers.content_kind import (
 )
 
 
-def require_json_lines(file: str, stream: IO[bytes], unless: str = "") -> Iterable[bytes]:
+def require_json_lines(file: str, stream: IO[bytes]) -> Iterable[bytes]:
     """Return all lines of the stream if the first one is a JSON object.
 
-    Raises InputFileInvalid, which says what the file looks like and ends with `unless`.
+    Raises InputFileInvalid, which says what the file looks like.
     """
     before: list[bytes] = []
     try:
@@ -35,9 +35,9 @@ def require_json_lines(file: str, stream: IO[bytes], unless: str = "") -> Iterab
         raise InputFileInvalid(f"cannot read {file}: {error.strerror or error}") from None
     name = shown_name(file)
     if not line:
-        raise InputFileInvalid(f"{name} is empty{unless}")
+        raise InputFileInvalid(f"{name} is empty")
     kind = kind_of(line)
     if kind is not None:
         what = f"{name} is not JSON Lines: its first line looks like {kind.name}"
-        raise InputFileInvalid(f"{what}{conversion_advice(file, kind)}{unless}")
+        raise InputFileInvalid(f"{what}{conversion_advice(file, kind)}")
     return chain([*before, line], stream)
